@@ -1,0 +1,54 @@
+//! The money rules of AWS Marketplace metering, as pure functions.
+//!
+//! Nothing in this crate does I/O or reads a clock; every quantity is an exact number of
+//! micro-units (1e-6 of the dimension's unit) in an integer.
+//!
+//! # Layout
+//! * [`limits`]: every limit AWS sets, with its source
+//! * [`ids`], [`subscription`]: validated identifiers and the three ways AWS names a buyer
+//! * [`quantity`], [`tags`]: what is metered, and how it is split into usage allocations
+//! * [`hour`], [`window`], [`schedule`]: usage hours, deadlines, and when an hour is sealed
+//! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
+//! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
+//! * [`batch`], [`outcome`], [`error_table`]: what is sent together, and what an answer means
+//! * [`lifecycle`]: agreement and licence events folded into a status, in any order
+//! * [`books`]: the equation that proves no unit was lost or billed twice
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod batch;
+pub mod books;
+pub mod carry;
+pub mod error_table;
+pub mod fold;
+pub mod hour;
+pub mod ids;
+pub mod lifecycle;
+pub mod limits;
+pub mod outcome;
+pub mod quantity;
+pub mod record;
+pub mod recount;
+pub mod schedule;
+pub mod subscription;
+pub mod tags;
+pub mod usage;
+pub mod window;
+
+pub use hour::{Month, UsageHour};
+pub use ids::{
+    AccountId, AgreementId, CustomerIdentifier, Dimension, EventId, LicenseArn, ProductCode,
+};
+pub use quantity::{Quantity, Total};
+pub use record::{MeteringRecord, RecordKey, State};
+pub use subscription::{IdentityKind, Subscription};
+pub use tags::{TagSet, Tags};

@@ -1,0 +1,144 @@
+//! What goes into one BatchMeterUsage request: one product, one kind of identity, at most 25
+//! records, and little enough that CloudTrail keeps all of it.
+
+use std::collections::BTreeMap;
+
+use crate::ids::ProductCode;
+use crate::limits::{AUDITABLE_REQUEST_BYTES_MAX, BATCH_RECORDS_MAX};
+use crate::subscription::IdentityKind;
+
+/// What the records of one request have in common.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BatchGroup {
+    /// The product: requests never mix two, even where licences hide it.
+    pub product: ProductCode,
+    /// How its buyers are named.
+    pub kind: IdentityKind,
+}
+
+/// Records to be sent in one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch<T> {
+    /// What they have in common.
+    pub group: BatchGroup,
+    /// At least one, at most [`BATCH_RECORDS_MAX`].
+    pub records: Vec<T>,
+}
+
+/// Splits records into as few requests as the limits allow, in the order given within a group.
+///
+/// `describe` tells a record's group and the bytes of its JSON. A record that alone exceeds the
+/// auditable size goes alone.
+pub fn plan<T>(
+    records: impl IntoIterator<Item = T>,
+    describe: impl Fn(&T) -> (BatchGroup, usize),
+) -> Vec<Batch<T>> {
+    let mut groups: BTreeMap<BatchGroup, Vec<(T, usize)>> = BTreeMap::new();
+    for record in records {
+        let (group, bytes) = describe(&record);
+        groups.entry(group).or_default().push((record, bytes));
+    }
+    let mut batches = Vec::new();
+    for (group, records) in groups {
+        let mut current: Vec<T> = Vec::new();
+        let mut size: usize = 0;
+        for (record, bytes) in records {
+            let size_with = size.saturating_add(bytes).saturating_add(1);
+            let full =
+                current.len() >= BATCH_RECORDS_MAX || size_with > AUDITABLE_REQUEST_BYTES_MAX;
+            if full && !current.is_empty() {
+                batches.push(Batch {
+                    group: group.clone(),
+                    records: std::mem::take(&mut current),
+                });
+                size = 0;
+            }
+            size = size.saturating_add(bytes).saturating_add(1);
+            current.push(record);
+        }
+        if !current.is_empty() {
+            batches.push(Batch {
+                group,
+                records: current,
+            });
+        }
+    }
+    batches
+}
+
+/// The two halves of a batch, to find which record caused a refusal; `None` for a single record.
+pub fn halve<T>(mut batch: Batch<T>) -> Result<(Batch<T>, Batch<T>), Batch<T>> {
+    let half = batch.records.len().div_euclid(2);
+    if half == 0 {
+        return Err(batch);
+    }
+    let second = batch.records.split_off(half);
+    let group = batch.group.clone();
+    Ok((
+        batch,
+        Batch {
+            group,
+            records: second,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn group(product: usize, kind: usize) -> BatchGroup {
+        BatchGroup {
+            product: format!("product{product}").parse().unwrap(),
+            kind: [
+                IdentityKind::License,
+                IdentityKind::Customer,
+                IdentityKind::Account,
+            ][kind],
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn batches_keep_every_limit_and_lose_nothing(
+            records in proptest::collection::vec((0usize..3, 0usize..3, 1usize..120_000), 0..120)
+        ) {
+            let batches = plan(records.clone(), |(product, kind, bytes)| (group(*product, *kind), *bytes));
+            let mut sent: Vec<_> = batches.iter().flat_map(|b| b.records.clone()).collect();
+            for batch in &batches {
+                prop_assert!((1..=BATCH_RECORDS_MAX).contains(&batch.records.len()));
+                prop_assert!(batch.records.iter().all(|(p, k, _)| group(*p, *k) == batch.group));
+                let bytes: usize = batch.records.iter().map(|(.., bytes)| bytes + 1).sum();
+                prop_assert!(bytes <= AUDITABLE_REQUEST_BYTES_MAX || batch.records.len() == 1);
+            }
+            let mut all = records;
+            all.sort_unstable();
+            sent.sort_unstable();
+            prop_assert_eq!(sent, all);
+        }
+
+        #[test]
+        fn small_records_need_no_more_requests_than_their_number_asks(count in 0usize..200) {
+            let batches = plan(0..count, |_| (group(0, 0), 200));
+            prop_assert_eq!(batches.len(), count.div_ceil(BATCH_RECORDS_MAX));
+        }
+    }
+
+    #[test]
+    fn a_batch_is_halved_down_to_one_record() {
+        let batch = Batch {
+            group: group(0, 0),
+            records: vec![1, 2, 3],
+        };
+        let (first, second) = halve(batch).unwrap();
+        assert_eq!((first.records, second.records.len()), (vec![1], 2));
+        assert!(
+            halve(Batch {
+                group: group(0, 0),
+                records: vec![1]
+            })
+            .is_err()
+        );
+    }
+}

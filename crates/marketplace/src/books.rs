@@ -1,0 +1,326 @@
+//! The books: the equation that proves no unit was lost or billed twice.
+//!
+//! Per slot, `own + carried in = here + carried out + held + written off - refunded + not yet
+//! counted`; in total carried in = carried out, so that
+//! `ingested = accepted + pending + held + dry run + lost - over-metered - refunded`.
+
+use std::collections::BTreeMap;
+
+use crate::fold::DimensionFold;
+use crate::quantity::{Overflow, Total};
+use crate::record::{MeteringRecord, State};
+use crate::recount::{Movement, MovementKind, counted};
+
+/// One slot's line.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SlotBooks {
+    /// Usage of the hour itself, by its rows.
+    pub own: Total,
+    /// Late usage of earlier hours, by its rows.
+    pub carried_in: Total,
+    /// What the slot's record bills or will bill.
+    pub here: Total,
+    /// Its state, if there is a record.
+    pub state: Option<State>,
+    /// Late usage sent on to later hours.
+    pub carried_out: Total,
+    /// Late usage held for a person.
+    pub held: Total,
+    /// Given up by a person.
+    pub written_off: Total,
+    /// Claimed back for the buyer.
+    pub refunded: Total,
+    /// Rows that nothing has counted yet; below zero what was metered too much.
+    pub uncounted: Total,
+}
+
+impl SlotBooks {
+    /// A slot's line from its rows, its record and that record's movements.
+    pub fn of(
+        fold: Option<&DimensionFold>,
+        record: Option<&MeteringRecord>,
+        movements: &[Movement],
+    ) -> Result<Self, Overflow> {
+        let mut line = Self {
+            own: fold.map_or(Total::ZERO, |f| f.own),
+            carried_in: fold.map_or(Total::ZERO, |f| f.carried_in),
+            ..Self::default()
+        };
+        let rows = line.own.plus(line.carried_in)?;
+        let Some(record) = record else {
+            line.uncounted = rows;
+            return Ok(line);
+        };
+        line.here = record.here();
+        line.state = Some(record.state);
+        for movement in movements {
+            let place = match movement.kind {
+                MovementKind::Carried { .. } => &mut line.carried_out,
+                MovementKind::Held => &mut line.held,
+                MovementKind::WrittenOff => &mut line.written_off,
+                MovementKind::Refunded => &mut line.refunded,
+            };
+            *place = place.plus(movement.total()?)?;
+        }
+        line.uncounted = rows.minus(counted(record, movements)?)?;
+        Ok(line)
+    }
+}
+
+/// The sum over slots.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Books {
+    /// Usage by its rows, carries not counted twice.
+    pub ingested: Total,
+    /// Billed: AWS Marketplace said Success.
+    pub accepted: Total,
+    /// To be sealed, sent, or sent again.
+    pub pending: Total,
+    /// Waits for a person: held, refused, disputed or unconfirmed.
+    pub held: Total,
+    /// Frozen in dry run.
+    pub dry_run: Total,
+    /// Given up, or conflicting with what AWS Marketplace holds.
+    pub lost: Total,
+    /// Metered beyond the rows.
+    pub over_metered: Total,
+    /// Claimed back for buyers.
+    pub refunded: Total,
+    /// Late usage that arrived in later hours.
+    pub carried_in: Total,
+    /// Late usage that left its hours.
+    pub carried_out: Total,
+    /// Records by state.
+    pub records: BTreeMap<State, u64>,
+    /// Rows set aside.
+    pub rows_set_aside: u64,
+    /// Rows that count, carries included.
+    pub rows: u64,
+}
+
+impl Books {
+    /// Adds one slot.
+    pub fn add(&mut self, line: &SlotBooks) -> Result<(), Overflow> {
+        self.ingested = self.ingested.plus(line.own)?;
+        self.carried_in = self.carried_in.plus(line.carried_in)?;
+        self.carried_out = self.carried_out.plus(line.carried_out)?;
+        self.held = self.held.plus(line.held)?;
+        self.lost = self.lost.plus(line.written_off)?;
+        self.refunded = self.refunded.plus(line.refunded)?;
+        if line.uncounted.is_negative() {
+            self.over_metered = self.over_metered.minus(line.uncounted)?;
+        } else {
+            self.pending = self.pending.plus(line.uncounted)?;
+        }
+        let Some(state) = line.state else {
+            return Ok(());
+        };
+        let place = match state {
+            State::Accepted => &mut self.accepted,
+            State::Sealed => &mut self.pending,
+            State::Refused | State::Disputed | State::Unconfirmed => &mut self.held,
+            State::Conflict => &mut self.lost,
+            State::DryRun => &mut self.dry_run,
+            // They bill nothing here; their usage stands among the movements.
+            State::Expired | State::Moved => &mut self.pending,
+        };
+        *place = place.plus(line.here)?;
+        let count = self.records.entry(state).or_default();
+        *count = count.checked_add(1).ok_or(Overflow)?;
+        Ok(())
+    }
+
+    /// Adds another sum.
+    pub fn merge(&mut self, other: &Self) -> Result<(), Overflow> {
+        for (mine, theirs) in [
+            (&mut self.ingested, other.ingested),
+            (&mut self.accepted, other.accepted),
+            (&mut self.pending, other.pending),
+            (&mut self.held, other.held),
+            (&mut self.dry_run, other.dry_run),
+            (&mut self.lost, other.lost),
+            (&mut self.over_metered, other.over_metered),
+            (&mut self.refunded, other.refunded),
+            (&mut self.carried_in, other.carried_in),
+            (&mut self.carried_out, other.carried_out),
+        ] {
+            *mine = mine.plus(theirs)?;
+        }
+        for (state, count) in &other.records {
+            let mine = self.records.entry(*state).or_default();
+            *mine = mine.checked_add(*count).ok_or(Overflow)?;
+        }
+        self.rows_set_aside = self
+            .rows_set_aside
+            .checked_add(other.rows_set_aside)
+            .ok_or(Overflow)?;
+        self.rows = self.rows.checked_add(other.rows).ok_or(Overflow)?;
+        Ok(())
+    }
+
+    /// Whether every unit has exactly one place: what was carried out has arrived once, and what was
+    /// ingested is accounted for.
+    pub fn is_balanced(&self) -> Result<bool, Overflow> {
+        let placed = Total::sum([
+            self.accepted,
+            self.pending,
+            self.held,
+            self.dry_run,
+            self.lost,
+        ])?;
+        let expected = self.ingested.plus(self.over_metered)?.plus(self.refunded)?;
+        Ok(self.carried_in == self.carried_out && placed == expected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hour::UsageHour;
+    use crate::quantity::Quantity;
+    use crate::record::RecordKey;
+    use crate::tags::TagSet;
+
+    fn units(n: u64) -> Quantity {
+        Quantity::from_micros(n * 1_000_000).unwrap()
+    }
+
+    fn rows(own: u64, carried_in: u64) -> DimensionFold {
+        DimensionFold {
+            own: units(own).into(),
+            carried_in: units(carried_in).into(),
+            rows: 1,
+            buckets: BTreeMap::new(),
+        }
+    }
+
+    fn record(state: State, n: u64) -> MeteringRecord {
+        let hour: UsageHour = "2026-11-21T02".parse().unwrap();
+        MeteringRecord {
+            key: RecordKey {
+                subscription: "legacy|code|cust".parse().unwrap(),
+                hour,
+                dimension: "gb".parse().unwrap(),
+            },
+            product: "code".parse().unwrap(),
+            account: None,
+            quantity: units(n),
+            allocations: Vec::new(),
+            stamp: hour.start(),
+            deadline: hour.end(),
+            state,
+            version: 1,
+            movements: 0,
+            attempts: 0,
+            due: None,
+            outcome: None,
+        }
+    }
+
+    fn movement(kind: MovementKind, n: u64) -> Movement {
+        Movement {
+            number: 1,
+            kind,
+            entries: vec![(TagSet::untagged(), units(n))],
+            at: jiff::Timestamp::UNIX_EPOCH,
+            reason: None,
+        }
+    }
+
+    fn books(lines: &[SlotBooks]) -> Books {
+        let mut books = Books::default();
+        for line in lines {
+            books.add(line).unwrap();
+        }
+        books
+    }
+
+    #[test]
+    fn late_usage_that_arrives_balances_and_a_carry_that_vanished_does_not() {
+        let target = "2026-11-21T05".parse().unwrap();
+        let origin = SlotBooks::of(
+            Some(&rows(7, 0)),
+            Some(&record(State::Accepted, 5)),
+            &[movement(MovementKind::Carried { target }, 2)],
+        )
+        .unwrap();
+        let arrived =
+            SlotBooks::of(Some(&rows(1, 2)), Some(&record(State::Accepted, 3)), &[]).unwrap();
+        let both = books(&[origin.clone(), arrived]);
+        assert!(both.is_balanced().unwrap());
+        assert_eq!(
+            (both.ingested.to_string(), both.accepted.to_string()),
+            ("8".into(), "8".into())
+        );
+        assert!(!books(&[origin]).is_balanced().unwrap());
+    }
+
+    #[test]
+    fn every_state_has_its_place() {
+        for (state, place) in [
+            (State::Sealed, "pending"),
+            (State::Refused, "held"),
+            (State::Disputed, "held"),
+            (State::Unconfirmed, "held"),
+            (State::Conflict, "lost"),
+            (State::DryRun, "dry-run"),
+        ] {
+            let books =
+                books(&[SlotBooks::of(Some(&rows(5, 0)), Some(&record(state, 5)), &[]).unwrap()]);
+            let found = [
+                ("pending", books.pending),
+                ("held", books.held),
+                ("lost", books.lost),
+                ("dry-run", books.dry_run),
+            ];
+            for (name, total) in found {
+                assert_eq!(
+                    total.to_string(),
+                    if name == place { "5" } else { "0" },
+                    "{state}"
+                );
+            }
+            assert!(books.is_balanced().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_success_after_a_carry_is_over_metered_and_a_refund_is_seen() {
+        let target = "2026-11-21T05".parse().unwrap();
+        let carried = movement(MovementKind::Carried { target }, 5);
+        let twice = SlotBooks::of(
+            Some(&rows(5, 0)),
+            Some(&record(State::Accepted, 5)),
+            std::slice::from_ref(&carried),
+        )
+        .unwrap();
+        assert_eq!(twice.uncounted.to_string(), "-5");
+        let arrived =
+            SlotBooks::of(Some(&rows(0, 5)), Some(&record(State::Accepted, 5)), &[]).unwrap();
+        assert_eq!(
+            books(&[twice, arrived.clone()]).over_metered.to_string(),
+            "5"
+        );
+        assert!(books(&[arrived]).carried_in.is_positive());
+        let refunded = SlotBooks::of(
+            Some(&rows(5, 0)),
+            Some(&record(State::Accepted, 7)),
+            &[movement(MovementKind::Refunded, 2)],
+        )
+        .unwrap();
+        let sum = books(&[refunded]);
+        assert!(sum.is_balanced().unwrap());
+        assert_eq!(
+            (sum.refunded.to_string(), sum.over_metered.to_string()),
+            ("2".into(), "0".into())
+        );
+    }
+
+    #[test]
+    fn usage_without_a_record_is_pending() {
+        let waiting = SlotBooks::of(Some(&rows(3, 0)), None, &[]).unwrap();
+        let books = books(&[waiting]);
+        assert_eq!(books.pending.to_string(), "3");
+        assert!(books.is_balanced().unwrap());
+    }
+}

@@ -1,0 +1,287 @@
+//! Usage hours and months in UTC, the grid on which AWS Marketplace de-duplicates and closes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::ids::InvalidId;
+
+const SECONDS_PER_HOUR: i64 = 3_600;
+/// 9999-12-30T00, as far as an hour may lie ahead; keeps every sum below in range.
+const HOURS_MAX: i64 = 70_389_000;
+
+/// One hour of usage, as hours since the epoch in UTC. Prints as `2026-11-21T02`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UsageHour(i64);
+
+impl UsageHour {
+    /// The hour that contains `time`; times outside 1970 to 9999 are moved to the nearest end.
+    pub fn of(time: Timestamp) -> Self {
+        Self(
+            time.as_second()
+                .div_euclid(SECONDS_PER_HOUR)
+                .clamp(0, HOURS_MAX),
+        )
+    }
+
+    /// Its first instant.
+    pub fn start(self) -> Timestamp {
+        Timestamp::from_second(self.0.saturating_mul(SECONDS_PER_HOUR)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The first instant after it.
+    pub fn end(self) -> Timestamp {
+        self.plus(1).start()
+    }
+
+    /// `hours` later, or earlier when negative.
+    pub fn plus(self, hours: i64) -> Self {
+        Self(
+            self.0
+                .saturating_add(hours)
+                .clamp(0, HOURS_MAX.saturating_add(1)),
+        )
+    }
+
+    /// The hour before.
+    pub fn previous(self) -> Self {
+        self.plus(-1)
+    }
+
+    /// The hour after.
+    pub fn next(self) -> Self {
+        self.plus(1)
+    }
+
+    /// Hours from `earlier` to this one, negative if it is later.
+    pub fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// The hours from this one to `last`, both included; none if `last` is earlier.
+    pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
+        (self.0..=last.0).map(Self)
+    }
+
+    /// The calendar month it belongs to.
+    pub fn month(self) -> Month {
+        Month::of(self.start())
+    }
+
+    /// Whether `time` lies in it.
+    pub fn contains(self, time: Timestamp) -> bool {
+        self.start() <= time && time < self.end()
+    }
+
+    /// Hours since the epoch.
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl fmt::Display for UsageHour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = DateTime::from(utc(self.start()));
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}",
+            at.year(),
+            at.month(),
+            at.day(),
+            at.hour()
+        )
+    }
+}
+
+impl fmt::Debug for UsageHour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for UsageHour {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let invalid = || {
+            InvalidId::new(
+                "hour",
+                text,
+                "YYYY-MM-DDThh in UTC, 1970 to 9999, as in 2026-11-21T02",
+            )
+        };
+        let digits = |range: std::ops::Range<usize>| {
+            let part = text.get(range)?;
+            part.bytes()
+                .all(|b| b.is_ascii_digit())
+                .then(|| part.parse::<i16>().ok())?
+        };
+        let separators = text.len() == 13
+            && [(4, b'-'), (7, b'-'), (10, b'T')]
+                .iter()
+                .all(|(at, byte)| text.as_bytes().get(*at) == Some(byte));
+        if !separators {
+            return Err(invalid());
+        }
+        let read = || {
+            let year = digits(0..4)?;
+            let small = |range| digits(range).and_then(|n| i8::try_from(n).ok());
+            let at =
+                DateTime::new(year, small(5..7)?, small(8..10)?, small(11..13)?, 0, 0, 0).ok()?;
+            let at = at.to_zoned(TimeZone::UTC).ok()?.timestamp();
+            let hour = at.as_second().checked_div(SECONDS_PER_HOUR)?;
+            (0..=HOURS_MAX).contains(&hour).then_some(Self(hour))
+        };
+        read().ok_or_else(invalid)
+    }
+}
+
+/// A calendar month in UTC, what one AWS bill covers. Prints as `2026-11`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month {
+    year: i16,
+    month: i8,
+}
+
+impl Month {
+    /// The month that contains `time`.
+    pub fn of(time: Timestamp) -> Self {
+        let at = utc(time);
+        Self {
+            year: at.year(),
+            month: at.month(),
+        }
+    }
+
+    /// Its first instant.
+    pub fn start(self) -> Timestamp {
+        Date::new(self.year, self.month, 1)
+            .and_then(|day| day.to_zoned(TimeZone::UTC))
+            .map_or(Timestamp::MAX, |at| at.timestamp())
+    }
+
+    /// The first instant after it.
+    pub fn end(self) -> Timestamp {
+        self.next().start()
+    }
+
+    /// The month after.
+    pub fn next(self) -> Self {
+        if self.month >= 12 {
+            Self {
+                year: self.year.saturating_add(1),
+                month: 1,
+            }
+        } else {
+            Self {
+                year: self.year,
+                month: self.month.saturating_add(1),
+            }
+        }
+    }
+
+    /// Its first hour.
+    pub fn first_hour(self) -> UsageHour {
+        UsageHour::of(self.start())
+    }
+
+    /// Its last hour.
+    pub fn last_hour(self) -> UsageHour {
+        UsageHour::of(self.end()).previous()
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+impl fmt::Debug for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Month {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        format!("{text}-01T00")
+            .parse::<UsageHour>()
+            .map(UsageHour::month)
+            .map_err(|_| InvalidId::new("month", text, "YYYY-MM, as in 2026-11"))
+    }
+}
+
+/// `time` moved by `by`, held inside the representable range.
+pub fn shift(time: Timestamp, by: SignedDuration) -> Timestamp {
+    time.checked_add(by).unwrap_or(if by.is_negative() {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
+fn utc(time: Timestamp) -> jiff::Zoned {
+    time.to_zoned(TimeZone::UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn hours_are_read_only_in_their_own_form() {
+        for text in [
+            "2026-11-21T02",
+            "2024-02-29T23",
+            "1970-01-01T00",
+            "2100-12-31T23",
+        ] {
+            assert_eq!(text.parse::<UsageHour>().unwrap().to_string(), text);
+        }
+        for text in [
+            "2026-11-21T24",
+            "2026-02-29T00",
+            "2026-11-21",
+            "2026-11-21T2",
+            "2026-11-21T02Z",
+            "2026-11-21 02",
+            "+026-11-21T02",
+            "1969-12-31T23",
+            "",
+        ] {
+            assert!(text.parse::<UsageHour>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn months_end_where_the_next_begins() {
+        for (month, last) in [
+            ("2026-11", "2026-11-30T23"),
+            ("2026-12", "2026-12-31T23"),
+            ("2028-02", "2028-02-29T23"),
+        ] {
+            let month: Month = month.parse().unwrap();
+            assert_eq!(month.last_hour().to_string(), last);
+            assert_eq!(month.last_hour().next(), month.next().first_hour());
+        }
+        assert!("2026-13".parse::<Month>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn an_hour_contains_its_times_and_survives_its_text(second in 0i64..250_000_000_000) {
+            let time = Timestamp::from_second(second).unwrap();
+            let hour = UsageHour::of(time);
+            prop_assert!(hour.contains(time));
+            prop_assert!(!hour.next().contains(time));
+            prop_assert_eq!(hour.to_string().parse::<UsageHour>().unwrap(), hour);
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What an answer of BatchMeterUsage means for each record that was sent.
+//!
+//! A 200 does not mean billed: results come in any order, a record may be missing, a status may be
+//! new. Records are matched by identity, dimension and hour, never by position.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::error_table::{About, about};
+use crate::hour::UsageHour;
+use crate::record::{MeteringRecord, State};
+use crate::subscription::Subscription;
+
+/// A UsageRecord as the answer repeats it; every member is optional in the API model.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AnsweredRecord {
+    /// `LicenseArn`.
+    pub license_arn: Option<String>,
+    /// `CustomerIdentifier`.
+    pub customer_identifier: Option<String>,
+    /// `CustomerAWSAccountId`.
+    pub account: Option<String>,
+    /// `Dimension`.
+    pub dimension: Option<String>,
+    /// `Timestamp`.
+    pub stamp: Option<Timestamp>,
+}
+
+/// One member of `Results`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// Which record.
+    pub record: AnsweredRecord,
+    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, or something newer.
+    pub status: Option<String>,
+    /// `MeteringRecordId`.
+    pub metering_record_id: Option<String>,
+}
+
+/// What was said about one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Success: billed.
+    Accepted {
+        /// AWS's id of it, if given.
+        metering_record_id: Option<String>,
+    },
+    /// CustomerNotSubscribed; may become Success later.
+    NotSubscribed,
+    /// DuplicateRecord: the slot holds another quantity, or our own earlier success.
+    Duplicate,
+    /// In `UnprocessedRecords`: send it again.
+    Unprocessed,
+    /// In neither list: send it again.
+    Unanswered,
+    /// A status nobody has seen.
+    UnknownStatus(String),
+    /// The request failed and this record alone caused it.
+    Culprit {
+        /// The error code.
+        code: String,
+    },
+    /// The request failed for a reason outside the record.
+    RequestFailed {
+        /// The error code.
+        code: String,
+    },
+}
+
+impl Verdict {
+    /// What to store as the outcome's code.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Accepted { .. } => "Success",
+            Self::NotSubscribed => "CustomerNotSubscribed",
+            Self::Duplicate => "DuplicateRecord",
+            Self::Unprocessed => "Unprocessed",
+            Self::Unanswered => "Unanswered",
+            Self::UnknownStatus(status) => status,
+            Self::Culprit { code } | Self::RequestFailed { code } => code,
+        }
+    }
+}
+
+/// One verdict for each record of `sent`, in its order.
+pub fn interpret(
+    sent: &[&MeteringRecord],
+    results: &[Answer],
+    unprocessed: &[AnsweredRecord],
+) -> Vec<Verdict> {
+    sent.iter()
+        .map(|record| {
+            let answers: Vec<&Answer> = results
+                .iter()
+                .filter(|a| names(&a.record, record))
+                .collect();
+            // A record named twice is billed if either says so.
+            let success = answers
+                .iter()
+                .find(|a| a.status.as_deref() == Some("Success"));
+            match success.or_else(|| answers.first()) {
+                Some(answer) => verdict_of(answer),
+                None if unprocessed.iter().any(|u| names(u, record)) => Verdict::Unprocessed,
+                None => Verdict::Unanswered,
+            }
+        })
+        .collect()
+}
+
+fn verdict_of(answer: &Answer) -> Verdict {
+    match answer.status.as_deref() {
+        Some("Success") => Verdict::Accepted {
+            metering_record_id: answer.metering_record_id.clone(),
+        },
+        Some("CustomerNotSubscribed") => Verdict::NotSubscribed,
+        Some("DuplicateRecord") => Verdict::Duplicate,
+        Some(other) => Verdict::UnknownStatus(other.to_owned()),
+        None => Verdict::Unanswered,
+    }
+}
+
+/// Whether an answered record is this one: the same buyer, dimension and hour.
+fn names(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
+    let buyer = match &record.key.subscription {
+        Subscription::License(arn) => answered.license_arn.as_deref() == Some(arn.as_str()),
+        Subscription::Customer(_, customer) => {
+            answered.customer_identifier.as_deref() == Some(customer.as_str())
+        }
+        Subscription::Account(_, account) => answered.account.as_deref() == Some(account.as_str()),
+    };
+    buyer
+        && answered.dimension.as_deref() == Some(record.key.dimension.as_str())
+        && answered.stamp.map(UsageHour::of) == Some(record.key.hour)
+}
+
+/// What a verdict makes of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Next {
+    /// Its state from now on.
+    pub state: State,
+    /// When to look at it again; `None` when nothing is left to do.
+    pub retry_after: Option<SignedDuration>,
+}
+
+/// The state a verdict leads to, for a record of `attempts` earlier attempts without an end.
+pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
+    let again = |first: SignedDuration, most: SignedDuration| Next {
+        state,
+        retry_after: Some(back_off(first, most, attempts)),
+    };
+    let soon = || again(SignedDuration::from_mins(1), SignedDuration::from_mins(15));
+    let slowly = || again(SignedDuration::from_mins(5), SignedDuration::from_mins(60));
+    match verdict {
+        Verdict::Accepted { .. } => Next {
+            state: State::Accepted,
+            retry_after: None,
+        },
+        Verdict::Duplicate => Next {
+            state: State::Disputed,
+            retry_after: None,
+        },
+        Verdict::NotSubscribed => slowly(),
+        Verdict::Unprocessed
+        | Verdict::Unanswered
+        | Verdict::UnknownStatus(_)
+        | Verdict::RequestFailed { .. } => soon(),
+        Verdict::Culprit { code } => match about(code) {
+            About::Record => Next {
+                state: State::Refused,
+                retry_after: Some(SignedDuration::from_hours(1)),
+            },
+            About::RecordForNow => slowly(),
+            About::Request => soon(),
+        },
+    }
+}
+
+/// `first`, doubled with each attempt up to `most`.
+fn back_off(first: SignedDuration, most: SignedDuration, attempts: u32) -> SignedDuration {
+    let factor = 1_i32.checked_shl(attempts.min(10)).unwrap_or(i32::MAX);
+    first.checked_mul(factor).unwrap_or(most).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::quantity::Quantity;
+    use crate::record::RecordKey;
+
+    fn record(subscription: &str, dimension: &str, hour: &str) -> MeteringRecord {
+        let hour: UsageHour = hour.parse().unwrap();
+        MeteringRecord {
+            key: RecordKey {
+                subscription: subscription.parse().unwrap(),
+                hour,
+                dimension: dimension.parse().unwrap(),
+            },
+            product: "code".parse().unwrap(),
+            account: None,
+            quantity: Quantity::MAX,
+            allocations: Vec::new(),
+            stamp: hour.start(),
+            deadline: hour.end(),
+            state: State::Sealed,
+            version: 1,
+            movements: 0,
+            attempts: 0,
+            due: None,
+            outcome: None,
+        }
+    }
+
+    fn echo(record: &MeteringRecord) -> AnsweredRecord {
+        let (mut license_arn, mut customer_identifier, mut account) = (None, None, None);
+        match &record.key.subscription {
+            Subscription::License(arn) => license_arn = Some(arn.to_string()),
+            Subscription::Customer(_, customer) => customer_identifier = Some(customer.to_string()),
+            Subscription::Account(_, id) => account = Some(id.to_string()),
+        }
+        AnsweredRecord {
+            license_arn,
+            customer_identifier,
+            account,
+            dimension: Some(record.key.dimension.to_string()),
+            stamp: Some(record.stamp),
+        }
+    }
+
+    fn answer(record: &MeteringRecord, status: &str) -> Answer {
+        Answer {
+            record: echo(record),
+            status: Some(status.to_owned()),
+            metering_record_id: Some("id".to_owned()),
+        }
+    }
+
+    #[test]
+    fn records_are_matched_by_what_they_are_and_not_by_where_they_stand() {
+        let a = record("legacy|code|a", "gb", "2026-11-21T02");
+        let b = record("legacy|code|a", "gb", "2026-11-21T03");
+        let c = record("account|code|1", "gb", "2026-11-21T02");
+        let d = record("legacy|code|a", "gb#x", "2026-11-21T02");
+        let e = record(
+            "arn:aws:license-manager::1:license:l-1",
+            "gb",
+            "2026-11-21T02",
+        );
+        let results = [
+            answer(&c, "CustomerNotSubscribed"),
+            answer(&b, "DuplicateRecord"),
+            answer(&e, "Postponed"),
+            answer(&a, "Success"),
+            Answer::default(),
+        ];
+        let verdicts = interpret(&[&a, &b, &c, &d, &e], &results, &[echo(&d), echo(&a)]);
+        let codes: Vec<_> = verdicts.iter().map(Verdict::code).collect();
+        assert_eq!(
+            codes,
+            [
+                "Success",
+                "DuplicateRecord",
+                "CustomerNotSubscribed",
+                "Unprocessed",
+                "Postponed"
+            ]
+        );
+        assert_eq!(interpret(&[&d], &results, &[]), [Verdict::Unanswered]);
+    }
+
+    #[test]
+    fn a_result_without_a_status_ends_nothing() {
+        let a = record("legacy|code|a", "gb", "2026-11-21T02");
+        let silent = Answer {
+            record: echo(&a),
+            ..Answer::default()
+        };
+        assert_eq!(
+            interpret(&[&a], std::slice::from_ref(&silent), &[]),
+            [Verdict::Unanswered]
+        );
+        let both = [silent, answer(&a, "Success")];
+        assert!(matches!(
+            interpret(&[&a], &both, &[])[0],
+            Verdict::Accepted { .. }
+        ));
+    }
+
+    #[test]
+    fn only_a_verdict_on_the_record_itself_ends_it() {
+        let code = |code: &str| code.to_owned();
+        let to = |verdict: Verdict| next(&verdict, State::Sealed, 0).state;
+        assert_eq!(
+            to(Verdict::Accepted {
+                metering_record_id: None
+            }),
+            State::Accepted
+        );
+        assert_eq!(to(Verdict::Duplicate), State::Disputed);
+        assert_eq!(
+            to(Verdict::Culprit {
+                code: code("InvalidTagException")
+            }),
+            State::Refused
+        );
+        for verdict in [
+            Verdict::NotSubscribed,
+            Verdict::Unprocessed,
+            Verdict::Unanswered,
+            Verdict::UnknownStatus(code("Postponed")),
+            Verdict::Culprit {
+                code: code("InvalidLicenseException"),
+            },
+            Verdict::Culprit {
+                code: code("AccessDeniedException"),
+            },
+            Verdict::RequestFailed {
+                code: code("InvalidTagException"),
+            },
+        ] {
+            let next = next(&verdict, State::Sealed, 3);
+            assert_eq!(next.state, State::Sealed, "{verdict:?}");
+            assert!(next.retry_after.is_some(), "{verdict:?}");
+        }
+    }
+
+    #[test]
+    fn retries_slow_down_to_a_bound() {
+        let wait = |attempts| {
+            next(&Verdict::NotSubscribed, State::Sealed, attempts)
+                .retry_after
+                .unwrap()
+        };
+        assert_eq!(wait(0), SignedDuration::from_mins(5));
+        assert_eq!(wait(2), SignedDuration::from_mins(20));
+        assert_eq!(wait(u32::MAX), SignedDuration::from_mins(60));
+    }
+}

@@ -1,0 +1,398 @@
+//! Exact quantities: micro-units in integers, never a float.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::limits::{MICROS_PER_UNIT, QUANTITY_INTEGER_MAX, QUANTITY_MICROS_MAX};
+
+/// A quantity that a record can hold: 0 to 9999999999.999999, six decimals, exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Quantity(u64);
+
+/// Why a text or number is not a quantity.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidQuantity {
+    /// It is not a decimal number.
+    #[error(
+        "quantity {0:?} is not a decimal number: write digits with at most one point, as in \"1.5\""
+    )]
+    NotANumber(String),
+    /// It is below zero; AWS Marketplace bills no negative usage.
+    #[error(
+        "quantity {0:?} is negative: usage cannot be taken back, claim a billing adjustment instead"
+    )]
+    Negative(String),
+    /// It has more than six decimals.
+    #[error("quantity {0:?} has more than 6 decimals: round it where it is measured")]
+    TooPrecise(String),
+    /// It exceeds 9999999999.999999.
+    #[error("quantity {0:?} is above 9999999999.999999: split it over several events")]
+    TooLarge(String),
+}
+
+impl Quantity {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+    /// The largest quantity a record can hold.
+    pub const MAX: Self = Self(QUANTITY_MICROS_MAX);
+
+    /// From micro-units; `None` above [`Quantity::MAX`].
+    pub const fn from_micros(micros: u64) -> Option<Self> {
+        if micros <= QUANTITY_MICROS_MAX {
+            Some(Self(micros))
+        } else {
+            None
+        }
+    }
+
+    /// In micro-units.
+    pub const fn micros(self) -> u64 {
+        self.0
+    }
+
+    /// The whole number, if it is one and the integer field of the API can hold it.
+    pub fn as_api_integer(self) -> Option<i32> {
+        let whole = self.0.checked_div(MICROS_PER_UNIT)?;
+        let is_whole = self.0.checked_rem(MICROS_PER_UNIT)? == 0;
+        if is_whole && whole <= QUANTITY_INTEGER_MAX {
+            i32::try_from(whole).ok()
+        } else {
+            None
+        }
+    }
+
+    /// Reads a DynamoDB number, which may be written with an exponent (`1E+2`) or a sign.
+    pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
+        match read_decimal(text) {
+            Ok(micros) => match u64::try_from(micros) {
+                Ok(micros) => {
+                    Self::from_micros(micros).ok_or_else(|| InvalidQuantity::TooLarge(shown(text)))
+                }
+                Err(_) if micros < 0 => Err(InvalidQuantity::Negative(shown(text))),
+                Err(_) => Err(InvalidQuantity::TooLarge(shown(text))),
+            },
+            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(shown(text))),
+            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(shown(text))),
+            Err(Unreadable::TooLarge) => Err(if text.starts_with('-') {
+                InvalidQuantity::Negative(shown(text))
+            } else {
+                InvalidQuantity::TooLarge(shown(text))
+            }),
+        }
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = InvalidQuantity;
+
+    /// Reads what the API model accepts, `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`.
+    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
+        let (whole, fraction) = text
+            .split_once('.')
+            .map_or((text, None), |(w, f)| (w, Some(f)));
+        let digits = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+        let unsigned = whole.strip_prefix('-').unwrap_or(whole);
+        let padded = unsigned.len() > 1 && unsigned.starts_with('0');
+        if !digits(unsigned) || padded || !fraction.is_none_or(digits) {
+            return Err(InvalidQuantity::NotANumber(shown(text)));
+        }
+        if fraction.is_some_and(|f| f.len() > 6) {
+            return Err(InvalidQuantity::TooPrecise(shown(text)));
+        }
+        if whole.starts_with('-') {
+            return Err(InvalidQuantity::Negative(shown(text)));
+        }
+        Self::from_number(text)
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Total::from(*self).fmt(f)
+    }
+}
+
+/// A signed sum of quantities, in micro-units. Wide enough that no month of any seller overflows it;
+/// sums are checked all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Total(i128);
+
+/// A sum left the range of 128 bits. No real usage can, so the input is damaged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a sum of quantities overflowed 128 bits: the stored quantities are damaged")]
+pub struct Overflow;
+
+impl Total {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// From micro-units.
+    pub const fn from_micros(micros: i128) -> Self {
+        Self(micros)
+    }
+
+    /// In micro-units.
+    pub const fn micros(self) -> i128 {
+        self.0
+    }
+
+    /// The sum.
+    pub fn plus(self, other: impl Into<Total>) -> Result<Self, Overflow> {
+        self.0.checked_add(other.into().0).map(Self).ok_or(Overflow)
+    }
+
+    /// The difference.
+    pub fn minus(self, other: impl Into<Total>) -> Result<Self, Overflow> {
+        self.0.checked_sub(other.into().0).map(Self).ok_or(Overflow)
+    }
+
+    /// The sum of many.
+    pub fn sum<T: Into<Total>>(all: impl IntoIterator<Item = T>) -> Result<Self, Overflow> {
+        all.into_iter()
+            .try_fold(Self::ZERO, |sum, one| sum.plus(one))
+    }
+
+    /// Whether it is exactly zero.
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it is above zero.
+    pub const fn is_positive(self) -> bool {
+        self.0 > 0
+    }
+
+    /// Whether it is below zero.
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    /// As a quantity, if a record can hold it.
+    pub fn to_quantity(self) -> Option<Quantity> {
+        u64::try_from(self.0).ok().and_then(Quantity::from_micros)
+    }
+
+    /// The same amount above zero.
+    pub fn magnitude(self) -> Result<Self, Overflow> {
+        self.0.checked_abs().map(Self).ok_or(Overflow)
+    }
+
+    /// Reads what [`fmt::Display`] prints, and any DynamoDB number of at most six decimals.
+    pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
+        read_decimal(text).map(Self).map_err(|e| match e {
+            Unreadable::NotANumber => InvalidQuantity::NotANumber(shown(text)),
+            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(shown(text)),
+            Unreadable::TooLarge => InvalidQuantity::TooLarge(shown(text)),
+        })
+    }
+}
+
+impl From<Quantity> for Total {
+    fn from(quantity: Quantity) -> Self {
+        Self(i128::from(quantity.0))
+    }
+}
+
+impl From<&Quantity> for Total {
+    fn from(quantity: &Quantity) -> Self {
+        Self::from(*quantity)
+    }
+}
+
+impl From<&Total> for Total {
+    fn from(total: &Total) -> Self {
+        *total
+    }
+}
+
+impl fmt::Display for Total {
+    /// Decimal, without trailing zeros: `1.5`, `-3`, `0`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros_per_unit = u128::from(MICROS_PER_UNIT);
+        let magnitude = self.0.unsigned_abs();
+        let whole = magnitude.checked_div(micros_per_unit).unwrap_or_default();
+        let fraction = magnitude.checked_rem(micros_per_unit).unwrap_or_default();
+        let sign = if self.0 < 0 { "-" } else { "" };
+        if fraction == 0 {
+            write!(f, "{sign}{whole}")
+        } else {
+            let digits = format!("{fraction:06}");
+            write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+        }
+    }
+}
+
+enum Unreadable {
+    NotANumber,
+    TooPrecise,
+    TooLarge,
+}
+
+/// Reads `[+-]digits[.digits][e[+-]digits]` into micro-units, exactly or not at all.
+fn read_decimal(text: &str) -> Result<i128, Unreadable> {
+    let (mantissa, exponent) = match text.find(['e', 'E']) {
+        Some(at) => {
+            let (mantissa, rest) = text.split_at(at);
+            let exponent = rest.get(1..).unwrap_or_default();
+            (
+                mantissa,
+                exponent
+                    .parse::<i32>()
+                    .map_err(|_| Unreadable::NotANumber)?,
+            )
+        }
+        None => (text, 0),
+    };
+    let (negative, unsigned) = match mantissa.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, mantissa.strip_prefix('+').unwrap_or(mantissa)),
+    };
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(Unreadable::NotANumber);
+    }
+    let mut digits: i128 = 0;
+    let mut scale: i32 = exponent.checked_add(6).ok_or(Unreadable::TooLarge)?;
+    let fraction_trimmed = fraction.trim_end_matches('0');
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Unreadable::NotANumber);
+    }
+    for byte in whole.bytes().chain(fraction_trimmed.bytes()) {
+        if !byte.is_ascii_digit() {
+            return Err(Unreadable::NotANumber);
+        }
+        let digit = i128::from(byte.saturating_sub(b'0'));
+        digits = digits
+            .checked_mul(10)
+            .and_then(|d| d.checked_add(digit))
+            .ok_or(Unreadable::TooLarge)?;
+    }
+    let fraction_len = i32::try_from(fraction_trimmed.len()).map_err(|_| Unreadable::TooPrecise)?;
+    scale = scale
+        .checked_sub(fraction_len)
+        .ok_or(Unreadable::TooPrecise)?;
+    if digits == 0 {
+        return Ok(0);
+    }
+    while scale < 0 {
+        if digits.checked_rem(10) != Some(0) {
+            return Err(Unreadable::TooPrecise);
+        }
+        digits = digits.checked_div(10).ok_or(Unreadable::TooPrecise)?;
+        scale = scale.saturating_add(1);
+    }
+    if scale > 38 {
+        return Err(Unreadable::TooLarge);
+    }
+    for _ in 0..scale {
+        digits = digits.checked_mul(10).ok_or(Unreadable::TooLarge)?;
+    }
+    if negative {
+        digits = digits.checked_neg().ok_or(Unreadable::TooLarge)?;
+    }
+    Ok(digits)
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn quantities_are_read_as_the_api_model_reads_them() {
+        for (text, micros) in [
+            ("0", 0),
+            ("0.000001", 1),
+            ("1.5", 1_500_000),
+            ("9999999999.999999", QUANTITY_MICROS_MAX),
+            ("10.100000", 10_100_000),
+        ] {
+            assert_eq!(text.parse::<Quantity>().unwrap().micros(), micros, "{text}");
+        }
+        use InvalidQuantity::*;
+        let shown = |t: &str| t.to_owned();
+        for (text, error) in [
+            ("", NotANumber(shown(""))),
+            ("1e3", NotANumber(shown("1e3"))),
+            ("01", NotANumber(shown("01"))),
+            ("1.", NotANumber(shown("1."))),
+            (".5", NotANumber(shown(".5"))),
+            ("NaN", NotANumber(shown("NaN"))),
+            ("-1", Negative(shown("-1"))),
+            ("0.0000001", TooPrecise(shown("0.0000001"))),
+            ("10000000000", TooLarge(shown("10000000000"))),
+        ] {
+            assert_eq!(text.parse::<Quantity>(), Err(error));
+        }
+    }
+
+    #[test]
+    fn dynamodb_numbers_may_have_exponents() {
+        for (text, micros) in [
+            ("1E+2", 100_000_000),
+            ("1.50", 1_500_000),
+            ("5e-6", 5),
+            ("+2", 2_000_000),
+            ("0E-130", 0),
+        ] {
+            assert_eq!(
+                Quantity::from_number(text).unwrap().micros(),
+                micros,
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            Quantity::from_number("1E-7"),
+            Err(InvalidQuantity::TooPrecise(_))
+        ));
+        assert!(matches!(
+            Quantity::from_number("1E+120"),
+            Err(InvalidQuantity::TooLarge(_))
+        ));
+        assert!(matches!(
+            Quantity::from_number("-1E+120"),
+            Err(InvalidQuantity::Negative(_))
+        ));
+        assert!(matches!(
+            Quantity::from_number("1E+x"),
+            Err(InvalidQuantity::NotANumber(_))
+        ));
+    }
+
+    #[test]
+    fn the_integer_field_takes_whole_numbers_up_to_its_limit() {
+        assert_eq!(
+            "2147483647".parse::<Quantity>().unwrap().as_api_integer(),
+            Some(i32::MAX)
+        );
+        assert_eq!(
+            "2147483648".parse::<Quantity>().unwrap().as_api_integer(),
+            None
+        );
+        assert_eq!("1.5".parse::<Quantity>().unwrap().as_api_integer(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_quantity_survives_its_text(micros in 0..=QUANTITY_MICROS_MAX) {
+            let quantity = Quantity::from_micros(micros).unwrap();
+            prop_assert_eq!(quantity.to_string().parse::<Quantity>().unwrap(), quantity);
+            prop_assert!(quantity.to_string().len() <= 17);
+        }
+
+        #[test]
+        fn every_total_survives_its_text(micros in any::<i64>()) {
+            let total = Total::from_micros(i128::from(micros));
+            prop_assert_eq!(Total::from_number(&total.to_string()).unwrap(), total);
+        }
+
+        #[test]
+        fn no_text_makes_the_readers_panic(text in ".{0,40}") {
+            let _read = (Quantity::from_number(&text), text.parse::<Quantity>(), Total::from_number(&text));
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! A metering record: frozen before it is sent, byte-identical until it has an outcome.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::fold::DimensionFold;
+use crate::hour::UsageHour;
+use crate::ids::{AccountId, Dimension, InvalidId, ProductCode};
+use crate::quantity::{Overflow, Quantity, Total};
+use crate::subscription::Subscription;
+use crate::tags::TagSet;
+use crate::window::Window;
+
+/// One slot on the buyer's bill, and so one record: AWS Marketplace de-duplicates by it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordKey {
+    /// Who is billed.
+    pub subscription: Subscription,
+    /// For which hour.
+    pub hour: UsageHour,
+    /// For what.
+    pub dimension: Dimension,
+}
+
+impl fmt::Display for RecordKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.subscription, self.hour, self.dimension)
+    }
+}
+
+/// A share of a record's quantity under one set of tags.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its tags; empty for the untagged share.
+    pub tags: TagSet,
+    /// How much.
+    pub quantity: Quantity,
+}
+
+/// Where a record is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Frozen, to be sent or sent again.
+    Sealed,
+    /// AWS Marketplace said Success: billed.
+    Accepted,
+    /// Isolated as the cause of a refusal; retried alone every hour until its deadline.
+    Refused,
+    /// AWS Marketplace said DuplicateRecord: the slot may hold our own earlier success.
+    Disputed,
+    /// The slot holds another quantity than ours, for good.
+    Conflict,
+    /// Past its deadline without an outcome; AWS Marketplace may have billed it.
+    Unconfirmed,
+    /// Certainly not billed, and too late to be.
+    Expired,
+    /// Its usage was carried into another hour before it was ever sent.
+    Moved,
+    /// Frozen in dry run; never sent, even after the switch to live.
+    DryRun,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 9] = [
+        Self::Sealed,
+        Self::Accepted,
+        Self::Refused,
+        Self::Disputed,
+        Self::Conflict,
+        Self::Unconfirmed,
+        Self::Expired,
+        Self::Moved,
+        Self::DryRun,
+    ];
+
+    /// Its name in tables and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Accepted => "accepted",
+            Self::Refused => "refused",
+            Self::Disputed => "disputed",
+            Self::Conflict => "conflict",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Expired => "expired",
+            Self::Moved => "moved",
+            Self::DryRun => "dry-run",
+        }
+    }
+
+    /// Whether a record in this state may still be sent, before its deadline.
+    pub fn is_sendable(self) -> bool {
+        matches!(self, Self::Sealed | Self::Refused)
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for State {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| {
+                InvalidId::new(
+                    "state",
+                    text,
+                    "sealed, accepted, refused, disputed, conflict, unconfirmed, expired, moved or dry-run",
+                )
+            })
+    }
+}
+
+/// The last thing AWS Marketplace, or we, said about a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// When.
+    pub at: Timestamp,
+    /// A status (`Success`) or an error code (`ThrottlingException`).
+    pub code: String,
+    /// AWS's id of the metering record, with a success.
+    pub metering_record_id: Option<String>,
+}
+
+/// What is billed for one slot, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeteringRecord {
+    /// Its slot.
+    pub key: RecordKey,
+    /// The product; requests never mix two.
+    pub product: ProductCode,
+    /// The buyer's account, sent beside a licence.
+    pub account: Option<AccountId>,
+    /// Frozen quantity.
+    pub quantity: Quantity,
+    /// Frozen split; empty when nothing is tagged.
+    pub allocations: Vec<Allocation>,
+    /// Frozen timestamp: the hour's start, or the activation within that hour.
+    pub stamp: Timestamp,
+    /// From when it is not sent any more.
+    pub deadline: Timestamp,
+    /// Where it is in its life.
+    pub state: State,
+    /// Raised by every write; writes are conditional on it.
+    pub version: u64,
+    /// How many movements of its quantity there are.
+    pub movements: u32,
+    /// How often it was sent without an outcome that ends it.
+    pub attempts: u32,
+    /// When it is to be looked at next, if at all.
+    pub due: Option<Timestamp>,
+    /// The last answer.
+    pub outcome: Option<Outcome>,
+}
+
+impl MeteringRecord {
+    /// What this record itself bills or will bill: nothing once it is Moved or Expired.
+    pub fn here(&self) -> Total {
+        match self.state {
+            State::Moved | State::Expired => Total::ZERO,
+            _ => self.quantity.into(),
+        }
+    }
+
+    /// Whether it may be sent at `now`.
+    pub fn is_sendable(&self, now: Timestamp) -> bool {
+        self.state.is_sendable() && now < self.deadline
+    }
+}
+
+/// What sealing must know of a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Its product.
+    pub product: ProductCode,
+    /// The buyer's account, if known.
+    pub account: Option<AccountId>,
+    /// Since when it is active.
+    pub activated_at: Timestamp,
+    /// The first sign of its end, if any.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// How records are frozen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SealPolicy {
+    /// Until when AWS Marketplace accepts usage.
+    pub window: Window,
+    /// Freeze, but never send.
+    pub dry_run: bool,
+}
+
+/// A record about to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sealing {
+    /// The record.
+    pub record: MeteringRecord,
+    /// Whether some of its usage is not in it and must be carried by a recount: flag the hour late
+    /// before creating the record.
+    pub needs_recount: bool,
+}
+
+/// Freezes a slot from the fold of its rows. `None` when they come to nothing: a zero might spend
+/// the slot.
+pub fn seal(
+    key: RecordKey,
+    fold: &DimensionFold,
+    terms: &Terms,
+    policy: SealPolicy,
+    now: Timestamp,
+) -> Result<Option<Sealing>, Overflow> {
+    let frozen = fold.freeze()?;
+    if frozen.quantity == Quantity::ZERO {
+        return Ok(None);
+    }
+    let hour = key.hour;
+    let before = hour.end() <= terms.activated_at;
+    let after = terms.ended_at.is_some_and(|end| end < hour.start());
+    // A stamp before the activation would be refused; clamped, it stays in the same slot.
+    let stamp = hour.start().max(terms.activated_at.min(last_instant(hour)));
+    let deadline = policy.window.deadline(stamp);
+    let state = if before || after {
+        State::Moved
+    } else if policy.dry_run {
+        State::DryRun
+    } else if now >= deadline {
+        State::Expired
+    } else {
+        State::Sealed
+    };
+    let record = MeteringRecord {
+        key,
+        product: terms.product.clone(),
+        account: terms.account.clone(),
+        quantity: frozen.quantity,
+        allocations: frozen.allocations,
+        stamp,
+        deadline,
+        state,
+        version: 1,
+        movements: 0,
+        attempts: 0,
+        due: (state == State::Sealed).then_some(now),
+        outcome: None,
+    };
+    let needs_recount = !frozen.complete || record.here().is_zero();
+    Ok(Some(Sealing {
+        record,
+        needs_recount,
+    }))
+}
+
+/// The hour's last whole second: stamps go to AWS in whole seconds.
+fn last_instant(hour: UsageHour) -> Timestamp {
+    crate::hour::shift(hour.end(), jiff::SignedDuration::from_secs(-1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fold::Fold;
+    use crate::usage::{Field, UsageRow};
+
+    fn sealed(
+        hour: &str,
+        activated: &str,
+        ended: Option<&str>,
+        now: &str,
+        dry_run: bool,
+    ) -> Option<Sealing> {
+        let hour: UsageHour = hour.parse().unwrap();
+        let mut fold = Fold::new(hour, None);
+        fold.add(&UsageRow {
+            dimension_event: "gb#1".into(),
+            quantity: Field::Value("2".into()),
+            time: Field::Value(hour.start().to_string().into()),
+            tags: Field::Absent,
+        })
+        .unwrap();
+        let key = RecordKey {
+            subscription: "legacy|code|cust".parse().unwrap(),
+            hour,
+            dimension: "gb".parse().unwrap(),
+        };
+        let terms = Terms {
+            product: "code".parse().unwrap(),
+            account: None,
+            activated_at: activated.parse().unwrap(),
+            ended_at: ended.map(|e| e.parse().unwrap()),
+        };
+        let policy = SealPolicy {
+            dry_run,
+            ..SealPolicy::default()
+        };
+        seal(
+            key,
+            &fold.dimensions()["gb"],
+            &terms,
+            policy,
+            now.parse().unwrap(),
+        )
+        .unwrap()
+    }
+
+    #[track_caller]
+    fn check(
+        hour: &str,
+        activated: &str,
+        ended: Option<&str>,
+        now: &str,
+        state: State,
+        stamp: &str,
+        recount: bool,
+    ) {
+        let sealing = sealed(hour, activated, ended, now, false).unwrap();
+        assert_eq!(sealing.record.state, state);
+        assert_eq!(sealing.record.stamp, stamp.parse::<Timestamp>().unwrap());
+        assert_eq!(sealing.needs_recount, recount);
+        assert_eq!(sealing.record.due.is_some(), state == State::Sealed);
+    }
+
+    #[test]
+    fn a_record_is_stamped_with_its_hour_or_the_activation_within_it() {
+        let early = "2026-11-01T00:00:00Z";
+        let hour = "2026-11-21T02";
+        let now = "2026-11-21T03:30:00Z";
+        check(
+            hour,
+            early,
+            None,
+            now,
+            State::Sealed,
+            "2026-11-21T02:00:00Z",
+            false,
+        );
+        check(
+            hour,
+            "2026-11-21T02:24:11Z",
+            None,
+            now,
+            State::Sealed,
+            "2026-11-21T02:24:11Z",
+            false,
+        );
+        check(
+            hour,
+            early,
+            Some("2026-11-21T02:10:00Z"),
+            now,
+            State::Sealed,
+            "2026-11-21T02:00:00Z",
+            false,
+        );
+    }
+
+    #[test]
+    fn usage_outside_the_agreement_is_moved() {
+        let now = "2026-11-21T03:30:00Z";
+        let hour = "2026-11-21T02";
+        check(
+            hour,
+            "2026-11-21T03:00:00Z",
+            None,
+            now,
+            State::Moved,
+            "2026-11-21T02:59:59Z",
+            true,
+        );
+        let ended = Some("2026-11-21T01:59:59Z");
+        check(
+            hour,
+            "2026-11-01T00:00:00Z",
+            ended,
+            now,
+            State::Moved,
+            "2026-11-21T02:00:00Z",
+            true,
+        );
+    }
+
+    #[test]
+    fn usage_found_past_its_deadline_is_expired_from_birth() {
+        let early = "2026-11-01T00:00:00Z";
+        let stamp = "2026-11-21T02:00:00Z";
+        check(
+            "2026-11-21T02",
+            early,
+            None,
+            "2026-11-22T01:59:59Z",
+            State::Sealed,
+            stamp,
+            false,
+        );
+        check(
+            "2026-11-21T02",
+            early,
+            None,
+            "2026-11-22T02:00:00Z",
+            State::Expired,
+            stamp,
+            true,
+        );
+    }
+
+    #[test]
+    fn dry_run_records_are_never_due() {
+        let sealing = sealed(
+            "2026-11-21T02",
+            "2026-11-01T00:00:00Z",
+            None,
+            "2026-11-21T03:30:00Z",
+            true,
+        )
+        .unwrap();
+        assert_eq!(
+            (sealing.record.state, sealing.record.due),
+            (State::DryRun, None)
+        );
+    }
+}

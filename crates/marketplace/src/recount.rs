@@ -1,0 +1,363 @@
+//! Late usage: what the rows come to now, less what was counted already.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::fold::DimensionFold;
+use crate::hour::UsageHour;
+use crate::limits::MOVEMENT_ENTRIES_MAX;
+use crate::quantity::{Overflow, Quantity, Total};
+use crate::record::MeteringRecord;
+use crate::tags::TagSet;
+
+/// What becomes of a quantity that its own record does not bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MovementKind {
+    /// It was brought into a later hour, as rows of that hour.
+    Carried {
+        /// That hour.
+        target: UsageHour,
+    },
+    /// It waits for a person: no later hour of the month is open, or the policy says so.
+    Held,
+    /// A person gave it up.
+    WrittenOff,
+    /// Metered too much, and claimed back as a billing adjustment.
+    Refunded,
+}
+
+impl MovementKind {
+    /// Its name in tables and reports.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Carried { .. } => "carried",
+            Self::Held => "held",
+            Self::WrittenOff => "written-off",
+            Self::Refunded => "refunded",
+        }
+    }
+}
+
+/// One movement of a record's quantity; immutable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Movement {
+    /// 1 for the record's first.
+    pub number: u32,
+    /// Where it went.
+    pub kind: MovementKind,
+    /// How much of which tags.
+    pub entries: Vec<(TagSet, Quantity)>,
+    /// When.
+    pub at: Timestamp,
+    /// Why, where a person decided.
+    pub reason: Option<String>,
+}
+
+impl Movement {
+    /// The sum of its entries.
+    pub fn total(&self) -> Result<Total, Overflow> {
+        Total::sum(self.entries.iter().map(|(_, quantity)| *quantity))
+    }
+}
+
+/// What a recount comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// Everything was counted, once.
+    None,
+    /// Rows that nothing has counted yet.
+    Late {
+        /// How much of which tags; at most [`MOVEMENT_ENTRIES_MAX`].
+        entries: Vec<(TagSet, Quantity)>,
+        /// Whether these entries are all of it; otherwise recount again.
+        complete: bool,
+    },
+    /// More was counted than there are rows, by this much; only money can repair it.
+    Over(Total),
+}
+
+/// What was counted for a slot: here + carried + held + written off - refunded.
+pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total, Overflow> {
+    movements
+        .iter()
+        .try_fold(record.here(), |sum, movement| match movement.kind {
+            MovementKind::Refunded => sum.minus(movement.total()?),
+            _ => sum.plus(movement.total()?),
+        })
+}
+
+/// Compares the rows of a slot with what was counted of them. `fold` is `None` when no row is left.
+pub fn difference(
+    record: &MeteringRecord,
+    movements: &[Movement],
+    fold: Option<&DimensionFold>,
+) -> Result<Difference, Overflow> {
+    let rows = fold.map_or(Ok(Total::ZERO), DimensionFold::total)?;
+    let late = rows.minus(counted(record, movements)?)?;
+    if late.is_zero() {
+        return Ok(Difference::None);
+    }
+    if late.is_negative() {
+        return late.magnitude().map(Difference::Over);
+    }
+    let by_tags = difference_by_tags(record, movements, fold)?;
+    if by_tags.values().any(|total| total.is_negative()) {
+        // Tags were merged, or rows changed: only the sum is sure, so it goes untagged.
+        return Ok(late_entries([(TagSet::untagged(), late)]));
+    }
+    Ok(late_entries(by_tags))
+}
+
+fn difference_by_tags(
+    record: &MeteringRecord,
+    movements: &[Movement],
+    fold: Option<&DimensionFold>,
+) -> Result<BTreeMap<TagSet, Total>, Overflow> {
+    let mut by_tags: BTreeMap<TagSet, Total> = fold.map(|f| f.buckets.clone()).unwrap_or_default();
+    let mut take = |tags: &TagSet, quantity: Total| -> Result<(), Overflow> {
+        let bucket = by_tags.entry(tags.clone()).or_default();
+        *bucket = bucket.minus(quantity)?;
+        Ok(())
+    };
+    if !record.here().is_zero() {
+        if record.allocations.is_empty() {
+            take(&TagSet::untagged(), record.quantity.into())?;
+        }
+        for allocation in &record.allocations {
+            take(&allocation.tags, allocation.quantity.into())?;
+        }
+    }
+    for movement in movements {
+        for (tags, quantity) in &movement.entries {
+            let quantity = Total::from(*quantity);
+            match movement.kind {
+                MovementKind::Refunded => take(tags, Total::ZERO.minus(quantity)?)?,
+                _ => take(tags, quantity)?,
+            }
+        }
+    }
+    Ok(by_tags)
+}
+
+fn late_entries(by_tags: impl IntoIterator<Item = (TagSet, Total)>) -> Difference {
+    let mut entries = Vec::new();
+    let mut complete = true;
+    for (tags, total) in by_tags {
+        if total.is_zero() {
+            continue;
+        }
+        if entries.len() == MOVEMENT_ENTRIES_MAX {
+            complete = false;
+            break;
+        }
+        // More than a row can hold stays behind for the next recount.
+        let quantity = total.to_quantity().unwrap_or(Quantity::MAX);
+        complete &= Total::from(quantity) == total;
+        entries.push((tags, quantity));
+    }
+    Difference::Late { entries, complete }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{Allocation, RecordKey, State};
+    use crate::tags::Tags;
+
+    fn tagged(team: &str) -> TagSet {
+        if team.is_empty() {
+            TagSet::untagged()
+        } else {
+            TagSet::try_from(Tags::from([("team".to_owned(), team.to_owned())])).unwrap()
+        }
+    }
+
+    fn units(n: u64) -> Quantity {
+        Quantity::from_micros(n * 1_000_000).unwrap()
+    }
+
+    fn record(state: State, split: &[(&str, u64)]) -> MeteringRecord {
+        let at: Timestamp = "2026-11-21T02:00:00Z".parse().unwrap();
+        MeteringRecord {
+            key: RecordKey {
+                subscription: "legacy|code|cust".parse().unwrap(),
+                hour: UsageHour::of(at),
+                dimension: "gb".parse().unwrap(),
+            },
+            product: "code".parse().unwrap(),
+            account: None,
+            quantity: units(split.iter().map(|(_, n)| n).sum()),
+            allocations: if split.iter().all(|(team, _)| team.is_empty()) {
+                Vec::new()
+            } else {
+                split
+                    .iter()
+                    .map(|(team, n)| Allocation {
+                        tags: tagged(team),
+                        quantity: units(*n),
+                    })
+                    .collect()
+            },
+            stamp: at,
+            deadline: at,
+            state,
+            version: 1,
+            movements: 0,
+            attempts: 0,
+            due: None,
+            outcome: None,
+        }
+    }
+
+    fn rows(split: &[(&str, u64)]) -> DimensionFold {
+        let mut fold = DimensionFold::default();
+        for (team, n) in split {
+            fold.own = fold.own.plus(units(*n)).unwrap();
+            let bucket = fold.buckets.entry(tagged(team)).or_default();
+            *bucket = bucket.plus(units(*n)).unwrap();
+        }
+        fold
+    }
+
+    fn moved(kind: MovementKind, split: &[(&str, u64)]) -> Movement {
+        Movement {
+            number: 1,
+            kind,
+            entries: split
+                .iter()
+                .map(|(team, n)| (tagged(team), units(*n)))
+                .collect(),
+            at: Timestamp::UNIX_EPOCH,
+            reason: None,
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        record: MeteringRecord,
+        movements: &[Movement],
+        fold: &[(&str, u64)],
+        expected: Result<&[(&str, u64)], u64>,
+    ) {
+        let fold = rows(fold);
+        let expected = match expected {
+            Ok([]) => Difference::None,
+            Ok(late) => Difference::Late {
+                entries: late
+                    .iter()
+                    .map(|(team, n)| (tagged(team), units(*n)))
+                    .collect(),
+                complete: true,
+            },
+            Err(over) => Difference::Over(units(over).into()),
+        };
+        assert_eq!(
+            difference(&record, movements, Some(&fold)).unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn late_usage_is_the_rows_less_what_was_counted() {
+        use State::*;
+        let carried = || MovementKind::Carried {
+            target: "2026-11-21T05".parse().unwrap(),
+        };
+        check(record(Accepted, &[("", 5)]), &[], &[("", 5)], Ok(&[]));
+        check(
+            record(Accepted, &[("", 5)]),
+            &[],
+            &[("", 7)],
+            Ok(&[("", 2)]),
+        );
+        check(
+            record(Accepted, &[("", 5)]),
+            &[moved(carried(), &[("", 2)])],
+            &[("", 7)],
+            Ok(&[]),
+        );
+        check(
+            record(Accepted, &[("", 5)]),
+            &[moved(MovementKind::Held, &[("", 1)])],
+            &[("", 7)],
+            Ok(&[("", 1)]),
+        );
+        check(record(Accepted, &[("", 5)]), &[], &[("", 4)], Err(1));
+        check(
+            record(Accepted, &[("", 5)]),
+            &[moved(MovementKind::Refunded, &[("", 1)])],
+            &[("", 4)],
+            Ok(&[]),
+        );
+        check(
+            record(Accepted, &[("", 5)]),
+            &[moved(MovementKind::Refunded, &[("", 1)])],
+            &[("", 5)],
+            Ok(&[("", 1)]),
+        );
+    }
+
+    #[test]
+    fn a_moved_or_expired_record_counts_nothing_of_its_own() {
+        check(
+            record(State::Expired, &[("", 5)]),
+            &[],
+            &[("", 5)],
+            Ok(&[("", 5)]),
+        );
+        check(
+            record(State::Moved, &[("a", 5)]),
+            &[],
+            &[("a", 5)],
+            Ok(&[("a", 5)]),
+        );
+        check(
+            record(State::Unconfirmed, &[("", 5)]),
+            &[],
+            &[("", 5)],
+            Ok(&[]),
+        );
+    }
+
+    #[test]
+    fn a_success_after_a_carry_shows_as_over_metered() {
+        let carried = MovementKind::Carried {
+            target: "2026-11-21T05".parse().unwrap(),
+        };
+        check(
+            record(State::Accepted, &[("", 5)]),
+            &[moved(carried, &[("", 5)])],
+            &[("", 5)],
+            Err(5),
+        );
+    }
+
+    #[test]
+    fn late_usage_keeps_its_tags_unless_they_do_not_add_up() {
+        let accepted = || record(State::Accepted, &[("", 1), ("a", 4)]);
+        check(
+            accepted(),
+            &[],
+            &[("", 1), ("a", 5), ("b", 2)],
+            Ok(&[("a", 1), ("b", 2)]),
+        );
+        check(accepted(), &[], &[("", 4), ("a", 3)], Ok(&[("", 2)]));
+        check(accepted(), &[], &[("", 2), ("a", 3)], Ok(&[]));
+    }
+
+    #[test]
+    fn what_does_not_fit_one_movement_is_left_for_the_next_recount() {
+        let names: Vec<String> = (0..100).map(|n| format!("t{n:03}")).collect();
+        let split: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        let late = difference(
+            &record(State::Accepted, &[("", 1)]),
+            &[],
+            Some(&rows(&[&split[..], &[("", 1)]].concat())),
+        );
+        let Difference::Late { entries, complete } = late.unwrap() else {
+            panic!("nothing is late")
+        };
+        assert_eq!((entries.len(), complete), (MOVEMENT_ENTRIES_MAX, false));
+    }
+}

@@ -1,0 +1,182 @@
+//! When an hour is sealed.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::hour::{UsageHour, shift};
+
+/// When hours become due for sealing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Schedule {
+    settle: SignedDuration,
+}
+
+/// Hours after a month's end at which its last hour, the catch hour for late usage, is sealed: one
+/// hour before AWS Marketplace closes the month.
+pub const MONTH_CATCH_HOURS: i64 = 5;
+
+/// Minutes after an agreement's end at which its own, unfinished hour is sealed: well inside the
+/// one hour for which usage is still accepted.
+pub const FINAL_SETTLE_MINUTES: i64 = 20;
+
+/// Hours after the first sign of an end at which we stop waiting for the licence's removal.
+pub const END_PATIENCE_HOURS: i64 = 26;
+
+/// A settle time that could not be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a settle time of {0} minutes: it must be 0 to 240, less than a month's last hour can wait"
+)]
+pub struct InvalidSettleTime(pub i64);
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            settle: SignedDuration::from_mins(30),
+        }
+    }
+}
+
+impl Schedule {
+    /// Hours settle for this many minutes after their end, 0 to 240.
+    pub fn with_settle_minutes(minutes: i64) -> Result<Self, InvalidSettleTime> {
+        if (0..=240).contains(&minutes) {
+            Ok(Self {
+                settle: SignedDuration::from_mins(minutes),
+            })
+        } else {
+            Err(InvalidSettleTime(minutes))
+        }
+    }
+
+    /// When `hour` is due. Hours are sealed in order, and a month's last hour waits until 05:00 UTC
+    /// on the 1st to catch late usage; so do the new month's first hours behind it.
+    pub fn due(self, hour: UsageHour) -> Timestamp {
+        let settled = shift(hour.end(), self.settle);
+        let catch = SignedDuration::from_hours(MONTH_CATCH_HOURS);
+        let month = hour.month();
+        if hour == month.last_hour() {
+            settled.max(shift(month.end(), catch))
+        } else {
+            settled.max(shift(month.start(), catch))
+        }
+    }
+
+    /// The latest hour that is due at `now`: what the watermark is raised to.
+    pub fn latest_due(self, now: Timestamp) -> UsageHour {
+        // The last hour of a month waits longest, for MONTH_CATCH_HOURS; hours in order, so the
+        // first due one counting back is the latest.
+        let mut hour = UsageHour::of(now);
+        for _ in 0..MONTH_CATCH_HOURS.saturating_add(5) {
+            if self.due(hour) <= now {
+                return hour;
+            }
+            hour = hour.previous();
+        }
+        hour
+    }
+
+    /// Where late usage of `origin` goes at `now`, if anywhere: into the running hour, or for a past
+    /// month into its last hour until that is sealed. It must be of the same month, later than the
+    /// origin, and later than `watermark`, through which every hour may have been read already.
+    pub fn carry_target(
+        self,
+        origin: UsageHour,
+        watermark: UsageHour,
+        now: Timestamp,
+    ) -> Option<UsageHour> {
+        let running = UsageHour::of(now);
+        let target = if running.month() == origin.month() {
+            running
+        } else {
+            origin.month().last_hour()
+        };
+        let open =
+            target > origin && target > watermark && target <= running && now < self.due(target);
+        open.then_some(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hour(text: &str) -> UsageHour {
+        text.parse().unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_hour_is_due_when_it_has_settled() {
+        let schedule = Schedule::default();
+        assert_eq!(
+            schedule.due(hour("2026-11-21T02")),
+            at("2026-11-21T03:30:00Z")
+        );
+        assert_eq!(
+            schedule.latest_due(at("2026-11-21T03:29:59Z")),
+            hour("2026-11-21T01")
+        );
+        assert_eq!(
+            schedule.latest_due(at("2026-11-21T03:30:00Z")),
+            hour("2026-11-21T02")
+        );
+    }
+
+    #[test]
+    fn a_months_last_hour_and_those_behind_it_wait_until_five() {
+        let schedule = Schedule::default();
+        assert_eq!(
+            schedule.latest_due(at("2026-12-01T00:29:59Z")),
+            hour("2026-11-30T22")
+        );
+        assert_eq!(
+            schedule.latest_due(at("2026-12-01T04:59:59Z")),
+            hour("2026-11-30T22")
+        );
+        assert_eq!(
+            schedule.latest_due(at("2026-12-01T05:00:00Z")),
+            hour("2026-12-01T03")
+        );
+        assert_eq!(
+            schedule.latest_due(at("2026-12-01T05:30:00Z")),
+            hour("2026-12-01T04")
+        );
+    }
+
+    #[test]
+    fn due_times_never_decrease() {
+        for settle in [0, 30, 240] {
+            let schedule = Schedule::with_settle_minutes(settle).unwrap();
+            for hour in hour("2026-10-31T00").through(hour("2026-11-02T00")) {
+                assert!(schedule.due(hour) <= schedule.due(hour.next()), "{hour}");
+                assert!(schedule.latest_due(schedule.due(hour)) >= hour, "{hour}");
+                let before = shift(schedule.due(hour), SignedDuration::from_secs(-1));
+                assert!(schedule.latest_due(before) < hour, "{hour}");
+            }
+        }
+    }
+
+    #[test]
+    fn late_usage_goes_into_an_hour_that_is_not_sealed_yet() {
+        let schedule = Schedule::default();
+        let target = |origin: &str, now: &str| {
+            schedule
+                .carry_target(hour(origin), schedule.latest_due(at(now)), at(now))
+                .map(|h| h.to_string())
+        };
+        assert_eq!(
+            target("2026-11-21T02", "2026-11-21T04:10:00Z").as_deref(),
+            Some("2026-11-21T04")
+        );
+        assert_eq!(
+            target("2026-11-30T20", "2026-12-01T03:10:00Z").as_deref(),
+            Some("2026-11-30T23")
+        );
+        assert_eq!(target("2026-11-30T20", "2026-12-01T05:00:00Z"), None);
+        assert_eq!(target("2026-11-30T23", "2026-12-01T03:10:00Z"), None);
+        assert_eq!(target("2026-10-30T20", "2026-11-21T04:10:00Z"), None);
+    }
+}

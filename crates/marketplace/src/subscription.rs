@@ -1,0 +1,141 @@
+//! Who a record bills: the three ways AWS Marketplace has named a buyer's subscription.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::{AccountId, CustomerIdentifier, InvalidId, LicenseArn, ProductCode};
+
+/// Which members of a UsageRecord name the buyer. One product uses one kind at a time: a record by
+/// product code and one by licence for the same hour **both** bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdentityKind {
+    /// LicenseArn and CustomerAWSAccountId, no ProductCode (products of June 2026 and later).
+    License,
+    /// ProductCode and CustomerIdentifier (legacy listings).
+    Customer,
+    /// ProductCode and CustomerAWSAccountId (listings of March 2025 to May 2026).
+    Account,
+}
+
+impl IdentityKind {
+    /// Its name in tables, settings and reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::License => "license",
+            Self::Customer => "customer",
+            Self::Account => "account",
+        }
+    }
+}
+
+impl fmt::Display for IdentityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for IdentityKind {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        match text {
+            "license" => Ok(Self::License),
+            "customer" => Ok(Self::Customer),
+            "account" => Ok(Self::Account),
+            _ => Err(InvalidId::new(
+                "identity kind",
+                text,
+                "license, customer or account",
+            )),
+        }
+    }
+}
+
+/// One buyer's subscription to one product; the key of everything we store about it.
+///
+/// As text it is the licence's ARN, `legacy|<product>|<customer>` or `account|<product>|<account>`
+/// (`|` cannot occur in a product code).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subscription {
+    /// Named by its licence.
+    License(LicenseArn),
+    /// Named by product code and customer identifier.
+    Customer(ProductCode, CustomerIdentifier),
+    /// Named by product code and AWS account.
+    Account(ProductCode, AccountId),
+}
+
+impl Subscription {
+    /// Which kind of identity this is.
+    pub fn kind(&self) -> IdentityKind {
+        match self {
+            Self::License(_) => IdentityKind::License,
+            Self::Customer(..) => IdentityKind::Customer,
+            Self::Account(..) => IdentityKind::Account,
+        }
+    }
+
+    /// The product code, where the identity has one; a licence's product stands in its profile.
+    pub fn product(&self) -> Option<&ProductCode> {
+        match self {
+            Self::License(_) => None,
+            Self::Customer(product, _) | Self::Account(product, _) => Some(product),
+        }
+    }
+}
+
+impl fmt::Display for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::License(arn) => write!(f, "{arn}"),
+            Self::Customer(product, customer) => write!(f, "legacy|{product}|{customer}"),
+            Self::Account(product, account) => write!(f, "account|{product}|{account}"),
+        }
+    }
+}
+
+impl FromStr for Subscription {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let mut parts = text.splitn(3, '|');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("legacy"), Some(product), Some(customer)) => {
+                Ok(Self::Customer(product.parse()?, customer.parse()?))
+            }
+            (Some("account"), Some(product), Some(account)) => {
+                Ok(Self::Account(product.parse()?, account.parse()?))
+            }
+            (Some(arn), None, None) if arn.starts_with("arn:") => Ok(Self::License(arn.parse()?)),
+            _ => Err(InvalidId::new(
+                "subscription",
+                text,
+                "a license ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_identity_survives_its_text() {
+        for text in [
+            "arn:aws:license-manager::294406891311:license:l-0123",
+            "legacy|code1|cust|with a bar",
+            "account|code1|111122223333",
+        ] {
+            assert_eq!(text.parse::<Subscription>().unwrap().to_string(), text);
+        }
+        for text in [
+            "",
+            "code1",
+            "legacy|code1",
+            "account|code1|abc",
+            "legacy||x",
+            "arn:aws:x",
+        ] {
+            assert!(text.parse::<Subscription>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Tags of a usage allocation: how a buyer's bill is split below a dimension.
+
+use std::collections::BTreeMap;
+
+use crate::limits::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
+
+/// The tags of one usage event, by key.
+pub type Tags = BTreeMap<String, String>;
+
+/// A checked set of tags, sorted by key; the empty set is the untagged bucket.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct TagSet(Box<[(String, String)]>);
+
+/// Why tags cannot go on a bill.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTags {
+    /// AWS Marketplace takes five tags at most.
+    #[error("{0} tags: an allocation takes at most 5")]
+    TooMany(usize),
+    /// A key is empty, too long or has a character AWS Marketplace refuses.
+    #[error("tag key {0:?}: 1 to 100 characters of A-Z a-z 0-9, space to =, _ and @")]
+    Key(String),
+    /// A value is empty, too long or has a character AWS Marketplace refuses.
+    #[error(
+        "value {value:?} of tag {key:?}: 1 to 256 characters of A-Z a-z 0-9, space to =, _ and @"
+    )]
+    Value {
+        /// Of which key.
+        key: String,
+        /// The value, cut off after 60 characters.
+        value: String,
+    },
+}
+
+impl TagSet {
+    /// The untagged bucket.
+    pub fn untagged() -> Self {
+        Self::default()
+    }
+
+    /// Whether this is the untagged bucket.
+    pub fn is_untagged(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Key and value of each tag, sorted by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// How many tags.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no tags.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl TryFrom<Tags> for TagSet {
+    type Error = InvalidTags;
+
+    fn try_from(tags: Tags) -> Result<Self, InvalidTags> {
+        if tags.len() > TAGS_MAX {
+            return Err(InvalidTags::TooMany(tags.len()));
+        }
+        for (key, value) in &tags {
+            if !is_tag_text(key, TAG_KEY_CHARS_MAX) {
+                return Err(InvalidTags::Key(key.chars().take(60).collect()));
+            }
+            if !is_tag_text(value, TAG_VALUE_CHARS_MAX) {
+                return Err(InvalidTags::Value {
+                    key: key.chars().take(60).collect(),
+                    value: value.chars().take(60).collect(),
+                });
+            }
+        }
+        Ok(Self(tags.into_iter().collect()))
+    }
+}
+
+impl From<&TagSet> for Tags {
+    fn from(tags: &TagSet) -> Self {
+        tags.0.iter().cloned().collect()
+    }
+}
+
+/// The API model's `^[a-zA-Z0-9+ -=._:\/@]+$`, in which `+ -=` is `+` and the range space to `=`.
+fn is_tag_text(text: &str, chars_max: usize) -> bool {
+    (1..=chars_max).contains(&text.len())
+        && text.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || (b' '..=b'=').contains(&b) || b == b'_' || b == b'@'
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tags(pairs: &[(&str, &str)]) -> Tags {
+        pairs
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn tags_follow_the_api_model() {
+        assert!(TagSet::try_from(tags(&[("team", "a b!\"#$%&'()*+,-./09:;<=")])).is_ok());
+        assert!(TagSet::try_from(tags(&[("AZaz09_@", &"v".repeat(256))])).is_ok());
+        assert!(matches!(
+            TagSet::try_from(tags(&[("a>b", "v")])),
+            Err(InvalidTags::Key(_))
+        ));
+        assert!(matches!(
+            TagSet::try_from(tags(&[("", "v")])),
+            Err(InvalidTags::Key(_))
+        ));
+        assert!(matches!(
+            TagSet::try_from(tags(&[("k", "")])),
+            Err(InvalidTags::Value { .. })
+        ));
+        assert!(matches!(
+            TagSet::try_from(tags(&[("k", "ü")])),
+            Err(InvalidTags::Value { .. })
+        ));
+        let six = tags(&[
+            ("a", "1"),
+            ("b", "1"),
+            ("c", "1"),
+            ("d", "1"),
+            ("e", "1"),
+            ("f", "1"),
+        ]);
+        assert_eq!(TagSet::try_from(six), Err(InvalidTags::TooMany(6)));
+    }
+}

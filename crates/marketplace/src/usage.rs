@@ -1,0 +1,304 @@
+//! One row of UsageEvents, the public interface, read with suspicion.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use crate::hour::UsageHour;
+use crate::ids::{Dimension, EventId};
+use crate::limits::DIMENSION_EVENT_BYTES_MAX;
+use crate::quantity::{InvalidQuantity, Quantity};
+use crate::tags::{InvalidTags, TagSet, Tags};
+
+/// Event ids that begin so are ours: late usage carried from an earlier hour.
+pub const CARRY_PREFIX: &str = "carry:";
+
+/// An attribute as it stands in a row that anybody may have written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Field<T> {
+    /// The row has no such attribute.
+    Absent,
+    /// It has another type than the interface says; the name of the type it should have.
+    WrongType(&'static str),
+    /// Its value, not yet checked.
+    Value(T),
+}
+
+/// A row as stored, below its partition key.
+#[derive(Debug, Clone)]
+pub struct UsageRow<'a> {
+    /// `<dimension>#<event id>`.
+    pub dimension_event: Cow<'a, str>,
+    /// The number as DynamoDB prints it.
+    pub quantity: Field<Cow<'a, str>>,
+    /// RFC 3339.
+    pub time: Field<Cow<'a, str>>,
+    /// Optional.
+    pub tags: Field<Tags>,
+}
+
+/// A row that keeps the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageEvent {
+    /// What was used.
+    pub dimension: Dimension,
+    /// The producer's id.
+    pub id: EventId,
+    /// How much.
+    pub quantity: Quantity,
+    /// When, inside its hour.
+    pub time: Timestamp,
+    /// For usage allocations.
+    pub tags: TagSet,
+}
+
+/// Why a row is not metered. The row stays where it is, its siblings are metered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetAsideReason {
+    /// The sort key is not `<dimension>#<event id>`.
+    #[error(
+        "sort key {0:?} is not <dimension>#<event id>: a dimension, #, and an id of 1 to 128 characters A-Z a-z 0-9 . _ : -"
+    )]
+    Key(String),
+    /// The quantity is missing.
+    #[error("the row has no quantity: write a number of at most 6 decimals")]
+    NoQuantity,
+    /// The time is missing.
+    #[error("the row has no time: write RFC 3339, inside the hour of the partition key")]
+    NoTime,
+    /// An attribute has another type than it should.
+    #[error("attribute {attribute} is not a {expected}")]
+    WrongType {
+        /// Which attribute.
+        attribute: &'static str,
+        /// The type it should have.
+        expected: &'static str,
+    },
+    /// The quantity is no quantity.
+    #[error(transparent)]
+    Quantity(#[from] InvalidQuantity),
+    /// The time cannot be read.
+    #[error("time {0:?} is not RFC 3339, as in 2026-11-21T02:15:00Z")]
+    Time(String),
+    /// The time lies in another hour than the partition key says.
+    #[error(
+        "time {time} lies outside the hour {hour} of its key: write the event again under its own hour"
+    )]
+    OutsideHour {
+        /// The row's time.
+        time: Timestamp,
+        /// The key's hour.
+        hour: UsageHour,
+    },
+    /// The tags cannot go on a bill.
+    #[error(transparent)]
+    Tags(#[from] InvalidTags),
+    /// The product has no such dimension.
+    #[error(
+        "product has no dimension {0:?}: correct the producer, or add the dimension to the product's configuration"
+    )]
+    UnknownDimension(String),
+    /// An id reserved for late usage, without the movement it would belong to.
+    #[error(
+        "event id {0:?} is reserved for carried usage and no such movement exists: use another id"
+    )]
+    ForeignCarry(String),
+    /// The partition key is not `<subscription>@<hour>`.
+    #[error("partition key {0:?} is not <subscription>@<YYYY-MM-DDThh>")]
+    PartitionKey(String),
+    /// No such subscription.
+    #[error(
+        "no subscription {0:?}: it is metered once the buyer has registered and the agreement is active"
+    )]
+    UnknownSubscription(String),
+}
+
+impl SetAsideReason {
+    /// A short name for reports and metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Key(_) => "malformed-key",
+            Self::NoQuantity => "no-quantity",
+            Self::NoTime => "no-time",
+            Self::WrongType { .. } => "wrong-type",
+            Self::Quantity(_) => "invalid-quantity",
+            Self::Time(_) => "invalid-time",
+            Self::OutsideHour { .. } => "time-outside-hour",
+            Self::Tags(_) => "invalid-tags",
+            Self::UnknownDimension(_) => "unknown-dimension",
+            Self::ForeignCarry(_) => "reserved-id",
+            Self::PartitionKey(_) => "malformed-partition-key",
+            Self::UnknownSubscription(_) => "unknown-subscription",
+        }
+    }
+}
+
+/// Splits `<dimension>#<event id>` at the last `#`: a dimension may contain one, an id may not.
+pub fn split_key(dimension_event: &str) -> Result<(&str, &str), SetAsideReason> {
+    let malformed = || SetAsideReason::Key(dimension_event.chars().take(100).collect());
+    let (dimension, id) = dimension_event.rsplit_once('#').ok_or_else(malformed)?;
+    Dimension::check(dimension).map_err(|_| malformed())?;
+    EventId::check(id).map_err(|_| malformed())?;
+    if dimension_event.len() > DIMENSION_EVENT_BYTES_MAX {
+        return Err(malformed());
+    }
+    Ok((dimension, id))
+}
+
+/// What a row says, checked but not copied; `quantity` and `tags` are ready for a bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CheckedRow<'r> {
+    pub dimension: &'r str,
+    pub id: &'r str,
+    pub quantity: Quantity,
+    pub time: Timestamp,
+    pub tags: TagSet,
+}
+
+/// Checks everything about a row that needs nothing but the row and its hour.
+pub(crate) fn check_row<'r>(
+    row: &'r UsageRow<'_>,
+    hour: UsageHour,
+) -> Result<CheckedRow<'r>, SetAsideReason> {
+    let (dimension, id) = split_key(&row.dimension_event)?;
+    let quantity = match &row.quantity {
+        Field::Value(text) => Quantity::from_number(text)?,
+        Field::Absent => return Err(SetAsideReason::NoQuantity),
+        Field::WrongType(expected) => {
+            return Err(SetAsideReason::WrongType {
+                attribute: "quantity",
+                expected,
+            });
+        }
+    };
+    let time = match &row.time {
+        Field::Value(text) => text
+            .parse::<Timestamp>()
+            .map_err(|_| SetAsideReason::Time(text.chars().take(60).collect()))?,
+        Field::Absent => return Err(SetAsideReason::NoTime),
+        Field::WrongType(expected) => {
+            return Err(SetAsideReason::WrongType {
+                attribute: "time",
+                expected,
+            });
+        }
+    };
+    if !hour.contains(time) {
+        return Err(SetAsideReason::OutsideHour { time, hour });
+    }
+    let tags = match &row.tags {
+        Field::Absent => TagSet::untagged(),
+        Field::Value(tags) if tags.is_empty() => TagSet::untagged(),
+        Field::Value(tags) => TagSet::try_from(tags.clone())?,
+        Field::WrongType(expected) => {
+            return Err(SetAsideReason::WrongType {
+                attribute: "tags",
+                expected,
+            });
+        }
+    };
+    Ok(CheckedRow {
+        dimension,
+        id,
+        quantity,
+        time,
+        tags,
+    })
+}
+
+/// Reads one row completely.
+pub fn read_row(row: &UsageRow<'_>, hour: UsageHour) -> Result<UsageEvent, SetAsideReason> {
+    let checked = check_row(row, hour)?;
+    let malformed = |_| SetAsideReason::Key(row.dimension_event.chars().take(100).collect());
+    Ok(UsageEvent {
+        dimension: checked.dimension.parse().map_err(malformed)?,
+        id: checked.id.parse().map_err(malformed)?,
+        quantity: checked.quantity,
+        time: checked.time,
+        tags: checked.tags,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn row(key: &str) -> UsageRow<'_> {
+        UsageRow {
+            dimension_event: key.into(),
+            quantity: Field::Value("1.5".into()),
+            time: Field::Value("2026-11-21T02:15:00Z".into()),
+            tags: Field::Absent,
+        }
+    }
+
+    fn code(row: &UsageRow<'_>) -> &'static str {
+        read_row(row, "2026-11-21T02".parse().unwrap()).map_or_else(|e| e.code(), |_| "ok")
+    }
+
+    #[test]
+    fn a_key_is_split_at_its_last_hash() {
+        assert_eq!(split_key("gb#x#event-1").unwrap(), ("gb#x", "event-1"));
+        for bad in [
+            "gb",
+            "#id",
+            "gb#",
+            "gb#a b",
+            &format!("{}#{}", "x".repeat(256), "i"),
+        ] {
+            assert!(split_key(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_row_has_its_own_name() {
+        assert_eq!(code(&row("gb#1")), "ok");
+        assert_eq!(code(&row("gb")), "malformed-key");
+        let with = |change: fn(&mut UsageRow<'_>)| {
+            let mut row = row("gb#1");
+            change(&mut row);
+            code(&row)
+        };
+        assert_eq!(with(|r| r.quantity = Field::Absent), "no-quantity");
+        assert_eq!(
+            with(|r| r.quantity = Field::WrongType("number")),
+            "wrong-type"
+        );
+        assert_eq!(
+            with(|r| r.quantity = Field::Value("-1".into())),
+            "invalid-quantity"
+        );
+        assert_eq!(with(|r| r.time = Field::Absent), "no-time");
+        assert_eq!(
+            with(|r| r.time = Field::Value("noon".into())),
+            "invalid-time"
+        );
+        assert_eq!(
+            with(|r| r.time = Field::Value("2026-11-21T03:00:00Z".into())),
+            "time-outside-hour"
+        );
+        assert_eq!(
+            with(|r| r.time = Field::Value("2026-11-21T03:15:00+01:00".into())),
+            "ok"
+        );
+        assert_eq!(with(|r| r.tags = Field::WrongType("map")), "wrong-type");
+        assert_eq!(
+            with(|r| r.tags = Field::Value(Tags::from([("k".into(), String::new())]))),
+            "invalid-tags"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_row_makes_the_reader_panic(key in ".{0,60}", quantity in ".{0,20}", time in ".{0,30}") {
+            let row = UsageRow {
+                dimension_event: key.into(),
+                quantity: Field::Value(quantity.into()),
+                time: Field::Value(time.into()),
+                tags: Field::Absent,
+            };
+            let _verdict = code(&row);
+        }
+    }
+}

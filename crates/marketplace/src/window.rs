@@ -1,0 +1,81 @@
+//! Until when AWS Marketplace accepts usage.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::hour::{Month, shift};
+use crate::limits::{MONTH_CLOSE_HOURS, WINDOW_HOURS_DEFAULT};
+
+/// The two rules that end a record's time: how old usage may be, and when its month closes.
+///
+/// The age has been 1, 6 and 24 hours within a few years, so it is a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    max_age: SignedDuration,
+}
+
+/// A window that could not be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a window of {0} hours: it must be 3 to 744, longer than an hour needs to end and settle")]
+pub struct InvalidWindow(pub i64);
+
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            max_age: SignedDuration::from_hours(WINDOW_HOURS_DEFAULT),
+        }
+    }
+}
+
+impl Window {
+    /// A window of this many hours, 3 to 744.
+    pub fn from_hours(hours: i64) -> Result<Self, InvalidWindow> {
+        if (3..=744).contains(&hours) {
+            Ok(Self {
+                max_age: SignedDuration::from_hours(hours),
+            })
+        } else {
+            Err(InvalidWindow(hours))
+        }
+    }
+
+    /// The instant from which a record stamped `stamp` is too old to be accepted: the window's
+    /// length after the stamp, and never later than 06:00 UTC on the 1st after its month.
+    pub fn deadline(self, stamp: Timestamp) -> Timestamp {
+        let month_close = shift(
+            Month::of(stamp).end(),
+            SignedDuration::from_hours(MONTH_CLOSE_HOURS),
+        );
+        shift(stamp, self.max_age).min(month_close)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(stamp: &str, deadline: &str) {
+        assert_eq!(
+            Window::default().deadline(stamp.parse().unwrap()),
+            deadline.parse::<Timestamp>().unwrap(),
+            "{stamp}"
+        );
+    }
+
+    #[test]
+    fn usage_is_accepted_for_a_day_but_not_past_the_months_close() {
+        check("2026-11-21T02:00:00Z", "2026-11-22T02:00:00Z");
+        check("2026-11-30T05:59:59Z", "2026-12-01T05:59:59Z");
+        check("2026-11-30T06:00:00Z", "2026-12-01T06:00:00Z");
+        check("2026-11-30T23:00:00Z", "2026-12-01T06:00:00Z");
+        check("2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z");
+        check("2028-02-29T12:00:00Z", "2028-03-01T06:00:00Z");
+        check("2026-12-31T23:24:11Z", "2027-01-01T06:00:00Z");
+    }
+
+    #[test]
+    fn a_window_that_cannot_be_kept_is_refused() {
+        assert_eq!(Window::from_hours(2), Err(InvalidWindow(2)));
+        assert!(Window::from_hours(6).is_ok());
+    }
+}
