@@ -1,0 +1,45 @@
+//! AWS Marketplace on localhost: the metering API an AWS SDK or the AWS CLI can call, with the
+//! rules that cost sellers money, and a world to set up and look into.
+//!
+//! # Layout
+//!
+//! * `world`: pure state, no I/O and no clock of its own
+//! * `rules`: what each operation answers and changes
+//! * `model`: requests checked by the API model, before any rule
+//! * `wire`: AWS JSON 1.1 over HTTP
+//! * `control`: the interface under `/_emulator`
+//! * `faults`, `readings`, `settings`: trouble on demand, undocumented behaviour, numbers
+//!
+//! The crate depends on no other crate of this workspace, so that it cannot share their
+//! misunderstandings.
+
+mod clock;
+mod control;
+mod emulator;
+mod faults;
+mod ids;
+pub mod limits;
+mod model;
+mod quantity;
+mod readings;
+mod rules;
+mod settings;
+mod wire;
+mod world;
+
+pub use control::ControlError;
+pub use emulator::{Emulator, Options};
+pub use faults::{Fault, FaultError, FaultKind, Faults, When};
+pub use model::Tag;
+pub use quantity::Quantity;
+pub use readings::{
+    BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
+    IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
+    SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
+};
+pub use settings::Settings;
+pub use wire::ConnectionDropped;
+pub use world::{
+    Agreement, Call, CallError, CallRecord, Entitlement, Identity, LifecycleMessage, Metered,
+    MeteredAllocation, NewAgreement, NewProduct, Pricing,
+};

@@ -1,0 +1,69 @@
+//! `GET|PUT /_emulator/clock`.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Body, ControlError};
+use crate::emulator::Emulator;
+
+#[derive(Serialize)]
+pub(super) struct ClockState {
+    now: Timestamp,
+    speed: f64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClockChange {
+    #[serde(default)]
+    now: Option<Timestamp>,
+    #[serde(default)]
+    speed: Option<f64>,
+    /// A duration such as `1h`, `90m` or `PT1H`.
+    #[serde(default)]
+    advance: Option<String>,
+}
+
+pub(super) async fn read(State(emulator): State<Emulator>) -> Json<ClockState> {
+    let core = emulator.core();
+    Json(ClockState {
+        now: core.clock.now(),
+        speed: core.clock.speed(),
+    })
+}
+
+pub(super) async fn set(
+    State(emulator): State<Emulator>,
+    Body(change): Body<ClockChange>,
+) -> Result<Json<ClockState>, ControlError> {
+    if let Some(speed) = change.speed
+        && !(speed.is_finite() && speed >= 0.0)
+    {
+        return Err(ControlError::Clock {
+            problem: format!("`speed` is {speed}, but must be 0 (frozen) or more"),
+        });
+    }
+    let now = match (change.now, change.advance) {
+        (Some(_), Some(_)) => {
+            return Err(ControlError::Clock {
+                problem: "give `now` or `advance`, not both".to_owned(),
+            });
+        }
+        (now, None) => now,
+        (None, Some(advance)) => Some(advanced(emulator.now(), &advance)?),
+    };
+    emulator.set_clock(now, change.speed);
+    Ok(read(State(emulator)).await)
+}
+
+fn advanced(now: Timestamp, advance: &str) -> Result<Timestamp, ControlError> {
+    let problem = |reason: String| ControlError::Clock {
+        problem: format!("`advance` is `{advance}`: {reason}"),
+    };
+    let by: SignedDuration = advance.parse().map_err(|e: jiff::Error| {
+        problem(format!("not a duration such as `1h` or `PT1H` ({e})"))
+    })?;
+    now.checked_add(by).map_err(|e| problem(e.to_string()))
+}

@@ -1,0 +1,188 @@
+//! The control interface under `/_emulator`: a world to set up and look into.
+
+mod clock;
+mod error;
+
+use axum::Json;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use http::StatusCode;
+use http_body_util::{BodyExt, Limited};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use error::ControlError;
+
+use crate::emulator::Emulator;
+use crate::faults::Faults;
+use crate::limits::BODY_READ_BYTES_MAX;
+use crate::readings::Readings;
+use crate::settings::Settings;
+use crate::world::{Agreement, Call, Metered, NewAgreement, NewProduct};
+
+pub(crate) fn routes() -> axum::Router<Emulator> {
+    axum::Router::new()
+        .route("/_emulator/products", post(add_product))
+        .route("/_emulator/agreements", post(add_agreement))
+        .route("/_emulator/agreements/{id}", delete(cancel_agreement))
+        .route(
+            "/_emulator/agreements/{id}/registration-token",
+            post(registration_token),
+        )
+        .route("/_emulator/clock", get(clock::read).put(clock::set))
+        .route("/_emulator/faults", get(faults).put(set_faults))
+        .route("/_emulator/readings", get(readings).put(set_readings))
+        .route("/_emulator/settings", get(settings).put(set_settings))
+        .route("/_emulator/metered", get(metered))
+        .route("/_emulator/calls", get(calls))
+        .route("/_emulator/reset", post(reset))
+        .route("/_emulator", get(index))
+        .route("/_emulator/{*rest}", axum::routing::any(nothing_here))
+        .method_not_allowed_fallback(wrong_method)
+}
+
+/// A JSON body; what does not fit is answered with 400 and the reason. An empty body is `{}`.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
+    type Rejection = ControlError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Body<T>, ControlError> {
+        let body = Limited::new(request.into_body(), BODY_READ_BYTES_MAX)
+            .collect()
+            .await
+            .map_err(|e| ControlError::Body {
+                problem: e.to_string(),
+            })?
+            .to_bytes();
+        let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
+        serde_json::from_slice(body)
+            .map(Body)
+            .map_err(|e| ControlError::Body {
+                problem: e.to_string(),
+            })
+    }
+}
+
+async fn index() -> Json<Vec<&'static str>> {
+    Json(vec![
+        "POST /_emulator/products {\"code\",\"dimensions\":[..],\"identity\":\"license\"|\"customer\",\"pricing\"?}",
+        "POST /_emulator/agreements {\"product_code\",\"account_id\"?,\"start\"?,\"free_trial\"?,\"entitlements\"?}",
+        "DELETE /_emulator/agreements/{agreement_id}",
+        "POST /_emulator/agreements/{agreement_id}/registration-token",
+        "GET, PUT /_emulator/clock {\"now\"?,\"speed\"?,\"advance\"?: \"1h\"}",
+        "GET, PUT /_emulator/faults {\"seed\"?,\"faults\":[{\"operation\",\"kind\",\"rate\"|\"next\",\"records\"?,\"delay_ms\"?}]}",
+        "GET, PUT /_emulator/readings",
+        "GET, PUT /_emulator/settings",
+        "GET /_emulator/metered",
+        "GET /_emulator/calls",
+        "POST /_emulator/reset",
+    ])
+}
+
+async fn nothing_here(request: Request) -> ControlError {
+    ControlError::NoSuchPath {
+        path: request.uri().path().to_owned(),
+    }
+}
+
+async fn wrong_method(request: Request) -> ControlError {
+    ControlError::Method {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+    }
+}
+
+async fn add_product(
+    State(emulator): State<Emulator>,
+    Body(product): Body<NewProduct>,
+) -> Result<(StatusCode, Json<NewProduct>), ControlError> {
+    emulator.add_product(product.clone())?;
+    Ok((StatusCode::CREATED, Json(product)))
+}
+
+async fn add_agreement(
+    State(emulator): State<Emulator>,
+    Body(agreement): Body<NewAgreement>,
+) -> Result<(StatusCode, Json<Agreement>), ControlError> {
+    let agreement = emulator.add_agreement(agreement)?;
+    Ok((StatusCode::CREATED, Json(agreement)))
+}
+
+async fn cancel_agreement(
+    State(emulator): State<Emulator>,
+    Path(agreement_id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    emulator.cancel_agreement(&agreement_id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Serialize)]
+struct Token {
+    registration_token: String,
+}
+
+async fn registration_token(
+    State(emulator): State<Emulator>,
+    Path(agreement_id): Path<String>,
+) -> Result<Json<Token>, ControlError> {
+    let registration_token = emulator.registration_token(&agreement_id)?;
+    Ok(Json(Token { registration_token }))
+}
+
+async fn faults(State(emulator): State<Emulator>) -> Json<Faults> {
+    Json(emulator.faults())
+}
+
+async fn set_faults(
+    State(emulator): State<Emulator>,
+    Body(faults): Body<Faults>,
+) -> Result<Json<Faults>, ControlError> {
+    emulator.check_and_set_faults(faults)?;
+    Ok(Json(emulator.faults()))
+}
+
+async fn readings(State(emulator): State<Emulator>) -> Json<Readings> {
+    Json(emulator.readings())
+}
+
+async fn set_readings(
+    State(emulator): State<Emulator>,
+    Body(readings): Body<Readings>,
+) -> Json<Readings> {
+    emulator.set_readings(readings);
+    Json(emulator.readings())
+}
+
+async fn settings(State(emulator): State<Emulator>) -> Json<Settings> {
+    Json(emulator.settings())
+}
+
+async fn set_settings(
+    State(emulator): State<Emulator>,
+    Body(settings): Body<Settings>,
+) -> Json<Settings> {
+    emulator.set_settings(settings);
+    Json(emulator.settings())
+}
+
+async fn metered(State(emulator): State<Emulator>) -> Json<Vec<Metered>> {
+    Json(emulator.metered())
+}
+
+async fn calls(State(emulator): State<Emulator>) -> Json<Vec<Call>> {
+    Json(emulator.calls())
+}
+
+async fn reset(State(emulator): State<Emulator>) -> StatusCode {
+    emulator.reset();
+    StatusCode::NO_CONTENT
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({"error": self.to_string()});
+        (self.status(), Json(body)).into_response()
+    }
+}

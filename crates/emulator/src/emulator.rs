@@ -1,0 +1,233 @@
+//! The handle: one world, one clock, one set of faults, behind one lock.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+
+use crate::clock::Clock;
+use crate::control::{self, ControlError};
+use crate::faults::{FaultError, FaultState, Faults};
+use crate::limits::FAULTS_MAX;
+use crate::readings::Readings;
+use crate::settings::Settings;
+use crate::wire;
+use crate::world::{Agreement, Call, LifecycleMessage, Metered, NewAgreement, NewProduct, World};
+
+/// How an emulator starts.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// All identifiers follow from it.
+    pub seed: u64,
+    /// Where the clock starts; the system's time where `None`.
+    pub now: Option<Timestamp>,
+    /// How fast the clock runs: 1 is real time, 0 is frozen.
+    pub speed: f64,
+    /// The Region assumed where a caller names none.
+    pub region: String,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            seed: 0,
+            now: None,
+            speed: 1.0,
+            region: "us-east-1".to_owned(),
+        }
+    }
+}
+
+/// AWS Marketplace on localhost: a cheap handle, every clone is the same emulator.
+///
+/// ```
+/// use emulator::{Emulator, Identity, NewAgreement, NewProduct, Options};
+///
+/// let emulator = Emulator::new(Options::default());
+/// emulator.add_product(NewProduct::new("examplecode1", &["requests"], Identity::License))?;
+/// let agreement = emulator.add_agreement(NewAgreement::of("examplecode1"))?;
+/// assert!(agreement.license_arn.starts_with("arn:aws:license-manager::"));
+/// assert_eq!(emulator.take_lifecycle().len(), 2);
+/// # Ok::<(), emulator::ControlError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Emulator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    state: Mutex<Core>,
+}
+
+/// Everything behind the lock.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) world: World,
+    pub(crate) clock: Clock,
+    pub(crate) faults: FaultState,
+}
+
+impl Core {
+    fn new(options: &Options) -> Core {
+        Core {
+            world: World::new(options.seed, options.region.clone()),
+            clock: Clock::new(options.now, options.speed),
+            faults: FaultState::default(),
+        }
+    }
+}
+
+impl Emulator {
+    /// An emulator with an empty world.
+    pub fn new(options: Options) -> Emulator {
+        Emulator {
+            inner: Arc::new(Inner {
+                state: Mutex::new(Core::new(&options)),
+                options,
+            }),
+        }
+    }
+
+    /// The AWS API at `POST /`, the control interface under `/_emulator`.
+    pub fn router(&self) -> axum::Router {
+        control::routes()
+            .fallback(wire::aws_api)
+            .with_state(self.clone())
+    }
+
+    /// Serves connections until `shutdown` completes, and gives running requests a few seconds
+    /// to finish. Unlike a plain server it can drop a connection instead of answering.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        wire::serve(self.router(), listener, shutdown).await
+    }
+
+    /// The lock is held for single steps only; a panic in one of them leaves the state as it
+    /// was, so a poisoned lock is taken all the same.
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.inner
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time by the emulator's clock.
+    pub fn now(&self) -> Timestamp {
+        self.core().clock.now()
+    }
+
+    /// How fast the clock runs; 0 is frozen.
+    pub fn speed(&self) -> f64 {
+        self.core().clock.speed()
+    }
+
+    /// Moves the clock, changes its speed, or both. What falls due by then is emitted.
+    pub fn set_clock(&self, now: Option<Timestamp>, speed: Option<f64>) {
+        self.core().clock.set(now, speed);
+    }
+
+    /// Lists a product; listing the same product again changes nothing.
+    pub fn add_product(&self, product: NewProduct) -> Result<(), ControlError> {
+        self.core().world.add_product(product)
+    }
+
+    /// A buyer accepts an offer: agreement, license and registration token come into being, and
+    /// the lifecycle messages that say so.
+    pub fn add_agreement(&self, agreement: NewAgreement) -> Result<Agreement, ControlError> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.add_agreement(agreement, now)
+    }
+
+    /// The buyer cancels; usage is accepted through the final hour.
+    pub fn cancel_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.cancel_agreement(agreement_id, now)
+    }
+
+    /// A fresh registration token, as the buyer gets with "Set up your account".
+    pub fn registration_token(&self, agreement_id: &str) -> Result<String, ControlError> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.registration_token(agreement_id, now)
+    }
+
+    /// Every slot taken: what the buyers will be billed.
+    pub fn metered(&self) -> Vec<Metered> {
+        self.core().world.metered()
+    }
+
+    /// The log of calls, oldest first; the latest 100,000 calls are kept.
+    pub fn calls(&self) -> Vec<Call> {
+        self.core().world.calls()
+    }
+
+    /// Puts faults in force, instead of all that were before. Names of operations are not
+    /// checked here; a rule for an operation that does not exist never strikes.
+    pub fn set_faults(&self, faults: Faults) {
+        self.core().faults = FaultState::new(faults);
+    }
+
+    /// Puts faults in force if each of them can strike.
+    pub(crate) fn check_and_set_faults(&self, faults: Faults) -> Result<(), FaultError> {
+        let names = wire::operation_names();
+        if faults.faults.len() > FAULTS_MAX {
+            let count = faults.faults.len();
+            return Err(FaultError::Count { count });
+        }
+        for fault in &faults.faults {
+            if fault.operation != "*" && !names.contains(&fault.operation.as_str()) {
+                return Err(FaultError::Operation {
+                    operation: fault.operation.clone(),
+                    known: names.join(", "),
+                });
+            }
+        }
+        self.set_faults(faults);
+        Ok(())
+    }
+
+    /// The faults in force; counts of `next` are what is left of them.
+    pub fn faults(&self) -> Faults {
+        self.core().faults.faults()
+    }
+
+    /// Chooses how the emulator behaves where AWS documents nothing.
+    pub fn set_readings(&self, readings: Readings) {
+        self.core().world.readings = readings;
+    }
+
+    /// The readings in force.
+    pub fn readings(&self) -> Readings {
+        self.core().world.readings.clone()
+    }
+
+    /// Sets windows, delays and lifetimes; they apply to what happens from now on.
+    pub fn set_settings(&self, settings: Settings) {
+        self.core().world.settings = settings;
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Settings {
+        self.core().world.settings.clone()
+    }
+
+    /// Takes every lifecycle message due by now, in order of emission.
+    pub fn take_lifecycle(&self) -> Vec<LifecycleMessage> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.messages.take(now)
+    }
+
+    /// Starts over: an empty world, the clock and everything else as at the start.
+    pub fn reset(&self) {
+        *self.core() = Core::new(&self.inner.options);
+    }
+}

@@ -1,0 +1,60 @@
+//! Every number AWS Marketplace fixes, in one place, with its source.
+//!
+//! The metering window is *not* here: it has been 1, 6 and 24 hours within a few years, so it is
+//! a [setting](crate::Settings).
+
+/// `BatchMeterUsage`: usage records in one request (API model, `UsageRecordList`).
+pub const USAGE_RECORDS_MAX: usize = 25;
+/// `BatchMeterUsage`: "each request must be less than 1 MB in size" (API reference). Read as the
+/// decimal megabyte, the stricter of the two readings.
+pub const REQUEST_SIZE_BYTES_END: usize = 1_000_000;
+/// A body beyond this many bytes is not even read to its end.
+pub const BODY_READ_BYTES_MAX: usize = 4_000_000;
+/// `ProductCode` (API model).
+pub const PRODUCT_CODE_CHARS_MAX: usize = 255;
+/// `CustomerIdentifier` and `CustomerAWSAccountId` (API model).
+pub const CUSTOMER_CHARS_MAX: usize = 255;
+/// `UsageDimension` (API model).
+pub const DIMENSION_CHARS_MAX: usize = 255;
+/// `Quantity`, `UsageQuantity` and `AllocatedUsageQuantity` (API model).
+pub const QUANTITY_MAX: i64 = 2_147_483_647;
+/// `QuantityAsDecimal` and `AllocatedUsageQuantityAsDecimal`: characters (API model).
+pub const DECIMAL_CHARS_MAX: usize = 17;
+/// `UsageAllocations` of one usage record (API model).
+pub const ALLOCATIONS_MAX: usize = 2_500;
+/// `TagList` of one allocation (API model).
+pub const TAGS_MAX: usize = 5;
+/// `TagKey` (API model).
+pub const TAG_KEY_CHARS_MAX: usize = 100;
+/// `TagValue` (API model).
+pub const TAG_VALUE_CHARS_MAX: usize = 256;
+/// `ClientToken` of `MeterUsage` (API model).
+pub const CLIENT_TOKEN_CHARS_MAX: usize = 64;
+/// `Nonce` of `RegisterUsage` (API model).
+pub const NONCE_CHARS_MAX: usize = 255;
+/// Hour of the first day of a month, UTC, until which the month before may still be metered
+/// (API reference, `UsageRecord`).
+pub const MONTH_CLOSES_AT_HOUR: i8 = 6;
+/// Usage is accepted for this many seconds after the end of a license (seller guide: the final
+/// hour).
+pub const FINAL_HOUR_S: i64 = 3_600;
+/// `unsubscribe-success` follows `unsubscribe-pending` after about an hour (seller guide).
+pub const UNSUBSCRIBE_DELAY_S: i64 = 3_600;
+
+/// Violations of the API model that one `ValidationException` spells out.
+pub const VIOLATIONS_PRINTED_MAX: usize = 10;
+/// Calls kept in the log; the oldest go first.
+pub const CALLS_KEPT_MAX: usize = 100_000;
+/// Usage records kept in the log of calls; the oldest calls go first.
+pub const CALL_RECORDS_KEPT_MAX: usize = 1_000_000;
+/// Lifecycle messages waiting to be taken; the oldest go first.
+pub const MESSAGES_KEPT_MAX: usize = 100_000;
+/// Connections served at a time; more wait to be accepted.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// Fault rules in force at a time.
+pub const FAULTS_MAX: usize = 100;
+/// The longest delay a fault may ask for, in milliseconds.
+pub const DELAY_MS_MAX: u64 = 600_000;
+
+const _: () = assert!(REQUEST_SIZE_BYTES_END < BODY_READ_BYTES_MAX);
+const _: () = assert!(USAGE_RECORDS_MAX < CALL_RECORDS_KEPT_MAX);

@@ -1,0 +1,369 @@
+//! Reading JSON into shapes, with AWS's own words for what does not fit.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::limits::VIOLATIONS_PRINTED_MAX;
+
+/// Why a body is not a request of its operation.
+#[derive(Debug, Error, PartialEq)]
+pub(crate) enum ShapeError {
+    /// Not JSON, or a member of the wrong JSON type.
+    #[error("{0}")]
+    Serialization(String),
+    /// Values outside their shapes' limits.
+    #[error("{0}")]
+    Validation(String),
+}
+
+/// A pattern of the API model with a function that decides it.
+pub(crate) struct Pattern {
+    pub(crate) text: &'static str,
+    pub(crate) matches: fn(&str) -> bool,
+}
+
+/// The limits of a string shape; lengths in characters.
+pub(crate) struct StringShape {
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) pattern: Option<Pattern>,
+}
+
+/// Where in the request a value stands, printed as AWS prints it: `usageRecords.1.member.tags`.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'a> {
+    Root,
+    Member(&'a Path<'a>, &'static str),
+    Item(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Item(list, index) => write!(f, "{list}.{}.member", index + 1),
+            Path::Member(parent, name) => {
+                if !matches!(parent, Path::Root) {
+                    write!(f, "{parent}.")?;
+                }
+                let mut letters = name.chars();
+                if let Some(first) = letters.next() {
+                    write!(f, "{}", first.to_ascii_lowercase())?;
+                }
+                f.write_str(letters.as_str())
+            }
+        }
+    }
+}
+
+/// The violations found so far.
+#[derive(Default)]
+pub(crate) struct Violations {
+    count: usize,
+    printed: Vec<String>,
+}
+
+/// The members of one structure; each is taken out as it is read, unknown ones are left over, as
+/// AWS ignores them.
+pub(crate) struct Members<'a> {
+    map: Map<String, Value>,
+    path: Path<'a>,
+    violations: &'a RefCell<Violations>,
+}
+
+/// Reads a body: `shape` takes the members it knows; every violation is reported in one error.
+pub(crate) fn read<T>(
+    body: &[u8],
+    shape: impl FnOnce(&mut Members<'_>) -> Result<T, ShapeError>,
+) -> Result<T, ShapeError> {
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|e| ShapeError::Serialization(format!("The body is not JSON: {e}")))?;
+    let Value::Object(map) = value else {
+        return Err(wrong_type(&Path::Root, &value, "a structure"));
+    };
+    let violations = RefCell::new(Violations::default());
+    let request = shape(&mut Members {
+        map,
+        path: Path::Root,
+        violations: &violations,
+    })?;
+    let violations = violations.into_inner();
+    match violations.count {
+        0 => Ok(request),
+        count => Err(ShapeError::Validation(format!(
+            "{count} validation error{} detected: {}",
+            if count == 1 { "" } else { "s" },
+            violations.printed.join("; ")
+        ))),
+    }
+}
+
+fn wrong_type(path: &Path<'_>, value: &Value, wanted: &str) -> ShapeError {
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a structure",
+    };
+    let place = match path {
+        Path::Root => "The body".to_owned(),
+        _ => format!("The value at '{path}'"),
+    };
+    ShapeError::Serialization(format!("{place} is {found}, but must be {wanted}"))
+}
+
+impl Members<'_> {
+    fn take(&mut self, name: &'static str) -> Option<Value> {
+        // AWS JSON reads an explicit null as an absent member.
+        self.map.remove(name).filter(|value| !value.is_null())
+    }
+
+    fn violate(&self, path: &Path<'_>, value: Option<&str>, constraint: fmt::Arguments<'_>) {
+        let mut violations = self.violations.borrow_mut();
+        violations.count += 1;
+        if violations.printed.len() < VIOLATIONS_PRINTED_MAX {
+            let value = value.map_or(String::new(), |v| format!(" '{}'", shortened(v)));
+            violations.printed.push(format!(
+                "Value{value} at '{path}' failed to satisfy constraint: {constraint}"
+            ));
+        }
+    }
+
+    /// Notes that a required member is absent.
+    pub(crate) fn missing(&self, name: &'static str) {
+        let path = Path::Member(&self.path, name);
+        self.violate(&path, None, format_args!("Member must not be null"));
+    }
+
+    /// Notes a violation that concerns a member as a whole.
+    pub(crate) fn violation(&self, name: &'static str, constraint: fmt::Arguments<'_>) {
+        self.violate(&Path::Member(&self.path, name), None, constraint);
+    }
+
+    /// A string within its shape's limits.
+    pub(crate) fn string(
+        &mut self,
+        name: &'static str,
+        shape: &StringShape,
+    ) -> Result<Option<String>, ShapeError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let path = Path::Member(&self.path, name);
+        let Value::String(text) = value else {
+            return Err(wrong_type(&path, &value, "a string"));
+        };
+        let length = text.chars().count();
+        if length > shape.max {
+            self.violate(
+                &path,
+                Some(&text),
+                format_args!(
+                    "Member must have length less than or equal to {}",
+                    shape.max
+                ),
+            );
+        }
+        if length < shape.min {
+            self.violate(
+                &path,
+                Some(&text),
+                format_args!(
+                    "Member must have length greater than or equal to {}",
+                    shape.min
+                ),
+            );
+        }
+        if let Some(pattern) = &shape.pattern
+            && !(pattern.matches)(&text)
+        {
+            self.violate(
+                &path,
+                Some(&text),
+                format_args!(
+                    "Member must satisfy regular expression pattern: {}",
+                    pattern.text
+                ),
+            );
+        }
+        Ok(Some(text))
+    }
+
+    /// An integer from `min` to `max`.
+    pub(crate) fn integer(
+        &mut self,
+        name: &'static str,
+        min: i64,
+        max: i64,
+    ) -> Result<Option<i64>, ShapeError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let path = Path::Member(&self.path, name);
+        let Some(number) = value.as_i64() else {
+            return Err(wrong_type(&path, &value, "an integer of 32 bits"));
+        };
+        if i32::try_from(number).is_err() {
+            return Err(wrong_type(&path, &value, "an integer of 32 bits"));
+        }
+        if number < min {
+            self.violate(
+                &path,
+                Some(&number.to_string()),
+                format_args!("Member must have value greater than or equal to {min}"),
+            );
+        }
+        if number > max {
+            self.violate(
+                &path,
+                Some(&number.to_string()),
+                format_args!("Member must have value less than or equal to {max}"),
+            );
+        }
+        Ok(Some(number))
+    }
+
+    /// `true` or `false`.
+    pub(crate) fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, ShapeError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(value)) => Ok(Some(value)),
+            Some(value) => Err(wrong_type(
+                &Path::Member(&self.path, name),
+                &value,
+                "a boolean",
+            )),
+        }
+    }
+
+    /// A timestamp: epoch seconds as a JSON number.
+    pub(crate) fn number(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<serde_json::Number>, ShapeError> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => Ok(Some(number)),
+            Some(value) => Err(wrong_type(
+                &Path::Member(&self.path, name),
+                &value,
+                "a timestamp in epoch seconds",
+            )),
+        }
+    }
+
+    /// A structure inside this one.
+    pub(crate) fn structure<T>(
+        &mut self,
+        name: &'static str,
+        shape: impl FnOnce(&mut Members<'_>) -> Result<T, ShapeError>,
+    ) -> Result<Option<T>, ShapeError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let path = Path::Member(&self.path, name);
+        let Value::Object(map) = value else {
+            return Err(wrong_type(&path, &value, "a structure"));
+        };
+        let violations = self.violations;
+        shape(&mut Members {
+            map,
+            path,
+            violations,
+        })
+        .map(Some)
+    }
+
+    /// A list of strings of one shape.
+    pub(crate) fn strings(
+        &mut self,
+        name: &'static str,
+        min: usize,
+        max: usize,
+        shape: &StringShape,
+    ) -> Result<Option<Vec<String>>, ShapeError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let path = Path::Member(&self.path, name);
+        let Value::Array(items) = value else {
+            return Err(wrong_type(&path, &value, "a list"));
+        };
+        self.check_length(&path, items.len(), min, max);
+        let mut strings = Vec::with_capacity(items.len().min(max));
+        for (index, item) in items.into_iter().take(max).enumerate() {
+            let mut one = Members {
+                map: Map::from_iter([("member".to_owned(), item)]),
+                path: Path::Item(&path, index),
+                violations: self.violations,
+            };
+            strings.extend(one.string("member", shape)?);
+        }
+        Ok(Some(strings))
+    }
+
+    /// A list of `min` to `max` structures.
+    pub(crate) fn list<T>(
+        &mut self,
+        name: &'static str,
+        min: usize,
+        max: usize,
+        mut shape: impl FnMut(&mut Members<'_>) -> Result<T, ShapeError>,
+    ) -> Result<Option<Vec<T>>, ShapeError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let path = Path::Member(&self.path, name);
+        let Value::Array(items) = value else {
+            return Err(wrong_type(&path, &value, "a list"));
+        };
+        self.check_length(&path, items.len(), min, max);
+        let mut list = Vec::with_capacity(items.len().min(max));
+        // Beyond the maximum the request is refused anyway; its tail is not worth reading.
+        for (index, item) in items.into_iter().take(max).enumerate() {
+            let path = Path::Item(&path, index);
+            let Value::Object(map) = item else {
+                return Err(wrong_type(&path, &item, "a structure"));
+            };
+            list.push(shape(&mut Members {
+                map,
+                path,
+                violations: self.violations,
+            })?);
+        }
+        Ok(Some(list))
+    }
+
+    fn check_length(&self, path: &Path<'_>, length: usize, min: usize, max: usize) {
+        if length > max {
+            self.violate(
+                path,
+                None,
+                format_args!("Member must have length less than or equal to {max}"),
+            );
+        }
+        if length < min {
+            self.violate(
+                path,
+                None,
+                format_args!("Member must have length greater than or equal to {min}"),
+            );
+        }
+    }
+}
+
+/// Keeps error messages readable when a value is huge.
+fn shortened(text: &str) -> String {
+    const CHARS_MAX: usize = 300;
+    if text.chars().count() <= CHARS_MAX {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(CHARS_MAX).collect();
+    short.push_str("...");
+    short
+}

@@ -1,0 +1,147 @@
+//! Errors as AWS JSON 1.1 has them.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::faults::FaultKind;
+use crate::limits::REQUEST_SIZE_BYTES_END;
+use crate::model::ShapeError;
+use crate::rules::batch_meter_usage::BatchMeterUsageError;
+use crate::rules::resolve_customer::ResolveCustomerError;
+use crate::world::CallError;
+
+/// `{"__type": code, "message": message}` with a status.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AwsError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl AwsError {
+    /// An error of the caller's making: status 400.
+    pub(crate) fn refused(code: &'static str, message: String) -> AwsError {
+        AwsError {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message,
+        }
+    }
+
+    pub(crate) fn unknown_operation(status: StatusCode, asked: &str) -> AwsError {
+        AwsError {
+            status,
+            code: "UnknownOperationException",
+            message: format!("There is no operation '{}'", asked.escape_debug()),
+        }
+    }
+
+    pub(crate) fn too_large(size_bytes: usize) -> AwsError {
+        AwsError {
+            status: StatusCode::PAYLOAD_TOO_LARGE,
+            code: "RequestEntityTooLargeException",
+            message: format!(
+                "The request has {size_bytes} bytes or more; it must be smaller than {REQUEST_SIZE_BYTES_END}"
+            ),
+        }
+    }
+
+    pub(crate) fn unreadable(problem: &str) -> AwsError {
+        AwsError::refused(
+            "SerializationException",
+            format!("The body could not be read: {problem}"),
+        )
+    }
+
+    /// An answer that cannot be written as JSON: a fault of the emulator's own.
+    pub(crate) fn unwritable(problem: &serde_json::Error) -> AwsError {
+        AwsError {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "InternalServiceErrorException",
+            message: format!("The answer could not be written: {problem}"),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn body(&self) -> Vec<u8> {
+        json!({"__type": self.code, "message": self.message})
+            .to_string()
+            .into_bytes()
+    }
+
+    pub(crate) fn for_log(&self) -> CallError {
+        CallError {
+            code: self.code.to_owned(),
+            message: self.message.clone(),
+            status: self.status.as_u16(),
+        }
+    }
+
+    /// The error of a fault that answers instead of working; `None` for one that drops the
+    /// connection.
+    pub(crate) fn from_fault(kind: FaultKind) -> Option<AwsError> {
+        let (status, code, message) = match kind {
+            FaultKind::Throttling => (400, "ThrottlingException", "Rate exceeded"),
+            FaultKind::InternalError => (
+                500,
+                "InternalServiceErrorException",
+                "An internal error has occurred. Retry your request.",
+            ),
+            FaultKind::DisabledApi => (
+                400,
+                "DisabledApiException",
+                "The API is disabled in this Region",
+            ),
+            FaultKind::AccessDenied => (
+                400,
+                "AccessDeniedException",
+                "The caller is not authorized to perform this operation",
+            ),
+            FaultKind::ExpiredCredentials => (
+                400,
+                "ExpiredTokenException",
+                "The security token included in the request is expired",
+            ),
+            FaultKind::UnknownError => (
+                503,
+                "ServiceUnavailableException",
+                "Service is unable to handle request",
+            ),
+            _ => return None,
+        };
+        Some(AwsError {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST),
+            code,
+            message: message.to_owned(),
+        })
+    }
+}
+
+impl From<ShapeError> for AwsError {
+    fn from(error: ShapeError) -> AwsError {
+        let code = match error {
+            ShapeError::Serialization(_) => "SerializationException",
+            ShapeError::Validation(_) => "ValidationException",
+        };
+        AwsError::refused(code, error.to_string())
+    }
+}
+
+impl From<BatchMeterUsageError> for AwsError {
+    fn from(error: BatchMeterUsageError) -> AwsError {
+        AwsError::refused(error.code(), error.to_string())
+    }
+}
+
+impl From<ResolveCustomerError> for AwsError {
+    fn from(error: ResolveCustomerError) -> AwsError {
+        AwsError::refused(error.code(), error.to_string())
+    }
+}

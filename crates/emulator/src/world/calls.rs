@@ -1,0 +1,205 @@
+//! The log of calls: what was asked, what became of it.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::World;
+use crate::faults::FaultKind;
+use crate::ids::{self, Kind};
+use crate::limits::{CALL_RECORDS_KEPT_MAX, CALLS_KEPT_MAX};
+use crate::model::UsageRecord;
+
+/// What became of one usage record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    /// Took its slot.
+    Success,
+    /// `Success` without a slot of its own: identical to what the slot holds, or a zero that
+    /// leaves the slot free.
+    SuccessAgain,
+    CustomerNotSubscribed,
+    DuplicateRecord,
+    Unprocessed,
+    /// The request failed as a whole.
+    NotProcessed,
+}
+
+impl Outcome {
+    /// The status AWS prints.
+    pub(crate) fn status(self) -> &'static str {
+        match self {
+            Outcome::Success | Outcome::SuccessAgain => "Success",
+            Outcome::CustomerNotSubscribed => "CustomerNotSubscribed",
+            Outcome::DuplicateRecord => "DuplicateRecord",
+            Outcome::Unprocessed => "Unprocessed",
+            Outcome::NotProcessed => "NotProcessed",
+        }
+    }
+}
+
+/// An outcome with the metering record it refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordOutcome {
+    pub(crate) outcome: Outcome,
+    pub(crate) metering_record: Option<u64>,
+}
+
+impl RecordOutcome {
+    pub(crate) const NOT_PROCESSED: RecordOutcome = RecordOutcome {
+        outcome: Outcome::NotProcessed,
+        metering_record: None,
+    };
+}
+
+/// A call as the log keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct CallEntry {
+    pub(crate) number: u64,
+    pub(crate) at: Timestamp,
+    pub(crate) operation: &'static str,
+    pub(crate) region: String,
+    pub(crate) error: Option<CallError>,
+    pub(crate) product_code: Option<String>,
+    pub(crate) records: Vec<UsageRecord>,
+    pub(crate) outcomes: Vec<RecordOutcome>,
+    pub(crate) faults: Vec<FaultKind>,
+    pub(crate) answered: bool,
+}
+
+/// The latest calls.
+#[derive(Debug, Default)]
+pub(crate) struct CallLog {
+    entries: VecDeque<CallEntry>,
+    made: u64,
+    records: usize,
+}
+
+impl CallLog {
+    /// The number of the call that comes in now.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.made += 1;
+        self.made
+    }
+
+    pub(crate) fn push(&mut self, entry: CallEntry) {
+        self.records += entry.records.len();
+        self.entries.push_back(entry);
+        while self.entries.len() > CALLS_KEPT_MAX || self.records > CALL_RECORDS_KEPT_MAX {
+            let Some(oldest) = self.entries.pop_front() else {
+                break;
+            };
+            self.records -= oldest.records.len();
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &CallEntry> {
+        self.entries.iter()
+    }
+}
+
+/// One call to the emulated AWS API.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Counts calls from 1.
+    pub number: u64,
+    /// When, by the emulator's clock.
+    pub at: Timestamp,
+    /// The operation's name.
+    pub operation: String,
+    /// The Region called.
+    pub region: String,
+    /// The `x-amzn-requestid` of the answer.
+    pub request_id: String,
+    /// The `ProductCode` of the request.
+    pub product_code: Option<String>,
+    /// The usage records of the request, each with what became of it.
+    pub records: Vec<CallRecord>,
+    /// The error the call was answered with.
+    pub error: Option<CallError>,
+    /// The faults that struck it.
+    pub faults: Vec<FaultKind>,
+    /// Whether an answer was sent; the work may be done all the same.
+    pub answered: bool,
+}
+
+/// The error of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallError {
+    /// `ThrottlingException` and the like.
+    pub code: String,
+    /// What was said.
+    pub message: String,
+    /// The HTTP status.
+    pub status: u16,
+}
+
+/// One usage record of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallRecord {
+    /// `LicenseArn` as sent.
+    pub license_arn: Option<String>,
+    /// `CustomerAWSAccountId` as sent.
+    pub account_id: Option<String>,
+    /// `CustomerIdentifier` as sent.
+    pub customer_identifier: Option<String>,
+    /// `Dimension` as sent.
+    pub dimension: String,
+    /// `Timestamp` as sent.
+    pub timestamp: Timestamp,
+    /// A decimal string without trailing zeros.
+    pub quantity: String,
+    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, `Unprocessed`, or `NotProcessed`
+    /// where the request failed as a whole.
+    pub outcome: String,
+    /// Whether this call made the slot: exactly once for whatever is billed.
+    pub billed: bool,
+    /// The id of the metering record, also where the answer was never sent.
+    pub metering_record_id: Option<String>,
+}
+
+impl World {
+    /// The calls in the log, oldest first.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.iter().map(|entry| self.call(entry)).collect()
+    }
+
+    fn call(&self, entry: &CallEntry) -> Call {
+        let records = entry.records.iter().enumerate();
+        Call {
+            number: entry.number,
+            at: entry.at,
+            operation: entry.operation.to_owned(),
+            region: entry.region.clone(),
+            request_id: self.request_id(entry.number),
+            product_code: entry.product_code.clone(),
+            records: records
+                .map(|(place, record)| self.call_record(record, entry.outcomes.get(place)))
+                .collect(),
+            error: entry.error.clone(),
+            faults: entry.faults.clone(),
+            answered: entry.answered,
+        }
+    }
+
+    fn call_record(&self, record: &UsageRecord, outcome: Option<&RecordOutcome>) -> CallRecord {
+        let outcome = outcome.copied().unwrap_or(RecordOutcome::NOT_PROCESSED);
+        CallRecord {
+            license_arn: record.license_arn.clone(),
+            account_id: record.customer_aws_account_id.clone(),
+            customer_identifier: record.customer_identifier.clone(),
+            dimension: record.dimension.clone(),
+            timestamp: record.timestamp.at,
+            quantity: record.quantity.value().to_string(),
+            outcome: outcome.outcome.status().to_owned(),
+            billed: outcome.outcome == Outcome::Success,
+            metering_record_id: outcome.metering_record.map(|n| self.metering_record_id(n)),
+        }
+    }
+
+    /// The request id of a call.
+    pub(crate) fn request_id(&self, number: u64) -> String {
+        ids::uuid(self.seed, Kind::Request, number)
+    }
+}

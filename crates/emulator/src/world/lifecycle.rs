@@ -1,0 +1,291 @@
+//! What AWS Marketplace tells the seller: EventBridge events and SNS messages, in the shapes
+//! sellers receive.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::licenses::{Parts, seconds_after};
+use super::{Identity, World};
+use crate::ids::{self, Kind};
+use crate::limits::{MESSAGES_KEPT_MAX, UNSUBSCRIBE_DELAY_S};
+
+/// AWS Marketplace's own account, which owns the SNS topics of legacy listings.
+const TOPICS_ACCOUNT: &str = "287250355862";
+/// Lifecycle events are published in this Region only.
+const EVENTS_REGION: &str = "us-east-1";
+/// Pay-as-you-go agreements end in the year 9999.
+const NO_END: &str = "9999-01-01T00:00:00Z";
+
+/// A message to the seller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LifecycleMessage {
+    /// An EventBridge event, envelope and all.
+    EventBridge(Value),
+    /// A message of a legacy listing's SNS topic.
+    Sns {
+        /// `arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-<PRODUCTCODE>`.
+        topic_arn: String,
+        /// The body, a JSON text.
+        message: String,
+        /// SNS's id of the message.
+        message_id: String,
+        /// When it was published.
+        timestamp: Timestamp,
+    },
+}
+
+/// Messages waiting for their moment, and for someone to take them.
+#[derive(Debug, Default)]
+pub(crate) struct Messages {
+    waiting: BTreeMap<(Timestamp, u64), Waiting>,
+    made: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    message: LifecycleMessage,
+    /// The customer whose re-subscription takes this message back.
+    revocable_by: Option<usize>,
+}
+
+impl Messages {
+    fn push(&mut self, due: Timestamp, message: LifecycleMessage, revocable_by: Option<usize>) {
+        self.made += 1;
+        self.waiting.insert(
+            (due, self.made),
+            Waiting {
+                message,
+                revocable_by,
+            },
+        );
+        if self.waiting.len() > MESSAGES_KEPT_MAX {
+            self.waiting.pop_first();
+        }
+    }
+
+    /// Takes everything due by now, in order of emission.
+    pub(crate) fn take(&mut self, now: Timestamp) -> Vec<LifecycleMessage> {
+        let mut taken = Vec::new();
+        while let Some(entry) = self.waiting.first_entry() {
+            if entry.key().0 > now {
+                break;
+            }
+            taken.push(entry.remove().message);
+        }
+        taken
+    }
+
+    fn revoke(&mut self, customer: usize) {
+        self.waiting
+            .retain(|_, waiting| waiting.revocable_by != Some(customer));
+    }
+}
+
+impl World {
+    /// `Purchase Agreement Created`, `License Updated` and, on legacy listings,
+    /// `subscribe-success`.
+    pub(crate) fn emit_created(&mut self, agreement: usize, now: Timestamp) {
+        let Some(parts) = self.parts(agreement) else {
+            return;
+        };
+        let customer = parts.license.customer;
+        let updated = parts.license.updated;
+        let sns = subscription_notice(parts, "subscribe-success");
+        // A buyer who comes back within the hour hears no unsubscribe-success.
+        self.messages.revoke(customer);
+        self.emit_agreement(agreement, "Created", now);
+        self.emit_license(agreement, "License Updated - Manufacturer", updated);
+        self.emit_sns(sns, updated, None);
+    }
+
+    /// `Purchase Agreement Ended`, `License Deprovisioned` and, on legacy listings,
+    /// `unsubscribe-pending` and `unsubscribe-success`.
+    pub(crate) fn emit_cancelled(
+        &mut self,
+        agreement: usize,
+        now: Timestamp,
+        deprovisioned: Timestamp,
+    ) {
+        let Some(parts) = self.parts(agreement) else {
+            return;
+        };
+        let customer = parts.license.customer;
+        let pending = subscription_notice(parts, "unsubscribe-pending");
+        let success = subscription_notice(parts, "unsubscribe-success");
+        let hour_later = now
+            .saturating_add(SignedDuration::from_secs(UNSUBSCRIBE_DELAY_S))
+            .unwrap_or(Timestamp::MAX);
+        self.emit_ended(agreement, "CANCELLED", now);
+        self.emit_sns(pending, now, None);
+        self.emit_license(
+            agreement,
+            "License Deprovisioned - Manufacturer",
+            deprovisioned,
+        );
+        self.emit_sns(success, hour_later, Some(customer));
+    }
+
+    /// A purchase agreement event with the offer and the agreement's times.
+    pub(crate) fn emit_agreement(&mut self, agreement: usize, change: &str, due: Timestamp) {
+        let Some(parts) = self.parts(agreement) else {
+            return;
+        };
+        let state = parts.agreement;
+        let mut described = json!({
+            "id": state.agreement_id,
+            "intent": if state.renews.is_some() { "RENEW" } else { "NEW" },
+            "status": "ACTIVE",
+            "acceptanceTime": millis(state.accepted),
+            "startTime": millis(state.start),
+            "endTime": NO_END,
+        });
+        if let Some(previous) = state.renews.and_then(|p| self.agreements.get(p)) {
+            described["previousAgreementId"] = json!(previous.agreement_id);
+        }
+        let detail = json!({
+            "requestId": ids::uuid(self.seed, Kind::Request, self.messages.made ^ (1 << 63)),
+            "catalog": "AWSMarketplace",
+            "offer": {"id": state.offer_id},
+            "acceptor": {"accountId": parts.customer.account_id},
+            "proposer": {"accountId": self.settings.seller_account_id},
+            "agreement": described,
+            "resaleAuthorization": {"id": null},
+        });
+        let detail_type = format!("Purchase Agreement {change} - Proposer");
+        self.emit_event(agreement, &detail_type, detail, due);
+    }
+
+    /// `Purchase Agreement Ended` carries neither offer nor times.
+    pub(crate) fn emit_ended(&mut self, agreement: usize, status: &str, due: Timestamp) {
+        let Some(parts) = self.parts(agreement) else {
+            return;
+        };
+        let detail = json!({
+            "catalog": "AWSMarketplace",
+            "acceptor": {"accountId": parts.customer.account_id},
+            "proposer": {"accountId": self.settings.seller_account_id},
+            "agreement": {"id": parts.agreement.agreement_id, "status": status},
+            "resaleAuthorization": {"id": null},
+        });
+        self.emit_event(
+            agreement,
+            "Purchase Agreement Ended - Proposer",
+            detail,
+            due,
+        );
+    }
+
+    /// License events carry the product and the license, and the agreement's id alone.
+    pub(crate) fn emit_license(&mut self, agreement: usize, detail_type: &str, due: Timestamp) {
+        let Some(parts) = self.parts(agreement) else {
+            return;
+        };
+        let detail = json!({
+            "requestId": ids::uuid(self.seed, Kind::Request, self.messages.made ^ (1 << 63)),
+            "catalog": "AWSMarketplace",
+            "offer": {"id": parts.agreement.offer_id},
+            "license": {"arn": parts.license.arn},
+            "product": {"id": parts.product.product_id, "code": parts.product.listing.code},
+            "acceptor": {"accountId": parts.customer.account_id},
+            "proposer": {"accountId": self.settings.seller_account_id},
+            "agreement": {"id": parts.agreement.agreement_id},
+        });
+        self.emit_event(agreement, detail_type, detail, due);
+    }
+
+    fn emit_event(&mut self, agreement: usize, detail_type: &str, detail: Value, due: Timestamp) {
+        let id = ids::uuid(self.seed, Kind::Message, self.messages.made);
+        let agreement_id = self
+            .agreements
+            .get(agreement)
+            .map_or("", |a| a.agreement_id.as_str());
+        let event = json!({
+            "version": "0",
+            "id": id,
+            "source": "aws.agreement-marketplace",
+            "detail-type": detail_type,
+            "time": seconds(due),
+            "region": EVENTS_REGION,
+            "account": self.settings.seller_account_id,
+            "resources": [format!("arn:aws:aws-marketplace::aws:agreement:{agreement_id}")],
+            "detail": detail,
+        });
+        self.messages
+            .push(due, LifecycleMessage::EventBridge(event), None);
+    }
+
+    fn emit_sns(
+        &mut self,
+        notice: Option<(String, Value)>,
+        due: Timestamp,
+        revocable_by: Option<usize>,
+    ) {
+        let Some((topic_arn, body)) = notice else {
+            return;
+        };
+        let message = LifecycleMessage::Sns {
+            topic_arn,
+            message: body.to_string(),
+            message_id: ids::uuid(self.seed, Kind::Message, self.messages.made),
+            timestamp: due,
+        };
+        self.messages.push(due, message, revocable_by);
+    }
+
+    /// `entitlement-updated` on a legacy contract listing's other topic.
+    pub(crate) fn emit_entitlement_updated(&mut self, agreement: usize, due: Timestamp) {
+        let notice = self
+            .parts(agreement)
+            .and_then(|parts| notice(parts, "entitlement", "entitlement-updated"));
+        self.emit_sns(notice, due, None);
+    }
+
+    /// `License Updated` again, as after a change of the agreement.
+    pub(crate) fn emit_license_updated(&mut self, agreement: usize, now: Timestamp) -> Timestamp {
+        let due = seconds_after(now, self.settings.license_updated_delay_s);
+        self.emit_license(agreement, "License Updated - Manufacturer", due);
+        due
+    }
+}
+
+fn subscription_notice(parts: Parts<'_>, action: &str) -> Option<(String, Value)> {
+    notice(parts, "subscription", action)
+}
+
+/// Topic and body; only legacy listings have topics.
+fn notice(parts: Parts<'_>, topic: &str, action: &str) -> Option<(String, Value)> {
+    let listing = &parts.product.listing;
+    if listing.identity != Identity::Customer {
+        return None;
+    }
+    let topic_arn = format!(
+        "arn:aws:sns:{EVENTS_REGION}:{TOPICS_ACCOUNT}:aws-mp-{topic}-notification-{}",
+        listing.code
+    );
+    let mut body = json!({
+        "action": action,
+        "customer-identifier": parts.customer.identifier,
+        "product-code": listing.code,
+    });
+    if topic == "subscription" {
+        body["offer-identifier"] = json!(parts.agreement.offer_id);
+        body["isFreeTrialTermPresent"] = json!(parts.agreement.free_trial.to_string());
+    }
+    Some((topic_arn, body))
+}
+
+/// `2026-08-20T14:23:22Z`: the envelope's time has no fraction.
+fn seconds(moment: Timestamp) -> String {
+    Timestamp::from_second(moment.as_second())
+        .unwrap_or(moment)
+        .to_string()
+}
+
+/// `2026-08-20T14:23:11.013Z`: the times inside have milliseconds.
+fn millis(moment: Timestamp) -> String {
+    format!("{:.3}", moment.round(Unit::Millisecond).unwrap_or(moment))
+}

@@ -1,0 +1,91 @@
+//! The emulated AWS Marketplace: products, agreements, licenses, slots, calls, messages.
+//!
+//! Pure state: no I/O and no clock. Whoever changes it says what time it is.
+
+mod calls;
+mod licenses;
+mod lifecycle;
+mod products;
+mod slots;
+
+use std::collections::HashMap;
+
+pub use calls::{Call, CallError, CallRecord};
+pub use licenses::{Agreement, Entitlement, NewAgreement};
+pub use lifecycle::LifecycleMessage;
+pub use products::{Identity, NewProduct, Pricing};
+pub use slots::{Metered, MeteredAllocation};
+
+pub(crate) use calls::{CallEntry, CallLog, Outcome, RecordOutcome};
+pub(crate) use licenses::{AgreementState, Customer, License, Token};
+pub(crate) use lifecycle::Messages;
+pub(crate) use products::Product;
+pub(crate) use slots::{Scope, Slot, SlotKey, Slots, hour_start};
+
+use crate::ids;
+use crate::readings::Readings;
+use crate::settings::Settings;
+
+/// Everything AWS Marketplace knows.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    /// The Region assumed where a call does not name one.
+    pub(crate) region: String,
+    pub(crate) settings: Settings,
+    pub(crate) readings: Readings,
+    pub(crate) products: Vec<Product>,
+    pub(crate) product_by_code: HashMap<String, usize>,
+    pub(crate) customers: Vec<Customer>,
+    pub(crate) customer_by_account: HashMap<(usize, String), usize>,
+    pub(crate) customer_by_identifier: HashMap<(usize, String), usize>,
+    pub(crate) licenses: Vec<License>,
+    pub(crate) license_by_arn: HashMap<String, usize>,
+    pub(crate) agreements: Vec<AgreementState>,
+    pub(crate) agreement_by_id: HashMap<String, usize>,
+    pub(crate) tokens: HashMap<String, Token>,
+    pub(crate) slots: Slots,
+    pub(crate) calls: CallLog,
+    pub(crate) messages: Messages,
+    pub(crate) metering_records: u64,
+    accounts: u64,
+    tokens_made: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, region: String) -> World {
+        World {
+            seed,
+            region,
+            settings: Settings::default(),
+            readings: Readings::default(),
+            products: Vec::new(),
+            product_by_code: HashMap::new(),
+            customers: Vec::new(),
+            customer_by_account: HashMap::new(),
+            customer_by_identifier: HashMap::new(),
+            licenses: Vec::new(),
+            license_by_arn: HashMap::new(),
+            agreements: Vec::new(),
+            agreement_by_id: HashMap::new(),
+            tokens: HashMap::new(),
+            slots: Slots::default(),
+            calls: CallLog::default(),
+            messages: Messages::default(),
+            metering_records: 0,
+            accounts: 0,
+            tokens_made: 0,
+        }
+    }
+
+    /// The number of a metering record that is about to be made.
+    pub(crate) fn next_metering_record(&mut self) -> u64 {
+        self.metering_records += 1;
+        self.metering_records
+    }
+
+    /// The id AWS would give a metering record.
+    pub(crate) fn metering_record_id(&self, number: u64) -> String {
+        ids::uuid(self.seed, ids::Kind::MeteringRecord, number)
+    }
+}

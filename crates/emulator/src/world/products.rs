@@ -1,0 +1,125 @@
+//! Products of the seller.
+
+use serde::{Deserialize, Serialize};
+
+use super::World;
+use crate::control::ControlError;
+use crate::ids;
+use crate::limits::{DIMENSION_CHARS_MAX, PRODUCT_CODE_CHARS_MAX};
+use crate::model::is_product_code;
+
+/// How a product's buyers are named in usage records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// By `LicenseArn` and `CustomerAWSAccountId`, without `ProductCode`: products since June
+    /// 2026.
+    License,
+    /// By `ProductCode` and `CustomerIdentifier` or `CustomerAWSAccountId`; a `LicenseArn` works
+    /// too, and is another slot.
+    Customer,
+}
+
+/// How a product is paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pricing {
+    /// Everything is metered.
+    #[default]
+    Usage,
+    /// Paid up front, nothing is metered.
+    Contract,
+    /// Paid up front, what exceeds the entitlement is metered.
+    ContractWithConsumption,
+}
+
+/// A product to add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewProduct {
+    /// The product code, not the product id.
+    pub code: String,
+    /// The dimensions usage is metered in.
+    pub dimensions: Vec<String>,
+    /// How its buyers are named.
+    pub identity: Identity,
+    /// How it is paid for.
+    #[serde(default)]
+    pub pricing: Pricing,
+}
+
+impl NewProduct {
+    /// A product priced by usage.
+    pub fn new(code: &str, dimensions: &[&str], identity: Identity) -> NewProduct {
+        NewProduct {
+            code: code.to_owned(),
+            dimensions: dimensions.iter().map(|d| (*d).to_owned()).collect(),
+            identity,
+            pricing: Pricing::Usage,
+        }
+    }
+}
+
+/// A product with the id AWS gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Product {
+    pub(crate) product_id: String,
+    #[serde(flatten)]
+    pub(crate) listing: NewProduct,
+}
+
+impl Product {
+    /// The place of a dimension among the product's own; dimensions are case-sensitive.
+    pub(crate) fn dimension(&self, name: &str) -> Option<usize> {
+        self.listing.dimensions.iter().position(|d| d == name)
+    }
+}
+
+impl World {
+    /// Lists a product. Listing the same product again changes nothing.
+    pub(crate) fn add_product(&mut self, product: NewProduct) -> Result<(), ControlError> {
+        check(&product)?;
+        if let Some(existing) = self.product(&product.code) {
+            if existing.listing == product {
+                return Ok(());
+            }
+            return Err(ControlError::ProductDiffers { code: product.code });
+        }
+        let number = self.products.len();
+        self.product_by_code.insert(product.code.clone(), number);
+        self.products.push(Product {
+            product_id: ids::product(self.seed, number as u64),
+            listing: product,
+        });
+        Ok(())
+    }
+
+    pub(crate) fn product(&self, code: &str) -> Option<&Product> {
+        let number = self.product_by_code.get(code)?;
+        self.products.get(*number)
+    }
+}
+
+fn check(product: &NewProduct) -> Result<(), ControlError> {
+    let code = &product.code;
+    if code.is_empty() || code.len() > PRODUCT_CODE_CHARS_MAX || !is_product_code(code) {
+        return Err(ControlError::ProductCode { code: code.clone() });
+    }
+    if product.dimensions.is_empty() {
+        return Err(ControlError::NoDimensions { code: code.clone() });
+    }
+    for (place, dimension) in product.dimensions.iter().enumerate() {
+        let length = dimension.chars().count();
+        let repeated = product
+            .dimensions
+            .iter()
+            .take(place)
+            .any(|d| d == dimension);
+        if length == 0 || length > DIMENSION_CHARS_MAX || repeated {
+            return Err(ControlError::Dimension {
+                dimension: dimension.clone(),
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! Slots: what is billed. One per buyer, dimension and hour; the first record wins.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::World;
+use crate::model::Tag;
+use crate::quantity::Quantity;
+
+/// Who a slot belongs to. The three kinds never share a slot: a record by license and a record by
+/// product code for the same customer and hour both bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Scope {
+    /// `LicenseArn`.
+    License(u32),
+    /// `ProductCode` with `CustomerIdentifier` or `CustomerAWSAccountId`.
+    Customer(u32),
+    /// `MeterUsage` from the buyer's account, by customer and instance.
+    Instance(u32, u32),
+}
+
+/// What makes two records the same slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SlotKey {
+    pub(crate) scope: Scope,
+    pub(crate) dimension: u32,
+    /// Epoch seconds of the hour, or of the exact timestamp by the other reading.
+    pub(crate) stamp_s: i64,
+    /// The Region's number, or 0 where slots are global.
+    pub(crate) region: u32,
+    /// Tells apart records that are each their own slot (`ClientToken`); 0 otherwise.
+    pub(crate) apart: u64,
+}
+
+/// A slot that is taken.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Slot {
+    pub(crate) key: SlotKey,
+    pub(crate) region: u32,
+    pub(crate) sent_stamp_s: i64,
+    pub(crate) quantity: Quantity,
+    pub(crate) metering_record: u64,
+    pub(crate) accepted: Timestamp,
+    pub(crate) allocations: Option<Box<[MeteredAllocation]>>,
+}
+
+/// All slots, in the order they were taken.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    taken: Vec<Slot>,
+    by_key: HashMap<SlotKey, u32>,
+    regions: Vec<String>,
+}
+
+impl Slots {
+    pub(crate) fn get(&self, key: &SlotKey) -> Option<&Slot> {
+        let place = *self.by_key.get(key)?;
+        self.taken.get(usize::try_from(place).ok()?)
+    }
+
+    /// Takes a slot; the caller has seen that it is free.
+    pub(crate) fn take(&mut self, slot: Slot) {
+        if let Ok(place) = u32::try_from(self.taken.len()) {
+            self.by_key.insert(slot.key, place);
+            self.taken.push(slot);
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.taken.iter()
+    }
+
+    /// A Region's number, from 1.
+    pub(crate) fn region(&mut self, name: &str) -> u32 {
+        let place = match self.regions.iter().position(|r| r == name) {
+            Some(place) => place,
+            None => {
+                self.regions.push(name.to_owned());
+                self.regions.len() - 1
+            }
+        };
+        u32::try_from(place + 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn region_name(&self, number: u32) -> &str {
+        let place = usize::try_from(number).unwrap_or(0).wrapping_sub(1);
+        self.regions.get(place).map_or("", String::as_str)
+    }
+}
+
+/// One line on a buyer's bill.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metered {
+    /// The product.
+    pub product_code: String,
+    /// The license, where the record named one; then `customer_identifier` and `product_code`
+    /// are what that license belongs to.
+    pub license_arn: Option<String>,
+    /// The legacy identifier; empty for a product whose identity is the license.
+    pub customer_identifier: String,
+    /// The buyer's AWS account.
+    pub account_id: String,
+    /// The dimension.
+    pub dimension: String,
+    /// The hour's start.
+    pub hour: Timestamp,
+    /// A decimal string without trailing zeros: `3`, `1.5`.
+    pub quantity: String,
+    /// The id the seller was given.
+    pub metering_record_id: String,
+    /// The record's timestamp, to the second.
+    pub timestamp: Timestamp,
+    /// When the record was accepted.
+    pub accepted_at: Timestamp,
+    /// The Region called.
+    pub region: String,
+    /// The shares by tags; empty where none were given.
+    pub allocations: Vec<MeteredAllocation>,
+}
+
+/// A share of a slot's quantity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeteredAllocation {
+    /// A decimal string without trailing zeros.
+    pub quantity: String,
+    /// The tags, sorted; none is the untagged bucket.
+    pub tags: Vec<Tag>,
+}
+
+pub(crate) const HOUR_S: i64 = 3_600;
+
+pub(crate) fn hour_start(stamp_s: i64) -> i64 {
+    stamp_s - stamp_s.rem_euclid(HOUR_S)
+}
+
+impl World {
+    /// Every slot taken, in the order of acceptance.
+    pub(crate) fn metered(&self) -> Vec<Metered> {
+        self.slots.iter().filter_map(|s| self.bill(s)).collect()
+    }
+
+    pub(crate) fn bill(&self, slot: &Slot) -> Option<Metered> {
+        let (license, customer) = match slot.key.scope {
+            Scope::License(number) => {
+                let license = self.licenses.get(usize::try_from(number).ok()?)?;
+                (Some(license.arn.clone()), license.customer)
+            }
+            Scope::Customer(number) | Scope::Instance(number, _) => {
+                (None, usize::try_from(number).ok()?)
+            }
+        };
+        let customer = self.customers.get(customer)?;
+        let listing = &self.products.get(customer.product)?.listing;
+        let dimension = usize::try_from(slot.key.dimension).ok()?;
+        Some(Metered {
+            product_code: listing.code.clone(),
+            license_arn: license,
+            customer_identifier: customer.identifier.clone(),
+            account_id: customer.account_id.clone(),
+            dimension: listing.dimensions.get(dimension)?.clone(),
+            hour: Timestamp::from_second(hour_start(slot.sent_stamp_s)).ok()?,
+            quantity: slot.quantity.to_string(),
+            metering_record_id: self.metering_record_id(slot.metering_record),
+            timestamp: Timestamp::from_second(slot.sent_stamp_s).ok()?,
+            accepted_at: slot.accepted,
+            region: self.slots.region_name(slot.region).to_owned(),
+            allocations: slot.allocations.as_deref().unwrap_or_default().to_vec(),
+        })
+    }
+}
