@@ -20,6 +20,7 @@ mod faults;
 mod ids;
 pub mod limits;
 mod model;
+mod moment;
 mod quantity;
 mod readings;
 mod rules;

@@ -17,7 +17,7 @@ pub(super) struct ClockState {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ClockChange {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::moment::optional")]
     now: Option<Timestamp>,
     #[serde(default)]
     speed: Option<f64>,

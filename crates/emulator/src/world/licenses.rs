@@ -21,7 +21,7 @@ pub struct NewAgreement {
     #[serde(default)]
     pub account_id: Option<String>,
     /// When the agreement starts; now where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::moment::optional")]
     pub start: Option<Timestamp>,
     /// Whether the agreement begins as a free trial.
     #[serde(default)]
@@ -56,7 +56,7 @@ pub struct Entitlement {
     /// How much, in whole units.
     pub value: u32,
     /// When it ends; with the agreement where absent.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::moment::optional")]
     pub expires: Option<Timestamp>,
 }
 

@@ -1,0 +1,18 @@
+//! Timestamps in control requests, read so that a bad one is named.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, de};
+
+/// An optional RFC 3339 timestamp; the error names what was given.
+pub(crate) fn optional<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    text.parse().map(Some).map_err(|reason: jiff::Error| {
+        de::Error::custom(format!(
+            "`{text}` is not a timestamp such as 2026-11-21T12:00:00Z ({reason})"
+        ))
+    })
+}
