@@ -1,0 +1,64 @@
+//! The three tables: one codec per item, conditional writes, paged queries.
+//!
+//! # Layout
+//! * [`tables`]: keys, indexes and streams, in one place
+//! * [`item`]: reading and writing attributes
+//! * [`profile`], [`joint`], [`product`]: Subscriptions
+//! * [`usage_event`]: UsageEvents, the public interface
+//! * [`record`], [`movement`], [`flag`], [`progress`], [`set_aside`]: MeteringRecords
+//! * [`hour`]: an hour's records, movements and rows, read in the order that loses nothing
+//! * [`stream`]: what the streams of the tables deliver
+//!
+//! Every item has a `version`; every write after creation is conditional on the version read before
+//! the decision, and none replaces a whole item. Two exceptions, both facts: a success is written
+//! whatever the version, touching only the outcome; a late flag is put with a random version.
+
+pub mod error;
+pub mod flag;
+pub mod hour;
+pub mod item;
+pub mod joint;
+pub mod movement;
+pub mod product;
+pub mod profile;
+pub mod progress;
+pub mod record;
+pub mod set_aside;
+pub mod stream;
+pub mod tables;
+pub mod usage_event;
+
+use aws_sdk_dynamodb::Client;
+use marketplace::Subscription;
+use sha2::{Digest, Sha256};
+
+pub use error::{LedgerError, Malformed, Written};
+pub use tables::TableNames;
+
+/// Partitions of each sparse index: a constant, or items would be lost from their index's readers.
+pub const SHARDS: u8 = 8;
+
+/// The three tables of one stack.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    pub(crate) client: Client,
+    pub(crate) tables: TableNames,
+}
+
+impl Ledger {
+    /// The tables behind `client`.
+    pub fn new(client: Client, tables: TableNames) -> Self {
+        Self { client, tables }
+    }
+
+    /// Their names.
+    pub fn tables(&self) -> &TableNames {
+        &self.tables
+    }
+}
+
+/// The shard of the sparse indexes that a subscription belongs to, 0 to [`SHARDS`] - 1.
+pub fn shard_of(subscription: &Subscription) -> u8 {
+    let digest = Sha256::digest(subscription.to_string());
+    digest.first().copied().unwrap_or_default() % SHARDS
+}

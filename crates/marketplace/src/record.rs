@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::fold::DimensionFold;
-use crate::hour::UsageHour;
+use crate::hour::{UsageHour, shift};
 use crate::ids::{AccountId, Dimension, InvalidId, ProductCode};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::subscription::Subscription;
@@ -208,6 +208,9 @@ pub struct Sealing {
     pub needs_recount: bool,
 }
 
+/// Minutes a new record waits for its stream delivery to send it, before the work index may.
+pub const STREAM_HEAD_START_MINUTES: i64 = 10;
+
 /// Freezes a slot from the fold of its rows. `None` when they come to nothing: a zero might spend
 /// the slot.
 pub fn seal(
@@ -225,7 +228,9 @@ pub fn seal(
     let before = hour.end() <= terms.activated_at;
     let after = terms.ended_at.is_some_and(|end| end < hour.start());
     // A stamp before the activation would be refused; clamped, it stays in the same slot.
-    let stamp = hour.start().max(terms.activated_at.min(last_instant(hour)));
+    let stamp = hour
+        .start()
+        .max(whole_second_from(terms.activated_at).min(last_instant(hour)));
     let deadline = policy.window.deadline(stamp);
     let state = if before || after {
         State::Moved
@@ -248,7 +253,8 @@ pub fn seal(
         version: 1,
         movements: 0,
         attempts: 0,
-        due: (state == State::Sealed).then_some(now),
+        due: (state == State::Sealed)
+            .then(|| shift(now, SignedDuration::from_mins(STREAM_HEAD_START_MINUTES))),
         outcome: None,
     };
     let needs_recount = !frozen.complete || record.here().is_zero();
@@ -260,7 +266,13 @@ pub fn seal(
 
 /// The hour's last whole second: stamps go to AWS in whole seconds.
 fn last_instant(hour: UsageHour) -> Timestamp {
-    crate::hour::shift(hour.end(), jiff::SignedDuration::from_secs(-1))
+    shift(hour.end(), SignedDuration::from_secs(-1))
+}
+
+/// The first whole second not before `time`.
+fn whole_second_from(time: Timestamp) -> Timestamp {
+    let up = i64::from(time.subsec_nanosecond() > 0);
+    Timestamp::from_second(time.as_second().saturating_add(up)).unwrap_or(time)
 }
 
 #[cfg(test)]
@@ -343,7 +355,7 @@ mod tests {
         );
         check(
             hour,
-            "2026-11-21T02:24:11Z",
+            "2026-11-21T02:24:10.013Z",
             None,
             now,
             State::Sealed,

@@ -1,0 +1,146 @@
+//! An hour of a subscription: its records, their movements, and a fresh fold of its rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use marketplace::books::{Books, SlotBooks};
+use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
+use marketplace::recount::{Movement, MovementKind};
+use marketplace::{Dimension, MeteringRecord, Subscription, UsageHour};
+
+use crate::Ledger;
+use crate::error::LedgerError;
+
+/// What is stored about an hour, and what its rows come to now.
+#[derive(Debug)]
+pub struct HourCount<'d> {
+    /// The hour's records by dimension.
+    pub records: BTreeMap<Dimension, MeteringRecord>,
+    /// Their movements by dimension.
+    pub movements: BTreeMap<Dimension, Vec<Movement>>,
+    /// The rows, folded.
+    pub fold: Fold<'d>,
+}
+
+impl HourCount<'_> {
+    /// Every dimension that has rows or a record.
+    pub fn dimensions(&self) -> BTreeSet<&Dimension> {
+        self.records
+            .keys()
+            .chain(self.fold.dimensions().keys())
+            .collect()
+    }
+
+    /// The rows of one dimension, if any count.
+    pub fn rows(&self, dimension: &Dimension) -> Option<&DimensionFold> {
+        self.fold.dimensions().get(dimension)
+    }
+
+    /// The movements of one dimension's record.
+    pub fn movements(&self, dimension: &Dimension) -> &[Movement] {
+        self.movements.get(dimension).map_or(&[], Vec::as_slice)
+    }
+
+    /// The hour's lines in the books, by dimension.
+    pub fn lines(&self) -> Result<Vec<(Dimension, SlotBooks)>, LedgerError> {
+        self.dimensions()
+            .into_iter()
+            .map(|dimension| {
+                let line = SlotBooks::of(
+                    self.rows(dimension),
+                    self.records.get(dimension),
+                    self.movements(dimension),
+                )?;
+                Ok((dimension.clone(), line))
+            })
+            .collect()
+    }
+
+    /// The hour's sum.
+    pub fn books(&self) -> Result<Books, LedgerError> {
+        let mut books = Books::default();
+        for (_, line) in self.lines()? {
+            books.add(&line)?;
+        }
+        books.rows = self.fold.dimensions().values().map(|d| d.rows).sum();
+        books.rows_set_aside = self.fold.rows_set_aside_count();
+        Ok(books)
+    }
+}
+
+impl Ledger {
+    /// Folds an hour's rows, strongly consistent. Carried rows count only if their movement exists
+    /// and says the same.
+    pub async fn fold_hour<'d>(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        dimensions_known: Option<&'d BTreeSet<Dimension>>,
+    ) -> Result<Fold<'d>, LedgerError> {
+        let mut fold = Fold::new(hour, dimensions_known);
+        self.for_each_row(subscription, hour, |row| fold.add(row))
+            .await?;
+        for row in fold.take_carries() {
+            if self.is_moved_here(subscription, hour, &row).await? {
+                fold.admit(row)?;
+            } else {
+                fold.refuse(&row)?;
+            }
+        }
+        Ok(fold)
+    }
+
+    /// Reads records and movements first and the rows second, so that a row can only seem late and
+    /// never seem counted; every write that follows is conditional on the records as read.
+    pub async fn count_hour<'d>(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        dimensions_known: Option<&'d BTreeSet<Dimension>>,
+    ) -> Result<HourCount<'d>, LedgerError> {
+        let mut records = BTreeMap::new();
+        for record in self.records_of_hour(subscription, hour).await? {
+            records.insert(record.key.dimension.clone(), record);
+        }
+        let mut movements: BTreeMap<Dimension, Vec<Movement>> = BTreeMap::new();
+        if records.values().any(|record| record.movements > 0) {
+            for (dimension, movement) in self.movements_of_hour(subscription, hour).await? {
+                // A movement newer than the record as read belongs to a decision made since: leave
+                // it out, and the write conditional on the record's version will fail.
+                let seen = records.get(&dimension).map_or(0, |record| record.movements);
+                if movement.number <= seen {
+                    movements.entry(dimension).or_default().push(movement);
+                }
+            }
+        }
+        let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
+        Ok(HourCount {
+            records,
+            movements,
+            fold,
+        })
+    }
+
+    /// Whether a row that claims to be carried usage is what a movement brought here.
+    async fn is_moved_here(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        row: &CarriedRow,
+    ) -> Result<bool, LedgerError> {
+        let carry = &row.carry;
+        if carry.hash != origin_hash(subscription, &row.dimension) {
+            return Ok(false);
+        }
+        let movement = self
+            .movement(subscription, carry.origin, &row.dimension, carry.movement)
+            .await?;
+        let Some(movement) = movement else {
+            return Ok(false);
+        };
+        let entry = usize::try_from(carry.entry)
+            .ok()
+            .and_then(|n| movement.entries.get(n));
+        let here = movement.kind == MovementKind::Carried { target: hour };
+        Ok(here && entry == Some(&(row.tags.clone(), row.quantity)))
+    }
+}

@@ -1,0 +1,374 @@
+//! Reading and writing the attributes of one item.
+
+use std::collections::{BTreeSet, HashMap};
+use std::str::FromStr;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::query::{QueryError, QueryOutput};
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use marketplace::lifecycle::Lifecycle;
+
+use crate::Ledger;
+use crate::error::{LedgerError, Malformed, Written};
+use crate::tables::WORK_INDEX;
+
+/// Items in one page of the work index.
+const WORK_PAGE: i32 = 1_000;
+
+/// An item as the SDK has it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// A text attribute.
+pub fn text(value: impl ToString) -> AttributeValue {
+    AttributeValue::S(value.to_string())
+}
+
+/// A number attribute.
+pub fn number(value: impl ToString) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// Reads the attributes of one item, naming the item in every complaint.
+#[derive(Clone, Copy)]
+pub struct Reader<'i> {
+    item: &'i Item,
+}
+
+impl<'i> Reader<'i> {
+    /// Of this item.
+    pub fn new(item: &'i Item) -> Self {
+        Self { item }
+    }
+
+    /// A complaint about one attribute.
+    pub fn malformed(&self, attribute: &str, rule: impl ToString) -> Malformed {
+        let key = |name: &str| self.item.get(name).and_then(|v| v.as_s().ok()).cloned();
+        let partition = key("subscription").or_else(|| key("subscription_hour"));
+        let sort = key("item").or_else(|| key("dimension_event"));
+        Malformed {
+            item: format!(
+                "{} / {}",
+                partition.unwrap_or_default(),
+                sort.unwrap_or_default()
+            ),
+            attribute: attribute.to_owned(),
+            rule: rule.to_string(),
+        }
+    }
+
+    /// A text, if there.
+    pub fn text_opt(&self, attribute: &str) -> Result<Option<&'i str>, Malformed> {
+        match self.item.get(attribute) {
+            None | Some(AttributeValue::Null(_)) => Ok(None),
+            Some(AttributeValue::S(text)) => Ok(Some(text)),
+            Some(_) => Err(self.malformed(attribute, "is not a string")),
+        }
+    }
+
+    /// A text.
+    pub fn text(&self, attribute: &str) -> Result<&'i str, Malformed> {
+        self.text_opt(attribute)?
+            .ok_or_else(|| self.malformed(attribute, "is missing"))
+    }
+
+    /// A text read as something, if there.
+    pub fn parsed_opt<T>(&self, attribute: &str) -> Result<Option<T>, Malformed>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        self.text_opt(attribute)?
+            .map(|text| {
+                text.parse()
+                    .map_err(|e| self.malformed(attribute, format!("is wrong: {e}")))
+            })
+            .transpose()
+    }
+
+    /// A text read as something.
+    pub fn parsed<T>(&self, attribute: &str) -> Result<T, Malformed>
+    where
+        T: FromStr,
+        T::Err: std::fmt::Display,
+    {
+        self.parsed_opt(attribute)?
+            .ok_or_else(|| self.malformed(attribute, "is missing"))
+    }
+
+    /// A number's digits, if there.
+    pub fn number_text_opt(&self, attribute: &str) -> Result<Option<&'i str>, Malformed> {
+        match self.item.get(attribute) {
+            None => Ok(None),
+            Some(AttributeValue::N(digits)) => Ok(Some(digits)),
+            Some(_) => Err(self.malformed(attribute, "is not a number")),
+        }
+    }
+
+    /// A whole number, if there.
+    pub fn number_opt<T: FromStr>(&self, attribute: &str) -> Result<Option<T>, Malformed> {
+        self.number_text_opt(attribute)?
+            .map(|digits| {
+                digits.parse().map_err(|_| {
+                    self.malformed(
+                        attribute,
+                        format!("is {digits}, not a whole number in range"),
+                    )
+                })
+            })
+            .transpose()
+    }
+
+    /// A whole number.
+    pub fn number<T: FromStr>(&self, attribute: &str) -> Result<T, Malformed> {
+        self.number_opt(attribute)?
+            .ok_or_else(|| self.malformed(attribute, "is missing"))
+    }
+
+    /// An instant stored as a number of seconds since the epoch, if there.
+    pub fn second_opt(&self, attribute: &str) -> Result<Option<Timestamp>, Malformed> {
+        self.number_opt::<i64>(attribute)?
+            .map(|second| {
+                Timestamp::from_second(second)
+                    .map_err(|_| self.malformed(attribute, "is no second since the epoch"))
+            })
+            .transpose()
+    }
+
+    /// An instant stored as a number of seconds since the epoch.
+    pub fn second(&self, attribute: &str) -> Result<Timestamp, Malformed> {
+        self.second_opt(attribute)?
+            .ok_or_else(|| self.malformed(attribute, "is missing"))
+    }
+
+    /// The item's version.
+    pub fn version(&self) -> Result<u64, Malformed> {
+        self.number("version")
+    }
+
+    /// The facts of a lifecycle, which several kinds of item carry.
+    pub fn lifecycle(&self) -> Result<Lifecycle, Malformed> {
+        Ok(Lifecycle {
+            activated_at: self.parsed_opt("activated_at")?,
+            last_activated_at: self.parsed_opt("last_activated_at")?,
+            end_announced_at: self.parsed_opt("end_announced_at")?,
+            deprovisioned_at: self.parsed_opt("deprovisioned_at")?,
+            closed_at: self.parsed_opt("closed_at")?,
+        })
+    }
+}
+
+/// Writes the facts of a lifecycle.
+pub fn put_lifecycle(item: &mut Item, life: &Lifecycle) {
+    put_opt(item, "activated_at", life.activated_at);
+    put_opt(item, "last_activated_at", life.last_activated_at);
+    put_opt(item, "end_announced_at", life.end_announced_at);
+    put_opt(item, "deprovisioned_at", life.deprovisioned_at);
+    put_opt(item, "closed_at", life.closed_at);
+}
+
+/// Writes a text attribute if there is a value.
+pub fn put_opt(item: &mut Item, attribute: &str, value: Option<impl ToString>) {
+    if let Some(value) = value {
+        item.insert(attribute.to_owned(), text(value));
+    }
+}
+
+impl Ledger {
+    /// Puts an item that must not exist yet. Its key attributes are the first of each table.
+    pub(crate) async fn put_new(&self, table: &str, item: Item) -> Result<Written, LedgerError> {
+        let key = if item.contains_key("subscription_hour") {
+            "subscription_hour"
+        } else {
+            "subscription"
+        };
+        let result = self
+            .client
+            .put_item()
+            .table_name(table)
+            .set_item(Some(item))
+            .condition_expression("attribute_not_exists(#key)")
+            .expression_attribute_names("#key", key)
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(Written::Done),
+            Err(e)
+                if e.as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(Written::Conflict)
+            }
+            Err(e) => Err(LedgerError::unavailable("PutItem", table, e)),
+        }
+    }
+
+    /// Puts an item, whatever is there.
+    pub(crate) async fn put_any(&self, table: &str, item: Item) -> Result<(), LedgerError> {
+        self.client
+            .put_item()
+            .table_name(table)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|e| LedgerError::unavailable("PutItem", table, e))
+    }
+
+    /// Reads one item, strongly consistent.
+    pub(crate) async fn get(
+        &self,
+        table: &str,
+        partition: &str,
+        sort: &str,
+    ) -> Result<Option<Item>, LedgerError> {
+        self.client
+            .get_item()
+            .table_name(table)
+            .key("subscription", text(partition))
+            .key("item", text(sort))
+            .consistent_read(true)
+            .send()
+            .await
+            .map(|answer| answer.item)
+            .map_err(|e| LedgerError::unavailable("GetItem", table, e))
+    }
+
+    /// Changes `old` into `new`, on the condition that nobody has written since `old` was read: only
+    /// what differs is written, and the version rises by one.
+    pub(crate) async fn change(
+        &self,
+        table: &str,
+        old: &Item,
+        new: &Item,
+    ) -> Result<Written, LedgerError> {
+        let Some(update) = Change::between(old, new) else {
+            return Ok(Written::Done);
+        };
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .update_expression(update.expression)
+            .condition_expression("#version = :read")
+            .set_expression_attribute_names(Some(update.names))
+            .set_expression_attribute_values(Some(update.values));
+        for key in ["subscription", "item"] {
+            if let Some(value) = old.get(key) {
+                request = request.key(key, value.clone());
+            }
+        }
+        match request.send().await {
+            Ok(_) => Ok(Written::Done),
+            Err(e)
+                if e.as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(Written::Conflict)
+            }
+            Err(e) => Err(LedgerError::unavailable("UpdateItem", table, e)),
+        }
+    }
+
+    /// All items of a partition whose sort key begins with `prefix`, strongly consistent, all pages.
+    pub(crate) async fn query_all(
+        &self,
+        table: &str,
+        partition: &str,
+        prefix: &str,
+    ) -> Result<Vec<Item>, LedgerError> {
+        let mut items = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression("#p = :p AND begins_with(#s, :s)")
+                .expression_attribute_names("#p", "subscription")
+                .expression_attribute_names("#s", "item")
+                .expression_attribute_values(":p", text(partition))
+                .expression_attribute_values(":s", text(prefix))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            start = answer.last_evaluated_key;
+            items.extend(answer.items.unwrap_or_default());
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
+    /// One page of a partition of the work index, what is due at `now`, earliest first.
+    pub(crate) async fn query_work(
+        &self,
+        partition: &str,
+        now: Timestamp,
+        start: Option<Item>,
+    ) -> Result<QueryOutput, SdkError<QueryError>> {
+        self.client
+            .query()
+            .table_name(&self.tables.metering_records)
+            .index_name(WORK_INDEX)
+            .key_condition_expression("#work = :work AND #due <= :now")
+            .expression_attribute_names("#work", "work")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_values(":work", text(partition))
+            .expression_attribute_values(":now", number(now.as_second()))
+            .limit(WORK_PAGE)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+    }
+}
+
+/// The difference of two versions of one item, as an update expression.
+pub(crate) struct Change {
+    pub expression: String,
+    pub names: HashMap<String, String>,
+    pub values: HashMap<String, AttributeValue>,
+}
+
+impl Change {
+    /// `None` when nothing differs but the version. `:read` is the old version.
+    pub fn between(old: &Item, new: &Item) -> Option<Self> {
+        let attributes: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let mut names = HashMap::from([("#version".to_owned(), "version".to_owned())]);
+        let mut values = HashMap::new();
+        let (mut set, mut remove) = (Vec::new(), Vec::new());
+        for (n, attribute) in attributes.into_iter().enumerate() {
+            if attribute == "version" || old.get(attribute) == new.get(attribute) {
+                continue;
+            }
+            names.insert(format!("#a{n}"), attribute.clone());
+            match new.get(attribute) {
+                Some(value) => {
+                    set.push(format!("#a{n} = :a{n}"));
+                    values.insert(format!(":a{n}"), value.clone());
+                }
+                None => remove.push(format!("#a{n}")),
+            }
+        }
+        if set.is_empty() && remove.is_empty() {
+            return None;
+        }
+        set.push("#version = #version + :one".to_owned());
+        values.insert(":one".to_owned(), number(1));
+        values.insert(
+            ":read".to_owned(),
+            old.get("version").cloned().unwrap_or_else(|| number(0)),
+        );
+        let mut expression = format!("SET {}", set.join(", "));
+        if !remove.is_empty() {
+            expression.push_str(&format!(" REMOVE {}", remove.join(", ")));
+        }
+        Some(Self {
+            expression,
+            names,
+            values,
+        })
+    }
+}

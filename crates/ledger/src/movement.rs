@@ -1,0 +1,242 @@
+//! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`, immutable.
+
+use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use marketplace::fold::{CarryId, origin_hash};
+use marketplace::record::{MeteringRecord, RecordKey};
+use marketplace::recount::{Movement, MovementKind};
+use marketplace::tags::Tags;
+use marketplace::usage::UsageEvent;
+use marketplace::{Dimension, Subscription, TagSet, UsageHour};
+
+use crate::Ledger;
+use crate::error::{LedgerError, Malformed, Written};
+use crate::item::{Item, Reader, number, put_opt, text};
+use crate::record::{put_if_absent, sort_key};
+use crate::usage_event::{carried_time, to_item as event_item};
+
+fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32) -> String {
+    format!("c#{hour}#{dimension}#{movement}")
+}
+
+pub(crate) fn to_item(key: &RecordKey, movement: &Movement) -> Item {
+    let entries: Vec<(String, Tags)> = movement
+        .entries
+        .iter()
+        .map(|(tags, quantity)| (quantity.to_string(), Tags::from(tags)))
+        .collect();
+    let mut item = Item::from([
+        ("subscription".to_owned(), text(&key.subscription)),
+        (
+            "item".to_owned(),
+            text(movement_key(key.hour, &key.dimension, movement.number)),
+        ),
+        ("version".to_owned(), number(1)),
+        ("kind".to_owned(), text(movement.kind.as_str())),
+        (
+            "entries".to_owned(),
+            text(serde_json::to_string(&entries).unwrap_or_default()),
+        ),
+        ("at".to_owned(), text(movement.at)),
+    ]);
+    if let MovementKind::Carried { target } = &movement.kind {
+        item.insert("target".to_owned(), text(target));
+    }
+    put_opt(&mut item, "reason", movement.reason.as_ref());
+    item
+}
+
+/// Reads a movement and the dimension it belongs to.
+pub(crate) fn from_item(item: &Item) -> Result<(Dimension, Movement), Malformed> {
+    let read = Reader::new(item);
+    let sort = read.text("item")?;
+    let key = || {
+        let (rest, movement) = sort.strip_prefix("c#")?.rsplit_once('#')?;
+        let (_, dimension) = rest.split_once('#')?;
+        Some((dimension.parse().ok()?, movement.parse().ok()?))
+    };
+    let (dimension, movement): (Dimension, u32) =
+        key().ok_or_else(|| read.malformed("item", "is not c#<hour>#<dimension>#<number>"))?;
+    let kind = match read.text("kind")? {
+        "carried" => MovementKind::Carried {
+            target: read.parsed("target")?,
+        },
+        "held" => MovementKind::Held,
+        "written-off" => MovementKind::WrittenOff,
+        "refunded" => MovementKind::Refunded,
+        _ => return Err(read.malformed("kind", "is not carried, held, written-off or refunded")),
+    };
+    let entries: Vec<(String, Tags)> =
+        serde_json::from_str(read.text("entries")?).map_err(|e| read.malformed("entries", e))?;
+    let entries = entries
+        .into_iter()
+        .map(|(quantity, tags)| {
+            let quantity = quantity.parse().map_err(|e| read.malformed("entries", e))?;
+            let tags = TagSet::try_from(tags).map_err(|e| read.malformed("entries", e))?;
+            Ok((tags, quantity))
+        })
+        .collect::<Result<_, Malformed>>()?;
+    Ok((
+        dimension,
+        Movement {
+            number: movement,
+            kind,
+            entries,
+            at: read.parsed("at")?,
+            reason: read.text_opt("reason")?.map(str::to_owned),
+        },
+    ))
+}
+
+/// The rows that bring a movement's quantity into its target hour.
+fn carried_rows(
+    key: &RecordKey,
+    movement: &Movement,
+    target: UsageHour,
+) -> Result<Vec<Item>, Malformed> {
+    let hash = origin_hash(&key.subscription, &key.dimension);
+    let mut rows = Vec::new();
+    for (entry, (tags, quantity)) in (0u32..).zip(&movement.entries) {
+        let carry = CarryId {
+            origin: key.hour,
+            hash: hash.clone(),
+            movement: movement.number,
+            entry,
+        };
+        let id = carry.to_string().parse().map_err(|e| Malformed {
+            item: key.to_string(),
+            attribute: "carry id".to_owned(),
+            rule: format!("{e}"),
+        })?;
+        rows.push(event_item(
+            &key.subscription,
+            &UsageEvent {
+                dimension: key.dimension.clone(),
+                id,
+                quantity: *quantity,
+                time: carried_time(target),
+                tags: tags.clone(),
+            },
+        ));
+    }
+    Ok(rows)
+}
+
+impl Ledger {
+    /// The movements of one hour's records, strongly consistent, with their dimensions.
+    pub async fn movements_of_hour(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+    ) -> Result<Vec<(Dimension, Movement)>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let items = self
+            .query_all(table, &subscription.to_string(), &format!("c#{hour}#"))
+            .await?;
+        Ok(items.iter().map(from_item).collect::<Result<_, _>>()?)
+    }
+
+    /// One movement, strongly consistent.
+    pub async fn movement(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        dimension: &Dimension,
+        movement: u32,
+    ) -> Result<Option<Movement>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let item = self
+            .get(
+                table,
+                &subscription.to_string(),
+                &movement_key(hour, dimension, movement),
+            )
+            .await?;
+        Ok(item
+            .as_ref()
+            .map(from_item)
+            .transpose()?
+            .map(|(_, movement)| movement))
+    }
+
+    /// Writes a record's next movement, all of it or nothing: the movement, the record's count of
+    /// them, and for carried usage the rows of the target hour. A conflict means that somebody else
+    /// has written to the record: recount.
+    pub async fn move_quantity(
+        &self,
+        record: &MeteringRecord,
+        movement: &Movement,
+    ) -> Result<Written, LedgerError> {
+        let key = &record.key;
+        let table = &self.tables.metering_records;
+        let bump = Update::builder()
+            .table_name(table)
+            .key("subscription", text(&key.subscription))
+            .key("item", text(sort_key(key.hour, &key.dimension)))
+            .update_expression(
+                "SET #movements = :movements, #version = #version + :one REMOVE #send",
+            )
+            .condition_expression("#version = :read")
+            .expression_attribute_names("#movements", "movements")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_names("#send", "send")
+            .expression_attribute_values(":movements", number(movement.number))
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":read", number(record.version))
+            .build()
+            .map_err(|e| LedgerError::Unavailable {
+                operation: "TransactWriteItems",
+                table: table.clone(),
+                code: "request not built".to_owned(),
+                message: e.to_string(),
+            })?;
+        let mut writes = vec![
+            TransactWriteItem::builder().update(bump).build(),
+            put_if_absent(table, to_item(key, movement)),
+        ];
+        if let MovementKind::Carried { target } = &movement.kind {
+            for row in carried_rows(key, movement, *target)? {
+                writes.push(put_if_absent(&self.tables.usage_events, row));
+            }
+        }
+        self.transact(table, writes).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_movement_survives_its_item() {
+        let key = RecordKey {
+            subscription: "legacy|code|cust".parse().unwrap(),
+            hour: "2026-11-21T02".parse().unwrap(),
+            dimension: "gb#x".parse().unwrap(),
+        };
+        for kind in [
+            MovementKind::Carried {
+                target: "2026-11-21T05".parse().unwrap(),
+            },
+            MovementKind::Held,
+            MovementKind::WrittenOff,
+            MovementKind::Refunded,
+        ] {
+            let movement = Movement {
+                number: 12,
+                kind,
+                entries: vec![
+                    (TagSet::untagged(), "1.5".parse().unwrap()),
+                    (
+                        TagSet::try_from(Tags::from([("team".to_owned(), "a".to_owned())]))
+                            .unwrap(),
+                        "2".parse().unwrap(),
+                    ),
+                ],
+                at: "2026-11-21T05:10:00Z".parse().unwrap(),
+                reason: Some("by hand".to_owned()),
+            };
+            let (dimension, read) = from_item(&to_item(&key, &movement)).unwrap();
+            assert_eq!((dimension, read), (key.dimension.clone(), movement));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Product configuration: how its buyers are named and what it charges for.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use marketplace::{Dimension, IdentityKind, ProductCode};
+
+use crate::Ledger;
+use crate::error::{LedgerError, Malformed, Written};
+use crate::item::{Item, Reader, number, text};
+
+const ITEM: &str = "configuration";
+
+/// One product's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Its code, not its id (`prod-...`).
+    pub code: ProductCode,
+    /// Which identity its records carry. Changing it needs an hour boundary: both kinds bill.
+    pub identity: IdentityKind,
+    /// API names of its dimensions. Rows of others are set aside.
+    pub dimensions: BTreeSet<Dimension>,
+    /// Raised by every write.
+    pub version: u64,
+}
+
+impl Product {
+    pub(crate) fn to_item(&self) -> Item {
+        let dimensions = self.dimensions.iter().map(text).collect();
+        Item::from([
+            (
+                "subscription".to_owned(),
+                text(format!("product|{}", self.code)),
+            ),
+            ("item".to_owned(), text(ITEM)),
+            ("version".to_owned(), number(self.version)),
+            ("identity".to_owned(), text(self.identity)),
+            ("dimensions".to_owned(), AttributeValue::L(dimensions)),
+        ])
+    }
+
+    pub(crate) fn from_item(item: &Item) -> Result<Self, Malformed> {
+        let read = Reader::new(item);
+        let code = read.text("subscription")?.trim_start_matches("product|");
+        let mut dimensions = BTreeSet::new();
+        let stored = item.get("dimensions").and_then(|v| v.as_l().ok());
+        for dimension in stored.ok_or_else(|| read.malformed("dimensions", "is not a list"))? {
+            let name = dimension
+                .as_s()
+                .map_err(|_| read.malformed("dimensions", "is not a list of strings"))?;
+            dimensions.insert(name.parse().map_err(|e| read.malformed("dimensions", e))?);
+        }
+        Ok(Self {
+            code: code
+                .parse()
+                .map_err(|e| read.malformed("subscription", e))?,
+            identity: read.parsed("identity")?,
+            dimensions,
+            version: read.version()?,
+        })
+    }
+}
+
+impl Ledger {
+    /// A product's configuration, if it has one.
+    pub async fn product(&self, code: &ProductCode) -> Result<Option<Product>, LedgerError> {
+        let item = self
+            .get(&self.tables.subscriptions, &format!("product|{code}"), ITEM)
+            .await?;
+        Ok(item.as_ref().map(Product::from_item).transpose()?)
+    }
+
+    /// Creates a configuration, or writes what differs from `old`.
+    pub async fn write_product(
+        &self,
+        old: Option<&Product>,
+        new: &Product,
+    ) -> Result<Written, LedgerError> {
+        let table = &self.tables.subscriptions;
+        match old {
+            None => self.put_new(table, new.to_item()).await,
+            Some(old) => self.change(table, &old.to_item(), &new.to_item()).await,
+        }
+    }
+
+    /// All configured products.
+    pub async fn products(&self) -> Result<Vec<Product>, LedgerError> {
+        let table = &self.tables.subscriptions;
+        let mut products = Vec::new();
+        let mut start = None;
+        loop {
+            let answer = self
+                .client
+                .scan()
+                .table_name(table)
+                .filter_expression("#item = :item")
+                .expression_attribute_names("#item", "item")
+                .expression_attribute_values(":item", text(ITEM))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Scan", table, e))?;
+            for item in answer.items() {
+                products.push(Product::from_item(item)?);
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                products.sort_by(|a, b| a.code.cmp(&b.code));
+                return Ok(products);
+            }
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! A subscription's profile: who the buyer is, where the agreement stands, how far it is sealed.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use marketplace::lifecycle::{Lifecycle, Status};
+use marketplace::record::Terms;
+use marketplace::{
+    AccountId, AgreementId, CustomerIdentifier, ProductCode, Subscription, UsageHour,
+};
+
+use crate::error::{LedgerError, Malformed, Written};
+use crate::item::{Item, Reader, number, put_lifecycle, put_opt, text};
+use crate::tables::{ATTENTION_INDEX, LIVE_INDEX};
+use crate::{Ledger, SHARDS, shard_of};
+
+const ITEM: &str = "profile";
+/// Subscriptions in one page of an index.
+const PAGE: i32 = 500;
+
+/// What is known of one subscription. Contact data is kept apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Profile {
+    /// Its key.
+    pub subscription: Subscription,
+    /// Its product.
+    pub product: ProductCode,
+    /// The buyer's account, if known.
+    pub account: Option<AccountId>,
+    /// The buyer's legacy identifier, if known.
+    pub customer: Option<CustomerIdentifier>,
+    /// The agreement it belongs to now, if known.
+    pub agreement: Option<AgreementId>,
+    /// What its lifecycle events said.
+    pub lifecycle: Lifecycle,
+    /// When we first heard of it.
+    pub created_at: Timestamp,
+    /// When the buyer registered, if yet.
+    pub registered_at: Option<Timestamp>,
+    /// The seller's own name for the buyer.
+    pub reference: Option<String>,
+    /// Whether the sealer looks at it in every run, by itself, and since when.
+    pub attention_since: Option<Timestamp>,
+    /// Through which hour it was sealed by itself, while it has attention.
+    pub sealed_through: Option<UsageHour>,
+    /// Raised by every write.
+    pub version: u64,
+}
+
+impl Profile {
+    /// A profile about to be created.
+    pub fn new(subscription: Subscription, product: ProductCode, now: Timestamp) -> Self {
+        Self {
+            subscription,
+            product,
+            account: None,
+            customer: None,
+            agreement: None,
+            lifecycle: Lifecycle::default(),
+            created_at: now,
+            registered_at: None,
+            reference: None,
+            attention_since: None,
+            sealed_through: None,
+            version: 1,
+        }
+    }
+
+    /// Where it stands.
+    pub fn status(&self) -> Status {
+        self.lifecycle.status()
+    }
+
+    /// What sealing must know. A subscription that ended without ever being active is active only at
+    /// its end, so that usage before it is not billed.
+    pub fn terms(&self) -> Option<Terms> {
+        let ended_at = self.lifecycle.first_end();
+        Some(Terms {
+            product: self.product.clone(),
+            account: self.account.clone(),
+            activated_at: self.lifecycle.activated_at.or(ended_at)?,
+            ended_at,
+        })
+    }
+
+    /// Sees to it that the sealer looks at it, after its status has changed.
+    pub fn call_attention(&mut self, now: Timestamp) {
+        self.attention_since = Some(now);
+    }
+
+    pub(crate) fn to_item(&self) -> Item {
+        let mut item = Item::from([
+            ("subscription".to_owned(), text(&self.subscription)),
+            ("item".to_owned(), text(ITEM)),
+            ("version".to_owned(), number(self.version)),
+            ("product_code".to_owned(), text(&self.product)),
+            ("status".to_owned(), text(self.status())),
+            ("created_at".to_owned(), text(self.created_at)),
+        ]);
+        put_opt(&mut item, "account_id", self.account.as_ref());
+        put_opt(&mut item, "customer_identifier", self.customer.as_ref());
+        put_opt(&mut item, "agreement_id", self.agreement.as_ref());
+        put_opt(&mut item, "registered_at", self.registered_at);
+        put_opt(&mut item, "reference", self.reference.as_ref());
+        put_opt(&mut item, "attention_since", self.attention_since);
+        put_opt(&mut item, "sealed_through", self.sealed_through);
+        put_lifecycle(&mut item, &self.lifecycle);
+        if self.status() != Status::Ended {
+            item.insert("live".to_owned(), text(shard_of(&self.subscription)));
+        }
+        if self.attention_since.is_some() {
+            item.insert("attention".to_owned(), text("yes"));
+        }
+        item
+    }
+
+    pub(crate) fn from_item(item: &Item) -> Result<Self, Malformed> {
+        let read = Reader::new(item);
+        Ok(Self {
+            subscription: read.parsed("subscription")?,
+            product: read.parsed("product_code")?,
+            account: read.parsed_opt("account_id")?,
+            customer: read.parsed_opt("customer_identifier")?,
+            agreement: read.parsed_opt("agreement_id")?,
+            lifecycle: read.lifecycle()?,
+            created_at: read.parsed("created_at")?,
+            registered_at: read.parsed_opt("registered_at")?,
+            reference: read.text_opt("reference")?.map(str::to_owned),
+            attention_since: read.parsed_opt("attention_since")?,
+            sealed_through: read.parsed_opt("sealed_through")?,
+            version: read.version()?,
+        })
+    }
+}
+
+/// What a buyer typed on the registration page; kept apart so that no log or report meets it.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Contact {
+    /// Name of a person.
+    pub name: Option<String>,
+    /// Where to write to.
+    pub email: Option<String>,
+    /// Name of a company.
+    pub company: Option<String>,
+}
+
+impl std::fmt::Debug for Contact {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Contact { .. }")
+    }
+}
+
+/// A page of subscriptions and where the next one begins.
+#[derive(Debug, Clone)]
+pub struct SubscriptionPage {
+    /// Up to 500 of them.
+    pub subscriptions: Vec<Subscription>,
+    /// `None` on the last page.
+    pub next: Option<Subscription>,
+}
+
+impl Ledger {
+    /// Reads a profile, strongly consistent.
+    pub async fn profile(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<Option<Profile>, LedgerError> {
+        let item = self
+            .get(&self.tables.subscriptions, &subscription.to_string(), ITEM)
+            .await?;
+        Ok(item.as_ref().map(Profile::from_item).transpose()?)
+    }
+
+    /// Creates a profile, unless there is one.
+    pub async fn create_profile(&self, profile: &Profile) -> Result<Written, LedgerError> {
+        self.put_new(&self.tables.subscriptions, profile.to_item())
+            .await
+    }
+
+    /// Writes what differs between two versions of a profile, if nobody has written since.
+    pub async fn change_profile(
+        &self,
+        old: &Profile,
+        new: &Profile,
+    ) -> Result<Written, LedgerError> {
+        self.change(&self.tables.subscriptions, &old.to_item(), &new.to_item())
+            .await
+    }
+
+    /// Stores what the buyer typed.
+    pub async fn put_contact(
+        &self,
+        subscription: &Subscription,
+        contact: &Contact,
+    ) -> Result<(), LedgerError> {
+        let mut item = Item::from([
+            ("subscription".to_owned(), text(subscription)),
+            ("item".to_owned(), text("contact")),
+            ("version".to_owned(), number(1)),
+        ]);
+        put_opt(&mut item, "name", contact.name.as_ref());
+        put_opt(&mut item, "email", contact.email.as_ref());
+        put_opt(&mut item, "company", contact.company.as_ref());
+        self.put_any(&self.tables.subscriptions, item).await
+    }
+
+    /// What the buyer typed, if anything.
+    pub async fn contact(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<Option<Contact>, LedgerError> {
+        let item = self
+            .get(
+                &self.tables.subscriptions,
+                &subscription.to_string(),
+                "contact",
+            )
+            .await?;
+        let Some(item) = item else { return Ok(None) };
+        let read = Reader::new(&item);
+        Ok(Some(Contact {
+            name: read.text_opt("name")?.map(str::to_owned),
+            email: read.text_opt("email")?.map(str::to_owned),
+            company: read.text_opt("company")?.map(str::to_owned),
+        }))
+    }
+
+    /// A page of the subscriptions of one shard that have not ended, after `after`.
+    pub async fn live_page(
+        &self,
+        shard: u8,
+        after: Option<&Subscription>,
+    ) -> Result<SubscriptionPage, LedgerError> {
+        self.index_page(LIVE_INDEX, "live", &shard.to_string(), after)
+            .await
+    }
+
+    /// A page of the subscriptions that the sealer looks at in every run.
+    pub async fn attention_page(
+        &self,
+        after: Option<&Subscription>,
+    ) -> Result<SubscriptionPage, LedgerError> {
+        self.index_page(ATTENTION_INDEX, "attention", "yes", after)
+            .await
+    }
+
+    /// All subscriptions that have not ended, shard by shard.
+    pub async fn live(&self) -> Result<Vec<Subscription>, LedgerError> {
+        let mut all = Vec::new();
+        for shard in 0..SHARDS {
+            let mut after = None;
+            loop {
+                let page = self.live_page(shard, after.as_ref()).await?;
+                all.extend(page.subscriptions);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// A page of all profiles, ended ones too, in no order.
+    pub async fn profiles_page(
+        &self,
+        start: Option<Item>,
+    ) -> Result<(Vec<Profile>, Option<Item>), LedgerError> {
+        let table = &self.tables.subscriptions;
+        let answer = self
+            .client
+            .scan()
+            .table_name(table)
+            .filter_expression("#item = :profile")
+            .expression_attribute_names("#item", "item")
+            .expression_attribute_values(":profile", text(ITEM))
+            .consistent_read(true)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|e| LedgerError::unavailable("Scan", table, e))?;
+        let profiles = answer
+            .items()
+            .iter()
+            .map(Profile::from_item)
+            .collect::<Result<_, _>>()?;
+        Ok((profiles, answer.last_evaluated_key))
+    }
+
+    async fn index_page(
+        &self,
+        index: &str,
+        attribute: &str,
+        value: &str,
+        after: Option<&Subscription>,
+    ) -> Result<SubscriptionPage, LedgerError> {
+        let table = &self.tables.subscriptions;
+        let start = after.map(|subscription| {
+            Item::from([
+                (attribute.to_owned(), text(value)),
+                ("subscription".to_owned(), text(subscription)),
+                ("item".to_owned(), text(ITEM)),
+            ])
+        });
+        let answer = self
+            .client
+            .query()
+            .table_name(table)
+            .index_name(index)
+            .key_condition_expression("#a = :a")
+            .expression_attribute_names("#a", attribute)
+            .expression_attribute_values(":a", text(value))
+            .limit(PAGE)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+        let read = |item: &Item| Reader::new(item).parsed::<Subscription>("subscription");
+        let subscriptions = answer
+            .items()
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>, _>>()?;
+        let next = match answer
+            .last_evaluated_key
+            .as_ref()
+            .and_then(|key| key.get("subscription"))
+        {
+            Some(AttributeValue::S(text)) => text.parse().ok(),
+            _ => None,
+        };
+        Ok(SubscriptionPage {
+            subscriptions,
+            next,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marketplace::lifecycle::Sign;
+
+    #[test]
+    fn a_profile_survives_its_item() {
+        let now: Timestamp = "2026-11-21T02:03:04Z".parse().unwrap();
+        let mut profile = Profile::new(
+            "account|code|111122223333".parse().unwrap(),
+            "code".parse().unwrap(),
+            now,
+        );
+        assert_eq!(Profile::from_item(&profile.to_item()).unwrap(), profile);
+        profile.account = Some("111122223333".parse().unwrap());
+        profile.customer = Some("cust".parse().unwrap());
+        profile.agreement = Some("agmt-1".parse().unwrap());
+        profile.registered_at = Some(now);
+        profile.reference = Some("Müller & Co".to_owned());
+        profile.sealed_through = Some("2026-11-21T02".parse().unwrap());
+        profile.lifecycle.observe(Sign::Activated, now);
+        profile.call_attention(now);
+        assert_eq!(Profile::from_item(&profile.to_item()).unwrap(), profile);
+        assert!(profile.to_item().contains_key("attention"));
+        profile.lifecycle.observe(Sign::Deprovisioned, now);
+        profile.lifecycle.closed_at = Some(now);
+        assert!(!profile.to_item().contains_key("live"));
+    }
+}

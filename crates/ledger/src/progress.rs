@@ -1,0 +1,128 @@
+//! How far sealing has come: the stack's watermark, and each shard's own progress.
+
+use marketplace::{Subscription, UsageHour};
+
+use crate::Ledger;
+use crate::error::{LedgerError, Written};
+use crate::item::{Item, Reader, number, put_opt, text};
+
+const WATERMARK: (&str, &str) = ("stack", "watermark");
+
+/// A shard's progress through the hours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardProgress {
+    /// Which shard.
+    pub shard: u8,
+    /// Every live subscription of the shard is sealed through this hour.
+    pub sealed_through: UsageHour,
+    /// In the next hour, subscriptions up to this one are sealed: the place a run broke off.
+    pub place: Option<Subscription>,
+    /// Raised by every write; 0 while nothing is stored.
+    pub version: u64,
+}
+
+impl ShardProgress {
+    fn key(shard: u8) -> String {
+        format!("shard#{shard}")
+    }
+
+    fn to_item(&self) -> Item {
+        let mut item = Item::from([
+            ("subscription".to_owned(), text(Self::key(self.shard))),
+            ("item".to_owned(), text("progress")),
+            ("version".to_owned(), number(self.version)),
+            ("sealed_through".to_owned(), text(self.sealed_through)),
+        ]);
+        put_opt(&mut item, "place", self.place.as_ref());
+        item
+    }
+}
+
+impl Ledger {
+    /// The hour through which rows may have been read for sealing, strongly consistent; `None` before
+    /// the first run.
+    pub async fn watermark(&self) -> Result<Option<UsageHour>, LedgerError> {
+        let item = self
+            .get(&self.tables.metering_records, WATERMARK.0, WATERMARK.1)
+            .await?;
+        Ok(match &item {
+            Some(item) => Some(Reader::new(item).parsed("sealing_through")?),
+            None => None,
+        })
+    }
+
+    /// Raises the watermark; it never falls. Call it **before** reading any row of the hour.
+    pub async fn raise_watermark(&self, hour: UsageHour) -> Result<(), LedgerError> {
+        let table = &self.tables.metering_records;
+        let result = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", text(WATERMARK.0))
+            .key("item", text(WATERMARK.1))
+            .update_expression("SET #through = :hour ADD #version :one")
+            // Hours sort as texts.
+            .condition_expression("attribute_not_exists(#through) OR #through < :hour")
+            .expression_attribute_names("#through", "sealing_through")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":hour", text(hour))
+            .expression_attribute_values(":one", number(1))
+            .send()
+            .await;
+        match result {
+            Ok(_) => Ok(()),
+            Err(e)
+                if e.as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            Err(e) => Err(LedgerError::unavailable("UpdateItem", table, e)),
+        }
+    }
+
+    /// A shard's progress, strongly consistent; `None` before its first run.
+    pub async fn shard_progress(&self, shard: u8) -> Result<Option<ShardProgress>, LedgerError> {
+        let item = self
+            .get(
+                &self.tables.metering_records,
+                &ShardProgress::key(shard),
+                "progress",
+            )
+            .await?;
+        let Some(item) = item else { return Ok(None) };
+        let read = Reader::new(&item);
+        Ok(Some(ShardProgress {
+            shard,
+            sealed_through: read.parsed("sealed_through")?,
+            place: read.parsed_opt("place")?,
+            version: read.version()?,
+        }))
+    }
+
+    /// Creates a shard's progress, unless there is one.
+    pub async fn create_shard_progress(
+        &self,
+        shard: u8,
+        sealed_through: UsageHour,
+    ) -> Result<Written, LedgerError> {
+        let progress = ShardProgress {
+            shard,
+            sealed_through,
+            place: None,
+            version: 1,
+        };
+        self.put_new(&self.tables.metering_records, progress.to_item())
+            .await
+    }
+
+    /// Moves a shard's progress on, if nobody else has.
+    pub async fn change_shard_progress(
+        &self,
+        old: &ShardProgress,
+        new: &ShardProgress,
+    ) -> Result<Written, LedgerError> {
+        let table = &self.tables.metering_records;
+        self.change(table, &old.to_item(), &new.to_item()).await
+    }
+}

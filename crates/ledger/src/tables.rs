@@ -1,0 +1,110 @@
+//! The tables as `CreateTable` takes them. `template.yaml` declares the same; a test compares them.
+
+use serde_json::{Value, json};
+
+/// Names of one stack's tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableNames {
+    /// Subscriptions, agreements and products.
+    pub subscriptions: String,
+    /// Rows of usage, the public interface.
+    pub usage_events: String,
+    /// Metering records and the sealing progress.
+    pub metering_records: String,
+}
+
+impl TableNames {
+    /// `<stack>-Subscriptions` and so on.
+    pub fn of_stack(stack: &str) -> Self {
+        Self {
+            subscriptions: format!("{stack}-Subscriptions"),
+            usage_events: format!("{stack}-UsageEvents"),
+            metering_records: format!("{stack}-MeteringRecords"),
+        }
+    }
+}
+
+/// Index of Subscriptions: every subscription that has not ended, by shard.
+pub const LIVE_INDEX: &str = "live";
+/// Index of Subscriptions: those the sealer looks at in every run.
+pub const ATTENTION_INDEX: &str = "attention";
+/// Index of MeteringRecords: what is due, by kind and shard.
+pub const WORK_INDEX: &str = "work";
+/// Attribute of UsageEvents with the second from which DynamoDB may delete the row.
+pub const TTL_ATTRIBUTE: &str = "expires_at";
+
+/// `CreateTable` requests for the three tables, in the order of [`TableNames`]. Each begins with
+/// `TableName`; all are on demand.
+pub fn definitions(names: &TableNames) -> [Value; 3] {
+    [
+        table(
+            &names.subscriptions,
+            ("subscription", "item"),
+            &[
+                (LIVE_INDEX, ("live", "S"), ("subscription", "S")),
+                (ATTENTION_INDEX, ("attention", "S"), ("subscription", "S")),
+            ],
+            None,
+        ),
+        table(
+            &names.usage_events,
+            ("subscription_hour", "dimension_event"),
+            &[],
+            Some("KEYS_ONLY"),
+        ),
+        table(
+            &names.metering_records,
+            ("subscription", "item"),
+            &[(WORK_INDEX, ("work", "S"), ("due", "N"))],
+            Some("NEW_IMAGE"),
+        ),
+    ]
+}
+
+type Key<'a> = (&'a str, &'a str);
+
+fn table(
+    name: &str,
+    key: Key<'_>,
+    indexes: &[(&str, Key<'_>, Key<'_>)],
+    stream: Option<&str>,
+) -> Value {
+    let mut attributes = vec![(key.0, "S"), (key.1, "S")];
+    for (_, hash, range) in indexes {
+        attributes.push(*hash);
+        attributes.push(*range);
+    }
+    attributes.sort_unstable();
+    attributes.dedup();
+    let schema = |hash: &str, range: &str| {
+        json!([
+            {"AttributeName": hash, "KeyType": "HASH"},
+            {"AttributeName": range, "KeyType": "RANGE"},
+        ])
+    };
+    let mut request = json!({
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": schema(key.0, key.1),
+        "AttributeDefinitions": attributes
+            .iter()
+            .map(|(name, kind)| json!({"AttributeName": name, "AttributeType": kind}))
+            .collect::<Vec<_>>(),
+    });
+    if !indexes.is_empty() {
+        request["GlobalSecondaryIndexes"] = indexes
+            .iter()
+            .map(|(name, hash, range)| {
+                json!({
+                    "IndexName": name,
+                    "KeySchema": schema(hash.0, range.0),
+                    "Projection": {"ProjectionType": "KEYS_ONLY"},
+                })
+            })
+            .collect();
+    }
+    if let Some(view) = stream {
+        request["StreamSpecification"] = json!({"StreamEnabled": true, "StreamViewType": view});
+    }
+    request
+}
