@@ -1,0 +1,284 @@
+//! Counts the capacity units that one DynamoDB client's requests consume.
+//!
+//! An interceptor of the SDK asks for `ReturnConsumedCapacity: INDEXES` in every request that can
+//! be asked, before the request is signed, and adds up what the raw answers say. The callers' code
+//! stays as it is; their answers carry a ConsumedCapacity they did not ask for.
+//!
+//! A write whose condition fails costs units as well, but its answer does not say how many. Those
+//! are estimated from the request alone: see [`TableCapacity::failed_write_milli_units`].
+
+mod estimate;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::interceptors::context::{
+    BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
+};
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
+use serde_json::Value;
+
+/// `X-Amz-Target` of every DynamoDB operation begins with this.
+const TARGET_PREFIX: &str = "DynamoDB_20120810.";
+
+/// The member that is added.
+const MEMBER: &str = "ReturnConsumedCapacity";
+
+/// Operations whose units are read units.
+const READS: [&str; 5] = [
+    "GetItem",
+    "Query",
+    "Scan",
+    "BatchGetItem",
+    "TransactGetItems",
+];
+
+/// Operations whose units are write units.
+const WRITES: [&str; 5] = [
+    "PutItem",
+    "UpdateItem",
+    "DeleteItem",
+    "BatchWriteItem",
+    "TransactWriteItems",
+];
+
+/// A shared counter; clones count into the same sums.
+#[derive(Debug, Clone, Default)]
+pub struct CapacityCounter {
+    sums: Arc<Mutex<Sums>>,
+}
+
+#[derive(Debug, Default)]
+struct Sums {
+    tables: BTreeMap<String, TableCapacity>,
+    calls: BTreeMap<String, u64>,
+}
+
+/// What one table's requests consumed, in thousandths of a capacity unit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableCapacity {
+    /// Read units of the table and its indexes.
+    pub read_milli_units: u64,
+    /// Write units of the table and its indexes, failed conditional writes included.
+    pub write_milli_units: u64,
+    /// Of the write units, those of writes whose condition failed. AWS charges by the larger of the
+    /// present and the new item; only what is in the request is known here, so this is a lower bound
+    /// for present items above 1 KB.
+    pub failed_write_milli_units: u64,
+    /// Of the read units, those of each secondary index.
+    pub index_read_milli_units: BTreeMap<String, u64>,
+    /// Of the write units, those of each secondary index.
+    pub index_write_milli_units: BTreeMap<String, u64>,
+}
+
+impl CapacityCounter {
+    /// A counter at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The interceptor to put into a client's configuration.
+    #[must_use]
+    pub fn interceptor(&self) -> CapacityInterceptor {
+        CapacityInterceptor {
+            counter: self.clone(),
+        }
+    }
+
+    /// What was consumed so far, by table name.
+    #[must_use]
+    pub fn snapshot(&self) -> BTreeMap<String, TableCapacity> {
+        self.sums().tables.clone()
+    }
+
+    /// Answers so far by operation, such as `PutItem`; the SDK's retries count each.
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.sums().calls.clone()
+    }
+
+    /// Everything back to zero.
+    pub fn reset(&self) {
+        *self.sums() = Sums::default();
+    }
+
+    fn sums(&self) -> MutexGuard<'_, Sums> {
+        // Sums are plain additions: a panic elsewhere leaves them usable.
+        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn count(&self, operation: &str, request: &[u8], response: &[u8]) {
+        let mut sums = self.sums();
+        let calls = sums.calls.entry(operation.to_owned()).or_default();
+        *calls = calls.saturating_add(1);
+        let Ok(answer) = serde_json::from_slice::<Value>(response) else {
+            return;
+        };
+        match &answer["ConsumedCapacity"] {
+            Value::Array(tables) => tables
+                .iter()
+                .for_each(|table| sums.consumed(operation, table)),
+            Value::Object(_) => sums.consumed(operation, &answer["ConsumedCapacity"]),
+            _ => {
+                for (table, milli_units) in estimate::failed_writes(operation, request, &answer) {
+                    let table = sums.tables.entry(table).or_default();
+                    add(&mut table.write_milli_units, milli_units);
+                    add(&mut table.failed_write_milli_units, milli_units);
+                }
+            }
+        }
+    }
+}
+
+impl Sums {
+    /// Adds one ConsumedCapacity. CapacityUnits is the sum of the table's and its indexes'.
+    fn consumed(&mut self, operation: &str, consumed: &Value) {
+        let Some(name) = consumed["TableName"].as_str() else {
+            return;
+        };
+        let table = self.tables.entry(name.to_owned()).or_default();
+        let reads = READS.contains(&operation);
+        let (units, indexes) = if reads {
+            (
+                &mut table.read_milli_units,
+                &mut table.index_read_milli_units,
+            )
+        } else {
+            (
+                &mut table.write_milli_units,
+                &mut table.index_write_milli_units,
+            )
+        };
+        add(units, milli_units(&consumed["CapacityUnits"]));
+        for member in ["GlobalSecondaryIndexes", "LocalSecondaryIndexes"] {
+            for (index, detail) in consumed[member].as_object().into_iter().flatten() {
+                add(
+                    indexes.entry(index.clone()).or_default(),
+                    milli_units(&detail["CapacityUnits"]),
+                );
+            }
+        }
+    }
+}
+
+fn add(sum: &mut u64, milli_units: u64) {
+    *sum = sum.saturating_add(milli_units);
+}
+
+/// `0.5` -> 500, read from the digits: no float gets into a sum. DynamoDB counts in halves.
+fn milli_units(units: &Value) -> u64 {
+    let text = units.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let fraction = format!("{fraction:0<3.3}");
+    let whole: u64 = whole.parse().unwrap_or(0);
+    whole
+        .saturating_mul(1_000)
+        .saturating_add(fraction.parse().unwrap_or(0))
+}
+
+/// Made by [`CapacityCounter::interceptor`].
+#[derive(Debug, Clone)]
+pub struct CapacityInterceptor {
+    counter: CapacityCounter,
+}
+
+/// What was sent, kept beside the call: the SDK gives the request away when it transmits it.
+#[derive(Debug)]
+struct Sent {
+    operation: String,
+    /// Empty for an operation that consumes no units.
+    body: Vec<u8>,
+}
+
+impl Storable for Sent {
+    type Storer = StoreReplace<Self>;
+}
+
+impl Intercept for CapacityInterceptor {
+    fn name(&self) -> &'static str {
+        "CapacityInterceptor"
+    }
+
+    fn modify_before_retry_loop(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let target = request.headers().get("x-amz-target");
+        let Some(operation) = target.and_then(|target| target.strip_prefix(TARGET_PREFIX)) else {
+            return Ok(());
+        };
+        let operation = operation.to_owned();
+        let mut sent = Vec::new();
+        if READS.contains(&operation.as_str()) || WRITES.contains(&operation.as_str()) {
+            let body = request.body().bytes().unwrap_or_default();
+            let mut members: serde_json::Map<String, Value> = serde_json::from_slice(body)?;
+            members.insert(MEMBER.to_owned(), Value::from("INDEXES"));
+            sent = serde_json::to_vec(&members)?;
+            let headers = request.headers_mut();
+            headers.insert("content-length", sent.len().to_string());
+            *request.body_mut() = SdkBody::from(sent.clone());
+        }
+        let sent = Sent {
+            operation,
+            body: sent,
+        };
+        config.interceptor_state().store_put(sent);
+        Ok(())
+    }
+
+    fn read_after_attempt(
+        &self,
+        context: &FinalizerInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        // No response: the request may or may not have cost something, nobody can know.
+        if let (Some(sent), Some(response)) = (config.load::<Sent>(), context.response()) {
+            let received = response.body().bytes().unwrap_or_default();
+            self.counter.count(&sent.operation, &sent.body, received);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn units_are_read_from_their_digits() {
+        for (units, milli) in [
+            (json!(1.0), 1_000),
+            (json!(0.5), 500),
+            (json!(2), 2_000),
+            (json!(12.25), 12_250),
+        ] {
+            assert_eq!(milli_units(&units), milli, "{units}");
+        }
+        assert_eq!(milli_units(&Value::Null), 0);
+    }
+
+    #[test]
+    fn a_table_and_its_indexes_are_summed_apart_and_together() {
+        let counter = CapacityCounter::new();
+        let answer = json!({"ConsumedCapacity": {
+            "TableName": "MeteringRecords", "CapacityUnits": 3.0, "Table": {"CapacityUnits": 1.0},
+            "GlobalSecondaryIndexes": {"work": {"CapacityUnits": 2.0}}
+        }});
+        counter.count("PutItem", b"{}", answer.to_string().as_bytes());
+        counter.count("PutItem", b"{}", answer.to_string().as_bytes());
+        let table = &counter.snapshot()["MeteringRecords"];
+        assert_eq!(table.write_milli_units, 6_000);
+        assert_eq!(table.index_write_milli_units["work"], 4_000);
+        assert_eq!(table.read_milli_units, 0);
+        assert_eq!(counter.calls()["PutItem"], 2);
+    }
+}

@@ -1,0 +1,428 @@
+//! An embedded DynamoDB with streams, on a port of the loopback interface and on a settable clock.
+//!
+//! The engine is `dynoxide`, SQLite underneath. It speaks AWS JSON 1.0 for DynamoDB and for
+//! DynamoDB Streams on one port, so every official client can use it by its endpoint. It verifies
+//! no signature, which is why only loopback addresses are accepted.
+//!
+//! The server has a thread of its own: the engine works synchronously, behind one lock, and would
+//! otherwise hold up the executor of whoever embeds it.
+
+mod snapshot;
+mod tables;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use dynoxide::Database;
+use dynoxide::actions::get_records::GetRecordsRequest;
+use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+pub use snapshot::SnapshotError;
+pub use tables::{CreateTableError, TableError};
+
+use snapshot::DataFile;
+pub(crate) use snapshot::STREAM_RETENTION;
+
+/// The time as the embedded services see it; called for every stream record and every TTL sweep.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Region in the stream ARNs handed out here. AWS Marketplace's events live there, so does the stack.
+pub const REGION: &str = "us-east-1";
+
+/// Most records of one GetRecords call, as in the DynamoDB Streams API.
+pub const STREAM_RECORDS_PER_CALL_MAX: usize = 1_000;
+
+/// How long a shutdown waits for requests that are under way before it drops their connections.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
+
+/// How often a database with a file looks whether there is something to write to it.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A running embedded DynamoDB. Dropping it stops the server and writes its file.
+pub struct EmbeddedDynamoDb {
+    database: Database,
+    address: SocketAddr,
+    clock: Clock,
+    file: Option<Arc<DataFile>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why the database did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The listener is reachable from other machines.
+    #[error(
+        "{0} is not a loopback address: the embedded DynamoDB checks no signature, bind it to 127.0.0.1"
+    )]
+    NotLoopback(SocketAddr),
+    /// The listener, its thread or its runtime could not be set up.
+    #[error("the embedded DynamoDB could not be served: {0}")]
+    Serve(#[from] std::io::Error),
+    /// The engine could not be opened.
+    #[error("the database could not be opened: {0}")]
+    Open(#[from] dynoxide::DynoxideError),
+    /// The data file could not be read, or another process has it.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+}
+
+/// Why a stream could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamReadError {
+    /// The table has no stream, or there is no such table.
+    #[error("table {table} has no stream: create it with a StreamSpecification")]
+    NoStream {
+        /// The table asked for.
+        table: String,
+    },
+    /// The engine refused the call.
+    #[error("{operation} failed: {source}")]
+    Engine {
+        /// Operation of the DynamoDB Streams API.
+        operation: &'static str,
+        /// What the engine said.
+        source: dynoxide::DynoxideError,
+    },
+    /// The engine's answer did not have the documented shape.
+    #[error("{operation} answered without {missing}")]
+    Answer {
+        /// Operation of the DynamoDB Streams API.
+        operation: &'static str,
+        /// The member that is missing.
+        missing: &'static str,
+    },
+}
+
+/// Where in a shard reading begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IteratorPosition {
+    /// The oldest record the stream still has.
+    TrimHorizon,
+    /// Only records written after this call.
+    Latest,
+    /// The record after the one with this sequence number.
+    AfterSequenceNumber(String),
+}
+
+/// One answer of GetRecords.
+#[derive(Debug, Clone)]
+pub struct StreamRecords {
+    /// The records, in order, in the shape of the DynamoDB Streams API.
+    pub records: Vec<Value>,
+    /// Where to go on. A shard of the embedded database never closes.
+    pub next_iterator: String,
+}
+
+impl EmbeddedDynamoDb {
+    /// Serves a database on `listener` (for one of tokio's: `into_std()`), from now until
+    /// [`shutdown`](Self::shutdown) or drop.
+    ///
+    /// With a `path` the database begins with what the file holds, and writes it back every few
+    /// seconds while it changes, at [`checkpoint`](Self::checkpoint) and at the end; the file is
+    /// replaced as a whole, so a crash leaves the state of the last checkpoint. Without a `path`
+    /// everything stays in memory. `clock` stamps the stream records and decides what TTL removes.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]: an address that is not loopback, a file that is no database or is in use by
+    /// another process, or an operating system that refuses a thread or a socket.
+    pub fn start(
+        listener: TcpListener,
+        path: Option<&Path>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let address = listener.local_addr()?;
+        if !address.ip().is_loopback() {
+            return Err(StartError::NotLoopback(address));
+        }
+        listener.set_nonblocking(true)?;
+        let file = path.map(DataFile::open).transpose()?.map(Arc::new);
+        let database = Database::memory_with_clock(Arc::new(EngineClock(Arc::clone(&clock))))?;
+        snapshot::load(&database, file.as_deref(), clock())?;
+
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let served = database.clone();
+        let kept = file.clone();
+        let thread = std::thread::Builder::new()
+            .name("dynamodb".to_owned())
+            .spawn(move || {
+                runtime.block_on(serve(listener, served, kept, stopped));
+                // Connections that outlived the grace period end here, with their runtime.
+                runtime.shutdown_background();
+            })?;
+        Ok(Self {
+            database,
+            address,
+            clock,
+            file,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// The endpoint URL for SDKs, such as `http://127.0.0.1:4566`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The time that the database's clock shows.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+
+    /// Creates a table from the JSON of a CreateTable request.
+    ///
+    /// A table that exists with the same keys, indexes and stream is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`CreateTableError`]: a request DynamoDB would refuse, or an existing table that differs.
+    pub fn create_table(&self, create_table_json: Value) -> Result<(), CreateTableError> {
+        tables::create(&self.database, create_table_json)
+    }
+
+    /// Lets rows of `table` expire by `attribute` (epoch seconds). They go at the next
+    /// [`sweep_ttl`](Self::sweep_ttl), as AWS's removal is not immediate either.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`]: no such table, or TTL is already on with another attribute.
+    pub fn enable_ttl(&self, table: &str, attribute: &str) -> Result<(), TableError> {
+        tables::enable_ttl(&self.database, table, attribute)
+    }
+
+    /// Removes every row whose TTL lies before the clock's time, and returns how many. The stream
+    /// shows each as a REMOVE by the service `dynamodb.amazonaws.com`.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`]: the engine failed.
+    pub fn sweep_ttl(&self) -> Result<usize, TableError> {
+        tables::sweep_ttl(&self.database)
+    }
+
+    /// The ARN of a table's stream, in [`REGION`]; `None` without a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`TableError`]: no such table.
+    pub fn stream_arn(&self, table: &str) -> Result<Option<String>, TableError> {
+        tables::stream_arn(&self.database, table)
+    }
+
+    /// The shard ids of a table's stream. The embedded database has one shard for each table.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamReadError`]: no such table, or it has no stream.
+    pub fn shards(&self, table: &str) -> Result<Vec<String>, StreamReadError> {
+        match self.stream_arn(table) {
+            Ok(Some(_)) => Ok(vec![dynoxide::streams::shard_id(table)]),
+            _ => Err(StreamReadError::NoStream {
+                table: table.to_owned(),
+            }),
+        }
+    }
+
+    /// An iterator into one shard of a stream.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamReadError`]: no such stream, or a sequence number that was never issued.
+    pub fn shard_iterator(
+        &self,
+        stream_arn: &str,
+        shard: &str,
+        position: &IteratorPosition,
+    ) -> Result<String, StreamReadError> {
+        const OPERATION: &str = "GetShardIterator";
+        let (kind, sequence_number) = match position {
+            IteratorPosition::TrimHorizon => ("TRIM_HORIZON", None),
+            IteratorPosition::Latest => ("LATEST", None),
+            IteratorPosition::AfterSequenceNumber(n) => ("AFTER_SEQUENCE_NUMBER", Some(n.clone())),
+        };
+        self.database
+            .get_shard_iterator(GetShardIteratorRequest {
+                stream_arn: stream_arn.to_owned(),
+                shard_id: shard.to_owned(),
+                shard_iterator_type: kind.to_owned(),
+                sequence_number,
+            })
+            .map_err(|source| StreamReadError::Engine {
+                operation: OPERATION,
+                source,
+            })?
+            .shard_iterator
+            .ok_or(StreamReadError::Answer {
+                operation: OPERATION,
+                missing: "ShardIterator",
+            })
+    }
+
+    /// The next records of a shard, at most `limit` and at most [`STREAM_RECORDS_PER_CALL_MAX`].
+    ///
+    /// # Errors
+    ///
+    /// [`StreamReadError`]: an iterator that is none, or a table that is gone.
+    pub fn stream_records(
+        &self,
+        iterator: &str,
+        limit: usize,
+    ) -> Result<StreamRecords, StreamReadError> {
+        const OPERATION: &str = "GetRecords";
+        let answer = self
+            .database
+            .get_records(GetRecordsRequest {
+                shard_iterator: iterator.to_owned(),
+                limit: Some(limit.clamp(1, STREAM_RECORDS_PER_CALL_MAX)),
+            })
+            .map_err(|source| StreamReadError::Engine {
+                operation: OPERATION,
+                source,
+            })?;
+        let next_iterator = answer.next_shard_iterator.ok_or(StreamReadError::Answer {
+            operation: OPERATION,
+            missing: "NextShardIterator",
+        })?;
+        match json!(answer.records) {
+            Value::Array(records) => Ok(StreamRecords {
+                records,
+                next_iterator,
+            }),
+            _ => Err(StreamReadError::Answer {
+                operation: OPERATION,
+                missing: "Records",
+            }),
+        }
+    }
+
+    /// Writes everything to the file now; does nothing for a database in memory.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]: the file could not be written; what it held before is still there.
+    pub fn checkpoint(&self) -> Result<(), SnapshotError> {
+        match &self.file {
+            Some(file) => file.save(&self.database),
+            None => Ok(()),
+        }
+    }
+
+    /// Stops serving, lets requests under way finish (for two seconds at most), and writes the file.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]: the last checkpoint could not be written.
+    pub fn shutdown(mut self) -> Result<(), SnapshotError> {
+        self.stop()
+    }
+
+    fn stop(&mut self) -> Result<(), SnapshotError> {
+        let Some(thread) = self.thread.take() else {
+            return Ok(());
+        };
+        if let Some(stop) = self.stop.take()
+            && stop.send(()).is_err()
+        {
+            tracing::warn!("the embedded DynamoDB had already stopped serving");
+        }
+        if thread.join().is_err() {
+            tracing::error!("the thread of the embedded DynamoDB panicked");
+        }
+        self.checkpoint()
+    }
+}
+
+impl Drop for EmbeddedDynamoDb {
+    fn drop(&mut self) {
+        if let Err(error) = self.stop() {
+            tracing::error!(%error, "the data file of the embedded DynamoDB was not written");
+        }
+    }
+}
+
+/// The engine's view of our clock. It takes seconds as a float; quantities never pass this way.
+struct EngineClock(Clock);
+
+impl dynoxide::storage_backend::Clock for EngineClock {
+    fn now_unix_secs(&self) -> u64 {
+        u64::try_from((self.0)().as_second()).unwrap_or(0)
+    }
+
+    fn now_unix_secs_f64(&self) -> f64 {
+        (self.0)()
+            .duration_since(Timestamp::UNIX_EPOCH)
+            .as_secs_f64()
+            .max(0.0)
+    }
+}
+
+/// Serves until told to stop, then for the grace period at most; saves the file in between.
+async fn serve(
+    listener: TcpListener,
+    database: Database,
+    file: Option<Arc<DataFile>>,
+    stopped: oneshot::Receiver<()>,
+) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(%error, "the embedded DynamoDB cannot listen");
+            return;
+        }
+    };
+    let (stopping, grace_begins) = oneshot::channel();
+    let told = async move {
+        // A sender that is gone means the same as a sent stop.
+        if stopped.await.is_err() {
+            tracing::debug!("the owner of the embedded DynamoDB is gone");
+        }
+        if stopping.send(()).is_err() {
+            tracing::debug!("the embedded DynamoDB is already past its grace period");
+        }
+    };
+    let out_of_grace = async move {
+        match grace_begins.await {
+            Ok(()) => tokio::time::sleep(SHUTDOWN_GRACE).await,
+            // The server has gone without being told; its own result says why.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = dynoxide::server::serve_with_shutdown(listener, database.clone(), told) => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the embedded DynamoDB stopped serving");
+            }
+        }
+        () = out_of_grace => tracing::warn!("requests were still under way when the embedded DynamoDB stopped"),
+        () = save_changes(&database, file.as_deref()) => {}
+    }
+}
+
+/// Writes the file whenever something has changed; never returns.
+async fn save_changes(database: &Database, file: Option<&DataFile>) {
+    let Some(file) = file else {
+        return std::future::pending().await;
+    };
+    let mut ticks = tokio::time::interval(CHECKPOINT_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = file.save_if_changed(database) {
+            tracing::error!(%error, "the data file of the embedded DynamoDB was not written");
+        }
+    }
+}

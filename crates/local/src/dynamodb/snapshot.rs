@@ -1,0 +1,237 @@
+//! The database's file, and what has to be done to the engine's schema before it serves.
+//!
+//! The engine has a settable clock only in memory. So the database lives there, and its file is a
+//! snapshot that is written aside, synced and renamed over the old one: whole, or not at all.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use dynoxide::Database;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+/// DynamoDB Streams keep a record for 24 hours.
+pub(crate) const STREAM_RETENTION: SignedDuration = SignedDuration::from_hours(24);
+
+/// Looks at a database without a visible change before it is written all the same: an update of an
+/// unstreamed table that leaves the row's size as it was shows in none of the figures compared.
+const UNCHANGED_LOOKS_MAX: u32 = 12;
+
+/// Without this index the engine scans the whole stream table for every write and every read, and a
+/// table with 30,000 stream records takes a few hundred writes a second.
+const INDEX_STREAM: &str = "CREATE INDEX IF NOT EXISTS stream_by_sequence \
+     ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
+
+/// Why the data file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// Another process serves the same file.
+    #[error("{} is in use by another process: stop that one, or choose another path", .0.display())]
+    InUse(PathBuf),
+    /// SQLite takes paths as text.
+    #[error("{} is not UTF-8: choose another path", .0.display())]
+    Path(PathBuf),
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The engine could not read or write the file.
+    #[error("{}: {source}", path.display())]
+    Engine {
+        /// The file.
+        path: PathBuf,
+        /// What the engine said.
+        source: dynoxide::DynoxideError,
+    },
+    /// SQLite could not prepare the file.
+    #[error("{}: {source}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+}
+
+/// The file of one database, held by one process.
+pub(crate) struct DataFile {
+    path: PathBuf,
+    /// Held for as long as the file is; the lock goes with the handle.
+    _lock: File,
+    saved: Mutex<Saved>,
+}
+
+/// What the database looked like when it was last written.
+#[derive(Default)]
+struct Saved {
+    figures: Option<Vec<Value>>,
+    looks_since: u32,
+}
+
+impl DataFile {
+    /// Takes the file for this process; it need not exist yet.
+    pub(crate) fn open(path: &Path) -> Result<Self, SnapshotError> {
+        let lock_path = beside(path, "lock");
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .map_err(|source| SnapshotError::Io {
+                path: lock_path.clone(),
+                source,
+            })?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+                saved: Mutex::default(),
+            }),
+            Err(TryLockError::WouldBlock) => Err(SnapshotError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(SnapshotError::Io {
+                path: lock_path,
+                source,
+            }),
+        }
+    }
+
+    /// Writes the database if it looks different from when it was last written.
+    pub(crate) fn save_if_changed(&self, database: &Database) -> Result<(), SnapshotError> {
+        let figures = self.figures(database)?;
+        {
+            let mut saved = self
+                .saved
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            saved.looks_since = saved.looks_since.saturating_add(1);
+            if saved.figures.as_ref() == Some(&figures) && saved.looks_since < UNCHANGED_LOOKS_MAX {
+                return Ok(());
+            }
+        }
+        self.save(database)
+    }
+
+    /// Writes the database aside, syncs it, and renames it over the file.
+    pub(crate) fn save(&self, database: &Database) -> Result<(), SnapshotError> {
+        // Held throughout: two checkpoints at once would share the name of the file aside.
+        let mut saved = self
+            .saved
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let figures = self.figures(database)?;
+        let aside = beside(&self.path, "new");
+        let io = |source| SnapshotError::Io {
+            path: aside.clone(),
+            source,
+        };
+        // A crash in the middle of the last checkpoint leaves a file that SQLite would refuse.
+        match std::fs::remove_file(&aside) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(io(source)),
+            _ => {}
+        }
+        copy_out(database, &aside)?;
+        File::open(&aside)
+            .and_then(|file| file.sync_all())
+            .map_err(io)?;
+        std::fs::rename(&aside, &self.path).map_err(io)?;
+        *saved = Saved {
+            figures: Some(figures),
+            looks_since: 0,
+        };
+        Ok(())
+    }
+
+    /// Figures of every table that nearly every write changes, and that cost little to read.
+    fn figures(&self, database: &Database) -> Result<Vec<Value>, SnapshotError> {
+        let engine = |source| SnapshotError::Engine {
+            path: self.path.clone(),
+            source,
+        };
+        let mut figures = Vec::new();
+        for table in database.table_stats().map_err(engine)? {
+            let last =
+                super::tables::last_sequence_number(database, &table.table_name).map_err(engine)?;
+            figures.push(serde_json::json!([
+                table.table_name,
+                table.item_count,
+                table.size_bytes,
+                last
+            ]));
+        }
+        Ok(figures)
+    }
+}
+
+/// Fills `database` from its file, if it has one that exists; either way prepares it for streams.
+pub(crate) fn load(
+    database: &Database,
+    file: Option<&DataFile>,
+    now: Timestamp,
+) -> Result<(), SnapshotError> {
+    if let Some(file) = file
+        && file.path.exists()
+    {
+        copy_in(database, &file.path)?;
+    }
+    let scratch = tempfile::tempdir().map_err(|source| SnapshotError::Io {
+        path: std::env::temp_dir(),
+        source,
+    })?;
+    let path = scratch.path().join("prepared.db");
+    copy_out(database, &path)?;
+    prepare(&path, now).map_err(|source| SnapshotError::Sqlite {
+        path: path.clone(),
+        source,
+    })?;
+    copy_in(database, &path)
+}
+
+/// Indexes the stream records of a closed database file, and trims those beyond retention.
+fn prepare(path: &Path, now: Timestamp) -> Result<(), rusqlite::Error> {
+    let connection = rusqlite::Connection::open(path)?;
+    connection.execute_batch(INDEX_STREAM)?;
+    let horizon = now
+        .checked_sub(STREAM_RETENTION)
+        .map_or(i64::MIN, Timestamp::as_second);
+    connection.execute(
+        "DELETE FROM _stream_records WHERE created_at < ?1",
+        [horizon],
+    )?;
+    connection.close().map_err(|(_, error)| error)
+}
+
+fn copy_out(database: &Database, path: &Path) -> Result<(), SnapshotError> {
+    database
+        .vacuum_into(text(path)?)
+        .map_err(|source| SnapshotError::Engine {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn copy_in(database: &Database, path: &Path) -> Result<(), SnapshotError> {
+    database
+        .restore_from(text(path)?)
+        .map_err(|source| SnapshotError::Engine {
+            path: path.to_owned(),
+            source,
+        })
+}
+
+fn text(path: &Path) -> Result<&str, SnapshotError> {
+    path.to_str()
+        .ok_or_else(|| SnapshotError::Path(path.to_owned()))
+}
+
+/// `data.db` -> `data.db.<suffix>`, in the same directory so that a rename stays on one file system.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    PathBuf::from(name)
+}

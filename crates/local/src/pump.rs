@@ -1,0 +1,415 @@
+//! Lambda's poller between one DynamoDB stream and one function: an event source mapping.
+//!
+//! [`EventSource::poll`] does at a given time what the poller would do then, and nothing in between:
+//! it reads the stream, filters, gathers batches and invokes. The caller owns the time; whoever
+//! moves a clock forward has to stop at [`EventSource::next_due`] on the way, since a poller that
+//! sleeps for 24 hours finds its records trimmed, as on AWS.
+
+mod answer;
+mod change;
+mod faults;
+mod filter;
+mod options;
+mod outcome;
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use crate::dynamodb::{
+    EmbeddedDynamoDb, IteratorPosition, STREAM_RECORDS_PER_CALL_MAX, STREAM_RETENTION,
+    StreamReadError,
+};
+
+pub use faults::DeliveryFaults;
+pub use filter::{Filter, FilterError};
+pub use options::{
+    BATCH_SIZE_MAX, EventSourceError, EventSourceOptions, PAYLOAD_BYTES_MAX, RECORD_AGE_MAX,
+    RECORD_AGE_MIN, RETRY_ATTEMPTS_MAX, WINDOW_MAX,
+};
+pub use outcome::{DiscardCondition, DiscardedBatch, PollOutcome};
+
+use answer::{Verdict, verdict};
+use change::{Change, sequence_order};
+use faults::FaultyDelivery;
+
+/// Most invocations of one poll. A function that writes to the table whose stream feeds it would
+/// otherwise keep one poll going for ever.
+pub const INVOCATIONS_PER_POLL_MAX: u32 = 1_000;
+
+/// `{"Records":[` and `]}`.
+const ENVELOPE_BYTES: usize = 14;
+
+/// Retries of a failed batch wait 1 s, 2 s, 4 s and so on up to this. AWS documents a backoff, not
+/// its length.
+const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// An event source mapping at work. One batch is in flight at a time, and order is kept.
+pub struct EventSource {
+    options: EventSourceOptions,
+    shard: String,
+    iterator: Option<String>,
+    /// Read and filtered, not yet in a batch.
+    waiting: VecDeque<Change>,
+    /// The batch in flight, or what is left of it; its parts after a bisection.
+    in_flight: VecDeque<Attempt>,
+    faults: Option<FaultyDelivery>,
+}
+
+/// A batch, or a part of one, that is delivered until it succeeds or is given up.
+struct Attempt {
+    changes: Vec<Change>,
+    retries: u32,
+    invocations: u32,
+    due: Timestamp,
+}
+
+impl EventSource {
+    /// A mapping that begins at the oldest record of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`EventSourceError`]: an option outside Lambda's limits.
+    pub fn new(options: EventSourceOptions) -> Result<Self, EventSourceError> {
+        options.check()?;
+        Ok(Self {
+            shard: dynoxide::streams::shard_id(&options.table),
+            iterator: None,
+            waiting: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            faults: options.faults.clone().map(FaultyDelivery::new),
+            options,
+        })
+    }
+
+    /// The options it was made with.
+    #[must_use]
+    pub fn options(&self) -> &EventSourceOptions {
+        &self.options
+    }
+
+    /// When the next poll has something to do even if nothing is written in between: a window that
+    /// closes, a retry, a delayed record. Never before `now`; `None` when only a write can wake it.
+    #[must_use]
+    pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        if let Some(attempt) = self.in_flight.front() {
+            return Some(attempt.due.max(now));
+        }
+        let batch = self.waiting.front().map(|first| {
+            if self.full_batch() {
+                now
+            } else {
+                self.window_end(first)
+            }
+        });
+        let released = self.faults.as_ref().and_then(FaultyDelivery::next_release);
+        batch
+            .into_iter()
+            .chain(released)
+            .min()
+            .map(|due| due.max(now))
+    }
+
+    /// Does what is due at `now`: delivers batches to `invoke` until none is, at most
+    /// [`INVOCATIONS_PER_POLL_MAX`].
+    ///
+    /// `invoke` gets the event as the function would, and answers with the function's answer, or
+    /// with the error of the invocation. A poll that is dropped half way loses nothing: the batch in
+    /// flight is delivered again.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamReadError`]: the stream cannot be read. A failing function is no error, it is retried.
+    pub async fn poll<F, A>(
+        &mut self,
+        now: Timestamp,
+        database: &EmbeddedDynamoDb,
+        mut invoke: F,
+    ) -> Result<PollOutcome, StreamReadError>
+    where
+        // Not `AsyncFnMut`: its futures cannot be shown to be `Send`, and drivers are spawned.
+        F: FnMut(Value) -> A,
+        A: Future<Output = Result<Value, String>>,
+    {
+        let mut outcome = PollOutcome::default();
+        while outcome.invocations < INVOCATIONS_PER_POLL_MAX {
+            if self.in_flight.is_empty() {
+                self.read(now, database, &mut outcome)?;
+                match self.take_due_batch(now) {
+                    Some(batch) => self.in_flight.push_back(batch),
+                    None => break,
+                }
+            }
+            self.give_up_aged(now, &mut outcome);
+            let Some(attempt) = self.in_flight.front_mut() else {
+                continue;
+            };
+            if attempt.due > now {
+                break;
+            }
+            attempt.invocations = attempt.invocations.saturating_add(1);
+            outcome.invocations = outcome.invocations.saturating_add(1);
+            let answer = invoke(event(&attempt.changes)).await;
+            if let Some(attempt) = self.in_flight.pop_front() {
+                let verdict = verdict(
+                    answer,
+                    self.options.report_batch_item_failures,
+                    &attempt.changes,
+                );
+                self.settle(attempt, verdict, now, &mut outcome);
+            }
+        }
+        outcome.next_due = self.next_due(now);
+        Ok(outcome)
+    }
+
+    /// Reads until there is a full batch or the stream has no more for now.
+    fn read(
+        &mut self,
+        now: Timestamp,
+        database: &EmbeddedDynamoDb,
+        outcome: &mut PollOutcome,
+    ) -> Result<(), StreamReadError> {
+        if let Some(faults) = &mut self.faults {
+            faults.release(now, &mut self.waiting);
+        }
+        let mut iterator = match self.iterator.take() {
+            Some(iterator) => iterator,
+            None => database.shard_iterator(
+                &self.options.stream_arn,
+                &self.shard,
+                &IteratorPosition::TrimHorizon,
+            )?,
+        };
+        // Ends: each page but the last has records, and each record brings the batch nearer to full
+        // or the iterator nearer to the end of a stream that nobody writes to meanwhile.
+        while !self.full_batch() {
+            let page = database.stream_records(&iterator, STREAM_RECORDS_PER_CALL_MAX);
+            let page = page.inspect_err(|_| self.iterator = Some(iterator.clone()))?;
+            let last = page.records.len() < STREAM_RECORDS_PER_CALL_MAX;
+            for record in page.records {
+                self.admit(record, now, outcome);
+            }
+            iterator = page.next_iterator;
+            if last {
+                break;
+            }
+        }
+        self.iterator = Some(iterator);
+        Ok(())
+    }
+
+    fn admit(&mut self, record: Value, now: Timestamp, outcome: &mut PollOutcome) {
+        outcome.read = outcome.read.saturating_add(1);
+        let change = Change::read(record, &self.options.stream_arn, now);
+        let wanted = |change: &Change| match &self.options.filter {
+            Some(filter) => filter.matches(&change.record),
+            None => true,
+        };
+        let Some(change) = change.filter(wanted) else {
+            outcome.filtered = outcome.filtered.saturating_add(1);
+            return;
+        };
+        if expired(&change, STREAM_RETENTION, now) {
+            outcome.trimmed = outcome.trimmed.saturating_add(1);
+            return;
+        }
+        match &mut self.faults {
+            Some(faults) => faults.admit(change, now, &mut self.waiting, outcome),
+            None => self.waiting.push_back(change),
+        }
+    }
+
+    fn window_end(&self, first: &Change) -> Timestamp {
+        first
+            .read_at
+            .checked_add(self.options.window)
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    /// How many of the waiting records go into one batch: by number and by payload.
+    fn batch_length(&self) -> usize {
+        let mut payload_bytes = ENVELOPE_BYTES;
+        self.waiting
+            .iter()
+            .take(self.options.batch_size_max)
+            .take_while(|change| {
+                payload_bytes = payload_bytes.saturating_add(change.size_bytes);
+                payload_bytes <= self.options.payload_bytes_max
+            })
+            .count()
+            // A record of its own always goes: it is smaller than any payload Lambda has.
+            .max(1)
+    }
+
+    fn full_batch(&self) -> bool {
+        self.waiting.len() >= self.options.batch_size_max
+            || self.batch_length() < self.waiting.len()
+    }
+
+    fn take_due_batch(&mut self, now: Timestamp) -> Option<Attempt> {
+        let first = self.waiting.front()?;
+        if !self.full_batch() && now < self.window_end(first) {
+            return None;
+        }
+        let length = self.batch_length().min(self.waiting.len());
+        Some(Attempt {
+            changes: self.waiting.drain(..length).collect(),
+            retries: 0,
+            invocations: 0,
+            due: now,
+        })
+    }
+
+    /// Takes the records out of the next attempt that have grown too old, for the mapping or for the
+    /// stream itself.
+    fn give_up_aged(&mut self, now: Timestamp, outcome: &mut PollOutcome) {
+        let Some(mut attempt) = self.in_flight.pop_front() else {
+            return;
+        };
+        if let Some(age_max) = self.options.record_age_max {
+            let (aged, young) = attempt
+                .changes
+                .into_iter()
+                .partition(|change| expired(change, age_max, now));
+            attempt.changes = young;
+            let aged = Attempt {
+                changes: aged,
+                ..attempt
+            };
+            self.discard(
+                &aged,
+                DiscardCondition::RecordAgeExceeded,
+                None,
+                now,
+                outcome,
+            );
+        }
+        let before = attempt.changes.len();
+        attempt
+            .changes
+            .retain(|change| !expired(change, STREAM_RETENTION, now));
+        outcome.trimmed = outcome
+            .trimmed
+            .saturating_add(before.abs_diff(attempt.changes.len()));
+        if !attempt.changes.is_empty() {
+            self.in_flight.push_front(attempt);
+        }
+    }
+
+    fn settle(
+        &mut self,
+        mut attempt: Attempt,
+        verdict: Verdict,
+        now: Timestamp,
+        outcome: &mut PollOutcome,
+    ) {
+        let all = attempt.changes.len();
+        let error = match verdict {
+            Verdict::Done => {
+                outcome.delivered = outcome.delivered.saturating_add(all);
+                return;
+            }
+            Verdict::Failed(error) => {
+                outcome.failures = outcome.failures.saturating_add(1);
+                if self.options.bisect_on_error && all > 1 {
+                    return self.bisect(attempt, now);
+                }
+                Some(error)
+            }
+            Verdict::FailedFrom(lowest) => {
+                outcome.failures = outcome.failures.saturating_add(1);
+                let from = sequence_order(&lowest);
+                attempt
+                    .changes
+                    .retain(|change| sequence_order(&change.sequence_number) >= from);
+                let done = all.abs_diff(attempt.changes.len());
+                outcome.delivered = outcome.delivered.saturating_add(done);
+                if self.options.bisect_on_error && done > 0 {
+                    // Split at the record reported; a split is no retry.
+                    attempt.due = now;
+                    return self.in_flight.push_front(attempt);
+                }
+                None
+            }
+        };
+        if self
+            .options
+            .retry_attempts_max
+            .is_some_and(|max| attempt.retries >= max)
+        {
+            return self.discard(
+                &attempt,
+                DiscardCondition::RetryAttemptsExhausted,
+                error,
+                now,
+                outcome,
+            );
+        }
+        attempt.due = now
+            .checked_add(backoff(attempt.retries))
+            .unwrap_or(Timestamp::MAX);
+        attempt.retries = attempt.retries.saturating_add(1);
+        self.in_flight.push_front(attempt);
+    }
+
+    /// Both halves are delivered again at once, the earlier first. Splitting uses up no retry.
+    fn bisect(&mut self, mut attempt: Attempt, now: Timestamp) {
+        let later = attempt.changes.split_off(attempt.changes.len().div_ceil(2));
+        self.in_flight.push_front(Attempt {
+            changes: later,
+            due: now,
+            ..attempt
+        });
+        self.in_flight.push_front(Attempt {
+            due: now,
+            ..attempt
+        });
+    }
+
+    fn discard(
+        &self,
+        attempt: &Attempt,
+        condition: DiscardCondition,
+        error: Option<String>,
+        now: Timestamp,
+        outcome: &mut PollOutcome,
+    ) {
+        let ordered = |a: &&Change, b: &&Change| {
+            sequence_order(&a.sequence_number).cmp(&sequence_order(&b.sequence_number))
+        };
+        let first = attempt.changes.iter().min_by(ordered);
+        let (Some(first), Some(last)) = (first, attempt.changes.iter().max_by(ordered)) else {
+            return;
+        };
+        outcome.on_failure.push(DiscardedBatch {
+            condition,
+            invocations: attempt.invocations,
+            error,
+            stream_arn: self.options.stream_arn.clone(),
+            shard: self.shard.clone(),
+            start_sequence_number: first.sequence_number.clone(),
+            end_sequence_number: last.sequence_number.clone(),
+            first_created: first.created,
+            last_created: last.created,
+            batch_size: attempt.changes.len(),
+            discarded_at: now,
+        });
+    }
+}
+
+fn event(changes: &[Change]) -> Value {
+    let records: Vec<&Value> = changes.iter().map(|change| &change.record).collect();
+    json!({ "Records": records })
+}
+
+fn expired(change: &Change, age_max: SignedDuration, now: Timestamp) -> bool {
+    now.duration_since(change.created) > age_max
+}
+
+fn backoff(retries: u32) -> SignedDuration {
+    SignedDuration::from_secs(1)
+        .checked_mul(2_i32.saturating_pow(retries))
+        .map_or(BACKOFF_MAX, |wait| wait.min(BACKOFF_MAX))
+}

@@ -1,0 +1,53 @@
+//! What a function's answer means for its batch (Lambda, reporting batch item failures).
+
+use serde_json::Value;
+
+use super::change::{Change, sequence_order};
+
+/// The verdict on one invocation.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The whole batch is done.
+    Done,
+    /// Everything before this sequence number is done; from it on the batch is to be retried.
+    FailedFrom(String),
+    /// Nothing of the batch is done.
+    Failed(String),
+}
+
+/// Reads the answer to `batch`. An answer that Lambda cannot read is a failure of the whole batch.
+pub(super) fn verdict(
+    answer: Result<Value, String>,
+    report_batch_item_failures: bool,
+    batch: &[Change],
+) -> Verdict {
+    let answer = match answer {
+        Err(error) => return Verdict::Failed(error),
+        Ok(_) if !report_batch_item_failures => return Verdict::Done,
+        Ok(answer) => answer,
+    };
+    let failures = match &answer {
+        Value::Null => return Verdict::Done,
+        Value::Object(members) => match members.get("batchItemFailures") {
+            None | Some(Value::Null) => return Verdict::Done,
+            Some(Value::Array(failures)) => failures,
+            Some(other) => {
+                return Verdict::Failed(format!("batchItemFailures is not a list but {other}"));
+            }
+        },
+        other => return Verdict::Failed(format!("the answer is not an object but {other}")),
+    };
+    let mut lowest: Option<&str> = None;
+    for failure in failures {
+        let known = failure["itemIdentifier"]
+            .as_str()
+            .filter(|id| batch.iter().any(|change| change.sequence_number == *id));
+        let Some(id) = known else {
+            return Verdict::Failed(format!("{failure} names no sequence number of the batch"));
+        };
+        if lowest.is_none_or(|lowest| sequence_order(id) < sequence_order(lowest)) {
+            lowest = Some(id);
+        }
+    }
+    lowest.map_or(Verdict::Done, |id| Verdict::FailedFrom(id.to_owned()))
+}

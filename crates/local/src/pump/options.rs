@@ -1,0 +1,153 @@
+//! The settings of an event source mapping, within Lambda's limits.
+
+use jiff::SignedDuration;
+
+use super::{DeliveryFaults, Filter};
+
+/// Most records of a batch (Lambda, `BatchSize` for streams).
+pub const BATCH_SIZE_MAX: usize = 10_000;
+
+/// Longest batching window (Lambda, `MaximumBatchingWindowInSeconds`).
+pub const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
+
+/// Largest payload of a synchronous invocation: 6 MB.
+pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
+
+/// Most retries (Lambda, `MaximumRetryAttempts`); without a limit a batch is retried for ever.
+pub const RETRY_ATTEMPTS_MAX: u32 = 10_000;
+
+/// Shortest record age that can be set (Lambda, `MaximumRecordAgeInSeconds`).
+pub const RECORD_AGE_MIN: SignedDuration = SignedDuration::from_secs(60);
+
+/// Longest record age that can be set; a DynamoDB stream forgets its records after a day anyway.
+pub const RECORD_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Lambda's batch size where none is given.
+const BATCH_SIZE_DEFAULT: usize = 100;
+
+/// The settings of an event source mapping, by the names they have in a template where they have one.
+#[derive(Debug, Clone)]
+pub struct EventSourceOptions {
+    /// The table whose stream is read.
+    pub table: String,
+    /// The stream, as the function sees it in `eventSourceARN`.
+    pub stream_arn: String,
+    /// `BatchSize`: 1 to [`BATCH_SIZE_MAX`] records.
+    pub batch_size_max: usize,
+    /// `MaximumBatchingWindowInSeconds`: at most [`WINDOW_MAX`] from the first record read.
+    pub window: SignedDuration,
+    /// Bytes of the event, as JSON, at most [`PAYLOAD_BYTES_MAX`].
+    pub payload_bytes_max: usize,
+    /// `FilterCriteria`; what does not match is never delivered.
+    pub filter: Option<Filter>,
+    /// `MaximumRetryAttempts`; `None` is Lambda's -1, for ever.
+    pub retry_attempts_max: Option<u32>,
+    /// `MaximumRecordAgeInSeconds`; `None` is Lambda's -1, until the stream forgets.
+    pub record_age_max: Option<SignedDuration>,
+    /// `BisectBatchOnFunctionError`.
+    pub bisect_on_error: bool,
+    /// `FunctionResponseTypes: [ReportBatchItemFailures]`.
+    pub report_batch_item_failures: bool,
+    /// What goes wrong on the way; `None` for a good day.
+    pub faults: Option<DeliveryFaults>,
+}
+
+/// Why a mapping was refused.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("event source of table {table}: {member} is {value}, allowed is {allowed}")]
+pub struct EventSourceError {
+    table: String,
+    member: &'static str,
+    value: String,
+    allowed: String,
+}
+
+impl EventSourceOptions {
+    /// Lambda's defaults: batches of 100 records without a window, retried for ever.
+    #[must_use]
+    pub fn new(table: impl Into<String>, stream_arn: impl Into<String>) -> Self {
+        Self {
+            table: table.into(),
+            stream_arn: stream_arn.into(),
+            batch_size_max: BATCH_SIZE_DEFAULT,
+            window: SignedDuration::ZERO,
+            payload_bytes_max: PAYLOAD_BYTES_MAX,
+            filter: None,
+            retry_attempts_max: None,
+            record_age_max: None,
+            bisect_on_error: false,
+            report_batch_item_failures: false,
+            faults: None,
+        }
+    }
+
+    pub(super) fn check(&self) -> Result<(), EventSourceError> {
+        let refused = |member, value: String, allowed: String| {
+            Err(EventSourceError {
+                table: self.table.clone(),
+                member,
+                value,
+                allowed,
+            })
+        };
+        if !self
+            .stream_arn
+            .contains(&format!(":table/{}/stream/", self.table))
+        {
+            return refused(
+                "stream_arn",
+                self.stream_arn.clone(),
+                "the ARN of this table's stream".to_owned(),
+            );
+        }
+        if !(1..=BATCH_SIZE_MAX).contains(&self.batch_size_max) {
+            return refused(
+                "batch_size_max",
+                self.batch_size_max.to_string(),
+                format!("1 to {BATCH_SIZE_MAX}"),
+            );
+        }
+        if !(SignedDuration::ZERO..=WINDOW_MAX).contains(&self.window) {
+            return refused(
+                "window",
+                format!("{:#}", self.window),
+                format!("0s to {WINDOW_MAX:#}"),
+            );
+        }
+        if !(1..=PAYLOAD_BYTES_MAX).contains(&self.payload_bytes_max) {
+            return refused(
+                "payload_bytes_max",
+                self.payload_bytes_max.to_string(),
+                format!("1 to {PAYLOAD_BYTES_MAX}"),
+            );
+        }
+        if let Some(retries) = self.retry_attempts_max
+            && retries > RETRY_ATTEMPTS_MAX
+        {
+            return refused(
+                "retry_attempts_max",
+                retries.to_string(),
+                format!("0 to {RETRY_ATTEMPTS_MAX}"),
+            );
+        }
+        if let Some(age) = self.record_age_max
+            && !(RECORD_AGE_MIN..=RECORD_AGE_MAX).contains(&age)
+        {
+            return refused(
+                "record_age_max",
+                format!("{age:#}"),
+                format!("{RECORD_AGE_MIN:#} to {RECORD_AGE_MAX:#}"),
+            );
+        }
+        if let Some(faults) = &self.faults
+            && !faults.valid()
+        {
+            return refused(
+                "faults",
+                format!("{faults:?}"),
+                "chances of 0 to 1000 and a delay of 0 or more".to_owned(),
+            );
+        }
+        Ok(())
+    }
+}
