@@ -8,6 +8,7 @@
 //! otherwise hold up the executor of whoever embeds it.
 
 mod snapshot;
+mod streams;
 mod tables;
 
 use std::net::{SocketAddr, TcpListener};
@@ -17,13 +18,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dynoxide::Database;
-use dynoxide::actions::get_records::GetRecordsRequest;
-use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub use snapshot::SnapshotError;
+pub use streams::{IteratorPosition, STREAM_RECORDS_PER_CALL_MAX, StreamReadError, StreamRecords};
 pub use tables::{CreateTableError, TableError};
 
 use snapshot::DataFile;
@@ -34,9 +34,6 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Region in the stream ARNs handed out here. AWS Marketplace's events live there, so does the stack.
 pub const REGION: &str = "us-east-1";
-
-/// Most records of one GetRecords call, as in the DynamoDB Streams API.
-pub const STREAM_RECORDS_PER_CALL_MAX: usize = 1_000;
 
 /// How long a shutdown waits for requests that are under way before it drops their connections.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
@@ -71,53 +68,6 @@ pub enum StartError {
     /// The data file could not be read, or another process has it.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-}
-
-/// Why a stream could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum StreamReadError {
-    /// The table has no stream, or there is no such table.
-    #[error("table {table} has no stream: create it with a StreamSpecification")]
-    NoStream {
-        /// The table asked for.
-        table: String,
-    },
-    /// The engine refused the call.
-    #[error("{operation} failed: {source}")]
-    Engine {
-        /// Operation of the DynamoDB Streams API.
-        operation: &'static str,
-        /// What the engine said.
-        source: dynoxide::DynoxideError,
-    },
-    /// The engine's answer did not have the documented shape.
-    #[error("{operation} answered without {missing}")]
-    Answer {
-        /// Operation of the DynamoDB Streams API.
-        operation: &'static str,
-        /// The member that is missing.
-        missing: &'static str,
-    },
-}
-
-/// Where in a shard reading begins.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IteratorPosition {
-    /// The oldest record the stream still has.
-    TrimHorizon,
-    /// Only records written after this call.
-    Latest,
-    /// The record after the one with this sequence number.
-    AfterSequenceNumber(String),
-}
-
-/// One answer of GetRecords.
-#[derive(Debug, Clone)]
-pub struct StreamRecords {
-    /// The records, in order, in the shape of the DynamoDB Streams API.
-    pub records: Vec<Value>,
-    /// Where to go on. A shard of the embedded database never closes.
-    pub next_iterator: String,
 }
 
 impl EmbeddedDynamoDb {
@@ -221,92 +171,6 @@ impl EmbeddedDynamoDb {
     /// [`TableError`]: no such table.
     pub fn stream_arn(&self, table: &str) -> Result<Option<String>, TableError> {
         tables::stream_arn(&self.database, table)
-    }
-
-    /// The shard ids of a table's stream. The embedded database has one shard for each table.
-    ///
-    /// # Errors
-    ///
-    /// [`StreamReadError`]: no such table, or it has no stream.
-    pub fn shards(&self, table: &str) -> Result<Vec<String>, StreamReadError> {
-        match self.stream_arn(table) {
-            Ok(Some(_)) => Ok(vec![dynoxide::streams::shard_id(table)]),
-            _ => Err(StreamReadError::NoStream {
-                table: table.to_owned(),
-            }),
-        }
-    }
-
-    /// An iterator into one shard of a stream.
-    ///
-    /// # Errors
-    ///
-    /// [`StreamReadError`]: no such stream, or a sequence number that was never issued.
-    pub fn shard_iterator(
-        &self,
-        stream_arn: &str,
-        shard: &str,
-        position: &IteratorPosition,
-    ) -> Result<String, StreamReadError> {
-        const OPERATION: &str = "GetShardIterator";
-        let (kind, sequence_number) = match position {
-            IteratorPosition::TrimHorizon => ("TRIM_HORIZON", None),
-            IteratorPosition::Latest => ("LATEST", None),
-            IteratorPosition::AfterSequenceNumber(n) => ("AFTER_SEQUENCE_NUMBER", Some(n.clone())),
-        };
-        self.database
-            .get_shard_iterator(GetShardIteratorRequest {
-                stream_arn: stream_arn.to_owned(),
-                shard_id: shard.to_owned(),
-                shard_iterator_type: kind.to_owned(),
-                sequence_number,
-            })
-            .map_err(|source| StreamReadError::Engine {
-                operation: OPERATION,
-                source,
-            })?
-            .shard_iterator
-            .ok_or(StreamReadError::Answer {
-                operation: OPERATION,
-                missing: "ShardIterator",
-            })
-    }
-
-    /// The next records of a shard, at most `limit` and at most [`STREAM_RECORDS_PER_CALL_MAX`].
-    ///
-    /// # Errors
-    ///
-    /// [`StreamReadError`]: an iterator that is none, or a table that is gone.
-    pub fn stream_records(
-        &self,
-        iterator: &str,
-        limit: usize,
-    ) -> Result<StreamRecords, StreamReadError> {
-        const OPERATION: &str = "GetRecords";
-        let answer = self
-            .database
-            .get_records(GetRecordsRequest {
-                shard_iterator: iterator.to_owned(),
-                limit: Some(limit.clamp(1, STREAM_RECORDS_PER_CALL_MAX)),
-            })
-            .map_err(|source| StreamReadError::Engine {
-                operation: OPERATION,
-                source,
-            })?;
-        let next_iterator = answer.next_shard_iterator.ok_or(StreamReadError::Answer {
-            operation: OPERATION,
-            missing: "NextShardIterator",
-        })?;
-        match json!(answer.records) {
-            Value::Array(records) => Ok(StreamRecords {
-                records,
-                next_iterator,
-            }),
-            _ => Err(StreamReadError::Answer {
-                operation: OPERATION,
-                missing: "Records",
-            }),
-        }
     }
 
     /// Writes everything to the file now; does nothing for a database in memory.

@@ -6,6 +6,7 @@
 //! sleeps for 24 hours finds its records trimmed, as on AWS.
 
 mod answer;
+mod attempt;
 mod change;
 mod faults;
 mod filter;
@@ -15,7 +16,7 @@ mod outcome;
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::dynamodb::{
     EmbeddedDynamoDb, IteratorPosition, STREAM_RECORDS_PER_CALL_MAX, STREAM_RETENTION,
@@ -31,6 +32,7 @@ pub use options::{
 pub use outcome::{DiscardCondition, DiscardedBatch, PollOutcome};
 
 use answer::{Verdict, verdict};
+use attempt::Attempt;
 use change::{Change, sequence_order};
 use faults::FaultyDelivery;
 
@@ -40,10 +42,6 @@ pub const INVOCATIONS_PER_POLL_MAX: u32 = 1_000;
 
 /// `{"Records":[` and `]}`.
 const ENVELOPE_BYTES: usize = 14;
-
-/// Retries of a failed batch wait 1 s, 2 s, 4 s and so on up to this. AWS documents a backoff, not
-/// its length.
-const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// An event source mapping at work. One batch is in flight at a time, and order is kept.
 pub struct EventSource {
@@ -55,14 +53,6 @@ pub struct EventSource {
     /// The batch in flight, or what is left of it; its parts after a bisection.
     in_flight: VecDeque<Attempt>,
     faults: Option<FaultyDelivery>,
-}
-
-/// A batch, or a part of one, that is delivered until it succeeds or is given up.
-struct Attempt {
-    changes: Vec<Change>,
-    retries: u32,
-    invocations: u32,
-    due: Timestamp,
 }
 
 impl EventSource {
@@ -150,7 +140,7 @@ impl EventSource {
             }
             attempt.invocations = attempt.invocations.saturating_add(1);
             outcome.invocations = outcome.invocations.saturating_add(1);
-            let answer = invoke(event(&attempt.changes)).await;
+            let answer = invoke(attempt.event()).await;
             if let Some(attempt) = self.in_flight.pop_front() {
                 let verdict = verdict(
                     answer,
@@ -254,12 +244,8 @@ impl EventSource {
             return None;
         }
         let length = self.batch_length().min(self.waiting.len());
-        Some(Attempt {
-            changes: self.waiting.drain(..length).collect(),
-            retries: 0,
-            invocations: 0,
-            due: now,
-        })
+        let changes = self.waiting.drain(..length).collect();
+        Some(Attempt::new(changes, now))
     }
 
     /// Takes the records out of the next attempt that have grown too old, for the mapping or for the
@@ -314,7 +300,9 @@ impl EventSource {
             Verdict::Failed(error) => {
                 outcome.failures = outcome.failures.saturating_add(1);
                 if self.options.bisect_on_error && all > 1 {
-                    return self.bisect(attempt, now);
+                    let (earlier, later) = attempt.halves(now);
+                    self.in_flight.push_front(later);
+                    return self.in_flight.push_front(earlier);
                 }
                 Some(error)
             }
@@ -347,25 +335,8 @@ impl EventSource {
                 outcome,
             );
         }
-        attempt.due = now
-            .checked_add(backoff(attempt.retries))
-            .unwrap_or(Timestamp::MAX);
-        attempt.retries = attempt.retries.saturating_add(1);
+        attempt.put_off(now);
         self.in_flight.push_front(attempt);
-    }
-
-    /// Both halves are delivered again at once, the earlier first. Splitting uses up no retry.
-    fn bisect(&mut self, mut attempt: Attempt, now: Timestamp) {
-        let later = attempt.changes.split_off(attempt.changes.len().div_ceil(2));
-        self.in_flight.push_front(Attempt {
-            changes: later,
-            due: now,
-            ..attempt
-        });
-        self.in_flight.push_front(Attempt {
-            due: now,
-            ..attempt
-        });
     }
 
     fn discard(
@@ -399,17 +370,6 @@ impl EventSource {
     }
 }
 
-fn event(changes: &[Change]) -> Value {
-    let records: Vec<&Value> = changes.iter().map(|change| &change.record).collect();
-    json!({ "Records": records })
-}
-
 fn expired(change: &Change, age_max: SignedDuration, now: Timestamp) -> bool {
     now.duration_since(change.created) > age_max
-}
-
-fn backoff(retries: u32) -> SignedDuration {
-    SignedDuration::from_secs(1)
-        .checked_mul(2_i32.saturating_pow(retries))
-        .map_or(BACKOFF_MAX, |wait| wait.min(BACKOFF_MAX))
 }

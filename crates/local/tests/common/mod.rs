@@ -166,13 +166,10 @@ impl Function {
     /// The sequence number that an id had when it was last delivered.
     pub fn sequence_number(&self, id: &str) -> String {
         let events = self.events.lock().unwrap();
-        let records = events
+        let mut records = events
             .iter()
             .flat_map(|event| event["Records"].as_array().unwrap());
-        let record = records
-            .filter(|record| record_id(record) == id)
-            .next_back()
-            .unwrap();
+        let record = records.rfind(|record| record_id(record) == id).unwrap();
         record["dynamodb"]["SequenceNumber"]
             .as_str()
             .unwrap()
