@@ -1,0 +1,37 @@
+//! How much of an invocation is left.
+
+use std::time::{Duration, Instant};
+
+/// When an invocation should stop taking on more work.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    until: Instant,
+}
+
+/// What an invocation keeps back to finish what it has begun and to answer.
+const RESERVE: Duration = Duration::from_secs(10);
+
+impl Budget {
+    /// This much from now on.
+    pub fn of(time: Duration) -> Self {
+        Self {
+            until: Instant::now() + time,
+        }
+    }
+
+    /// From the deadline that Lambda gives each invocation, less a reserve.
+    pub fn until(deadline: std::time::SystemTime) -> Self {
+        let left = deadline.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        Self::of(left.saturating_sub(RESERVE.min(left / 4)))
+    }
+
+    /// Whether nothing more should be begun.
+    pub fn is_spent(&self) -> bool {
+        Instant::now() >= self.until
+    }
+
+    /// What is left.
+    pub fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+}

@@ -1,0 +1,55 @@
+//! DynamoDB and AWS Marketplace, or what stands in for them on localhost.
+
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::Credentials;
+use ledger::Ledger;
+use metering_api::MeteringApi;
+
+use crate::env::{Env, SettingError};
+use crate::settings::table_names;
+
+/// The tables; `DYNAMODB_ENDPOINT` points them elsewhere.
+pub async fn ledger(env: &Env) -> Result<Ledger, SettingError> {
+    let tables = table_names(env)?;
+    let config = sdk_config(env, "DYNAMODB_ENDPOINT", None).await?;
+    Ok(Ledger::new(aws_sdk_dynamodb::Client::new(&config), tables))
+}
+
+/// The metering service; `MARKETPLACE_ENDPOINT` points it elsewhere, `METERING_REGION` to the Region
+/// the product is registered for. Its retries adapt to the service's pace.
+pub async fn metering_api(env: &Env) -> Result<MeteringApi, SettingError> {
+    let region = env.text_opt("METERING_REGION").map(str::to_owned);
+    let config = sdk_config(env, "MARKETPLACE_ENDPOINT", region).await?;
+    let config = config
+        .into_builder()
+        .retry_config(RetryConfig::adaptive().with_max_attempts(3))
+        .build();
+    Ok(MeteringApi::new(aws_sdk_marketplacemetering::Client::new(&config)))
+}
+
+async fn sdk_config(env: &Env, endpoint: &'static str, region: Option<String>) -> Result<SdkConfig, SettingError> {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(Duration::from_secs(15))
+        .build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region));
+    }
+    if let Some(url) = env.text_opt(endpoint) {
+        if !url.starts_with("http://") && !url.starts_with("https://") {
+            return Err(env.invalid(endpoint, "it must be a URL, as in http://127.0.0.1:8081"));
+        }
+        // A stand-in gets no real credentials.
+        let region = env.text_opt("AWS_REGION").unwrap_or("us-east-1").to_owned();
+        loader = loader
+            .endpoint_url(url)
+            .credentials_provider(Credentials::new("local", "local", None, None, "local"))
+            .region(Region::new(region));
+    }
+    Ok(loader.load().await)
+}

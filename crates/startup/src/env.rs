@@ -1,0 +1,95 @@
+//! Environment variables. A missing or wrong one stops the function at its start and is named.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// A setting that keeps a function from starting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// It is not set, or empty.
+    #[error("environment variable {name} is not set: {expected}")]
+    Missing {
+        /// Which.
+        name: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// It cannot be read.
+    #[error("environment variable {name} is {value:?}: {rule}")]
+    Invalid {
+        /// Which.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// The rule it breaks.
+        rule: String,
+    },
+}
+
+/// The variables of one process. An empty variable counts as not set, because `sam local` can only
+/// override variables that the template declares.
+#[derive(Debug, Clone, Default)]
+pub struct Env(BTreeMap<String, String>);
+
+impl Env {
+    /// Those of this process.
+    pub fn from_process() -> Self {
+        Self(std::env::vars().collect())
+    }
+
+    /// Given ones.
+    pub fn of<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+
+    /// A variable, if it is set and not empty.
+    pub fn text_opt(&self, name: &'static str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that must be set.
+    pub fn text(&self, name: &'static str, expected: &'static str) -> Result<&str, SettingError> {
+        self.text_opt(name).ok_or(SettingError::Missing { name, expected })
+    }
+
+    /// A variable read as something, or a default.
+    pub fn parsed_or<T>(&self, name: &'static str, default: T) -> Result<T, SettingError>
+    where
+        T: FromStr,
+        T::Err: Display,
+    {
+        match self.text_opt(name) {
+            None => Ok(default),
+            Some(value) => value.parse().map_err(|e: T::Err| SettingError::Invalid {
+                name,
+                value: value.to_owned(),
+                rule: e.to_string(),
+            }),
+        }
+    }
+
+    /// A complaint about a variable.
+    pub fn invalid(&self, name: &'static str, rule: impl Display) -> SettingError {
+        SettingError::Invalid {
+            name,
+            value: self.text_opt(name).unwrap_or_default().to_owned(),
+            rule: rule.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_or_wrong_variable_is_named() {
+        let env = Env::of([("SETTLE_MINUTES", "soon"), ("EMPTY", " ")]);
+        let wrong = env.parsed_or("SETTLE_MINUTES", 30_i64).unwrap_err().to_string();
+        assert!(wrong.contains("SETTLE_MINUTES") && wrong.contains("soon"), "{wrong}");
+        let missing = env.text("EMPTY", "a table name").unwrap_err().to_string();
+        assert_eq!(missing, "environment variable EMPTY is not set: a table name");
+        assert_eq!(env.parsed_or("ABSENT", 30_i64), Ok(30));
+    }
+}

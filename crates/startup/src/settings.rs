@@ -1,0 +1,91 @@
+//! Settings that several functions share, by the names the template gives them.
+
+use std::collections::BTreeSet;
+
+use ledger::TableNames;
+use marketplace::ProductCode;
+use marketplace::carry::LatePolicy;
+use marketplace::record::SealPolicy;
+use marketplace::schedule::Schedule;
+use marketplace::window::Window;
+
+use crate::env::{Env, SettingError};
+
+/// The three table names: `SUBSCRIPTIONS_TABLE`, `USAGE_EVENTS_TABLE`, `METERING_RECORDS_TABLE`.
+pub fn table_names(env: &Env) -> Result<TableNames, SettingError> {
+    let expected = "the name of the DynamoDB table";
+    Ok(TableNames {
+        subscriptions: env.text("SUBSCRIPTIONS_TABLE", expected)?.to_owned(),
+        usage_events: env.text("USAGE_EVENTS_TABLE", expected)?.to_owned(),
+        metering_records: env.text("METERING_RECORDS_TABLE", expected)?.to_owned(),
+    })
+}
+
+/// When hours are sealed: `SETTLE_MINUTES`, 30 unless set.
+pub fn schedule(env: &Env) -> Result<Schedule, SettingError> {
+    let minutes = env.parsed_or("SETTLE_MINUTES", 30_i64)?;
+    Schedule::with_settle_minutes(minutes).map_err(|e| env.invalid("SETTLE_MINUTES", e))
+}
+
+/// How records are frozen: `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false unless set.
+pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
+    let hours = env.parsed_or("WINDOW_HOURS", marketplace::limits::WINDOW_HOURS_DEFAULT)?;
+    Ok(SealPolicy {
+        window: Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?,
+        dry_run: env.parsed_or("DRY_RUN", false)?,
+    })
+}
+
+/// What to do with late usage: `LATE_POLICY`, carry unless set.
+pub fn late_policy(env: &Env) -> Result<LatePolicy, SettingError> {
+    env.parsed_or("LATE_POLICY", LatePolicy::Carry)
+}
+
+/// The products this stack serves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Products(BTreeSet<ProductCode>);
+
+impl Products {
+    /// `PRODUCT_CODES`, separated by commas; all products of the seller unless set.
+    pub fn from_env(env: &Env) -> Result<Self, SettingError> {
+        env.text_opt("PRODUCT_CODES")
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim)
+            .filter(|code| !code.is_empty())
+            .map(|code| code.parse().map_err(|e| env.invalid("PRODUCT_CODES", e)))
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether this stack serves a product.
+    pub fn serve(&self, code: &ProductCode) -> bool {
+        self.0.is_empty() || self.0.contains(code)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_out_of_range_are_named() {
+        let env = Env::of([("SETTLE_MINUTES", "300"), ("WINDOW_HOURS", "1"), ("LATE_POLICY", "drop"), ("PRODUCT_CODES", "a, b|c")]);
+        for (error, name) in [
+            (schedule(&env).unwrap_err(), "SETTLE_MINUTES"),
+            (seal_policy(&env).unwrap_err(), "WINDOW_HOURS"),
+            (late_policy(&env).unwrap_err(), "LATE_POLICY"),
+            (Products::from_env(&env).unwrap_err(), "PRODUCT_CODES"),
+            (table_names(&env).unwrap_err(), "SUBSCRIPTIONS_TABLE"),
+        ] {
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_list_every_product_is_served() {
+        let code: ProductCode = "code".parse().unwrap();
+        assert!(Products::from_env(&Env::default()).unwrap().serve(&code));
+        assert!(!Products::from_env(&Env::of([("PRODUCT_CODES", "other")])).unwrap().serve(&code));
+    }
+}
