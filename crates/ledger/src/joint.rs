@@ -5,10 +5,12 @@
 //! whichever is second sees both.
 
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::Timestamp;
+use marketplace::ids::InvalidId;
 use marketplace::lifecycle::Lifecycle;
-use marketplace::{AgreementId, CustomerIdentifier, ProductCode, Subscription};
+use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subscription};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
@@ -21,6 +23,9 @@ pub enum Joint {
     Agreement(AgreementId),
     /// A legacy customer of a product.
     Customer(ProductCode, CustomerIdentifier),
+    /// An AWS account that bought a product: where a licence event, which names no customer
+    /// identifier, meets the legacy subscription of the same account. It has no facts of its own.
+    Buyer(ProductCode, AccountId),
 }
 
 impl fmt::Display for Joint {
@@ -28,6 +33,28 @@ impl fmt::Display for Joint {
         match self {
             Self::Agreement(id) => write!(f, "agreement|{id}"),
             Self::Customer(product, customer) => write!(f, "customer|{product}|{customer}"),
+            Self::Buyer(product, account) => write!(f, "buyer|{product}|{account}"),
+        }
+    }
+}
+
+impl FromStr for Joint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let invalid = |e: InvalidId| e.to_string();
+        let mut parts = text.splitn(3, '|');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some("agreement"), Some(id), None) => id.parse().map(Self::Agreement).map_err(invalid),
+            (Some("customer"), Some(product), Some(customer)) => Ok(Self::Customer(
+                product.parse().map_err(invalid)?,
+                customer.parse().map_err(invalid)?,
+            )),
+            (Some("buyer"), Some(product), Some(account)) => Ok(Self::Buyer(
+                product.parse().map_err(invalid)?,
+                account.parse().map_err(invalid)?,
+            )),
+            _ => Err(format!("{text:?} is no agreement, customer or buyer")),
         }
     }
 }
@@ -115,6 +142,31 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
+    /// Notes under `about`, a subscription or another joint, that a joint concerns it: the way back
+    /// of [`Ledger::link`]. Said twice it stays said.
+    pub async fn note_joint(&self, about: &str, joint: &Joint) -> Result<(), LedgerError> {
+        let item = Item::from([
+            ("subscription".to_owned(), text(about)),
+            ("item".to_owned(), text(format!("joint#{joint}"))),
+            ("version".to_owned(), number(1)),
+        ]);
+        self.put_any(&self.tables.subscriptions, item).await
+    }
+
+    /// The joints noted under `about`, strongly consistent.
+    pub async fn joints(&self, about: &str) -> Result<Vec<Joint>, LedgerError> {
+        let items = self
+            .query_all(&self.tables.subscriptions, about, "joint#")
+            .await?;
+        let read = |item: &Item| -> Result<Joint, Malformed> {
+            let read = Reader::new(item);
+            let key = read.text("item")?;
+            let key = key.strip_prefix("joint#").unwrap_or(key);
+            key.parse().map_err(|e| read.malformed("item", e))
+        };
+        Ok(items.iter().map(read).collect::<Result<_, _>>()?)
+    }
+
     /// Keeps a lifecycle event as it was received, under the subscription or joint it names. The
     /// same event stored twice is stored once.
     pub async fn note_event(
@@ -133,5 +185,24 @@ impl Ledger {
             ("body".to_owned(), text(body)),
         ]);
         self.put_any(&self.tables.subscriptions, item).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_joint_survives_its_text() {
+        for text in [
+            "agreement|agmt-1",
+            "customer|code1|cust|with a bar",
+            "buyer|code1|111122223333",
+        ] {
+            assert_eq!(text.parse::<Joint>().unwrap().to_string(), text);
+        }
+        for text in ["", "agreement|", "buyer|code1|abc", "license|x"] {
+            assert!(text.parse::<Joint>().is_err(), "{text:?}");
+        }
     }
 }

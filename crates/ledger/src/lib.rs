@@ -3,7 +3,7 @@
 //! # Layout
 //! * [`tables`]: keys, indexes and streams, in one place
 //! * [`item`]: reading and writing attributes
-//! * [`profile`], [`joint`], [`product`]: Subscriptions
+//! * [`profile`], [`joint`], [`joined`], [`product`]: Subscriptions
 //! * [`usage_event`]: UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`set_aside`]: MeteringRecords
 //! * [`hour`]: an hour's records, movements and rows, read in the order that loses nothing
@@ -17,6 +17,7 @@ pub mod error;
 pub mod flag;
 pub mod hour;
 pub mod item;
+pub mod joined;
 pub mod joint;
 pub mod movement;
 pub mod product;

@@ -11,7 +11,7 @@
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
 //! * [`batch`], [`outcome`], [`error_table`]: what is sent together, and what an answer means
-//! * [`lifecycle`]: agreement and licence events folded into a status, in any order
+//! * [`lifecycle`], [`agreements`]: agreement and licence events folded into a status, in any order
 //! * [`books`]: the equation that proves no unit was lost or billed twice
 
 #![cfg_attr(
@@ -25,6 +25,7 @@
     )
 )]
 
+pub mod agreements;
 pub mod batch;
 pub mod books;
 pub mod carry;

@@ -1,0 +1,234 @@
+//! A profile joined with what lifecycle events say about its agreements and its customer.
+//!
+//! Two sides meet at a joint, in any order and at the same time. One knows the **subscription**
+//! (a registration, a licence event): it links, then sees to the profile, then reads the joint's
+//! facts. The other knows a **sign** (a licence, agreement or SNS event): it writes the fact, then
+//! reads the links, then brings the linked profiles up to date. If the first read the facts before
+//! the second wrote them, its link and its profile were there before the second looked: one of them
+//! always sees both. A crash anywhere leaves something that its own repetition completes: a link
+//! without a profile is passed over, a fact without a link waits.
+
+use jiff::Timestamp;
+use marketplace::agreements::lifecycle_of;
+use marketplace::lifecycle::{Lifecycle, Sign, Status};
+use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subscription};
+
+use crate::Ledger;
+use crate::error::{LedgerError, Written};
+use crate::joint::Joint;
+use crate::profile::Profile;
+
+/// Times a conditional write is decided anew. A lost round means that another writer got through,
+/// and one subscription has a handful of them at most. Ours.
+const ROUNDS_MAX: u32 = 12;
+
+/// What somebody who knows a subscription knows about it. What a profile has already is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Known {
+    /// The buyer's account.
+    pub account: Option<AccountId>,
+    /// The buyer's legacy identifier.
+    pub customer: Option<CustomerIdentifier>,
+    /// An agreement it belongs to.
+    pub agreement: Option<AgreementId>,
+    /// When the buyer registered.
+    pub registered_at: Option<Timestamp>,
+    /// A sign that names no joint it could be kept under.
+    pub sign: Option<(Sign, Timestamp)>,
+}
+
+impl Ledger {
+    /// Takes a sign into the facts of a joint.
+    pub async fn observe_at(
+        &self,
+        joint: &Joint,
+        sign: Sign,
+        at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        for _ in 0..ROUNDS_MAX {
+            let facts = self.joint_facts(joint).await?;
+            let mut lifecycle = facts.lifecycle;
+            if !lifecycle.observe(sign, at) {
+                return Ok(());
+            }
+            let written = self.write_joint_facts(joint, &facts, &lifecycle).await?;
+            if written == Written::Done {
+                return Ok(());
+            }
+        }
+        Err(self.contended(&joint.to_string()))
+    }
+
+    /// Links a subscription to its joints, creates its profile or adds what is missing in it, and
+    /// folds the facts of all its joints into its lifecycle. Returns the profile as it stands then.
+    pub async fn join(
+        &self,
+        subscription: &Subscription,
+        product: &ProductCode,
+        joints: &[Joint],
+        known: &Known,
+        now: Timestamp,
+    ) -> Result<Profile, LedgerError> {
+        for joint in joints {
+            self.link_both_ways(joint, subscription).await?;
+        }
+        // Agreements that licence events have noted for the account, before it was known that this
+        // subscription is the account's. Read after the link to the account, as those events note
+        // first and read the link second.
+        for buyer in joints.iter().filter(|j| matches!(j, Joint::Buyer(..))) {
+            for noted in self.joints(&buyer.to_string()).await? {
+                if !joints.contains(&noted) {
+                    self.link_both_ways(&noted, subscription).await?;
+                }
+            }
+        }
+        for _ in 0..ROUNDS_MAX {
+            let stored = match self.profile(subscription).await? {
+                Some(stored) => stored,
+                None => {
+                    let mut new = Profile::new(subscription.clone(), product.clone(), now);
+                    // Without the sign, which changes its status and so calls attention below.
+                    let identities = Known {
+                        sign: None,
+                        ..known.clone()
+                    };
+                    identities.add_to(&mut new);
+                    if self.create_profile(&new).await? == Written::Conflict {
+                        continue;
+                    }
+                    new
+                }
+            };
+            if let Some(joined) = self.write_joined(&stored, known, now).await? {
+                return Ok(joined);
+            }
+        }
+        Err(self.contended(&subscription.to_string()))
+    }
+
+    /// Folds the facts of all its joints into a profile's lifecycle. `None` if there is no profile:
+    /// whoever creates it reads the facts afterwards.
+    pub async fn bring_up_to_date(
+        &self,
+        subscription: &Subscription,
+        now: Timestamp,
+    ) -> Result<Option<Profile>, LedgerError> {
+        for _ in 0..ROUNDS_MAX {
+            let Some(stored) = self.profile(subscription).await? else {
+                return Ok(None);
+            };
+            if let Some(joined) = self.write_joined(&stored, &Known::default(), now).await? {
+                return Ok(Some(joined));
+            }
+        }
+        Err(self.contended(&subscription.to_string()))
+    }
+
+    /// The way back first: whoever finds a subscription through a joint must find the joint again
+    /// among the subscription's.
+    async fn link_both_ways(
+        &self,
+        joint: &Joint,
+        subscription: &Subscription,
+    ) -> Result<(), LedgerError> {
+        self.note_joint(&subscription.to_string(), joint).await?;
+        self.link(joint, subscription).await
+    }
+
+    /// Reads the facts, after the profile, and writes what they change in it; `None` if somebody
+    /// has written to it meanwhile.
+    async fn write_joined(
+        &self,
+        stored: &Profile,
+        known: &Known,
+        now: Timestamp,
+    ) -> Result<Option<Profile>, LedgerError> {
+        let mut agreements: Vec<(AgreementId, Lifecycle)> = Vec::new();
+        let mut customer = None;
+        for joint in self.joints(&stored.subscription.to_string()).await? {
+            let facts = match &joint {
+                Joint::Agreement(_) | Joint::Customer(..) => self.joint_facts(&joint).await?,
+                Joint::Buyer(..) => continue,
+            };
+            match joint {
+                Joint::Agreement(id) => agreements.push((id, facts.lifecycle)),
+                _ => customer = Some(facts.lifecycle),
+            }
+        }
+        let mut new = stored.clone();
+        known.add_to(&mut new);
+        if let Some(current) = current_agreement(&agreements) {
+            new.agreement = Some(current.clone());
+        }
+        let agreements: Vec<Lifecycle> = agreements.into_iter().map(|(_, life)| life).collect();
+        new.lifecycle = lifecycle_of(new.lifecycle, &agreements, customer);
+        call_attention_if_due(stored, &mut new, now);
+        if new == *stored {
+            return Ok(Some(new));
+        }
+        match self.change_profile(stored, &new).await? {
+            Written::Conflict => Ok(None),
+            Written::Done => {
+                new.version = stored.version.saturating_add(1);
+                Ok(Some(new))
+            }
+        }
+    }
+
+    fn contended(&self, what: &str) -> LedgerError {
+        LedgerError::Unavailable {
+            operation: "UpdateItem",
+            table: self.tables.subscriptions.clone(),
+            code: "ConditionalCheckFailed".to_owned(),
+            message: format!(
+                "{what} changed {ROUNDS_MAX} times while it was being written; try again"
+            ),
+        }
+    }
+}
+
+impl Known {
+    fn add_to(&self, profile: &mut Profile) {
+        fn add<T: Clone>(known: &mut Option<T>, more: &Option<T>) {
+            if known.is_none() {
+                known.clone_from(more);
+            }
+        }
+        add(&mut profile.account, &self.account);
+        add(&mut profile.customer, &self.customer);
+        add(&mut profile.agreement, &self.agreement);
+        add(&mut profile.registered_at, &self.registered_at);
+        if let Some((sign, at)) = self.sign {
+            profile.lifecycle.observe(sign, at);
+        }
+    }
+}
+
+/// The agreement whose licence was updated last, by the events' own time.
+fn current_agreement(agreements: &[(AgreementId, Lifecycle)]) -> Option<&AgreementId> {
+    agreements
+        .iter()
+        .filter(|(_, life)| life.last_activated_at.is_some())
+        .max_by_key(|(id, life)| (life.last_activated_at, id))
+        .map(|(id, _)| id)
+}
+
+/// The sealer looks at a subscription by itself whenever what it may bill has changed: from when,
+/// until when, or whether at all. What it sealed before that was sealed by other terms, so it begins
+/// again; an hour sealed twice recounts to a difference of zero.
+fn call_attention_if_due(old: &Profile, new: &mut Profile, now: Timestamp) {
+    let terms = |p: &Profile| {
+        let life = &p.lifecycle;
+        (
+            p.status(),
+            life.activated_at,
+            life.first_end(),
+            life.recount_until(),
+        )
+    };
+    let billed = matches!(new.status(), Status::Active | Status::Ending);
+    if billed && terms(old) != terms(new) {
+        new.call_attention(now);
+        new.sealed_through = None;
+    }
+}

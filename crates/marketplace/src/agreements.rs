@@ -1,0 +1,159 @@
+//! A subscription's lifecycle out of those of its agreements and of its legacy customer.
+//!
+//! A renewal, an amendment or a replacement brings a new agreement, often for the same licence, and
+//! the old agreement's end may be dated after the new one's start. Folding all their signs into one
+//! lifecycle would let the old end close a subscription that goes on. So each agreement keeps its
+//! own lifecycle, and a subscription ends only when none of its agreements is in force.
+
+use crate::lifecycle::{Lifecycle, Status};
+
+/// What is known of one subscription: `own` is what its profile says already, `agreements` what each
+/// of its agreements says, `customer` what the SNS messages about its legacy customer say.
+///
+/// The result depends on what is known, not on the order in which it became known.
+pub fn lifecycle_of(
+    own: Lifecycle,
+    agreements: &[Lifecycle],
+    customer: Option<Lifecycle>,
+) -> Lifecycle {
+    let mut life = own;
+    // An end that an agreement accounts for is decided anew, by all agreements together.
+    let announced = agreements.iter().filter_map(|one| one.end_announced_at);
+    let announced = announced.max();
+    let removed = agreements.iter().filter_map(|one| one.deprovisioned_at);
+    let removed = removed.max();
+    life.end_announced_at = life.end_announced_at.filter(|at| Some(*at) > announced);
+    life.deprovisioned_at = life.deprovisioned_at.filter(|at| Some(*at) > removed);
+
+    let in_force = |one: &Lifecycle| one.status() == Status::Active;
+    let last_to_end = agreements
+        .iter()
+        .filter(|one| one.first_end().is_some())
+        .max_by_key(|one| (one.first_end(), one.deprovisioned_at, one.end_announced_at));
+    for agreement in agreements {
+        take_activations(&mut life, agreement);
+    }
+    if let Some(ended) = last_to_end
+        && !agreements.iter().any(in_force)
+    {
+        take_ends(&mut life, ended);
+    }
+    if let Some(customer) = customer {
+        take_activations(&mut life, &customer);
+        take_ends(&mut life, &customer);
+    }
+    // What was closed stays closed only if it was closed after the end that is known now.
+    life.closed_at = life
+        .closed_at
+        .filter(|closed| life.first_end().is_some_and(|end| end <= *closed));
+    life
+}
+
+fn take_activations(life: &mut Lifecycle, other: &Lifecycle) {
+    life.activated_at = match (life.activated_at, other.activated_at) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    life.last_activated_at = life.last_activated_at.max(other.last_activated_at);
+}
+
+fn take_ends(life: &mut Lifecycle, other: &Lifecycle) {
+    life.end_announced_at = life.end_announced_at.max(other.end_announced_at);
+    life.deprovisioned_at = life.deprovisioned_at.max(other.deprovisioned_at);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lifecycle::Sign::{self, *};
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn life(signs: &[(Sign, i64)]) -> Lifecycle {
+        let mut life = Lifecycle::default();
+        for (sign, second) in signs {
+            life.observe(*sign, at(*second));
+        }
+        life
+    }
+
+    #[track_caller]
+    fn check(agreements: &[&[(Sign, i64)]], status: Status, end: Option<i64>) {
+        let agreements: Vec<_> = agreements.iter().map(|signs| life(signs)).collect();
+        let one = lifecycle_of(Lifecycle::default(), &agreements, None);
+        assert_eq!((one.status(), one.first_end()), (status, end.map(at)));
+    }
+
+    #[test]
+    fn a_subscription_ends_when_none_of_its_agreements_is_in_force() {
+        let old = &[(Activated, 0), (EndAnnounced, 100), (Deprovisioned, 131)];
+        check(&[old], Status::Ending, Some(100));
+        // Renewed before the old agreement's end.
+        check(&[old, &[(Activated, 90)]], Status::Active, None);
+        check(
+            &[old, &[(Activated, 90), (EndAnnounced, 500)]],
+            Status::Ending,
+            Some(500),
+        );
+        // The older of two agreements outlives the newer.
+        check(
+            &[
+                &[(Activated, 0), (EndAnnounced, 300)],
+                &[(Activated, 90), (EndAnnounced, 200), (Deprovisioned, 231)],
+            ],
+            Status::Ending,
+            Some(300),
+        );
+        // Created and no more: it says nothing yet.
+        check(&[old, &[]], Status::Ending, Some(100));
+    }
+
+    #[test]
+    fn an_end_without_any_agreement_stands() {
+        let own = life(&[(Activated, 0), (Deprovisioned, 100)]);
+        assert_eq!(lifecycle_of(own, &[], None), own);
+        let customer = life(&[(Activated, 0), (EndAnnounced, 50)]);
+        let both = lifecycle_of(own, &[life(&[(Activated, 0)])], Some(customer));
+        assert_eq!(both.first_end(), Some(at(50)));
+    }
+
+    #[test]
+    fn a_purchase_made_and_ended_again_after_closing_is_open_again() {
+        let mut own = life(&[(Activated, 0), (Deprovisioned, 100)]);
+        own.closed_at = Some(at(5_000));
+        assert_eq!(lifecycle_of(own, &[], None).status(), Status::Ended);
+        let again = life(&[(Activated, 9_000), (Deprovisioned, 9_500)]);
+        assert_eq!(lifecycle_of(own, &[again], None).status(), Status::Ending);
+    }
+
+    proptest! {
+        #[test]
+        fn any_order_of_delivery_comes_to_the_same(
+            events in proptest::collection::vec((0usize..4, 0usize..4, 0i64..500), 0..10),
+            swaps in proptest::collection::vec((0usize..10, 0usize..10), 0..10),
+        ) {
+            // Joints 0 to 2 are agreements, 3 is the legacy customer.
+            let deliver = |events: &[(usize, usize, i64)]| {
+                let mut joints = [Lifecycle::default(); 4];
+                let mut own = Lifecycle::default();
+                for (joint, sign, second) in events {
+                    let sign = [Activated, EndAnnounced, Deprovisioned, Failed][*sign];
+                    joints[*joint].observe(sign, at(*second));
+                    own = lifecycle_of(own, &joints[..3], Some(joints[3]));
+                }
+                own
+            };
+            let mut other = events.clone();
+            for (a, b) in swaps {
+                if a < other.len() && b < other.len() {
+                    other.swap(a, b);
+                }
+            }
+            prop_assert_eq!(deliver(&events), deliver(&other));
+        }
+    }
+}
