@@ -1,0 +1,186 @@
+//! The four operations.
+
+use aws_sdk_marketplacemetering::Client;
+use aws_sdk_marketplacemetering::operation::batch_meter_usage::{
+    BatchMeterUsageError as BatchMeterUsageSdkError, BatchMeterUsageOutput,
+};
+use aws_sdk_marketplacemetering::operation::meter_usage::{
+    MeterUsageError as MeterUsageSdkError, MeterUsageOutput,
+};
+use aws_sdk_marketplacemetering::operation::register_usage::{
+    RegisterUsageError as RegisterUsageSdkError, RegisterUsageOutput,
+};
+use aws_sdk_marketplacemetering::operation::resolve_customer::{
+    ResolveCustomerError as ResolveCustomerSdkError, ResolveCustomerOutput,
+};
+use aws_smithy_runtime_api::client::interceptors::context::{Error, Output};
+use marketplace::MeteringRecord;
+use marketplace::batch::BatchGroup;
+use marketplace::limits::{BATCH_RECORDS_MAX, REQUEST_BYTES_MAX};
+use serde_json::Value;
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use crate::batch_answer::BatchAnswer;
+use crate::call_error::CallError;
+use crate::exchange::{Exchange, Reply};
+use crate::meter_usage::MeterUsageRequest;
+use crate::operation::Operation;
+use crate::register_usage::{RegisterUsageAnswer, RegisterUsageError, RegisterUsageRequest};
+use crate::resolve_customer::{RegistrationToken, ResolveCustomerError, ResolvedCustomer};
+use crate::usage_record::{request_body, to_json};
+
+/// The AWS Marketplace Metering Service. A cheap handle; every clone shares the SDK's connections
+/// and its pace.
+///
+/// Retries, time-outs, endpoint and credentials are those of the client it was made from.
+#[derive(Debug, Clone)]
+pub struct MeteringApi {
+    client: Client,
+}
+
+impl MeteringApi {
+    /// Calls through this client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Sends 1 to 25 records of one group; the body is exactly [`request_body`].
+    ///
+    /// `Ok` means that the service answered, not that anything was billed: give the answer to
+    /// [`marketplace::outcome::interpret`]. After an `Err` send the same records again.
+    pub async fn batch_meter_usage(
+        &self,
+        group: &BatchGroup,
+        records: &[&MeteringRecord],
+    ) -> Result<BatchAnswer, CallError> {
+        let not_sent = |why: String| CallError::not_sent(Operation::BatchMeterUsage, why);
+        check_batch(group, records).map_err(not_sent)?;
+        let body = request_body(group, records);
+        if body.len() >= REQUEST_BYTES_MAX {
+            let bytes = body.len();
+            return Err(not_sent(format!(
+                "a request of {bytes} bytes: AWS Marketplace takes less than {REQUEST_BYTES_MAX}"
+            )));
+        }
+        let reply = self.send_batch(body).await?;
+        let request_id = reply.request_id.clone();
+        BatchAnswer::read(reply)
+            .map_err(|why| CallError::unreadable(Operation::BatchMeterUsage, why, request_id))
+    }
+
+    /// Sends any JSON object as a BatchMeterUsage request and gives back the whole answer.
+    pub async fn batch_meter_usage_raw(&self, body: Value) -> Result<Value, CallError> {
+        let Value::Object(body) = body else {
+            return Err(CallError::not_sent(
+                Operation::BatchMeterUsage,
+                "the request is not a JSON object: write {\"UsageRecords\": [..]}",
+            ));
+        };
+        let reply = self.send_batch(to_json(&body)).await?;
+        Ok(Value::Object(reply.members))
+    }
+
+    async fn send_batch(&self, body: Vec<u8>) -> Result<Reply, CallError> {
+        let exchange = Exchange::new(
+            Operation::BatchMeterUsage,
+            body,
+            || Output::erase(BatchMeterUsageOutput::builder().build()),
+            |error| Error::erase(BatchMeterUsageSdkError::generic(error)),
+        );
+        let call = self.client.batch_meter_usage().customize();
+        exchange
+            .clone()
+            .finish(call.interceptor(exchange).send().await)
+    }
+
+    /// Tells who the token belongs to. It may be asked repeatedly until the token expires.
+    ///
+    /// While it runs nothing is traced: the SDK would write the token to a trace-level log.
+    pub async fn resolve_customer(
+        &self,
+        token: &RegistrationToken,
+    ) -> Result<ResolvedCustomer, ResolveCustomerError> {
+        let exchange = Exchange::new(
+            Operation::ResolveCustomer,
+            token.request_body(),
+            || Output::erase(ResolveCustomerOutput::builder().build()),
+            |error| Error::erase(ResolveCustomerSdkError::generic(error)),
+        );
+        let call = self.client.resolve_customer().customize();
+        let sent = call
+            .interceptor(exchange.clone())
+            .send()
+            .with_subscriber(NoSubscriber::default())
+            .await;
+        let reply = exchange
+            .finish(sent)
+            .map_err(|error| token.erase_from(error))?;
+        Ok(ResolvedCustomer::read(&reply)?)
+    }
+
+    /// Meters usage from within the buyer's account and gives back the metering record id.
+    pub async fn meter_usage(&self, request: &MeterUsageRequest) -> Result<String, CallError> {
+        let exchange = Exchange::new(
+            Operation::MeterUsage,
+            request.request_body(),
+            || Output::erase(MeterUsageOutput::builder().build()),
+            |error| Error::erase(MeterUsageSdkError::generic(error)),
+        );
+        let call = self.client.meter_usage().customize();
+        let reply = exchange
+            .clone()
+            .finish(call.interceptor(exchange).send().await)?;
+        match reply
+            .members
+            .get("MeteringRecordId")
+            .and_then(Value::as_str)
+        {
+            Some(id) => Ok(id.to_owned()),
+            None => Err(CallError::unreadable(
+                Operation::MeterUsage,
+                "the answer has no MeteringRecordId",
+                reply.request_id,
+            )),
+        }
+    }
+
+    /// Announces a container at its start. Check the answer's signature before relying on it.
+    pub async fn register_usage(
+        &self,
+        request: &RegisterUsageRequest,
+    ) -> Result<RegisterUsageAnswer, RegisterUsageError> {
+        let exchange = Exchange::new(
+            Operation::RegisterUsage,
+            request.request_body(),
+            || Output::erase(RegisterUsageOutput::builder().build()),
+            |error| Error::erase(RegisterUsageSdkError::generic(error)),
+        );
+        let call = self.client.register_usage().customize();
+        let reply = exchange
+            .clone()
+            .finish(call.interceptor(exchange).send().await)?;
+        RegisterUsageAnswer::read(&reply)
+    }
+}
+
+/// A request never mixes products or kinds of identity: AWS would refuse it, or bill an hour twice.
+fn check_batch(group: &BatchGroup, records: &[&MeteringRecord]) -> Result<(), String> {
+    let count = records.len();
+    if !(1..=BATCH_RECORDS_MAX).contains(&count) {
+        return Err(format!(
+            "{count} records: a request takes 1 to {BATCH_RECORDS_MAX}"
+        ));
+    }
+    for record in records {
+        let kind = record.key.subscription.kind();
+        let product = &record.product;
+        if kind != group.kind || *product != group.product {
+            return Err(format!(
+                "record {} is of product {product} by {kind}, the request of product {} by {}: send them apart",
+                record.key, group.product, group.kind
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! The answer of BatchMeterUsage. Every member may be missing and every status may be new; what is
+//! there is handed on, and [`marketplace::outcome::interpret`] decides what it means.
+
+use jiff::Timestamp;
+use marketplace::outcome::{Answer, AnsweredRecord};
+use serde_json::{Map, Value};
+
+use crate::exchange::Reply;
+
+/// What BatchMeterUsage answered. A success of the call is not yet a success of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BatchAnswer {
+    /// `Results`, in the order of the answer, which is not that of the request.
+    pub results: Vec<Answer>,
+    /// `UnprocessedRecords`: to be sent again.
+    pub unprocessed: Vec<AnsweredRecord>,
+    /// The id AWS support asks for.
+    pub request_id: Option<String>,
+}
+
+impl BatchAnswer {
+    /// Reads the answer; an `Err` says which of the two lists is no list.
+    pub(crate) fn read(reply: Reply) -> Result<Self, String> {
+        let results = list(&reply.members, "Results")?;
+        let unprocessed = list(&reply.members, "UnprocessedRecords")?;
+        Ok(Self {
+            results: results.iter().map(read_answer).collect(),
+            unprocessed: unprocessed.iter().map(read_record).collect(),
+            request_id: reply.request_id,
+        })
+    }
+}
+
+fn list<'a>(members: &'a Map<String, Value>, name: &str) -> Result<&'a [Value], String> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(values)) => Ok(values),
+        Some(_) => Err(format!("{name} in the answer is not a list")),
+    }
+}
+
+fn read_answer(value: &Value) -> Answer {
+    Answer {
+        record: value
+            .get("UsageRecord")
+            .map(read_record)
+            .unwrap_or_default(),
+        status: text(value, "Status"),
+        metering_record_id: text(value, "MeteringRecordId"),
+    }
+}
+
+fn read_record(value: &Value) -> AnsweredRecord {
+    AnsweredRecord {
+        license_arn: text(value, "LicenseArn"),
+        customer_identifier: text(value, "CustomerIdentifier"),
+        account: text(value, "CustomerAWSAccountId"),
+        dimension: text(value, "Dimension"),
+        stamp: value.get("Timestamp").and_then(timestamp),
+    }
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    Some(value.get(name)?.as_str()?.to_owned())
+}
+
+/// Epoch seconds as AWS JSON has them, possibly with a fraction or an exponent; RFC 3339 as well.
+/// What is no time, or outside its range, is `None`.
+pub(crate) fn timestamp(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::Number(number) => {
+            let seconds = match number.as_i64() {
+                Some(seconds) => seconds,
+                // A whole second is all a slot needs; the cast saturates, the range check follows.
+                None => number.as_f64()?.floor() as i64,
+            };
+            Timestamp::from_second(seconds).ok()
+        }
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn read(members: Value) -> Result<BatchAnswer, String> {
+        let members = serde_json::from_value(members).unwrap();
+        BatchAnswer::read(Reply {
+            members,
+            request_id: None,
+        })
+    }
+
+    #[track_caller]
+    fn check_time(json: &str, expect: Option<&str>) {
+        let value: Value = serde_json::from_str(json).unwrap();
+        assert_eq!(
+            timestamp(&value).map(|t| t.to_string()).as_deref(),
+            expect,
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn times_are_read_in_every_form_json_has_for_them() {
+        let noon = Some("2026-11-21T12:00:00Z");
+        check_time("1795262400", noon);
+        check_time("1795262400.0", noon);
+        check_time("1795262400.999", noon);
+        check_time("1.7952624E9", noon);
+        check_time("\"2026-11-21T12:00:00Z\"", noon);
+        check_time("-0.5", Some("1969-12-31T23:59:59Z"));
+        for json in [
+            "1e300",
+            "-1e300",
+            "9223372036854775807",
+            "\"noon\"",
+            "true",
+            "null",
+            "[1]",
+        ] {
+            check_time(json, None);
+        }
+    }
+
+    #[test]
+    fn missing_members_and_new_statuses_survive() {
+        let answer = read(json!({
+            "Results": [
+                {"UsageRecord": {"Timestamp": 1795262400, "Dimension": "gb", "New": {}}, "Status": "Postponed"},
+                {"Status": null, "MeteringRecordId": 7},
+                "what is this",
+            ],
+        }))
+        .unwrap();
+        assert_eq!(answer.results[0].status.as_deref(), Some("Postponed"));
+        assert_eq!(answer.results[0].record.dimension.as_deref(), Some("gb"));
+        assert_eq!(answer.results[1], Answer::default());
+        assert_eq!(answer.results[2], Answer::default());
+        assert!(answer.unprocessed.is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_none_makes_the_answer_unreadable() {
+        assert!(read(json!({"Results": {}})).is_err());
+        assert!(read(json!({"UnprocessedRecords": "none"})).is_err());
+        assert_eq!(read(json!({"Results": null})), Ok(BatchAnswer::default()));
+    }
+
+    /// JSON with the names of the answer all over it.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let name = prop_oneof![
+                Just("Results".to_owned()),
+                Just("UnprocessedRecords".to_owned()),
+                Just("UsageRecord".to_owned()),
+                Just("Status".to_owned()),
+                Just("Timestamp".to_owned()),
+                "[A-Z][a-z]{0,6}",
+            ];
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                proptest::collection::vec((name, inner), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_json_makes_reading_panic(results in any_json(), unprocessed in any_json()) {
+            let lists = results.is_array() as usize;
+            let read = read(json!({"Results": results, "UnprocessedRecords": unprocessed}));
+            prop_assert!(read.is_err() || lists == 1 || read.unwrap().results.is_empty());
+        }
+    }
+}

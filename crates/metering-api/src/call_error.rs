@@ -1,0 +1,152 @@
+//! Why a call failed, as one code.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
+use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use marketplace::error_table::{self, About};
+
+use crate::exchange::request_id;
+use crate::next_step::next_step;
+use crate::operation::Operation;
+use crate::text::shown;
+
+/// Characters of a message worth keeping. Ours.
+pub(crate) const MESSAGE_CHARS_MAX: usize = 1_000;
+
+pub(crate) const TIMEOUT: &str = "Timeout";
+pub(crate) const CONNECTION_FAILED: &str = "ConnectionFailed";
+pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
+pub(crate) const RESPONSE_UNREADABLE: &str = "ResponseUnreadable";
+pub(crate) const SERVER_ERROR: &str = "ServerError";
+pub(crate) const NOT_SENT: &str = "NotSent";
+
+/// A call that did not succeed, after the retries of the SDK's configuration.
+///
+/// Unless the service refused it by a code of its own, the work may have been done all the same:
+/// the answer can be what got lost. Repeat the call with the same content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError {
+    /// Which operation was called.
+    pub operation: Operation,
+    /// The error code of AWS (`ThrottlingException`), or one of ours: `Timeout`,
+    /// `ConnectionFailed`, `NoCredentials`, `ServerError` (5xx without a code),
+    /// `ResponseUnreadable` (half an answer, or none of the service's), `NotSent` (refused here).
+    pub code: String,
+    /// What AWS said, or what went wrong here; at most 1,000 characters.
+    pub message: String,
+    /// The status of the last answer, if there was one.
+    pub http_status: Option<u16>,
+    /// The id AWS support asks for.
+    pub request_id: Option<String>,
+}
+
+impl CallError {
+    /// What the error says about the records of a batch; codes that are not AWS's say nothing.
+    pub fn about(&self) -> About {
+        error_table::about(&self.code)
+    }
+
+    /// A request that breaks a limit, refused before it was sent.
+    pub(crate) fn not_sent(operation: Operation, message: impl Into<String>) -> Self {
+        Self {
+            operation,
+            code: NOT_SENT.to_owned(),
+            message: message.into(),
+            http_status: None,
+            request_id: None,
+        }
+    }
+
+    /// An answer with status 200 that says nothing usable.
+    pub(crate) fn unreadable(
+        operation: Operation,
+        message: impl Into<String>,
+        request_id: Option<String>,
+    ) -> Self {
+        Self {
+            operation,
+            code: RESPONSE_UNREADABLE.to_owned(),
+            message: message.into(),
+            http_status: Some(200),
+            request_id,
+        }
+    }
+
+    pub(crate) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + 'static,
+    {
+        let service = error.as_service_error();
+        let code = match error {
+            SdkError::ServiceError(_) => service.and_then(E::code).unwrap_or(RESPONSE_UNREADABLE),
+            SdkError::ResponseError(_) => RESPONSE_UNREADABLE,
+            SdkError::TimeoutError(_) => TIMEOUT,
+            SdkError::DispatchFailure(failure) => dispatch_code(failure),
+            SdkError::ConstructionFailure(_) => NOT_SENT,
+            _ => CONNECTION_FAILED,
+        };
+        let message = match service {
+            Some(service) => service.message().unwrap_or_default().to_owned(),
+            None => shown(&DisplayErrorContext(error).to_string(), MESSAGE_CHARS_MAX),
+        };
+        let response = error.raw_response();
+        Self {
+            operation,
+            code: code.to_owned(),
+            message,
+            http_status: response.map(|r| r.status().as_u16()),
+            request_id: response.and_then(request_id),
+        }
+    }
+}
+
+/// What kept a request from being answered at all.
+fn dispatch_code(failure: &DispatchFailure) -> &'static str {
+    if failure.is_timeout() {
+        TIMEOUT
+    } else if failure.is_io() || failure.is_user() || failure.as_other().is_some() {
+        CONNECTION_FAILED
+    } else if failure
+        .as_connector_error()
+        .is_some_and(|e| lacks_credentials(e))
+    {
+        NO_CREDENTIALS
+    } else {
+        // Before the wire: no Region, no endpoint, no signature.
+        NOT_SENT
+    }
+}
+
+fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed with {}", self.operation, self.code)?;
+        match (self.http_status, &self.request_id) {
+            (Some(status), Some(id)) => write!(f, " (HTTP {status}, request {id})")?,
+            (Some(status), None) => write!(f, " (HTTP {status})")?,
+            (None, Some(id)) => write!(f, " (request {id})")?,
+            (None, None) => {}
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message.trim_end_matches('.'))?;
+        }
+        write!(f, ". {}", next_step(self.operation, &self.code))
+    }
+}
+
+impl StdError for CallError {}

@@ -1,0 +1,245 @@
+//! MeterUsage: usage that software metered itself, inside the buyer's account (AMI and container
+//! products).
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use marketplace::limits::ALLOCATIONS_MAX;
+use marketplace::record::Allocation;
+use marketplace::{Dimension, ProductCode, Quantity, Total};
+use serde::Serialize;
+
+use crate::usage_record::{Form, UsageAllocation, allocations, to_json};
+
+/// Characters of a client token. Source: API model, `ClientToken`.
+pub const CLIENT_TOKEN_CHARS_MAX: usize = 64;
+
+/// One hour's usage of one dimension by one instance, task or pod.
+///
+/// AWS takes it for 6 hours, once per hour and dimension: an identical repeat gives the same metering
+/// record id, another quantity DuplicateRequestException.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeterUsageRequest {
+    product: ProductCode,
+    timestamp: Timestamp,
+    dimension: Dimension,
+    quantity: Quantity,
+    allocations: Vec<Allocation>,
+    dry_run: bool,
+    client_token: Option<String>,
+}
+
+/// Why a MeterUsage request cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMeterUsage {
+    /// AWS takes 2,500 allocations at most.
+    #[error("{0} usage allocations: at most 2500 fit one request, merge the smallest")]
+    TooManyAllocations(usize),
+    /// The shares do not make up the whole.
+    #[error(
+        "the usage allocations add up to {sum}, the quantity is {quantity}: they must be equal"
+    )]
+    Sum {
+        /// Of the allocations.
+        sum: Total,
+        /// Of the request.
+        quantity: Quantity,
+    },
+    /// A tag set occurs twice.
+    #[error("two usage allocations have the same tags ({0}): add them up to one")]
+    RepeatedTags(String),
+    /// AWS takes client tokens of 1 to 64 characters.
+    #[error("client token {0:?}: 1 to 64 visible ASCII characters")]
+    ClientToken(String),
+}
+
+impl MeterUsageRequest {
+    /// Usage of `dimension` in the hour of `timestamp`, which is sent in whole seconds.
+    pub fn new(
+        product: ProductCode,
+        timestamp: Timestamp,
+        dimension: Dimension,
+        quantity: Quantity,
+    ) -> Self {
+        Self {
+            product,
+            timestamp,
+            dimension,
+            quantity,
+            allocations: Vec::new(),
+            dry_run: false,
+            client_token: None,
+        }
+    }
+
+    /// Splits the quantity by tags: at most 2,500 shares that add up to it, each tag set once.
+    pub fn with_allocations(
+        mut self,
+        allocations: Vec<Allocation>,
+    ) -> Result<Self, InvalidMeterUsage> {
+        if allocations.len() > ALLOCATIONS_MAX {
+            return Err(InvalidMeterUsage::TooManyAllocations(allocations.len()));
+        }
+        let mut seen = HashSet::new();
+        for allocation in &allocations {
+            if !seen.insert(&allocation.tags) {
+                let tags: Vec<_> = allocation
+                    .tags
+                    .iter()
+                    .map(|(k, v)| format!("{k}={v}"))
+                    .collect();
+                return Err(InvalidMeterUsage::RepeatedTags(tags.join(" ")));
+            }
+        }
+        // 2,500 quantities cannot overflow 128 bits; were it so, they would not add up either.
+        let sum = Total::sum(allocations.iter().map(|a| a.quantity)).unwrap_or(Total::ZERO);
+        if !allocations.is_empty() && sum != Total::from(self.quantity) {
+            return Err(InvalidMeterUsage::Sum {
+                sum,
+                quantity: self.quantity,
+            });
+        }
+        self.allocations = allocations;
+        Ok(self)
+    }
+
+    /// Names the request, so that a repeat is known as one. Without a name each call gets one of its
+    /// own, which the retries within the call share; on Bedrock AgentCore, where many records per
+    /// hour are billed, only the name tells a repeat from more usage.
+    pub fn with_client_token(
+        mut self,
+        token: impl Into<String>,
+    ) -> Result<Self, InvalidMeterUsage> {
+        let token = token.into();
+        let fits = (1..=CLIENT_TOKEN_CHARS_MAX).contains(&token.len());
+        if !fits || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(InvalidMeterUsage::ClientToken(
+                token.chars().take(100).collect(),
+            ));
+        }
+        self.client_token = Some(token);
+        Ok(self)
+    }
+
+    /// Only asks whether the call is permitted. AWS answers a permitted one with the error code
+    /// `DryRunOperation`.
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    pub(crate) fn request_body(&self) -> Vec<u8> {
+        let form = Form::of(self.quantity, &self.allocations);
+        let made;
+        let client_token = match &self.client_token {
+            Some(token) => token,
+            None => {
+                made = format!("{:032x}", fastrand::u128(..));
+                &made
+            }
+        };
+        to_json(&Body {
+            product_code: self.product.as_str(),
+            timestamp: self.timestamp.as_second(),
+            usage_dimension: self.dimension.as_str(),
+            usage_quantity: form.integer(self.quantity),
+            usage_quantity_as_decimal: form.decimal(self.quantity),
+            usage_allocations: allocations(form, &self.allocations),
+            dry_run: self.dry_run,
+            client_token,
+        })
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body<'a> {
+    product_code: &'a str,
+    timestamp: i64,
+    usage_dimension: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_quantity: Option<i32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage_quantity_as_decimal: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    usage_allocations: Vec<UsageAllocation<'a>>,
+    dry_run: bool,
+    client_token: &'a str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marketplace::{TagSet, Tags};
+
+    fn request(quantity: &str) -> MeterUsageRequest {
+        MeterUsageRequest::new(
+            "code1".parse().unwrap(),
+            "2026-11-21T12:00:00.7Z".parse().unwrap(),
+            "gb".parse().unwrap(),
+            quantity.parse().unwrap(),
+        )
+    }
+
+    fn share(team: Option<&str>, quantity: &str) -> Allocation {
+        let tags: Tags = team
+            .map(|t| ("team".to_owned(), t.to_owned()))
+            .into_iter()
+            .collect();
+        Allocation {
+            tags: TagSet::try_from(tags).unwrap(),
+            quantity: quantity.parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn allocations_make_up_the_whole_quantity_each_tag_set_once() {
+        let two = vec![share(Some("a"), "1"), share(None, "2.5")];
+        assert!(request("3.5").with_allocations(two.clone()).is_ok());
+        assert!(request("3.5").with_allocations(Vec::new()).is_ok());
+        let error = request("3").with_allocations(two).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the usage allocations add up to 3.5, the quantity is 3: they must be equal"
+        );
+        let twice = vec![share(Some("a"), "1"), share(Some("a"), "2")];
+        assert_eq!(
+            request("3").with_allocations(twice),
+            Err(InvalidMeterUsage::RepeatedTags("team=a".to_owned()))
+        );
+        assert_eq!(
+            request("0").with_allocations(vec![share(None, "0"); 2_501]),
+            Err(InvalidMeterUsage::TooManyAllocations(2_501))
+        );
+    }
+
+    #[test]
+    fn a_client_token_has_1_to_64_visible_characters() {
+        assert!(request("1").with_client_token("x".repeat(64)).is_ok());
+        for token in ["", "a b", "ü", &"x".repeat(65)] {
+            assert!(request("1").with_client_token(token).is_err(), "{token:?}");
+        }
+    }
+
+    #[test]
+    fn the_body_says_what_the_request_says() {
+        let body = |request: MeterUsageRequest| {
+            String::from_utf8(request.with_client_token("t-1").unwrap().request_body()).unwrap()
+        };
+        assert_eq!(
+            body(request("3").dry_run(true)),
+            r#"{"ProductCode":"code1","Timestamp":1795262400,"UsageDimension":"gb","UsageQuantity":3,"DryRun":true,"ClientToken":"t-1"}"#
+        );
+        let split = vec![share(Some("a"), "1"), share(None, "2.5")];
+        assert_eq!(
+            body(request("3.5").with_allocations(split).unwrap()),
+            r#"{"ProductCode":"code1","Timestamp":1795262400,"UsageDimension":"gb","UsageQuantityAsDecimal":"3.5","UsageAllocations":[{"AllocatedUsageQuantityAsDecimal":"1","Tags":[{"Key":"team","Value":"a"}]},{"AllocatedUsageQuantityAsDecimal":"2.5"}],"DryRun":false,"ClientToken":"t-1"}"#
+        );
+    }
+
+    #[test]
+    fn an_unnamed_request_gets_a_name_for_each_call() {
+        let request = request("1");
+        assert_ne!(request.request_body(), request.request_body());
+    }
+}

@@ -1,0 +1,34 @@
+//! The operations by name.
+
+use std::fmt;
+
+/// An operation of the AWS Marketplace Metering Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Meters SaaS usage, up to 25 records at once.
+    BatchMeterUsage,
+    /// Tells who a registration token belongs to.
+    ResolveCustomer,
+    /// Meters usage from within the buyer's account.
+    MeterUsage,
+    /// Announces a paid container at its start.
+    RegisterUsage,
+}
+
+impl Operation {
+    /// Its name, as AWS writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BatchMeterUsage => "BatchMeterUsage",
+            Self::ResolveCustomer => "ResolveCustomer",
+            Self::MeterUsage => "MeterUsage",
+            Self::RegisterUsage => "RegisterUsage",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,247 @@
+//! ResolveCustomer: from the token that a buyer's browser brings to who the buyer is.
+
+use std::fmt;
+use std::str::FromStr;
+
+use marketplace::{AccountId, AgreementId, CustomerIdentifier, LicenseArn, ProductCode};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::call_error::{CallError, NO_CREDENTIALS, NOT_SENT};
+use crate::exchange::Reply;
+use crate::text::shown;
+
+/// Characters of a registration token. AWS names no limit; real ones have a few hundred.
+pub const REGISTRATION_TOKEN_CHARS_MAX: usize = 8_192;
+
+/// The `x-amzn-marketplace-token` of a form post. Whoever has it can pass for the buyer: it prints
+/// nowhere, and belongs in no URL, cookie, log or table.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RegistrationToken(String);
+
+/// Why a text cannot be a registration token. The text itself is not repeated.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// There is none.
+    #[error(
+        "the registration token is empty: open the page with \"Set up your account\" in the AWS console"
+    )]
+    Empty,
+    /// It is too long to be one.
+    #[error("the registration token has {0} bytes: at most 8192 are read")]
+    TooLong(usize),
+    /// It has white space or control characters.
+    #[error(
+        "the registration token has a space or a control character at byte {0}: it was damaged on its way"
+    )]
+    Character(usize),
+}
+
+impl RegistrationToken {
+    /// Takes 1 to 8,192 bytes without white space and control characters (the API model's `\S+`).
+    pub fn new(text: String) -> Result<Self, InvalidToken> {
+        if text.is_empty() {
+            return Err(InvalidToken::Empty);
+        }
+        if text.len() > REGISTRATION_TOKEN_CHARS_MAX {
+            return Err(InvalidToken::TooLong(text.len()));
+        }
+        match text.find(|c: char| c.is_whitespace() || c.is_control()) {
+            Some(at) => Err(InvalidToken::Character(at)),
+            None => Ok(Self(text)),
+        }
+    }
+
+    /// The body of the request: the only place the token goes.
+    pub(crate) fn request_body(&self) -> Vec<u8> {
+        crate::usage_record::to_json(&Body {
+            registration_token: &self.0,
+        })
+    }
+
+    /// `error` without the token, should the service repeat it.
+    pub(crate) fn erase_from(&self, mut error: CallError) -> CallError {
+        error.message = error.message.replace(&self.0, "<registration token>");
+        error
+    }
+}
+
+impl fmt::Debug for RegistrationToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RegistrationToken(..)")
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Body<'a> {
+    registration_token: &'a str,
+}
+
+/// Who a token belongs to. It proves identity, not payment: meter only once the licence is active.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedCustomer {
+    /// The product the buyer came from.
+    pub product: ProductCode,
+    /// The buyer's AWS account.
+    pub account: Option<AccountId>,
+    /// The licence: what names the subscription of products of June 2026 and later.
+    pub license: Option<LicenseArn>,
+    /// The identifier of legacy listings; AWS sends it empty for newer ones, which is `None` here.
+    pub customer: Option<CustomerIdentifier>,
+    /// The agreement, on which lifecycle events are joined.
+    pub agreement: Option<AgreementId>,
+}
+
+/// What to tell the buyer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuyerAdvice {
+    /// Press "Set up your account" in the AWS console again; nobody has to subscribe again.
+    SetUpAgain,
+    /// Try again in a minute.
+    TryAgainSoon,
+    /// Contact the seller's support: only the seller can put it right.
+    ContactSupport,
+}
+
+/// Why a token could not be resolved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ResolveCustomerError {
+    /// AWS Marketplace does not know the token.
+    #[error(
+        "the registration token is not valid: press \"Set up your account\" in the AWS console again"
+    )]
+    InvalidToken,
+    /// The token is too old.
+    #[error(
+        "the registration token has expired: press \"Set up your account\" in the AWS console again"
+    )]
+    ExpiredToken,
+    /// Too many calls for the moment.
+    #[error(transparent)]
+    Throttled(CallError),
+    /// AWS, or the way to it, fails for the moment.
+    #[error(transparent)]
+    Unavailable(CallError),
+    /// AWS refuses the seller's own call: permissions, credentials, account or Region.
+    #[error(transparent)]
+    Refused(CallError),
+    /// The answer does not say who the buyer is.
+    #[error(transparent)]
+    Incomplete(#[from] IncompleteAnswer),
+}
+
+/// What is wrong with a member of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("ResolveCustomer answered without a usable {member}: {why} (request {}). Next: give the request id to AWS Marketplace Seller Operations", .request_id.as_deref().unwrap_or("id unknown"))]
+pub struct IncompleteAnswer {
+    /// Which member.
+    pub member: &'static str,
+    /// That it is missing, or the rule it breaks.
+    pub why: String,
+    /// The id AWS support asks for.
+    pub request_id: Option<String>,
+}
+
+impl ResolveCustomerError {
+    /// What to tell the buyer.
+    pub fn advice(&self) -> BuyerAdvice {
+        match self {
+            Self::InvalidToken | Self::ExpiredToken => BuyerAdvice::SetUpAgain,
+            Self::Throttled(_) | Self::Unavailable(_) => BuyerAdvice::TryAgainSoon,
+            Self::Refused(_) | Self::Incomplete(_) => BuyerAdvice::ContactSupport,
+        }
+    }
+}
+
+impl From<CallError> for ResolveCustomerError {
+    fn from(error: CallError) -> Self {
+        match error.code.as_str() {
+            // The token is all the request has, so a malformed request is a malformed token.
+            "InvalidTokenException" | "ValidationException" => Self::InvalidToken,
+            "ExpiredTokenException" if !is_about_credentials(&error) => Self::ExpiredToken,
+            "ThrottlingException" => Self::Throttled(error),
+            NO_CREDENTIALS | NOT_SENT => Self::Refused(error),
+            _ => match error.http_status {
+                Some(408 | 429) => Self::Unavailable(error),
+                Some(400..=499) => Self::Refused(error),
+                _ => Self::Unavailable(error),
+            },
+        }
+    }
+}
+
+/// ExpiredTokenException is a name with two owners: ResolveCustomer says it of the registration
+/// token, and every AWS service says it of temporary credentials, "the security token included in
+/// the request". The buyer can put only the first right.
+fn is_about_credentials(error: &CallError) -> bool {
+    error
+        .message
+        .to_ascii_lowercase()
+        .contains("security token")
+}
+
+impl ResolvedCustomer {
+    pub(crate) fn read(reply: &Reply) -> Result<Self, IncompleteAnswer> {
+        let incomplete = |member, why: &dyn fmt::Display| IncompleteAnswer {
+            member,
+            why: why.to_string(),
+            request_id: reply.request_id.clone(),
+        };
+        let product = member(&reply.members, "ProductCode")
+            .map_err(|e| incomplete("ProductCode", &e))?
+            .ok_or_else(|| incomplete("ProductCode", &"it is missing"))?;
+        let resolved = Self {
+            product,
+            account: member(&reply.members, "CustomerAWSAccountId")
+                .map_err(|e| incomplete("CustomerAWSAccountId", &e))?,
+            license: member(&reply.members, "LicenseArn")
+                .map_err(|e| incomplete("LicenseArn", &e))?,
+            customer: member(&reply.members, "CustomerIdentifier")
+                .map_err(|e| incomplete("CustomerIdentifier", &e))?,
+            agreement: agreement(reply),
+        };
+        if resolved.license.is_none() && resolved.account.is_none() && resolved.customer.is_none() {
+            return Err(incomplete(
+                "identity",
+                &"LicenseArn, CustomerAWSAccountId and CustomerIdentifier are all missing",
+            ));
+        }
+        Ok(resolved)
+    }
+}
+
+/// A member as an identifier; absent, null and empty are the same.
+fn member<T: FromStr<Err: fmt::Display>>(
+    members: &Map<String, Value>,
+    name: &str,
+) -> Result<Option<T>, String> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => text.parse().map(Some).map_err(|e| T::Err::to_string(&e)),
+        Some(_) => Err("it is not a text".to_owned()),
+    }
+}
+
+/// `Metadata.AgreementId`. The purchase is valid without it, and the licence's first lifecycle event
+/// names it again, so one that cannot be read is left out instead of turning the buyer away.
+fn agreement(reply: &Reply) -> Option<AgreementId> {
+    let text = reply
+        .members
+        .get("Metadata")?
+        .get("AgreementId")?
+        .as_str()?;
+    match text.parse() {
+        Ok(agreement) => Some(agreement),
+        Err(_) if text.is_empty() => None,
+        Err(error) => {
+            tracing::warn!(
+                agreement = shown(text, 100),
+                %error,
+                "ResolveCustomer named an agreement that cannot be read; it is left out"
+            );
+            None
+        }
+    }
+}
