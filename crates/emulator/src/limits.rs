@@ -41,12 +41,34 @@ pub const FINAL_HOUR_S: i64 = 3_600;
 /// `unsubscribe-success` follows `unsubscribe-pending` after about an hour (seller guide).
 pub const UNSUBSCRIBE_DELAY_S: i64 = 3_600;
 
+/// `GetEntitlements`: entitlements on a page (API model).
+pub const ENTITLEMENTS_PAGE_MAX: usize = 25;
+/// `LookupEvents`: events on a page (API model).
+pub const EVENTS_PAGE_MAX: usize = 50;
+/// `LookupEvents`: days the event history reaches back (API reference).
+pub const EVENT_HISTORY_DAYS: i64 = 90;
+/// `LookupAttributeValue` of CloudTrail (API model).
+pub const LOOKUP_VALUE_CHARS_MAX: usize = 2_000;
+/// CloudTrail truncates `requestParameters` and `responseElements` beyond this size each
+/// (CloudTrail user guide).
+pub const CLOUDTRAIL_FIELD_BYTES_MAX: usize = 100_000;
+/// Agreement API: results on a page (API model).
+pub const AGREEMENTS_PAGE_MAX: usize = 50;
+/// Agreement API: identifiers (API model, `ResourceId`).
+pub const RESOURCE_ID_CHARS_MAX: usize = 64;
+/// Entries of one `BatchCreateBillingAdjustmentRequest`; AWS has a limit it does not publish.
+pub const ADJUSTMENTS_MAX: usize = 100;
+
 /// Violations of the API model that one `ValidationException` spells out.
 pub const VIOLATIONS_PRINTED_MAX: usize = 10;
 /// Calls kept in the log; the oldest go first.
 pub const CALLS_KEPT_MAX: usize = 100_000;
 /// Usage records kept in the log of calls; the oldest calls go first.
 pub const CALL_RECORDS_KEPT_MAX: usize = 1_000_000;
+/// Client tokens of `MeterUsage` remembered; the oldest go first.
+pub const CLIENT_TOKENS_KEPT_MAX: usize = 100_000;
+/// Rotations of the key `RegisterUsage` signs with.
+pub const KEY_ROTATIONS_MAX: usize = 20;
 /// Lifecycle messages waiting to be taken; the oldest go first.
 pub const MESSAGES_KEPT_MAX: usize = 100_000;
 /// Connections served at a time; more wait to be accepted.

@@ -2,6 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Where the buyers' software runs that calls `MeterUsage` and `RegisterUsage`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Platform {
+    /// Amazon EC2: no `RegisterUsage`.
+    Ec2,
+    /// Amazon ECS.
+    #[default]
+    Ecs,
+    /// Amazon EKS.
+    Eks,
+    /// AWS Fargate.
+    Fargate,
+    /// Amazon Bedrock AgentCore: no `RegisterUsage`; `MeterUsage` goes by `ClientToken`.
+    AgentCore,
+    /// Anywhere else.
+    Other,
+}
+
 /// How the emulated AWS Marketplace is set: windows, delays, lifetimes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -21,6 +40,20 @@ pub struct Settings {
     pub token_lifetime_s: u32,
     /// The seller's AWS account, which the lifecycle events name.
     pub seller_account_id: String,
+    /// Where the buyers' software runs.
+    pub platform: Platform,
+    /// The Region the buyers' software runs in; calls to another are refused. Any where absent.
+    pub software_region: Option<String>,
+    /// How long CloudTrail takes to show an event, in seconds. About 15 minutes in practice.
+    pub cloudtrail_delay_s: u32,
+    /// `LookupEvents` per second and Region before it throttles; 0 for no limit. Whichever of
+    /// the emulator's clock and the real one has gone further counts.
+    pub lookup_events_per_s: u32,
+    /// `BatchMeterUsage` per second and Region before it throttles; 0 for no limit. AWS grants
+    /// 10.
+    pub batch_meter_usage_per_s: u32,
+    /// What a unit of any dimension costs, in millionths of a dollar. Free trials cost nothing.
+    pub unit_price_micros: u64,
 }
 
 impl Default for Settings {
@@ -33,6 +66,12 @@ impl Default for Settings {
             license_deprovisioned_delay_s: 31,
             token_lifetime_s: 4 * 3_600,
             seller_account_id: "222222222222".to_owned(),
+            platform: Platform::Ecs,
+            software_region: None,
+            cloudtrail_delay_s: 900,
+            lookup_events_per_s: 2,
+            batch_meter_usage_per_s: 0,
+            unit_price_micros: 1_000_000,
         }
     }
 }

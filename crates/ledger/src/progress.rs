@@ -125,4 +125,74 @@ impl Ledger {
         let table = &self.tables.metering_records;
         self.change(table, &old.to_item(), &new.to_item()).await
     }
+
+    /// How far one of the reconciler's sweeps has come; `None` before its first run.
+    pub async fn sweep_progress(&self, name: &str) -> Result<Option<SweepProgress>, LedgerError> {
+        let item = self
+            .get(&self.tables.metering_records, SWEEPS, name)
+            .await?;
+        let Some(item) = item else { return Ok(None) };
+        let read = Reader::new(&item);
+        Ok(Some(SweepProgress {
+            through: read.parsed("through")?,
+            version: read.version()?,
+        }))
+    }
+
+    /// Creates a sweep's progress, unless there is one.
+    pub async fn create_sweep_progress(
+        &self,
+        name: &str,
+        through: UsageHour,
+    ) -> Result<Written, LedgerError> {
+        let item = SweepProgress {
+            through,
+            version: 1,
+        }
+        .to_item(name);
+        self.put_new(&self.tables.metering_records, item).await
+    }
+
+    /// Moves a sweep on to an hour, if nobody else has.
+    pub async fn advance_sweep_progress(
+        &self,
+        name: &str,
+        old: &SweepProgress,
+        through: UsageHour,
+    ) -> Result<Written, LedgerError> {
+        let mut new = old.clone();
+        new.advance(through);
+        let table = &self.tables.metering_records;
+        self.change(table, &old.to_item(name), &new.to_item(name))
+            .await
+    }
+}
+
+/// Partition of the reconciler's sweeps.
+const SWEEPS: &str = "sweeps";
+
+/// How far one of the reconciler's sweeps over the hours has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SweepProgress {
+    /// Every hour through this one was looked at.
+    pub through: UsageHour,
+    /// Raised by every write.
+    pub version: u64,
+}
+
+impl SweepProgress {
+    /// One write further, at `through`.
+    pub fn advance(&mut self, through: UsageHour) {
+        self.through = through;
+        self.version += 1;
+    }
+
+    fn to_item(&self, name: &str) -> Item {
+        Item::from([
+            ("subscription".to_owned(), text(SWEEPS)),
+            ("item".to_owned(), text(name)),
+            ("version".to_owned(), number(self.version)),
+            ("through".to_owned(), text(self.through)),
+        ])
+    }
 }

@@ -234,7 +234,8 @@ impl Ledger {
         self.transact(table, writes).await
     }
 
-    /// Reads records, strongly consistent; those that do not exist are left out.
+    /// Reads records, strongly consistent. Those that do not exist are left out, and so is, with an
+    /// error in the log, one that is damaged: it must not hold up those beside it.
     pub async fn records(&self, keys: &[RecordKey]) -> Result<Vec<MeteringRecord>, LedgerError> {
         let mut records = Vec::new();
         for chunk in keys.chunks(BATCH_GET_MAX) {
@@ -248,7 +249,17 @@ impl Ledger {
                 })
                 .collect();
             for item in self.batch_get(keys).await? {
-                records.push(self.complete(from_item(&item)?).await?);
+                let read = match from_item(&item) {
+                    Ok(read) => self.complete(read).await,
+                    Err(damaged) => Err(damaged.into()),
+                };
+                match read {
+                    Ok(record) => records.push(record),
+                    Err(LedgerError::Malformed(damaged)) => {
+                        tracing::error!(%damaged, "a damaged record is left out");
+                    }
+                    Err(error) => return Err(error),
+                }
             }
         }
         records.sort_by(|a, b| a.key.cmp(&b.key));

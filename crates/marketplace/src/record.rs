@@ -209,7 +209,7 @@ pub struct Sealing {
 }
 
 /// Minutes a new record waits for its stream delivery to send it, before the work index may.
-pub const STREAM_HEAD_START_MINUTES: i64 = 10;
+pub const STREAM_HEAD_START_MINUTES: i64 = 5;
 
 /// Freezes a slot from the fold of its rows. `None` when they come to nothing: a zero might spend
 /// the slot.

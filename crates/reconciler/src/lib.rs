@@ -1,0 +1,122 @@
+//! Counts everything again: finds what streams missed, ends what is past its deadline, closes what
+//! is metered, and keeps the books.
+//!
+//! # Layout
+//! * [`handle`]: one run, every hour
+//! * `expiry`: records that can no longer be sent
+//! * `recount`: hours read again, whether or not a stream told of them
+//! * `closing`: subscriptions that the rounds have, and subscriptions that are done
+//! * [`books`]: the proof that no unit was lost or billed twice
+//!
+//! The reconciler never bills: where it finds rows that nothing has counted it puts a late flag, and
+//! the sealer recounts. So there is one code path that turns rows into records.
+
+pub mod books;
+mod closing;
+mod expiry;
+mod recount;
+
+use jiff::Timestamp;
+use ledger::{Ledger, LedgerError};
+use marketplace::schedule::Schedule;
+use marketplace::window::Window;
+use serde::Serialize;
+use startup::clients;
+use startup::metrics::{Unit, emit};
+use startup::{Budget, Clock, ClockError, Env, StartError, settings};
+
+/// Subscriptions worked on at the same time.
+pub(crate) const AT_ONCE: usize = 16;
+
+/// What the function needs.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The tables.
+    pub ledger: Ledger,
+    /// The time.
+    pub clock: Clock,
+    /// When hours are due.
+    pub schedule: Schedule,
+    /// Until when AWS Marketplace accepts usage.
+    pub window: Window,
+}
+
+impl App {
+    /// Reads the settings.
+    pub async fn start(env: &Env) -> Result<Self, StartError> {
+        Ok(Self {
+            ledger: clients::ledger(env).await?,
+            clock: Clock::from_env(env)?,
+            schedule: settings::schedule(env)?,
+            window: settings::seal_policy(env)?.window,
+        })
+    }
+}
+
+/// Why a run broke off. The next one takes it up again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    /// DynamoDB.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The clock.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+}
+
+/// What a run did and found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Report {
+    /// Records past their deadline without an outcome.
+    pub unconfirmed: u64,
+    /// Hours of subscriptions read again.
+    pub hours_recounted: u64,
+    /// Of which had rows that nothing had counted.
+    pub hours_flagged: u64,
+    /// Subscriptions that the rounds have taken over.
+    pub attention_cleared: u64,
+    /// Subscriptions that ended with everything metered or itemised.
+    pub subscriptions_closed: u64,
+    /// Minutes until the nearest deadline of a record still to be sent.
+    pub minutes_to_nearest_deadline: Option<i64>,
+    /// Whether the proof of the books that was due in this run found them balanced.
+    pub balanced: Option<bool>,
+    /// Whether the run came through; otherwise the next one goes on.
+    pub finished: bool,
+}
+
+/// One run.
+pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
+    let now = app.clock.now().await?;
+    let mut report = Report::default();
+    let mut finished = expiry::expire(app, now, budget, &mut report).await?;
+    if let Some(watermark) = app.ledger.watermark().await? {
+        finished &= recount::recount_due(app, now, watermark, budget, &mut report).await?;
+        finished &= closing::close(app, now, watermark, budget, &mut report).await?;
+        finished &= books::prove_shard(app, now, watermark, budget, &mut report).await?;
+    }
+    report.finished = finished;
+    publish(&report, now);
+    Ok(report)
+}
+
+fn publish(report: &Report, now: Timestamp) {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    tracing::info!(?report, "reconciled");
+    let mut values = vec![
+        ("RecordsUnconfirmed", Unit::Count, count(report.unconfirmed)),
+        ("HoursFlagged", Unit::Count, count(report.hours_flagged)),
+        ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
+    ];
+    if let Some(minutes) = report.minutes_to_nearest_deadline {
+        values.push((
+            "SecondsToNearestDeadline",
+            Unit::Seconds,
+            minutes.saturating_mul(60),
+        ));
+    }
+    if let Some(balanced) = report.balanced {
+        values.push(("BooksOutOfBalance", Unit::Count, i64::from(!balanced)));
+    }
+    emit("reconciler", now, &values);
+}

@@ -48,7 +48,11 @@ pub(crate) async fn seal_each(run: &Run<'_>, report: &mut Report) -> Result<bool
     }
 }
 
-async fn seal_one(run: &Run<'_>, subscription: &Subscription, report: &mut Report) -> Result<(), LedgerError> {
+async fn seal_one(
+    run: &Run<'_>,
+    subscription: &Subscription,
+    report: &mut Report,
+) -> Result<(), LedgerError> {
     let Some(profile) = run.app.ledger.profile(subscription).await? else {
         return Ok(());
     };
@@ -64,7 +68,11 @@ async fn seal_one(run: &Run<'_>, subscription: &Subscription, report: &mut Repor
 
 /// Seals a new subscription through the watermark and notes how far it is. A row put after its hour
 /// was read here was put after the watermark, as in the round.
-async fn seal_new(run: &Run<'_>, profile: &Profile, report: &mut Report) -> Result<(), LedgerError> {
+async fn seal_new(
+    run: &Run<'_>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(), LedgerError> {
     let begin = match profile.sealed_through {
         Some(hour) => hour.next(),
         None => first_hour(profile, run.now),
@@ -83,7 +91,11 @@ async fn seal_new(run: &Run<'_>, profile: &Profile, report: &mut Report) -> Resu
     Ok(())
 }
 
-async fn seal_ending(run: &Run<'_>, profile: &Profile, report: &mut Report) -> Result<(), LedgerError> {
+async fn seal_ending(
+    run: &Run<'_>,
+    profile: &Profile,
+    report: &mut Report,
+) -> Result<(), LedgerError> {
     let Some(ended_at) = profile.lifecycle.first_end() else {
         return Ok(());
     };
@@ -127,7 +139,9 @@ pub(crate) fn first_hour(profile: &Profile, now: Timestamp) -> UsageHour {
     let first_sign = profile
         .lifecycle
         .activated_at
-        .map_or(profile.created_at, |activated| activated.min(profile.created_at));
+        .map_or(profile.created_at, |activated| {
+            activated.min(profile.created_at)
+        });
     let first = UsageHour::of(first_sign).plus(-HOURS_BEFORE_FIRST_SIGN);
     // The past month is open until its catch hour is sealed.
     let open_since = shift(now, SignedDuration::from_hours(-MONTH_CATCH_HOURS));

@@ -23,7 +23,12 @@ impl<'a> Catalogue<'a> {
 
     /// A product's configuration; `None` while it has none, and then every dimension is taken.
     pub async fn product(&self, code: &ProductCode) -> Result<Option<Arc<Product>>, LedgerError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(code).cloned();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(code)
+            .cloned();
         if let Some(known) = known {
             return Ok(known);
         }

@@ -11,7 +11,10 @@ use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
 /// Recounts every flagged hour; `false` if the time ran out.
-pub(crate) async fn recount_flagged(run: &Run<'_>, report: &mut Report) -> Result<bool, LedgerError> {
+pub(crate) async fn recount_flagged(
+    run: &Run<'_>,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
     for shard in 0..SHARDS {
         let mut start = None;
         loop {
@@ -19,14 +22,15 @@ pub(crate) async fn recount_flagged(run: &Run<'_>, report: &mut Report) -> Resul
                 return Ok(false);
             }
             let (flags, next) = run.app.ledger.late_flags(shard, run.now, start).await?;
-            let done: Vec<(Subscription, UsageHour, Result<Outcome, LedgerError>)> = stream::iter(flags)
-                .map(|(subscription, hour)| async move {
-                    let outcome = recount_flag(run, &subscription, hour).await;
-                    (subscription, hour, outcome)
-                })
-                .buffered(AT_ONCE)
-                .collect()
-                .await;
+            let done: Vec<(Subscription, UsageHour, Result<Outcome, LedgerError>)> =
+                stream::iter(flags)
+                    .map(|(subscription, hour)| async move {
+                        let outcome = recount_flag(run, &subscription, hour).await;
+                        (subscription, hour, outcome)
+                    })
+                    .buffered(AT_ONCE)
+                    .collect()
+                    .await;
             for (subscription, hour, outcome) in done {
                 match outcome {
                     Ok(outcome) => {
@@ -54,7 +58,11 @@ struct Outcome {
     cleared: bool,
 }
 
-async fn recount_flag(run: &Run<'_>, subscription: &Subscription, hour: UsageHour) -> Result<Outcome, LedgerError> {
+async fn recount_flag(
+    run: &Run<'_>,
+    subscription: &Subscription,
+    hour: UsageHour,
+) -> Result<Outcome, LedgerError> {
     let ledger = &run.app.ledger;
     let Some(flag) = ledger.late_flag(subscription, hour).await? else {
         return Ok(Outcome::default());

@@ -13,7 +13,11 @@ use crate::settle::{Settled, seal_hour};
 use crate::{AT_ONCE, Report, Run};
 
 /// Seals what is due in every shard; `false` if the invocation's time ran out before the end.
-pub(crate) async fn seal_due(run: &Run<'_>, begin: UsageHour, report: &mut Report) -> Result<bool, LedgerError> {
+pub(crate) async fn seal_due(
+    run: &Run<'_>,
+    begin: UsageHour,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
     for shard in 0..SHARDS {
         if !seal_shard(run, shard, begin, report).await? {
             return Ok(false);
@@ -22,7 +26,12 @@ pub(crate) async fn seal_due(run: &Run<'_>, begin: UsageHour, report: &mut Repor
     Ok(true)
 }
 
-async fn seal_shard(run: &Run<'_>, shard: u8, begin: UsageHour, report: &mut Report) -> Result<bool, LedgerError> {
+async fn seal_shard(
+    run: &Run<'_>,
+    shard: u8,
+    begin: UsageHour,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
     let ledger = &run.app.ledger;
     let progress = match ledger.shard_progress(shard).await? {
         Some(progress) => progress,
@@ -49,7 +58,9 @@ async fn seal_shard(run: &Run<'_>, shard: u8, begin: UsageHour, report: &mut Rep
                 version: progress.version + 1,
                 ..progress.clone()
             };
-            if ledger.change_shard_progress(&progress, &next).await? == Written::Conflict || run.budget.is_spent() {
+            if ledger.change_shard_progress(&progress, &next).await? == Written::Conflict
+                || run.budget.is_spent()
+            {
                 // Another run is at work on this shard, or our time is up: the next run goes on.
                 return Ok(false);
             }
@@ -91,12 +102,19 @@ async fn seal_page(
 
 /// One subscription's trouble must not hold up the shard: its hour is flagged and tried again by
 /// every run. Only when not even that can be written does the round break off.
-async fn seal_or_flag(run: &Run<'_>, hour: UsageHour, subscription: Subscription) -> Result<Settled, LedgerError> {
+async fn seal_or_flag(
+    run: &Run<'_>,
+    hour: UsageHour,
+    subscription: Subscription,
+) -> Result<Settled, LedgerError> {
     match seal_one(run, hour, &subscription).await {
         Ok(settled) => Ok(settled),
         Err(error) => {
             tracing::error!(%subscription, %hour, %error, "this hour could not be sealed and stays flagged");
-            run.app.ledger.flag_late(&subscription, hour, run.now).await?;
+            run.app
+                .ledger
+                .flag_late(&subscription, hour, run.now)
+                .await?;
             Ok(Settled {
                 left_flagged: true,
                 ..Settled::default()
@@ -105,7 +123,11 @@ async fn seal_or_flag(run: &Run<'_>, hour: UsageHour, subscription: Subscription
     }
 }
 
-async fn seal_one(run: &Run<'_>, hour: UsageHour, subscription: &Subscription) -> Result<Settled, LedgerError> {
+async fn seal_one(
+    run: &Run<'_>,
+    hour: UsageHour,
+    subscription: &Subscription,
+) -> Result<Settled, LedgerError> {
     // The index only says where to look; the profile says what is so.
     match run.app.ledger.profile(subscription).await? {
         Some(profile) if matches!(profile.status(), Status::Active | Status::Ending) => {

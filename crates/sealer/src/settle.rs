@@ -27,7 +27,11 @@ pub(crate) struct Settled {
 
 /// Seals an hour as the round does: the rows are read, and each slot with usage gets its record. A
 /// slot that has one already, from a flag or an earlier run, is recounted instead.
-pub(crate) async fn seal_hour(run: &Run<'_>, profile: &Profile, hour: UsageHour) -> Result<Settled, LedgerError> {
+pub(crate) async fn seal_hour(
+    run: &Run<'_>,
+    profile: &Profile,
+    hour: UsageHour,
+) -> Result<Settled, LedgerError> {
     let mut settled = Settled::default();
     let Some(terms) = profile.terms() else {
         return Ok(settled);
@@ -59,7 +63,11 @@ pub(crate) async fn seal_hour(run: &Run<'_>, profile: &Profile, hour: UsageHour)
 
 /// Compares an hour's rows with what was counted of them: seals slots without a record, and moves
 /// late usage where it can still be billed. `left_flagged` when it could not be brought to an end.
-pub(crate) async fn recount_hour(run: &Run<'_>, profile: &Profile, hour: UsageHour) -> Result<Settled, LedgerError> {
+pub(crate) async fn recount_hour(
+    run: &Run<'_>,
+    profile: &Profile,
+    hour: UsageHour,
+) -> Result<Settled, LedgerError> {
     let mut settled = Settled::default();
     let Some(terms) = profile.terms() else {
         settled.left_flagged = true;
@@ -71,14 +79,17 @@ pub(crate) async fn recount_hour(run: &Run<'_>, profile: &Profile, hour: UsageHo
     for _ in 0..PASSES_MAX {
         settled.recounts += 1;
         settled.over_metered = 0;
-        let count = ledger.count_hour(&profile.subscription, hour, known).await?;
+        let count = ledger
+            .count_hour(&profile.subscription, hour, known)
+            .await?;
         let mut again = false;
         for dimension in count.dimensions() {
             let rows = count.rows(dimension);
             let Some(record) = count.records.get(dimension) else {
                 let Some(rows) = rows else { continue };
                 let outcome = freeze(run, profile, &terms, hour, dimension, rows).await?;
-                settled.sealed += u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
+                settled.sealed +=
+                    u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
                 again |= matches!(outcome, Frozen::Taken | Frozen::CreatedInPart);
                 continue;
             };
@@ -96,12 +107,19 @@ pub(crate) async fn recount_hour(run: &Run<'_>, profile: &Profile, hour: UsageHo
         if !again {
             settled.rows_set_aside = count.fold.rows_set_aside_count();
             ledger
-                .itemise(&profile.subscription, hour, count.fold.rows_set_aside(), run.now)
+                .itemise(
+                    &profile.subscription,
+                    hour,
+                    count.fold.rows_set_aside(),
+                    run.now,
+                )
                 .await?;
             return Ok(settled);
         }
     }
-    ledger.flag_late(&profile.subscription, hour, run.now).await?;
+    ledger
+        .flag_late(&profile.subscription, hour, run.now)
+        .await?;
     settled.left_flagged = true;
     Ok(settled)
 }
@@ -139,7 +157,9 @@ async fn freeze(
     };
     let ledger = &run.app.ledger;
     if sealing.needs_recount {
-        ledger.flag_late(&profile.subscription, hour, run.now).await?;
+        ledger
+            .flag_late(&profile.subscription, hour, run.now)
+            .await?;
     }
     Ok(match ledger.create_record(&sealing.record).await? {
         Written::Conflict => Frozen::Taken,

@@ -21,7 +21,9 @@ impl Budget {
 
     /// From the deadline that Lambda gives each invocation, less a reserve.
     pub fn until(deadline: std::time::SystemTime) -> Self {
-        let left = deadline.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        let left = deadline
+            .duration_since(std::time::SystemTime::now())
+            .unwrap_or_default();
         Self::of(left.saturating_sub(RESERVE.min(left / 4)))
     }
 

@@ -28,10 +28,16 @@ pub async fn metering_api(env: &Env) -> Result<MeteringApi, SettingError> {
         .into_builder()
         .retry_config(RetryConfig::adaptive().with_max_attempts(3))
         .build();
-    Ok(MeteringApi::new(aws_sdk_marketplacemetering::Client::new(&config)))
+    Ok(MeteringApi::new(aws_sdk_marketplacemetering::Client::new(
+        &config,
+    )))
 }
 
-async fn sdk_config(env: &Env, endpoint: &'static str, region: Option<String>) -> Result<SdkConfig, SettingError> {
+async fn sdk_config(
+    env: &Env,
+    endpoint: &'static str,
+    region: Option<String>,
+) -> Result<SdkConfig, SettingError> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(3))
         .operation_attempt_timeout(Duration::from_secs(15))

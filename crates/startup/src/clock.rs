@@ -61,10 +61,16 @@ impl Clock {
             return Ok(Self::System);
         };
         if env.text_opt("DYNAMODB_ENDPOINT").is_none() {
-            return Err(env.invalid("METERING_CLOCK", "it is only for local stacks, with DYNAMODB_ENDPOINT set"));
+            return Err(env.invalid(
+                "METERING_CLOCK",
+                "it is only for local stacks, with DYNAMODB_ENDPOINT set",
+            ));
         }
         if !url.starts_with("http://") {
-            return Err(env.invalid("METERING_CLOCK", "it must be a URL that begins with http://"));
+            return Err(env.invalid(
+                "METERING_CLOCK",
+                "it must be a URL that begins with http://",
+            ));
         }
         Ok(Self::Emulator {
             url: url.to_owned(),
@@ -77,10 +83,12 @@ impl Clock {
         match self {
             Self::System => Ok(Timestamp::now()),
             Self::InProcess(now) => Ok(now()),
-            Self::Emulator { url, client } => ask(url, client).await.map_err(|problem| ClockError {
-                url: url.clone(),
-                problem,
-            }),
+            Self::Emulator { url, client } => {
+                ask(url, client).await.map_err(|problem| ClockError {
+                    url: url.clone(),
+                    problem,
+                })
+            }
         }
     }
 }

@@ -40,17 +40,26 @@ impl Env {
 
     /// Given ones.
     pub fn of<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+        Self(
+            pairs
+                .into_iter()
+                .map(|(k, v)| (k.into(), v.into()))
+                .collect(),
+        )
     }
 
     /// A variable, if it is set and not empty.
     pub fn text_opt(&self, name: &'static str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
     }
 
     /// A variable that must be set.
     pub fn text(&self, name: &'static str, expected: &'static str) -> Result<&str, SettingError> {
-        self.text_opt(name).ok_or(SettingError::Missing { name, expected })
+        self.text_opt(name)
+            .ok_or(SettingError::Missing { name, expected })
     }
 
     /// A variable read as something, or a default.
@@ -86,10 +95,19 @@ mod tests {
     #[test]
     fn a_missing_or_wrong_variable_is_named() {
         let env = Env::of([("SETTLE_MINUTES", "soon"), ("EMPTY", " ")]);
-        let wrong = env.parsed_or("SETTLE_MINUTES", 30_i64).unwrap_err().to_string();
-        assert!(wrong.contains("SETTLE_MINUTES") && wrong.contains("soon"), "{wrong}");
+        let wrong = env
+            .parsed_or("SETTLE_MINUTES", 30_i64)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            wrong.contains("SETTLE_MINUTES") && wrong.contains("soon"),
+            "{wrong}"
+        );
         let missing = env.text("EMPTY", "a table name").unwrap_err().to_string();
-        assert_eq!(missing, "environment variable EMPTY is not set: a table name");
+        assert_eq!(
+            missing,
+            "environment variable EMPTY is not set: a table name"
+        );
         assert_eq!(env.parsed_or("ABSENT", 30_i64), Ok(30));
     }
 }

@@ -57,6 +57,9 @@ mod tests {
         let line = line("sealer", 1_000, &[("RecordsSealed", Unit::Count, 3)]);
         let declared = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(declared["Metrics"][0]["Name"], "RecordsSealed");
-        assert_eq!((line["RecordsSealed"].as_i64(), line["Function"].as_str()), (Some(3), Some("sealer")));
+        assert_eq!(
+            (line["RecordsSealed"].as_i64(), line["Function"].as_str()),
+            (Some(3), Some("sealer"))
+        );
     }
 }

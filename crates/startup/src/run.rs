@@ -15,7 +15,10 @@ pub type Error = lambda_runtime::Error;
 /// is wrong, and exit code 1: Lambda shows it in the function's log.
 pub fn block_on<E: Display>(main: impl Future<Output = Result<(), E>>) -> std::process::ExitCode {
     lambda_runtime::tracing::init_default_subscriber();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "the runtime did not start");
@@ -90,4 +93,9 @@ impl BatchResponse {
                 .collect(),
         }
     }
+}
+
+/// Waits, for a retry within an invocation.
+pub async fn pause(time: std::time::Duration) {
+    tokio::time::sleep(time).await;
 }

@@ -70,7 +70,12 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_named() {
-        let env = Env::of([("SETTLE_MINUTES", "300"), ("WINDOW_HOURS", "1"), ("LATE_POLICY", "drop"), ("PRODUCT_CODES", "a, b|c")]);
+        let env = Env::of([
+            ("SETTLE_MINUTES", "300"),
+            ("WINDOW_HOURS", "1"),
+            ("LATE_POLICY", "drop"),
+            ("PRODUCT_CODES", "a, b|c"),
+        ]);
         for (error, name) in [
             (schedule(&env).unwrap_err(), "SETTLE_MINUTES"),
             (seal_policy(&env).unwrap_err(), "WINDOW_HOURS"),
@@ -86,6 +91,10 @@ mod tests {
     fn without_a_list_every_product_is_served() {
         let code: ProductCode = "code".parse().unwrap();
         assert!(Products::from_env(&Env::default()).unwrap().serve(&code));
-        assert!(!Products::from_env(&Env::of([("PRODUCT_CODES", "other")])).unwrap().serve(&code));
+        assert!(
+            !Products::from_env(&Env::of([("PRODUCT_CODES", "other")]))
+                .unwrap()
+                .serve(&code)
+        );
     }
 }

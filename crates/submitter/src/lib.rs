@@ -1,0 +1,210 @@
+//! Sends frozen metering records to AWS Marketplace; the only caller of BatchMeterUsage.
+//!
+//! # Layout
+//! * [`handle`]: one invocation, from the stream of new records or from the schedule
+//! * `send`: batches, retries, and the search for the record that spoils a batch
+//! * `write`: what the answers made of the records
+//!
+//! # What a crash does
+//! Nothing is written before a call: the record was frozen when it was sealed, and it is sent
+//! identical for ever, so a call whose answer was lost is made again and billed once. A crash after
+//! the call and before its outcome is written leaves the record sealed and due; the schedule sends it
+//! again. Both triggers may send the same record at the same time; it is the same record.
+
+mod send;
+mod write;
+
+use jiff::Timestamp;
+use ledger::stream::StreamRecord;
+use ledger::{Ledger, LedgerError, SHARDS};
+use marketplace::MeteringRecord;
+use marketplace::record::RecordKey;
+use metering_api::MeteringApi;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use startup::clients;
+use startup::metrics::{Unit, emit};
+use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+pub use send::Tally;
+
+/// Records read and sent together; what one invocation keeps in memory is bounded by it.
+const RECORDS_AT_ONCE_MAX: usize = 2_500;
+
+/// What the function needs.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The tables.
+    pub ledger: Ledger,
+    /// AWS Marketplace.
+    pub metering: MeteringApi,
+    /// The time.
+    pub clock: Clock,
+    /// Calls under way at the same time.
+    pub calls_at_once: usize,
+    /// The first pause before a call is made again within an invocation; doubled each time.
+    pub pause: Duration,
+}
+
+impl App {
+    /// Reads the settings. `SUBMIT_AT_ONCE` is 1 to 16 calls, 4 unless set: with the quota of 10
+    /// requests per second, more calls only wait for each other.
+    pub async fn start(env: &Env) -> Result<Self, StartError> {
+        let calls_at_once = env.parsed_or("SUBMIT_AT_ONCE", 4_usize)?;
+        if !(1..=16).contains(&calls_at_once) {
+            return Err(env.invalid("SUBMIT_AT_ONCE", "it must be 1 to 16").into());
+        }
+        Ok(Self {
+            ledger: clients::ledger(env).await?,
+            metering: clients::metering_api(env).await?,
+            clock: Clock::from_env(env)?,
+            calls_at_once,
+            pause: Duration::from_millis(250),
+        })
+    }
+}
+
+/// What wakes the function: a batch of stream records, or the schedule, which has none.
+#[derive(Debug, Deserialize)]
+pub struct Trigger {
+    /// Stream records, each read by itself: an unreadable one spoils no other.
+    #[serde(rename = "Records", default)]
+    pub records: Option<Vec<Box<RawValue>>>,
+}
+
+/// Why an invocation failed; its records stay due, and are sent by a later one.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// DynamoDB.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The clock.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+}
+
+/// What an invocation answers: for the stream, nothing to deliver again. What it could not send is
+/// due in the work index, so a repeated delivery would only repeat the trouble.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// Empty: see above.
+    #[serde(flatten)]
+    pub batch: BatchResponse,
+    /// What was done.
+    pub tally: Tally,
+}
+
+/// One invocation.
+pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answer, SubmitError> {
+    let now = app.clock.now().await?;
+    let mut tally = Tally::default();
+    match trigger.records {
+        Some(records) => {
+            let keys = read_keys(&records, &mut tally);
+            submit(app, keys, now, budget, &mut tally).await?;
+        }
+        None => sweep(app, now, budget, &mut tally).await?,
+    }
+    publish(&tally, now);
+    Ok(Answer {
+        batch: BatchResponse::done(),
+        tally,
+    })
+}
+
+/// The records that a stream delivery names, each once.
+fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
+    let mut keys = BTreeSet::new();
+    for raw in records {
+        match serde_json::from_str::<StreamRecord>(raw.get()).map(|record| record.record_key()) {
+            Ok(Some(key)) => {
+                keys.insert(key);
+            }
+            // The stream is only a hint: the work index has every record that is to be sent.
+            Ok(None) => tally.unreadable += 1,
+            Err(error) => {
+                tracing::warn!(%error, "a stream record could not be read; its record is sent by the schedule");
+                tally.unreadable += 1;
+            }
+        }
+    }
+    keys.into_iter().collect()
+}
+
+/// Sends everything that is due by the work index, shard by shard, while the invocation lasts.
+async fn sweep(
+    app: &App,
+    now: Timestamp,
+    budget: Budget,
+    tally: &mut Tally,
+) -> Result<(), SubmitError> {
+    for shard in 0..SHARDS {
+        let mut start = None;
+        loop {
+            if budget.is_spent() || tally.gave_up {
+                return Ok(());
+            }
+            let page = app.ledger.due_records(shard, now, start).await?;
+            submit(app, page.keys, now, budget, tally).await?;
+            start = page.next;
+            if start.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reads the records as they are now and sends those that may be sent: a delivery can be hours old,
+/// and an index lags behind.
+async fn submit(
+    app: &App,
+    keys: Vec<RecordKey>,
+    now: Timestamp,
+    budget: Budget,
+    tally: &mut Tally,
+) -> Result<(), SubmitError> {
+    for chunk in keys.chunks(RECORDS_AT_ONCE_MAX) {
+        let records = app.ledger.records(chunk).await?;
+        let sendable: Vec<MeteringRecord> = records
+            .into_iter()
+            .filter(|r| is_to_be_sent(r, now))
+            .collect();
+        send::send_all(app, sendable, now, budget, tally).await?;
+    }
+    Ok(())
+}
+
+/// Whether to send a record now: before its deadline, and not while it waits after an answer.
+fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
+    let waits = record.attempts > 0 && record.due.is_some_and(|due| due > now);
+    record.is_sendable(now) && !waits
+}
+
+fn publish(tally: &Tally, now: Timestamp) {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    tracing::info!(?tally, "submitted");
+    emit(
+        "submitter",
+        now,
+        &[
+            ("BatchMeterUsageCalls", Unit::Count, count(tally.calls)),
+            (
+                "BatchMeterUsageFailures",
+                Unit::Count,
+                count(tally.failed_calls),
+            ),
+            ("RecordsAccepted", Unit::Count, count(tally.accepted)),
+            (
+                "RecordsNotSubscribed",
+                Unit::Count,
+                count(tally.not_subscribed),
+            ),
+            ("RecordsRefused", Unit::Count, count(tally.refused)),
+            ("RecordsDisputed", Unit::Count, count(tally.disputed)),
+            ("RecordsLeft", Unit::Count, count(tally.left)),
+        ],
+    );
+}

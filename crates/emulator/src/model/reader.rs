@@ -32,6 +32,13 @@ pub(crate) struct StringShape {
     pub(crate) pattern: Option<Pattern>,
 }
 
+/// A string without limits.
+pub(crate) const ANY_STRING: StringShape = StringShape {
+    min: 0,
+    max: usize::MAX,
+    pattern: None,
+};
+
 /// Where in the request a value stands, printed as AWS prints it: `usageRecords.1.member.tags`.
 #[derive(Clone, Copy)]
 pub(crate) enum Path<'a> {
@@ -74,13 +81,12 @@ pub(crate) struct Members<'a> {
     violations: &'a RefCell<Violations>,
 }
 
-/// Reads a body: `shape` takes the members it knows; every violation is reported in one error.
+/// Reads a request: `shape` takes the members it knows; every violation is reported in one
+/// error.
 pub(crate) fn read<T>(
-    body: &[u8],
+    value: Value,
     shape: impl FnOnce(&mut Members<'_>) -> Result<T, ShapeError>,
 ) -> Result<T, ShapeError> {
-    let value: Value = serde_json::from_slice(body)
-        .map_err(|e| ShapeError::Serialization(format!("The body is not JSON: {e}")))?;
     let Value::Object(map) = value else {
         return Err(wrong_type(&Path::Root, &value, "a structure"));
     };
@@ -140,11 +146,6 @@ impl Members<'_> {
         self.violate(&path, None, format_args!("Member must not be null"));
     }
 
-    /// Notes a violation that concerns a member as a whole.
-    pub(crate) fn violation(&self, name: &'static str, constraint: fmt::Arguments<'_>) {
-        self.violate(&Path::Member(&self.path, name), None, constraint);
-    }
-
     /// A string within its shape's limits.
     pub(crate) fn string(
         &mut self,
@@ -155,35 +156,40 @@ impl Members<'_> {
             return Ok(None);
         };
         let path = Path::Member(&self.path, name);
+        self.text(&path, value, shape).map(Some)
+    }
+
+    fn text(
+        &self,
+        path: &Path<'_>,
+        value: Value,
+        shape: &StringShape,
+    ) -> Result<String, ShapeError> {
         let Value::String(text) = value else {
-            return Err(wrong_type(&path, &value, "a string"));
+            return Err(wrong_type(path, &value, "a string"));
         };
         let length = text.chars().count();
         if length > shape.max {
+            let max = shape.max;
             self.violate(
-                &path,
+                path,
                 Some(&text),
-                format_args!(
-                    "Member must have length less than or equal to {}",
-                    shape.max
-                ),
+                format_args!("Member must have length less than or equal to {max}"),
             );
         }
         if length < shape.min {
+            let min = shape.min;
             self.violate(
-                &path,
+                path,
                 Some(&text),
-                format_args!(
-                    "Member must have length greater than or equal to {}",
-                    shape.min
-                ),
+                format_args!("Member must have length greater than or equal to {min}"),
             );
         }
         if let Some(pattern) = &shape.pattern
             && !(pattern.matches)(&text)
         {
             self.violate(
-                &path,
+                path,
                 Some(&text),
                 format_args!(
                     "Member must satisfy regular expression pattern: {}",
@@ -191,7 +197,7 @@ impl Members<'_> {
                 ),
             );
         }
-        Ok(Some(text))
+        Ok(text)
     }
 
     /// An integer from `min` to `max`.
@@ -279,6 +285,29 @@ impl Members<'_> {
         .map(Some)
     }
 
+    /// A string that must be one of an enumeration's values.
+    pub(crate) fn one_of(
+        &mut self,
+        name: &'static str,
+        values: &[&'static str],
+    ) -> Result<Option<&'static str>, ShapeError> {
+        let Some(text) = self.string(name, &ANY_STRING)? else {
+            return Ok(None);
+        };
+        let known = values.iter().find(|value| **value == text).copied();
+        if known.is_none() {
+            self.violate(
+                &Path::Member(&self.path, name),
+                Some(&text),
+                format_args!(
+                    "Member must satisfy enum value set: [{}]",
+                    values.join(", ")
+                ),
+            );
+        }
+        Ok(known)
+    }
+
     /// A list of strings of one shape.
     pub(crate) fn strings(
         &mut self,
@@ -291,20 +320,59 @@ impl Members<'_> {
             return Ok(None);
         };
         let path = Path::Member(&self.path, name);
+        self.string_list(&path, value, min, max, shape).map(Some)
+    }
+
+    fn string_list(
+        &self,
+        path: &Path<'_>,
+        value: Value,
+        min: usize,
+        max: usize,
+        shape: &StringShape,
+    ) -> Result<Vec<String>, ShapeError> {
         let Value::Array(items) = value else {
-            return Err(wrong_type(&path, &value, "a list"));
+            return Err(wrong_type(path, &value, "a list"));
         };
-        self.check_length(&path, items.len(), min, max);
+        self.check_length(path, items.len(), min, max);
         let mut strings = Vec::with_capacity(items.len().min(max));
         for (index, item) in items.into_iter().take(max).enumerate() {
-            let mut one = Members {
-                map: Map::from_iter([("member".to_owned(), item)]),
-                path: Path::Item(&path, index),
-                violations: self.violations,
-            };
-            strings.extend(one.string("member", shape)?);
+            strings.push(self.text(&Path::Item(path, index), item, shape)?);
         }
-        Ok(Some(strings))
+        Ok(strings)
+    }
+
+    /// A map from an enumeration's values to lists of at least one string.
+    pub(crate) fn string_lists(
+        &mut self,
+        name: &'static str,
+        keys: &[&'static str],
+        max: usize,
+    ) -> Result<Option<Vec<(&'static str, Vec<String>)>>, ShapeError> {
+        let Some(value) = self.take(name) else {
+            return Ok(None);
+        };
+        let path = Path::Member(&self.path, name);
+        let Value::Object(map) = value else {
+            return Err(wrong_type(&path, &value, "a map"));
+        };
+        let mut lists = Vec::new();
+        for (key, value) in map {
+            match keys.iter().find(|known| **known == key) {
+                None => self.violate(
+                    &path,
+                    Some(&key),
+                    format_args!(
+                        "Map keys must satisfy enum value set: [{}]",
+                        keys.join(", ")
+                    ),
+                ),
+                Some(known) => {
+                    lists.push((*known, self.string_list(&path, value, 1, max, &ANY_STRING)?));
+                }
+            }
+        }
+        Ok(Some(lists))
     }
 
     /// A list of `min` to `max` structures.

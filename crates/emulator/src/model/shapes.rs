@@ -3,7 +3,7 @@
 use super::reader::{Pattern, StringShape};
 use crate::limits::{
     CLIENT_TOKEN_CHARS_MAX, CUSTOMER_CHARS_MAX, DECIMAL_CHARS_MAX, DIMENSION_CHARS_MAX,
-    NONCE_CHARS_MAX, PRODUCT_CODE_CHARS_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX,
+    LOOKUP_VALUE_CHARS_MAX, NONCE_CHARS_MAX, PRODUCT_CODE_CHARS_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX,
 };
 use crate::quantity::Quantity;
 
@@ -88,6 +88,26 @@ pub(crate) const CLIENT_TOKEN: StringShape = StringShape {
 pub(crate) const NONCE: StringShape = StringShape {
     min: 0,
     max: NONCE_CHARS_MAX,
+    pattern: None,
+};
+
+/// `ProductCode` of the entitlement API, which has no pattern but must not be empty.
+pub(crate) const ENTITLED_PRODUCT_CODE: StringShape = StringShape {
+    min: 1,
+    max: PRODUCT_CODE_CHARS_MAX,
+    pattern: None,
+};
+
+pub(crate) const NON_EMPTY: StringShape = StringShape {
+    min: 1,
+    max: usize::MAX,
+    pattern: None,
+};
+
+/// `LookupAttributeValue` of CloudTrail.
+pub(crate) const LOOKUP_VALUE: StringShape = StringShape {
+    min: 1,
+    max: LOOKUP_VALUE_CHARS_MAX,
     pattern: None,
 };
 

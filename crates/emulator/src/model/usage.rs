@@ -22,15 +22,25 @@ impl Stamp {
     /// A required timestamp; where it is absent, the epoch stands in for it and the violation is
     /// noted.
     pub(crate) fn read(members: &mut Members<'_>, name: &'static str) -> Result<Stamp, ShapeError> {
+        if let Some(stamp) = Stamp::read_optional(members, name)? {
+            return Ok(stamp);
+        }
+        members.missing(name);
+        Ok(Stamp {
+            sent: Number::from(0),
+            at: Timestamp::UNIX_EPOCH,
+        })
+    }
+
+    pub(crate) fn read_optional(
+        members: &mut Members<'_>,
+        name: &'static str,
+    ) -> Result<Option<Stamp>, ShapeError> {
         let Some(sent) = members.number(name)? else {
-            members.missing(name);
-            return Ok(Stamp {
-                sent: Number::from(0),
-                at: Timestamp::UNIX_EPOCH,
-            });
+            return Ok(None);
         };
         match moment(&sent) {
-            Some(at) => Ok(Stamp { sent, at }),
+            Some(at) => Ok(Some(Stamp { sent, at })),
             None => Err(ShapeError::Serialization(format!(
                 "The value {sent} of '{name}' is not a timestamp in epoch seconds"
             ))),

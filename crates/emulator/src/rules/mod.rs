@@ -1,7 +1,24 @@
 //! The rules of AWS Marketplace: what each operation answers to a well-formed request, and what
 //! it changes in the world.
 
+use jiff::Timestamp;
+
+pub(crate) mod agreements;
 pub(crate) mod allocations;
 pub(crate) mod batch_meter_usage;
+pub(crate) mod billing_adjustments;
+pub(crate) mod get_entitlements;
+pub(crate) mod lookup_events;
+pub(crate) mod meter_usage;
+mod page;
+pub(crate) mod register_usage;
 pub(crate) mod resolve_customer;
 pub(crate) mod window;
+
+/// When, where and by whom a call is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) region: &'a str,
+    pub(crate) access_key_id: &'a str,
+}

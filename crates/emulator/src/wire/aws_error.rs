@@ -1,8 +1,9 @@
 //! Errors as AWS JSON 1.1 has them.
 
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::operation::Api;
 use crate::faults::FaultKind;
 use crate::limits::REQUEST_SIZE_BYTES_END;
 use crate::model::ShapeError;
@@ -70,10 +71,9 @@ impl AwsError {
         self.code
     }
 
-    pub(crate) fn body(&self) -> Vec<u8> {
+    /// The error as members, for the body.
+    pub(crate) fn members(&self) -> Value {
         json!({"__type": self.code, "message": self.message})
-            .to_string()
-            .into_bytes()
     }
 
     pub(crate) fn for_log(&self) -> CallError {
@@ -86,12 +86,12 @@ impl AwsError {
 
     /// The error of a fault that answers instead of working; `None` for one that drops the
     /// connection.
-    pub(crate) fn from_fault(kind: FaultKind) -> Option<AwsError> {
+    pub(crate) fn from_fault(kind: FaultKind, api: Api) -> Option<AwsError> {
         let (status, code, message) = match kind {
             FaultKind::Throttling => (400, "ThrottlingException", "Rate exceeded"),
             FaultKind::InternalError => (
                 500,
-                "InternalServiceErrorException",
+                api.internal_error(),
                 "An internal error has occurred. Retry your request.",
             ),
             FaultKind::DisabledApi => (

@@ -65,12 +65,12 @@ impl Caller {
                 "has a Credential that is not KEY/DATE/REGION/SERVICE/aws4_request",
             ));
         };
-        if service != operation.signing_name() {
+        if service != operation.api().signing_name() {
             return Err(AwsError::refused(
                 "InvalidSignatureException",
                 format!(
                     "Credential should be scoped to correct service: '{}', not '{service}'",
-                    operation.signing_name()
+                    operation.api().signing_name()
                 ),
             ));
         }

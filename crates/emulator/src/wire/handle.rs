@@ -1,40 +1,52 @@
 //! One call: its faults, its shape, its rules, its place in the log.
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::aws_error::AwsError;
-use super::batch_answer;
 use super::caller::Caller;
 use super::operation::Operation;
-use super::{Handled, Reply};
+use super::protocol::Protocol;
+use super::{Handled, Reply, agreement_api, batch_answer, simple};
 use crate::emulator::{Core, Emulator};
-use crate::faults::Struck;
-use crate::model::{self, BatchMeterUsageRequest, ResolveCustomerRequest, ShapeError, UsageRecord};
+use crate::faults::{FaultKind, Struck};
+use crate::model::{self, BatchMeterUsageRequest, ShapeError, UsageRecord};
 use crate::rules::batch_meter_usage::{Arrival, batch_meter_usage};
-use crate::rules::resolve_customer::resolve_customer;
-use crate::world::{CallEntry, Outcome, RecordOutcome};
+use crate::world::{CallEntry, RecordOutcome};
+
+/// When, where and by whom a call is made.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) now: Timestamp,
+    pub(super) caller: &'a Caller,
+}
+
+/// What an operation does with a request that has its shape.
+pub(super) type Work =
+    Box<dyn FnOnce(&mut Core, Context<'_>) -> Result<Value, AwsError>>;
 
 /// A request that has the shape its operation asks for.
 enum Shaped {
-    BatchMeterUsage(BatchMeterUsageRequest),
-    ResolveCustomer(ResolveCustomerRequest),
+    /// Apart from the others: its records are logged, and faults strike them one by one.
+    Batch(BatchMeterUsageRequest),
+    Work(Work),
 }
 
 /// What a call came to, before it is written out.
-#[derive(Default)]
 struct Done {
     product_code: Option<String>,
     records: Vec<UsageRecord>,
     outcomes: Vec<RecordOutcome>,
-    answer: Vec<u8>,
-    error: Option<AwsError>,
+    reply: Reply,
 }
 
 impl Done {
-    fn refused(error: AwsError) -> Done {
+    fn of(reply: Reply) -> Done {
         Done {
-            error: Some(error),
-            ..Done::default()
+            product_code: None,
+            records: Vec::new(),
+            outcomes: Vec::new(),
+            reply,
         }
     }
 }
@@ -52,63 +64,91 @@ impl Emulator {
     }
 
     /// Does what the call asks, or what a fault makes of it.
-    pub(crate) fn handle(&self, operation: Operation, caller: &Caller, body: &[u8]) -> Handled {
-        let shaped = shape(operation, body);
+    pub(crate) fn handle(
+        &self,
+        operation: Operation,
+        protocol: Protocol,
+        caller: &Caller,
+        body: &[u8],
+    ) -> Handled {
+        let shaped = protocol
+            .read(body)
+            .and_then(|members| shape(operation, members));
         let core = &mut *self.core();
         let now = core.clock.now();
         let number = core.world.calls.next();
         let struck = core.faults.strike(operation.name());
-        let dropped_before = struck.refusal == Some(crate::faults::FaultKind::DropBefore);
-        let mut done = match (struck.refusal, shaped) {
-            (Some(kind), shaped) => refused_by_fault(AwsError::from_fault(kind), shaped),
-            (None, Err(error)) => Done::refused(error.into()),
-            (None, Ok(shaped)) => work(core, shaped, caller, now, &struck),
+        let context = Context { now, caller };
+        let done = match (struck.refusal, shaped) {
+            (Some(kind), shaped) => refused_by_fault(kind, operation, shaped),
+            (None, Err(error)) => Done::of(Reply::Refusal(error.into())),
+            (None, Ok(Shaped::Batch(request))) => batch(core, request, context, &struck),
+            (None, Ok(Shaped::Work(work))) => Done::of(match work(core, context) {
+                Ok(members) => Reply::Members(members),
+                Err(error) => Reply::Refusal(error),
+            }),
         };
-        let dropped = dropped_before || struck.drop_after;
-        let request_id = core.world.request_id(number);
-        let reply = match done.error.clone() {
-            _ if dropped => Reply::Dropped,
-            Some(error) => Reply::Refusal(error),
-            None => Reply::Answer(std::mem::take(&mut done.answer)),
+        let error = match &done.reply {
+            Reply::Refusal(error) => Some(error.for_log()),
+            _ => None,
+        };
+        let reply = match struck.drop_after {
+            true => Reply::Dropped,
+            false => done.reply,
         };
         core.world.calls.push(CallEntry {
             number,
             at: now,
-            operation: operation.name(),
+            operation: operation.name().into(),
             region: caller.region.clone(),
-            error: done.error.as_ref().map(AwsError::for_log),
+            access_key_id: caller.access_key_id.clone(),
+            error,
             product_code: done.product_code,
             records: done.records,
             outcomes: done.outcomes,
             faults: struck.kinds,
-            answered: !dropped,
+            answered: !matches!(reply, Reply::Dropped),
         });
         Handled {
             reply,
-            request_id,
+            request_id: core.world.request_id(number),
             delay_ms: struck.delay_ms,
         }
     }
 }
 
-fn shape(operation: Operation, body: &[u8]) -> Result<Shaped, ShapeError> {
-    match operation {
+fn shape(operation: Operation, members: Value) -> Result<Shaped, ShapeError> {
+    Ok(match operation {
         Operation::BatchMeterUsage => {
-            model::read(body, BatchMeterUsageRequest::read).map(Shaped::BatchMeterUsage)
+            Shaped::Batch(model::read(members, BatchMeterUsageRequest::read)?)
         }
-        Operation::ResolveCustomer => {
-            model::read(body, ResolveCustomerRequest::read).map(Shaped::ResolveCustomer)
+        Operation::MeterUsage => Shaped::Work(simple::meter_usage(members)?),
+        Operation::RegisterUsage => Shaped::Work(simple::register_usage(members)?),
+        Operation::ResolveCustomer => Shaped::Work(simple::resolve_customer(members)?),
+        Operation::GetEntitlements => Shaped::Work(simple::get_entitlements(members)?),
+        Operation::LookupEvents => Shaped::Work(simple::lookup_events(members)?),
+        Operation::SearchAgreements => Shaped::Work(agreement_api::search(members)?),
+        Operation::DescribeAgreement => Shaped::Work(agreement_api::describe(members)?),
+        Operation::ListAgreementInvoiceLineItems => {
+            Shaped::Work(agreement_api::invoice_line_items(members)?)
         }
-    }
+        Operation::BatchCreateBillingAdjustmentRequest => {
+            Shaped::Work(agreement_api::billing_adjustments(members)?)
+        }
+    })
 }
 
 /// The call was refused, or lost, before any work: its records are logged all the same.
-fn refused_by_fault(error: Option<AwsError>, shaped: Result<Shaped, ShapeError>) -> Done {
-    let mut done = Done {
-        error,
-        ..Done::default()
-    };
-    if let Ok(Shaped::BatchMeterUsage(request)) = shaped {
+fn refused_by_fault(
+    kind: FaultKind,
+    operation: Operation,
+    shaped: Result<Shaped, ShapeError>,
+) -> Done {
+    let mut done = Done::of(match AwsError::from_fault(kind, operation.api()) {
+        Some(error) => Reply::Refusal(error),
+        None => Reply::Dropped,
+    });
+    if let Ok(Shaped::Batch(request)) = shaped {
         done.product_code = request.product_code;
         done.outcomes = vec![RecordOutcome::NOT_PROCESSED; request.usage_records.len()];
         done.records = request.usage_records;
@@ -116,53 +156,34 @@ fn refused_by_fault(error: Option<AwsError>, shaped: Result<Shaped, ShapeError>)
     done
 }
 
-fn work(core: &mut Core, shaped: Shaped, caller: &Caller, now: Timestamp, struck: &Struck) -> Done {
-    match shaped {
-        Shaped::BatchMeterUsage(request) => batch(core, request, caller, now, struck),
-        Shaped::ResolveCustomer(request) => match resolve_customer(&core.world, &request, now) {
-            Ok(result) => answered(serde_json::to_vec(&result)),
-            Err(error) => Done::refused(error.into()),
-        },
-    }
-}
-
-fn answered(body: Result<Vec<u8>, serde_json::Error>) -> Done {
-    match body {
-        Ok(answer) => Done {
-            answer,
-            ..Done::default()
-        },
-        Err(error) => Done::refused(AwsError::unwritable(&error)),
-    }
-}
-
 fn batch(
     core: &mut Core,
     request: BatchMeterUsageRequest,
-    caller: &Caller,
-    now: Timestamp,
+    context: Context<'_>,
     struck: &Struck,
 ) -> Done {
     let arrival = Arrival {
-        now,
-        region: &caller.region,
+        now: context.now,
+        region: &context.caller.region,
     };
     let marks = batch_answer::unprocessed(struck, request.usage_records.len());
-    let (mut done, mut outcomes) =
+    let (reply, mut outcomes) =
         match batch_meter_usage(&mut core.world, &request, arrival, &marks) {
             Ok(outcomes) => {
                 let records = &request.usage_records;
-                let body = batch_answer::body(core.world.seed, records, &outcomes, struck);
-                (answered(body), outcomes)
+                let reply = match batch_answer::body(core.world.seed, records, &outcomes, struck) {
+                    Ok(body) => Reply::Json(body),
+                    Err(error) => Reply::Refusal(AwsError::unwritable(&error)),
+                };
+                (reply, outcomes)
             }
-            Err((error, outcomes)) => (Done::refused(error.into()), outcomes),
+            Err((error, outcomes)) => (Reply::Refusal(error.into()), outcomes),
         };
     outcomes.resize(request.usage_records.len(), RecordOutcome::NOT_PROCESSED);
-    debug_assert!(
-        done.error.is_some() || outcomes.iter().all(|o| o.outcome != Outcome::NotProcessed)
-    );
-    done.outcomes = outcomes;
-    done.product_code = request.product_code;
-    done.records = request.usage_records;
-    done
+    Done {
+        product_code: request.product_code,
+        records: request.usage_records,
+        outcomes,
+        reply,
+    }
 }

@@ -1,11 +1,16 @@
-//! AWS JSON 1.1 over HTTP: targets, credentials, bodies, errors and request ids.
+//! The AWS APIs over HTTP: targets, credentials, bodies, errors and request ids.
 
+mod agreement_api;
 mod aws_error;
 mod batch_answer;
 mod caller;
+mod cbor;
 mod handle;
+mod keys;
 mod operation;
+mod protocol;
 mod serve;
+mod simple;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,17 +18,19 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use serde_json::Value;
 
 pub(crate) use aws_error::AwsError;
+pub use keys::KeyError;
+pub(crate) use keys::{PublicKey, SigningKeys};
 pub use serve::ConnectionDropped;
 pub(crate) use serve::serve;
 
 use crate::emulator::Emulator;
-use crate::limits::{BODY_READ_BYTES_MAX, REQUEST_SIZE_BYTES_END};
+use crate::limits::BODY_READ_BYTES_MAX;
 use caller::Caller;
-use operation::Operation;
-
-pub(crate) const AWS_JSON: &str = "application/x-amz-json-1.1";
+use operation::{Api, Operation};
+use protocol::Protocol;
 
 /// Every operation's name, for messages.
 pub(crate) fn operation_names() -> Vec<&'static str> {
@@ -32,7 +39,10 @@ pub(crate) fn operation_names() -> Vec<&'static str> {
 
 /// What a call is answered with, or that it is not.
 pub(crate) enum Reply {
-    Answer(Vec<u8>),
+    /// JSON already written.
+    Json(Vec<u8>),
+    /// Members still to be written in the caller's protocol.
+    Members(Value),
     Refusal(AwsError),
     Dropped,
 }
@@ -47,38 +57,42 @@ pub(crate) struct Handled {
 /// Every request that is not for the control interface.
 pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let handled = match route(&head) {
-        Err(error) => emulator.refuse(error),
-        Ok((operation, caller)) => match read_body(body).await {
-            Err(error) => emulator.refuse(error),
-            Ok(body) => emulator.handle(operation, &caller, &body),
-        },
+    let (protocol, handled) = match route(&head) {
+        Err(error) => (Protocol::Json(Api::Metering), emulator.refuse(error)),
+        Ok((operation, protocol)) => {
+            let handled = match call(&head, body, operation).await {
+                Err(error) => emulator.refuse(error),
+                Ok((caller, body)) => emulator.handle(operation, protocol, &caller, &body),
+            };
+            (protocol, handled)
+        }
     };
     if handled.delay_ms > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(handled.delay_ms)).await;
     }
-    respond(handled)
+    respond(protocol, handled)
 }
 
-fn route(head: &http::request::Parts) -> Result<(Operation, Caller), AwsError> {
-    if head.uri.path() != "/" || head.method != Method::POST {
-        return Err(AwsError::unknown_operation(
-            StatusCode::NOT_FOUND,
-            &format!("{} {}", head.method, head.uri.path()),
-        ));
+fn route(head: &http::request::Parts) -> Result<(Operation, Protocol), AwsError> {
+    let nothing_here = || {
+        let asked = format!("{} {}", head.method, head.uri.path());
+        AwsError::unknown_operation(StatusCode::NOT_FOUND, &asked)
+    };
+    if head.method != Method::POST {
+        return Err(nothing_here());
     }
-    let target = head
-        .headers
-        .get("x-amz-target")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let operation = Operation::from_target(target)
-        .ok_or_else(|| AwsError::unknown_operation(StatusCode::BAD_REQUEST, target))?;
-    let caller = Caller::from_headers(&head.headers, operation)?;
-    Ok((operation, caller))
+    Protocol::of(head.uri.path(), &head.headers).map_err(|asked| match asked {
+        None => nothing_here(),
+        Some(asked) => AwsError::unknown_operation(StatusCode::BAD_REQUEST, &asked),
+    })
 }
 
-async fn read_body(body: Body) -> Result<bytes::Bytes, AwsError> {
+async fn call(
+    head: &http::request::Parts,
+    body: Body,
+    operation: Operation,
+) -> Result<(Caller, bytes::Bytes), AwsError> {
+    let caller = Caller::from_headers(&head.headers, operation)?;
     let body = match Limited::new(body, BODY_READ_BYTES_MAX).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -86,27 +100,38 @@ async fn read_body(body: Body) -> Result<bytes::Bytes, AwsError> {
         }
         Err(error) => return Err(AwsError::unreadable(&error.to_string())),
     };
-    if body.len() >= REQUEST_SIZE_BYTES_END {
-        return Err(AwsError::too_large(body.len()));
-    }
-    Ok(body)
+    protocol::check_size(body.len())?;
+    Ok((caller, body))
 }
 
-fn respond(handled: Handled) -> Response {
+fn respond(protocol: Protocol, handled: Handled) -> Response {
     let (status, code, body) = match handled.reply {
-        Reply::Answer(body) => (StatusCode::OK, None, body),
-        Reply::Refusal(error) => (error.status(), Some(error.code().to_owned()), error.body()),
+        Reply::Json(body) => (StatusCode::OK, None, body),
+        Reply::Members(members) => (StatusCode::OK, None, protocol.write(&members)),
+        Reply::Refusal(error) => {
+            let body = protocol.write(&error.members());
+            (error.status(), Some(error.code()), body)
+        }
         Reply::Dropped => return ConnectionDropped.into_response(),
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(AWS_JSON));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(protocol.media_type()),
+    );
+    if protocol == Protocol::Cbor {
+        headers.insert(
+            protocol::SMITHY_PROTOCOL,
+            HeaderValue::from_static(protocol::RPC_V2_CBOR),
+        );
+    }
     if let Ok(id) = HeaderValue::from_str(&handled.request_id) {
         headers.insert("x-amzn-requestid", id);
     }
-    if let Some(code) = code.and_then(|code| HeaderValue::from_str(&code).ok()) {
-        headers.insert("x-amzn-errortype", code);
+    if let Some(code) = code {
+        headers.insert("x-amzn-errortype", HeaderValue::from_static(code));
     }
     response
 }

@@ -1,50 +1,181 @@
 //! The operations, by the names their callers use.
 
-/// An operation of one of the emulated APIs.
+/// One of the emulated APIs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
+    Metering,
+    Entitlement,
+    Agreement,
+    CloudTrail,
+}
+
+/// An operation of one of the APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     BatchMeterUsage,
+    MeterUsage,
+    RegisterUsage,
     ResolveCustomer,
+    GetEntitlements,
+    SearchAgreements,
+    DescribeAgreement,
+    ListAgreementInvoiceLineItems,
+    BatchCreateBillingAdjustmentRequest,
+    LookupEvents,
 }
 
-const OPERATIONS: &[Operation] = &[Operation::BatchMeterUsage, Operation::ResolveCustomer];
+const OPERATIONS: &[(Operation, Api, &str)] = &[
+    (
+        Operation::BatchMeterUsage,
+        Api::Metering,
+        "BatchMeterUsage",
+    ),
+    (Operation::MeterUsage, Api::Metering, "MeterUsage"),
+    (Operation::RegisterUsage, Api::Metering, "RegisterUsage"),
+    (
+        Operation::ResolveCustomer,
+        Api::Metering,
+        "ResolveCustomer",
+    ),
+    (
+        Operation::GetEntitlements,
+        Api::Entitlement,
+        "GetEntitlements",
+    ),
+    (
+        Operation::SearchAgreements,
+        Api::Agreement,
+        "SearchAgreements",
+    ),
+    (
+        Operation::DescribeAgreement,
+        Api::Agreement,
+        "DescribeAgreement",
+    ),
+    (
+        Operation::ListAgreementInvoiceLineItems,
+        Api::Agreement,
+        "ListAgreementInvoiceLineItems",
+    ),
+    (
+        Operation::BatchCreateBillingAdjustmentRequest,
+        Api::Agreement,
+        "BatchCreateBillingAdjustmentRequest",
+    ),
+    (Operation::LookupEvents, Api::CloudTrail, "LookupEvents"),
+];
 
-impl Operation {
-    /// The operation an `X-Amz-Target` names.
-    pub(crate) fn from_target(target: &str) -> Option<Operation> {
-        let (service, name) = target.split_once('.')?;
-        OPERATIONS
-            .iter()
-            .find(|operation| operation.name() == name && operation.target_prefix() == service)
-            .copied()
-    }
-
-    /// The operation's name.
-    pub(crate) fn name(self) -> &'static str {
+impl Api {
+    /// What stands before the dot of an `X-Amz-Target`.
+    fn target_prefix(self) -> &'static str {
         match self {
-            Operation::BatchMeterUsage => "BatchMeterUsage",
-            Operation::ResolveCustomer => "ResolveCustomer",
+            Api::Metering => "AWSMPMeteringService",
+            Api::Entitlement => "AWSMPEntitlementService",
+            Api::Agreement => "AWSMPCommerceService_v20200301",
+            Api::CloudTrail => "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101",
         }
     }
 
-    fn target_prefix(self) -> &'static str {
+    /// The other prefix a client may use for the same API.
+    fn other_prefix(self) -> Option<&'static str> {
         match self {
-            Operation::BatchMeterUsage | Operation::ResolveCustomer => "AWSMPMeteringService",
+            Api::CloudTrail => Some("CloudTrail_20131101"),
+            _ => None,
         }
     }
 
     /// The service name of the credential scope.
     pub(crate) fn signing_name(self) -> &'static str {
         match self {
-            Operation::BatchMeterUsage | Operation::ResolveCustomer => "aws-marketplace",
+            Api::CloudTrail => "cloudtrail",
+            _ => "aws-marketplace",
         }
+    }
+
+    /// The media type of its JSON.
+    pub(crate) fn json(self) -> &'static str {
+        match self {
+            Api::Agreement => "application/x-amz-json-1.0",
+            _ => "application/x-amz-json-1.1",
+        }
+    }
+
+    /// What it calls an error of its own making.
+    pub(crate) fn internal_error(self) -> &'static str {
+        match self {
+            Api::Metering | Api::Entitlement => "InternalServiceErrorException",
+            Api::Agreement => "InternalServerException",
+            Api::CloudTrail => "InternalFailure",
+        }
+    }
+}
+
+impl Operation {
+    /// The operation an `X-Amz-Target` names.
+    pub(crate) fn from_target(target: &str) -> Option<Operation> {
+        let (service, name) = target.rsplit_once('.')?;
+        Operation::find(name, |api| {
+            api.target_prefix() == service || api.other_prefix() == Some(service)
+        })
+    }
+
+    /// The operation of a Smithy RPC v2 path, `/service/SERVICE/operation/OPERATION`. Only the
+    /// entitlement API speaks that protocol.
+    pub(crate) fn from_path(path: &str) -> Option<Operation> {
+        let (service, name) = path
+            .strip_prefix("/service/")?
+            .split_once("/operation/")?;
+        Operation::find(name, |api| {
+            api == Api::Entitlement && api.target_prefix() == service
+        })
+    }
+
+    fn find(name: &str, of: impl Fn(Api) -> bool) -> Option<Operation> {
+        OPERATIONS
+            .iter()
+            .find(|(_, api, known)| *known == name && of(*api))
+            .map(|(operation, _, _)| *operation)
+    }
+
+    /// The operation's name.
+    pub(crate) fn name(self) -> &'static str {
+        self.entry().map_or("", |(_, _, name)| *name)
+    }
+
+    /// The API it belongs to.
+    pub(crate) fn api(self) -> Api {
+        self.entry().map_or(Api::Metering, |(_, api, _)| *api)
+    }
+
+    fn entry(self) -> Option<&'static (Operation, Api, &'static str)> {
+        OPERATIONS.iter().find(|(operation, _, _)| *operation == self)
     }
 
     /// Every operation's name, for messages.
     pub(crate) fn names() -> Vec<&'static str> {
-        OPERATIONS
-            .iter()
-            .map(|operation| operation.name())
-            .collect()
+        OPERATIONS.iter().map(|(_, _, name)| *name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_found_by_its_target_and_knows_its_name() {
+        for (operation, api, name) in OPERATIONS {
+            let target = format!("{}.{name}", api.target_prefix());
+            assert_eq!(Operation::from_target(&target), Some(*operation));
+            assert_eq!(operation.name(), *name);
+            assert_eq!(operation.api(), *api);
+        }
+        assert_eq!(
+            Operation::from_path("/service/AWSMPEntitlementService/operation/GetEntitlements"),
+            Some(Operation::GetEntitlements)
+        );
+        assert_eq!(
+            Operation::from_path("/service/AWSMPMeteringService/operation/MeterUsage"),
+            None
+        );
     }
 }

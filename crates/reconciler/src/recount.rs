@@ -1,0 +1,162 @@
+//! Hours read again, whether or not a stream told of them.
+//!
+//! Each sealed hour is recounted six hours after it was due, and two hours before the deadline of
+//! its records; in a month's last hours all of the month is. Progress is kept, so an outage only
+//! delays it.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{LedgerError, SHARDS, Written};
+use marketplace::hour::shift;
+use marketplace::lifecycle::Status;
+use marketplace::{Month, Subscription, UsageHour};
+use startup::Budget;
+
+use crate::{AT_ONCE, App, ReconcileError, Report};
+
+/// Hours after which a sealed hour is recounted first.
+const FIRST_RECOUNT_HOURS: i64 = 6;
+/// Hours before the deadline at which it is recounted again.
+const LAST_RECOUNT_HOURS: i64 = 2;
+/// From here to [`MONTH_RECOUNT_END_MINUTES`] after a month's end, all of that month is recounted.
+const MONTH_RECOUNT_BEGIN_MINUTES: i64 = 3 * 60 + 30;
+/// Before the month's catch hour is sealed, so that what is found can still be carried into it.
+const MONTH_RECOUNT_END_MINUTES: i64 = 5 * 60;
+
+/// Recounts what is due; `false` if the time ran out.
+pub(crate) async fn recount_due(
+    app: &App,
+    now: Timestamp,
+    watermark: UsageHour,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    let first = shift(now, SignedDuration::from_hours(-FIRST_RECOUNT_HOURS));
+    let first = app.schedule.latest_due(first).min(watermark);
+    let mut finished = recount_through(app, "recount-first", first, now, budget, report).await?;
+    let last = latest_near_deadline(app, now).min(watermark);
+    finished &= recount_through(app, "recount-last", last, now, budget, report).await?;
+    let month = Month::of(now);
+    let into_month = now.duration_since(month.start()).as_mins();
+    if (MONTH_RECOUNT_BEGIN_MINUTES..MONTH_RECOUNT_END_MINUTES).contains(&into_month) {
+        let past = month.first_hour().previous().month();
+        let hours = past
+            .first_hour()
+            .through(past.last_hour().min(watermark))
+            .collect();
+        finished &= recount_hours(app, hours, now, budget, report).await?;
+    }
+    Ok(finished)
+}
+
+/// The latest hour whose records' deadline is two hours away or less.
+fn latest_near_deadline(app: &App, now: Timestamp) -> UsageHour {
+    let horizon = shift(now, SignedDuration::from_hours(LAST_RECOUNT_HOURS));
+    let mut hour = UsageHour::of(now);
+    // A window is 31 days at most.
+    for _ in 0..=31 * 24 {
+        if app.window.deadline(hour.start()) <= horizon {
+            return hour;
+        }
+        hour = hour.previous();
+    }
+    hour
+}
+
+async fn recount_through(
+    app: &App,
+    name: &str,
+    through: UsageHour,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    let Some(progress) = app.ledger.sweep_progress(name).await? else {
+        // The first run: what was sealed before there was a reconciler has nothing to recount.
+        app.ledger.create_sweep_progress(name, through).await?;
+        return Ok(true);
+    };
+    let mut progress = progress;
+    while progress.through < through {
+        let hour = progress.through.next();
+        if !recount_hours(app, vec![hour], now, budget, report).await? {
+            return Ok(false);
+        }
+        match app
+            .ledger
+            .advance_sweep_progress(name, &progress, hour)
+            .await?
+        {
+            Written::Done => progress.advance(hour),
+            Written::Conflict => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Recounts hours of every live subscription, and flags those with rows that nothing has counted.
+async fn recount_hours(
+    app: &App,
+    hours: Vec<UsageHour>,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    for shard in 0..SHARDS {
+        let mut after = None;
+        loop {
+            let page = app.ledger.live_page(shard, after.as_ref()).await?;
+            for hour in &hours {
+                if budget.is_spent() {
+                    return Ok(false);
+                }
+                let flagged: Vec<bool> = stream::iter(page.subscriptions.clone())
+                    .map(|subscription| recount(app, subscription, *hour, now))
+                    .buffered(AT_ONCE)
+                    .try_collect()
+                    .await?;
+                report.hours_recounted += flagged.len() as u64;
+                report.hours_flagged += flagged.iter().filter(|flagged| **flagged).count() as u64;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(true)
+}
+
+async fn recount(
+    app: &App,
+    subscription: Subscription,
+    hour: UsageHour,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let Some(profile) = app.ledger.profile(&subscription).await? else {
+        return Ok(false);
+    };
+    if profile.status() == Status::Pending {
+        return Ok(false);
+    }
+    let product = app.ledger.product(&profile.product).await?;
+    let known = product.as_ref().map(|p| &p.dimensions);
+    let count = match app.ledger.count_hour(&subscription, hour, known).await {
+        Ok(count) => count,
+        Err(LedgerError::Malformed(error)) => {
+            // One damaged item must not keep the rest from being counted.
+            tracing::error!(%subscription, %hour, %error, "this hour cannot be counted");
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    };
+    let uncounted = count
+        .lines()?
+        .iter()
+        .any(|(_, line)| line.uncounted.is_positive());
+    if uncounted {
+        tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
+        app.ledger.flag_late(&subscription, hour, now).await?;
+    }
+    Ok(uncounted)
+}
