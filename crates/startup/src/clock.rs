@@ -27,7 +27,7 @@ pub enum Clock {
         /// `GET` it for `{"now": RFC 3339}`.
         url: String,
         /// Over HTTP.
-        client: Client<HttpConnector, Empty<Bytes>>,
+        client: Box<Client<HttpConnector, Empty<Bytes>>>,
     },
     /// A clock within the process.
     InProcess(Arc<dyn Fn() -> Timestamp + Send + Sync>),
@@ -74,7 +74,7 @@ impl Clock {
         }
         Ok(Self::Emulator {
             url: url.to_owned(),
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Box::new(Client::builder(TokioExecutor::new()).build_http()),
         })
     }
 
