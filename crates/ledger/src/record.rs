@@ -61,6 +61,7 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
         ("quantity".to_owned(), number(record.quantity)),
         ("stamp".to_owned(), number(record.stamp.as_second())),
         ("deadline".to_owned(), number(record.deadline.as_second())),
+        ("sealed_at".to_owned(), number(record.sealed_at.as_second())),
     ]);
     if let Some(account) = &record.account {
         item.insert("account_id".to_owned(), text(account));
@@ -192,6 +193,7 @@ fn from_item(item: &Item) -> Result<(MeteringRecord, Option<(usize, String)>), M
         allocations,
         stamp: read.second("stamp")?,
         deadline: read.second("deadline")?,
+        sealed_at: read.second("sealed_at")?,
         state: read.parsed("state")?,
         version: read.version()?,
         movements: read.number_opt("movements")?.unwrap_or_default(),
@@ -624,6 +626,7 @@ mod tests {
             }],
             stamp: at,
             deadline: "2026-11-22T02:00:00Z".parse().unwrap(),
+            sealed_at: at,
             state: State::Sealed,
             version: 3,
             movements: 2,

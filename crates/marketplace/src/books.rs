@@ -208,6 +208,7 @@ mod tests {
             allocations: Vec::new(),
             stamp: hour.start(),
             deadline: hour.end(),
+            sealed_at: hour.end(),
             state,
             version: 1,
             movements: 0,

@@ -200,6 +200,7 @@ mod tests {
             allocations: Vec::new(),
             stamp: hour.start(),
             deadline: hour.end(),
+            sealed_at: hour.end(),
             state: State::Sealed,
             version: 1,
             movements: 0,

@@ -147,6 +147,8 @@ pub struct MeteringRecord {
     pub stamp: Timestamp,
     /// From when it is not sent any more.
     pub deadline: Timestamp,
+    /// When it was frozen; one round's records share it.
+    pub sealed_at: Timestamp,
     /// Where it is in its life.
     pub state: State,
     /// Raised by every write; writes are conditional on it.
@@ -249,6 +251,7 @@ pub fn seal(
         allocations: frozen.allocations,
         stamp,
         deadline,
+        sealed_at: now,
         state,
         version: 1,
         movements: 0,

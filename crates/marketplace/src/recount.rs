@@ -201,6 +201,7 @@ mod tests {
             },
             stamp: at,
             deadline: at,
+            sealed_at: at,
             state,
             version: 1,
             movements: 0,
