@@ -1,0 +1,12 @@
+//! The agreements function on Lambda: EventBridge events, and SNS messages through SQS.
+
+use startup::run::Error;
+
+fn main() -> std::process::ExitCode {
+    startup::block_on(async {
+        let app = agreements::App::start(&startup::Env::from_process()).await?;
+        startup::run(|event: serde_json::Value, budget| agreements::handle(&app, event, budget))
+            .await?;
+        Ok::<(), Error>(())
+    })
+}
