@@ -5,8 +5,7 @@ use std::fmt;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::{DispatchFailure, SdkError};
-use aws_smithy_types::error::display::DisplayErrorContext;
+use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use marketplace::error_table::{self, About};
 
@@ -17,6 +16,9 @@ use crate::text::shown;
 
 /// Characters of a message worth keeping. Ours.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 1_000;
+
+/// Causes of causes that are looked at. Ours; the SDK nests about six.
+const CAUSES_MAX: usize = 16;
 
 pub(crate) const TIMEOUT: &str = "Timeout";
 pub(crate) const CONNECTION_FAILED: &str = "ConnectionFailed";
@@ -35,7 +37,8 @@ pub struct CallError {
     pub operation: Operation,
     /// The error code of AWS (`ThrottlingException`), or one of ours: `Timeout`,
     /// `ConnectionFailed`, `NoCredentials`, `ServerError` (5xx without a code),
-    /// `ResponseUnreadable` (half an answer, or none of the service's), `NotSent` (refused here).
+    /// `ResponseUnreadable` (half an answer, or none of the service's), `NotSent` (refused here:
+    /// certainly nothing was done).
     pub code: String,
     /// What AWS said, or what went wrong here; at most 1,000 characters.
     pub message: String,
@@ -77,7 +80,12 @@ impl CallError {
         }
     }
 
-    pub(crate) fn from_sdk<E>(operation: Operation, error: &SdkError<E, HttpResponse>) -> Self
+    /// `transmitted`: whether any attempt got as far as the wire.
+    pub(crate) fn from_sdk<E>(
+        operation: Operation,
+        error: &SdkError<E, HttpResponse>,
+        transmitted: bool,
+    ) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
     {
@@ -86,13 +94,18 @@ impl CallError {
             SdkError::ServiceError(_) => service.and_then(E::code).unwrap_or(RESPONSE_UNREADABLE),
             SdkError::ResponseError(_) => RESPONSE_UNREADABLE,
             SdkError::TimeoutError(_) => TIMEOUT,
-            SdkError::DispatchFailure(failure) => dispatch_code(failure),
-            SdkError::ConstructionFailure(_) => NOT_SENT,
-            _ => CONNECTION_FAILED,
+            SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT,
+            _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => NO_CREDENTIALS,
+            _ if transmitted => CONNECTION_FAILED,
+            // Before the wire: no Region, no endpoint, no signature.
+            _ => NOT_SENT,
         };
         let message = match service {
             Some(service) => service.message().unwrap_or_default().to_owned(),
-            None => shown(&DisplayErrorContext(error).to_string(), MESSAGE_CHARS_MAX),
+            None => {
+                let texts: Vec<_> = causes(error).map(|cause| cause.to_string()).collect();
+                shown(&texts.join(": "), MESSAGE_CHARS_MAX)
+            }
         };
         let response = error.raw_response();
         Self {
@@ -105,32 +118,11 @@ impl CallError {
     }
 }
 
-/// What kept a request from being answered at all.
-fn dispatch_code(failure: &DispatchFailure) -> &'static str {
-    if failure.is_timeout() {
-        TIMEOUT
-    } else if failure.is_io() || failure.is_user() || failure.as_other().is_some() {
-        CONNECTION_FAILED
-    } else if failure
-        .as_connector_error()
-        .is_some_and(|e| lacks_credentials(e))
-    {
-        NO_CREDENTIALS
-    } else {
-        // Before the wire: no Region, no endpoint, no signature.
-        NOT_SENT
-    }
-}
-
-fn lacks_credentials(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+/// The error, its cause, and so on.
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source()).take(CAUSES_MAX)
 }
 
 impl fmt::Display for CallError {

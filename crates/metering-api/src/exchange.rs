@@ -2,13 +2,14 @@
 //! signed, and the answer's body is read here instead of by the SDK's model.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::interceptors::Intercept;
 use aws_smithy_runtime_api::client::interceptors::context::{
-    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut, Error, Output,
-    OutputOrError,
+    BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
+    BeforeTransmitInterceptorContextRef, Error, Output, OutputOrError,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpResponse, OrchestratorError};
 use aws_smithy_runtime_api::client::result::SdkError;
@@ -44,6 +45,8 @@ pub(crate) struct Exchange {
     /// The SDK's error type from what the answer says, so that its retry rules see the code.
     error: fn(ErrorMetadata) -> Error,
     reply: Arc<Mutex<Option<Reply>>>,
+    /// Whether an attempt got as far as the wire: from then on the work may have been done.
+    transmitted: Arc<AtomicBool>,
 }
 
 impl Exchange {
@@ -59,6 +62,7 @@ impl Exchange {
             output,
             error,
             reply: Arc::new(Mutex::new(None)),
+            transmitted: Arc::new(AtomicBool::new(false)),
         }
     }
 
@@ -67,7 +71,8 @@ impl Exchange {
         self,
         sent: Result<O, SdkError<E, HttpResponse>>,
     ) -> Result<Reply, CallError> {
-        sent.map_err(|error| CallError::from_sdk(self.operation, &error))?;
+        let transmitted = self.transmitted.load(Ordering::Relaxed);
+        sent.map_err(|error| CallError::from_sdk(self.operation, &error, transmitted))?;
         self.reply
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -130,6 +135,16 @@ impl Intercept for Exchange {
             .headers_mut()
             .try_insert("content-length", self.body.len().to_string())?;
         *request.body_mut() = SdkBody::from(self.body.to_vec());
+        Ok(())
+    }
+
+    fn read_before_transmit(
+        &self,
+        _context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _cfg: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.transmitted.store(true, Ordering::Relaxed);
         Ok(())
     }
 }
