@@ -2,6 +2,8 @@
 //!
 //! Deliveries may repeat, come late or not at all, so nothing here is more than a hint to look.
 
+use std::borrow::Cow;
+
 use marketplace::record::RecordKey;
 use serde::Deserialize;
 
@@ -93,5 +95,166 @@ impl StreamRecord {
             hour,
             dimension,
         })
+    }
+}
+
+/// A change in UsageEvents, borrowed from its delivery. One delivery brings up to 10,000 of them, and
+/// copying what they say would cost more than reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageChange<'a> {
+    /// What happened to the row.
+    pub kind: ChangeKind,
+    /// The row's partition key, not yet read.
+    pub subscription_hour: Cow<'a, str>,
+    /// The row's sort key, not yet read.
+    pub dimension_event: Cow<'a, str>,
+    /// Where the change stands in the stream; empty if the record does not say.
+    pub sequence_number: Cow<'a, str>,
+}
+
+/// What happened to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeKind {
+    /// It was put or changed.
+    Written,
+    /// A producer or a person removed it.
+    Removed,
+    /// DynamoDB's TTL removed it, long after it was metered: no change in usage.
+    Expired,
+}
+
+/// What TTL calls itself in a stream record.
+const TTL_PRINCIPAL: &str = "dynamodb.amazonaws.com";
+
+impl<'a> UsageChange<'a> {
+    /// Reads one stream record.
+    ///
+    /// # Errors
+    ///
+    /// What `serde_json` says of a text that is no stream record of this table: no JSON, or without
+    /// both keys as strings.
+    pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
+        let record: wire::Record<'a> = serde_json::from_str(json)?;
+        let principal = record.user_identity.and_then(|who| who.principal_id);
+        let kind = if record.event_name.as_ref() != "REMOVE" {
+            ChangeKind::Written
+        } else if principal.is_some_and(|name| name.0 == TTL_PRINCIPAL) {
+            ChangeKind::Expired
+        } else {
+            ChangeKind::Removed
+        };
+        Ok(Self {
+            kind,
+            subscription_hour: record.dynamodb.keys.subscription_hour.s,
+            dimension_event: record.dynamodb.keys.dimension_event.s,
+            sequence_number: record.dynamodb.sequence_number,
+        })
+    }
+}
+
+/// A record of the stream of UsageEvents as Lambda delivers it, less what nobody reads.
+mod wire {
+    use std::borrow::Cow;
+
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    pub(super) struct Record<'a> {
+        #[serde(rename = "eventName", borrow)]
+        pub event_name: Cow<'a, str>,
+        #[serde(borrow)]
+        pub dynamodb: Change<'a>,
+        #[serde(rename = "userIdentity", default, borrow)]
+        pub user_identity: Option<Identity<'a>>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Change<'a> {
+        #[serde(rename = "Keys", borrow)]
+        pub keys: Keys<'a>,
+        #[serde(rename = "SequenceNumber", default, borrow)]
+        pub sequence_number: Cow<'a, str>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Keys<'a> {
+        #[serde(borrow)]
+        pub subscription_hour: Text<'a>,
+        #[serde(borrow)]
+        pub dimension_event: Text<'a>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Text<'a> {
+        #[serde(rename = "S", borrow)]
+        pub s: Cow<'a, str>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct Identity<'a> {
+        #[serde(rename = "principalId", default, borrow)]
+        pub principal_id: Option<Name<'a>>,
+    }
+
+    /// Of its own type, because serde borrows no text directly inside an `Option`.
+    #[derive(Deserialize)]
+    pub(super) struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(event: &str, identity: &str, row: &str) -> String {
+        format!(
+            r#"{{"eventID":"1","eventName":"{event}","eventVersion":"1.1","dynamodb":{{"Keys":{{
+            "dimension_event":{{"S":"{row}"}},"subscription_hour":{{"S":"account|c|1@2026-11-21T02"}}}},
+            "SequenceNumber":"700000000000000000001","SizeBytes":9}}{identity}}}"#
+        )
+    }
+
+    #[track_caller]
+    fn check(event: &str, identity: &str, expected: ChangeKind) {
+        let json = record(event, identity, "gb#e-1");
+        let change = UsageChange::read(&json).unwrap();
+        assert_eq!(change.kind, expected, "{json}");
+        assert_eq!(change.subscription_hour, "account|c|1@2026-11-21T02");
+        assert_eq!(change.dimension_event, "gb#e-1");
+        assert_eq!(change.sequence_number, "700000000000000000001");
+    }
+
+    #[test]
+    fn only_ttl_lets_a_row_expire() {
+        let ttl = r#","userIdentity":{"type":"Service","principalId":"dynamodb.amazonaws.com"}"#;
+        let person = r#","userIdentity":{"principalId":"someone"}"#;
+        check("INSERT", "", ChangeKind::Written);
+        check("MODIFY", ttl, ChangeKind::Written);
+        check("REMOVE", ttl, ChangeKind::Expired);
+        check("REMOVE", person, ChangeKind::Removed);
+        check("REMOVE", r#","userIdentity":null"#, ChangeKind::Removed);
+    }
+
+    #[test]
+    fn a_change_is_borrowed_unless_json_had_to_escape_it() {
+        let json = record("INSERT", "", "gb#e-1");
+        let change = UsageChange::read(&json).unwrap();
+        assert!(matches!(change.dimension_event, Cow::Borrowed(_)));
+        let json = record("INSERT", "", r"g\u0062#e-1");
+        assert_eq!(UsageChange::read(&json).unwrap().dimension_event, "gb#e-1");
+    }
+
+    #[test]
+    fn a_record_without_both_keys_is_unreadable() {
+        for bad in [
+            "",
+            "null",
+            "[]",
+            r#"{"eventName":"INSERT"}"#,
+            r#"{"eventName":"INSERT","dynamodb":{"SequenceNumber":"1"}}"#,
+            r#"{"eventName":"INSERT","dynamodb":{"Keys":{"subscription_hour":{"S":"a"}}}}"#,
+            r#"{"eventName":"INSERT","dynamodb":{"Keys":{"subscription_hour":{"S":"a"},"dimension_event":{"N":"1"}}}}"#,
+        ] {
+            assert!(UsageChange::read(bad).is_err(), "{bad}");
+        }
     }
 }
