@@ -1,0 +1,248 @@
+//! What a delivery leads to: late flags, and rows itemised because they are nobody's.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+use ledger::{Ledger, LedgerError};
+use marketplace::usage::SetAsideReason;
+use marketplace::{Subscription, UsageHour};
+use startup::Budget;
+
+use crate::delivery::{Delivery, Place, TouchedHour};
+
+/// Calls to DynamoDB under way at the same time.
+const AT_ONCE: usize = 16;
+
+/// How far a delivery was handled.
+#[derive(Debug, Default)]
+pub(crate) struct Handled<'d> {
+    /// Flags put.
+    pub flagged: u64,
+    /// Rows itemised.
+    pub set_aside: u64,
+    /// The first change that is to be delivered again.
+    pub again_from: Option<Place<'d>>,
+}
+
+/// Writes down everything that a delivery leads to.
+///
+/// All of it may be repeated: a flag is put again with another mark, and an itemised row is put over
+/// itself. So a crash between any two writes, and a repeated delivery, change nothing.
+pub(crate) async fn write_down<'d>(
+    ledger: &Ledger,
+    delivery: &'d Delivery<'_>,
+    now: Timestamp,
+    budget: Budget,
+) -> Handled<'d> {
+    let mut handled = Handled::default();
+    let Some(first) = delivery.hours.first() else {
+        return handled;
+    };
+    // Read once for the batch, strongly consistent, and never kept for the next one. All its rows
+    // were put before they came here, so before this read; the sealer raises the watermark before it
+    // reads any row. A row that the sealer's read has missed was put after that read, so after the
+    // raise: this read sees the watermark raised, and flags. Reading it any earlier, or from memory,
+    // would leave a gap in which a row is neither counted nor flagged.
+    let watermark = match ledger.watermark().await {
+        Ok(watermark) => watermark,
+        Err(error) => {
+            tracing::error!(%error, "the watermark could not be read; the batch is delivered again");
+            handled.again_from = Some(first.first.clone());
+            return handled;
+        }
+    };
+    let is_late = |hour: UsageHour| watermark.is_some_and(|watermark| hour <= watermark);
+    let (known, stopped_at) = find_subscriptions(ledger, delivery, is_late, budget).await;
+    handled.again_from = stopped_at;
+
+    let end = handled.again_from.as_ref().map(|place| place.index);
+    let mut writes = plan(delivery, &known, is_late);
+    writes.retain(|write| end.is_none_or(|end| write.place.index < end));
+    // Lambda delivers again from the lowest number that is named, so the writes go in that order.
+    writes.sort_by_key(|write| write.place.index);
+    let mut outcomes = stream::iter(&writes)
+        .map(|write| async move { (write, write.perform(ledger, now, budget).await) })
+        .buffered(AT_ONCE);
+    while let Some((write, outcome)) = outcomes.next().await {
+        match (outcome, &write.what) {
+            (Ok(()), What::Flag { .. }) => handled.flagged += 1,
+            (Ok(()), What::SetAside { .. }) => handled.set_aside += 1,
+            (Err(stopped), _) => {
+                tracing::error!(%stopped, sequence_number = %write.place.sequence_number, "the batch is delivered again from here");
+                handled.again_from = Some(write.place.clone());
+                break;
+            }
+        }
+    }
+    handled
+}
+
+/// Why a change was not handled.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the invocation's time ran out")]
+    OutOfTime,
+}
+
+/// Which of the delivery's subscriptions exist. Stops at the first that cannot be looked up, and
+/// says where.
+///
+/// Nothing is remembered from one invocation to the next: a subscription that was not there a moment
+/// ago may have been created by the buyer's registration since.
+async fn find_subscriptions<'d>(
+    ledger: &Ledger,
+    delivery: &'d Delivery<'_>,
+    is_late: impl Fn(UsageHour) -> bool,
+    budget: Budget,
+) -> (HashMap<&'d Subscription, bool>, Option<Place<'d>>) {
+    let mut asked = HashSet::new();
+    let mut questions: Vec<(&Subscription, &Place<'_>)> = Vec::new();
+    for touched in &delivery.hours {
+        let Ok((subscription, hour)) = &touched.key else {
+            continue;
+        };
+        // A removal that touches no sealed hour asks for nothing.
+        let matters = is_late(*hour) || !touched.written.is_empty();
+        if matters && asked.insert(subscription) {
+            questions.push((subscription, &touched.first));
+        }
+    }
+    let mut answers = stream::iter(questions)
+        .map(|(subscription, place)| async move {
+            (
+                subscription,
+                place,
+                exists(ledger, subscription, budget).await,
+            )
+        })
+        .buffered(AT_ONCE);
+    let mut known = HashMap::new();
+    while let Some((subscription, place, answer)) = answers.next().await {
+        match answer {
+            Ok(exists) => {
+                known.insert(subscription, exists);
+            }
+            Err(stopped) => {
+                tracing::error!(%stopped, sequence_number = %place.sequence_number, "a subscription could not be looked up; the batch is delivered again from here");
+                return (known, Some(place.clone()));
+            }
+        }
+    }
+    (known, None)
+}
+
+async fn exists(
+    ledger: &Ledger,
+    subscription: &Subscription,
+    budget: Budget,
+) -> Result<bool, Stopped> {
+    if budget.is_spent() {
+        return Err(Stopped::OutOfTime);
+    }
+    match ledger.profile(subscription).await {
+        Ok(profile) => Ok(profile.is_some()),
+        // It is there, and its late usage must not be forgotten until somebody has repaired it.
+        Err(LedgerError::Malformed(error)) => {
+            tracing::error!(%error, "a damaged profile: its hours are flagged all the same");
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One write, and the first change that asks for it.
+struct Write<'d> {
+    place: &'d Place<'d>,
+    what: What<'d>,
+}
+
+enum What<'d> {
+    Flag {
+        subscription: &'d Subscription,
+        hour: UsageHour,
+    },
+    SetAside {
+        partition: &'d str,
+        dimension_event: &'d str,
+        reason: SetAsideReason,
+    },
+}
+
+fn plan<'d>(
+    delivery: &'d Delivery<'_>,
+    known: &HashMap<&'d Subscription, bool>,
+    is_late: impl Fn(UsageHour) -> bool,
+) -> Vec<Write<'d>> {
+    let mut writes = Vec::new();
+    for touched in &delivery.hours {
+        match &touched.key {
+            Err(reason) => set_aside(&mut writes, touched, reason),
+            Ok((subscription, hour)) => match known.get(subscription) {
+                // Without a flag: what is bought later is counted from before its activation on, as
+                // soon as the subscription becomes known.
+                Some(false) => {
+                    let reason = SetAsideReason::UnknownSubscription(subscription.to_string());
+                    set_aside(&mut writes, touched, &reason);
+                }
+                Some(true) if is_late(*hour) => writes.push(Write {
+                    place: &touched.first,
+                    what: What::Flag {
+                        subscription,
+                        hour: *hour,
+                    },
+                }),
+                // Not sealed yet: the fold will find these rows.
+                Some(true) => {}
+                // Not asked for, or not answered; then the delivery ends before it.
+                None => {}
+            },
+        }
+    }
+    writes
+}
+
+fn set_aside<'d>(
+    writes: &mut Vec<Write<'d>>,
+    touched: &'d TouchedHour<'_>,
+    reason: &SetAsideReason,
+) {
+    writes.extend(touched.written.iter().map(|row| Write {
+        place: &row.place,
+        what: What::SetAside {
+            partition: &touched.partition,
+            dimension_event: &row.dimension_event,
+            reason: reason.clone(),
+        },
+    }));
+}
+
+impl Write<'_> {
+    async fn perform(
+        &self,
+        ledger: &Ledger,
+        now: Timestamp,
+        budget: Budget,
+    ) -> Result<(), Stopped> {
+        if budget.is_spent() {
+            return Err(Stopped::OutOfTime);
+        }
+        match &self.what {
+            What::Flag { subscription, hour } => {
+                ledger.flag_late(subscription, *hour, now).await?;
+            }
+            What::SetAside {
+                partition,
+                dimension_event,
+                reason,
+            } => {
+                ledger
+                    .itemise_unattributed(partition, dimension_event, reason, now)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
