@@ -1,0 +1,160 @@
+//! What the buyer types after the registration: all of it optional, none of it logged.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use ledger::profile::Contact;
+use serde::Deserialize;
+
+use crate::App;
+use crate::page::{self, Page};
+use crate::register::{failed, unreadable};
+use crate::session::InvalidSession;
+
+/// Characters of one field. An e-mail address has at most 254 (RFC 5321). Ours.
+pub const CONTACT_CHARS_MAX: usize = 254;
+
+/// The form's fields as they came.
+#[derive(Clone, Default, Deserialize)]
+pub(crate) struct Typed {
+    #[serde(default)]
+    subscription: String,
+    pub name: Option<String>,
+    pub company: Option<String>,
+    pub email: Option<String>,
+}
+
+impl fmt::Debug for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Typed { .. }")
+    }
+}
+
+/// `POST /register/contact`.
+pub(crate) async fn save(
+    State(app): State<Arc<App>>,
+    form: Result<Form<Typed>, FormRejection>,
+) -> Page {
+    let typed = match form {
+        Ok(Form(typed)) => typed,
+        Err(rejection) => return unreadable(&app, &rejection),
+    };
+    let now = match app.clock.now().await {
+        Ok(now) => now,
+        Err(error) => {
+            tracing::error!(%error, "the contact was not stored");
+            return page::try_again_soon(&app.seller);
+        }
+    };
+    let subscription = match app.session.verify(&typed.subscription, now) {
+        Ok(subscription) => subscription,
+        Err(error @ (InvalidSession::Forged | InvalidSession::Expired)) => {
+            tracing::info!(%error, "a contact form was refused");
+            return page::set_up_again(&app.seller);
+        }
+    };
+    let contact = match contact_of(&typed) {
+        Ok(contact) => contact,
+        Err(problem) => {
+            let form = page::Form {
+                action: "contact",
+                session: &app.session.sign(&subscription, now),
+                typed: &typed,
+                problem: Some(problem.to_string()),
+            };
+            return page::correct_contact(&app.seller, &form);
+        }
+    };
+    // A form left empty takes nothing back.
+    if contact != Contact::default() {
+        let stored = app.ledger.contact(&subscription).await;
+        let merged = stored.map(|stored| merged(contact, stored.unwrap_or_default()));
+        let written = match merged {
+            Ok(contact) => app.ledger.put_contact(&subscription, &contact).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            return failed(&app, &error);
+        }
+        tracing::info!(%subscription, "contact stored");
+    }
+    page::thanks(&app.seller)
+}
+
+/// A field that cannot be stored. The message is for the buyer's page only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum InvalidContact {
+    #[error("{0} is too long: at most 254 characters.")]
+    TooLong(&'static str),
+    #[error("{0} has a line break or another control character.")]
+    Control(&'static str),
+    #[error("The e-mail address needs a name, an @ and a domain, without spaces.")]
+    Email,
+}
+
+fn contact_of(typed: &Typed) -> Result<Contact, InvalidContact> {
+    let email = field("The e-mail address", &typed.email)?;
+    if let Some(email) = &email {
+        let parts = email.rsplit_once('@');
+        let sound = parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
+        if !sound || email.contains(char::is_whitespace) {
+            return Err(InvalidContact::Email);
+        }
+    }
+    Ok(Contact {
+        name: field("Your name", &typed.name)?,
+        company: field("The company", &typed.company)?,
+        email,
+    })
+}
+
+fn field(what: &'static str, typed: &Option<String>) -> Result<Option<String>, InvalidContact> {
+    let text = typed.as_deref().map(str::trim).unwrap_or_default();
+    if text.chars().count() > CONTACT_CHARS_MAX {
+        return Err(InvalidContact::TooLong(what));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(InvalidContact::Control(what));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// What is typed now goes before what was typed earlier.
+fn merged(now: Contact, earlier: Contact) -> Contact {
+    Contact {
+        name: now.name.or(earlier.name),
+        email: now.email.or(earlier.email),
+        company: now.company.or(earlier.company),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(email: &str, valid: bool) {
+        let typed = Typed {
+            email: Some(email.to_owned()),
+            ..Typed::default()
+        };
+        assert_eq!(contact_of(&typed).is_ok(), valid, "{email:?}");
+    }
+
+    #[test]
+    fn any_address_will_do_and_none_at_all() {
+        check("", true);
+        check("  ", true);
+        check("someone@gmail.com", true);
+        check(" someone@example.com ", true);
+        check("jürgen@bücher.example", true);
+        check("someone", false);
+        check("@example.com", false);
+        check("someone@", false);
+        check("some one@example.com", false);
+        check("a\n@example.com", false);
+        check(&format!("{}@example.com", "x".repeat(250)), false);
+    }
+}

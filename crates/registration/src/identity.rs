@@ -1,0 +1,142 @@
+//! Which subscription a resolved customer is, and what lifecycle events will name it by.
+
+use ledger::joint::Joint;
+use marketplace::{IdentityKind, Subscription};
+use metering_api::ResolvedCustomer;
+
+/// AWS did not return what the product's identity needs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "product {product} is metered by {kind}, and ResolveCustomer returned no {missing}: correct the product's configured identity, or ask AWS Marketplace Seller Operations"
+)]
+pub struct MissingIdentity {
+    /// The product's code.
+    pub product: String,
+    /// Its identity, as configured or concluded.
+    pub kind: IdentityKind,
+    /// The member that is missing.
+    pub missing: &'static str,
+}
+
+/// The subscription that `resolved` names: by the product's configured identity, otherwise by the
+/// licence if there is one, by the legacy identifier if there is one, or by the account.
+pub fn subscription_of(
+    resolved: &ResolvedCustomer,
+    configured: Option<IdentityKind>,
+) -> Result<Subscription, MissingIdentity> {
+    let kind = configured.unwrap_or(match (&resolved.license, &resolved.customer) {
+        (Some(_), _) => IdentityKind::License,
+        (None, Some(_)) => IdentityKind::Customer,
+        (None, None) => IdentityKind::Account,
+    });
+    let missing = |missing| MissingIdentity {
+        product: resolved.product.to_string(),
+        kind,
+        missing,
+    };
+    let product = || resolved.product.clone();
+    Ok(match kind {
+        IdentityKind::License => {
+            let license = resolved.license.clone();
+            Subscription::License(license.ok_or_else(|| missing("LicenseArn"))?)
+        }
+        IdentityKind::Customer => {
+            let customer = resolved.customer.clone();
+            let customer = customer.ok_or_else(|| missing("CustomerIdentifier"))?;
+            Subscription::Customer(product(), customer)
+        }
+        IdentityKind::Account => {
+            let account = resolved.account.clone();
+            let account = account.ok_or_else(|| missing("CustomerAWSAccountId"))?;
+            Subscription::Account(product(), account)
+        }
+    })
+}
+
+/// What events about `subscription` may name instead of it. SNS messages name the customer, for
+/// whom a product metered by licence may have several licences: those follow licence events alone.
+/// Licence events name the account, which a legacy subscription does not.
+pub fn joints_of(resolved: &ResolvedCustomer, subscription: &Subscription) -> Vec<Joint> {
+    let product = || resolved.product.clone();
+    let mut joints = Vec::new();
+    if let Some(agreement) = &resolved.agreement {
+        joints.push(Joint::Agreement(agreement.clone()));
+    }
+    let kind = subscription.kind();
+    if let (Some(customer), IdentityKind::Customer | IdentityKind::Account) =
+        (&resolved.customer, kind)
+    {
+        joints.push(Joint::Customer(product(), customer.clone()));
+    }
+    if let (Some(account), IdentityKind::Customer) = (&resolved.account, kind) {
+        joints.push(Joint::Buyer(product(), account.clone()));
+    }
+    joints
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolved(license: bool, customer: bool, account: bool) -> ResolvedCustomer {
+        ResolvedCustomer {
+            product: "code1".parse().unwrap(),
+            account: account.then(|| "111122223333".parse().unwrap()),
+            license: license.then(|| "arn:aws:license-manager::1:license:l-1".parse().unwrap()),
+            customer: customer.then(|| "cust1".parse().unwrap()),
+            agreement: Some("agmt-1".parse().unwrap()),
+        }
+    }
+
+    #[track_caller]
+    fn check(answer: (bool, bool, bool), configured: Option<IdentityKind>, expect: &str) {
+        let resolved = resolved(answer.0, answer.1, answer.2);
+        let text = match subscription_of(&resolved, configured) {
+            Ok(subscription) => subscription.to_string(),
+            Err(error) => error.missing.to_owned(),
+        };
+        assert_eq!(text, expect);
+    }
+
+    #[test]
+    fn the_configured_identity_decides_and_otherwise_what_aws_returned() {
+        use IdentityKind::*;
+        let arn = "arn:aws:license-manager::1:license:l-1";
+        check((true, true, true), None, arn);
+        check((false, true, true), None, "legacy|code1|cust1");
+        check((false, false, true), None, "account|code1|111122223333");
+        check((true, true, true), Some(Customer), "legacy|code1|cust1");
+        check(
+            (true, true, true),
+            Some(Account),
+            "account|code1|111122223333",
+        );
+        check((false, true, true), Some(License), "LicenseArn");
+        check((true, false, true), Some(Customer), "CustomerIdentifier");
+        check((true, true, false), Some(Account), "CustomerAWSAccountId");
+    }
+
+    #[test]
+    fn events_reach_a_subscription_by_what_they_name() {
+        let joints = |subscription: &str| -> Vec<String> {
+            joints_of(&resolved(true, true, true), &subscription.parse().unwrap())
+                .iter()
+                .map(Joint::to_string)
+                .collect()
+        };
+        let arn = "arn:aws:license-manager::1:license:l-1";
+        assert_eq!(joints(arn), ["agreement|agmt-1"]);
+        assert_eq!(
+            joints("account|code1|111122223333"),
+            ["agreement|agmt-1", "customer|code1|cust1"]
+        );
+        assert_eq!(
+            joints("legacy|code1|cust1"),
+            [
+                "agreement|agmt-1",
+                "customer|code1|cust1",
+                "buyer|code1|111122223333"
+            ]
+        );
+    }
+}

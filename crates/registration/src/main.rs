@@ -1,0 +1,13 @@
+//! The registration function on Lambda: an HTTP API in front of it.
+
+use std::sync::Arc;
+
+use startup::run::Error;
+
+fn main() -> std::process::ExitCode {
+    startup::block_on(async {
+        let app = registration::App::start(&startup::Env::from_process()).await?;
+        startup::run::run_http(registration::router(Arc::new(app))).await?;
+        Ok::<(), Error>(())
+    })
+}

@@ -1,0 +1,134 @@
+//! A registration token becomes a subscription.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Form, State};
+use axum::http::StatusCode;
+use ledger::LedgerError;
+use ledger::joined::Known;
+use ledger::profile::Profile;
+use metering_api::{BuyerAdvice, RegistrationToken, ResolvedCustomer};
+use serde::Deserialize;
+
+use crate::App;
+use crate::contact::Typed;
+use crate::identity::{joints_of, subscription_of};
+use crate::page::{self, Page};
+
+/// What AWS Marketplace makes the buyer's browser post. Other fields exist in the wild; none is
+/// trusted.
+#[derive(Deserialize)]
+pub(crate) struct Registration {
+    #[serde(rename = "x-amzn-marketplace-token", default)]
+    token: String,
+    #[serde(rename = "x-amzn-marketplace-offer-type")]
+    offer_type: Option<String>,
+}
+
+/// `GET /register`, and `/`: somebody without a token.
+pub(crate) async fn welcome(State(app): State<Arc<App>>) -> Page {
+    page::welcome(&app.seller)
+}
+
+/// `POST /register`.
+pub(crate) async fn register(
+    State(app): State<Arc<App>>,
+    form: Result<Form<Registration>, FormRejection>,
+) -> Page {
+    let form = match form {
+        Ok(Form(form)) => form,
+        Err(rejection) => return unreadable(&app, &rejection),
+    };
+    let token = match RegistrationToken::new(form.token) {
+        Ok(token) => token,
+        Err(problem) => return page::malformed(&app.seller, &problem.to_string()),
+    };
+    // At once: a token is good for half an hour to four hours, by various texts.
+    let resolved = match app.metering.resolve_customer(&token).await {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            tracing::warn!(%error, "a registration token was not resolved");
+            return match error.advice() {
+                BuyerAdvice::SetUpAgain => page::set_up_again(&app.seller),
+                BuyerAdvice::TryAgainSoon => page::try_again_soon(&app.seller),
+                BuyerAdvice::ContactSupport => page::contact_support(&app.seller),
+            };
+        }
+    };
+    if !app.products.serve(&resolved.product) {
+        tracing::warn!(product = %resolved.product, "a buyer of a product that PRODUCT_CODES does not name");
+        return page::other_product(&app.seller, resolved.product.as_str());
+    }
+    let free_trial = form.offer_type.as_deref() == Some("free-trial");
+    match save(&app, &resolved).await {
+        Ok(saved) => {
+            let form = page::Form {
+                action: "register/contact",
+                session: &saved.session,
+                typed: &Typed::default(),
+                problem: None,
+            };
+            page::registered(&app.seller, saved.profile.status(), free_trial, &form)
+        }
+        Err(page) => page,
+    }
+}
+
+struct Saved {
+    profile: Profile,
+    session: String,
+}
+
+/// Writes what AWS returned. Every step can be repeated, so a buyer who reloads the page after a
+/// failure anywhere in here completes it; a second licence is a subscription of its own.
+async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
+    let now = app.clock.now().await.map_err(|error| {
+        tracing::error!(%error, "the registration stopped");
+        page::try_again_soon(&app.seller)
+    })?;
+    let stopped = |error: LedgerError| failed(app, &error);
+    let product = &resolved.product;
+    let configured = app.ledger.product(product).await.map_err(stopped)?;
+    let kind = configured.map(|product| product.identity);
+    let subscription = subscription_of(resolved, kind).map_err(|error| {
+        tracing::error!(%error, "a buyer could not be registered");
+        page::contact_support(&app.seller)
+    })?;
+    let known = Known {
+        account: resolved.account.clone(),
+        customer: resolved.customer.clone(),
+        agreement: resolved.agreement.clone(),
+        registered_at: Some(now),
+        sign: None,
+    };
+    let joints = joints_of(resolved, &subscription);
+    let joining = app
+        .ledger
+        .join(&subscription, product, &joints, &known, now);
+    let profile = Box::pin(joining).await.map_err(stopped)?;
+    tracing::info!(%subscription, %product, status = %profile.status(), "registered");
+    Ok(Saved {
+        session: app.session.sign(&subscription, now),
+        profile,
+    })
+}
+
+/// The tables failed.
+pub(crate) fn failed(app: &App, error: &LedgerError) -> Page {
+    tracing::error!(%error, "the registration stopped");
+    match error {
+        LedgerError::Unavailable { .. } => page::try_again_soon(&app.seller),
+        LedgerError::Malformed(_) | LedgerError::Overflow(_) => page::contact_support(&app.seller),
+    }
+}
+
+/// A body that is no form.
+pub(crate) fn unreadable(app: &App, rejection: &FormRejection) -> Page {
+    match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => page::too_large(&app.seller),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => page::wrong_content_type(&app.seller),
+        // The rejection's own text may repeat the token.
+        _ => page::malformed(&app.seller, "the form's fields cannot be told apart"),
+    }
+}
