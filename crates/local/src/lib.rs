@@ -5,10 +5,17 @@
 //! * [`dynamodb`]: an embedded DynamoDB with streams, served to any AWS SDK over HTTP.
 //! * [`pump`]: what Lambda's poller does between one stream and one function, driven from outside.
 //! * [`capacity`]: counts the capacity units that a client's requests consume.
+//! * [`crash`]: functions that die just before or just after one of their calls.
+//! * [`demo`]: a day of a seller's life, checked to the last micro-unit.
+//! * [`stack`]: all of it together, one step of the clock after the other.
 //!
 //! Everything here takes its time from a clock that the caller sets, so a month can pass in a
 //! second and the same run can be repeated exactly.
 
 pub mod capacity;
+pub mod crash;
+pub mod demo;
 pub mod dynamodb;
+mod functions;
 pub mod pump;
+pub mod stack;

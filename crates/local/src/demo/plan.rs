@@ -1,0 +1,382 @@
+//! What happens on the day, drawn from the seed before anything runs, so that every run of one seed
+//! sends the same usage, whatever goes wrong on the way.
+
+use jiff::{SignedDuration, Timestamp};
+use marketplace::{IdentityKind, Quantity};
+use serde_json::{Map, Value, json};
+
+/// 2026-11-02T00:00:00Z, the demo's first hour: a whole month lies ahead.
+const START_SECOND: i64 = 1_793_577_600;
+/// Seconds from a purchase to License Updated, as seen on AWS.
+pub const LICENSE_UPDATED_DELAY_S: u32 = 62;
+
+/// How much goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FaultLevel {
+    /// Nothing.
+    #[default]
+    None,
+    /// Throttling, internal errors, unprocessed records, lost replies, repeated, reordered, dropped
+    /// and delayed deliveries, and a submitter that dies at its calls.
+    Harsh,
+}
+
+/// How large the day is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// Subscriptions, 1 to 1,000.
+    pub subscriptions: u32,
+    /// Hours of usage, 2 to 600.
+    pub hours: u32,
+    /// Usage events, 0 to 200,000.
+    pub events: u32,
+    /// What everything random is drawn from.
+    pub seed: u64,
+    /// How much goes wrong.
+    pub faults: FaultLevel,
+}
+
+impl Default for DemoOptions {
+    fn default() -> Self {
+        Self {
+            subscriptions: 20,
+            hours: 24,
+            events: 5_000,
+            seed: 1,
+            faults: FaultLevel::None,
+        }
+    }
+}
+
+/// A day that cannot be run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("--{option} {value}: it must be {rule}")]
+pub struct InvalidDemo {
+    /// Which option.
+    pub option: &'static str,
+    /// What it was.
+    pub value: u32,
+    /// What it should be.
+    pub rule: &'static str,
+}
+
+impl DemoOptions {
+    /// Checks the ranges.
+    pub fn check(&self) -> Result<(), InvalidDemo> {
+        for (option, value, least, most, rule) in [
+            ("subscriptions", self.subscriptions, 1, 1_000, "1 to 1000"),
+            ("hours", self.hours, 2, 600, "2 to 600, so that the day ends in the month it begins in"),
+            ("events", self.events, 0, 200_000, "0 to 200000"),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(InvalidDemo { option, value, rule });
+            }
+        }
+        Ok(())
+    }
+
+    /// The first hour's start.
+    pub fn start(&self) -> Timestamp {
+        Timestamp::from_second(START_SECOND).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// The end of usage.
+    pub fn end(&self) -> Timestamp {
+        after(self.start(), i64::from(self.hours) * 3_600)
+    }
+}
+
+/// A product on sale.
+pub(crate) struct ProductOnSale {
+    pub code: &'static str,
+    pub dimensions: &'static [&'static str],
+    /// How the emulator names its buyers.
+    pub marketplace_identity: emulator::Identity,
+    /// How our records name them.
+    pub identity: IdentityKind,
+    /// Whether its usage is tagged.
+    pub tagged: bool,
+}
+
+/// Every kind of identity, and two products of one kind.
+pub(crate) const PRODUCTS: [ProductOnSale; 4] = [
+    ProductOnSale {
+        code: "demoanalytics",
+        dimensions: &["gb", "gb#cold", "requests"],
+        marketplace_identity: emulator::Identity::License,
+        identity: IdentityKind::License,
+        tagged: true,
+    },
+    ProductOnSale {
+        code: "demosearch",
+        dimensions: &["queries"],
+        marketplace_identity: emulator::Identity::License,
+        identity: IdentityKind::License,
+        tagged: false,
+    },
+    ProductOnSale {
+        code: "demoarchive",
+        dimensions: &["gb", "restores"],
+        marketplace_identity: emulator::Identity::Customer,
+        identity: IdentityKind::Customer,
+        tagged: false,
+    },
+    ProductOnSale {
+        code: "demobackup",
+        dimensions: &["gb"],
+        marketplace_identity: emulator::Identity::Customer,
+        identity: IdentityKind::Account,
+        tagged: true,
+    },
+];
+
+/// Something the outside world does.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// A buyer subscribes.
+    Purchase { buyer: usize },
+    /// The buyer's browser posts the registration form.
+    Register { buyer: usize },
+    /// The seller's software reports usage.
+    Send { buyer: usize, events: Vec<PlannedEvent>, route: Route },
+    /// The buyer cancels.
+    Cancel { buyer: usize },
+}
+
+/// How usage is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// `POST /usage`.
+    Intake,
+    /// PutItem into UsageEvents.
+    PutItem,
+}
+
+/// One event as the seller's software makes it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PlannedEvent {
+    pub id: String,
+    pub dimension: String,
+    pub quantity: String,
+    pub time: Timestamp,
+    pub tags: Map<String, Value>,
+    /// Whether a correct stack meters it.
+    pub is_good: bool,
+    /// For a malformed row: under which hour it is written, where that differs.
+    pub key_shift_hours: i64,
+}
+
+impl PlannedEvent {
+    /// As a member of `POST /usage`.
+    pub fn to_json(&self, subscription: &str) -> Value {
+        json!({
+            "id": self.id,
+            "subscription": subscription,
+            "dimension": self.dimension,
+            "quantity": self.quantity,
+            "time": self.time.to_string(),
+            "tags": self.tags,
+        })
+    }
+}
+
+/// A buyer's part of the day.
+pub(crate) struct Buyer {
+    pub product: usize,
+    /// The buyer whose AWS account it shares, if any: one account may hold several licences.
+    pub shares_account_with: Option<usize>,
+}
+
+/// Everything that happens, in order.
+pub(crate) struct Plan {
+    pub buyers: Vec<Buyer>,
+    pub actions: Vec<(Timestamp, Action)>,
+    /// Exact sum of the good events, each once, in micro-units.
+    pub expected_micros: u128,
+    /// Different good events.
+    pub good: u64,
+    /// Events sent in all, repeats included.
+    pub sent: u64,
+    /// Events sent that must not be metered.
+    pub bad: u64,
+}
+
+pub(crate) fn after(time: Timestamp, seconds: i64) -> Timestamp {
+    time.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(time)
+}
+
+/// Draws the day.
+pub(crate) fn draw(options: &DemoOptions) -> Plan {
+    let mut random = fastrand::Rng::with_seed(options.seed);
+    let mut plan = Plan {
+        buyers: Vec::new(),
+        actions: Vec::new(),
+        expected_micros: 0,
+        good: 0,
+        sent: 0,
+        bad: 0,
+    };
+    let mut lives = Vec::new();
+    for buyer in 0..options.subscriptions as usize {
+        let product = buyer % PRODUCTS.len();
+        // Every ninth buyer is the account of an earlier one, with a licence of another product.
+        let earlier = (buyer % 9 == 8).then(|| random.usize(0..buyer));
+        let shares = earlier.filter(|e| plan.buyers.iter().filter(|b: &&Buyer| b.shares_account_with == Some(*e)).count() == 0);
+        let shares = shares.filter(|e| plan.buyers[*e].product != product);
+        plan.buyers.push(Buyer {
+            product,
+            shares_account_with: shares,
+        });
+        lives.push(draw_life(options, &mut random, buyer, &mut plan));
+    }
+    draw_usage(options, &mut random, &lives, &mut plan);
+    plan.actions.sort_by_key(|(at, _)| *at);
+    plan
+}
+
+struct Life {
+    active_from: Timestamp,
+    active_until: Timestamp,
+    cancels: bool,
+}
+
+fn draw_life(options: &DemoOptions, random: &mut fastrand::Rng, buyer: usize, plan: &mut Plan) -> Life {
+    let day = i64::from(options.hours) * 3_600;
+    let bought = if random.u32(0..100) < 70 {
+        after(options.start(), -random.i64(600..3_600))
+    } else {
+        after(options.start(), random.i64(0..day / 3))
+    };
+    plan.actions.push((bought, Action::Purchase { buyer }));
+    // Some buyers are at the form before License Updated is out.
+    plan.actions.push((after(bought, random.i64(5..240)), Action::Register { buyer }));
+    let active_from = after(bought, i64::from(LICENSE_UPDATED_DELAY_S) + 1);
+    let cancels = buyer > 0 && random.u32(0..100) < 20;
+    let active_until = if cancels {
+        let cancelled = after(options.start(), random.i64(day / 2..day));
+        plan.actions.push((cancelled, Action::Cancel { buyer }));
+        cancelled
+    } else {
+        options.end()
+    };
+    Life {
+        active_from,
+        active_until,
+        cancels,
+    }
+}
+
+fn draw_usage(options: &DemoOptions, random: &mut fastrand::Rng, lives: &[Life], plan: &mut Plan) {
+    for number in 0..options.events {
+        let buyer = random.usize(0..lives.len());
+        let life = &lives[buyer];
+        let product = &PRODUCTS[plan.buyers[buyer].product];
+        let span = life.active_until.as_second() - life.active_from.as_second();
+        let time = after(life.active_from, random.i64(0..(span - 60).max(1)));
+        let mut event = draw_event(random, number, product, time);
+        let route = if random.bool() { Route::Intake } else { Route::PutItem };
+        if random.u32(0..1_000) < 20 {
+            spoil(random, &mut event, route);
+        }
+        let sent = draw_sending(random, life, time);
+        plan.sent += 1;
+        if event.is_good {
+            plan.good += 1;
+            plan.expected_micros += u128::from(micros(&event.quantity));
+        } else {
+            plan.bad += 1;
+        }
+        // A producer that does not know whether its write arrived repeats it.
+        if event.is_good && random.u32(0..1_000) < 50 {
+            plan.sent += 1;
+            let again = after(sent, random.i64(1..120));
+            let events = vec![event.clone()];
+            plan.actions.push((again, Action::Send { buyer, events, route }));
+        }
+        let events = vec![event];
+        plan.actions.push((sent, Action::Send { buyer, events, route }));
+    }
+}
+
+fn draw_event(random: &mut fastrand::Rng, number: u32, product: &ProductOnSale, time: Timestamp) -> PlannedEvent {
+    let quantity = if random.u32(0..3) == 0 {
+        random.u64(1..50) * 1_000_000
+    } else {
+        random.u64(1..20_000_000)
+    };
+    let mut tags = Map::new();
+    if product.tagged && random.u32(0..100) < 40 {
+        let team = ["red", "green", "blue"][random.usize(0..3)];
+        tags.insert("team".to_owned(), json!(team));
+    }
+    PlannedEvent {
+        id: format!("event-{number}"),
+        dimension: product.dimensions[random.usize(0..product.dimensions.len())].to_owned(),
+        quantity: Quantity::from_micros(quantity).unwrap_or(Quantity::ZERO).to_string(),
+        time,
+        tags,
+        is_good: true,
+        key_shift_hours: 0,
+    }
+}
+
+/// Makes an event one that must not be metered.
+fn spoil(random: &mut fastrand::Rng, event: &mut PlannedEvent, route: Route) {
+    event.is_good = false;
+    match random.u32(0..4) {
+        0 => event.quantity = format!("-{}", event.quantity),
+        1 => event.quantity = "0.1234567".to_owned(),
+        2 => event.dimension = "unheard-of".to_owned(),
+        _ if route == Route::PutItem => event.key_shift_hours = -1,
+        _ => {
+            event.tags.insert("team".to_owned(), json!("<red>"));
+        }
+    }
+}
+
+/// When the producer sends it: mostly at once, sometimes hours late.
+fn draw_sending(random: &mut fastrand::Rng, life: &Life, time: Timestamp) -> Timestamp {
+    let soon = after(time, random.i64(0..300));
+    if random.u32(0..1_000) >= 40 {
+        return soon;
+    }
+    let late = after(time, random.i64(2 * 3_600..7 * 3_600));
+    // After the end of an agreement nothing can be carried, so a producer is not late there.
+    let last_call = if life.cancels { after(life.active_until, -1_800) } else { life.active_until };
+    if late < last_call { late } else { soon }
+}
+
+fn micros(quantity: &str) -> u64 {
+    quantity.parse::<Quantity>().map_or(0, Quantity::micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same_day_whatever_goes_wrong_in_it() {
+        let calm = draw(&DemoOptions::default());
+        let harsh = draw(&DemoOptions {
+            faults: FaultLevel::Harsh,
+            ..DemoOptions::default()
+        });
+        assert_eq!(calm.actions, harsh.actions);
+        assert_eq!(calm.expected_micros, harsh.expected_micros);
+        assert!(calm.bad > 0 && calm.sent > calm.good);
+    }
+
+    #[test]
+    fn the_day_begins_with_a_month_ahead() {
+        assert_eq!(DemoOptions::default().start().to_string(), "2026-11-02T00:00:00Z");
+    }
+
+    #[test]
+    fn a_day_out_of_range_is_refused_with_the_range() {
+        let options = DemoOptions {
+            hours: 1,
+            ..DemoOptions::default()
+        };
+        assert!(options.check().unwrap_err().to_string().contains("--hours 1"));
+    }
+}

@@ -1,0 +1,93 @@
+//! What the day came to, and whether it is right.
+
+use std::collections::BTreeMap;
+
+use marketplace::books::Books;
+use marketplace::{State, Total};
+use serde_json::{Value, json};
+
+use crate::stack::Happenings;
+
+/// The day's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Subscriptions made.
+    pub subscriptions: u32,
+    /// Events sent, repeats included.
+    pub events_sent: u64,
+    /// Different events that are metered.
+    pub events_ingested: u64,
+    /// Events that are not metered: refused by intake, or set aside.
+    pub events_rejected: u64,
+    /// The ledger's books.
+    pub books: Books,
+    /// What the seller's software sent, each event once.
+    pub expected: Total,
+    /// What AWS Marketplace's own slots hold.
+    pub billed_by_marketplace: Total,
+    /// Calls of BatchMeterUsage that AWS Marketplace saw.
+    pub calls: u64,
+    /// The fewest that the sealing rounds allow.
+    pub calls_minimum: u64,
+    /// Write units of UsageEvents for its events, in thousandths.
+    pub usage_write_milli_units: u64,
+    /// Write units of MeteringRecords, in thousandths.
+    pub record_write_milli_units: u64,
+    /// What happened on the way.
+    pub happenings: Happenings,
+}
+
+impl Summary {
+    /// Why the day is not right; empty when it is.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        if !self.books.is_balanced().unwrap_or(false) {
+            complaints.push("the books do not balance".to_owned());
+        }
+        if self.books.ingested != self.expected {
+            complaints.push(format!("{} was sent, {} was ingested", self.expected, self.books.ingested));
+        }
+        if self.books.accepted != self.billed_by_marketplace {
+            complaints.push(format!(
+                "the ledger says {} was accepted, AWS Marketplace billed {}",
+                self.books.accepted, self.billed_by_marketplace
+            ));
+        }
+        if !self.books.pending.is_zero() {
+            complaints.push(format!("{} is still pending", self.books.pending));
+        }
+        if !self.books.over_metered.is_zero() {
+            complaints.push(format!("{} was metered beyond the rows", self.books.over_metered));
+        }
+        complaints
+    }
+
+    /// Whether the books balance and both sides agree to the last micro-unit.
+    pub fn is_balanced(&self) -> bool {
+        self.complaints().is_empty()
+    }
+
+    /// As `--json` prints it.
+    pub fn to_json(&self) -> Value {
+        let records: BTreeMap<&str, u64> = self.books.records.iter().map(|(s, n)| (State::as_str(*s), *n)).collect();
+        json!({
+            "subscriptions": self.subscriptions,
+            "events": {
+                "sent": self.events_sent,
+                "ingested": self.events_ingested,
+                "rejected": self.events_rejected,
+            },
+            "quantity": {
+                "ingested": self.books.ingested.to_string(),
+                "accepted": self.books.accepted.to_string(),
+                "pending": self.books.pending.to_string(),
+                "held": self.books.held.to_string(),
+                "lost": self.books.lost.to_string(),
+            },
+            "billed_by_marketplace": self.billed_by_marketplace.to_string(),
+            "records": records,
+            "api_calls": {"batch_meter_usage": self.calls, "minimum": self.calls_minimum},
+            "balanced": self.is_balanced(),
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! The seven functions as the local stack runs them: started from settings as on Lambda, with
+//! clients that retry quickly and a clock within the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_marketplacemetering::config::retry::RetryConfig;
+use aws_sdk_marketplacemetering::config::{BehaviorVersion, Region};
+use aws_smithy_http_client::Builder;
+use ledger::{Ledger, TableNames};
+use metering_api::MeteringApi;
+use serde_json::Value;
+use startup::{BatchResponse, Budget, Clock, Env};
+
+use crate::capacity::CapacityCounter;
+use crate::crash::CrashPoints;
+use crate::stack::StackError;
+
+/// Time an invocation has, as the template gives it.
+const INVOCATION: Duration = Duration::from_secs(890);
+/// Pause before the SDK's first retry; doubled each time. Nobody here needs to be spared.
+const RETRY_PAUSE: Duration = Duration::from_millis(2);
+
+/// What the functions are started with.
+pub(crate) struct Wiring {
+    pub names: TableNames,
+    pub dynamodb_endpoint: String,
+    pub aws_endpoint: String,
+    pub clock: Clock,
+    pub crashes: CrashPoints,
+    pub capacity: CapacityCounter,
+    pub env: Vec<(String, String)>,
+}
+
+/// The functions, ready to be invoked.
+pub(crate) struct Functions {
+    registration: Arc<registration::App>,
+    agreements: agreements::App,
+    intake: Arc<intake::App>,
+    late_usage: late_usage::App,
+    pub sealer: sealer::App,
+    submitter: submitter::App,
+    pub reconciler: reconciler::App,
+    ledger: Ledger,
+}
+
+impl Functions {
+    /// Starts them with the settings of the template's defaults, and `wiring.env` over them.
+    pub async fn start(wiring: Wiring) -> Result<Self, StackError> {
+        let defaults = [
+            ("SUBSCRIPTIONS_TABLE", wiring.names.subscriptions.as_str()),
+            ("USAGE_EVENTS_TABLE", &wiring.names.usage_events),
+            ("METERING_RECORDS_TABLE", &wiring.names.metering_records),
+            ("DYNAMODB_ENDPOINT", &wiring.dynamodb_endpoint),
+            ("MARKETPLACE_ENDPOINT", &wiring.aws_endpoint),
+            ("AWS_REGION", "us-east-1"),
+            ("SELLER_NAME", "Example Seller"),
+            ("SUPPORT_CONTACT", "support@example.com"),
+            (
+                "SESSION_KEY",
+                "a key for this machine only, never used on AWS",
+            ),
+            // One call at a time, so that a run repeats exactly.
+            ("SUBMIT_AT_ONCE", "1"),
+        ];
+        let pairs = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let env = Env::of(pairs.into_iter().chain(wiring.env.iter().cloned()));
+        let ledger = Ledger::new(dynamodb_client(&wiring), wiring.names.clone());
+        let metering = MeteringApi::new(metering_client(&wiring));
+
+        let mut registration = registration::App::start(&env)
+            .await
+            .map_err(StackError::failed)?;
+        registration.ledger = ledger.clone();
+        registration.metering = metering.clone();
+        registration.clock = wiring.clock.clone();
+        let mut agreements = agreements::App::start(&env)
+            .await
+            .map_err(StackError::failed)?;
+        agreements.ledger = ledger.clone();
+        agreements.clock = wiring.clock.clone();
+        let mut intake = intake::App::start(&env).await.map_err(StackError::failed)?;
+        intake.ledger = ledger.clone();
+        intake.clock = wiring.clock.clone();
+        let mut late_usage = late_usage::App::start(&env)
+            .await
+            .map_err(StackError::failed)?;
+        late_usage.ledger = ledger.clone();
+        late_usage.clock = wiring.clock.clone();
+        let mut sealer = sealer::App::start(&env).await.map_err(StackError::failed)?;
+        sealer.ledger = ledger.clone();
+        sealer.clock = wiring.clock.clone();
+        let mut submitter = submitter::App::start(&env)
+            .await
+            .map_err(StackError::failed)?;
+        submitter.ledger = ledger.clone();
+        submitter.metering = metering;
+        submitter.clock = wiring.clock.clone();
+        submitter.pause = RETRY_PAUSE;
+        let mut reconciler = reconciler::App::start(&env)
+            .await
+            .map_err(StackError::failed)?;
+        reconciler.ledger = ledger.clone();
+        reconciler.clock = wiring.clock.clone();
+        Ok(Self {
+            registration: Arc::new(registration),
+            agreements,
+            intake: Arc::new(intake),
+            late_usage,
+            sealer,
+            submitter,
+            reconciler,
+            ledger,
+        })
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What API Gateway serves: `/register` and `/usage`.
+    pub fn router(&self) -> axum::Router {
+        registration::router(Arc::clone(&self.registration))
+            .merge(intake::router(Arc::clone(&self.intake)))
+    }
+
+    pub async fn note_agreement(
+        &self,
+        event: Value,
+    ) -> Result<BatchResponse, agreements::HandleError> {
+        agreements::handle(&self.agreements, event, Budget::of(INVOCATION)).await
+    }
+
+    pub async fn note_late(&self, event: Value) -> Result<Value, String> {
+        let event = serde_json::from_value(event).map_err(|e| e.to_string())?;
+        let answer = late_usage::handle(&self.late_usage, event, Budget::of(INVOCATION)).await;
+        serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+    }
+
+    /// Invokes the submitter; it may die at one of its calls.
+    pub async fn submit(&self, event: Value, crashes: &CrashPoints) -> Result<Value, String> {
+        // Through text: the trigger keeps each record as the raw text it came in.
+        let event = serde_json::from_str(&event.to_string()).map_err(|e| e.to_string())?;
+        tokio::select! {
+            biased;
+            () = crashes.struck() => Err("the function's process died".to_owned()),
+            answer = submitter::handle(&self.submitter, event, Budget::of(INVOCATION)) => {
+                serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+            }
+        }
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("local", "local", None, None, "local")
+}
+
+fn dynamodb_client(wiring: &Wiring) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url(&wiring.dynamodb_endpoint)
+        .http_client(Builder::new().build_http())
+        .interceptor(wiring.capacity.interceptor())
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+fn metering_client(wiring: &Wiring) -> aws_sdk_marketplacemetering::Client {
+    let config = aws_sdk_marketplacemetering::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url(&wiring.aws_endpoint)
+        .http_client(wiring.crashes.around(Builder::new().build_http()))
+        .retry_config(RetryConfig::standard().with_initial_backoff(RETRY_PAUSE))
+        .build();
+    aws_sdk_marketplacemetering::Client::from_conf(config)
+}

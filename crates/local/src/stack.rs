@@ -1,0 +1,500 @@
+//! The whole stack in one process: the tables, AWS Marketplace, the seven functions and what
+//! triggers them, on one clock that the caller moves.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use emulator::{Emulator, LifecycleMessage};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{Ledger, TableNames, tables};
+use serde::Serialize;
+use serde_json::{Value, json};
+use startup::Budget;
+
+use crate::capacity::CapacityCounter;
+use crate::crash::CrashPoints;
+use crate::dynamodb::EmbeddedDynamoDb;
+use crate::functions::{Functions, Wiring};
+use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
+
+/// Name of the local stack, and so of its tables.
+pub const STACK_NAME: &str = "metering";
+/// Time an invocation has, as the template gives it.
+const INVOCATION: Duration = Duration::from_secs(890);
+/// The longest step of the clock: streams are polled at least this often.
+const STEP: SignedDuration = SignedDuration::from_secs(60);
+
+/// How often the schedules of `template.yaml` fire.
+const SEALER_EVERY: SignedDuration = SignedDuration::from_mins(5);
+const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(5);
+const RECONCILER_EVERY: SignedDuration = SignedDuration::from_hours(1);
+
+/// What a stack is started with.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// Where DynamoDB listens.
+    pub dynamodb: SocketAddr,
+    /// Where AWS Marketplace listens.
+    pub aws: SocketAddr,
+    /// Where `/register` and `/usage` are served.
+    pub http: SocketAddr,
+    /// Keeps the tables in a folder; in memory where absent.
+    pub data_dir: Option<PathBuf>,
+    /// The time at the start; the system's where absent.
+    pub now: Option<Timestamp>,
+    /// How much faster than real time it runs; 0 stands still.
+    pub speed: f64,
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// Trouble, or none.
+    pub trouble: Trouble,
+    /// More settings of the functions, by their environment variables.
+    pub env: Vec<(String, String)>,
+}
+
+impl Default for StackOptions {
+    fn default() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        Self {
+            dynamodb: any,
+            aws: any,
+            http: any,
+            data_dir: None,
+            now: None,
+            speed: 1.0,
+            seed: 0,
+            trouble: Trouble::default(),
+            env: Vec::new(),
+        }
+    }
+}
+
+/// What goes wrong on the way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Of a thousand stream records: dropped, repeated, reordered, delayed.
+    pub deliveries: Option<DeliveryTrouble>,
+    /// Of a thousand calls of BatchMeterUsage: the submitter dies just before or just after.
+    pub crashes_per_mille: u32,
+    /// Lifecycle events come twice and in another order.
+    pub lifecycle: bool,
+}
+
+/// How streams misbehave, per thousand records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryTrouble {
+    /// Never delivered.
+    pub dropped: u32,
+    /// Delivered twice.
+    pub repeated: u32,
+    /// Delivered out of order.
+    pub reordered: u32,
+    /// Delivered in a later batch.
+    pub delayed: u32,
+}
+
+/// Why a stack did not start or broke down.
+#[derive(Debug, thiserror::Error)]
+pub enum StackError {
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {source}; choose another address")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Something of the stack failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl StackError {
+    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What happened since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Happenings {
+    /// Invocations by function.
+    pub invocations: std::collections::BTreeMap<String, u64>,
+    /// Invocations that failed, by function.
+    pub failures: std::collections::BTreeMap<String, u64>,
+    /// Submitters that died at a call.
+    pub crashes: u64,
+    /// Stream records dropped, repeated, reordered or delayed on purpose.
+    pub delivery_faults: u64,
+}
+
+/// The stack. It does nothing by itself: [`Stack::step`] does what is due now.
+pub struct Stack {
+    dynamodb: EmbeddedDynamoDb,
+    emulator: Emulator,
+    functions: Functions,
+    usage_stream: EventSource,
+    record_stream: EventSource,
+    next_seal: Timestamp,
+    next_sweep: Timestamp,
+    next_reconcile: Timestamp,
+    crashes: CrashPoints,
+    capacity: CapacityCounter,
+    random: fastrand::Rng,
+    trouble: Trouble,
+    happenings: Happenings,
+    aws: SocketAddr,
+    http: SocketAddr,
+    servers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Stack {
+    /// Starts everything and creates the tables.
+    pub async fn start(options: StackOptions) -> Result<Self, StackError> {
+        let emulator = Emulator::new(emulator::Options {
+            seed: options.seed,
+            now: options.now,
+            speed: options.speed,
+            ..emulator::Options::default()
+        });
+        let clock_of = |emulator: &Emulator| {
+            let emulator = emulator.clone();
+            Arc::new(move || emulator.now()) as Arc<dyn Fn() -> Timestamp + Send + Sync>
+        };
+        let data = options
+            .data_dir
+            .as_ref()
+            .map(|dir| dir.join("dynamodb.sqlite"));
+        let dynamodb = EmbeddedDynamoDb::start(
+            listen(options.dynamodb)?,
+            data.as_deref(),
+            clock_of(&emulator),
+        )
+        .map_err(StackError::failed)?;
+        let names = TableNames::of_stack(STACK_NAME);
+        for definition in tables::definitions(&names) {
+            dynamodb
+                .create_table(definition)
+                .map_err(StackError::failed)?;
+        }
+        dynamodb
+            .enable_ttl(&names.usage_events, tables::TTL_ATTRIBUTE)
+            .map_err(StackError::failed)?;
+
+        let aws_listener = listen(options.aws)?;
+        let aws = aws_listener.local_addr().map_err(StackError::failed)?;
+        let http_listener = listen(options.http)?;
+        let http = http_listener.local_addr().map_err(StackError::failed)?;
+
+        let crashes = CrashPoints::new(
+            options.seed ^ 0x0063_7261_7368,
+            options.trouble.crashes_per_mille,
+        );
+        let capacity = CapacityCounter::new();
+        let functions = Functions::start(Wiring {
+            names: names.clone(),
+            dynamodb_endpoint: dynamodb.endpoint(),
+            aws_endpoint: format!("http://{aws}"),
+            clock: startup::Clock::InProcess(clock_of(&emulator)),
+            crashes: crashes.clone(),
+            capacity: capacity.clone(),
+            env: options.env.clone(),
+        })
+        .await?;
+
+        let mut servers = Vec::new();
+        let served = emulator.clone();
+        let aws_listener =
+            tokio::net::TcpListener::from_std(aws_listener).map_err(StackError::failed)?;
+        servers.push(tokio::spawn(async move {
+            if let Err(error) = served.serve(aws_listener, std::future::pending()).await {
+                tracing::error!(%error, "AWS Marketplace on localhost stopped");
+            }
+        }));
+        let router = functions.router();
+        let http_listener =
+            tokio::net::TcpListener::from_std(http_listener).map_err(StackError::failed)?;
+        servers.push(tokio::spawn(async move {
+            if let Err(error) = axum::serve(http_listener, router).await {
+                tracing::error!(%error, "the HTTP functions stopped");
+            }
+        }));
+
+        let stream = |table: &str,
+                      salt: u64,
+                      filters: &[Value],
+                      window: SignedDuration|
+         -> Result<EventSource, StackError> {
+            let arn = dynamodb
+                .stream_arn(table)
+                .map_err(StackError::failed)?
+                .ok_or_else(|| StackError::Failed(format!("table {table} has no stream")))?;
+            let patterns: Vec<String> = filters.iter().map(Value::to_string).collect();
+            let mut source = EventSourceOptions::new(table, &arn);
+            source.batch_size_max = 10_000;
+            source.window = window;
+            source.filter = Some(Filter::new(&patterns).map_err(StackError::failed)?);
+            source.retry_attempts_max = Some(10);
+            source.bisect_on_error = true;
+            source.report_batch_item_failures = true;
+            source.faults = options.trouble.deliveries.map(|trouble| DeliveryFaults {
+                seed: options.seed ^ salt,
+                drop_per_mille: trouble.dropped,
+                repeat_per_mille: trouble.repeated,
+                reorder_per_mille: trouble.reordered,
+                delay_per_mille: trouble.delayed,
+                delay_max: SignedDuration::from_mins(5),
+            });
+            EventSource::new(source).map_err(StackError::failed)
+        };
+        let usage_stream = stream(
+            &names.usage_events,
+            1,
+            &[
+                json!({"eventName": ["INSERT", "MODIFY"]}),
+                json!({"eventName": ["REMOVE"]}),
+            ],
+            SignedDuration::from_secs(5),
+        )?;
+        let record_stream = stream(
+            &names.metering_records,
+            2,
+            &[
+                json!({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"send": {"S": [{"exists": true}]}}}}),
+            ],
+            SignedDuration::from_secs(60),
+        )?;
+        let now = emulator.now();
+        Ok(Self {
+            dynamodb,
+            emulator,
+            functions,
+            usage_stream,
+            record_stream,
+            next_seal: now,
+            next_sweep: now,
+            next_reconcile: now,
+            crashes,
+            capacity,
+            random: fastrand::Rng::with_seed(options.seed),
+            trouble: options.trouble,
+            happenings: Happenings::default(),
+            aws,
+            http,
+            servers,
+        })
+    }
+
+    /// The emulator, to set its world up and to look into it.
+    pub fn emulator(&self) -> &Emulator {
+        &self.emulator
+    }
+
+    /// The tables.
+    pub fn ledger(&self) -> &Ledger {
+        self.functions.ledger()
+    }
+
+    /// The embedded DynamoDB.
+    pub fn dynamodb(&self) -> &EmbeddedDynamoDb {
+        &self.dynamodb
+    }
+
+    /// Where AWS Marketplace listens.
+    pub fn aws(&self) -> SocketAddr {
+        self.aws
+    }
+
+    /// Where `/register` and `/usage` are served.
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// What the functions' requests to DynamoDB consumed.
+    pub fn capacity(&self) -> &CapacityCounter {
+        &self.capacity
+    }
+
+    /// What happened since the start.
+    pub fn happenings(&self) -> Happenings {
+        Happenings {
+            crashes: self.crashes.crashes(),
+            ..self.happenings.clone()
+        }
+    }
+
+    /// When something is due next, one minute from now at the latest.
+    pub fn next_due(&self) -> Timestamp {
+        let now = self.emulator.now();
+        let latest = now.checked_add(STEP).unwrap_or(now);
+        [self.next_seal, self.next_sweep, self.next_reconcile, latest]
+            .into_iter()
+            .chain(self.usage_stream.next_due(now))
+            .chain(self.record_stream.next_due(now))
+            .min()
+            .unwrap_or(latest)
+            .max(now)
+    }
+
+    /// Moves a frozen clock to `until`, stopping at everything that is due on the way.
+    pub async fn run_until(&mut self, until: Timestamp) -> Result<(), StackError> {
+        loop {
+            self.step().await?;
+            let now = self.emulator.now();
+            if now >= until {
+                return Ok(());
+            }
+            let at_least = now
+                .checked_add(SignedDuration::from_secs(1))
+                .unwrap_or(until);
+            self.emulator
+                .set_clock(Some(self.next_due().max(at_least).min(until)), None);
+        }
+    }
+
+    /// Does what is due now: lifecycle events, stream batches, schedules.
+    pub async fn step(&mut self) -> Result<(), StackError> {
+        let now = self.emulator.now();
+        self.deliver_lifecycle().await;
+        self.poll_streams(now).await?;
+        if now >= self.next_seal {
+            self.next_seal = next_tick(now, SEALER_EVERY);
+            let result = sealer::handle(&self.functions.sealer, Budget::of(INVOCATION)).await;
+            self.note("sealer", &result);
+        }
+        if now >= self.next_sweep {
+            self.next_sweep = next_tick(now, SWEEP_EVERY);
+            let answer = self.functions.submit(json!({}), &self.crashes).await;
+            self.note("submitter", &answer);
+        }
+        if now >= self.next_reconcile {
+            self.next_reconcile = next_tick(now, RECONCILER_EVERY);
+            let result =
+                reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION)).await;
+            self.note("reconciler", &result);
+        }
+        self.poll_streams(now).await
+    }
+
+    async fn poll_streams(&mut self, now: Timestamp) -> Result<(), StackError> {
+        let functions = &self.functions;
+        let crashes = &self.crashes;
+        let late = self
+            .usage_stream
+            .poll(now, &self.dynamodb, |event| functions.note_late(event))
+            .await
+            .map_err(StackError::failed)?;
+        let sent = self
+            .record_stream
+            .poll(now, &self.dynamodb, |event| {
+                functions.submit(event, crashes)
+            })
+            .await
+            .map_err(StackError::failed)?;
+        for (name, outcome) in [("late-usage", late), ("submitter", sent)] {
+            *self
+                .happenings
+                .invocations
+                .entry(name.to_owned())
+                .or_default() += u64::from(outcome.invocations);
+            if outcome.failures > 0 {
+                *self.happenings.failures.entry(name.to_owned()).or_default() +=
+                    u64::from(outcome.failures);
+            }
+            self.happenings.delivery_faults +=
+                (outcome.dropped + outcome.repeated + outcome.reordered + outcome.delayed) as u64;
+        }
+        Ok(())
+    }
+
+    /// Hands agreements what AWS Marketplace has to say: EventBridge events one by one, SNS messages
+    /// through a queue. A failed delivery is tried again, as EventBridge and SQS do.
+    async fn deliver_lifecycle(&mut self) {
+        let mut messages = self.emulator.take_lifecycle();
+        if self.trouble.lifecycle && !messages.is_empty() {
+            let again = messages[self.random.usize(0..messages.len())].clone();
+            messages.push(again);
+            self.random.shuffle(&mut messages);
+        }
+        for message in messages {
+            let event = match message {
+                LifecycleMessage::EventBridge(event) => event,
+                LifecycleMessage::Sns {
+                    topic_arn,
+                    message,
+                    message_id,
+                    timestamp,
+                } => queued(&topic_arn, &message, &message_id, timestamp),
+            };
+            for _ in 0..3 {
+                let result = self.functions.note_agreement(event.clone()).await;
+                self.note("agreements", &result);
+                if result.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn note<T, E: std::fmt::Display>(&mut self, function: &str, result: &Result<T, E>) {
+        *self
+            .happenings
+            .invocations
+            .entry(function.to_owned())
+            .or_default() += 1;
+        if let Err(error) = result {
+            tracing::warn!(function, %error, "an invocation failed");
+            *self
+                .happenings
+                .failures
+                .entry(function.to_owned())
+                .or_default() += 1;
+        }
+    }
+
+    /// Stops the servers and writes what is kept in a folder.
+    pub fn shutdown(self) -> Result<(), StackError> {
+        for server in &self.servers {
+            server.abort();
+        }
+        self.dynamodb.shutdown().map_err(StackError::failed)
+    }
+}
+
+/// The next multiple of `every` after `now`, as EventBridge's rate schedules fire.
+fn next_tick(now: Timestamp, every: SignedDuration) -> Timestamp {
+    let every = every.as_secs().max(1);
+    let next = (now.as_second().div_euclid(every) + 1).saturating_mul(every);
+    Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, StackError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|source| StackError::Listen { address, source })
+}
+
+/// An SNS message as Lambda receives it from the queue that is subscribed to its topic.
+fn queued(topic_arn: &str, message: &str, message_id: &str, at: Timestamp) -> Value {
+    let body = json!({
+        "Type": "Notification",
+        "MessageId": message_id,
+        "TopicArn": topic_arn,
+        "Message": message,
+        "Timestamp": at.to_string(),
+    });
+    json!({"Records": [{
+        "messageId": message_id,
+        "receiptHandle": message_id,
+        "body": body.to_string(),
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": at.as_millisecond().to_string()},
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:222222222222:metering-lifecycle",
+        "awsRegion": "us-east-1",
+    }]})
+}
