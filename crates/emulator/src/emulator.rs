@@ -9,11 +9,14 @@ use tokio::net::TcpListener;
 use crate::clock::Clock;
 use crate::control::{self, ControlError};
 use crate::faults::{FaultError, FaultState, Faults};
-use crate::limits::FAULTS_MAX;
+use crate::limits::{FAULTS_MAX, KEY_ROTATIONS_MAX};
+use crate::rates::Rates;
 use crate::readings::Readings;
 use crate::settings::Settings;
-use crate::wire;
-use crate::world::{Agreement, Call, LifecycleMessage, Metered, NewAgreement, NewProduct, World};
+use crate::wire::{self, PublicKey, SigningKeys};
+use crate::world::{
+    Agreement, Call, Invoice, LifecycleMessage, Metered, Month, NewAgreement, NewProduct, World,
+};
 
 /// How an emulator starts.
 #[derive(Clone, Debug)]
@@ -24,7 +27,8 @@ pub struct Options {
     pub now: Option<Timestamp>,
     /// How fast the clock runs: 1 is real time, 0 is frozen.
     pub speed: f64,
-    /// The Region assumed where a caller names none.
+    /// The Region of whoever sets the emulator up; calls are in the Region of their credential
+    /// scope.
     pub region: String,
 }
 
@@ -68,14 +72,18 @@ pub(crate) struct Core {
     pub(crate) world: World,
     pub(crate) clock: Clock,
     pub(crate) faults: FaultState,
+    pub(crate) rates: Rates,
+    pub(crate) keys: SigningKeys,
 }
 
 impl Core {
-    fn new(options: &Options) -> Core {
+    fn new(options: &Options, keys: SigningKeys) -> Core {
         Core {
-            world: World::new(options.seed, options.region.clone()),
+            world: World::new(options.seed),
             clock: Clock::new(options.now, options.speed),
             faults: FaultState::default(),
+            rates: Rates::default(),
+            keys,
         }
     }
 }
@@ -85,7 +93,7 @@ impl Emulator {
     pub fn new(options: Options) -> Emulator {
         Emulator {
             inner: Arc::new(Inner {
-                state: Mutex::new(Core::new(&options)),
+                state: Mutex::new(Core::new(&options, SigningKeys::default())),
                 options,
             }),
         }
@@ -152,6 +160,25 @@ impl Emulator {
         core.world.cancel_agreement(agreement_id, now)
     }
 
+    /// The agreement is renewed: a new one takes over, with the same license or a new one by
+    /// [`Readings::license_on_renewal`].
+    pub fn renew_agreement(&self, agreement_id: &str) -> Result<Agreement, ControlError> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.renew_agreement(agreement_id, now)
+    }
+
+    /// The buyer's account is suspended: its usage meets `CustomerNotSubscribed`. No message
+    /// tells the seller.
+    pub fn suspend_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+        self.core().world.suspend(agreement_id, true)
+    }
+
+    /// The suspension is lifted.
+    pub fn resume_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+        self.core().world.suspend(agreement_id, false)
+    }
+
     /// A fresh registration token, as the buyer gets with "Set up your account".
     pub fn registration_token(&self, agreement_id: &str) -> Result<String, ControlError> {
         let core = &mut *self.core();
@@ -162,6 +189,41 @@ impl Emulator {
     /// Every slot taken: what the buyers will be billed.
     pub fn metered(&self) -> Vec<Metered> {
         self.core().world.metered()
+    }
+
+    /// What the buyers are billed, by month and agreement; for one month (`2026-11`) or all.
+    pub fn invoices(&self, month: Option<&str>) -> Result<Vec<Invoice>, ControlError> {
+        let month = month
+            .map(|text| {
+                Month::parse(text).ok_or_else(|| ControlError::Month {
+                    month: text.to_owned(),
+                })
+            })
+            .transpose()?;
+        let core = &*self.core();
+        Ok(core.world.invoices(month, core.clock.now()))
+    }
+
+    /// The public key that verifies `RegisterUsage`'s signatures, by its version from 1.
+    pub fn public_key(&self, version: usize) -> Result<PublicKey, ControlError> {
+        let (keys, newest) = {
+            let core = &*self.core();
+            (core.keys.clone(), core.world.newest_key_version())
+        };
+        if version == 0 || version > newest {
+            return Err(ControlError::KeyVersion { version, newest });
+        }
+        Ok(keys.public(version)?)
+    }
+
+    /// The key in use expires now, a new version takes over; returns that version.
+    pub fn rotate_public_key(&self) -> Result<usize, ControlError> {
+        let core = &mut *self.core();
+        if core.world.key_rotations.len() >= KEY_ROTATIONS_MAX {
+            return Err(ControlError::KeyRotations);
+        }
+        core.world.key_rotations.push(core.clock.now());
+        Ok(core.world.newest_key_version())
     }
 
     /// The log of calls, oldest first; the latest 100,000 calls are kept.
@@ -228,6 +290,8 @@ impl Emulator {
 
     /// Starts over: an empty world, the clock and everything else as at the start.
     pub fn reset(&self) {
-        *self.core() = Core::new(&self.inner.options);
+        let core = &mut *self.core();
+        let keys = core.keys.clone();
+        *core = Core::new(&self.inner.options, keys);
     }
 }

@@ -24,6 +24,7 @@ pub(crate) enum Kind {
     Message,
     Invoice,
     Adjustment,
+    Event,
 }
 
 /// A stream of well-mixed values for one identifier.
@@ -101,6 +102,14 @@ pub(crate) fn product(seed: u64, number: u64) -> String {
     format!(
         "prod-{}",
         Bits::new(seed, Kind::Product, number).text(BASE36, 13)
+    )
+}
+
+/// `ba-` and 24 characters: a billing adjustment request.
+pub(crate) fn adjustment(seed: u64, number: u64) -> String {
+    format!(
+        "ba-{}",
+        Bits::new(seed, Kind::Adjustment, number).text(BASE36, 24)
     )
 }
 

@@ -13,6 +13,7 @@
 //! The crate depends on no other crate of this workspace, so that it cannot share their
 //! misunderstandings.
 
+mod amount;
 mod clock;
 mod control;
 mod emulator;
@@ -22,6 +23,7 @@ pub mod limits;
 mod model;
 mod moment;
 mod quantity;
+mod rates;
 mod readings;
 mod rules;
 mod settings;
@@ -38,9 +40,9 @@ pub use readings::{
     IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
     SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
-pub use settings::Settings;
-pub use wire::ConnectionDropped;
+pub use settings::{Platform, Settings};
+pub use wire::{ConnectionDropped, KeyError, PublicKey};
 pub use world::{
-    Agreement, Call, CallError, CallRecord, Entitlement, Identity, LifecycleMessage, Metered,
-    MeteredAllocation, NewAgreement, NewProduct, Pricing,
+    Agreement, Call, CallError, CallRecord, Entitlement, Identity, Invoice, InvoiceLine,
+    LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct, Pricing,
 };

@@ -5,7 +5,8 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use crate::faults::FaultError;
-use crate::limits::{DIMENSION_CHARS_MAX, PRODUCT_CODE_CHARS_MAX};
+use crate::limits::{DIMENSION_CHARS_MAX, KEY_ROTATIONS_MAX, PRODUCT_CODE_CHARS_MAX};
+use crate::wire::KeyError;
 
 /// Why the world cannot be changed as asked.
 #[derive(Debug, Error, PartialEq)]
@@ -80,6 +81,26 @@ pub enum ControlError {
         /// What is wrong with which value.
         problem: String,
     },
+    /// Not a month.
+    #[error("`month` is `{month}`, but a month is written like 2026-11")]
+    Month {
+        /// The month given.
+        month: String,
+    },
+    /// No public key has this version.
+    #[error("there is no public key of version {version}; the newest is {newest}")]
+    KeyVersion {
+        /// The version given.
+        version: usize,
+        /// The newest version.
+        newest: usize,
+    },
+    /// Too many rotations.
+    #[error("the public key has been rotated {KEY_ROTATIONS_MAX} times; reset the world")]
+    KeyRotations,
+    /// A key cannot be made.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A set of faults cannot be taken.
     #[error(transparent)]
     Faults(#[from] FaultError),
@@ -109,9 +130,10 @@ impl ControlError {
     /// The HTTP status it is answered with.
     pub fn status(&self) -> StatusCode {
         match self {
-            ControlError::NoSuchAgreement { .. } | ControlError::NoSuchPath { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            ControlError::NoSuchAgreement { .. }
+            | ControlError::KeyVersion { .. }
+            | ControlError::NoSuchPath { .. } => StatusCode::NOT_FOUND,
+            ControlError::Key(_) => StatusCode::INTERNAL_SERVER_ERROR,
             ControlError::AgreementEnded { .. } => StatusCode::CONFLICT,
             ControlError::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,

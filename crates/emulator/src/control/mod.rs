@@ -4,13 +4,13 @@ mod clock;
 mod error;
 
 use axum::Json;
-use axum::extract::{FromRequest, Path, Request, State};
+use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub use error::ControlError;
 
@@ -19,7 +19,8 @@ use crate::faults::Faults;
 use crate::limits::BODY_READ_BYTES_MAX;
 use crate::readings::Readings;
 use crate::settings::Settings;
-use crate::world::{Agreement, Call, Metered, NewAgreement, NewProduct};
+use crate::wire::PublicKey;
+use crate::world::{Agreement, Call, Invoice, Metered, NewAgreement, NewProduct};
 
 pub(crate) fn routes() -> axum::Router<Emulator> {
     axum::Router::new()
@@ -30,12 +31,18 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
             "/_emulator/agreements/{id}/registration-token",
             post(registration_token),
         )
+        .route("/_emulator/agreements/{id}/renew", post(renew))
+        .route("/_emulator/agreements/{id}/suspend", post(suspend))
+        .route("/_emulator/agreements/{id}/resume", post(resume))
         .route("/_emulator/clock", get(clock::read).put(clock::set))
         .route("/_emulator/faults", get(faults).put(set_faults))
         .route("/_emulator/readings", get(readings).put(set_readings))
         .route("/_emulator/settings", get(settings).put(set_settings))
         .route("/_emulator/metered", get(metered))
         .route("/_emulator/calls", get(calls))
+        .route("/_emulator/invoices", get(invoices))
+        .route("/_emulator/public-keys", post(rotate_public_key))
+        .route("/_emulator/public-keys/{version}", get(public_key))
         .route("/_emulator/reset", post(reset))
         .route("/_emulator", get(index))
         .route("/_emulator/{*rest}", axum::routing::any(nothing_here))
@@ -71,12 +78,16 @@ async fn index() -> Json<Vec<&'static str>> {
         "POST /_emulator/agreements {\"product_code\",\"account_id\"?,\"start\"?,\"free_trial\"?,\"entitlements\"?}",
         "DELETE /_emulator/agreements/{agreement_id}",
         "POST /_emulator/agreements/{agreement_id}/registration-token",
+        "POST /_emulator/agreements/{agreement_id}/renew",
+        "POST /_emulator/agreements/{agreement_id}/suspend, /resume",
         "GET, PUT /_emulator/clock {\"now\"?,\"speed\"?,\"advance\"?: \"1h\"}",
         "GET, PUT /_emulator/faults {\"seed\"?,\"faults\":[{\"operation\",\"kind\",\"rate\"|\"next\",\"records\"?,\"delay_ms\"?}]}",
         "GET, PUT /_emulator/readings",
         "GET, PUT /_emulator/settings",
         "GET /_emulator/metered",
         "GET /_emulator/calls",
+        "GET /_emulator/invoices?month=2026-11",
+        "GET /_emulator/public-keys/{version}, POST /_emulator/public-keys",
         "POST /_emulator/reset",
     ])
 }
@@ -129,6 +140,58 @@ async fn registration_token(
 ) -> Result<Json<Token>, ControlError> {
     let registration_token = emulator.registration_token(&agreement_id)?;
     Ok(Json(Token { registration_token }))
+}
+
+async fn renew(
+    State(emulator): State<Emulator>,
+    Path(agreement_id): Path<String>,
+) -> Result<(StatusCode, Json<Agreement>), ControlError> {
+    let agreement = emulator.renew_agreement(&agreement_id)?;
+    Ok((StatusCode::CREATED, Json(agreement)))
+}
+
+async fn suspend(
+    State(emulator): State<Emulator>,
+    Path(agreement_id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    emulator.suspend_agreement(&agreement_id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn resume(
+    State(emulator): State<Emulator>,
+    Path(agreement_id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    emulator.resume_agreement(&agreement_id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfMonth {
+    #[serde(default)]
+    month: Option<String>,
+}
+
+async fn invoices(
+    State(emulator): State<Emulator>,
+    Query(of): Query<OfMonth>,
+) -> Result<Json<Vec<Invoice>>, ControlError> {
+    Ok(Json(emulator.invoices(of.month.as_deref())?))
+}
+
+async fn public_key(
+    State(emulator): State<Emulator>,
+    Path(version): Path<usize>,
+) -> Result<Json<PublicKey>, ControlError> {
+    Ok(Json(emulator.public_key(version)?))
+}
+
+async fn rotate_public_key(
+    State(emulator): State<Emulator>,
+) -> Result<(StatusCode, Json<PublicKey>), ControlError> {
+    let version = emulator.rotate_public_key()?;
+    Ok((StatusCode::CREATED, Json(emulator.public_key(version)?)))
 }
 
 async fn faults(State(emulator): State<Emulator>) -> Json<Faults> {

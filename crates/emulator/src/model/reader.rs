@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::path::{Path, shortened, wrong_type};
 use crate::limits::VIOLATIONS_PRINTED_MAX;
 
 /// Why a body is not a request of its operation.
@@ -20,9 +21,32 @@ pub(crate) enum ShapeError {
 }
 
 /// A pattern of the API model with a function that decides it.
-pub(crate) struct Pattern {
-    pub(crate) text: &'static str,
-    pub(crate) matches: fn(&str) -> bool,
+pub(crate) enum Pattern {
+    /// About the text as a whole.
+    Whole {
+        text: &'static str,
+        matches: fn(&str) -> bool,
+    },
+    /// About each byte.
+    Bytes {
+        text: &'static str,
+        bytes: fn(u8) -> bool,
+    },
+}
+
+impl Pattern {
+    fn matches(&self, value: &str) -> bool {
+        match self {
+            Pattern::Whole { matches, .. } => matches(value),
+            Pattern::Bytes { bytes, .. } => value.bytes().all(bytes),
+        }
+    }
+
+    fn text(&self) -> &'static str {
+        match self {
+            Pattern::Whole { text, .. } | Pattern::Bytes { text, .. } => text,
+        }
+    }
 }
 
 /// The limits of a string shape; lengths in characters.
@@ -39,32 +63,8 @@ pub(crate) const ANY_STRING: StringShape = StringShape {
     pattern: None,
 };
 
-/// Where in the request a value stands, printed as AWS prints it: `usageRecords.1.member.tags`.
-#[derive(Clone, Copy)]
-pub(crate) enum Path<'a> {
-    Root,
-    Member(&'a Path<'a>, &'static str),
-    Item(&'a Path<'a>, usize),
-}
-
-impl fmt::Display for Path<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Path::Root => Ok(()),
-            Path::Item(list, index) => write!(f, "{list}.{}.member", index + 1),
-            Path::Member(parent, name) => {
-                if !matches!(parent, Path::Root) {
-                    write!(f, "{parent}.")?;
-                }
-                let mut letters = name.chars();
-                if let Some(first) = letters.next() {
-                    write!(f, "{}", first.to_ascii_lowercase())?;
-                }
-                f.write_str(letters.as_str())
-            }
-        }
-    }
-}
+/// Lists of strings by one of an enumeration's values.
+pub(crate) type StringLists = Vec<(&'static str, Vec<String>)>;
 
 /// The violations found so far.
 #[derive(Default)]
@@ -105,22 +105,6 @@ pub(crate) fn read<T>(
             violations.printed.join("; ")
         ))),
     }
-}
-
-fn wrong_type(path: &Path<'_>, value: &Value, wanted: &str) -> ShapeError {
-    let found = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a structure",
-    };
-    let place = match path {
-        Path::Root => "The body".to_owned(),
-        _ => format!("The value at '{path}'"),
-    };
-    ShapeError::Serialization(format!("{place} is {found}, but must be {wanted}"))
 }
 
 impl Members<'_> {
@@ -186,14 +170,14 @@ impl Members<'_> {
             );
         }
         if let Some(pattern) = &shape.pattern
-            && !(pattern.matches)(&text)
+            && !pattern.matches(&text)
         {
             self.violate(
                 path,
                 Some(&text),
                 format_args!(
                     "Member must satisfy regular expression pattern: {}",
-                    pattern.text
+                    pattern.text()
                 ),
             );
         }
@@ -348,7 +332,7 @@ impl Members<'_> {
         name: &'static str,
         keys: &[&'static str],
         max: usize,
-    ) -> Result<Option<Vec<(&'static str, Vec<String>)>>, ShapeError> {
+    ) -> Result<Option<StringLists>, ShapeError> {
         let Some(value) = self.take(name) else {
             return Ok(None);
         };
@@ -423,15 +407,4 @@ impl Members<'_> {
             );
         }
     }
-}
-
-/// Keeps error messages readable when a value is huge.
-fn shortened(text: &str) -> String {
-    const CHARS_MAX: usize = 300;
-    if text.chars().count() <= CHARS_MAX {
-        return text.to_owned();
-    }
-    let mut short: String = text.chars().take(CHARS_MAX).collect();
-    short.push_str("...");
-    short
 }

@@ -3,14 +3,15 @@
 use super::reader::{Pattern, StringShape};
 use crate::limits::{
     CLIENT_TOKEN_CHARS_MAX, CUSTOMER_CHARS_MAX, DECIMAL_CHARS_MAX, DIMENSION_CHARS_MAX,
-    LOOKUP_VALUE_CHARS_MAX, NONCE_CHARS_MAX, PRODUCT_CODE_CHARS_MAX, TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX,
+    LOOKUP_VALUE_CHARS_MAX, NONCE_CHARS_MAX, PRODUCT_CODE_CHARS_MAX, TAG_KEY_CHARS_MAX,
+    TAG_VALUE_CHARS_MAX,
 };
 use crate::quantity::Quantity;
 
 pub(crate) const PRODUCT_CODE: StringShape = StringShape {
     min: 0,
     max: PRODUCT_CODE_CHARS_MAX,
-    pattern: Some(Pattern {
+    pattern: Some(Pattern::Whole {
         text: "^[-a-zA-Z0-9/=:_.@]*$",
         matches: is_product_code,
     }),
@@ -31,7 +32,7 @@ pub(crate) const CUSTOMER_IDENTIFIER: StringShape = StringShape {
 pub(crate) const ACCOUNT_ID: StringShape = StringShape {
     min: 1,
     max: CUSTOMER_CHARS_MAX,
-    pattern: Some(Pattern {
+    pattern: Some(Pattern::Whole {
         text: "^[0-9]+$",
         matches: is_digits,
     }),
@@ -40,7 +41,7 @@ pub(crate) const ACCOUNT_ID: StringShape = StringShape {
 pub(crate) const LICENSE_ARN: StringShape = StringShape {
     min: 0,
     max: usize::MAX,
-    pattern: Some(Pattern {
+    pattern: Some(Pattern::Whole {
         text: "^arn:aws[a-zA-Z-]*:[A-Za-z0-9][A-Za-z0-9_/.-]{0,62}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,1023}$",
         matches: is_license_arn,
     }),
@@ -49,7 +50,7 @@ pub(crate) const LICENSE_ARN: StringShape = StringShape {
 pub(crate) const DECIMAL: StringShape = StringShape {
     min: 1,
     max: DECIMAL_CHARS_MAX,
-    pattern: Some(Pattern {
+    pattern: Some(Pattern::Whole {
         text: r"^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$",
         matches: is_decimal,
     }),
@@ -58,7 +59,7 @@ pub(crate) const DECIMAL: StringShape = StringShape {
 pub(crate) const TAG_KEY: StringShape = StringShape {
     min: 1,
     max: TAG_KEY_CHARS_MAX,
-    pattern: Some(Pattern {
+    pattern: Some(Pattern::Whole {
         text: r"^[a-zA-Z0-9+ -=._:\/@]+$",
         matches: is_tag_text,
     }),
@@ -67,7 +68,7 @@ pub(crate) const TAG_KEY: StringShape = StringShape {
 pub(crate) const TAG_VALUE: StringShape = StringShape {
     min: 1,
     max: TAG_VALUE_CHARS_MAX,
-    pattern: Some(Pattern {
+    pattern: Some(Pattern::Whole {
         text: r"^[a-zA-Z0-9+ -=._:\/@]+$",
         matches: is_tag_text,
     }),

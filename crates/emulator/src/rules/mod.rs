@@ -7,6 +7,7 @@ pub(crate) mod agreements;
 pub(crate) mod allocations;
 pub(crate) mod batch_meter_usage;
 pub(crate) mod billing_adjustments;
+mod cloudtrail_event;
 pub(crate) mod get_entitlements;
 pub(crate) mod lookup_events;
 pub(crate) mod meter_usage;

@@ -3,11 +3,18 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use super::keys::KeyError;
 use super::operation::Api;
 use crate::faults::FaultKind;
 use crate::limits::REQUEST_SIZE_BYTES_END;
 use crate::model::ShapeError;
+use crate::rules::agreements::AgreementsError;
 use crate::rules::batch_meter_usage::BatchMeterUsageError;
+use crate::rules::billing_adjustments::BillingAdjustmentsError;
+use crate::rules::get_entitlements::GetEntitlementsError;
+use crate::rules::lookup_events::LookupEventsError;
+use crate::rules::meter_usage::MeterUsageError;
+use crate::rules::register_usage::RegisterUsageError;
 use crate::rules::resolve_customer::ResolveCustomerError;
 use crate::world::CallError;
 
@@ -54,12 +61,17 @@ impl AwsError {
         )
     }
 
-    /// An answer that cannot be written as JSON: a fault of the emulator's own.
+    /// An answer that cannot be written as JSON.
     pub(crate) fn unwritable(problem: &serde_json::Error) -> AwsError {
+        AwsError::internal(format!("The answer could not be written: {problem}"))
+    }
+
+    /// A fault of the emulator's own.
+    fn internal(message: String) -> AwsError {
         AwsError {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             code: "InternalServiceErrorException",
-            message: format!("The answer could not be written: {problem}"),
+            message,
         }
     }
 
@@ -134,14 +146,35 @@ impl From<ShapeError> for AwsError {
     }
 }
 
-impl From<BatchMeterUsageError> for AwsError {
-    fn from(error: BatchMeterUsageError) -> AwsError {
-        AwsError::refused(error.code(), error.to_string())
+/// A rule's refusal is answered with its code and its words.
+macro_rules! refusals {
+    ($($error:ty),* $(,)?) => {$(
+        impl From<$error> for AwsError {
+            fn from(error: $error) -> AwsError {
+                AwsError::refused(error.code(), error.to_string())
+            }
+        }
+    )*};
+}
+
+refusals!(
+    BatchMeterUsageError,
+    MeterUsageError,
+    RegisterUsageError,
+    ResolveCustomerError,
+    GetEntitlementsError,
+    LookupEventsError,
+    AgreementsError,
+);
+
+impl From<BillingAdjustmentsError> for AwsError {
+    fn from(error: BillingAdjustmentsError) -> AwsError {
+        AwsError::refused("ValidationException", error.to_string())
     }
 }
 
-impl From<ResolveCustomerError> for AwsError {
-    fn from(error: ResolveCustomerError) -> AwsError {
-        AwsError::refused(error.code(), error.to_string())
+impl From<KeyError> for AwsError {
+    fn from(error: KeyError) -> AwsError {
+        AwsError::internal(format!("The registration could not be signed: {error}"))
     }
 }

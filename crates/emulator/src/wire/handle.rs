@@ -11,19 +11,12 @@ use super::{Handled, Reply, agreement_api, batch_answer, simple};
 use crate::emulator::{Core, Emulator};
 use crate::faults::{FaultKind, Struck};
 use crate::model::{self, BatchMeterUsageRequest, ShapeError, UsageRecord};
-use crate::rules::batch_meter_usage::{Arrival, batch_meter_usage};
+use crate::rules::Arrival;
+use crate::rules::batch_meter_usage::batch_meter_usage;
 use crate::world::{CallEntry, RecordOutcome};
 
-/// When, where and by whom a call is made.
-#[derive(Clone, Copy)]
-pub(super) struct Context<'a> {
-    pub(super) now: Timestamp,
-    pub(super) caller: &'a Caller,
-}
-
 /// What an operation does with a request that has its shape.
-pub(super) type Work =
-    Box<dyn FnOnce(&mut Core, Context<'_>) -> Result<Value, AwsError>>;
+pub(super) type Work = Box<dyn FnOnce(&mut Core, Arrival<'_>) -> Result<Value, AwsError>>;
 
 /// A request that has the shape its operation asks for.
 enum Shaped {
@@ -78,12 +71,20 @@ impl Emulator {
         let now = core.clock.now();
         let number = core.world.calls.next();
         let struck = core.faults.strike(operation.name());
-        let context = Context { now, caller };
+        let arrival = Arrival {
+            now,
+            region: &caller.region,
+            access_key_id: &caller.access_key_id,
+        };
+        let within_rate = core.within_rate(operation, &caller.region, now);
         let done = match (struck.refusal, shaped) {
+            (None, shaped) if !within_rate => {
+                refused_by_fault(FaultKind::Throttling, operation, shaped)
+            }
             (Some(kind), shaped) => refused_by_fault(kind, operation, shaped),
             (None, Err(error)) => Done::of(Reply::Refusal(error.into())),
-            (None, Ok(Shaped::Batch(request))) => batch(core, request, context, &struck),
-            (None, Ok(Shaped::Work(work))) => Done::of(match work(core, context) {
+            (None, Ok(Shaped::Batch(request))) => batch(core, request, arrival, &struck),
+            (None, Ok(Shaped::Work(work))) => Done::of(match work(core, arrival) {
                 Ok(members) => Reply::Members(members),
                 Err(error) => Reply::Refusal(error),
             }),
@@ -114,6 +115,18 @@ impl Emulator {
             request_id: core.world.request_id(number),
             delay_ms: struck.delay_ms,
         }
+    }
+}
+
+impl Core {
+    /// Whether the call is within its operation's request rate.
+    fn within_rate(&mut self, operation: Operation, region: &str, now: Timestamp) -> bool {
+        let per_second = match operation {
+            Operation::LookupEvents => self.world.settings.lookup_events_per_s,
+            Operation::BatchMeterUsage => self.world.settings.batch_meter_usage_per_s,
+            _ => 0,
+        };
+        per_second == 0 || self.rates.admit(operation.name(), region, per_second, now)
     }
 }
 
@@ -159,26 +172,22 @@ fn refused_by_fault(
 fn batch(
     core: &mut Core,
     request: BatchMeterUsageRequest,
-    context: Context<'_>,
+    arrival: Arrival<'_>,
     struck: &Struck,
 ) -> Done {
-    let arrival = Arrival {
-        now: context.now,
-        region: &context.caller.region,
-    };
     let marks = batch_answer::unprocessed(struck, request.usage_records.len());
-    let (reply, mut outcomes) =
-        match batch_meter_usage(&mut core.world, &request, arrival, &marks) {
-            Ok(outcomes) => {
-                let records = &request.usage_records;
-                let reply = match batch_answer::body(core.world.seed, records, &outcomes, struck) {
-                    Ok(body) => Reply::Json(body),
-                    Err(error) => Reply::Refusal(AwsError::unwritable(&error)),
-                };
-                (reply, outcomes)
-            }
-            Err((error, outcomes)) => (Reply::Refusal(error.into()), outcomes),
-        };
+    let (reply, mut outcomes) = match batch_meter_usage(&mut core.world, &request, arrival, &marks)
+    {
+        Ok(outcomes) => {
+            let records = &request.usage_records;
+            let reply = match batch_answer::body(core.world.seed, records, &outcomes, struck) {
+                Ok(body) => Reply::Json(body),
+                Err(error) => Reply::Refusal(AwsError::unwritable(&error)),
+            };
+            (reply, outcomes)
+        }
+        Err((error, outcomes)) => (Reply::Refusal(error.into()), outcomes),
+    };
     outcomes.resize(request.usage_records.len(), RecordOutcome::NOT_PROCESSED);
     Done {
         product_code: request.product_code,

@@ -21,8 +21,8 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 pub(crate) use aws_error::AwsError;
-pub use keys::KeyError;
-pub(crate) use keys::{PublicKey, SigningKeys};
+pub(crate) use keys::SigningKeys;
+pub use keys::{KeyError, PublicKey};
 pub use serve::ConnectionDropped;
 pub(crate) use serve::serve;
 

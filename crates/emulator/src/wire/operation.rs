@@ -25,18 +25,10 @@ pub(crate) enum Operation {
 }
 
 const OPERATIONS: &[(Operation, Api, &str)] = &[
-    (
-        Operation::BatchMeterUsage,
-        Api::Metering,
-        "BatchMeterUsage",
-    ),
+    (Operation::BatchMeterUsage, Api::Metering, "BatchMeterUsage"),
     (Operation::MeterUsage, Api::Metering, "MeterUsage"),
     (Operation::RegisterUsage, Api::Metering, "RegisterUsage"),
-    (
-        Operation::ResolveCustomer,
-        Api::Metering,
-        "ResolveCustomer",
-    ),
+    (Operation::ResolveCustomer, Api::Metering, "ResolveCustomer"),
     (
         Operation::GetEntitlements,
         Api::Entitlement,
@@ -122,9 +114,7 @@ impl Operation {
     /// The operation of a Smithy RPC v2 path, `/service/SERVICE/operation/OPERATION`. Only the
     /// entitlement API speaks that protocol.
     pub(crate) fn from_path(path: &str) -> Option<Operation> {
-        let (service, name) = path
-            .strip_prefix("/service/")?
-            .split_once("/operation/")?;
+        let (service, name) = path.strip_prefix("/service/")?.split_once("/operation/")?;
         Operation::find(name, |api| {
             api == Api::Entitlement && api.target_prefix() == service
         })
@@ -148,7 +138,9 @@ impl Operation {
     }
 
     fn entry(self) -> Option<&'static (Operation, Api, &'static str)> {
-        OPERATIONS.iter().find(|(operation, _, _)| *operation == self)
+        OPERATIONS
+            .iter()
+            .find(|(operation, _, _)| *operation == self)
     }
 
     /// Every operation's name, for messages.

@@ -1,5 +1,6 @@
 //! The log of calls: what was asked, what became of it.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -58,14 +59,22 @@ impl RecordOutcome {
 pub(crate) struct CallEntry {
     pub(crate) number: u64,
     pub(crate) at: Timestamp,
-    pub(crate) operation: &'static str,
+    pub(crate) operation: Cow<'static, str>,
     pub(crate) region: String,
+    pub(crate) access_key_id: String,
     pub(crate) error: Option<CallError>,
     pub(crate) product_code: Option<String>,
     pub(crate) records: Vec<UsageRecord>,
     pub(crate) outcomes: Vec<RecordOutcome>,
     pub(crate) faults: Vec<FaultKind>,
     pub(crate) answered: bool,
+}
+
+impl CallEntry {
+    /// Whether the call came through at all.
+    pub(crate) fn reached_aws(&self) -> bool {
+        !self.faults.contains(&FaultKind::DropBefore)
+    }
 }
 
 /// The latest calls.
@@ -170,7 +179,7 @@ impl World {
         Call {
             number: entry.number,
             at: entry.at,
-            operation: entry.operation.to_owned(),
+            operation: entry.operation.clone().into_owned(),
             region: entry.region.clone(),
             request_id: self.request_id(entry.number),
             product_code: entry.product_code.clone(),

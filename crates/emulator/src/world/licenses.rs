@@ -87,6 +87,8 @@ pub(crate) struct AgreementState {
     pub(crate) entitlements: Vec<Entitlement>,
     /// When it was cancelled, or replaced by a renewal.
     pub(crate) ended: Option<Timestamp>,
+    /// `CANCELLED` or `RENEWED`, once ended.
+    pub(crate) status_at_end: Option<String>,
     /// The agreement this one renews.
     pub(crate) renews: Option<usize>,
 }
@@ -175,6 +177,7 @@ impl World {
             free_trial: new.free_trial,
             entitlements: new.entitlements,
             ended: None,
+            status_at_end: None,
             renews: None,
         });
         self.emit_created(agreement, now);
@@ -282,11 +285,9 @@ impl World {
     ) -> Result<(), ControlError> {
         let agreement = self.agreement_in_force(agreement_id)?;
         let deprovisioned = seconds_after(now, self.settings.license_deprovisioned_delay_s);
-        let Some(state) = self.agreements.get_mut(agreement) else {
-            return Ok(());
-        };
-        state.ended = Some(now);
-        if let Some(license) = self.licenses.get_mut(state.license) {
+        self.end(agreement, "CANCELLED", now);
+        let license = self.agreements.get(agreement).map(|a| a.license);
+        if let Some(license) = license.and_then(|license| self.licenses.get_mut(license)) {
             license.ended = Some(now);
             license.deprovisioned = Some(deprovisioned);
         }

@@ -94,12 +94,16 @@ impl World {
         };
         let customer = parts.license.customer;
         let updated = parts.license.updated;
+        let entitled = !parts.agreement.entitlements.is_empty();
         let sns = subscription_notice(parts, "subscribe-success");
         // A buyer who comes back within the hour hears no unsubscribe-success.
         self.messages.revoke(customer);
         self.emit_agreement(agreement, "Created", now);
         self.emit_license(agreement, "License Updated - Manufacturer", updated);
         self.emit_sns(sns, updated, None);
+        if entitled {
+            self.emit_entitlement_updated(agreement, updated);
+        }
     }
 
     /// `Purchase Agreement Ended`, `License Deprovisioned` and, on legacy listings,

@@ -3,21 +3,29 @@
 //! Pure state: no I/O and no clock. Whoever changes it says what time it is.
 
 mod calls;
+mod instances;
+mod invoices;
 mod licenses;
 mod lifecycle;
 mod products;
+mod renewal;
 mod slots;
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
 pub use calls::{Call, CallError, CallRecord};
+pub use invoices::{Invoice, InvoiceLine};
 pub use licenses::{Agreement, Entitlement, NewAgreement};
 pub use lifecycle::LifecycleMessage;
 pub use products::{Identity, NewProduct, Pricing};
 pub use slots::{Metered, MeteredAllocation};
 
 pub(crate) use calls::{CallEntry, CallLog, Outcome, RecordOutcome};
-pub(crate) use licenses::{AgreementState, Customer, License, Token};
+pub(crate) use instances::{Instances, TokenUse};
+pub(crate) use invoices::{Adjustment, Bill, Month};
+pub(crate) use licenses::{AgreementState, Customer, License, Parts, Token};
 pub(crate) use lifecycle::Messages;
 pub(crate) use products::Product;
 pub(crate) use slots::{Scope, Slot, SlotKey, Slots, hour_start};
@@ -30,8 +38,6 @@ use crate::settings::Settings;
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
-    /// The Region assumed where a call does not name one.
-    pub(crate) region: String,
     pub(crate) settings: Settings,
     pub(crate) readings: Readings,
     pub(crate) products: Vec<Product>,
@@ -47,16 +53,19 @@ pub(crate) struct World {
     pub(crate) slots: Slots,
     pub(crate) calls: CallLog,
     pub(crate) messages: Messages,
+    pub(crate) instances: Instances,
+    /// When each version of the public key but the newest expired.
+    pub(crate) key_rotations: Vec<Timestamp>,
+    pub(crate) adjustments: Vec<Adjustment>,
     pub(crate) metering_records: u64,
     accounts: u64,
     tokens_made: u64,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, region: String) -> World {
+    pub(crate) fn new(seed: u64) -> World {
         World {
             seed,
-            region,
             settings: Settings::default(),
             readings: Readings::default(),
             products: Vec::new(),
@@ -72,6 +81,9 @@ impl World {
             slots: Slots::default(),
             calls: CallLog::default(),
             messages: Messages::default(),
+            instances: Instances::default(),
+            key_rotations: Vec::new(),
+            adjustments: Vec::new(),
             metering_records: 0,
             accounts: 0,
             tokens_made: 0,

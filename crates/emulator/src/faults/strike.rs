@@ -1,0 +1,201 @@
+//! Drawing faults for calls, and choosing what they strike, from a seed.
+
+use super::{Fault, FaultKind, Faults, When};
+use crate::ids::mix;
+
+/// What strikes one call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Struck {
+    /// An error instead of any work; the first rule that struck wins.
+    pub(crate) refusal: Option<FaultKind>,
+    pub(crate) drop_after: bool,
+    pub(crate) delay_ms: u64,
+    pub(crate) unprocessed: u32,
+    pub(crate) missing: u32,
+    pub(crate) missing_status: u32,
+    pub(crate) unknown_status: u32,
+    pub(crate) reorder: bool,
+    /// Where the choice of records starts.
+    pub(crate) seed: u64,
+    /// Every fault that struck, for the log of calls.
+    pub(crate) kinds: Vec<FaultKind>,
+}
+
+/// The rules in force with their draws so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FaultState {
+    faults: Faults,
+    /// Calls each rule has been drawn for.
+    draws: Vec<u64>,
+}
+
+impl FaultState {
+    pub(crate) fn new(faults: Faults) -> FaultState {
+        FaultState {
+            draws: vec![0; faults.faults.len()],
+            faults,
+        }
+    }
+
+    /// The rules as they are now: `next` counts down.
+    pub(crate) fn faults(&self) -> Faults {
+        self.faults.clone()
+    }
+
+    /// Draws every rule that covers the operation once. A rule's draws depend on nothing but the
+    /// seed, its place and how often it was drawn.
+    pub(crate) fn strike(&mut self, operation: &str) -> Struck {
+        let mut struck = Struck::default();
+        let seed = self.faults.seed;
+        let rules = self.faults.faults.iter_mut().zip(self.draws.iter_mut());
+        for (place, (fault, draws)) in rules.enumerate() {
+            if fault.operation != "*" && fault.operation != operation {
+                continue;
+            }
+            *draws += 1;
+            let draw = mix(mix(mix(seed) ^ place as u64) ^ *draws);
+            if strikes(&mut fault.when, draw) {
+                struck.add(fault, mix(draw));
+            }
+        }
+        struck
+    }
+}
+
+fn strikes(when: &mut When, draw: u64) -> bool {
+    match when {
+        When::Next(0) => false,
+        When::Next(left) => {
+            *left -= 1;
+            true
+        }
+        // 53 bits are what a float holds exactly.
+        When::Rate(rate) => ((draw >> 11) as f64) < *rate * (1_u64 << 53) as f64,
+    }
+}
+
+impl Struck {
+    fn add(&mut self, fault: &Fault, seed: u64) {
+        self.kinds.push(fault.kind);
+        self.seed ^= seed;
+        match fault.kind {
+            FaultKind::Delay => self.delay_ms = self.delay_ms.max(fault.delay_ms),
+            FaultKind::DropAfter => self.drop_after = true,
+            FaultKind::Unprocessed => self.unprocessed = self.unprocessed.max(fault.records),
+            FaultKind::MissingRecord => self.missing = self.missing.max(fault.records),
+            FaultKind::MissingStatus => {
+                self.missing_status = self.missing_status.max(fault.records);
+            }
+            FaultKind::UnknownStatus => {
+                self.unknown_status = self.unknown_status.max(fault.records);
+            }
+            FaultKind::Reorder => self.reorder = true,
+            FaultKind::Throttling
+            | FaultKind::InternalError
+            | FaultKind::DisabledApi
+            | FaultKind::AccessDenied
+            | FaultKind::ExpiredCredentials
+            | FaultKind::UnknownError
+            | FaultKind::DropBefore => {
+                self.refusal.get_or_insert(fault.kind);
+            }
+        }
+    }
+}
+
+/// A choice of `count` of the first `total` numbers, and shuffles, from a seed.
+pub(crate) struct Choice {
+    state: u64,
+}
+
+impl Choice {
+    pub(crate) fn new(seed: u64) -> Choice {
+        Choice { state: seed }
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.state = mix(self.state);
+        let end = end.max(1) as u64;
+        usize::try_from(self.state % end).unwrap_or(0)
+    }
+
+    /// Another order (of two or more), always different from the one given.
+    pub(crate) fn reorder<T>(&mut self, items: &mut [T]) {
+        if items.len() < 2 {
+            return;
+        }
+        let by = 1 + self.below(items.len() - 1);
+        items.rotate_left(by);
+    }
+
+    /// Marks `count` of `total`.
+    pub(crate) fn mark(&mut self, total: usize, count: u32) -> Vec<bool> {
+        let mut marked = vec![false; total];
+        let count = usize::try_from(count).unwrap_or(total).min(total);
+        let mut places: Vec<usize> = (0..total).collect();
+        for _ in 0..count {
+            let place = places.swap_remove(self.below(places.len()));
+            if let Some(mark) = marked.get_mut(place) {
+                *mark = true;
+            }
+        }
+        marked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_strikes_the_same_calls() {
+        let faults = Faults {
+            seed: 7,
+            faults: vec![Fault::rate("*", FaultKind::Throttling, 0.3)],
+        };
+        let story = |mut state: FaultState| -> Vec<Struck> {
+            (0..100).map(|_| state.strike("BatchMeterUsage")).collect()
+        };
+        let first = story(FaultState::new(faults.clone()));
+        assert_eq!(first, story(FaultState::new(faults)));
+        let struck = first.iter().filter(|s| s.refusal.is_some()).count();
+        assert!((10..60).contains(&struck), "{struck} of 100");
+    }
+
+    #[test]
+    fn next_strikes_exactly_that_many_calls_of_its_operation() {
+        let mut state = FaultState::new(Faults {
+            seed: 0,
+            faults: vec![Fault::next("BatchMeterUsage", FaultKind::DropAfter, 2)],
+        });
+        assert!(!state.strike("ResolveCustomer").drop_after);
+        let struck: Vec<bool> = (0..4)
+            .map(|_| state.strike("BatchMeterUsage").drop_after)
+            .collect();
+        assert_eq!(struck, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_fault_needs_exactly_one_of_rate_and_next() {
+        for text in [
+            r#"{"kind":"throttling"}"#,
+            r#"{"kind":"throttling","rate":0.1,"next":1}"#,
+            r#"{"kind":"throttling","rate":1.5}"#,
+            r#"{"kind":"delay","next":1}"#,
+            r#"{"kind":"reorder","next":1,"records":0}"#,
+            r#"{"kind":"thunder","next":1}"#,
+        ] {
+            assert!(serde_json::from_str::<Fault>(text).is_err(), "{text}");
+        }
+        let fault: Fault = serde_json::from_str(r#"{"kind":"delay","next":1,"delay_ms":5}"#)
+            .expect("a whole fault");
+        assert_eq!(fault.operation, "*");
+    }
+
+    #[test]
+    fn marks_fall_on_distinct_records() {
+        let marked = Choice::new(3).mark(25, 10);
+        assert_eq!(marked.iter().filter(|m| **m).count(), 10);
+        assert_eq!(Choice::new(3).mark(2, 10), [true, true]);
+    }
+}

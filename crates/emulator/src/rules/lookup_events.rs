@@ -1,0 +1,168 @@
+//! CloudTrail's `LookupEvents`: the only way to read back what was metered.
+//!
+//! Only `BatchMeterUsage` stands in the seller's event history; `MeterUsage` and `RegisterUsage`
+//! are logged in the buyers' accounts, `ResolveCustomer` nowhere.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use super::{Arrival, page};
+use crate::ids::{self, Kind};
+use crate::limits::{EVENT_HISTORY_DAYS, EVENTS_PAGE_MAX};
+use crate::model::LookupEventsRequest;
+use crate::rules::cloudtrail_event;
+use crate::world::{CallEntry, World};
+
+const LOGGED: &str = "BatchMeterUsage";
+const SOURCE: &str = "metering-marketplace.amazonaws.com";
+/// The user every call is attributed to: credentials are not verified.
+pub(crate) const USERNAME: &str = "seller";
+
+/// Why events cannot be looked up.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub(crate) enum LookupEventsError {
+    #[error("{count} lookup attributes are given; at most one is allowed")]
+    Attributes { count: usize },
+    #[error("The start time {start} is after the end time {end}")]
+    TimeRange { start: Timestamp, end: Timestamp },
+    #[error("MaxResults is {given}, but must be 1 to {EVENTS_PAGE_MAX}")]
+    MaxResults { given: i64 },
+    #[error("The NextToken is not one this request was answered with")]
+    NextToken,
+}
+
+impl LookupEventsError {
+    /// The exception of the API model.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            LookupEventsError::Attributes { .. } => "InvalidLookupAttributesException",
+            LookupEventsError::TimeRange { .. } => "InvalidTimeRangeException",
+            LookupEventsError::MaxResults { .. } => "InvalidMaxResultsException",
+            LookupEventsError::NextToken => "InvalidNextTokenException",
+        }
+    }
+}
+
+/// One page, newest first, of the events of the Region called.
+pub(crate) fn lookup_events(
+    world: &World,
+    request: &LookupEventsRequest,
+    arrival: Arrival<'_>,
+) -> Result<Value, LookupEventsError> {
+    let page_size = check(request)?;
+    let question = (
+        &request.attributes,
+        request.start.map(Timestamp::as_nanosecond),
+        request.end.map(Timestamp::as_nanosecond),
+        arrival.region,
+    );
+    // A page continues after the last event of the one before, so that new events do not shift
+    // the pages.
+    let before = match &request.next_token {
+        None => u64::MAX,
+        Some(token) => page::position(token, &question).ok_or(LookupEventsError::NextToken)?,
+    };
+    if request.insight {
+        return Ok(json!({"Events": []}));
+    }
+    let shown = Shown::of(world, request, arrival);
+    let mut found = world
+        .calls
+        .iter()
+        .rev()
+        .filter(|entry| entry.number < before && shown.includes(world, entry));
+    let page: Vec<&CallEntry> = found.by_ref().take(page_size).collect();
+    let events: Vec<Value> = page.iter().map(|entry| event(world, entry)).collect();
+    let mut answer = json!({"Events": events});
+    if let Some(last) = page.last()
+        && found.next().is_some()
+    {
+        answer["NextToken"] = json!(page::token(last.number, &question));
+    }
+    Ok(answer)
+}
+
+fn check(request: &LookupEventsRequest) -> Result<usize, LookupEventsError> {
+    if request.attributes.len() > 1 {
+        let count = request.attributes.len();
+        return Err(LookupEventsError::Attributes { count });
+    }
+    if let (Some(start), Some(end)) = (request.start, request.end)
+        && start > end
+    {
+        return Err(LookupEventsError::TimeRange { start, end });
+    }
+    match request.max_results {
+        None => Ok(EVENTS_PAGE_MAX),
+        Some(given) => usize::try_from(given)
+            .ok()
+            .filter(|size| (1..=EVENTS_PAGE_MAX).contains(size))
+            .ok_or(LookupEventsError::MaxResults { given }),
+    }
+}
+
+/// What of the log the history shows to this request.
+struct Shown<'a> {
+    oldest: Timestamp,
+    newest: Timestamp,
+    region: &'a str,
+    attribute: Option<&'a (&'static str, String)>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(world: &World, request: &'a LookupEventsRequest, arrival: Arrival<'a>) -> Shown<'a> {
+        let back = |seconds: i64| {
+            arrival
+                .now
+                .saturating_sub(SignedDuration::from_secs(seconds))
+                .unwrap_or(Timestamp::MIN)
+        };
+        let delay = i64::from(world.settings.cloudtrail_delay_s);
+        let oldest = back(EVENT_HISTORY_DAYS * 24 * 3_600);
+        let newest = back(delay);
+        Shown {
+            oldest: request.start.map_or(oldest, |start| start.max(oldest)),
+            newest: request.end.map_or(newest, |end| end.min(newest)),
+            region: arrival.region,
+            attribute: request.attributes.first(),
+        }
+    }
+
+    fn includes(&self, world: &World, entry: &CallEntry) -> bool {
+        // Event times are whole seconds.
+        let at = entry.at.as_second();
+        entry.operation == LOGGED
+            && entry.reached_aws()
+            && entry.region == self.region
+            && at >= self.oldest.as_second()
+            && at <= self.newest.as_second()
+            && self.attribute.is_none_or(|(key, value)| match *key {
+                "EventName" => entry.operation == value.as_str(),
+                "EventSource" => value == SOURCE,
+                "EventId" => *value == event_id(world, entry),
+                "ReadOnly" => value == "false",
+                "Username" => value == USERNAME,
+                "AccessKeyId" => *value == entry.access_key_id,
+                _ => false,
+            })
+    }
+}
+
+pub(crate) fn event_id(world: &World, entry: &CallEntry) -> String {
+    ids::uuid(world.seed, Kind::Event, entry.number)
+}
+
+fn event(world: &World, entry: &CallEntry) -> Value {
+    json!({
+        "EventId": event_id(world, entry),
+        "EventName": entry.operation,
+        "ReadOnly": "false",
+        "AccessKeyId": entry.access_key_id,
+        "EventTime": entry.at.as_second(),
+        "EventSource": SOURCE,
+        "Username": USERNAME,
+        "Resources": [],
+        "CloudTrailEvent": cloudtrail_event::whole(world, entry, SOURCE).to_string(),
+    })
+}

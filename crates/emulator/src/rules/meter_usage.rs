@@ -1,0 +1,227 @@
+//! `MeterUsage`: usage metered from the buyer's account.
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::Arrival;
+use super::allocations::{self, QuantityError};
+use super::window::{OutOfBounds, Window};
+use crate::model::MeterUsageRequest;
+use crate::readings::StampOutsideAgreement;
+use crate::settings::Platform;
+use crate::world::{Scope, Slot, SlotKey, TokenUse, World, hour_start};
+
+/// Why usage is not metered.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub(crate) enum MeterUsageError {
+    #[error("The request would have been accepted, but DryRun is set")]
+    DryRun,
+    #[error("The product code '{code}' is not one of the seller's products")]
+    UnknownProduct { code: String },
+    #[error("The endpoint's Region {region} is not the Region the software runs in, {runs_in}")]
+    OtherRegion { region: String, runs_in: String },
+    #[error("The account has no subscription to product '{code}' that accepts usage")]
+    NotEntitled { code: String },
+    #[error(
+        "The dimension '{dimension}' is not one of product '{code}' (dimensions are case-sensitive)"
+    )]
+    UnknownDimension { dimension: String, code: String },
+    #[error("The request {0}")]
+    Quantity(QuantityError),
+    #[error("The timestamp {stamp} {error}")]
+    Timestamp {
+        stamp: Timestamp,
+        error: OutOfBounds,
+    },
+    #[error("The timestamp {stamp} is before the start of the software usage, {start}")]
+    BeforeUsage { stamp: Timestamp, start: Timestamp },
+    #[error("A ClientToken is required on Amazon Bedrock AgentCore")]
+    NoClientToken,
+    #[error("The ClientToken '{token}' was used before with other parameters")]
+    TokenReused { token: String },
+    #[error(
+        "This instance has metered {first} of '{dimension}' for the hour {hour}; the first record stands"
+    )]
+    Duplicate {
+        dimension: String,
+        hour: Timestamp,
+        first: String,
+    },
+}
+
+impl MeterUsageError {
+    /// The exception of the API model, or of the API reference's text for `DryRun`.
+    pub(crate) fn code(&self) -> &'static str {
+        use MeterUsageError as E;
+        match self {
+            E::DryRun => "DryRunOperation",
+            E::UnknownProduct { .. } => "InvalidProductCodeException",
+            E::OtherRegion { .. } => "InvalidEndpointRegionException",
+            E::NotEntitled { .. } => "CustomerNotEntitledException",
+            E::UnknownDimension { .. } => "InvalidUsageDimensionException",
+            E::Quantity(error) => error.code(),
+            E::Timestamp { .. } | E::BeforeUsage { .. } => "TimestampOutOfBoundsException",
+            E::NoClientToken => "ValidationException",
+            E::TokenReused { .. } => "IdempotencyConflictException",
+            E::Duplicate { .. } => "DuplicateRequestException",
+        }
+    }
+}
+
+/// Meters once per hour, dimension and instance, or on AgentCore once per client token; returns
+/// the number of the metering record.
+pub(crate) fn meter_usage(
+    world: &mut World,
+    request: MeterUsageRequest,
+    arrival: Arrival<'_>,
+) -> Result<u64, MeterUsageError> {
+    let code = request.product_code.clone();
+    let unknown = || MeterUsageError::UnknownProduct { code: code.clone() };
+    let number = *world.product_by_code.get(&code).ok_or_else(unknown)?;
+    check_region(world, arrival)?;
+    let customer = world
+        .buyer(number, arrival.access_key_id, arrival.now)
+        .filter(|customer| world.is_entitled(*customer, arrival.now))
+        .ok_or_else(|| MeterUsageError::NotEntitled { code: code.clone() })?;
+    if request.dry_run {
+        return Err(MeterUsageError::DryRun);
+    }
+    let dimension = world
+        .products
+        .get(number)
+        .ok_or_else(unknown)?
+        .dimension(&request.usage_dimension)
+        .ok_or_else(|| MeterUsageError::UnknownDimension {
+            dimension: request.usage_dimension.clone(),
+            code: code.clone(),
+        })?;
+    let kept = allocations::check(
+        &request.quantity,
+        request.usage_allocations.as_deref(),
+        "UsageQuantity",
+        world.readings.five_tags,
+    )
+    .map_err(MeterUsageError::Quantity)?;
+    check_stamp(world, customer, request.timestamp.at, arrival.now)?;
+    if let Some(record) = repeated(world, customer, &request)? {
+        return Ok(record);
+    }
+    let stamp_s = request.timestamp.at.as_second();
+    let instance = world.instances.number(arrival.access_key_id);
+    let agent_core = world.settings.platform == Platform::AgentCore;
+    let mut key = SlotKey {
+        scope: Scope::Instance(u32::try_from(customer).unwrap_or(u32::MAX), instance),
+        dimension: u32::try_from(dimension).unwrap_or(u32::MAX),
+        stamp_s: hour_start(stamp_s),
+        region: 0,
+        apart: 0,
+    };
+    let taken = world.slots.get(&key).filter(|_| !agent_core);
+    let metering_record = match taken {
+        Some(slot) if slot.quantity == request.quantity.value() => slot.metering_record,
+        Some(slot) => {
+            return Err(MeterUsageError::Duplicate {
+                dimension: request.usage_dimension.clone(),
+                hour: Timestamp::from_second(key.stamp_s).unwrap_or(request.timestamp.at),
+                first: slot.quantity.to_string(),
+            });
+        }
+        None => world.next_metering_record(),
+    };
+    let free = taken_is_free(world, &key, agent_core);
+    if agent_core {
+        // Every token's usage stands for itself; the hour's sum is the marketplace's business.
+        key.apart = metering_record;
+    }
+    let quantity = request.quantity.value();
+    remember(world, customer, request, metering_record);
+    if free {
+        let region = world.slots.region(arrival.region);
+        world.slots.take(Slot {
+            key,
+            region,
+            sent_stamp_s: stamp_s,
+            quantity,
+            metering_record,
+            accepted: arrival.now,
+            allocations: kept,
+        });
+    }
+    Ok(metering_record)
+}
+
+fn taken_is_free(world: &World, key: &SlotKey, agent_core: bool) -> bool {
+    agent_core || world.slots.get(key).is_none()
+}
+
+fn remember(world: &mut World, customer: usize, request: MeterUsageRequest, metering_record: u64) {
+    if let Some(token) = request.client_token.clone() {
+        let used = TokenUse {
+            request,
+            metering_record,
+        };
+        world.instances.remember(customer, &token, used);
+    }
+}
+
+fn check_region(world: &World, arrival: Arrival<'_>) -> Result<(), MeterUsageError> {
+    match &world.settings.software_region {
+        Some(runs_in) if runs_in != arrival.region => Err(MeterUsageError::OtherRegion {
+            region: arrival.region.to_owned(),
+            runs_in: runs_in.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn check_stamp(
+    world: &World,
+    customer: usize,
+    stamp: Timestamp,
+    now: Timestamp,
+) -> Result<(), MeterUsageError> {
+    let window = Window {
+        hours: world.settings.meter_usage_window_hours,
+        month_end_rule: world.settings.month_end_rule,
+    };
+    window
+        .check(stamp, now)
+        .map_err(|error| MeterUsageError::Timestamp { stamp, error })?;
+    if world.readings.stamp_outside_agreement == StampOutsideAgreement::Accepted {
+        return Ok(());
+    }
+    let starts = world
+        .customers
+        .get(customer)
+        .into_iter()
+        .flat_map(|customer| &customer.licenses)
+        .filter_map(|license| world.licenses.get(*license))
+        .map(|license| license.start);
+    match starts.min() {
+        Some(start) if stamp.as_second() < start.as_second() => {
+            Err(MeterUsageError::BeforeUsage { stamp, start })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A client token used before: the same record for the same request, a conflict for another.
+fn repeated(
+    world: &World,
+    customer: usize,
+    request: &MeterUsageRequest,
+) -> Result<Option<u64>, MeterUsageError> {
+    let Some(token) = &request.client_token else {
+        return match world.settings.platform {
+            Platform::AgentCore => Err(MeterUsageError::NoClientToken),
+            _ => Ok(None),
+        };
+    };
+    match world.instances.token_use(customer, token) {
+        None => Ok(None),
+        Some(used) if used.request == *request => Ok(Some(used.metering_record)),
+        Some(_) => Err(MeterUsageError::TokenReused {
+            token: token.clone(),
+        }),
+    }
+}

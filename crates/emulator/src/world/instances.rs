@@ -1,0 +1,101 @@
+//! The buyers' running software: instances that call `MeterUsage` and `RegisterUsage`.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use jiff::Timestamp;
+
+use super::World;
+use crate::limits::CLIENT_TOKENS_KEPT_MAX;
+use crate::model::{MeterUsageRequest, is_digits};
+
+/// What a client token was used for.
+#[derive(Clone, Debug)]
+pub(crate) struct TokenUse {
+    pub(crate) request: MeterUsageRequest,
+    pub(crate) metering_record: u64,
+}
+
+/// Instances by the access key they sign with: each EC2 instance, ECS task or EKS pod has its
+/// own.
+#[derive(Debug, Default)]
+pub(crate) struct Instances {
+    numbers: HashMap<String, u32>,
+    registered: HashSet<(usize, u32)>,
+    tokens: HashMap<(usize, String), TokenUse>,
+    order: VecDeque<(usize, String)>,
+    tokens_used: u64,
+}
+
+impl Instances {
+    pub(crate) fn number(&mut self, access_key_id: &str) -> u32 {
+        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        match self.numbers.get(access_key_id) {
+            Some(number) => *number,
+            None => {
+                self.numbers.insert(access_key_id.to_owned(), next);
+                next
+            }
+        }
+    }
+
+    /// Notes that a container has registered; `false` if it had done so before.
+    pub(crate) fn register(&mut self, customer: usize, instance: u32) -> bool {
+        self.registered.insert((customer, instance))
+    }
+
+    pub(crate) fn is_registered(&self, customer: usize, instance: u32) -> bool {
+        self.registered.contains(&(customer, instance))
+    }
+
+    pub(crate) fn token_use(&self, customer: usize, token: &str) -> Option<&TokenUse> {
+        self.tokens.get(&(customer, token.to_owned()))
+    }
+
+    /// Remembers what a token was used for, and returns how many tokens were used by now.
+    pub(crate) fn remember(&mut self, customer: usize, token: &str, used: TokenUse) -> u64 {
+        let key = (customer, token.to_owned());
+        if self.tokens.insert(key.clone(), used).is_none() {
+            self.order.push_back(key);
+        }
+        while self.order.len() > CLIENT_TOKENS_KEPT_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.tokens.remove(&oldest);
+            }
+        }
+        self.tokens_used += 1;
+        self.tokens_used
+    }
+}
+
+impl World {
+    /// The customer in whose account the caller runs: an access key id of 12 digits is that
+    /// account, any other stands for the first customer of the product that accepts usage.
+    pub(crate) fn buyer(
+        &self,
+        product: usize,
+        access_key_id: &str,
+        now: Timestamp,
+    ) -> Option<usize> {
+        if access_key_id.len() == 12 && is_digits(access_key_id) {
+            let key = (product, access_key_id.to_owned());
+            return self.customer_by_account.get(&key).copied();
+        }
+        (0..self.customers.len()).find(|number| {
+            self.customers
+                .get(*number)
+                .is_some_and(|c| c.product == product)
+                && self.is_entitled(*number, now)
+        })
+    }
+
+    /// Whether any license of the customer accepts usage.
+    pub(crate) fn is_entitled(&self, customer: usize, now: Timestamp) -> bool {
+        let reading = self.readings.final_hour_from;
+        self.customers
+            .get(customer)
+            .into_iter()
+            .flat_map(|customer| &customer.licenses)
+            .filter_map(|license| self.licenses.get(*license))
+            .any(|license| license.accepts_usage(now, reading))
+    }
+}

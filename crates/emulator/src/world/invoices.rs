@@ -1,0 +1,246 @@
+//! Invoices: what the slots of a month come to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::Offset;
+use serde::{Deserialize, Serialize};
+
+use super::{Scope, Slot, World};
+use crate::amount::Amount;
+use crate::ids::{self, Kind};
+use crate::limits::MONTH_CLOSES_AT_HOUR;
+use crate::quantity::Quantity;
+
+/// A month, in UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Month {
+    pub(crate) year: i16,
+    pub(crate) month: i8,
+}
+
+impl Month {
+    pub(crate) fn of(moment: Timestamp) -> Month {
+        let date = Offset::UTC.to_datetime(moment).date();
+        Month {
+            year: date.year(),
+            month: date.month(),
+        }
+    }
+
+    /// Reads `2026-11`.
+    pub(crate) fn parse(text: &str) -> Option<Month> {
+        let (year, month) = text.split_once('-')?;
+        let month = Month {
+            year: year.parse().ok()?,
+            month: month.parse().ok()?,
+        };
+        Date::new(month.year, month.month, 1)
+            .is_ok()
+            .then_some(month)
+    }
+
+    /// When the month's metering closes and its invoices are issued: 06:00 UTC on the 1st.
+    pub(crate) fn closes(self) -> Option<Timestamp> {
+        let (year, month) = match self.month {
+            12 => (self.year.checked_add(1)?, 1),
+            month => (self.year, month + 1),
+        };
+        let first = Date::new(year, month, 1).ok()?;
+        Offset::UTC
+            .to_timestamp(first.at(MONTH_CLOSES_AT_HOUR, 0, 0, 0))
+            .ok()
+    }
+}
+
+impl std::fmt::Display for Month {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+/// What a buyer is billed for one agreement and one month.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Invoice {
+    /// The invoice's id.
+    pub invoice_id: String,
+    /// The agreement.
+    pub agreement_id: String,
+    /// The product.
+    pub product_code: String,
+    /// The buyer's AWS account.
+    pub account_id: String,
+    /// `2026-11`.
+    pub month: String,
+    /// When it is, or will be, issued: when the month's metering closes.
+    pub issued: Timestamp,
+    /// Whether it is issued by now; until then it still grows.
+    pub is_issued: bool,
+    /// `USD`.
+    pub currency: String,
+    /// The sum of the lines, a decimal string.
+    pub amount: String,
+    /// What billing adjustments have taken off it, a decimal string.
+    pub adjusted: String,
+    /// By dimension.
+    pub lines: Vec<InvoiceLine>,
+}
+
+/// One dimension's usage on an invoice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InvoiceLine {
+    /// The dimension.
+    pub dimension: String,
+    /// The month's quantity, a decimal string.
+    pub quantity: String,
+    /// The price of it, a decimal string.
+    pub amount: String,
+}
+
+/// A billing adjustment that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Adjustment {
+    pub(crate) id: String,
+    pub(crate) agreement_id: String,
+    pub(crate) invoice_id: String,
+    pub(crate) amount: Amount,
+    pub(crate) reason: String,
+    pub(crate) client_token: String,
+    pub(crate) created: Timestamp,
+}
+
+/// An invoice with exact amounts.
+pub(crate) struct Bill {
+    pub(crate) invoice_id: String,
+    pub(crate) agreement: usize,
+    pub(crate) month: Month,
+    pub(crate) issued: Timestamp,
+    pub(crate) amount: Amount,
+    pub(crate) adjusted: Amount,
+    quantities: BTreeMap<u32, Quantity>,
+    free: bool,
+}
+
+impl World {
+    /// The invoices of a month, or of all months, by agreement.
+    pub(crate) fn invoices(&self, month: Option<Month>, now: Timestamp) -> Vec<Invoice> {
+        self.bills()
+            .into_iter()
+            .filter(|bill| month.is_none_or(|month| bill.month == month))
+            .filter_map(|bill| self.print(&bill, now))
+            .collect()
+    }
+
+    /// What every slot comes to, by month and agreement.
+    pub(crate) fn bills(&self) -> Vec<Bill> {
+        let mut granted: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (number, agreement) in self.agreements.iter().enumerate() {
+            granted.entry(agreement.license).or_default().push(number);
+        }
+        let mut sums: BTreeMap<(Month, usize), BTreeMap<u32, Quantity>> = BTreeMap::new();
+        for slot in self.slots.iter() {
+            let stamp = Timestamp::from_second(slot.sent_stamp_s).unwrap_or(slot.accepted);
+            if let Some(agreement) = self.agreement_of(&granted, slot, stamp) {
+                let quantities = sums.entry((Month::of(stamp), agreement)).or_default();
+                let sum = quantities.entry(slot.key.dimension).or_default();
+                *sum = sum.checked_add(slot.quantity).unwrap_or(*sum);
+            }
+        }
+        sums.into_iter()
+            .filter_map(|((month, agreement), quantities)| self.total(month, agreement, quantities))
+            .collect()
+    }
+
+    fn total(
+        &self,
+        month: Month,
+        agreement: usize,
+        quantities: BTreeMap<u32, Quantity>,
+    ) -> Option<Bill> {
+        let free = self.agreements.get(agreement)?.free_trial;
+        let number = (agreement as u64) << 32
+            | u64::from(month.year.unsigned_abs()) << 8
+            | u64::from(month.month.unsigned_abs());
+        let invoice_id = ids::uuid(self.seed, Kind::Invoice, number);
+        let amount = quantities
+            .values()
+            .fold(Amount::default(), |sum, q| sum.plus(self.price(*q, free)));
+        let adjusted = self
+            .adjustments
+            .iter()
+            .filter(|adjustment| adjustment.invoice_id == invoice_id)
+            .fold(Amount::default(), |sum, a| sum.plus(a.amount));
+        Some(Bill {
+            invoice_id,
+            agreement,
+            month,
+            issued: month.closes()?,
+            amount,
+            adjusted,
+            quantities,
+            free,
+        })
+    }
+
+    fn price(&self, quantity: Quantity, free: bool) -> Amount {
+        match free {
+            true => Amount::default(),
+            false => Amount::price(quantity, self.settings.unit_price_micros),
+        }
+    }
+
+    /// The agreement a slot is billed under: the license's last one that had started by then.
+    fn agreement_of(
+        &self,
+        granted: &HashMap<usize, Vec<usize>>,
+        slot: &Slot,
+        stamp: Timestamp,
+    ) -> Option<usize> {
+        let by_then = |start: Timestamp| start.as_second() <= stamp.as_second();
+        let license = match slot.key.scope {
+            Scope::License(license) => usize::try_from(license).ok()?,
+            Scope::Customer(customer) | Scope::Instance(customer, _) => {
+                let customer = self.customers.get(usize::try_from(customer).ok()?)?;
+                let started = |license: &&usize| {
+                    let license = self.licenses.get(**license);
+                    license.is_some_and(|license| by_then(license.start))
+                };
+                let license = customer.licenses.iter().rev().find(started);
+                *license.or(customer.licenses.first())?
+            }
+        };
+        let agreements = granted.get(&license)?;
+        let started = |number: &&usize| {
+            let agreement = self.agreements.get(**number);
+            agreement.is_some_and(|agreement| by_then(agreement.start))
+        };
+        let agreement = agreements.iter().rev().find(started);
+        agreement.or(agreements.first()).copied()
+    }
+
+    fn print(&self, bill: &Bill, now: Timestamp) -> Option<Invoice> {
+        let parts = self.parts(bill.agreement)?;
+        let dimensions = &parts.product.listing.dimensions;
+        let lines = bill.quantities.iter().filter_map(|(number, quantity)| {
+            Some(InvoiceLine {
+                dimension: dimensions.get(usize::try_from(*number).ok()?)?.clone(),
+                quantity: quantity.to_string(),
+                amount: self.price(*quantity, bill.free).to_string(),
+            })
+        });
+        Some(Invoice {
+            invoice_id: bill.invoice_id.clone(),
+            agreement_id: parts.agreement.agreement_id.clone(),
+            product_code: parts.product.listing.code.clone(),
+            account_id: parts.customer.account_id.clone(),
+            month: bill.month.to_string(),
+            issued: bill.issued,
+            is_issued: now >= bill.issued,
+            currency: "USD".to_owned(),
+            amount: bill.amount.to_string(),
+            adjusted: bill.adjusted.to_string(),
+            lines: lines.collect(),
+        })
+    }
+}

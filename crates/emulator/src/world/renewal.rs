@@ -1,0 +1,89 @@
+//! What else happens to an agreement: renewal, suspension, resumption.
+
+use jiff::Timestamp;
+
+use super::licenses::seconds_after;
+use super::{Agreement, AgreementState, World};
+use crate::control::ControlError;
+use crate::ids;
+use crate::readings::LicenseOnRenewal;
+
+impl World {
+    /// The agreement is renewed: a new agreement takes over, with the same license or a new one
+    /// by the reading in force.
+    pub(crate) fn renew_agreement(
+        &mut self,
+        agreement_id: &str,
+        now: Timestamp,
+    ) -> Result<Agreement, ControlError> {
+        let old = self.agreement_in_force(agreement_id)?;
+        let Some(parts) = self.parts(old) else {
+            return Err(ControlError::NoSuchAgreement {
+                agreement_id: agreement_id.to_owned(),
+            });
+        };
+        let (customer, old_license) = (parts.license.customer, parts.agreement.license);
+        let entitlements = parts.agreement.entitlements.clone();
+        let entitled = !entitlements.is_empty();
+        let new = self.agreements.len();
+        let survives = self.readings.license_on_renewal == LicenseOnRenewal::Survives;
+        let license = match survives {
+            true => old_license,
+            false => self.add_license(customer, new, now, now),
+        };
+        self.push_agreement(AgreementState {
+            agreement_id: ids::agreement(self.seed, new as u64),
+            offer_id: ids::offer(self.seed, new as u64),
+            license,
+            accepted: now,
+            start: now,
+            free_trial: false,
+            entitlements,
+            ended: None,
+            status_at_end: None,
+            renews: Some(old),
+        });
+        self.end(old, "RENEWED", now);
+        if survives && let Some(license) = self.licenses.get_mut(license) {
+            license.agreement = new;
+        }
+        self.emit_agreement(new, "Created", now);
+        let updated = self.emit_license_updated(new, now);
+        self.emit_ended(old, "RENEWED", now);
+        if !survives {
+            let gone = seconds_after(now, self.settings.license_deprovisioned_delay_s);
+            if let Some(license) = self.licenses.get_mut(old_license) {
+                license.ended = Some(now);
+                license.deprovisioned = Some(gone);
+            }
+            self.emit_license(old, "License Deprovisioned - Manufacturer", gone);
+        }
+        if entitled {
+            self.emit_entitlement_updated(new, updated);
+        }
+        let token = self.issue_token(new, now);
+        Ok(self.describe(new, token))
+    }
+
+    pub(crate) fn end(&mut self, agreement: usize, status: &'static str, now: Timestamp) {
+        if let Some(agreement) = self.agreements.get_mut(agreement) {
+            agreement.ended = Some(now);
+            agreement.status_at_end = Some(status.to_owned());
+        }
+    }
+
+    /// The buyer's account is suspended, or no longer: usage meets `CustomerNotSubscribed`
+    /// meanwhile. No event tells the seller.
+    pub(crate) fn suspend(
+        &mut self,
+        agreement_id: &str,
+        suspended: bool,
+    ) -> Result<(), ControlError> {
+        let agreement = self.agreement_in_force(agreement_id)?;
+        let license = self.agreements.get(agreement).map(|a| a.license);
+        if let Some(license) = license.and_then(|license| self.licenses.get_mut(license)) {
+            license.suspended = suspended;
+        }
+        Ok(())
+    }
+}
