@@ -34,6 +34,18 @@ use crate::usage_record::{request_body, to_json};
 /// and its pace.
 ///
 /// Retries, time-outs, endpoint and credentials are those of the client it was made from.
+///
+/// ```no_run
+/// use metering_api::{MeteringApi, RegistrationToken};
+///
+/// # async fn example(client: aws_sdk_marketplacemetering::Client, token: String)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// let api = MeteringApi::new(client);
+/// let buyer = api.resolve_customer(&RegistrationToken::new(token)?).await?;
+/// println!("{:?} bought {}", buyer.account, buyer.product);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct MeteringApi {
     client: Client,
@@ -96,7 +108,8 @@ impl MeteringApi {
 
     /// Tells who the token belongs to. It may be asked repeatedly until the token expires.
     ///
-    /// While it runs nothing is traced: the SDK would write the token to a trace-level log.
+    /// While it runs nothing is traced: with `LOG_SIGNABLE_BODY` set, the SDK's traces show the
+    /// bodies of requests.
     pub async fn resolve_customer(
         &self,
         token: &RegistrationToken,

@@ -36,7 +36,7 @@ pub use register_usage::{
     RegisterUsageError, RegisterUsageRequest,
 };
 pub use resolve_customer::{
-    BuyerAdvice, IncompleteAnswer, InvalidToken, REGISTRATION_TOKEN_CHARS_MAX, RegistrationToken,
+    BuyerAdvice, IncompleteAnswer, InvalidToken, REGISTRATION_TOKEN_BYTES_MAX, RegistrationToken,
     ResolveCustomerError, ResolvedCustomer,
 };
 #[cfg(feature = "register-usage")]

@@ -1,6 +1,7 @@
 //! MeterUsage: usage that software metered itself, inside the buyer's account (AMI and container
 //! products).
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use jiff::Timestamp;
@@ -130,13 +131,9 @@ impl MeterUsageRequest {
 
     pub(crate) fn request_body(&self) -> Vec<u8> {
         let form = Form::of(self.quantity, &self.allocations);
-        let made;
         let client_token = match &self.client_token {
-            Some(token) => token,
-            None => {
-                made = format!("{:032x}", fastrand::u128(..));
-                &made
-            }
+            Some(token) => Cow::Borrowed(token.as_str()),
+            None => Cow::Owned(format!("{:032x}", fastrand::u128(..))),
         };
         to_json(&Body {
             product_code: self.product.as_str(),
@@ -146,7 +143,7 @@ impl MeterUsageRequest {
             usage_quantity_as_decimal: form.decimal(self.quantity),
             usage_allocations: allocations(form, &self.allocations),
             dry_run: self.dry_run,
-            client_token,
+            client_token: &client_token,
         })
     }
 }

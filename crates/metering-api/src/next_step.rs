@@ -7,7 +7,7 @@ use crate::call_error::{
 };
 use crate::operation::Operation;
 
-const UNKNOWN: &str = "Next: look the code up in the AWS Marketplace Metering API reference; nothing is lost, repeat the call unchanged.";
+const UNKNOWN: &str = "Next: look the code up in the AWS Marketplace Metering API reference, then repeat the call unchanged.";
 
 /// The next step for an error code of an operation.
 pub(crate) fn next_step(operation: Operation, code: &str) -> &'static str {
@@ -26,15 +26,13 @@ pub(crate) fn next_step(operation: Operation, code: &str) -> &'static str {
 /// Trouble on the way; the codes are ours.
 fn of_transport(code: &str) -> Option<&'static str> {
     Some(match code {
-        TIMEOUT => {
-            "Next: repeat the call unchanged; it may have been done already, and is done once."
-        }
+        TIMEOUT => "Next: repeat the call unchanged; it may have been done already.",
         CONNECTION_FAILED => {
-            "Next: check the endpoint, the Region and the way to the internet, then repeat the call unchanged; it may have been done already, and is done once."
+            "Next: check the endpoint, the Region and the way to the internet, then repeat the call unchanged; it may have been done already."
         }
         NO_CREDENTIALS => "Next: give the process AWS credentials, as with an execution role.",
         RESPONSE_UNREADABLE => {
-            "Next: repeat the call unchanged; it may have been done already, and is done once. If it stays, something between here and AWS answers instead of AWS."
+            "Next: repeat the call unchanged; it may have been done already. If it stays, something between here and AWS answers instead of AWS."
         }
         SERVER_ERROR => "Next: repeat the call unchanged; AWS answered with an error of its own.",
         NOT_SENT => "Next: correct what is named; nothing was sent.",

@@ -11,8 +11,8 @@ use crate::call_error::{CallError, NO_CREDENTIALS, NOT_SENT};
 use crate::exchange::Reply;
 use crate::text::shown;
 
-/// Characters of a registration token. AWS names no limit; real ones have a few hundred.
-pub const REGISTRATION_TOKEN_CHARS_MAX: usize = 8_192;
+/// Bytes of a registration token. Ours: AWS names no limit, and real ones have a few hundred.
+pub const REGISTRATION_TOKEN_BYTES_MAX: usize = 8_192;
 
 /// The `x-amzn-marketplace-token` of a form post. Whoever has it can pass for the buyer: it prints
 /// nowhere, and belongs in no URL, cookie, log or table.
@@ -43,7 +43,7 @@ impl RegistrationToken {
         if text.is_empty() {
             return Err(InvalidToken::Empty);
         }
-        if text.len() > REGISTRATION_TOKEN_CHARS_MAX {
+        if text.len() > REGISTRATION_TOKEN_BYTES_MAX {
             return Err(InvalidToken::TooLong(text.len()));
         }
         match text.find(|c: char| c.is_whitespace() || c.is_control()) {

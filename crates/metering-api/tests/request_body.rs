@@ -71,6 +71,8 @@ fn micros(value: &Value, integer: &str, decimal: &str) -> Option<u64> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
     #[test]
     fn the_size_of_a_record_is_what_it_adds_to_a_request(records in proptest::collection::vec(record(), 1..26)) {
         let records: Vec<_> = records.iter().collect();

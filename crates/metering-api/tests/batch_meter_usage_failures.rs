@@ -1,0 +1,246 @@
+//! BatchMeterUsage when it fails: what is repeated, and which code every kind of trouble comes to.
+
+mod common;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::future;
+use aws_sdk_marketplacemetering::config::ProvideCredentials;
+use common::{Service, Turn, exception, impatient, ok, record, run};
+use marketplace::batch::BatchGroup;
+use marketplace::{IdentityKind, MeteringRecord};
+use metering_api::{CallError, request_body};
+use serde_json::json;
+
+fn legacy() -> BatchGroup {
+    BatchGroup {
+        product: "code1".parse().unwrap(),
+        kind: IdentityKind::Customer,
+    }
+}
+
+fn one() -> MeteringRecord {
+    record("legacy|code1|cust-1", "gb", "3")
+}
+
+/// Sends one legacy record and gives back the error it must come to.
+async fn refused(service: &Service, attempts: u32) -> CallError {
+    let answer = service
+        .api(attempts)
+        .batch_meter_usage(&legacy(), &[&one()])
+        .await;
+    answer.unwrap_err()
+}
+
+#[test]
+fn a_retry_is_the_same_request_to_the_last_byte() {
+    run(async {
+        let trouble = [
+            exception(500, "InternalServiceErrorException", "try again"),
+            exception(400, "ThrottlingException", "slow down"),
+            Turn::Drop,
+            Turn::Bytes(common::http(200, br#"{"Results":[]}"#)[..110].to_vec()),
+            Turn::Answer(503, b"<html>busy</html>".to_vec()),
+            Turn::Answer(200, br#"{"Results":[{"#.to_vec()),
+        ];
+        for turn in trouble {
+            let service = Service::answering([turn.clone(), ok(json!({"Results": []}))]).await;
+            let answer = service
+                .api(3)
+                .batch_meter_usage(&legacy(), &[&one()])
+                .await
+                .unwrap();
+            assert_eq!(answer.request_id.as_deref(), Some("req-1"));
+            let requests = service.requests();
+            assert_eq!(requests.len(), 2, "{turn:?}");
+            for request in &requests {
+                assert_eq!(request.body, request_body(&legacy(), &[&one()]), "{turn:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_exception_about_a_record_is_reported_at_once() {
+    run(async {
+        let code = "InvalidUsageDimensionException";
+        let service = Service::answering([exception(400, code, "The dimension gb.")]).await;
+        let error = refused(&service, 3).await;
+        assert_eq!(service.requests().len(), 1);
+        assert_eq!((error.code.as_str(), error.http_status), (code, Some(400)));
+        assert_eq!(error.request_id.as_deref(), Some("req-1"));
+        assert_eq!(error.message, "The dimension gb.");
+        assert_eq!(
+            error.to_string(),
+            "BatchMeterUsage failed with InvalidUsageDimensionException (HTTP 400, request req-1): The dimension gb. Correct the dimension in the product's configuration or in AWS Marketplace. The record is retried alone every hour until its deadline."
+        );
+    });
+}
+
+#[test]
+fn trouble_that_lasts_is_named_by_one_code() {
+    #[track_caller]
+    fn check(turn: Turn, code: &str, status: Option<u16>, requests: usize) {
+        run(async {
+            let service = Service::answering(vec![turn.clone(); 3]).await;
+            let error = refused(&service, 3).await;
+            assert_eq!(
+                (error.code.as_str(), error.http_status),
+                (code, status),
+                "{error}"
+            );
+            assert_eq!(service.requests().len(), requests, "{error}");
+        });
+    }
+    let half = |bytes: &[u8]| Turn::Bytes(bytes.to_vec());
+    let throttled = exception(400, "ThrottlingException", "slow down");
+    check(throttled, "ThrottlingException", Some(400), 3);
+    check(Turn::Drop, "ConnectionFailed", None, 3);
+    check(
+        half(b"HTTP/1.1 200 OK\r\ncontent-le"),
+        "ConnectionFailed",
+        None,
+        3,
+    );
+    check(half(b"what is this"), "ConnectionFailed", None, 1);
+    // Half an answer: the work may be done, but nobody has said so.
+    let whole = common::http(200, br#"{"Results":[],"UnprocessedRecords":[]}"#);
+    check(
+        half(&whole[..whole.len() - 1]),
+        "ResponseUnreadable",
+        Some(200),
+        3,
+    );
+    check(
+        half(b"HTTP/1.1 200 OK\r\n\r\n{\"Results\":["),
+        "ResponseUnreadable",
+        Some(200),
+        3,
+    );
+    for body in [
+        "",
+        "[]",
+        "null",
+        "\"Success\"",
+        "<html>",
+        "{\"Results\":[]} {",
+    ] {
+        let answer = Turn::Answer(200, body.as_bytes().to_vec());
+        check(answer, "ResponseUnreadable", Some(200), 3);
+    }
+    // Somebody else's answers.
+    check(Turn::Answer(500, Vec::new()), "ServerError", Some(500), 3);
+    check(
+        Turn::Answer(503, b"<html>".to_vec()),
+        "ServerError",
+        Some(503),
+        3,
+    );
+    check(
+        Turn::Answer(501, b"{\"__type\":7}".to_vec()),
+        "ServerError",
+        Some(501),
+        1,
+    );
+    check(
+        Turn::Answer(403, b"<html>".to_vec()),
+        "ResponseUnreadable",
+        Some(403),
+        1,
+    );
+    check(
+        Turn::Answer(302, b"{}".to_vec()),
+        "ResponseUnreadable",
+        Some(302),
+        1,
+    );
+    check(
+        exception(403, "AccessDeniedException", "no"),
+        "AccessDeniedException",
+        Some(403),
+        1,
+    );
+    check(
+        exception(400, "BrandNewException", "?"),
+        "BrandNewException",
+        Some(400),
+        1,
+    );
+}
+
+#[test]
+fn a_list_that_is_none_is_no_answer() {
+    run(async {
+        let service = Service::answering([ok(json!({"Results": "all of them"}))]).await;
+        let error = refused(&service, 1).await;
+        assert_eq!(error.code, "ResponseUnreadable");
+        assert_eq!(error.request_id.as_deref(), Some("req-1"));
+    });
+}
+
+#[test]
+fn silence_is_a_timeout() {
+    run(async {
+        let service = Service::answering([Turn::Silence, Turn::Silence]).await;
+        let api = service.api_with(2, impatient);
+        let error = api
+            .batch_meter_usage(&legacy(), &[&one()])
+            .await
+            .unwrap_err();
+        assert_eq!((error.code.as_str(), error.http_status), ("Timeout", None));
+        assert_eq!(service.requests().len(), 2);
+    });
+}
+
+#[test]
+fn nobody_listening_is_a_failed_connection() {
+    run(async {
+        let mut service = Service::answering([]).await;
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        service.address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = refused(&service, 2).await;
+        assert_eq!(error.code, "ConnectionFailed");
+        assert!(
+            error.to_string().contains("repeat the call unchanged"),
+            "{error}"
+        );
+    });
+}
+
+#[derive(Debug)]
+struct NoRole;
+
+impl ProvideCredentials for NoRole {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        future::ProvideCredentials::ready(Err(CredentialsError::not_loaded("no role")))
+    }
+}
+
+#[test]
+fn without_credentials_or_region_nothing_is_sent_and_the_reason_is_said() {
+    run(async {
+        let service = Service::answering([]).await;
+        let api = service.api_with(2, |config| config.credentials_provider(NoRole));
+        let error = api
+            .batch_meter_usage(&legacy(), &[&one()])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code, "NoCredentials", "{error}");
+        assert!(error.message.contains("no role"), "{error}");
+        let api = service.api_with(2, |mut config| {
+            config.set_region(None);
+            config.set_endpoint_url(None);
+            config
+        });
+        let error = api
+            .batch_meter_usage(&legacy(), &[&one()])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code, "NotSent", "{error}");
+        assert!(error.message.to_lowercase().contains("region"), "{error}");
+        assert!(service.requests().is_empty());
+    });
+}

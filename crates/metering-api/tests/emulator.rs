@@ -1,0 +1,300 @@
+//! Against the emulator of AWS Marketplace, which shares no code with this crate.
+
+mod common;
+
+use aws_sdk_marketplacemetering::config::retry::RetryConfig;
+use aws_sdk_marketplacemetering::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_marketplacemetering::{Client, Config};
+use common::{run, share};
+use emulator::{
+    Agreement, Emulator, Fault, FaultKind, Faults, Identity, NewAgreement, NewProduct, Options,
+};
+use marketplace::batch::BatchGroup;
+use marketplace::error_table::About;
+use marketplace::outcome::{Verdict, interpret};
+use marketplace::{AccountId, MeteringRecord, RecordKey, Subscription};
+use metering_api::{
+    BatchAnswer, BuyerAdvice, CallError, MeteringApi, RegistrationToken, ResolveCustomerError,
+};
+use std::time::Duration;
+
+const LICENSED: &str = "licensedproduct1";
+const LEGACY: &str = "legacyproduct1";
+
+struct Running {
+    emulator: Emulator,
+    api: MeteringApi,
+}
+
+struct Buyer {
+    agreement: Agreement,
+    product: &'static str,
+}
+
+/// An emulator at a frozen noon, and our client of it.
+async fn running() -> Running {
+    let emulator = Emulator::new(Options {
+        seed: 7,
+        now: Some("2026-11-21T12:00:00Z".parse().unwrap()),
+        speed: 0.0,
+        ..Options::default()
+    });
+    for (code, identity) in [(LICENSED, Identity::License), (LEGACY, Identity::Customer)] {
+        let product = NewProduct::new(code, &["gb", "hours"], identity);
+        emulator.add_product(product).unwrap();
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = emulator.clone();
+    tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+    let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
+    let config = Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(format!("http://{address}"))
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(
+            "AKIDEXAMPLE",
+            "secret",
+            None,
+            None,
+            "test",
+        ))
+        .retry_config(retries)
+        .build();
+    let api = MeteringApi::new(Client::from_conf(config));
+    Running { emulator, api }
+}
+
+impl Running {
+    fn buys(&self, product: &'static str) -> Buyer {
+        let agreement = NewAgreement {
+            start: Some("2026-11-01T00:00:00Z".parse().unwrap()),
+            ..NewAgreement::of(product)
+        };
+        let agreement = self.emulator.add_agreement(agreement).unwrap();
+        Buyer { agreement, product }
+    }
+
+    fn strike(&self, operation: &str, kind: FaultKind, count: u32) {
+        let faults = vec![Fault::next(operation, kind, count)];
+        self.emulator.set_faults(Faults { seed: 1, faults });
+    }
+
+    async fn batch(&self, records: &[&MeteringRecord]) -> Result<BatchAnswer, CallError> {
+        let group = BatchGroup {
+            product: records[0].product.clone(),
+            kind: records[0].key.subscription.kind(),
+        };
+        self.api.batch_meter_usage(&group, records).await
+    }
+
+    async fn verdicts(&self, records: &[&MeteringRecord]) -> Vec<Verdict> {
+        let answer = self.batch(records).await.unwrap();
+        interpret(records, &answer.results, &answer.unprocessed)
+    }
+
+    /// Dimension and quantity of every slot.
+    fn billed(&self) -> Vec<(String, String)> {
+        let slots = self.emulator.metered();
+        slots
+            .into_iter()
+            .map(|m| (m.dimension, m.quantity.to_string()))
+            .collect()
+    }
+}
+
+/// A record of the buyer for 11:00, under the identity the product uses.
+fn of(buyer: &Buyer, dimension: &str, quantity: &str) -> MeteringRecord {
+    let Buyer { agreement, product } = buyer;
+    let subscription = match *product {
+        LICENSED => Subscription::License(agreement.license_arn.parse().unwrap()),
+        _ => Subscription::Customer(
+            product.parse().unwrap(),
+            agreement.customer_identifier.parse().unwrap(),
+        ),
+    };
+    let record = common::record("legacy|code1|cust-1", dimension, quantity);
+    MeteringRecord {
+        key: RecordKey {
+            subscription,
+            ..record.key.clone()
+        },
+        product: product.parse().unwrap(),
+        account: Some(agreement.account_id.parse().unwrap()),
+        ..record
+    }
+}
+
+fn is_accepted(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Accepted {
+            metering_record_id: Some(_)
+        }
+    )
+}
+
+#[test]
+fn a_buyer_is_resolved_and_billed_to_the_micro_unit() {
+    run(async {
+        let running = running().await;
+        for product in [LICENSED, LEGACY] {
+            let buyer = running.buys(product);
+            let token = RegistrationToken::new(buyer.agreement.registration_token.clone()).unwrap();
+            let resolved = running.api.resolve_customer(&token).await.unwrap();
+            assert_eq!(resolved.product.as_str(), product);
+            assert_eq!(
+                resolved.agreement.unwrap().as_str(),
+                buyer.agreement.agreement_id
+            );
+            assert_eq!(
+                resolved.account,
+                Some(buyer.agreement.account_id.parse::<AccountId>().unwrap())
+            );
+            assert_eq!(resolved.customer.is_some(), product == LEGACY);
+            let mut split = of(&buyer, "gb", "4.000001");
+            split.allocations = vec![share(&[("team", "a")], "1.5"), share(&[], "2.500001")];
+            let whole = of(&buyer, "hours", "17");
+            let verdicts = running.verdicts(&[&split, &whole]).await;
+            assert!(verdicts.iter().all(is_accepted), "{verdicts:?}");
+        }
+        let mut billed = running.billed();
+        billed.sort();
+        let expect = [
+            ("gb", "4.000001"),
+            ("gb", "4.000001"),
+            ("hours", "17"),
+            ("hours", "17"),
+        ];
+        assert_eq!(billed, expect.map(|(d, q)| (d.to_owned(), q.to_owned())));
+    });
+}
+
+#[test]
+fn a_slot_takes_one_quantity_once() {
+    run(async {
+        let running = running().await;
+        let buyer = running.buys(LICENSED);
+        let record = of(&buyer, "gb", "1.5");
+        assert!(is_accepted(&running.verdicts(&[&record]).await[0]));
+        assert!(is_accepted(&running.verdicts(&[&record]).await[0]));
+        let other = of(&buyer, "gb", "2");
+        assert_eq!(running.verdicts(&[&other]).await, [Verdict::Duplicate]);
+        assert_eq!(running.billed(), [("gb".to_owned(), "1.5".to_owned())]);
+    });
+}
+
+#[test]
+fn a_lost_reply_is_repeated_and_billed_once() {
+    run(async {
+        let running = running().await;
+        let record = of(&running.buys(LEGACY), "gb", "1.5");
+        running.strike("BatchMeterUsage", FaultKind::DropAfter, 1);
+        assert!(is_accepted(&running.verdicts(&[&record]).await[0]));
+        running.strike("BatchMeterUsage", FaultKind::DropAfter, 9);
+        let error = running.batch(&[&record]).await.unwrap_err();
+        assert_eq!(error.code, "ConnectionFailed");
+        assert_eq!(running.billed(), [("gb".to_owned(), "1.5".to_owned())]);
+    });
+}
+
+#[test]
+fn partial_answers_end_only_the_records_they_name() {
+    run(async {
+        let running = running().await;
+        let buyer = running.buys(LICENSED);
+        let (a, b) = (of(&buyer, "gb", "1"), of(&buyer, "hours", "2"));
+        let after = async |kind| {
+            running.strike("BatchMeterUsage", kind, 1);
+            running.verdicts(&[&a, &b]).await
+        };
+        let verdicts = after(FaultKind::Unprocessed).await;
+        assert_eq!(
+            verdicts.iter().filter(|v| is_accepted(v)).count(),
+            1,
+            "{verdicts:?}"
+        );
+        assert!(verdicts.contains(&Verdict::Unprocessed));
+        assert!(
+            after(FaultKind::MissingRecord)
+                .await
+                .contains(&Verdict::Unanswered)
+        );
+        assert!(
+            after(FaultKind::MissingStatus)
+                .await
+                .contains(&Verdict::Unanswered)
+        );
+        let unknown = after(FaultKind::UnknownStatus).await;
+        assert!(
+            unknown
+                .iter()
+                .any(|v| matches!(v, Verdict::UnknownStatus(_))),
+            "{unknown:?}"
+        );
+        assert!(after(FaultKind::Reorder).await.iter().all(is_accepted));
+    });
+}
+
+#[test]
+fn refusals_of_the_service_are_told_apart() {
+    run(async {
+        let running = running().await;
+        let buyer = running.buys(LICENSED);
+        let error = running.batch(&[&of(&buyer, "gbs", "1")]).await.unwrap_err();
+        assert_eq!(error.code, "InvalidUsageDimensionException");
+        assert_eq!(error.about(), About::Record);
+        let mut old = of(&buyer, "gb", "1");
+        old.stamp = "2026-11-20T11:00:00Z".parse().unwrap();
+        let error = running.batch(&[&old]).await.unwrap_err();
+        assert_eq!(
+            (error.code.as_str(), error.http_status),
+            ("TimestampOutOfBoundsException", Some(400))
+        );
+        assert_eq!(error.about(), About::RecordForNow);
+        assert!(error.request_id.is_some());
+        for (kind, code) in [
+            (FaultKind::Throttling, "ThrottlingException"),
+            (FaultKind::InternalError, "InternalServiceErrorException"),
+            (FaultKind::DisabledApi, "DisabledApiException"),
+            (FaultKind::AccessDenied, "AccessDeniedException"),
+            (FaultKind::ExpiredCredentials, "ExpiredTokenException"),
+            (FaultKind::UnknownError, "ServiceUnavailableException"),
+            (FaultKind::DropBefore, "ConnectionFailed"),
+        ] {
+            running.strike("BatchMeterUsage", kind, 9);
+            let error = running.batch(&[&of(&buyer, "gb", "1")]).await.unwrap_err();
+            assert_eq!(error.code, code);
+            assert_eq!(error.about(), About::Request, "{code}");
+        }
+        assert!(running.billed().is_empty());
+    });
+}
+
+#[test]
+fn a_bad_token_is_the_buyers_to_renew_and_expired_credentials_are_not() {
+    run(async {
+        let running = running().await;
+        let buyer = running.buys(LICENSED);
+        let resolve = async |token: &str| {
+            let token = RegistrationToken::new(token.to_owned()).unwrap();
+            running.api.resolve_customer(&token).await
+        };
+        assert_eq!(
+            resolve("made-up").await,
+            Err(ResolveCustomerError::InvalidToken)
+        );
+        running.strike("ResolveCustomer", FaultKind::ExpiredCredentials, 9);
+        let error = resolve(&buyer.agreement.registration_token)
+            .await
+            .unwrap_err();
+        assert_eq!(error.advice(), BuyerAdvice::ContactSupport, "{error:?}");
+        running.strike("ResolveCustomer", FaultKind::Throttling, 1);
+        assert!(resolve(&buyer.agreement.registration_token).await.is_ok());
+        running
+            .emulator
+            .set_clock(Some("2026-11-22T12:00:00Z".parse().unwrap()), None);
+        let expired = resolve(&buyer.agreement.registration_token).await;
+        assert_eq!(expired, Err(ResolveCustomerError::ExpiredToken));
+    });
+}
