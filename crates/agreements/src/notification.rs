@@ -1,5 +1,5 @@
 //! SNS messages of legacy listings, as an SQS queue delivers them: with SNS's envelope, or without
-//! it where the subscription asks for raw delivery.
+//! it where the subscription asks for raw delivery. A queue may also bring back an EventBridge event.
 
 use jiff::Timestamp;
 use marketplace::lifecycle::Sign;
@@ -18,6 +18,13 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
         outer.read(path, text, |text| serde_json::from_str(text))
     };
     let received = json(body, "/body")?;
+    // An EventBridge event out of a dead-letter queue, sent again: as the rule's target left it, or
+    // as the function's own on-failure destination wrapped it. AWS Marketplace repeats no event.
+    for event in [Some(&received), received.get("requestPayload")] {
+        if let Some(event) = event.filter(|event| event.get("detail-type").is_some()) {
+            return crate::event::read(event);
+        }
+    }
     let envelope = Fields::new(&received, received.get("MessageId").and_then(Value::as_str));
     let (message, topic, id, at) = match envelope.text_opt("/Message")? {
         Some(inner) => (
