@@ -1,0 +1,169 @@
+//! Takes in usage events over HTTP: `POST /usage`, a verdict for each event.
+//!
+//! # Layout
+//! * [`router`]: the one route, `http`: what a request must be
+//! * `members`, `event`: one event read and judged by itself, [`Rejection`]: why it may fail
+//! * `catalogue`: the subscriptions and products that a request speaks of
+//! * `store`: the events put into the table, `verdict`: what became of them
+//! * [`limits`]: what one request may hold
+//!
+//! # What is deliberately absent
+//! Authentication: API Gateway checks the caller's IAM signature before a request comes here. And
+//! anything that only this function could do: a producer may as well put rows into the table by
+//! itself, and the sealer judges every row again.
+
+mod catalogue;
+mod event;
+mod http;
+pub mod limits;
+mod members;
+mod rejection;
+mod store;
+mod verdict;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use jiff::Timestamp;
+use ledger::Ledger;
+use serde_json::value::RawValue;
+use startup::clients;
+use startup::metrics::{Unit, emit};
+use startup::{Budget, Clock, Env, StartError};
+
+use catalogue::Catalogue;
+use http::Unreadable;
+use verdict::{Answer, Verdict};
+
+pub use rejection::Rejection;
+
+/// What the function needs.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// The tables.
+    pub ledger: Ledger,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl App {
+    /// Reads the settings: the tables, and for a local stack its endpoint and clock.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] names the setting that is missing or wrong.
+    pub async fn start(env: &Env) -> Result<Self, StartError> {
+        Ok(Self {
+            ledger: clients::ledger(env).await?,
+            clock: Clock::from_env(env)?,
+        })
+    }
+}
+
+/// `POST /usage` with `{"events":[{"id","subscription","dimension","quantity","time","tags"?}]}`, 1 to
+/// [`limits::EVENTS_MAX`] events and [`limits::BODY_BYTES_MAX`] bytes.
+///
+/// Answers 200 with `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`,
+/// the results in the order of the events; 503, with `failed` besides, if some are to be sent again
+/// because DynamoDB did not answer: the other verdicts stand. 400, 404, 405, 413 and 415 answer
+/// `{"code","message"}`, and nothing was stored then.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/usage", post(usage).fallback(http::other_method))
+        .fallback(http::nothing_here)
+        .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
+        .with_state(app)
+}
+
+async fn usage(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match take_in(&app, &headers, body).await {
+        Ok(answer) if answer.failed == 0 => http::json(StatusCode::OK, &answer),
+        Ok(answer) => http::json(StatusCode::SERVICE_UNAVAILABLE, &answer),
+        Err(unreadable) => unreadable.response(),
+    }
+}
+
+async fn take_in(
+    app: &App,
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Answer, Unreadable> {
+    let budget = Budget::of(limits::REQUEST_TIME_MAX);
+    let body = http::body(headers, body)?;
+    let events = http::events(&body)?;
+    let now = app.clock.now().await.map_err(|error| {
+        tracing::error!(%error, "no request can be judged without the time");
+        Unreadable::Clock
+    })?;
+    let answer = judge_and_store(&app.ledger, &events, now, budget).await;
+    publish(&answer, now);
+    Ok(answer)
+}
+
+async fn judge_and_store(
+    ledger: &Ledger,
+    events: &[&RawValue],
+    now: Timestamp,
+    budget: Budget,
+) -> Answer {
+    let reads: Vec<event::Read> = events.iter().map(|raw| event::read(raw, now)).collect();
+    let usages = reads.iter().filter_map(|read| read.usage.as_ref().ok());
+    let catalogue = Catalogue::read(ledger, usages, budget).await;
+
+    let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(reads.len());
+    let mut to_store = Vec::new();
+    for (place, read) in reads.iter().enumerate() {
+        verdicts.push(match &read.usage {
+            Err(rejection) => Some(rejection.clone().into()),
+            Ok(usage) => {
+                let objection = catalogue.objection(usage);
+                if objection.is_none() {
+                    to_store.push((place, usage));
+                }
+                objection
+            }
+        });
+    }
+    for (place, verdict) in store::store(ledger, to_store, budget).await {
+        if let Some(slot) = verdicts.get_mut(place) {
+            *slot = Some(verdict);
+        }
+    }
+    let ids = reads.into_iter().map(|read| read.id);
+    // An event without a verdict cannot be; if it were, it would have to be sent again.
+    let verdicts = verdicts
+        .into_iter()
+        .map(|verdict| verdict.unwrap_or(Verdict::Failed(verdict::Unavailable)));
+    Answer::of(ids.zip(verdicts))
+}
+
+fn publish(answer: &Answer, now: Timestamp) {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    tracing::info!(
+        stored = answer.stored,
+        repeated = answer.repeated,
+        rejected = answer.rejected,
+        failed = answer.failed,
+        "took in usage"
+    );
+    emit(
+        "intake",
+        now,
+        &[
+            ("EventsStored", Unit::Count, count(answer.stored)),
+            ("EventsRepeated", Unit::Count, count(answer.repeated)),
+            ("EventsRejected", Unit::Count, count(answer.rejected)),
+            ("EventsFailed", Unit::Count, count(answer.failed)),
+        ],
+    );
+}

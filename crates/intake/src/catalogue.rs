@@ -1,0 +1,118 @@
+//! The subscriptions and products that one request speaks of, each read once, strongly consistent.
+
+use std::collections::{BTreeSet, HashMap};
+
+use futures_util::{StreamExt, stream};
+use ledger::product::Product;
+use ledger::profile::Profile;
+use ledger::{Ledger, LedgerError};
+use marketplace::lifecycle::Status;
+use marketplace::{ProductCode, Subscription};
+use startup::Budget;
+
+use crate::event::Usage;
+use crate::limits::AT_ONCE;
+use crate::rejection::Rejection;
+use crate::verdict::{Unavailable, Verdict, within};
+
+/// What was read; an error stands where DynamoDB did not answer.
+#[derive(Default)]
+pub(crate) struct Catalogue {
+    profiles: HashMap<Subscription, Result<Option<Profile>, Unavailable>>,
+    products: HashMap<ProductCode, Result<Option<Product>, Unavailable>>,
+}
+
+impl Catalogue {
+    /// Reads the profiles of `usages` and then the products of those profiles.
+    pub async fn read<'u>(
+        ledger: &Ledger,
+        usages: impl Iterator<Item = &'u Usage>,
+        budget: Budget,
+    ) -> Self {
+        let subscriptions: BTreeSet<Subscription> =
+            usages.map(|usage| usage.subscription.clone()).collect();
+        let profiles: HashMap<_, _> = stream::iter(subscriptions)
+            .map(|subscription| async move {
+                let profile = within(budget, ledger.profile(&subscription)).await;
+                (subscription, profile)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        let codes: BTreeSet<ProductCode> = profiles
+            .values()
+            .filter_map(|profile| Some(profile.as_ref().ok()?.as_ref()?.product.clone()))
+            .collect();
+        let products = stream::iter(codes)
+            .map(|code| async move {
+                let product = within(budget, ledger.product(&code)).await;
+                (code, product)
+            })
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        Self { profiles, products }
+    }
+
+    /// What keeps an event from being stored, if anything.
+    ///
+    /// A subscription that is pending takes usage: its rows wait, and are metered as soon as it is
+    /// active. A product without configuration takes every dimension, as the sealer does.
+    pub fn objection(&self, usage: &Usage) -> Option<Verdict> {
+        let profile = match self.profiles.get(&usage.subscription) {
+            Some(Ok(Some(profile))) => profile,
+            Some(Ok(None)) => {
+                let name = shown(&usage.subscription);
+                return Some(Rejection::UnknownSubscription(name).into());
+            }
+            Some(Err(unavailable)) => return Some(Verdict::Failed(*unavailable)),
+            None => return Some(Verdict::Failed(Unavailable)),
+        };
+        if profile.status() == Status::Ended {
+            return Some(Rejection::Ended(shown(&usage.subscription)).into());
+        }
+        match self.products.get(&profile.product) {
+            Some(Ok(Some(product))) => unknown_dimension(product, usage),
+            Some(Ok(None)) => None,
+            Some(Err(unavailable)) => Some(Verdict::Failed(*unavailable)),
+            None => Some(Verdict::Failed(Unavailable)),
+        }
+    }
+}
+
+/// Dimensions that a message lists.
+const DIMENSIONS_SHOWN_MAX: usize = 10;
+
+fn unknown_dimension(product: &Product, usage: &Usage) -> Option<Verdict> {
+    if product.dimensions.contains(&usage.event.dimension) {
+        return None;
+    }
+    let names: Vec<String> = product
+        .dimensions
+        .iter()
+        .take(DIMENSIONS_SHOWN_MAX)
+        .map(shown)
+        .collect();
+    let known = match product.dimensions.len().saturating_sub(names.len()) {
+        0 if names.is_empty() => "none".to_owned(),
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    };
+    Some(
+        Rejection::UnknownDimension {
+            product: shown(&product.code),
+            dimension: shown(&usage.event.dimension),
+            known,
+        }
+        .into(),
+    )
+}
+
+fn shown(value: impl std::fmt::Display) -> String {
+    value.to_string().chars().take(100).collect()
+}
+
+/// For [`within`]: a damaged item cannot be judged either, until somebody has corrected it.
+pub(crate) fn log_unavailable(error: &LedgerError) {
+    tracing::error!(%error, "an event could not be judged or stored; its producer is to send it again");
+}

@@ -1,0 +1,175 @@
+//! HTTP: what a request must be before its events are looked at, and answers in JSON.
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::limits::{BODY_BYTES_MAX, EVENTS_MAX};
+
+/// Why a request could not be read. None of its events was looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error(
+        "the content type is {0}: send the header Content-Type: application/json and a body in JSON"
+    )]
+    ContentType(String),
+    #[error("the content encoding is {0:?}: send the body uncompressed")]
+    ContentEncoding(String),
+    #[error(
+        "the body has more than {BODY_BYTES_MAX} bytes: send the events in several requests, at most {EVENTS_MAX} in each"
+    )]
+    TooLong,
+    #[error("the body could not be received ({0}): send the request again")]
+    Broken(String),
+    #[error(
+        "the body is not {{\"events\":[...]}} in JSON: {0}; send one object whose only member is events, a list of 1 to {EVENTS_MAX} events"
+    )]
+    Body(serde_json::Error),
+    #[error("events is empty: send 1 to {EVENTS_MAX} events in a request")]
+    NoEvents,
+    #[error("events has {0} elements: send at most {EVENTS_MAX} in a request")]
+    TooManyEvents(usize),
+    #[error("there is nothing at {0}: send usage with POST /usage")]
+    Path(String),
+    #[error("{0} is not possible here: send usage with POST /usage")]
+    Method(String),
+    #[error("the time could not be read: send the request again in a moment")]
+    Clock,
+}
+
+impl Unreadable {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken(_) | Self::Body(_) | Self::NoEvents | Self::TooManyEvents(_) => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Path(_) => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Clock => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn code(&self) -> &'static str {
+        match self {
+            Self::ContentType(_) => "unsupported-content-type",
+            Self::ContentEncoding(_) => "unsupported-content-encoding",
+            Self::TooLong => "body-too-long",
+            Self::Broken(_) => "body-incomplete",
+            Self::Body(_) => "unreadable-body",
+            Self::NoEvents => "no-events",
+            Self::TooManyEvents(_) => "too-many-events",
+            Self::Path(_) => "not-found",
+            Self::Method(_) => "method-not-allowed",
+            Self::Clock => "unavailable",
+        }
+    }
+
+    /// The answer: its code, and the message.
+    pub fn response(&self) -> Response {
+        #[derive(Serialize)]
+        struct Fault<'a> {
+            code: &'a str,
+            message: &'a str,
+        }
+        let message = self.to_string();
+        let fault = Fault {
+            code: self.code(),
+            message: &message,
+        };
+        tracing::info!(code = fault.code, message, "a request could not be read");
+        let mut response = json(self.status(), &fault);
+        if matches!(self, Self::Method(_)) {
+            let post = HeaderValue::from_static("POST");
+            response.headers_mut().insert(ALLOW, post);
+        }
+        response
+    }
+}
+
+/// Any answer. Those with 503 say when to come again.
+pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
+    let (status, body) = match serde_json::to_vec(answer) {
+        Ok(body) => (status, body),
+        Err(error) => {
+            tracing::error!(%error, "the answer could not be written");
+            let body = br#"{"code":"internal","message":"the answer could not be written: send the request again, each event is stored once"}"#;
+            (StatusCode::INTERNAL_SERVER_ERROR, body.to_vec())
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// Any path but `/usage`.
+pub(crate) async fn nothing_here(uri: Uri) -> Response {
+    Unreadable::Path(uri.path().chars().take(60).collect()).response()
+}
+
+/// Any method but POST.
+pub(crate) async fn other_method(method: Method) -> Response {
+    Unreadable::Method(method.as_str().chars().take(20).collect()).response()
+}
+
+/// The body, if the headers say that it is JSON.
+pub(crate) fn body(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Bytes, Unreadable> {
+    let header = |name| {
+        headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or("unreadable"))
+    };
+    let content_type = header(CONTENT_TYPE);
+    let is_json = |value: &str| {
+        let essence = value.split(';').next().unwrap_or_default();
+        essence.trim().eq_ignore_ascii_case("application/json")
+    };
+    if !content_type.is_some_and(is_json) {
+        let shown = content_type.map_or("not given".to_owned(), |value| {
+            format!("{:?}", value.chars().take(60).collect::<String>())
+        });
+        return Err(Unreadable::ContentType(shown));
+    }
+    match header(CONTENT_ENCODING) {
+        None | Some("identity") => {}
+        Some(other) => {
+            return Err(Unreadable::ContentEncoding(
+                other.chars().take(60).collect(),
+            ));
+        }
+    }
+    body.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Unreadable::TooLong,
+        _ => Unreadable::Broken(rejection.body_text().chars().take(200).collect()),
+    })
+}
+
+/// The events of a body, each still as it stands there.
+pub(crate) fn events(body: &[u8]) -> Result<Vec<&RawValue>, Unreadable> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Request<'a> {
+        #[serde(borrow)]
+        events: Vec<&'a RawValue>,
+    }
+    let request: Request<'_> = serde_json::from_slice(body).map_err(Unreadable::Body)?;
+    match request.events.len() {
+        0 => Err(Unreadable::NoEvents),
+        1..=EVENTS_MAX => Ok(request.events),
+        more => Err(Unreadable::TooManyEvents(more)),
+    }
+}

@@ -1,0 +1,13 @@
+//! The intake of usage events as a Lambda function: `POST /usage`, signed with IAM.
+
+use std::sync::Arc;
+
+use startup::run::Error;
+
+fn main() -> std::process::ExitCode {
+    startup::block_on(async {
+        let app = intake::App::start(&startup::Env::from_process()).await?;
+        startup::run::run_http(intake::router(Arc::new(app))).await?;
+        Ok::<(), Error>(())
+    })
+}

@@ -1,0 +1,154 @@
+//! The members of one event as they stand in its JSON, before any is judged.
+
+use std::borrow::Cow;
+use std::collections::btree_map::Entry;
+use std::fmt;
+
+use marketplace::Tags;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::rejection::Rejection;
+
+/// The members of one event. Each keeps its own text, so that a fault in one hides no other, and a
+/// number is never turned into a float.
+#[derive(Debug, Default)]
+pub(crate) struct Members<'a> {
+    pub id: Option<&'a RawValue>,
+    pub subscription: Option<&'a RawValue>,
+    pub dimension: Option<&'a RawValue>,
+    pub quantity: Option<&'a RawValue>,
+    pub time: Option<&'a RawValue>,
+    pub tags: Option<&'a RawValue>,
+    /// The first name that is none of these, or stands there twice.
+    pub fault: Option<Rejection>,
+}
+
+/// A member's name, borrowed where JSON did not have to escape it.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Members::default();
+                while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+                    members.add(&name, map.next_value()?);
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+impl<'a> Members<'a> {
+    fn add(&mut self, name: &str, value: &'a RawValue) {
+        let (known, slot) = match name {
+            "id" => ("id", &mut self.id),
+            "subscription" => ("subscription", &mut self.subscription),
+            "dimension" => ("dimension", &mut self.dimension),
+            "quantity" => ("quantity", &mut self.quantity),
+            "time" => ("time", &mut self.time),
+            "tags" => ("tags", &mut self.tags),
+            _ => {
+                let name = name.chars().take(60).collect();
+                self.fault.get_or_insert(Rejection::UnknownMember(name));
+                return;
+            }
+        };
+        if slot.replace(value).is_some() {
+            self.fault.get_or_insert(Rejection::RepeatedMember(known));
+        }
+    }
+}
+
+/// A member that must be a string.
+pub(crate) fn text<'a>(
+    member: &'static str,
+    value: Option<&'a RawValue>,
+) -> Result<Cow<'a, str>, Rejection> {
+    let value = value.ok_or(Rejection::MissingMember(member))?;
+    match serde_json::from_str::<Name<'a>>(value.get()) {
+        Ok(Name(text)) => Ok(text),
+        Err(_) => Err(wrong_type(member, value, "a JSON string")),
+    }
+}
+
+/// The tags, which may be missing or null: an object of strings.
+pub(crate) fn tags(value: Option<&RawValue>) -> Result<Tags, Rejection> {
+    let Some(value) = value.filter(|value| value.get() != "null") else {
+        return Ok(Tags::new());
+    };
+    match serde_json::from_str::<TagMap>(value.get()) {
+        Ok(TagMap {
+            repeated: Some(key),
+            ..
+        }) => Err(Rejection::RepeatedTag(key.chars().take(60).collect())),
+        Ok(TagMap { tags, .. }) => Ok(tags),
+        Err(_) => Err(wrong_type("tags", value, "a JSON object of strings")),
+    }
+}
+
+struct TagMap {
+    tags: Tags,
+    repeated: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for TagMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = TagMap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of strings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TagMap, A::Error> {
+                let mut read = TagMap {
+                    tags: Tags::new(),
+                    repeated: None,
+                };
+                while let Some(key) = map.next_key::<String>()? {
+                    let value = map.next_value::<String>()?;
+                    match read.tags.entry(key) {
+                        Entry::Vacant(free) => {
+                            free.insert(value);
+                        }
+                        Entry::Occupied(taken) => {
+                            read.repeated.get_or_insert_with(|| taken.key().clone());
+                        }
+                    }
+                }
+                Ok(read)
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+pub(crate) fn wrong_type(
+    member: &'static str,
+    value: &RawValue,
+    expected: &'static str,
+) -> Rejection {
+    Rejection::WrongType {
+        member,
+        value: shown(value),
+        expected,
+    }
+}
+
+/// A value's JSON, cut off.
+pub(crate) fn shown(value: &RawValue) -> String {
+    value.get().chars().take(60).collect()
+}

@@ -1,0 +1,159 @@
+//! Why an event is not stored: each reason names the value, the rule and what to do next.
+
+use jiff::Timestamp;
+use marketplace::ids::InvalidId;
+use marketplace::quantity::InvalidQuantity;
+use marketplace::tags::InvalidTags;
+use marketplace::{Month, UsageHour};
+
+use crate::limits::SUBSCRIPTION_BYTES_MAX;
+
+/// Why an event is rejected. Sending it again unchanged is rejected again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is no JSON object.
+    #[error(
+        "{0} is not an event: send an object with id, subscription, dimension, quantity and time"
+    )]
+    NotAnEvent(String),
+    /// It has a member that events do not have. It might be a misspelt one, so it is not ignored.
+    #[error(
+        "an event has no member {0:?}: its members are id, subscription, dimension, quantity, time and, if wanted, tags; remove it or correct its name"
+    )]
+    UnknownMember(String),
+    /// It has a member twice, and only one of the two values could be meant.
+    #[error("member {0} stands in the event twice: send it once")]
+    RepeatedMember(&'static str),
+    /// It lacks a member.
+    #[error("the event has no {0}: add it and send the event again")]
+    MissingMember(&'static str),
+    /// A member is of another type.
+    #[error("{member} is {value}, which is not {expected}: send it as {expected}")]
+    WrongType {
+        /// Which member.
+        member: &'static str,
+        /// Its JSON, cut off after 60 characters.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// The id has characters that ids do not have, or too many.
+    #[error("{0}: choose another id, and keep it when you send the event again")]
+    Id(InvalidId),
+    /// The id is reserved.
+    #[error(
+        "event id {0:?} is reserved: ids that begin with carry: mark late usage that was carried; choose another id"
+    )]
+    ReservedId(String),
+    /// The subscription is none of the three forms.
+    #[error("{0}: send the subscription as the registration made it")]
+    Subscription(InvalidId),
+    /// The subscription is longer than any that can be stored.
+    #[error(
+        "the subscription has {0} bytes: at most {SUBSCRIPTION_BYTES_MAX}; send it as the registration made it"
+    )]
+    SubscriptionTooLong(usize),
+    /// There is no such subscription.
+    #[error(
+        "no subscription {0:?}: it exists once the buyer has registered or AWS Marketplace has announced the licence; correct it, or send the event again then"
+    )]
+    UnknownSubscription(String),
+    /// The subscription has ended, and its last usage is metered.
+    #[error(
+        "subscription {0:?} has ended and its last usage is metered: nothing can be billed to it; stop the producer, or send the usage of the buyer's new subscription under that one"
+    )]
+    Ended(String),
+    /// The dimension is empty or too long.
+    #[error("{0}: send the API name of one of the product's dimensions")]
+    Dimension(InvalidId),
+    /// The product has no such dimension.
+    #[error(
+        "product {product} has no dimension {dimension:?}: it has {known}; correct the name (case matters), or add the dimension to the product's configuration"
+    )]
+    UnknownDimension {
+        /// The product's code.
+        product: String,
+        /// What was sent, cut off after 100 characters.
+        dimension: String,
+        /// What there is, as a list.
+        known: String,
+    },
+    /// Dimension and id together do not fit the table's key.
+    #[error("{0}: dimension and id have at most 1,022 bytes together; choose a shorter id")]
+    KeyTooLong(String),
+    /// The quantity is no quantity.
+    #[error(transparent)]
+    Quantity(#[from] InvalidQuantity),
+    /// The time cannot be read.
+    #[error("time {0:?} is not RFC 3339: send it as in 2026-11-21T02:15:00Z")]
+    Time(String),
+    /// The time lies ahead of our clock.
+    #[error(
+        "time {time} lies in the future: the clock shows {now}, and 5 minutes ahead of it are allowed; correct the producer's clock, or send the event when its time has come"
+    )]
+    InFuture {
+        /// The event's time.
+        time: Timestamp,
+        /// Our clock.
+        now: Timestamp,
+    },
+    /// The month is closed.
+    #[error(
+        "time {time} is too old: AWS Marketplace closes {month}, and what is sent after {closed} cannot be billed any more; correct the time if it is wrong, otherwise this usage is outside AWS Marketplace"
+    )]
+    TooOld {
+        /// The event's time.
+        time: Timestamp,
+        /// Its month.
+        month: Month,
+        /// When its last hour was sealed.
+        closed: Timestamp,
+    },
+    /// The tags cannot go on a bill.
+    #[error("{0}; correct the tags, or send the event without them")]
+    Tags(#[from] InvalidTags),
+    /// A tag stands there twice.
+    #[error("tag {0:?} stands in the event twice: send it once")]
+    RepeatedTag(String),
+    /// Another event is stored under this id.
+    #[error(
+        "event id {id:?} is already stored for dimension {dimension:?} and hour {hour}, with other content ({stored}): an id names one event for ever; send the new one under an id of its own"
+    )]
+    Conflict {
+        /// The id.
+        id: String,
+        /// Its dimension.
+        dimension: String,
+        /// Its hour.
+        hour: UsageHour,
+        /// What is stored.
+        stored: String,
+    },
+}
+
+impl Rejection {
+    /// A short name that does not change, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotAnEvent(_) => "not-an-event",
+            Self::UnknownMember(_) => "unknown-member",
+            Self::RepeatedMember(_) => "repeated-member",
+            Self::MissingMember(_) => "missing-member",
+            Self::WrongType { .. } => "wrong-type",
+            Self::Id(_) => "invalid-id",
+            Self::ReservedId(_) => "reserved-id",
+            Self::Subscription(_) | Self::SubscriptionTooLong(_) => "invalid-subscription",
+            Self::UnknownSubscription(_) => "unknown-subscription",
+            Self::Ended(_) => "subscription-ended",
+            Self::Dimension(_) => "invalid-dimension",
+            Self::UnknownDimension { .. } => "unknown-dimension",
+            Self::KeyTooLong(_) => "key-too-long",
+            Self::Quantity(_) => "invalid-quantity",
+            Self::Time(_) => "invalid-time",
+            Self::InFuture { .. } => "time-in-future",
+            Self::TooOld { .. } => "time-too-old",
+            Self::Tags(_) | Self::RepeatedTag(_) => "invalid-tags",
+            Self::Conflict { .. } => "conflict",
+        }
+    }
+}

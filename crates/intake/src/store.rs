@@ -1,0 +1,73 @@
+//! Puts the events of one request into the table.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, stream};
+use ledger::Ledger;
+use marketplace::UsageHour;
+use startup::Budget;
+
+use crate::event::Usage;
+use crate::limits::AT_ONCE;
+use crate::verdict::{Verdict, within};
+
+/// Stores `usages`, each with its place in the request, and says what became of each.
+///
+/// Every put is conditional on the key being free, so a crash at any point, or the whole request
+/// again, stores each event once. Events under the same key go one after the other, in the order of
+/// the request: the first of them is stored, and the others are judged by it, however the rest of
+/// the request is spread over time.
+pub(crate) async fn store(
+    ledger: &Ledger,
+    usages: Vec<(usize, &Usage)>,
+    budget: Budget,
+) -> Vec<(usize, Verdict)> {
+    // Made before they are polled: a closure inside the stream would borrow too generally for axum.
+    let puts: Vec<_> = by_key(usages)
+        .into_iter()
+        .map(|same_key| store_in_order(ledger, same_key, budget))
+        .collect();
+    stream::iter(puts)
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await
+        .concat()
+}
+
+/// The events of each key, in the order of the request.
+fn by_key(usages: Vec<(usize, &Usage)>) -> Vec<Vec<(usize, &Usage)>> {
+    let mut groups: Vec<Vec<(usize, &Usage)>> = Vec::new();
+    let mut known = HashMap::new();
+    for (place, usage) in usages {
+        let event = &usage.event;
+        let hour = UsageHour::of(event.time);
+        let key = (&usage.subscription, hour, &event.dimension, &event.id);
+        let group = *known.entry(key).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some(same_key) => same_key.push((place, usage)),
+            None => groups.push(vec![(place, usage)]),
+        }
+    }
+    groups
+}
+
+async fn store_in_order(
+    ledger: &Ledger,
+    same_key: Vec<(usize, &Usage)>,
+    budget: Budget,
+) -> Vec<(usize, Verdict)> {
+    let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(same_key.len());
+    for (place, usage) in same_key {
+        // After a failure nobody knows which content stands under the key; a later one must not take
+        // the place that the first would have had when both are sent again.
+        let verdict = match verdicts.last() {
+            Some((_, Verdict::Failed(unavailable))) => Verdict::Failed(*unavailable),
+            _ => {
+                let put = ledger.put_event(&usage.subscription, &usage.event);
+                Verdict::of(usage, within(budget, put).await)
+            }
+        };
+        verdicts.push((place, verdict));
+    }
+    verdicts
+}

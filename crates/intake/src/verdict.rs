@@ -1,0 +1,140 @@
+//! What became of each event, and how the answer says it.
+
+use std::future::Future;
+
+use futures_util::future::{Either, select};
+use ledger::LedgerError;
+use ledger::usage_event::PutEvent;
+use serde::Serialize;
+use startup::Budget;
+
+use crate::catalogue::log_unavailable;
+use crate::event::Usage;
+use crate::rejection::Rejection;
+
+/// DynamoDB did not answer in time, or not at all; whether the event is stored is unknown. Sending it
+/// again is safe: it is stored once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the event could not be stored now: send it again, unchanged, in a moment")]
+pub(crate) struct Unavailable;
+
+/// What became of one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is stored now.
+    Stored,
+    /// The same event was stored before.
+    Repeated,
+    /// It is not stored, and would not be if it came again.
+    Rejected(Rejection),
+    /// It is to be sent again.
+    Failed(Unavailable),
+}
+
+impl From<Rejection> for Verdict {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl Verdict {
+    /// From what the table said.
+    pub fn of(usage: &Usage, put: Result<PutEvent, Unavailable>) -> Self {
+        match put {
+            Ok(PutEvent::Stored) => Self::Stored,
+            Ok(PutEvent::Repeated) => Self::Repeated,
+            Ok(PutEvent::Different { stored }) => Rejection::Conflict {
+                id: usage.event.id.to_string(),
+                dimension: usage.event.dimension.to_string(),
+                hour: marketplace::UsageHour::of(usage.event.time),
+                stored,
+            }
+            .into(),
+            Err(unavailable) => Self::Failed(unavailable),
+        }
+    }
+}
+
+/// Waits for DynamoDB while the request's time lasts. A call that is given up may still take effect;
+/// its event is answered as failed, and comes out as repeated when it is sent again.
+pub(crate) async fn within<T>(
+    budget: Budget,
+    call: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, Unavailable> {
+    if budget.is_spent() {
+        return Err(Unavailable);
+    }
+    let time_is_up = std::pin::pin!(startup::run::pause(budget.left()));
+    match select(std::pin::pin!(call), time_is_up).await {
+        Either::Left((Ok(answer), _)) => Ok(answer),
+        Either::Left((Err(error), _)) => {
+            log_unavailable(&error);
+            Err(Unavailable)
+        }
+        Either::Right(((), _)) => {
+            tracing::error!("DynamoDB did not answer within the request's time");
+            Err(Unavailable)
+        }
+    }
+}
+
+/// One line of the answer.
+#[derive(Debug, Serialize)]
+struct Line {
+    id: Option<String>,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+}
+
+/// The answer to a request: one result for each event, in the order of the request.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Answer {
+    results: Vec<Line>,
+    pub stored: u64,
+    pub repeated: u64,
+    pub rejected: u64,
+    /// Events to be sent again; only present when there are any.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl Answer {
+    /// From ids and verdicts, in the order of the request.
+    pub fn of(verdicts: impl IntoIterator<Item = (Option<String>, Verdict)>) -> Self {
+        let mut answer = Self::default();
+        for (id, verdict) in verdicts {
+            answer.add(id, verdict);
+        }
+        answer
+    }
+
+    fn add(&mut self, id: Option<String>, verdict: Verdict) {
+        let (count, status, reason) = match verdict {
+            Verdict::Stored => (&mut self.stored, "stored", None),
+            Verdict::Repeated => (&mut self.repeated, "repeated", None),
+            Verdict::Rejected(reason) => {
+                let said = Some((reason.code(), reason.to_string()));
+                (&mut self.rejected, "rejected", said)
+            }
+            Verdict::Failed(reason) => {
+                let said = Some(("unavailable", reason.to_string()));
+                (&mut self.failed, "failed", said)
+            }
+        };
+        *count += 1;
+        let (code, message) = reason.unzip();
+        self.results.push(Line {
+            id,
+            status,
+            code,
+            message,
+        });
+    }
+}
