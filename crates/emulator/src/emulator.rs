@@ -8,7 +8,9 @@ use tokio::net::TcpListener;
 
 use crate::clock::Clock;
 use crate::control::{self, ControlError};
+use crate::deliver::{self, Delivery, Target, TargetError};
 use crate::faults::{FaultError, FaultState, Faults};
+use crate::file::{FileError, Setup, WorldFile};
 use crate::limits::{FAULTS_MAX, KEY_ROTATIONS_MAX};
 use crate::rates::Rates;
 use crate::readings::Readings;
@@ -74,6 +76,8 @@ pub(crate) struct Core {
     pub(crate) faults: FaultState,
     pub(crate) rates: Rates,
     pub(crate) keys: SigningKeys,
+    pub(crate) target: Option<Target>,
+    pub(crate) delivery: Delivery,
 }
 
 impl Core {
@@ -84,6 +88,8 @@ impl Core {
             faults: FaultState::default(),
             rates: Rates::default(),
             keys,
+            target: None,
+            delivery: Delivery::default(),
         }
     }
 }
@@ -107,13 +113,17 @@ impl Emulator {
     }
 
     /// Serves connections until `shutdown` completes, and gives running requests a few seconds
-    /// to finish. Unlike a plain server it can drop a connection instead of answering.
+    /// to finish. Unlike a plain server it can drop a connection instead of answering, and it
+    /// delivers lifecycle messages to the [`Target`], if there is one.
     pub async fn serve(
         &self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        wire::serve(self.router(), listener, shutdown).await
+        let delivering = tokio::spawn(deliver::deliver(self.clone()));
+        let served = wire::serve(self.router(), listener, shutdown).await;
+        delivering.abort();
+        served
     }
 
     /// The lock is held for single steps only; a panic in one of them leaves the state as it
@@ -184,6 +194,25 @@ impl Emulator {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.registration_token(agreement_id, now)
+    }
+
+    /// Makes a text the agreement's registration token, from now on for as long as any token
+    /// lives.
+    pub fn choose_registration_token(
+        &self,
+        agreement_id: &str,
+        token: &str,
+    ) -> Result<(), ControlError> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.take_token(agreement_id, token, now)
+    }
+
+    /// The products listed, in the order they were added.
+    pub fn products(&self) -> Vec<NewProduct> {
+        let core = &*self.core();
+        let listings = core.world.products.iter().map(|p| p.listing.clone());
+        listings.collect()
     }
 
     /// Every slot taken: what the buyers will be billed.
@@ -286,6 +315,67 @@ impl Emulator {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.messages.take(now)
+    }
+
+    /// Where [`Emulator::serve`] delivers lifecycle messages, instead of keeping them for
+    /// [`Emulator::take_lifecycle`]; nowhere where `None`.
+    pub fn set_target(&self, target: Option<Target>) -> Result<(), TargetError> {
+        if let Some(target) = &target {
+            target.check()?;
+        }
+        let core = &mut *self.core();
+        core.target = target;
+        core.delivery = Delivery::default();
+        Ok(())
+    }
+
+    /// The target with what was delivered to it.
+    pub fn delivery(&self) -> (Option<Target>, Delivery) {
+        let core = &*self.core();
+        (core.target.clone(), core.delivery.clone())
+    }
+
+    /// The whole world with clock and faults, as JSON.
+    pub fn save(&self) -> Result<String, FileError> {
+        let core = &*self.core();
+        WorldFile::of(core).write()
+    }
+
+    /// Takes up a world that was saved, or sets one up: JSON with any of `settings`, `readings`,
+    /// `clock`, `faults`, `products` and `agreements`, as the control interface takes them.
+    /// Nothing changes where it cannot be read; a setup stops at the first thing that is refused.
+    pub fn load(&self, json: &str) -> Result<(), FileError> {
+        match WorldFile::read(json)? {
+            (Some(saved), _) => {
+                let core = &mut *self.core();
+                saved.restore(core);
+                Ok(())
+            }
+            (None, setup) => self.set_up(setup),
+        }
+    }
+
+    fn set_up(&self, setup: Setup) -> Result<(), FileError> {
+        if let Some(settings) = setup.settings {
+            self.set_settings(settings);
+        }
+        if let Some(readings) = setup.readings {
+            self.set_readings(readings);
+        }
+        if let Some(faults) = setup.faults {
+            self.check_and_set_faults(faults)
+                .map_err(ControlError::from)?;
+        }
+        if let Some(clock) = setup.clock {
+            self.set_clock(clock.now, clock.speed);
+        }
+        for product in setup.products {
+            self.add_product(product)?;
+        }
+        for agreement in setup.agreements {
+            self.add_agreement(agreement)?;
+        }
+        Ok(())
     }
 
     /// Starts over: an empty world, the clock and everything else as at the start.

@@ -16,8 +16,10 @@
 mod amount;
 mod clock;
 mod control;
+mod deliver;
 mod emulator;
 mod faults;
+mod file;
 mod ids;
 pub mod limits;
 mod model;
@@ -31,8 +33,10 @@ mod wire;
 mod world;
 
 pub use control::ControlError;
+pub use deliver::{Delivery, Target, TargetError};
 pub use emulator::{Emulator, Options};
 pub use faults::{Fault, FaultError, FaultKind, Faults, When};
+pub use file::FileError;
 pub use model::Tag;
 pub use quantity::Quantity;
 pub use readings::{
@@ -43,6 +47,6 @@ pub use readings::{
 pub use settings::{Platform, Settings};
 pub use wire::{ConnectionDropped, KeyError, PublicKey};
 pub use world::{
-    Agreement, Call, CallError, CallRecord, Entitlement, Identity, Invoice, InvoiceLine,
-    LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct, Pricing,
+    Agreement, Call, CallError, CallRecord, ChosenError, Entitlement, Identity, Invoice,
+    InvoiceLine, LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct, Pricing,
 };

@@ -10,6 +10,8 @@ pub const USAGE_RECORDS_MAX: usize = 25;
 pub const REQUEST_SIZE_BYTES_END: usize = 1_000_000;
 /// A body beyond this many bytes is not even read to its end.
 pub const BODY_READ_BYTES_MAX: usize = 4_000_000;
+/// The control interface takes a whole world in one body, up to this many bytes.
+pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000_000;
 /// `ProductCode` (API model).
 pub const PRODUCT_CODE_CHARS_MAX: usize = 255;
 /// `CustomerIdentifier` and `CustomerAWSAccountId` (API model).
@@ -61,6 +63,8 @@ pub const ADJUSTMENTS_MAX: usize = 100;
 
 /// Violations of the API model that one `ValidationException` spells out.
 pub const VIOLATIONS_PRINTED_MAX: usize = 10;
+/// A registration token that a story chooses; AWS names no limit for its own.
+pub const REGISTRATION_TOKEN_CHARS_MAX: usize = 8_192;
 /// Calls kept in the log; the oldest go first.
 pub const CALLS_KEPT_MAX: usize = 100_000;
 /// Usage records kept in the log of calls; the oldest calls go first.

@@ -1,45 +1,200 @@
 //! AWS Marketplace on localhost, as a program.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use emulator::{Emulator, Options};
+use emulator::{Emulator, FileError, Options, Target, TargetError};
+use jiff::Timestamp;
+use thiserror::Error;
 use tokio::net::TcpListener;
+
+const AFTER_HELP: &str = "\
+A first minute, with curl and the AWS CLI:
+
+  emulator --listen 127.0.0.1:8081 &
+  curl -d '{\"code\":\"p1\",\"dimensions\":[\"requests\"],\"identity\":\"license\"}' \\
+       http://127.0.0.1:8081/_emulator/products
+  curl -d '{\"product_code\":\"p1\",\"account_id\":\"111122223333\"}' \\
+       http://127.0.0.1:8081/_emulator/agreements
+  # the answer has the license ARN and the registration token a buyer would bring
+
+  export AWS_ENDPOINT_URL_MARKETPLACE_METERING=http://127.0.0.1:8081
+  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
+  aws meteringmarketplace resolve-customer --registration-token TOKEN
+  aws meteringmarketplace batch-meter-usage --usage-records \\
+      Timestamp=$(date +%s),Dimension=requests,CustomerAWSAccountId=111122223333,LicenseArn=ARN,Quantity=3
+
+  curl http://127.0.0.1:8081/_emulator/metered     # what the buyer will be billed
+  curl http://127.0.0.1:8081/_emulator/calls       # every call with its verdict
+  curl http://127.0.0.1:8081/_emulator             # everything else there is
+
+Other endpoints of the same port: AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE,
+AWS_ENDPOINT_URL_MARKETPLACE_AGREEMENT and AWS_ENDPOINT_URL_CLOUDTRAIL.
+
+A --seed FILE is a world saved with --save, or one written by hand:
+
+  {\"clock\": {\"now\": \"2026-11-21T12:00:00Z\", \"speed\": 60},
+   \"products\": [{\"code\": \"p1\", \"dimensions\": [\"requests\"], \"identity\": \"license\"}],
+   \"agreements\": [{\"product_code\": \"p1\", \"account_id\": \"111122223333\"}],
+   \"faults\": {\"faults\": [{\"operation\": \"BatchMeterUsage\", \"kind\": \"throttling\", \"rate\": 0.1}]}}";
 
 /// AWS Marketplace on localhost.
 ///
-/// Point an AWS SDK or the AWS CLI at it with AWS_ENDPOINT_URL_MARKETPLACE_METERING, and set up
-/// products and agreements under /_emulator.
+/// Answers BatchMeterUsage, MeterUsage, RegisterUsage and ResolveCustomer, GetEntitlements, the
+/// Agreement API and CloudTrail's LookupEvents as AWS does, with the rules that cost sellers
+/// money: the metering window, one slot per customer, dimension and hour, whole batches refused
+/// for one bad record. Any AWS SDK can call it; requests must be signed, with any credentials.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, after_long_help = AFTER_HELP)]
 struct Arguments {
     /// Where to listen; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
+
+    /// A world to start with: saved by --save, or written by hand.
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+
+    /// Where to save the world when the program is stopped.
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+
+    /// What time it is at the start; the system's time by default.
+    #[arg(long, value_name = "RFC 3339")]
+    now: Option<Timestamp>,
+
+    /// How fast the clock runs: 1 is real time, 3600 an hour a second, 0 frozen.
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed, allow_negative_numbers = true)]
+    speed: f64,
+
+    /// The number all identifiers follow from; the same number, the same story.
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    identifiers: u64,
+
+    /// Post lifecycle messages (EventBridge events, SNS notifications) to this URL.
+    #[arg(long, value_name = "http://...", conflicts_with = "lifecycle_file")]
+    lifecycle_url: Option<String>,
+
+    /// Append lifecycle messages to this file, one JSON document a line.
+    #[arg(long, value_name = "FILE")]
+    lifecycle_file: Option<PathBuf>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if speed.is_finite() && speed >= 0.0 => Ok(speed),
+        _ => Err("a speed is a number, 0 (frozen) or more".to_owned()),
+    }
+}
+
+/// Why the program ends before its time.
+#[derive(Debug, Error)]
+enum RunError {
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        address: SocketAddr,
+        error: std::io::Error,
+    },
+    #[error("cannot read {path}: {error}")]
+    Read {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("cannot load {path}: {error}")]
+    Load { path: PathBuf, error: FileError },
+    #[error("cannot write {path}: {error}")]
+    Write {
+        path: PathBuf,
+        error: std::io::Error,
+    },
+    #[error("cannot save the world: {0}")]
+    Save(FileError),
+    #[error("--lifecycle-url: {0}")]
+    Target(#[from] TargetError),
+    #[error("cannot serve: {0}")]
+    Serve(std::io::Error),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match run(&arguments) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("emulator: cannot listen on {}: {error}", arguments.listen);
+            eprintln!("emulator: {error}");
             ExitCode::FAILURE
         }
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn run(arguments: &Arguments) -> std::io::Result<()> {
-    let listener = TcpListener::bind(arguments.listen).await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    let emulator = Emulator::new(Options::default());
-    emulator.serve(listener, interrupted()).await
+async fn run(arguments: &Arguments) -> Result<(), RunError> {
+    let emulator = Emulator::new(Options {
+        seed: arguments.identifiers,
+        now: arguments.now,
+        speed: arguments.speed,
+        ..Options::default()
+    });
+    if let Some(path) = &arguments.seed {
+        load(&emulator, path)?;
+    }
+    let url = arguments.lifecycle_url.clone().map(Target::Url);
+    emulator.set_target(url.or(arguments.lifecycle_file.clone().map(Target::File)))?;
+    let address = arguments.listen;
+    let bound = TcpListener::bind(address).await;
+    let listener = bound.map_err(|error| RunError::Listen { address, error })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    println!("AWS Marketplace is at http://{bound}, its world at http://{bound}/_emulator");
+    emulator
+        .serve(listener, stopped())
+        .await
+        .map_err(RunError::Serve)?;
+    match &arguments.save {
+        Some(path) => save(&emulator, path),
+        None => Ok(()),
+    }
 }
 
-async fn interrupted() {
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        eprintln!("emulator: cannot wait for Ctrl-C ({error}), stopping");
+fn load(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
+    let json = std::fs::read_to_string(path).map_err(|error| RunError::Read {
+        path: path.clone(),
+        error,
+    })?;
+    emulator.load(&json).map_err(|error| RunError::Load {
+        path: path.clone(),
+        error,
+    })
+}
+
+/// Writes beside the file first, so that a failure leaves the old one whole.
+fn save(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
+    let json = emulator.save().map_err(RunError::Save)?;
+    let beside = path.with_extension("saving");
+    std::fs::write(&beside, json)
+        .and_then(|()| std::fs::rename(&beside, path))
+        .map_err(|error| RunError::Write {
+            path: path.clone(),
+            error,
+        })
+}
+
+/// Ctrl-C, or the request to terminate.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = match signal(SignalKind::terminate()) {
+        Ok(terminate) => terminate,
+        Err(error) => {
+            eprintln!("emulator: cannot wait for signals ({error}), stopping");
+            return;
+        }
+    };
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::select! {
+        interrupted = interrupted => {
+            if let Err(error) = interrupted {
+                eprintln!("emulator: cannot wait for Ctrl-C ({error}), stopping");
+            }
+        }
+        _ = terminate.recv() => {}
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::DECIMAL_CHARS_MAX;
 
 const MICROS_PER_UNIT: u64 = 1_000_000;
@@ -17,7 +19,10 @@ const FRACTION_DIGITS_MAX: usize = 6;
 /// assert_eq!(quantity.micros(), 1_500_000);
 /// assert!(Quantity::from_decimal("1e3").is_none());
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Quantity(u64);
 
 impl Quantity {

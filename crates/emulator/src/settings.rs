@@ -38,6 +38,11 @@ pub struct Settings {
     pub license_deprovisioned_delay_s: u32,
     /// How long a registration token resolves, in seconds (AWS's texts say 30 minutes, 1 h, 4 h).
     pub token_lifetime_s: u32,
+    /// Every lifecycle message comes up to this many seconds late, each by another delay: the
+    /// order is lost. 0 for in order.
+    pub lifecycle_disorder_s: u32,
+    /// How many of a hundred lifecycle messages come twice.
+    pub lifecycle_repeat_percent: u32,
     /// The seller's AWS account, which the lifecycle events name.
     pub seller_account_id: String,
     /// Where the buyers' software runs.
@@ -65,6 +70,8 @@ impl Default for Settings {
             license_updated_delay_s: 0,
             license_deprovisioned_delay_s: 31,
             token_lifetime_s: 4 * 3_600,
+            lifecycle_disorder_s: 0,
+            lifecycle_repeat_percent: 0,
             seller_account_id: "222222222222".to_owned(),
             platform: Platform::Ecs,
             software_region: None,

@@ -4,9 +4,11 @@ use http::StatusCode;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use crate::deliver::TargetError;
 use crate::faults::FaultError;
 use crate::limits::{DIMENSION_CHARS_MAX, KEY_ROTATIONS_MAX, PRODUCT_CODE_CHARS_MAX};
 use crate::wire::KeyError;
+use crate::world::ChosenError;
 
 /// Why the world cannot be changed as asked.
 #[derive(Debug, Error, PartialEq)]
@@ -75,12 +77,18 @@ pub enum ControlError {
         /// When it ended.
         ended: Timestamp,
     },
+    /// An identifier cannot be chosen so.
+    #[error(transparent)]
+    Chosen(#[from] ChosenError),
     /// A clock cannot be set so.
     #[error("clock: {problem}")]
     Clock {
         /// What is wrong with which value.
         problem: String,
     },
+    /// Messages cannot be delivered there.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// Not a month.
     #[error("`month` is `{month}`, but a month is written like 2026-11")]
     Month {

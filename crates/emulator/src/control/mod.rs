@@ -8,15 +8,17 @@ use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use error::ControlError;
 
+use crate::deliver::{Delivery, Target};
 use crate::emulator::Emulator;
 use crate::faults::Faults;
-use crate::limits::BODY_READ_BYTES_MAX;
+use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::readings::Readings;
 use crate::settings::Settings;
 use crate::wire::PublicKey;
@@ -24,7 +26,7 @@ use crate::world::{Agreement, Call, Invoice, Metered, NewAgreement, NewProduct};
 
 pub(crate) fn routes() -> axum::Router<Emulator> {
     axum::Router::new()
-        .route("/_emulator/products", post(add_product))
+        .route("/_emulator/products", get(products).post(add_product))
         .route("/_emulator/agreements", post(add_agreement))
         .route("/_emulator/agreements/{id}", delete(cancel_agreement))
         .route(
@@ -41,6 +43,8 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
         .route("/_emulator/metered", get(metered))
         .route("/_emulator/calls", get(calls))
         .route("/_emulator/invoices", get(invoices))
+        .route("/_emulator/target", get(target).put(set_target))
+        .route("/_emulator/world", get(save).put(load))
         .route("/_emulator/public-keys", post(rotate_public_key))
         .route("/_emulator/public-keys/{version}", get(public_key))
         .route("/_emulator/reset", post(reset))
@@ -56,7 +60,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
     type Rejection = ControlError;
 
     async fn from_request(request: Request, _: &S) -> Result<Body<T>, ControlError> {
-        let body = Limited::new(request.into_body(), BODY_READ_BYTES_MAX)
+        let body = Limited::new(request.into_body(), CONTROL_BODY_BYTES_MAX)
             .collect()
             .await
             .map_err(|e| ControlError::Body {
@@ -74,10 +78,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
 
 async fn index() -> Json<Vec<&'static str>> {
     Json(vec![
-        "POST /_emulator/products {\"code\",\"dimensions\":[..],\"identity\":\"license\"|\"customer\",\"pricing\"?}",
-        "POST /_emulator/agreements {\"product_code\",\"account_id\"?,\"start\"?,\"free_trial\"?,\"entitlements\"?}",
+        "GET, POST /_emulator/products {\"code\",\"dimensions\":[..],\"identity\":\"license\"|\"customer\",\"pricing\"?}",
+        "POST /_emulator/agreements {\"product_code\",\"account_id\"?,\"start\"?,\"free_trial\"?,\"entitlements\"?,\"agreement_id\"?,\"license_arn\"?,\"customer_identifier\"?}",
         "DELETE /_emulator/agreements/{agreement_id}",
-        "POST /_emulator/agreements/{agreement_id}/registration-token",
+        "POST /_emulator/agreements/{agreement_id}/registration-token {\"token\"?}",
         "POST /_emulator/agreements/{agreement_id}/renew",
         "POST /_emulator/agreements/{agreement_id}/suspend, /resume",
         "GET, PUT /_emulator/clock {\"now\"?,\"speed\"?,\"advance\"?: \"1h\"}",
@@ -88,6 +92,8 @@ async fn index() -> Json<Vec<&'static str>> {
         "GET /_emulator/calls",
         "GET /_emulator/invoices?month=2026-11",
         "GET /_emulator/public-keys/{version}, POST /_emulator/public-keys",
+        "GET, PUT /_emulator/target {\"url\": \"http://127.0.0.1:8080/events\"}, null for none",
+        "GET, PUT /_emulator/world",
         "POST /_emulator/reset",
     ])
 }
@@ -113,6 +119,10 @@ async fn add_product(
     Ok((StatusCode::CREATED, Json(product)))
 }
 
+async fn products(State(emulator): State<Emulator>) -> Json<Vec<NewProduct>> {
+    Json(emulator.products())
+}
+
 async fn add_agreement(
     State(emulator): State<Emulator>,
     Body(agreement): Body<NewAgreement>,
@@ -134,11 +144,25 @@ struct Token {
     registration_token: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ChosenToken {
+    #[serde(default)]
+    token: Option<String>,
+}
+
 async fn registration_token(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
+    Body(chosen): Body<ChosenToken>,
 ) -> Result<Json<Token>, ControlError> {
-    let registration_token = emulator.registration_token(&agreement_id)?;
+    let registration_token = match chosen.token {
+        Some(token) => {
+            emulator.choose_registration_token(&agreement_id, &token)?;
+            token
+        }
+        None => emulator.registration_token(&agreement_id)?,
+    };
     Ok(Json(Token { registration_token }))
 }
 
@@ -192,6 +216,53 @@ async fn rotate_public_key(
 ) -> Result<(StatusCode, Json<PublicKey>), ControlError> {
     let version = emulator.rotate_public_key()?;
     Ok((StatusCode::CREATED, Json(emulator.public_key(version)?)))
+}
+
+#[derive(Serialize)]
+struct TargetState {
+    #[serde(flatten)]
+    target: Option<Target>,
+    #[serde(flatten)]
+    delivery: Delivery,
+}
+
+async fn target(State(emulator): State<Emulator>) -> Json<TargetState> {
+    let (target, delivery) = emulator.delivery();
+    Json(TargetState { target, delivery })
+}
+
+/// Over HTTP a target is a URL: files are the business of whoever started the program.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTarget {
+    url: Option<String>,
+}
+
+async fn set_target(
+    State(emulator): State<Emulator>,
+    Body(new): Body<NewTarget>,
+) -> Result<Json<TargetState>, ControlError> {
+    emulator.set_target(new.url.map(Target::Url))?;
+    Ok(target(State(emulator)).await)
+}
+
+async fn save(State(emulator): State<Emulator>) -> Result<Response, ControlError> {
+    let json = emulator.save().map_err(|e| ControlError::Body {
+        problem: e.to_string(),
+    })?;
+    Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
+}
+
+async fn load(
+    State(emulator): State<Emulator>,
+    Body(world): Body<serde_json::Value>,
+) -> Result<StatusCode, ControlError> {
+    emulator
+        .load(&world.to_string())
+        .map_err(|e| ControlError::Body {
+            problem: e.to_string(),
+        })?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn faults(State(emulator): State<Emulator>) -> Json<Faults> {

@@ -1,9 +1,10 @@
 //! The request of `BatchMeterUsage`.
 
-use serde::Serialize;
+use serde::de::Error;
 use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::reader::{Members, ShapeError};
+use super::reader::{Members, ShapeError, read};
 use super::shapes::{ACCOUNT_ID, CUSTOMER_IDENTIFIER, DIMENSION, LICENSE_ARN, PRODUCT_CODE};
 use super::usage::{GivenQuantity, Stamp, UsageAllocation};
 use crate::limits::USAGE_RECORDS_MAX;
@@ -58,6 +59,14 @@ impl UsageRecord {
             quantity: GivenQuantity::read(members, "Quantity", "QuantityAsDecimal")?,
             usage_allocations: UsageAllocation::read_list(members)?,
         })
+    }
+}
+
+/// A record read back from a file, by the same shape it had on the wire.
+impl<'de> Deserialize<'de> for UsageRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UsageRecord, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        read(value, UsageRecord::read).map_err(D::Error::custom)
     }
 }
 

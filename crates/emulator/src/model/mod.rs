@@ -26,6 +26,6 @@ pub(crate) use meter_usage::MeterUsageRequest;
 pub(crate) use reader::{ShapeError, read};
 pub(crate) use register_usage::RegisterUsageRequest;
 pub(crate) use resolve_customer::ResolveCustomerRequest;
-pub(crate) use shapes::{is_digits, is_product_code};
+pub(crate) use shapes::{is_digits, is_license_arn, is_product_code};
 pub use usage::Tag;
 pub(crate) use usage::{GivenQuantity, UsageAllocation};

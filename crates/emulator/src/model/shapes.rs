@@ -133,7 +133,7 @@ fn is_tag_text(text: &str) -> bool {
             .all(|b| b.is_ascii_alphabetic() || matches!(b, b' '..=b'=' | b'@' | b'_'))
 }
 
-fn is_license_arn(text: &str) -> bool {
+pub(crate) fn is_license_arn(text: &str) -> bool {
     let mut parts = text.splitn(6, ':');
     let mut part = || parts.next().unwrap_or("\u{0}");
     let (arn, partition, vendor, region, account, resource) =

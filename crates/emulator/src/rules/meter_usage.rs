@@ -6,6 +6,7 @@ use thiserror::Error;
 use super::Arrival;
 use super::allocations::{self, QuantityError};
 use super::window::{OutOfBounds, Window};
+use crate::ids::mix;
 use crate::model::MeterUsageRequest;
 use crate::readings::StampOutsideAgreement;
 use crate::settings::Platform;
@@ -72,7 +73,7 @@ impl MeterUsageError {
 /// the number of the metering record.
 pub(crate) fn meter_usage(
     world: &mut World,
-    request: MeterUsageRequest,
+    request: &MeterUsageRequest,
     arrival: Arrival<'_>,
 ) -> Result<u64, MeterUsageError> {
     let code = request.product_code.clone();
@@ -103,7 +104,8 @@ pub(crate) fn meter_usage(
     )
     .map_err(MeterUsageError::Quantity)?;
     check_stamp(world, customer, request.timestamp.at, arrival.now)?;
-    if let Some(record) = repeated(world, customer, &request)? {
+    let fingerprint = fingerprint(request);
+    if let Some(record) = repeated(world, customer, request, fingerprint)? {
         return Ok(record);
     }
     let stamp_s = request.timestamp.at.as_second();
@@ -134,7 +136,13 @@ pub(crate) fn meter_usage(
         key.apart = metering_record;
     }
     let quantity = request.quantity.value();
-    remember(world, customer, request, metering_record);
+    if let Some(token) = &request.client_token {
+        let used = TokenUse {
+            fingerprint,
+            metering_record,
+        };
+        world.instances.remember(customer, token, used);
+    }
     if free {
         let region = world.slots.region(arrival.region);
         world.slots.take(Slot {
@@ -154,14 +162,11 @@ fn taken_is_free(world: &World, key: &SlotKey, agent_core: bool) -> bool {
     agent_core || world.slots.get(key).is_none()
 }
 
-fn remember(world: &mut World, customer: usize, request: MeterUsageRequest, metering_record: u64) {
-    if let Some(token) = request.client_token.clone() {
-        let used = TokenUse {
-            request,
-            metering_record,
-        };
-        world.instances.remember(customer, &token, used);
-    }
+/// A number that stands for all parameters of a request.
+fn fingerprint(request: &MeterUsageRequest) -> u64 {
+    let text = format!("{request:?}");
+    text.bytes()
+        .fold(0, |state, byte| mix(state ^ u64::from(byte)))
 }
 
 fn check_region(world: &World, arrival: Arrival<'_>) -> Result<(), MeterUsageError> {
@@ -210,6 +215,7 @@ fn repeated(
     world: &World,
     customer: usize,
     request: &MeterUsageRequest,
+    fingerprint: u64,
 ) -> Result<Option<u64>, MeterUsageError> {
     let Some(token) = &request.client_token else {
         return match world.settings.platform {
@@ -219,7 +225,7 @@ fn repeated(
     };
     match world.instances.token_use(customer, token) {
         None => Ok(None),
-        Some(used) if used.request == *request => Ok(Some(used.metering_record)),
+        Some(used) if used.fingerprint == fingerprint => Ok(Some(used.metering_record)),
         Some(_) => Err(MeterUsageError::TokenReused {
             token: token.clone(),
         }),

@@ -13,7 +13,7 @@ use crate::rules;
 pub(super) fn meter_usage(members: Value) -> Result<Work, ShapeError> {
     let request = model::read(members, MeterUsageRequest::read)?;
     Ok(Box::new(move |core, arrival| {
-        let record = rules::meter_usage::meter_usage(&mut core.world, request, arrival)?;
+        let record = rules::meter_usage::meter_usage(&mut core.world, &request, arrival)?;
         Ok(json!({"MeteringRecordId": core.world.metering_record_id(record)}))
     }))
 }

@@ -41,7 +41,7 @@ impl Outcome {
 }
 
 /// An outcome with the metering record it refers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordOutcome {
     pub(crate) outcome: Outcome,
     pub(crate) metering_record: Option<u64>,
@@ -55,7 +55,7 @@ impl RecordOutcome {
 }
 
 /// A call as the log keeps it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct CallEntry {
     pub(crate) number: u64,
     pub(crate) at: Timestamp,
@@ -101,6 +101,22 @@ impl CallLog {
             };
             self.records -= oldest.records.len();
         }
+    }
+
+    /// How many calls there were, kept or not.
+    pub(crate) fn made(&self) -> u64 {
+        self.made
+    }
+
+    pub(crate) fn load(entries: Vec<CallEntry>, made: u64) -> CallLog {
+        let mut log = CallLog {
+            made,
+            ..CallLog::default()
+        };
+        for entry in entries {
+            log.push(entry);
+        }
+        log
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &CallEntry> {

@@ -3,16 +3,26 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::World;
 use crate::limits::CLIENT_TOKENS_KEPT_MAX;
-use crate::model::{MeterUsageRequest, is_digits};
+use crate::model::is_digits;
 
 /// What a client token was used for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct TokenUse {
-    pub(crate) request: MeterUsageRequest,
+    /// Stands for all parameters of the request.
+    pub(crate) fingerprint: u64,
     pub(crate) metering_record: u64,
+}
+
+/// The instances as a file has them.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct SavedInstances {
+    numbers: Vec<(String, u32)>,
+    registered: Vec<(usize, u32)>,
+    tokens: Vec<(usize, String, TokenUse)>,
 }
 
 /// Instances by the access key they sign with: each EC2 instance, ECS task or EKS pod has its
@@ -23,7 +33,6 @@ pub(crate) struct Instances {
     registered: HashSet<(usize, u32)>,
     tokens: HashMap<(usize, String), TokenUse>,
     order: VecDeque<(usize, String)>,
-    tokens_used: u64,
 }
 
 impl Instances {
@@ -51,8 +60,36 @@ impl Instances {
         self.tokens.get(&(customer, token.to_owned()))
     }
 
-    /// Remembers what a token was used for, and returns how many tokens were used by now.
-    pub(crate) fn remember(&mut self, customer: usize, token: &str, used: TokenUse) -> u64 {
+    pub(crate) fn save(&self) -> SavedInstances {
+        let mut numbers: Vec<(String, u32)> = self.numbers.clone().into_iter().collect();
+        numbers.sort();
+        let mut registered: Vec<(usize, u32)> = self.registered.iter().copied().collect();
+        registered.sort_unstable();
+        let tokens = self.order.iter().filter_map(|key| {
+            let used = self.tokens.get(key)?;
+            Some((key.0, key.1.clone(), *used))
+        });
+        SavedInstances {
+            numbers,
+            registered,
+            tokens: tokens.collect(),
+        }
+    }
+
+    pub(crate) fn load(saved: SavedInstances) -> Instances {
+        let mut instances = Instances {
+            numbers: saved.numbers.into_iter().collect(),
+            registered: saved.registered.into_iter().collect(),
+            ..Instances::default()
+        };
+        for (customer, token, used) in saved.tokens {
+            instances.remember(customer, &token, used);
+        }
+        instances
+    }
+
+    /// Remembers what a token was used for.
+    pub(crate) fn remember(&mut self, customer: usize, token: &str, used: TokenUse) {
         let key = (customer, token.to_owned());
         if self.tokens.insert(key.clone(), used).is_none() {
             self.order.push_back(key);
@@ -62,8 +99,6 @@ impl Instances {
                 self.tokens.remove(&oldest);
             }
         }
-        self.tokens_used += 1;
-        self.tokens_used
     }
 }
 

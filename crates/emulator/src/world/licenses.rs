@@ -29,6 +29,15 @@ pub struct NewAgreement {
     /// What a contract entitles to.
     #[serde(default)]
     pub entitlements: Vec<Entitlement>,
+    /// The agreement's id; made from the seed where absent.
+    #[serde(default)]
+    pub agreement_id: Option<String>,
+    /// The license's ARN; made from the seed where absent.
+    #[serde(default)]
+    pub license_arn: Option<String>,
+    /// The account's legacy identifier; made from the seed where absent.
+    #[serde(default)]
+    pub customer_identifier: Option<String>,
 }
 
 impl NewAgreement {
@@ -160,16 +169,19 @@ impl World {
         now: Timestamp,
     ) -> Result<Agreement, ControlError> {
         let product = self.check_agreement(&new)?;
+        self.check_chosen(&new, product)?;
         let account = match new.account_id {
             Some(account) => account,
             None => self.new_account(),
         };
-        let customer = self.customer(product, account);
+        let customer = self.customer(product, account, new.customer_identifier);
         let agreement = self.agreements.len();
         let start = new.start.unwrap_or(now);
-        let license = self.add_license(customer, agreement, start, now);
+        let license = self.add_license(customer, agreement, new.license_arn, start, now);
         self.push_agreement(AgreementState {
-            agreement_id: ids::agreement(self.seed, agreement as u64),
+            agreement_id: new
+                .agreement_id
+                .unwrap_or_else(|| ids::agreement(self.seed, agreement as u64)),
             offer_id: ids::offer(self.seed, agreement as u64),
             license,
             accepted: start.min(now),
@@ -217,7 +229,12 @@ impl World {
         ids::account(self.seed, self.accounts)
     }
 
-    fn customer(&mut self, product: usize, account_id: String) -> usize {
+    fn customer(
+        &mut self,
+        product: usize,
+        account_id: String,
+        identifier: Option<String>,
+    ) -> usize {
         let key = (product, account_id.clone());
         if let Some(customer) = self.customer_by_account.get(&key) {
             return *customer;
@@ -228,7 +245,9 @@ impl World {
             .get(product)
             .is_some_and(|p| p.listing.identity == Identity::Customer);
         let identifier = match legacy {
-            true => ids::customer_identifier(self.seed, customer as u64),
+            true => {
+                identifier.unwrap_or_else(|| ids::customer_identifier(self.seed, customer as u64))
+            }
             false => String::new(),
         };
         if legacy {
@@ -249,11 +268,12 @@ impl World {
         &mut self,
         customer: usize,
         agreement: usize,
+        arn: Option<String>,
         start: Timestamp,
         now: Timestamp,
     ) -> usize {
         let license = self.licenses.len();
-        let arn = ids::license_arn(self.seed, license as u64);
+        let arn = arn.unwrap_or_else(|| ids::license_arn(self.seed, license as u64));
         self.license_by_arn.insert(arn.clone(), license);
         self.licenses.push(License {
             arn,

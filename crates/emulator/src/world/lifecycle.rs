@@ -38,6 +38,15 @@ pub enum LifecycleMessage {
     },
 }
 
+/// A waiting message as a file has it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct SavedMessage {
+    due: Timestamp,
+    number: u64,
+    #[serde(flatten)]
+    waiting: Waiting,
+}
+
 /// Messages waiting for their moment, and for someone to take them.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
@@ -45,7 +54,7 @@ pub(crate) struct Messages {
     made: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Waiting {
     message: LifecycleMessage,
     /// The customer whose re-subscription takes this message back.
@@ -53,17 +62,29 @@ struct Waiting {
 }
 
 impl Messages {
-    fn push(&mut self, due: Timestamp, message: LifecycleMessage, revocable_by: Option<usize>) {
+    fn push(&mut self, due: Timestamp, waiting: Waiting) {
         self.made += 1;
-        self.waiting.insert(
-            (due, self.made),
-            Waiting {
-                message,
-                revocable_by,
-            },
-        );
+        self.waiting.insert((due, self.made), waiting);
         if self.waiting.len() > MESSAGES_KEPT_MAX {
             self.waiting.pop_first();
+        }
+    }
+
+    pub(crate) fn save(&self) -> (Vec<SavedMessage>, u64) {
+        let waiting = self.waiting.iter();
+        let saved = waiting.map(|((due, number), waiting)| SavedMessage {
+            due: *due,
+            number: *number,
+            waiting: waiting.clone(),
+        });
+        (saved.collect(), self.made)
+    }
+
+    pub(crate) fn load(saved: Vec<SavedMessage>, made: u64) -> Messages {
+        let waiting = saved.into_iter();
+        Messages {
+            waiting: waiting.map(|m| ((m.due, m.number), m.waiting)).collect(),
+            made,
         }
     }
 
@@ -218,8 +239,27 @@ impl World {
             "resources": [format!("arn:aws:aws-marketplace::aws:agreement:{agreement_id}")],
             "detail": detail,
         });
-        self.messages
-            .push(due, LifecycleMessage::EventBridge(event), None);
+        self.emit(due, LifecycleMessage::EventBridge(event), None);
+    }
+
+    /// Puts a message on its way: late, and a second time, as the settings ask for.
+    fn emit(&mut self, due: Timestamp, message: LifecycleMessage, revocable_by: Option<usize>) {
+        let disorder_s = u64::from(self.settings.lifecycle_disorder_s);
+        let draw = ids::mix(ids::mix(self.seed) ^ self.messages.made);
+        let late = |draw: u64| {
+            let late_s = u32::try_from(draw % (disorder_s + 1)).unwrap_or(0);
+            seconds_after(due, late_s)
+        };
+        let waiting = Waiting {
+            message,
+            revocable_by,
+        };
+        let repeated = ids::mix(draw) % 100 < u64::from(self.settings.lifecycle_repeat_percent);
+        if repeated {
+            self.messages
+                .push(late(ids::mix(draw ^ 1)), waiting.clone());
+        }
+        self.messages.push(late(draw), waiting);
     }
 
     fn emit_sns(
@@ -237,7 +277,7 @@ impl World {
             message_id: ids::uuid(self.seed, Kind::Message, self.messages.made),
             timestamp: due,
         };
-        self.messages.push(due, message, revocable_by);
+        self.emit(due, message, revocable_by);
     }
 
     /// `entitlement-updated` on a legacy contract listing's other topic.

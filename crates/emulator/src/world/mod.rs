@@ -3,6 +3,7 @@
 //! Pure state: no I/O and no clock. Whoever changes it says what time it is.
 
 mod calls;
+mod chosen;
 mod instances;
 mod invoices;
 mod licenses;
@@ -10,12 +11,14 @@ mod lifecycle;
 mod products;
 mod renewal;
 mod slots;
+mod snapshot;
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 pub use calls::{Call, CallError, CallRecord};
+pub use chosen::ChosenError;
 pub use invoices::{Invoice, InvoiceLine};
 pub use licenses::{Agreement, Entitlement, NewAgreement};
 pub use lifecycle::LifecycleMessage;
@@ -29,6 +32,7 @@ pub(crate) use licenses::{AgreementState, Customer, License, Parts, Token};
 pub(crate) use lifecycle::Messages;
 pub(crate) use products::Product;
 pub(crate) use slots::{Scope, Slot, SlotKey, Slots, hour_start};
+pub(crate) use snapshot::Snapshot;
 
 use crate::ids;
 use crate::readings::Readings;

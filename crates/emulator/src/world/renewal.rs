@@ -29,7 +29,7 @@ impl World {
         let survives = self.readings.license_on_renewal == LicenseOnRenewal::Survives;
         let license = match survives {
             true => old_license,
-            false => self.add_license(customer, new, now, now),
+            false => self.add_license(customer, new, None, now, now),
         };
         self.push_agreement(AgreementState {
             agreement_id: ids::agreement(self.seed, new as u64),

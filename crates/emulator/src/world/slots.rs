@@ -22,7 +22,7 @@ pub(crate) enum Scope {
 }
 
 /// What makes two records the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct SlotKey {
     pub(crate) scope: Scope,
     pub(crate) dimension: u32,
@@ -35,7 +35,7 @@ pub(crate) struct SlotKey {
 }
 
 /// A slot that is taken.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Slot {
     pub(crate) key: SlotKey,
     pub(crate) region: u32,
@@ -82,6 +82,21 @@ impl Slots {
             }
         };
         u32::try_from(place + 1).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn regions(&self) -> &[String] {
+        &self.regions
+    }
+
+    pub(crate) fn load(regions: Vec<String>, taken: Vec<Slot>) -> Slots {
+        let mut slots = Slots {
+            regions,
+            ..Slots::default()
+        };
+        for slot in taken {
+            slots.take(slot);
+        }
+        slots
     }
 
     pub(crate) fn region_name(&self, number: u32) -> &str {

@@ -1,0 +1,198 @@
+//! Lifecycle messages on their way to the seller: over HTTP, or into a file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Uri;
+use http_body_util::Full;
+use hyper_util::rt::TokioIo;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use thiserror::Error;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::emulator::Emulator;
+use crate::world::LifecycleMessage;
+
+/// How often the emulator looks for messages that have fallen due.
+const PERIOD: Duration = Duration::from_millis(50);
+/// Tries for each message, the pauses between them doubling from the first.
+const TRIES_MAX: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// How long one delivery over HTTP may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Where lifecycle messages go.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Each message is posted to this `http://` URL: an EventBridge event as it is, an SNS
+    /// message as SNS posts it. Any status of 200 to 299 takes it.
+    Url(String),
+    /// Each message is a line of this file.
+    File(PathBuf),
+}
+
+/// Why a target cannot be used.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TargetError {
+    /// Not a URL this can post to.
+    #[error("`{url}` is not a URL such as http://127.0.0.1:8080/events")]
+    Url {
+        /// The URL given.
+        url: String,
+    },
+}
+
+/// What became of the messages so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Messages taken by the target.
+    pub delivered: u64,
+    /// Messages given up after eight tries.
+    pub given_up: u64,
+    /// What the last failed try met.
+    pub last_failure: Option<String>,
+}
+
+#[derive(Debug, Error)]
+enum Failure {
+    #[error("the target cannot be reached: {0}")]
+    Io(#[from] std::io::Error),
+    #[error("the target does not speak HTTP: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("the request could not be made: {0}")]
+    Request(#[from] http::Error),
+    #[error("the target answered {0}")]
+    Status(http::StatusCode),
+    #[error("the target did not answer in time")]
+    Timeout,
+}
+
+impl Target {
+    pub(crate) fn check(&self) -> Result<(), TargetError> {
+        match self {
+            Target::Url(url) => address(url).map(|_| ()),
+            Target::File(_) => Ok(()),
+        }
+    }
+}
+
+/// Delivers what falls due, one message after the other, until it is dropped.
+pub(crate) async fn deliver(emulator: Emulator) {
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        let Some(target) = emulator.core().target.clone() else {
+            continue;
+        };
+        for message in emulator.take_lifecycle() {
+            deliver_one(&emulator, &target, &message).await;
+        }
+    }
+}
+
+async fn deliver_one(emulator: &Emulator, target: &Target, message: &LifecycleMessage) {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..TRIES_MAX {
+        let tried = match target {
+            Target::Url(url) => post(url, message).await,
+            Target::File(path) => append(path, message).await,
+        };
+        match tried {
+            Ok(()) => {
+                emulator.core().delivery.delivered += 1;
+                return;
+            }
+            Err(failure) => {
+                tracing::warn!(%failure, "a lifecycle message was not delivered");
+                emulator.core().delivery.last_failure = Some(failure.to_string());
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = pause.saturating_mul(2);
+    }
+    emulator.core().delivery.given_up += 1;
+}
+
+/// The message as the seller's endpoint sees it, and the type SNS puts into a header.
+fn body(message: &LifecycleMessage) -> (Value, Option<&'static str>) {
+    match message {
+        LifecycleMessage::EventBridge(event) => (event.clone(), None),
+        LifecycleMessage::Sns {
+            topic_arn,
+            message,
+            message_id,
+            timestamp,
+        } => {
+            let notification = json!({
+                "Type": "Notification",
+                "MessageId": message_id,
+                "TopicArn": topic_arn,
+                "Message": message,
+                "Timestamp": format!("{timestamp:.3}"),
+                "SignatureVersion": "1",
+            });
+            (notification, Some("Notification"))
+        }
+    }
+}
+
+async fn append(path: &Path, message: &LifecycleMessage) -> Result<(), Failure> {
+    let mut file = tokio::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .await?;
+    let line = format!("{}\n", body(message).0);
+    file.write_all(line.as_bytes()).await?;
+    file.flush().await?;
+    Ok(())
+}
+
+async fn post(url: &str, message: &LifecycleMessage) -> Result<(), Failure> {
+    match tokio::time::timeout(TIMEOUT, exchange(url, message)).await {
+        Ok(exchanged) => exchanged,
+        Err(_) => Err(Failure::Timeout),
+    }
+}
+
+async fn exchange(url: &str, message: &LifecycleMessage) -> Result<(), Failure> {
+    let invalid = |error: TargetError| std::io::Error::other(error.to_string());
+    let (host, port, path) = address(url).map_err(invalid)?;
+    let stream = TcpStream::connect((host.as_str(), port)).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let driving = tokio::spawn(connection);
+    let (body, sns_type) = body(message);
+    let mut request = http::Request::post(path)
+        .header("host", format!("{host}:{port}"))
+        .header("content-type", "application/json");
+    if let Some(sns_type) = sns_type {
+        request = request.header("x-amz-sns-message-type", sns_type);
+    }
+    let request = request.body(Full::new(Bytes::from(body.to_string())))?;
+    let answer = sender.send_request(request).await;
+    driving.abort();
+    match answer?.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(Failure::Status(status)),
+    }
+}
+
+/// Host, port and path of an `http://` URL.
+fn address(url: &str) -> Result<(String, u16, String), TargetError> {
+    let invalid = || TargetError::Url {
+        url: url.to_owned(),
+    };
+    let uri: Uri = url.parse().map_err(|_| invalid())?;
+    if uri.scheme_str() != Some("http") {
+        return Err(invalid());
+    }
+    let host = uri.host().ok_or_else(invalid)?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let port = uri.port_u16().unwrap_or(80);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Ok((host.to_owned(), port, path.to_owned()))
+}

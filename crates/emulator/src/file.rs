@@ -1,0 +1,87 @@
+//! A world in a file: saved as a whole, or set up by hand.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::control::ControlError;
+use crate::emulator::Core;
+use crate::faults::{FaultState, Faults};
+use crate::readings::Readings;
+use crate::settings::Settings;
+use crate::world::{NewAgreement, NewProduct, Snapshot, World};
+
+/// Why a world cannot be loaded or saved.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// Not the JSON of a world, nor of a setup.
+    #[error("this is neither a saved world nor a setup: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Something in a setup is refused.
+    #[error("the setup is refused: {0}")]
+    Setup(#[from] ControlError),
+}
+
+/// A saved world.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorldFile {
+    clock: SavedClock,
+    faults: Faults,
+    world: Snapshot,
+}
+
+/// The clock in a file.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SavedClock {
+    #[serde(default, deserialize_with = "crate::moment::optional")]
+    pub(crate) now: Option<Timestamp>,
+    #[serde(default)]
+    pub(crate) speed: Option<f64>,
+}
+
+/// A world written by hand: what the control interface takes, in one document.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Setup {
+    pub(crate) settings: Option<Settings>,
+    pub(crate) readings: Option<Readings>,
+    pub(crate) faults: Option<Faults>,
+    pub(crate) clock: Option<SavedClock>,
+    pub(crate) products: Vec<NewProduct>,
+    pub(crate) agreements: Vec<NewAgreement>,
+}
+
+impl WorldFile {
+    pub(crate) fn of(core: &Core) -> WorldFile {
+        WorldFile {
+            clock: SavedClock {
+                now: Some(core.clock.now()),
+                speed: Some(core.clock.speed()),
+            },
+            faults: core.faults.faults(),
+            world: core.world.save(),
+        }
+    }
+
+    pub(crate) fn write(&self) -> Result<String, FileError> {
+        Ok(serde_json::to_string(self)?)
+    }
+
+    /// A saved world, told from a setup by its member `world`.
+    pub(crate) fn read(json: &str) -> Result<(Option<WorldFile>, Setup), FileError> {
+        let value: serde_json::Value = serde_json::from_str(json)?;
+        if value.get("world").is_some() {
+            return Ok((Some(serde_json::from_value(value)?), Setup::default()));
+        }
+        Ok((None, serde_json::from_value(value)?))
+    }
+
+    pub(crate) fn restore(self, core: &mut Core) {
+        core.clock = Clock::new(self.clock.now, self.clock.speed.unwrap_or(1.0));
+        core.faults = FaultState::new(self.faults);
+        core.world = World::load(self.world);
+    }
+}

@@ -1,0 +1,153 @@
+//! Identifiers that a story brings along, instead of those made from the seed: a world that
+//! documents, samples or another system know by name.
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+use super::licenses::seconds_after;
+use super::{Identity, NewAgreement, Token, World};
+use crate::control::ControlError;
+use crate::limits::{CUSTOMER_CHARS_MAX, REGISTRATION_TOKEN_CHARS_MAX, RESOURCE_ID_CHARS_MAX};
+use crate::model::is_license_arn;
+
+/// Why an identifier cannot be chosen so.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ChosenError {
+    /// It does not have the form of one.
+    #[error("`{member}` is `{value}`, but must be {rule}")]
+    Form {
+        /// Which member.
+        member: &'static str,
+        /// The value given.
+        value: String,
+        /// What it should be.
+        rule: &'static str,
+    },
+    /// Something else goes by it.
+    #[error("`{member}`: `{value}` is taken; choose another, or reset the world")]
+    Taken {
+        /// Which member.
+        member: &'static str,
+        /// The value given.
+        value: String,
+    },
+    /// The account has a customer identifier for this product.
+    #[error(
+        "`customer_identifier` is `{value}`, but the account is `{known}` for this product already"
+    )]
+    Renamed {
+        /// The value given.
+        value: String,
+        /// The one it has.
+        known: String,
+    },
+    /// Buyers of the product have no customer identifiers.
+    #[error("`customer_identifier` is `{value}`, but the product's identity is `license`")]
+    LicenseOnly {
+        /// The value given.
+        value: String,
+    },
+}
+
+impl World {
+    /// Checks the identifiers that a purchase brings along.
+    pub(super) fn check_chosen(
+        &self,
+        new: &NewAgreement,
+        product: usize,
+    ) -> Result<(), ChosenError> {
+        if let Some(id) = &new.agreement_id {
+            let fits = is_visible(id, RESOURCE_ID_CHARS_MAX);
+            let rule = "1 to 64 visible ASCII characters";
+            check(
+                "agreement_id",
+                id,
+                fits,
+                rule,
+                self.agreement_by_id.contains_key(id),
+            )?;
+        }
+        if let Some(arn) = &new.license_arn {
+            let rule = "an ARN, as in arn:aws:license-manager::294406891311:license:l-1";
+            let taken = self.license_by_arn.contains_key(arn);
+            check("license_arn", arn, is_license_arn(arn), rule, taken)?;
+        }
+        match &new.customer_identifier {
+            Some(identifier) => self.check_customer(new.account_id.as_deref(), identifier, product),
+            None => Ok(()),
+        }
+    }
+
+    fn check_customer(
+        &self,
+        account: Option<&str>,
+        identifier: &str,
+        product: usize,
+    ) -> Result<(), ChosenError> {
+        let value = identifier.to_owned();
+        let identity = self.products.get(product).map(|p| p.listing.identity);
+        if identity == Some(Identity::License) {
+            return Err(ChosenError::LicenseOnly { value });
+        }
+        let known = account
+            .and_then(|account| self.customer_by_account.get(&(product, account.to_owned())))
+            .and_then(|customer| self.customers.get(*customer));
+        match known {
+            Some(known) if known.identifier == identifier => Ok(()),
+            Some(known) => Err(ChosenError::Renamed {
+                value,
+                known: known.identifier.clone(),
+            }),
+            None => {
+                let fits = is_visible(identifier, CUSTOMER_CHARS_MAX);
+                let rule = "1 to 255 visible ASCII characters";
+                let taken = self.customer_by_identifier.contains_key(&(product, value));
+                check("customer_identifier", identifier, fits, rule, taken)
+            }
+        }
+    }
+
+    /// Makes a text the agreement's registration token; the same text again renews its life.
+    pub(crate) fn take_token(
+        &mut self,
+        agreement_id: &str,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        let agreement = self.agreement(agreement_id)?;
+        let fits = is_visible(token, REGISTRATION_TOKEN_CHARS_MAX);
+        let rule = "1 to 8192 visible ASCII characters";
+        let taken = self
+            .tokens
+            .get(token)
+            .is_some_and(|known| known.agreement != agreement);
+        check("token", token, fits, rule, taken)?;
+        let expires = seconds_after(now, self.settings.token_lifetime_s);
+        self.tokens
+            .insert(token.to_owned(), Token { agreement, expires });
+        Ok(())
+    }
+}
+
+fn check(
+    member: &'static str,
+    value: &str,
+    fits: bool,
+    rule: &'static str,
+    taken: bool,
+) -> Result<(), ChosenError> {
+    let value = value.chars().take(300).collect();
+    match (fits, taken) {
+        (false, _) => Err(ChosenError::Form {
+            member,
+            value,
+            rule,
+        }),
+        (true, true) => Err(ChosenError::Taken { member, value }),
+        (true, false) => Ok(()),
+    }
+}
+
+fn is_visible(text: &str, chars_max: usize) -> bool {
+    (1..=chars_max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+}
