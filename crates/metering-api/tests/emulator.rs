@@ -8,14 +8,18 @@ use aws_sdk_marketplacemetering::{Client, Config};
 use common::{run, share};
 use emulator::{
     Agreement, Emulator, Fault, FaultKind, Faults, Identity, NewAgreement, NewProduct, Options,
+    Platform, Settings,
 };
 use marketplace::batch::BatchGroup;
 use marketplace::error_table::About;
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::{AccountId, MeteringRecord, RecordKey, Subscription};
 use metering_api::{
-    BatchAnswer, BuyerAdvice, CallError, MeteringApi, RegistrationToken, ResolveCustomerError,
+    BatchAnswer, BuyerAdvice, CallError, MeterUsageRequest, MeteringApi, RegistrationToken,
+    ResolveCustomerError,
 };
+#[cfg(feature = "register-usage")]
+use metering_api::{RegisterUsageError, RegisterUsageRequest};
 use std::time::Duration;
 
 const LICENSED: &str = "licensedproduct1";
@@ -296,5 +300,98 @@ fn a_bad_token_is_the_buyers_to_renew_and_expired_credentials_are_not() {
             .set_clock(Some("2026-11-22T12:00:00Z".parse().unwrap()), None);
         let expired = resolve(&buyer.agreement.registration_token).await;
         assert_eq!(expired, Err(ResolveCustomerError::ExpiredToken));
+    });
+}
+
+#[test]
+fn usage_metered_by_the_software_itself_gets_one_record_per_hour() {
+    run(async {
+        let running = running().await;
+        let now: jiff::Timestamp = "2026-11-21T11:20:00Z".parse().unwrap();
+        let usage = |quantity: &str| {
+            let (product, dimension) = (LEGACY.parse().unwrap(), "gb".parse().unwrap());
+            MeterUsageRequest::new(product, now, dimension, quantity.parse().unwrap())
+        };
+        let code = async |request: MeterUsageRequest| {
+            running.api.meter_usage(&request).await.unwrap_err().code
+        };
+        assert_eq!(code(usage("1")).await, "CustomerNotEntitledException");
+        running.buys(LEGACY);
+        let split = vec![share(&[("team", "a")], "1.25"), share(&[], "1.25")];
+        let request = usage("2.5").with_allocations(split).unwrap();
+        assert_eq!(code(request.clone().dry_run(true)).await, "DryRunOperation");
+        running.strike("MeterUsage", FaultKind::DropAfter, 1);
+        let first = running.api.meter_usage(&request).await.unwrap();
+        assert_eq!(running.api.meter_usage(&request).await.unwrap(), first);
+        assert_eq!(code(usage("3")).await, "DuplicateRequestException");
+        let named = |quantity: &str| usage(quantity).with_client_token("t-1").unwrap();
+        assert_eq!(running.api.meter_usage(&named("2.5")).await.unwrap(), first);
+        assert_eq!(code(named("3")).await, "IdempotencyConflictException");
+    });
+}
+
+#[test]
+fn on_agentcore_every_call_is_more_usage_but_a_lost_reply_is_not() {
+    run(async {
+        let running = running().await;
+        running.buys(LEGACY);
+        let platform = Platform::AgentCore;
+        running.emulator.set_settings(Settings {
+            platform,
+            ..running.emulator.settings()
+        });
+        let usage = MeterUsageRequest::new(
+            LEGACY.parse().unwrap(),
+            "2026-11-21T11:20:00Z".parse().unwrap(),
+            "gb".parse().unwrap(),
+            "2.5".parse().unwrap(),
+        );
+        running.strike("MeterUsage", FaultKind::DropAfter, 1);
+        let first = running.api.meter_usage(&usage).await.unwrap();
+        assert_eq!(running.billed().len(), 1);
+        assert_ne!(running.api.meter_usage(&usage).await.unwrap(), first);
+        assert_eq!(running.billed().len(), 2);
+    });
+}
+
+#[cfg(feature = "register-usage")]
+#[test]
+fn a_registered_container_proves_by_the_signature_that_aws_answered() {
+    use metering_api::{Expected, InvalidSignature, verify_register_usage};
+    run(async {
+        let running = running().await;
+        let expected = Expected {
+            product: LICENSED.parse().unwrap(),
+            public_key_version: 1,
+            nonce: Some("n-1".to_owned()),
+        };
+        let nonce = expected.nonce.clone();
+        let request = RegisterUsageRequest::new(expected.product.clone(), 1, nonce).unwrap();
+        let refused = running.api.register_usage(&request).await.unwrap_err();
+        assert!(
+            matches!(refused, RegisterUsageError::NotEntitled(_)),
+            "{refused}"
+        );
+        running.buys(LICENSED);
+        let answer = running.api.register_usage(&request).await.unwrap();
+        assert_eq!(answer.public_key_rotation, None);
+        let pem = |version| running.emulator.public_key(version).unwrap().pem;
+        let claims = verify_register_usage(&answer.signature, &pem(1), &expected).unwrap();
+        assert_eq!(
+            claims.issued_at,
+            Some("2026-11-21T12:00:00Z".parse().unwrap())
+        );
+
+        running.emulator.rotate_public_key().unwrap();
+        let answer = running.api.register_usage(&request).await.unwrap();
+        assert_eq!(
+            answer.public_key_rotation,
+            Some("2026-11-21T12:00:00Z".parse().unwrap())
+        );
+        assert!(verify_register_usage(&answer.signature, &pem(1), &expected).is_ok());
+        assert_eq!(
+            verify_register_usage(&answer.signature, &pem(2), &expected),
+            Err(InvalidSignature::Forged(1))
+        );
     });
 }
