@@ -1,7 +1,7 @@
 //! Takes in usage events over HTTP: `POST /usage`, a verdict for each event.
 //!
 //! # Layout
-//! * [`router`]: the one route, `http`: what a request must be
+//! * [`function`], [`router`]: the one route, `http`: what a request must be
 //! * `members`, `event`: one event read and judged by itself, [`Rejection`]: why it may fail
 //! * `catalogue`: the subscriptions and products that a request speaks of
 //! * `store`: the events put into the table, `verdict`: what became of them
@@ -71,14 +71,20 @@ impl App {
 ///
 /// Answers 200 with `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`,
 /// the results in the order of the events; 503, with `failed` besides, if some are to be sent again
-/// because DynamoDB did not answer: the other verdicts stand. 400, 404, 405, 413 and 415 answer
+/// because DynamoDB did not answer: the other verdicts stand. 400, 405, 413 and 415 answer
 /// `{"code","message"}`, and nothing was stored then.
+///
+/// It answers for no other path, so that it can be merged with other routers.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/usage", post(usage).fallback(http::other_method))
-        .fallback(http::nothing_here)
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .with_state(app)
+}
+
+/// The whole function: [`router`], and 404 in JSON for every other path.
+pub fn function(app: Arc<App>) -> Router {
+    router(app).fallback(http::nothing_here)
 }
 
 async fn usage(

@@ -7,7 +7,7 @@ use startup::run::Error;
 fn main() -> std::process::ExitCode {
     startup::block_on(async {
         let app = intake::App::start(&startup::Env::from_process()).await?;
-        startup::run::run_http(intake::router(Arc::new(app))).await?;
+        startup::run::run_http(intake::function(Arc::new(app))).await?;
         Ok::<(), Error>(())
     })
 }
