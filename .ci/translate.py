@@ -5,6 +5,7 @@ cfn-lint on its result do not. Parameters are given as NAME=VALUE.
 """
 
 import json
+import os
 import sys
 
 from samcli.yamlhelper import yaml_parse
@@ -20,6 +21,8 @@ class NoManagedPolicies:
 
 
 def main(path, parameters):
+    # The only Region the stack can be in.
+    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
     with open(path, encoding="utf-8") as file:
         template = yaml_parse(file.read())
     for resource in template["Resources"].values():

@@ -1,0 +1,3 @@
+//! Tests of the whole stack, and what several of them share.
+
+pub mod template;

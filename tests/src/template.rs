@@ -1,0 +1,192 @@
+//! `template.yaml`, read as CloudFormation reads it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use saphyr::{LoadableYamlNode, Scalar, Yaml};
+use serde_json::{Map, Value, json};
+
+/// The seven functions: the beginning of the names of their resources, and the binary.
+pub const FUNCTIONS: [(&str, &str); 7] = [
+    ("Registration", "registration"),
+    ("Agreements", "agreements"),
+    ("Intake", "intake"),
+    ("LateUsage", "late-usage"),
+    ("Sealer", "sealer"),
+    ("Submitter", "submitter"),
+    ("Reconciler", "reconciler"),
+];
+
+/// The template as JSON; short forms of functions in their long form, such as `{"Ref": ...}`.
+#[derive(Debug, Clone)]
+pub struct Template(Value);
+
+/// One call that a role allows: an action, and the resource as the template names it, such as
+/// `MeteringRecords/index/work`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Call {
+    /// As in `dynamodb:GetItem`.
+    pub action: String,
+    /// A resource's name and what of it; `*` where AWS knows no resources.
+    pub resource: String,
+}
+
+impl std::fmt::Display for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} on {}", self.action, self.resource)
+    }
+}
+
+/// The workspace's folder.
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+impl Template {
+    /// Reads the workspace's template.
+    ///
+    /// # Panics
+    ///
+    /// When it is no readable YAML: nothing can be tested then.
+    pub fn read() -> Self {
+        let path = workspace().join("template.yaml");
+        let text = std::fs::read_to_string(&path).expect("template.yaml");
+        let documents = Yaml::load_from_str(&text).expect("template.yaml is YAML");
+        Self(plain(
+            documents.first().expect("template.yaml is not empty"),
+        ))
+    }
+
+    /// A top-level section.
+    pub fn section(&self, name: &str) -> &Map<String, Value> {
+        self.0[name]
+            .as_object()
+            .unwrap_or_else(|| panic!("the template has no {name}"))
+    }
+
+    /// A resource's properties.
+    pub fn properties(&self, resource: &str) -> &Value {
+        let found = &self.section("Resources")[resource];
+        assert!(found.is_object(), "the template has no resource {resource}");
+        &found["Properties"]
+    }
+
+    /// A function's properties.
+    pub fn function(&self, function: &str) -> &Value {
+        self.properties(&format!("{function}Function"))
+    }
+
+    /// The environment variables that a function gets, with their values in the template.
+    pub fn environment(&self, function: &str) -> BTreeMap<String, Value> {
+        let everywhere = &self.section("Globals")["Function"]["Environment"]["Variables"];
+        let own = &self.function(function)["Environment"]["Variables"];
+        let pairs = |value: &Value| value.as_object().cloned().unwrap_or_default();
+        pairs(everywhere).into_iter().chain(pairs(own)).collect()
+    }
+
+    /// What a function's role allows, besides writing to the function's own log.
+    pub fn allowed(&self, function: &str) -> BTreeSet<Call> {
+        let role = self.properties(&format!("{function}Role"));
+        let mut calls = BTreeSet::new();
+        for statement in role["Policies"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|policy| {
+                policy["PolicyDocument"]["Statement"]
+                    .as_array()
+                    .expect("statements")
+            })
+        {
+            // A statement that only some stacks have.
+            let statement = statement
+                .get("Fn::If")
+                .map_or(statement, |choice| &choice[1]);
+            assert_eq!(statement["Effect"], "Allow", "{function}: {statement}");
+            for action in texts(&statement["Action"]) {
+                for resource in listed(&statement["Resource"]) {
+                    calls.insert(Call {
+                        action: action.clone(),
+                        resource: resource_name(&resource),
+                    });
+                }
+            }
+        }
+        calls.retain(|call| call.resource != format!("{function}Logs"));
+        calls
+    }
+
+    /// The patterns that an event source's filter passes.
+    pub fn filters(&self, function: &str, event: &str) -> Vec<String> {
+        let source = &self.function(function)["Events"][event]["Properties"];
+        source["FilterCriteria"]["Filters"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{function} has no event {event} with filters"))
+            .iter()
+            .map(|filter| filter["Pattern"].as_str().expect("a pattern").to_owned())
+            .collect()
+    }
+}
+
+/// A value or a list of values as a list.
+fn listed(value: &Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) => values.clone(),
+        value => vec![value.clone()],
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    listed(value)
+        .iter()
+        .map(|value| value.as_str().expect("a text").to_owned())
+        .collect()
+}
+
+/// `MeteringRecords/index/work` from what stands for its ARN.
+fn resource_name(value: &Value) -> String {
+    if let Some(attribute) = value["Fn::GetAtt"].as_str() {
+        return match attribute.split_once('.') {
+            Some((name, "Arn")) => name.to_owned(),
+            Some((name, "StreamArn")) => format!("{name}/stream"),
+            _ => attribute.to_owned(),
+        };
+    }
+    match (value.as_str(), value["Fn::Sub"].as_str()) {
+        (Some(text), _) => text.to_owned(),
+        (None, Some(text)) => text.replace("${", "").replace(".Arn}", ""),
+        (None, None) => panic!("{value} is no resource that a role should name"),
+    }
+}
+
+fn plain(node: &Yaml<'_>) -> Value {
+    match node {
+        Yaml::Value(scalar) => match scalar {
+            Scalar::Null => Value::Null,
+            Scalar::Boolean(value) => json!(value),
+            Scalar::Integer(value) => json!(value),
+            Scalar::FloatingPoint(value) => json!(value.into_inner()),
+            Scalar::String(text) => json!(text),
+        },
+        Yaml::Sequence(values) => values.iter().map(plain).collect(),
+        Yaml::Mapping(pairs) => Value::Object(
+            pairs
+                .iter()
+                .map(|(key, value)| {
+                    (
+                        key.as_str().expect("keys are texts").to_owned(),
+                        plain(value),
+                    )
+                })
+                .collect(),
+        ),
+        Yaml::Tagged(tag, value) => {
+            let name = match tag.suffix.as_str() {
+                "Ref" => "Ref".to_owned(),
+                other => format!("Fn::{other}"),
+            };
+            json!({ name: plain(value) })
+        }
+        other => panic!("template.yaml holds {other:?}, which this reader does not know"),
+    }
+}

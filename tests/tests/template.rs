@@ -1,0 +1,481 @@
+//! `template.yaml` is held to what the code says: tables, settings, permissions, filters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use end_to_end::template::{Call, FUNCTIONS, Template, workspace};
+use ledger::TableNames;
+use ledger::tables::{TTL_ATTRIBUTE, definitions};
+use local::pump::Filter;
+use serde_json::{Value, json};
+
+#[test]
+fn tables_are_those_of_the_local_stack() {
+    let template = Template::read();
+    let names = TableNames::of_stack("${AWS::StackName}");
+    for (resource, mut expected) in ["Subscriptions", "UsageEvents", "MeteringRecords"]
+        .into_iter()
+        .zip(definitions(&names))
+    {
+        let properties = template.properties(resource);
+        expected["TableName"] = json!({ "Fn::Sub": expected["TableName"] });
+        if let Some(stream) = expected.get_mut("StreamSpecification") {
+            // CloudFormation takes a stream that is declared as enabled.
+            stream.as_object_mut().unwrap().remove("StreamEnabled");
+        }
+        for member in [
+            "TableName",
+            "BillingMode",
+            "KeySchema",
+            "AttributeDefinitions",
+            "GlobalSecondaryIndexes",
+            "StreamSpecification",
+        ] {
+            assert_eq!(properties[member], expected[member], "{resource}: {member}");
+        }
+        assert!(
+            properties["LocalSecondaryIndexes"].is_null(),
+            "{resource}: a local index keeps a hot hour from being split"
+        );
+    }
+}
+
+#[test]
+fn tables_are_encrypted_recoverable_and_outlive_the_stack() {
+    let template = Template::read();
+    for resource in ["Subscriptions", "UsageEvents", "MeteringRecords"] {
+        let table = &template.section("Resources")[resource];
+        assert_eq!(table["DeletionPolicy"], "Retain", "{resource}");
+        assert_eq!(table["UpdateReplacePolicy"], "Retain", "{resource}");
+        let properties = &table["Properties"];
+        assert_eq!(
+            properties["SSESpecification"]["SSEEnabled"], true,
+            "{resource}"
+        );
+        let recovery =
+            &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
+        assert_eq!(*recovery, true, "{resource}");
+        assert_eq!(properties["DeletionProtectionEnabled"], true, "{resource}");
+        let ttl = &properties["TimeToLiveSpecification"];
+        if resource == "UsageEvents" {
+            assert_eq!(
+                *ttl,
+                json!({"AttributeName": TTL_ATTRIBUTE, "Enabled": true})
+            );
+        } else {
+            assert!(ttl.is_null(), "{resource} is kept for ever");
+        }
+    }
+}
+
+#[test]
+fn every_function_is_built_by_cargo_lambda_from_its_binary() {
+    let template = Template::read();
+    for (function, binary) in FUNCTIONS {
+        let resource = &template.section("Resources")[&format!("{function}Function")];
+        assert_eq!(resource["Type"], "AWS::Serverless::Function");
+        assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda");
+        assert_eq!(resource["Metadata"]["BuildProperties"]["Binary"], binary);
+        assert_eq!(
+            resource["Properties"]["CodeUri"],
+            format!("crates/{binary}")
+        );
+        assert!(
+            resource["Properties"]["Timeout"].as_u64().unwrap() <= 900,
+            "{function}"
+        );
+    }
+    let functions = template
+        .section("Resources")
+        .values()
+        .filter(|resource| resource["Type"] == "AWS::Serverless::Function");
+    assert_eq!(functions.count(), FUNCTIONS.len());
+}
+
+/// What reading one of `startup`'s shared settings reads, besides the tables, which all have.
+const SHARED_SETTINGS: [(&str, &[&str]); 6] = [
+    (
+        "clients::ledger(",
+        &[
+            "SUBSCRIPTIONS_TABLE",
+            "USAGE_EVENTS_TABLE",
+            "METERING_RECORDS_TABLE",
+            "DYNAMODB_ENDPOINT",
+        ],
+    ),
+    (
+        "clients::metering_api(",
+        &["MARKETPLACE_ENDPOINT", "METERING_REGION"],
+    ),
+    ("Clock::from_env(", &["METERING_CLOCK"]),
+    ("settings::schedule(", &["SETTLE_MINUTES"]),
+    ("settings::seal_policy(", &["WINDOW_HOURS", "DRY_RUN"]),
+    ("settings::late_policy(", &["LATE_POLICY"]),
+];
+const PRODUCT_CODES: (&str, &[&str]) = ("Products::from_env(", &["PRODUCT_CODES"]);
+
+#[test]
+fn every_variable_that_a_function_reads_is_declared() {
+    let template = Template::read();
+    for (function, binary) in FUNCTIONS {
+        let source = source_of(binary);
+        let mut read = variables(&source);
+        for (call, names) in SHARED_SETTINGS.iter().chain([&PRODUCT_CODES]) {
+            if source.contains(call) {
+                read.extend(names.iter().map(|name| (*name).to_owned()));
+            }
+        }
+        assert!(
+            read.contains("DYNAMODB_ENDPOINT"),
+            "{function} reads no table? {read:?}"
+        );
+        let declared: BTreeSet<String> = template.environment(function).into_keys().collect();
+        let missing: Vec<&String> = read.difference(&declared).collect();
+        assert!(
+            missing.is_empty(),
+            "{function} reads {missing:?}, which template.yaml does not declare"
+        );
+        let everywhere = template.section("Globals")["Function"]["Environment"]["Variables"]
+            .as_object()
+            .unwrap();
+        let unread: Vec<&String> = declared
+            .difference(&read)
+            .filter(|name| !everywhere.contains_key(*name))
+            .collect();
+        assert!(
+            unread.is_empty(),
+            "{function} gets {unread:?}, which it does not read"
+        );
+    }
+}
+
+#[test]
+fn the_shared_settings_known_here_are_all_there_are() {
+    let known: BTreeSet<String> = SHARED_SETTINGS
+        .iter()
+        .chain([&PRODUCT_CODES])
+        .flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned()))
+        .collect();
+    assert_eq!(variables(&source_of("startup")), known);
+}
+
+#[test]
+fn stand_ins_for_aws_are_declared_empty() {
+    let template = Template::read();
+    for (function, _) in FUNCTIONS {
+        let environment = template.environment(function);
+        for name in [
+            "DYNAMODB_ENDPOINT",
+            "MARKETPLACE_ENDPOINT",
+            "METERING_CLOCK",
+        ] {
+            assert_eq!(environment[name], "", "{function}: {name}");
+        }
+    }
+}
+
+#[test]
+fn defaults_of_parameters_are_settings_that_the_functions_take() {
+    let parameters = Template::read().section("Parameters").clone();
+    let default = |name: &str| match &parameters[name]["Default"] {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    let env = startup::Env::of([
+        ("SETTLE_MINUTES", default("SettleMinutes")),
+        ("WINDOW_HOURS", default("WindowHours")),
+        ("DRY_RUN", default("DryRun")),
+        ("LATE_POLICY", default("LatePolicy")),
+        ("PRODUCT_CODES", default("ProductCodes")),
+    ]);
+    assert_eq!(
+        startup::settings::schedule(&env).unwrap(),
+        Default::default()
+    );
+    assert!(!startup::settings::seal_policy(&env).unwrap().dry_run);
+    startup::settings::late_policy(&env).unwrap();
+    startup::settings::Products::from_env(&env).unwrap();
+
+    // The bounds are those of the code: one step further, and the functions would not start.
+    for (parameter, variable) in [
+        ("SettleMinutes", "SETTLE_MINUTES"),
+        ("WindowHours", "WINDOW_HOURS"),
+    ] {
+        let bound = |name: &str| parameters[parameter][name].as_i64().unwrap();
+        for (value, allowed) in [
+            (bound("MinValue") - 1, false),
+            (bound("MinValue"), true),
+            (bound("MaxValue"), true),
+            (bound("MaxValue") + 1, false),
+        ] {
+            let env = startup::Env::of([(variable, value.to_string())]);
+            let starts = startup::settings::schedule(&env).is_ok()
+                && startup::settings::seal_policy(&env).is_ok();
+            assert_eq!(starts, allowed, "{variable}={value}");
+        }
+    }
+}
+
+/// The most that each role may ever allow, of the calls that move money or data. DynamoDB's reads are
+/// GetItem, BatchGetItem, Query and Scan; its writes PutItem and UpdateItem; `delete` is DeleteItem.
+const ROLES: [(&str, &[&str]); 7] = [
+    (
+        "Registration",
+        &[
+            "aws-marketplace:ResolveCustomer on *",
+            "aws-marketplace:GetEntitlements on *",
+            "read Subscriptions",
+            "write Subscriptions",
+        ],
+    ),
+    (
+        "Agreements",
+        &[
+            "aws-marketplace:GetEntitlements on *",
+            "read Subscriptions",
+            "write Subscriptions",
+            "sqs:SendMessage on LifecycleQueue",
+            "sqs:ReceiveMessage on LifecycleQueue",
+            "sqs:DeleteMessage on LifecycleQueue",
+            "sqs:GetQueueAttributes on LifecycleQueue",
+        ],
+    ),
+    ("Intake", &["read Subscriptions", "write UsageEvents"]),
+    (
+        "LateUsage",
+        &[
+            "stream UsageEvents/stream",
+            "read Subscriptions",
+            "read MeteringRecords",
+            "write MeteringRecords",
+            "sqs:SendMessage on StreamDeadLetters",
+        ],
+    ),
+    (
+        "Sealer",
+        &[
+            "read Subscriptions",
+            // Its progress in subscriptions that have its attention.
+            "dynamodb:UpdateItem on Subscriptions",
+            "read UsageEvents",
+            "write UsageEvents",
+            "read MeteringRecords",
+            "write MeteringRecords",
+            "delete MeteringRecords",
+        ],
+    ),
+    (
+        "Submitter",
+        &[
+            "aws-marketplace:BatchMeterUsage on *",
+            "stream MeteringRecords/stream",
+            "read MeteringRecords",
+            "dynamodb:UpdateItem on MeteringRecords",
+            "sqs:SendMessage on StreamDeadLetters",
+        ],
+    ),
+    (
+        "Reconciler",
+        &[
+            "cloudtrail:LookupEvents on *",
+            "read Subscriptions",
+            "write Subscriptions",
+            "read UsageEvents",
+            "read MeteringRecords",
+            "write MeteringRecords",
+        ],
+    ),
+];
+
+#[test]
+fn no_role_allows_more_than_its_function_is_for() {
+    let template = Template::read();
+    for (function, limits) in ROLES {
+        let excess: Vec<String> = template
+            .allowed(function)
+            .iter()
+            .filter(|call| !limits.iter().any(|limit| covers(limit, call)))
+            .map(ToString::to_string)
+            .collect();
+        assert!(excess.is_empty(), "{function} may {excess:?}");
+        let role = template.properties(&format!("{function}Role"));
+        assert!(
+            role["ManagedPolicyArns"].is_null(),
+            "{function}: managed policies allow more than one function needs"
+        );
+    }
+}
+
+fn covers(limit: &str, call: &Call) -> bool {
+    let (kind, resource) = limit.split_once(' ').expect("a kind and a resource");
+    let actions: &[&str] = match kind {
+        "read" => &["GetItem", "BatchGetItem", "Query", "Scan"],
+        "write" => &["PutItem", "UpdateItem"],
+        "delete" => &["DeleteItem"],
+        "stream" => &[
+            "DescribeStream",
+            "GetRecords",
+            "GetShardIterator",
+            "ListStreams",
+        ],
+        _ => return call.to_string() == limit,
+    };
+    let table = call
+        .resource
+        .split_once("/index/")
+        .map_or(call.resource.as_str(), |(table, _)| table);
+    table == resource
+        && actions
+            .iter()
+            .any(|action| call.action == format!("dynamodb:{action}"))
+}
+
+#[test]
+fn only_the_submitter_may_bill() {
+    let template = Template::read();
+    for (function, _) in FUNCTIONS {
+        let bills = template.allowed(function).iter().any(|call| {
+            call.action.ends_with("MeterUsage")
+                || call.action.contains('*')
+                || call.action.ends_with("RegisterUsage")
+        });
+        assert_eq!(bills, function == "Submitter", "{function}");
+    }
+}
+
+#[test]
+fn usage_over_http_is_signed() {
+    let template = Template::read();
+    let usage = &template.function("Intake")["Events"]["Usage"]["Properties"];
+    assert_eq!(usage["Auth"]["Authorizer"], "AWS_IAM");
+    assert_eq!(
+        template.properties("Http")["Auth"]["EnableIamAuthorizer"],
+        true
+    );
+}
+
+#[test]
+fn streams_are_retried_with_an_end() {
+    let template = Template::read();
+    for (function, event) in [("LateUsage", "UsageStream"), ("Submitter", "NewRecords")] {
+        let source = &template.function(function)["Events"][event]["Properties"];
+        assert!(
+            source["MaximumRetryAttempts"].as_i64().unwrap() > 0,
+            "{function}"
+        );
+        assert!(
+            source["MaximumRecordAgeInSeconds"].as_i64().unwrap() > 0,
+            "{function}"
+        );
+        assert_eq!(source["BisectBatchOnFunctionError"], true, "{function}");
+        assert_eq!(
+            source["FunctionResponseTypes"],
+            json!(["ReportBatchItemFailures"]),
+            "{function}"
+        );
+        assert!(
+            source["DestinationConfig"]["OnFailure"]["Destination"].is_object(),
+            "{function}"
+        );
+    }
+}
+
+#[test]
+fn late_usage_sees_every_change_but_what_ttl_removes() {
+    let filter = Filter::new(&Template::read().filters("LateUsage", "UsageStream")).unwrap();
+    let removal = json!({"eventName": "REMOVE", "dynamodb": {"Keys": {}}});
+    let mut expiry = removal.clone();
+    expiry["userIdentity"] = json!({"type": "Service", "principalId": "dynamodb.amazonaws.com"});
+    for (record, passes) in [
+        (
+            json!({"eventName": "INSERT", "dynamodb": {"Keys": {}}}),
+            true,
+        ),
+        (
+            json!({"eventName": "MODIFY", "dynamodb": {"Keys": {}}}),
+            true,
+        ),
+        (removal, true),
+        (expiry, false),
+    ] {
+        assert_eq!(filter.matches(&record), passes, "{record}");
+    }
+}
+
+#[test]
+fn the_submitter_is_woken_by_frozen_records_alone() {
+    let filter = Filter::new(&Template::read().filters("Submitter", "NewRecords")).unwrap();
+    let record =
+        |event: &str, image: Value| json!({"eventName": event, "dynamodb": {"NewImage": image}});
+    for (record, passes) in [
+        (record("INSERT", json!({"send": {"S": "yes"}})), true),
+        (record("INSERT", json!({"state": {"S": "dry-run"}})), false),
+        (record("MODIFY", json!({"state": {"S": "accepted"}})), false),
+        (
+            json!({"eventName": "REMOVE", "dynamodb": {"Keys": {}}}),
+            false,
+        ),
+    ] {
+        assert_eq!(filter.matches(&record), passes, "{record}");
+    }
+}
+
+#[test]
+fn alarms_watch_metrics_that_the_functions_emit() {
+    let template = Template::read();
+    let sources: BTreeMap<&str, String> = FUNCTIONS
+        .iter()
+        .map(|(_, binary)| (*binary, source_of(binary)))
+        .collect();
+    let mut watched = 0;
+    for (name, alarm) in template.section("Resources") {
+        let properties = &alarm["Properties"];
+        if alarm["Type"] != "AWS::CloudWatch::Alarm"
+            || properties["Namespace"] != startup::metrics::NAMESPACE
+        {
+            continue;
+        }
+        watched += 1;
+        let function = properties["Dimensions"][0]["Value"].as_str().unwrap();
+        let metric = format!("\"{}\"", properties["MetricName"].as_str().unwrap());
+        assert!(
+            sources[function].contains(&metric),
+            "{name} watches {metric}, which {function} never emits"
+        );
+    }
+    assert!(watched > 0);
+}
+
+/// The sources of a crate, without their tests.
+fn source_of(name: &str) -> String {
+    let mut all = String::new();
+    append_sources(&workspace().join("crates").join(name).join("src"), &mut all);
+    all
+}
+
+fn append_sources(folder: &Path, all: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            append_sources(&path, all);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+            all.push_str(code);
+        }
+    }
+}
+
+/// The environment variables that a source names in string literals; those of the Lambda runtime aside.
+fn variables(source: &str) -> BTreeSet<String> {
+    source
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| {
+            text.contains('_') && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+        })
+        .filter(|text| !text.starts_with("AWS_"))
+        .map(str::to_owned)
+        .collect()
+}
