@@ -86,13 +86,13 @@ pub struct Trouble {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryTrouble {
     /// Never delivered.
-    pub dropped: u32,
+    pub dropped: u16,
     /// Delivered twice.
-    pub repeated: u32,
+    pub repeated: u16,
     /// Delivered out of order.
-    pub reordered: u32,
+    pub reordered: u16,
     /// Delivered in a later batch.
-    pub delayed: u32,
+    pub delayed: u16,
 }
 
 /// Why a stack did not start or broke down.

@@ -239,9 +239,7 @@ impl Day {
         let functions = self.stack.capacity().snapshot();
         let producers = self.producer_capacity.snapshot();
         let writes = |capacity: &BTreeMap<String, crate::capacity::TableCapacity>, table: &str| {
-            capacity.get(table).map_or(0, |c| {
-                c.write_milli_units + c.index_write_milli_units + c.failed_write_milli_units
-            })
+            capacity.get(table).map_or(0, |c| c.write_milli_units)
         };
         let summary = Summary {
             subscriptions: options.subscriptions,
@@ -314,7 +312,7 @@ fn harsh_faults() -> Faults {
     let metering = |kind, rate| Fault::rate("BatchMeterUsage", kind, rate);
     let resolving = |kind, rate| Fault::rate("ResolveCustomer", kind, rate);
     Faults {
-        rules: vec![
+        faults: vec![
             metering(FaultKind::Throttling, 0.08),
             metering(FaultKind::InternalError, 0.05),
             metering(FaultKind::Unprocessed, 0.08),
