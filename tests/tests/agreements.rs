@@ -1,0 +1,584 @@
+//! Lifecycle events of agreements, licences and legacy customers reach the subscriptions.
+
+mod buyers;
+
+use buyers::{Buyers, at, budget, event_of, sample};
+use jiff::Timestamp;
+use ledger::joint::Joint;
+use marketplace::Subscription;
+use marketplace::lifecycle::Status;
+use serde_json::{Value, json};
+use startup::{BatchResponse, Budget};
+
+const LICENSE: &str =
+    "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
+
+/// A licence event as AWS sends it.
+fn license_event(kind: &str, product: &str, agreement: &str, account: &str, time: &str) -> Value {
+    let mut event = sample("agreements-license-updated");
+    event["id"] = json!(format!("{kind}-{agreement}-{time}"));
+    event["detail-type"] = json!(format!("License {kind} - Manufacturer"));
+    event["time"] = json!(time);
+    event["detail"]["product"]["code"] = json!(product);
+    event["detail"]["agreement"]["id"] = json!(agreement);
+    event["detail"]["acceptor"]["accountId"] = json!(account);
+    event
+}
+
+fn ended_event(agreement: &str, time: &str) -> Value {
+    let mut event = sample("agreements-ended");
+    event["id"] = json!(format!("ended-{agreement}-{time}"));
+    event["time"] = json!(time);
+    event["detail"]["agreement"]["id"] = json!(agreement);
+    event
+}
+
+async fn in_every_shuffle(product: &str, shuffles: u64) {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let mut expected = None;
+    for seed in 0..shuffles {
+        buyers
+            .emulator
+            .set_clock(Some(at("2026-11-20T14:23:22Z")), None);
+        let bought = buyers.subscribe(product);
+        let mut events = buyers.emulator.take_lifecycle();
+        buyers.advance(95);
+        buyers
+            .emulator
+            .cancel_agreement(&bought.agreement_id)
+            .unwrap();
+        buyers.advance(3_700);
+        events.extend(buyers.emulator.take_lifecycle());
+        assert!(events.len() >= 4);
+
+        // One step is the buyer's own post; some events come twice.
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut steps: Vec<Option<Value>> = events
+            .into_iter()
+            .map(|event| Some(event_of(event)))
+            .collect();
+        let again = steps[random.usize(..steps.len())].clone();
+        steps.extend([again, None]);
+        if seed > 0 {
+            random.shuffle(&mut steps);
+        }
+        for step in steps {
+            match step {
+                Some(event) => assert_eq!(buyers.deliver(event).await, BatchResponse::done()),
+                None => {
+                    let answer = buyers.register(&bought.registration_token).await;
+                    assert_eq!(answer.status, 200);
+                }
+            }
+        }
+        let subscription = buyers.subscription(product, &bought);
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Ending, "seed {seed}");
+        assert_eq!(
+            profile.agreement.as_ref().unwrap().as_str(),
+            bought.agreement_id
+        );
+        assert!(profile.registered_at.is_some() && profile.attention_since.is_some());
+        let expected = expected.get_or_insert(profile.lifecycle);
+        assert_eq!(profile.lifecycle, *expected, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn any_order_of_events_and_registration_comes_to_the_same_by_licence() {
+    in_every_shuffle("examplecode1", 12).await;
+}
+
+#[tokio::test]
+async fn any_order_of_events_and_registration_comes_to_the_same_by_customer() {
+    in_every_shuffle("examplecode2", 12).await;
+}
+
+#[tokio::test]
+async fn any_order_of_events_and_registration_comes_to_the_same_by_account() {
+    in_every_shuffle("examplecode3", 12).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn events_and_registration_at_the_same_moment_miss_nothing() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    for _ in 0..10 {
+        for product in ["examplecode1", "examplecode2", "examplecode3"] {
+            let bought = buyers.subscribe(product);
+            buyers
+                .emulator
+                .cancel_agreement(&bought.agreement_id)
+                .unwrap();
+            let mut events: Vec<Value> = buyers
+                .emulator
+                .take_lifecycle()
+                .into_iter()
+                .map(event_of)
+                .collect();
+            // Created says nothing; the last two race with the buyer's post and each other.
+            let last = events.pop().unwrap();
+            let second_last = events.pop().unwrap();
+            for event in events {
+                buyers.deliver(event).await;
+            }
+            let (answer, _, _) = tokio::join!(
+                buyers.register(&bought.registration_token),
+                buyers.deliver(last),
+                buyers.deliver(second_last)
+            );
+            assert_eq!(answer.status, 200);
+            let subscription = buyers.subscription(product, &bought);
+            let profile = buyers.profile(&subscription).await.unwrap();
+            assert_eq!(profile.status(), Status::Ending, "{subscription}");
+            assert!(profile.registered_at.is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_purchase_is_active_before_the_buyer_has_registered() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let bought = buyers.subscribe("examplecode1");
+    for event in buyers.emulator.take_lifecycle() {
+        buyers.deliver(event_of(event)).await;
+    }
+    let subscription = buyers.subscription("examplecode1", &bought);
+    let profile = buyers.profile(&subscription).await.unwrap();
+    assert_eq!(
+        (profile.status(), profile.registered_at),
+        (Status::Active, None)
+    );
+    assert_eq!(profile.attention_since, Some(buyers.emulator.now()));
+    assert_eq!(
+        buyers
+            .ledger
+            .attention_page(None)
+            .await
+            .unwrap()
+            .subscriptions,
+        [subscription]
+    );
+}
+
+#[tokio::test]
+async fn a_repeated_event_changes_nothing() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let bought = buyers.subscribe("examplecode2");
+    buyers.register(&bought.registration_token).await;
+    buyers
+        .emulator
+        .cancel_agreement(&bought.agreement_id)
+        .unwrap();
+    buyers.advance(7_200);
+    let events: Vec<Value> = buyers
+        .emulator
+        .take_lifecycle()
+        .into_iter()
+        .map(event_of)
+        .collect();
+    for event in &events {
+        buyers.deliver(event.clone()).await;
+    }
+    let before = buyers.everything_stored().await;
+    buyers.advance(60);
+    for event in events {
+        buyers.deliver(event).await;
+    }
+    assert_eq!(buyers.everything_stored().await, before);
+}
+
+#[tokio::test]
+async fn a_renewal_outlives_the_end_of_the_agreement_it_renews() {
+    let account = "111122223333";
+    let old = license_event(
+        "Updated",
+        "examplecode1",
+        "agmt-OLD",
+        account,
+        "2026-11-01T00:00:00Z",
+    );
+    let new = license_event(
+        "Updated",
+        "examplecode1",
+        "agmt-NEW",
+        account,
+        "2026-11-20T00:00:00Z",
+    );
+    let old_ended = ended_event("agmt-OLD", "2026-11-20T00:05:00Z");
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [2, 1, 0],
+        [1, 2, 0],
+        [2, 0, 1],
+        [1, 0, 2],
+    ] {
+        let buyers = Buyers::new().await;
+        for step in order {
+            buyers.deliver([&old, &new, &old_ended][step].clone()).await;
+        }
+        let subscription: Subscription = LICENSE.parse().unwrap();
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Active, "{order:?}");
+        assert_eq!(profile.agreement.unwrap().as_str(), "agmt-NEW");
+        assert_eq!(
+            profile.lifecycle.activated_at,
+            Some(at("2026-11-01T00:00:00Z"))
+        );
+
+        let new_ended = ended_event("agmt-NEW", "2026-11-21T00:00:00Z");
+        buyers.deliver(new_ended).await;
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(
+            (profile.status(), profile.lifecycle.first_end()),
+            (Status::Ending, Some(at("2026-11-21T00:00:00Z")))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_finds_the_legacy_customer_by_the_account() {
+    for renewal_first in [false, true] {
+        let buyers = Buyers::new().await;
+        buyers.configure_products().await;
+        let bought = buyers.subscribe("examplecode2");
+        let first = buyers.emulator.take_lifecycle();
+        let renewal = license_event(
+            "Updated",
+            "examplecode2",
+            "agmt-RENEWED",
+            &bought.account_id,
+            "2026-11-20T15:00:00Z",
+        );
+        if renewal_first {
+            buyers.deliver(renewal.clone()).await;
+        }
+        buyers.register(&bought.registration_token).await;
+        for event in first {
+            buyers.deliver(event_of(event)).await;
+        }
+        if !renewal_first {
+            buyers.deliver(renewal).await;
+        }
+        buyers
+            .deliver(ended_event(&bought.agreement_id, "2026-11-20T15:01:00Z"))
+            .await;
+        let subscription = buyers.subscription("examplecode2", &bought);
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Active, "{renewal_first}");
+        assert_eq!(profile.agreement.unwrap().as_str(), "agmt-RENEWED");
+        buyers
+            .deliver(ended_event("agmt-RENEWED", "2026-11-20T16:00:00Z"))
+            .await;
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Ending);
+    }
+}
+
+#[tokio::test]
+async fn a_new_purchase_after_the_end_is_active_again() {
+    let buyers = Buyers::new().await;
+    let subscription: Subscription = LICENSE.parse().unwrap();
+    let event = |kind, agreement, time| {
+        license_event(kind, "examplecode1", agreement, "111122223333", time)
+    };
+    buyers
+        .deliver(event("Updated", "agmt-1", "2026-11-01T00:00:00Z"))
+        .await;
+    buyers
+        .deliver(event("Deprovisioned", "agmt-1", "2026-11-02T00:00:00Z"))
+        .await;
+    // The reconciler has closed it, and forgotten about it.
+    let ending = buyers.profile(&subscription).await.unwrap();
+    let mut closed = ending.clone();
+    closed.lifecycle.closed_at = Some(at("2026-11-03T00:00:00Z"));
+    closed.attention_since = None;
+    closed.sealed_through = Some("2026-11-02T00".parse().unwrap());
+    buyers
+        .ledger
+        .change_profile(&ending, &closed)
+        .await
+        .unwrap();
+    // Its new life is heard of from its end.
+    buyers
+        .deliver(event("Deprovisioned", "agmt-2", "2026-11-12T00:00:00Z"))
+        .await;
+    let profile = buyers.profile(&subscription).await.unwrap();
+    assert_eq!(profile.status(), Status::Ending);
+    assert!(profile.attention_since.is_some());
+    buyers
+        .deliver(event("Updated", "agmt-2", "2026-11-10T00:00:00Z"))
+        .await;
+    let profile = buyers.profile(&subscription).await.unwrap();
+    assert_eq!(profile.status(), Status::Ending);
+    assert_eq!(
+        profile.lifecycle.first_end(),
+        Some(at("2026-11-12T00:00:00Z"))
+    );
+    assert_eq!(profile.sealed_through, None);
+}
+
+#[tokio::test]
+async fn the_sample_events_do_what_their_names_say() {
+    let license: Subscription = LICENSE.parse().unwrap();
+    let customer: Subscription = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    let account: Subscription = "account|examplecode3|111122223333".parse().unwrap();
+    // Of each story: the events, whose status then, and which.
+    let stories: [(&[&str], &Subscription, Option<Status>); 11] = [
+        (&["created"], &license, None),
+        (&["license-updated"], &license, Some(Status::Active)),
+        (
+            &["license-updated-short-arn"],
+            &license,
+            Some(Status::Active),
+        ),
+        (&["license-updated-account"], &account, Some(Status::Active)),
+        // It waits for the customer identifier.
+        (&["license-updated-customer"], &customer, None),
+        (
+            &["license-updated", "amended"],
+            &license,
+            Some(Status::Active),
+        ),
+        (
+            &["license-updated", "ended"],
+            &license,
+            Some(Status::Ending),
+        ),
+        (&["license-deprovisioned"], &license, Some(Status::Ending)),
+        (&["sns-subscribe-success"], &customer, Some(Status::Active)),
+        (
+            &["sns-subscribe-success-raw", "sns-entitlement-updated"],
+            &customer,
+            Some(Status::Active),
+        ),
+        (&["sns-subscribe-fail"], &customer, Some(Status::Ending)),
+    ];
+    for (events, subscription, status) in stories {
+        let buyers = Buyers::new().await;
+        buyers.configure_products().await;
+        for event in events {
+            let answer = buyers.deliver(sample(&format!("agreements-{event}"))).await;
+            assert_eq!(answer, BatchResponse::done());
+        }
+        let profile = buyers.profile(subscription).await;
+        assert_eq!(profile.map(|p| p.status()), status, "{events:?}");
+    }
+}
+
+#[tokio::test]
+async fn unsubscribing_leaves_an_hour_and_the_time_is_the_messages_own() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let subscription = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    for name in [
+        "agreements-sns-unsubscribe-success",
+        "agreements-sns-subscribe-success-raw",
+        "agreements-sns-unsubscribe-pending",
+    ] {
+        buyers.deliver(sample(name)).await;
+    }
+    let life = buyers.profile(&subscription).await.unwrap().lifecycle;
+    assert_eq!(life.first_end(), Some(at("2026-11-21T03:10:00Z")));
+    assert_eq!(life.deprovisioned_at, Some(at("2026-11-21T04:10:00Z")));
+    // Raw delivery brings no time of SNS's: the queue's own stands in.
+    assert_eq!(life.activated_at, Some(at("2026-11-20T14:24:23.12Z")));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_kept_and_harms_nothing_beside_it() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let answer = buyers.deliver(sample("agreements-sns-batch")).await;
+    assert_eq!(answer, BatchResponse::done());
+    let customer = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    let profile = buyers.profile(&customer).await.unwrap();
+    assert_eq!(profile.status(), Status::Ending);
+
+    let mut huge = sample("agreements-malformed");
+    huge["id"] = json!("x".repeat(5_000));
+    huge["detail"]["padding"] = json!("ü".repeat(400_000));
+    let mut bad_time = sample("agreements-ended");
+    bad_time["time"] = json!("yesterday");
+    let mut bad_arn = sample("agreements-license-updated");
+    bad_arn["detail"]["license"]["arn"] = json!("l-123");
+    let mut no_account = sample("agreements-license-updated-account");
+    no_account["detail"]["acceptor"] = json!({});
+    let mut number = sample("agreements-license-updated");
+    number["detail"]["product"]["code"] = json!(17);
+    for (event, named) in [
+        (
+            sample("agreements-malformed"),
+            "/detail/product/code is missing",
+        ),
+        (huge, "/detail/product/code is missing"),
+        (bad_time, "/time is wrong"),
+        (bad_arn, "/detail/license/arn is wrong"),
+        (no_account, "/detail/acceptor/accountId is missing"),
+        (number, "/detail/product/code is not a text"),
+        (json!({}), "/detail-type is missing"),
+        (json!(null), "/detail-type is missing"),
+        (json!([1, 2]), "/detail-type is missing"),
+        (json!({"Records": [{}]}), "/body is missing"),
+        (
+            json!({"Records": [{"messageId": "m", "body": "[]"}]}),
+            "/action is missing",
+        ),
+        (
+            json!({"Records": [{"messageId": "m", "body": r#"{"action":"subscribe-success","product-code":"a|b","customer-identifier":"c"}"#}]}),
+            "/product-code is wrong",
+        ),
+    ] {
+        let before = kept(&buyers).await;
+        assert_eq!(buyers.deliver(event).await, BatchResponse::done());
+        let new: Vec<String> = kept(&buyers)
+            .await
+            .into_iter()
+            .filter(|k| !before.contains(k))
+            .collect();
+        assert!(new.iter().any(|k| k.contains(named)), "{named}: {new:?}");
+    }
+}
+
+async fn kept(buyers: &Buyers) -> Vec<String> {
+    let stored = buyers.everything_stored().await;
+    let lines = stored
+        .lines()
+        .filter(|line| line.contains("subscription=unattributed"));
+    lines.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn other_products_and_other_events_are_passed_over() {
+    let buyers = Buyers::new().await;
+    let mut app = buyers
+        .agreements_with(&[("PRODUCT_CODES", "examplecode3")])
+        .await;
+    app.ledger = buyers.ledger.clone();
+    let mut foreign = sample("agreements-license-updated");
+    foreign["source"] = json!("aws.ec2");
+    for event in [
+        sample("agreements-license-updated"),
+        sample("agreements-sns-subscribe-success"),
+        sample("agreements-unknown-detail-type"),
+        foreign,
+        json!({"Records": []}),
+        json!({"Records": [{"messageId": "m", "body": r#"{"action":"something-new"}"#}]}),
+    ] {
+        let answer = agreements::handle(&app, event, budget()).await.unwrap();
+        assert_eq!(answer, BatchResponse::done());
+    }
+    assert_eq!(buyers.everything_stored().await, "");
+}
+
+#[tokio::test]
+async fn a_product_metered_by_licence_does_not_listen_to_its_customers_messages() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let mut event = sample("agreements-sns-unsubscribe-success");
+    let body = event["Records"][0]["body"].as_str().unwrap();
+    let body = body.replace("examplecode2", "examplecode1");
+    event["Records"][0]["body"] = json!(body);
+    buyers.deliver(sample("agreements-license-updated")).await;
+    buyers.deliver(event).await;
+    let profile = buyers.profile(&LICENSE.parse().unwrap()).await.unwrap();
+    assert_eq!(profile.status(), Status::Active);
+}
+
+#[tokio::test]
+async fn without_tables_an_event_is_retried_and_of_a_batch_each_message() {
+    let buyers = Buyers::new().await;
+    let app = buyers
+        .agreements_with(&[("SUBSCRIPTIONS_TABLE", "metering-Absent")])
+        .await;
+    let event = sample("agreements-license-updated");
+    let error = agreements::handle(&app, event, budget()).await.unwrap_err();
+    assert!(error.to_string().contains("metering-Absent"), "{error}");
+
+    let failed = |answer: BatchResponse| -> Vec<String> {
+        let failures = answer.batch_item_failures.into_iter();
+        failures.map(|one| one.item_identifier).collect()
+    };
+    let mut batch = sample("agreements-sns-batch");
+    // What is passed over needs no table.
+    batch["Records"][1]["body"] = json!(r#"{"action":"something-new"}"#);
+    let answer = agreements::handle(&app, batch.clone(), budget())
+        .await
+        .unwrap();
+    let ids = [
+        "22222222-0000-4000-8000-000000000007",
+        "22222222-0000-4000-8000-000000000009",
+    ];
+    assert_eq!(failed(answer), ids);
+
+    // Out of time: nothing more is begun.
+    let spent = Budget::of(std::time::Duration::ZERO);
+    let answer = agreements::handle(&buyers.agreements, batch, spent)
+        .await
+        .unwrap();
+    assert_eq!(failed(answer).len(), 3);
+    assert_eq!(buyers.everything_stored().await, "");
+}
+
+#[tokio::test]
+async fn an_event_out_of_a_dead_letter_queue_is_taken_in() {
+    let event = sample("agreements-license-updated");
+    let wrapped = json!({"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": event});
+    for body in [event, wrapped] {
+        let buyers = Buyers::new().await;
+        let record = json!({"messageId": "m", "body": body.to_string()});
+        let answer = buyers.deliver(json!({"Records": [record]})).await;
+        assert_eq!(answer, BatchResponse::done());
+        let profile = buyers.profile(&LICENSE.parse().unwrap()).await.unwrap();
+        assert_eq!(profile.status(), Status::Active);
+    }
+}
+
+#[tokio::test]
+async fn each_event_is_kept_once_under_what_it_is_about() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    for _ in 0..2 {
+        for name in [
+            "created",
+            "license-updated",
+            "sns-subscribe-success",
+            "license-updated-customer",
+        ] {
+            buyers.deliver(sample(&format!("agreements-{name}"))).await;
+        }
+    }
+    let stored = buyers.everything_stored().await;
+    let kept = |about: &str| {
+        let (about, event) = (format!("subscription={about}"), "item=event#");
+        let lines = stored.lines();
+        lines
+            .filter(|line| line.contains(&about) && line.contains(event))
+            .count()
+    };
+    assert_eq!(kept("agreement|agmt-EXAMPLE1"), 1);
+    assert_eq!(kept("agreement|agmt-EXAMPLE2"), 1);
+    assert_eq!(kept(LICENSE), 1);
+    assert_eq!(kept("customer|examplecode2|CUSTEXAMPLE2"), 1);
+}
+
+#[tokio::test]
+async fn a_link_without_a_profile_is_passed_over_and_completed_later() {
+    // A registration that died after its link.
+    let buyers = Buyers::new().await;
+    let subscription: Subscription = LICENSE.parse().unwrap();
+    let joint = Joint::Agreement("agmt-EXAMPLE1".parse().unwrap());
+    buyers.ledger.note_joint(LICENSE, &joint).await.unwrap();
+    buyers.ledger.link(&joint, &subscription).await.unwrap();
+    buyers.deliver(sample("agreements-ended")).await;
+    assert_eq!(buyers.profile(&subscription).await, None);
+    buyers.deliver(sample("agreements-license-updated")).await;
+    let profile = buyers.profile(&subscription).await.unwrap();
+    let ended: Timestamp = at("2026-11-21T04:31:57Z");
+    assert_eq!(profile.lifecycle.first_end(), Some(ended));
+    assert!(profile.attention_since.is_some());
+}
