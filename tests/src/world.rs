@@ -1,0 +1,296 @@
+//! The world that `events/` talks about, and the functions as processes in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::types::AttributeValue;
+use emulator::{Emulator, Options};
+use ledger::tables::{TTL_ATTRIBUTE, definitions};
+use ledger::{Ledger, TableNames};
+use local::dynamodb::EmbeddedDynamoDb;
+use local::sample;
+use serde_json::{Map, Value, json};
+
+use crate::recorder::Recorder;
+use crate::runtime_api::{Answer, Bootstrap};
+use crate::template::{Call, FUNCTIONS, Template, workspace};
+
+/// The stack that the samples name.
+pub const STACK: &str = "metering";
+/// Where `events/env.json` expects DynamoDB and AWS Marketplace, as seen from a container.
+const DYNAMODB: &str = "http://host.docker.internal:8000";
+const MARKETPLACE: &str = "http://host.docker.internal:8081";
+
+/// The example world: `metering local --sample`, without the functions.
+pub struct World {
+    /// AWS Marketplace.
+    pub emulator: Emulator,
+    /// The tables.
+    pub ledger: Ledger,
+    client: Client,
+    database: EmbeddedDynamoDb,
+    marketplace: String,
+}
+
+/// A function of the world, as a process.
+pub struct Function {
+    name: &'static str,
+    bootstrap: Bootstrap,
+    allowed: BTreeSet<Call>,
+    recorders: [Recorder; 2],
+}
+
+impl World {
+    /// Loads the world, at its time, on a clock that stands still.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be loaded.
+    pub async fn start() -> Self {
+        let emulator = Emulator::new(Options {
+            now: Some(sample::NOW.parse().expect("a time")),
+            speed: 0.0,
+            ..Options::default()
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let marketplace = format!("http://{}", listener.local_addr().expect("an address"));
+        let serving = emulator.clone();
+        tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
+
+        let clock = emulator.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let database =
+            EmbeddedDynamoDb::start(listener, None, Arc::new(move || clock.now())).expect("a DynamoDB");
+        let names = TableNames::of_stack(STACK);
+        for definition in definitions(&names) {
+            database.create_table(definition).expect("a table");
+        }
+        database.enable_ttl(&names.usage_events, TTL_ATTRIBUTE).expect("TTL");
+        let config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("example", "example", None, None, "tests"))
+            .endpoint_url(database.endpoint())
+            .build();
+        let client = Client::from_conf(config);
+        let ledger = Ledger::new(client.clone(), names);
+        sample::load(&ledger, &emulator).await.expect("the example world");
+
+        Self {
+            emulator,
+            ledger,
+            client,
+            database,
+            marketplace,
+        }
+    }
+
+    /// Starts a function's bootstrap in this world, by the beginning of its resources' names.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub async fn function(&self, name: &'static str) -> Function {
+        let template = Template::read();
+        let timeout = template.function(name)["Timeout"].as_u64().expect("a timeout");
+        let (dynamodb, dynamodb_url) = Recorder::start(&self.database.endpoint(), STACK).await;
+        let (marketplace, marketplace_url) = Recorder::start(&self.marketplace, STACK).await;
+        let bootstrap = Bootstrap::start(
+            &binary(name),
+            &format!("{STACK}-{name}Function"),
+            &environment(&template, name, &dynamodb_url, &marketplace_url),
+            Duration::from_secs(timeout),
+        )
+        .await;
+        Function {
+            name,
+            bootstrap,
+            allowed: template.allowed(name),
+            recorders: [dynamodb, marketplace],
+        }
+    }
+
+    /// Every item of every table, as JSON.
+    ///
+    /// # Panics
+    ///
+    /// When a table cannot be read.
+    pub async fn tables(&self) -> BTreeMap<String, Vec<Value>> {
+        let names = self.ledger.tables();
+        let mut all = BTreeMap::new();
+        for table in [&names.subscriptions, &names.usage_events, &names.metering_records] {
+            let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
+            let mut items = Vec::new();
+            while let Some(item) = pages.next().await {
+                items.push(plain_item(&item.expect("an item")));
+            }
+            items.sort_by_key(Value::to_string);
+            let name = table.trim_start_matches(STACK).trim_start_matches('-');
+            all.insert(name.to_owned(), items);
+        }
+        all
+    }
+
+    /// One item, as JSON; null when there is none. Tables go by the template's names.
+    ///
+    /// # Panics
+    ///
+    /// When the table cannot be read.
+    pub async fn item(&self, table: &str, partition: &str, sort: &str) -> Value {
+        let keys = match table {
+            "UsageEvents" => ["subscription_hour", "dimension_event"],
+            _ => ["subscription", "item"],
+        };
+        let answer = self
+            .client
+            .get_item()
+            .table_name(format!("{STACK}-{table}"))
+            .key(keys[0], AttributeValue::S(partition.to_owned()))
+            .key(keys[1], AttributeValue::S(sort.to_owned()))
+            .send()
+            .await
+            .expect("a table");
+        answer.item.as_ref().map_or(Value::Null, plain_item)
+    }
+}
+
+impl Function {
+    /// Feeds the function one of the samples; returns what it answered.
+    ///
+    /// # Panics
+    ///
+    /// When it failed, or made a call that its role does not allow.
+    pub async fn answer(&self, name: &str) -> Value {
+        self.invoke(&sample(name)).await.response()
+    }
+
+    /// Feeds the function any event.
+    ///
+    /// # Panics
+    ///
+    /// When it made a call that its role does not allow.
+    pub async fn invoke(&self, event: &Value) -> Answer {
+        let answer = self.bootstrap.invoke(event).await;
+        let made = self.recorders.iter().flat_map(Recorder::calls);
+        let denied: Vec<String> =
+            made.filter(|call| !self.allowed.contains(call)).map(|call| call.to_string()).collect();
+        assert!(denied.is_empty(), "{} would be denied {denied:?}", self.name);
+        answer
+    }
+}
+
+/// A function's environment as `sam local` makes it: the template's variables, with parameters at
+/// their defaults, and over them what `events/env.json` says, with these addresses in it.
+///
+/// # Panics
+///
+/// When a variable has neither.
+pub fn environment(
+    template: &Template,
+    function: &str,
+    dynamodb: &str,
+    marketplace: &str,
+) -> BTreeMap<String, String> {
+    let parameters = template.section("Parameters");
+    let overrides = overrides();
+    template
+        .environment(function)
+        .into_iter()
+        .map(|(name, value)| {
+            let value = match (overrides.get(&name), value["Ref"].as_str()) {
+                (Some(value), _) => value.replace(DYNAMODB, dynamodb).replace(MARKETPLACE, marketplace),
+                (None, Some(parameter)) => plain_text(&parameters[parameter]["Default"]),
+                (None, None) => plain_text(&value),
+            };
+            (name, value)
+        })
+        .collect()
+}
+
+/// A sample of `events/`, by its name without `.json`.
+///
+/// # Panics
+///
+/// When there is none.
+pub fn sample(name: &str) -> Value {
+    let path = workspace().join("events").join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// `events/env.json`, for every function alike.
+fn overrides() -> BTreeMap<String, String> {
+    let text = std::fs::read_to_string(workspace().join("events/env.json")).expect("events/env.json");
+    let read: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text).expect("variables");
+    read.into_values().next().expect("variables for all functions")
+}
+
+/// The bootstrap of a function, by the beginning of its resources' names.
+///
+/// `cargo test` builds no binary of another package, so this builds all seven, once per process and
+/// into the folder that the tests were built into.
+///
+/// # Panics
+///
+/// When they do not compile.
+pub fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().expect("the test's own path");
+        let folder = test.ancestors().nth(2).expect("<target>/<profile>/deps/<test>").to_owned();
+        build(&folder);
+        folder
+    });
+    let (_, binary) = FUNCTIONS
+        .iter()
+        .find(|(function, _)| *function == name)
+        .unwrap_or_else(|| panic!("there is no function {name}"));
+    folder.join(binary)
+}
+
+fn build(folder: &Path) {
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--quiet", "--bins", "--profile", profile, "--target-dir"])
+        .arg(folder.parent().expect("a target folder"))
+        .current_dir(workspace());
+    for (_, binary) in FUNCTIONS {
+        command.args(["--package", binary]);
+    }
+    let status = command.status().expect("cargo");
+    assert!(status.success(), "the functions do not compile: {command:?}");
+}
+
+fn plain_text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        other => panic!("events/env.json must say what stands for {other}"),
+    }
+}
+
+fn plain_item(item: &std::collections::HashMap<String, AttributeValue>) -> Value {
+    let pairs: Map<String, Value> = item.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+    Value::Object(pairs)
+}
+
+fn plain(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => json!(text),
+        AttributeValue::Bool(value) => json!(value),
+        AttributeValue::Null(_) => Value::Null,
+        AttributeValue::L(values) => values.iter().map(plain).collect(),
+        AttributeValue::M(item) => plain_item(item),
+        other => panic!("no table holds {other:?}"),
+    }
+}
