@@ -68,7 +68,7 @@ pub const REGISTRATION_TOKEN_CHARS_MAX: usize = 8_192;
 /// Calls kept in the log; the oldest go first.
 pub const CALLS_KEPT_MAX: usize = 100_000;
 /// Usage records kept in the log of calls; the oldest calls go first.
-pub const CALL_RECORDS_KEPT_MAX: usize = 1_000_000;
+pub const CALL_RECORDS_KEPT_MAX: usize = 400_000;
 /// Client tokens of `MeterUsage` remembered; the oldest go first.
 pub const CLIENT_TOKENS_KEPT_MAX: usize = 100_000;
 /// Rotations of the key `RegisterUsage` signs with.

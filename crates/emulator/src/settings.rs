@@ -45,6 +45,9 @@ pub struct Settings {
     pub lifecycle_repeat_percent: u32,
     /// The seller's AWS account, which the lifecycle events name.
     pub seller_account_id: String,
+    /// Requests must be signed with this secret access key; any signature will do where it is
+    /// absent.
+    pub secret_access_key: Option<String>,
     /// Where the buyers' software runs.
     pub platform: Platform,
     /// The Region the buyers' software runs in; calls to another are refused. Any where absent.
@@ -73,6 +76,7 @@ impl Default for Settings {
             lifecycle_disorder_s: 0,
             lifecycle_repeat_percent: 0,
             seller_account_id: "222222222222".to_owned(),
+            secret_access_key: None,
             platform: Platform::Ecs,
             software_region: None,
             cloudtrail_delay_s: 900,

@@ -143,6 +143,27 @@ fn any_bytes_are_answered() {
 }
 
 #[test]
+fn any_bytes_are_answered_in_the_binary_protocol() {
+    let stage = stage();
+    let authorization = "AWS4-HMAC-SHA256 Credential=A/20261121/us-east-1/aws-marketplace/aws4_request, SignedHeaders=host, Signature=00";
+    let headers = [
+        ("smithy-protocol", "rpc-v2-cbor"),
+        ("authorization", authorization),
+    ];
+    let path = "/service/AWSMPEntitlementService/operation/GetEntitlements";
+    cases(300)
+        .run(&vec(any::<u8>(), 0..64), |body| {
+            let call = stage.running.http("POST", path, &headers, body);
+            let answer = stage.runtime.block_on(call);
+            let answer = answer.ok_or_else(|| TestCaseError::fail("no answer"))?;
+            prop_assert!(matches!(answer.status, 200 | 400), "{answer:?}");
+            prop_assert_eq!(&answer.headers["content-type"], "application/cbor");
+            Ok(())
+        })
+        .expect("every body is answered");
+}
+
+#[test]
 fn any_json_is_answered_by_the_api_and_by_the_control_interface() {
     let stage = stage();
     let input = (

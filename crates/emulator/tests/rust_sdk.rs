@@ -82,6 +82,25 @@ async fn the_sdk_resolves_meters_and_retries_a_lost_answer() {
 }
 
 #[tokio::test]
+async fn signatures_are_verified_where_a_secret_is_set() {
+    let running = running().await;
+    let mut settings = running.emulator.settings();
+    let client = client(&running);
+    for (secret, accepted) in [("secret", true), ("another", false)] {
+        settings.secret_access_key = Some(secret.to_owned());
+        running.emulator.set_settings(settings.clone());
+        let sent = client
+            .batch_meter_usage()
+            .set_usage_records(Some(vec![]))
+            .send()
+            .await;
+        assert_eq!(sent.is_ok(), accepted, "{sent:?}");
+    }
+    let unsigned = running.meter(&[]).await;
+    assert_eq!(unsigned.error(), "InvalidSignatureException");
+}
+
+#[tokio::test]
 async fn the_sdk_sees_modelled_errors_by_their_names() {
     let running = running().await;
     let client = client(&running);

@@ -10,6 +10,7 @@ mod keys;
 mod operation;
 mod protocol;
 mod serve;
+mod sigv4;
 mod simple;
 
 use axum::body::Body;
@@ -60,7 +61,8 @@ pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) 
     let (protocol, handled) = match route(&head) {
         Err(error) => (Protocol::Json(Api::Metering), emulator.refuse(error)),
         Ok((operation, protocol)) => {
-            let handled = match call(&head, body, operation).await {
+            let secret = emulator.core().world.settings.secret_access_key.clone();
+            let handled = match call(&head, body, operation, secret.as_deref()).await {
                 Err(error) => emulator.refuse(error),
                 Ok((caller, body)) => emulator.handle(operation, protocol, &caller, &body),
             };
@@ -91,6 +93,7 @@ async fn call(
     head: &http::request::Parts,
     body: Body,
     operation: Operation,
+    secret: Option<&str>,
 ) -> Result<(Caller, bytes::Bytes), AwsError> {
     let caller = Caller::from_headers(&head.headers, operation)?;
     let body = match Limited::new(body, BODY_READ_BYTES_MAX).collect().await {
@@ -101,6 +104,9 @@ async fn call(
         Err(error) => return Err(AwsError::unreadable(&error.to_string())),
     };
     protocol::check_size(body.len())?;
+    if let Some(secret) = secret {
+        sigv4::verify(head, &body, secret)?;
+    }
     Ok((caller, body))
 }
 
