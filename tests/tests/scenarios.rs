@@ -1,0 +1,16 @@
+//! Stories from purchase to bill, each told to the whole stack: real handlers, a real DynamoDB API,
+//! an AWS Marketplace that knows only what it was sent.
+
+#[path = "scenarios/market.rs"]
+mod market;
+
+#[path = "scenarios/calm.rs"]
+mod calm;
+#[path = "scenarios/ending.rs"]
+mod ending;
+#[path = "scenarios/late.rs"]
+mod late;
+#[path = "scenarios/month_end.rs"]
+mod month_end;
+#[path = "scenarios/trouble.rs"]
+mod trouble;
