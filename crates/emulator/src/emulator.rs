@@ -17,7 +17,8 @@ use crate::readings::Readings;
 use crate::settings::Settings;
 use crate::wire::{self, PublicKey, SigningKeys};
 use crate::world::{
-    Agreement, Call, Invoice, LifecycleMessage, Metered, Month, NewAgreement, NewProduct, World,
+    Agreement, AgreementView, Call, Invoice, LifecycleMessage, Metered, Month, NewAgreement,
+    NewProduct, World,
 };
 
 /// How an emulator starts.
@@ -176,6 +177,19 @@ impl Emulator {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.renew_agreement(agreement_id, now)
+    }
+
+    /// The agreement is amended: messages say so, its license stays.
+    pub fn amend_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        core.world.amend_agreement(agreement_id, now)
+    }
+
+    /// Every agreement with its license and its state, in the order of purchase.
+    pub fn agreements(&self) -> Vec<AgreementView> {
+        let core = &*self.core();
+        core.world.agreement_views(core.clock.now())
     }
 
     /// The buyer's account is suspended: its usage meets `CustomerNotSubscribed`. No message

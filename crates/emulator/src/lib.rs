@@ -47,6 +47,7 @@ pub use readings::{
 pub use settings::{Platform, Settings};
 pub use wire::{ConnectionDropped, KeyError, PublicKey};
 pub use world::{
-    Agreement, Call, CallError, CallRecord, ChosenError, Entitlement, Identity, Invoice,
-    InvoiceLine, LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct, Pricing,
+    Agreement, AgreementView, Call, CallError, CallRecord, ChosenError, Entitlement, Identity,
+    Invoice, InvoiceLine, LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct,
+    Pricing,
 };

@@ -43,6 +43,12 @@ pub struct Settings {
     pub lifecycle_disorder_s: u32,
     /// How many of a hundred lifecycle messages come twice.
     pub lifecycle_repeat_percent: u32,
+    /// Whether agreement events come for both of the seller's parts, `- Proposer` and
+    /// `- Manufacturer`.
+    pub lifecycle_both_parts: bool,
+    /// Whether license events print the license's ARN without its leading `arn:`, as some of
+    /// AWS's samples do.
+    pub lifecycle_bare_license_arns: bool,
     /// The seller's AWS account, which the lifecycle events name.
     pub seller_account_id: String,
     /// Requests must be signed with this secret access key; any signature will do where it is
@@ -75,6 +81,8 @@ impl Default for Settings {
             token_lifetime_s: 4 * 3_600,
             lifecycle_disorder_s: 0,
             lifecycle_repeat_percent: 0,
+            lifecycle_both_parts: false,
+            lifecycle_bare_license_arns: false,
             seller_account_id: "222222222222".to_owned(),
             secret_access_key: None,
             platform: Platform::Ecs,

@@ -382,3 +382,56 @@ async fn the_same_seed_tells_the_same_story() {
     assert_eq!(one.emulator.metered(), two.emulator.metered());
     assert_eq!(one.emulator.take_lifecycle(), two.emulator.take_lifecycle());
 }
+
+#[tokio::test]
+async fn an_amendment_is_told_to_every_part_of_the_seller() {
+    let running = running().await;
+    let mut settings = running.emulator.settings();
+    settings.lifecycle_both_parts = true;
+    settings.lifecycle_bare_license_arns = true;
+    running.emulator.set_settings(settings);
+    let buyer = running.buys(LICENSED);
+    running.emulator.take_lifecycle();
+    let path = format!("agreements/{}/amend", buyer.agreement_id);
+    assert_eq!(
+        running.control("POST", &path, &Value::Null).await.status,
+        204
+    );
+    let told = running.emulator.take_lifecycle();
+    assert_eq!(
+        kinds(&told),
+        [
+            "Purchase Agreement Amended - Proposer",
+            "Purchase Agreement Amended - Manufacturer",
+            "License Updated - Manufacturer"
+        ]
+    );
+    let LifecycleMessage::EventBridge(amended) = &told[0] else {
+        panic!("an event");
+    };
+    assert_eq!(amended["detail"]["agreement"]["intent"], "AMEND");
+    let LifecycleMessage::EventBridge(updated) = &told[2] else {
+        panic!("an event");
+    };
+    let arn = updated["detail"]["license"]["arn"]
+        .as_str()
+        .expect("an ARN");
+    assert_eq!(format!("arn:{arn}"), buyer.license_arn);
+}
+
+#[tokio::test]
+async fn agreements_are_listed_with_their_state() {
+    let running = running().await;
+    let buyer = running.buys(LICENSED);
+    running
+        .emulator
+        .cancel_agreement(&buyer.agreement_id)
+        .expect("a cancellation");
+    let listed = running
+        .control("GET", "agreements", &Value::Null)
+        .await
+        .json();
+    assert_eq!(listed[0]["agreement_id"], buyer.agreement_id.as_str());
+    assert_eq!(listed[0]["status"], "CANCELLED");
+    assert_eq!(listed[0]["accepts_usage"], true, "the final hour");
+}

@@ -31,6 +31,7 @@ async fn an_error_on_demand_does_no_work_and_passes() {
         ),
         (FaultKind::DisabledApi, 400, "DisabledApiException"),
         (FaultKind::AccessDenied, 400, "AccessDeniedException"),
+        (FaultKind::ClockSkew, 400, "InvalidSignatureException"),
         (FaultKind::ExpiredCredentials, 400, "ExpiredTokenException"),
         (FaultKind::UnknownError, 503, "ServiceUnavailableException"),
     ] {
@@ -208,4 +209,15 @@ async fn faults_are_set_over_http_and_refused_with_the_reason() {
         2,
         "bad input changes nothing"
     );
+}
+
+#[tokio::test]
+async fn a_proxy_in_between_answers_with_no_aws_error_at_all() {
+    let running = running().await;
+    let buyer = running.buys(LICENSED);
+    running.emulator.set_faults(once(FaultKind::BadGateway));
+    let answer = running.meter(&[by_license(&buyer)]).await;
+    assert_eq!(answer.status, 502);
+    assert!(!answer.headers.contains_key("x-amzn-errortype"));
+    assert_eq!(running.emulator.metered(), []);
 }

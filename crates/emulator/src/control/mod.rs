@@ -22,18 +22,19 @@ use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::readings::Readings;
 use crate::settings::Settings;
 use crate::wire::PublicKey;
-use crate::world::{Agreement, Call, Invoice, Metered, NewAgreement, NewProduct};
+use crate::world::{Agreement, AgreementView, Call, Invoice, Metered, NewAgreement, NewProduct};
 
 pub(crate) fn routes() -> axum::Router<Emulator> {
     axum::Router::new()
         .route("/_emulator/products", get(products).post(add_product))
-        .route("/_emulator/agreements", post(add_agreement))
+        .route("/_emulator/agreements", get(agreements).post(add_agreement))
         .route("/_emulator/agreements/{id}", delete(cancel_agreement))
         .route(
             "/_emulator/agreements/{id}/registration-token",
             post(registration_token),
         )
         .route("/_emulator/agreements/{id}/renew", post(renew))
+        .route("/_emulator/agreements/{id}/amend", post(amend))
         .route("/_emulator/agreements/{id}/suspend", post(suspend))
         .route("/_emulator/agreements/{id}/resume", post(resume))
         .route("/_emulator/clock", get(clock::read).put(clock::set))
@@ -83,7 +84,7 @@ async fn index() -> Json<Vec<&'static str>> {
         "DELETE /_emulator/agreements/{agreement_id}",
         "POST /_emulator/agreements/{agreement_id}/registration-token {\"token\"?}",
         "POST /_emulator/agreements/{agreement_id}/renew",
-        "POST /_emulator/agreements/{agreement_id}/suspend, /resume",
+        "POST /_emulator/agreements/{agreement_id}/amend, /suspend, /resume",
         "GET, PUT /_emulator/clock {\"now\"?,\"speed\"?,\"advance\"?: \"1h\"}",
         "GET, PUT /_emulator/faults {\"seed\"?,\"faults\":[{\"operation\",\"kind\",\"rate\"|\"next\",\"records\"?,\"delay_ms\"?}]}",
         "GET, PUT /_emulator/readings",
@@ -172,6 +173,18 @@ async fn renew(
 ) -> Result<(StatusCode, Json<Agreement>), ControlError> {
     let agreement = emulator.renew_agreement(&agreement_id)?;
     Ok((StatusCode::CREATED, Json(agreement)))
+}
+
+async fn amend(
+    State(emulator): State<Emulator>,
+    Path(agreement_id): Path<String>,
+) -> Result<StatusCode, ControlError> {
+    emulator.amend_agreement(&agreement_id)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn agreements(State(emulator): State<Emulator>) -> Json<Vec<AgreementView>> {
+    Json(emulator.agreements())
 }
 
 async fn suspend(

@@ -23,6 +23,10 @@ pub enum FaultKind {
     AccessDenied,
     /// `ExpiredTokenException` for the caller's credentials, nothing done.
     ExpiredCredentials,
+    /// `InvalidSignatureException`, as a caller with a wrong clock meets it, nothing done.
+    ClockSkew,
+    /// Status 502 with a page that is no AWS error, as a proxy answers, nothing done.
+    BadGateway,
     /// An error code no model names (`ServiceUnavailableException`, status 503), nothing done.
     UnknownError,
     /// The connection closes without an answer, nothing done.

@@ -96,6 +96,8 @@ impl Struck {
             | FaultKind::AccessDenied
             | FaultKind::ExpiredCredentials
             | FaultKind::UnknownError
+            | FaultKind::ClockSkew
+            | FaultKind::BadGateway
             | FaultKind::DropBefore => {
                 self.refusal.get_or_insert(fault.kind);
             }

@@ -121,6 +121,11 @@ impl AwsError {
                 "ExpiredTokenException",
                 "The security token included in the request is expired",
             ),
+            FaultKind::ClockSkew => (
+                400,
+                "InvalidSignatureException",
+                "Signature expired: the time of the request is too far from the time of the service",
+            ),
             FaultKind::UnknownError => (
                 503,
                 "ServiceUnavailableException",

@@ -13,7 +13,7 @@ use crate::faults::{FaultKind, Struck};
 use crate::model::{self, BatchMeterUsageRequest, ShapeError, UsageRecord};
 use crate::rules::Arrival;
 use crate::rules::batch_meter_usage::batch_meter_usage;
-use crate::world::{CallEntry, RecordOutcome};
+use crate::world::{CallEntry, CallError, RecordOutcome};
 
 /// What an operation does with a request that has its shape.
 pub(super) type Work = Box<dyn FnOnce(&mut Core, Arrival<'_>) -> Result<Value, AwsError>>;
@@ -91,6 +91,11 @@ impl Emulator {
         };
         let error = match &done.reply {
             Reply::Refusal(error) => Some(error.for_log()),
+            Reply::BadGateway => Some(CallError {
+                code: "502".to_owned(),
+                message: "Bad Gateway".to_owned(),
+                status: 502,
+            }),
             _ => None,
         };
         let reply = match struck.drop_after {
@@ -159,6 +164,7 @@ fn refused_by_fault(
 ) -> Done {
     let mut done = Done::of(match AwsError::from_fault(kind, operation.api()) {
         Some(error) => Reply::Refusal(error),
+        None if kind == FaultKind::BadGateway => Reply::BadGateway,
         None => Reply::Dropped,
     });
     if let Ok(Shaped::Batch(request)) = shaped {

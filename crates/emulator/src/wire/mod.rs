@@ -15,7 +15,7 @@ mod simple;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -45,6 +45,8 @@ pub(crate) enum Reply {
     /// Members still to be written in the caller's protocol.
     Members(Value),
     Refusal(AwsError),
+    /// What a proxy in between answers: no AWS error at all.
+    BadGateway,
     Dropped,
 }
 
@@ -117,6 +119,10 @@ fn respond(protocol: Protocol, handled: Handled) -> Response {
         Reply::Refusal(error) => {
             let body = protocol.write(&error.members());
             (error.status(), Some(error.code()), body)
+        }
+        Reply::BadGateway => {
+            let page = Html("<html><body>502 Bad Gateway</body></html>");
+            return (StatusCode::BAD_GATEWAY, page).into_response();
         }
         Reply::Dropped => return ConnectionDropped.into_response(),
     };

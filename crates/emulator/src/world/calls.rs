@@ -73,7 +73,8 @@ pub(crate) struct CallEntry {
 impl CallEntry {
     /// Whether the call came through at all.
     pub(crate) fn reached_aws(&self) -> bool {
-        !self.faults.contains(&FaultKind::DropBefore)
+        let lost = [FaultKind::DropBefore, FaultKind::BadGateway];
+        !self.faults.iter().any(|fault| lost.contains(fault))
     }
 }
 

@@ -162,7 +162,11 @@ impl World {
         let state = parts.agreement;
         let mut described = json!({
             "id": state.agreement_id,
-            "intent": if state.renews.is_some() { "RENEW" } else { "NEW" },
+            "intent": match (change, state.renews) {
+                ("Amended", _) => "AMEND",
+                (_, Some(_)) => "RENEW",
+                _ => "NEW",
+            },
             "status": "ACTIVE",
             "acceptanceTime": millis(state.accepted),
             "startTime": millis(state.start),
@@ -180,8 +184,7 @@ impl World {
             "agreement": described,
             "resaleAuthorization": {"id": null},
         });
-        let detail_type = format!("Purchase Agreement {change} - Proposer");
-        self.emit_event(agreement, &detail_type, detail, due);
+        self.emit_parts(agreement, change, &detail, due);
     }
 
     /// `Purchase Agreement Ended` carries neither offer nor times.
@@ -196,12 +199,19 @@ impl World {
             "agreement": {"id": parts.agreement.agreement_id, "status": status},
             "resaleAuthorization": {"id": null},
         });
-        self.emit_event(
-            agreement,
-            "Purchase Agreement Ended - Proposer",
-            detail,
-            due,
-        );
+        self.emit_parts(agreement, "Ended", &detail, due);
+    }
+
+    /// An agreement event, for one or both of the seller's parts in the agreement.
+    fn emit_parts(&mut self, agreement: usize, change: &str, detail: &Value, due: Timestamp) {
+        let parts: &[&str] = match self.settings.lifecycle_both_parts {
+            true => &["Proposer", "Manufacturer"],
+            false => &["Proposer"],
+        };
+        for part in parts {
+            let detail_type = format!("Purchase Agreement {change} - {part}");
+            self.emit_event(agreement, &detail_type, detail.clone(), due);
+        }
     }
 
     /// License events carry the product and the license, and the agreement's id alone.
@@ -209,11 +219,16 @@ impl World {
         let Some(parts) = self.parts(agreement) else {
             return;
         };
+        let arn = parts.license.arn.as_str();
+        let arn = match self.settings.lifecycle_bare_license_arns {
+            true => arn.trim_start_matches("arn:"),
+            false => arn,
+        };
         let detail = json!({
             "requestId": ids::uuid(self.seed, Kind::Request, self.messages.made ^ (1 << 63)),
             "catalog": "AWSMarketplace",
             "offer": {"id": parts.agreement.offer_id},
-            "license": {"arn": parts.license.arn},
+            "license": {"arn": arn},
             "product": {"id": parts.product.product_id, "code": parts.product.listing.code},
             "acceptor": {"accountId": parts.customer.account_id},
             "proposer": {"accountId": self.settings.seller_account_id},

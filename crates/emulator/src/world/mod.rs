@@ -12,6 +12,7 @@ mod products;
 mod renewal;
 mod slots;
 mod snapshot;
+mod views;
 
 use std::collections::HashMap;
 
@@ -24,6 +25,7 @@ pub use licenses::{Agreement, Entitlement, NewAgreement};
 pub use lifecycle::LifecycleMessage;
 pub use products::{Identity, NewProduct, Pricing};
 pub use slots::{Metered, MeteredAllocation};
+pub use views::AgreementView;
 
 pub(crate) use calls::{CallEntry, CallLog, Outcome, RecordOutcome};
 pub(crate) use instances::{Instances, TokenUse};

@@ -65,6 +65,18 @@ impl World {
         Ok(self.describe(new, token))
     }
 
+    /// The agreement's terms change; its license stays.
+    pub(crate) fn amend_agreement(
+        &mut self,
+        agreement_id: &str,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        let agreement = self.agreement_in_force(agreement_id)?;
+        self.emit_agreement(agreement, "Amended", now);
+        self.emit_license_updated(agreement, now);
+        Ok(())
+    }
+
     pub(crate) fn end(&mut self, agreement: usize, status: &'static str, now: Timestamp) {
         if let Some(agreement) = self.agreements.get_mut(agreement) {
             agreement.ended = Some(now);
