@@ -10,7 +10,7 @@ use crate::ids::mix;
 use crate::model::MeterUsageRequest;
 use crate::readings::StampOutsideAgreement;
 use crate::settings::Platform;
-use crate::world::{Scope, Slot, SlotKey, TokenUse, World, hour_start};
+use crate::world::{MeteredAllocation, Scope, Slot, SlotKey, TokenUse, World, hour_start};
 
 /// Why usage is not metered.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -69,6 +69,13 @@ impl MeterUsageError {
     }
 }
 
+/// Usage that passed every check: whose, of which dimension, and its shares.
+struct Checked {
+    customer: usize,
+    dimension: usize,
+    allocations: Option<Box<[MeteredAllocation]>>,
+}
+
 /// Meters once per hour, dimension and instance, or on AgentCore once per client token; returns
 /// the number of the metering record.
 pub(crate) fn meter_usage(
@@ -76,9 +83,31 @@ pub(crate) fn meter_usage(
     request: &MeterUsageRequest,
     arrival: Arrival<'_>,
 ) -> Result<u64, MeterUsageError> {
-    let code = request.product_code.clone();
+    let checked = check(world, request, arrival)?;
+    let customer = checked.customer;
+    let fingerprint = fingerprint(request);
+    if let Some(record) = repeated(world, customer, request, fingerprint)? {
+        return Ok(record);
+    }
+    let metering_record = enter(world, request, checked, arrival)?;
+    if let Some(token) = &request.client_token {
+        let used = TokenUse {
+            fingerprint,
+            metering_record,
+        };
+        world.instances.remember(customer, token, used);
+    }
+    Ok(metering_record)
+}
+
+fn check(
+    world: &World,
+    request: &MeterUsageRequest,
+    arrival: Arrival<'_>,
+) -> Result<Checked, MeterUsageError> {
+    let code = &request.product_code;
     let unknown = || MeterUsageError::UnknownProduct { code: code.clone() };
-    let number = *world.product_by_code.get(&code).ok_or_else(unknown)?;
+    let number = *world.product_by_code.get(code).ok_or_else(unknown)?;
     check_region(world, arrival)?;
     let customer = world
         .buyer(number, arrival.access_key_id, arrival.now)
@@ -87,16 +116,14 @@ pub(crate) fn meter_usage(
     if request.dry_run {
         return Err(MeterUsageError::DryRun);
     }
-    let dimension = world
-        .products
-        .get(number)
-        .ok_or_else(unknown)?
-        .dimension(&request.usage_dimension)
-        .ok_or_else(|| MeterUsageError::UnknownDimension {
+    let product = world.products.get(number).ok_or_else(unknown)?;
+    let dimension = product.dimension(&request.usage_dimension).ok_or_else(|| {
+        MeterUsageError::UnknownDimension {
             dimension: request.usage_dimension.clone(),
             code: code.clone(),
-        })?;
-    let kept = allocations::check(
+        }
+    })?;
+    let allocations = allocations::check(
         &request.quantity,
         request.usage_allocations.as_deref(),
         "UsageQuantity",
@@ -104,62 +131,57 @@ pub(crate) fn meter_usage(
     )
     .map_err(MeterUsageError::Quantity)?;
     check_stamp(world, customer, request.timestamp.at, arrival.now)?;
-    let fingerprint = fingerprint(request);
-    if let Some(record) = repeated(world, customer, request, fingerprint)? {
-        return Ok(record);
-    }
-    let stamp_s = request.timestamp.at.as_second();
+    Ok(Checked {
+        customer,
+        dimension,
+        allocations,
+    })
+}
+
+/// Takes the slot of the instance's hour; on AgentCore every token has a slot of its own, and the
+/// hour's sum is the marketplace's business.
+fn enter(
+    world: &mut World,
+    request: &MeterUsageRequest,
+    checked: Checked,
+    arrival: Arrival<'_>,
+) -> Result<u64, MeterUsageError> {
+    let customer = u32::try_from(checked.customer).unwrap_or(u32::MAX);
     let instance = world.instances.number(arrival.access_key_id);
-    let agent_core = world.settings.platform == Platform::AgentCore;
+    let sent_stamp_s = request.timestamp.at.as_second();
+    let quantity = request.quantity.value();
     let mut key = SlotKey {
-        scope: Scope::Instance(u32::try_from(customer).unwrap_or(u32::MAX), instance),
-        dimension: u32::try_from(dimension).unwrap_or(u32::MAX),
-        stamp_s: hour_start(stamp_s),
+        scope: Scope::Instance(customer, instance),
+        dimension: u32::try_from(checked.dimension).unwrap_or(u32::MAX),
+        stamp_s: hour_start(sent_stamp_s),
         region: 0,
         apart: 0,
     };
-    let taken = world.slots.get(&key).filter(|_| !agent_core);
-    let metering_record = match taken {
-        Some(slot) if slot.quantity == request.quantity.value() => slot.metering_record,
-        Some(slot) => {
-            return Err(MeterUsageError::Duplicate {
-                dimension: request.usage_dimension.clone(),
-                hour: Timestamp::from_second(key.stamp_s).unwrap_or(request.timestamp.at),
-                first: slot.quantity.to_string(),
-            });
+    if world.settings.platform == Platform::AgentCore {
+        key.apart = world.metering_records + 1;
+    }
+    if let Some(slot) = world.slots.get(&key) {
+        if slot.quantity == quantity {
+            return Ok(slot.metering_record);
         }
-        None => world.next_metering_record(),
-    };
-    let free = taken_is_free(world, &key, agent_core);
-    if agent_core {
-        // Every token's usage stands for itself; the hour's sum is the marketplace's business.
-        key.apart = metering_record;
-    }
-    let quantity = request.quantity.value();
-    if let Some(token) = &request.client_token {
-        let used = TokenUse {
-            fingerprint,
-            metering_record,
-        };
-        world.instances.remember(customer, token, used);
-    }
-    if free {
-        let region = world.slots.region(arrival.region);
-        world.slots.take(Slot {
-            key,
-            region,
-            sent_stamp_s: stamp_s,
-            quantity,
-            metering_record,
-            accepted: arrival.now,
-            allocations: kept,
+        return Err(MeterUsageError::Duplicate {
+            dimension: request.usage_dimension.clone(),
+            hour: Timestamp::from_second(key.stamp_s).unwrap_or(request.timestamp.at),
+            first: slot.quantity.to_string(),
         });
     }
+    let metering_record = world.next_metering_record();
+    let region = world.slots.region(arrival.region);
+    world.slots.take(Slot {
+        key,
+        region,
+        sent_stamp_s,
+        quantity,
+        metering_record,
+        accepted: arrival.now,
+        allocations: checked.allocations,
+    });
     Ok(metering_record)
-}
-
-fn taken_is_free(world: &World, key: &SlotKey, agent_core: bool) -> bool {
-    agent_core || world.slots.get(key).is_none()
 }
 
 /// A number that stands for all parameters of a request.

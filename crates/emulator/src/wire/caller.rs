@@ -27,50 +27,14 @@ impl Caller {
             ));
         };
         let header = header.to_str().unwrap_or_default();
-        let incomplete = |problem: &str| {
-            AwsError::refused(
-                "IncompleteSignatureException",
-                format!("Authorization header {problem}"),
-            )
-        };
-        let parameters = header
-            .strip_prefix("AWS4-HMAC-SHA256")
-            .ok_or_else(|| incomplete("must begin with 'AWS4-HMAC-SHA256'"))?;
-        let parameter = |name: &str| {
-            parameters
-                .split(',')
-                .filter_map(|p| p.trim().split_once('='))
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| value)
-        };
-        for name in ["SignedHeaders", "Signature"] {
-            if parameter(name).is_none() {
-                return Err(incomplete(&format!("requires '{name}' parameter")));
-            }
-        }
-        let credential =
-            parameter("Credential").ok_or_else(|| incomplete("requires 'Credential' parameter"))?;
-        let mut scope = credential.rsplitn(5, '/');
-        let (terminator, service, region, _date, key) = (
-            scope.next(),
-            scope.next(),
-            scope.next(),
-            scope.next(),
-            scope.next(),
-        );
-        let (Some("aws4_request"), Some(service), Some(region), Some(key)) =
-            (terminator, service, region, key)
-        else {
-            return Err(incomplete(
-                "has a Credential that is not KEY/DATE/REGION/SERVICE/aws4_request",
-            ));
-        };
-        if service != operation.api().signing_name() {
+        let (key, region, service) = scope(header)
+            .map_err(|problem| AwsError::refused("IncompleteSignatureException", problem))?;
+        let expected = operation.api().signing_name();
+        if service != expected {
             return Err(AwsError::refused(
                 "InvalidSignatureException",
                 format!(
-                    "Credential should be scoped to correct service: '{}', not '{service}'",
-                    operation.api().signing_name()
+                    "Credential should be scoped to correct service: '{expected}', not '{service}'"
                 ),
             ));
         }
@@ -78,5 +42,34 @@ impl Caller {
             access_key_id: key.to_owned(),
             region: region.to_owned(),
         })
+    }
+}
+
+/// Access key id, Region and service of the credential, or what is wrong with the header.
+fn scope(header: &str) -> Result<(&str, &str, &str), String> {
+    let Some(parameters) = header.strip_prefix("AWS4-HMAC-SHA256") else {
+        return Err("Authorization header must begin with 'AWS4-HMAC-SHA256'".to_owned());
+    };
+    let parameter = |name: &str| {
+        parameters
+            .split(',')
+            .filter_map(|part| part.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+            .ok_or_else(|| format!("Authorization header requires '{name}' parameter"))
+    };
+    parameter("SignedHeaders")?;
+    parameter("Signature")?;
+    let mut scope = parameter("Credential")?.rsplitn(5, '/');
+    let terminator = scope.next();
+    let (service, region, _date, key) = (scope.next(), scope.next(), scope.next(), scope.next());
+    match (terminator, service, region, key) {
+        (Some("aws4_request"), Some(service), Some(region), Some(key)) => {
+            Ok((key, region, service))
+        }
+        _ => Err(
+            "Authorization header has a Credential that is not KEY/DATE/REGION/SERVICE/aws4_request"
+                .to_owned(),
+        ),
     }
 }

@@ -89,6 +89,21 @@ impl Emulator {
                 Err(error) => Reply::Refusal(error),
             }),
         };
+        core.settle(operation, caller, number, now, done, struck)
+    }
+}
+
+impl Core {
+    /// Logs the call, and drops its answer where a fault says so.
+    fn settle(
+        &mut self,
+        operation: Operation,
+        caller: &Caller,
+        number: u64,
+        at: Timestamp,
+        done: Done,
+        struck: Struck,
+    ) -> Handled {
         let error = match &done.reply {
             Reply::Refusal(error) => Some(error.for_log()),
             Reply::BadGateway => Some(CallError {
@@ -102,9 +117,9 @@ impl Emulator {
             true => Reply::Dropped,
             false => done.reply,
         };
-        core.world.calls.push(CallEntry {
+        self.world.calls.push(CallEntry {
             number,
-            at: now,
+            at,
             operation: operation.name().into(),
             region: caller.region.clone(),
             access_key_id: caller.access_key_id.clone(),
@@ -117,13 +132,11 @@ impl Emulator {
         });
         Handled {
             reply,
-            request_id: core.world.request_id(number),
+            request_id: self.world.request_id(number),
             delay_ms: struck.delay_ms,
         }
     }
-}
 
-impl Core {
     /// Whether the call is within its operation's request rate.
     fn within_rate(&mut self, operation: Operation, region: &str, now: Timestamp) -> bool {
         let per_second = match operation {

@@ -17,8 +17,8 @@ use crate::readings::{
     StampOutsideAgreement, ZeroQuantity,
 };
 use crate::world::{
-    Identity, License, MeteredAllocation, Outcome, Pricing, RecordOutcome, Scope, Slot, SlotKey,
-    World,
+    Identity, License, MeteredAllocation, Outcome, Pricing, Product, RecordOutcome, Scope, Slot,
+    SlotKey, World,
 };
 
 /// A record that passed every check of the request.
@@ -102,29 +102,7 @@ fn judge(
     };
     let place = index + 1;
     let holder = holder(world, request, record, place)?;
-    let code = &holder.product.listing.code;
-    let unknown_dimension = || BatchMeterUsageError::UnknownDimension {
-        record: place,
-        dimension: record.dimension.clone(),
-        code: code.clone(),
-    };
-    // The dimensions of a pure contract are bought, not metered.
-    let metered = holder.product.listing.pricing != Pricing::Contract;
-    let dimension = holder
-        .product
-        .dimension(&record.dimension)
-        .filter(|_| metered)
-        .ok_or_else(unknown_dimension)?;
-    let allocations = allocations::check(
-        &record.quantity,
-        record.usage_allocations.as_deref(),
-        "Quantity",
-        world.readings.five_tags,
-    )
-    .map_err(|error| BatchMeterUsageError::Quantity {
-        record: place,
-        error,
-    })?;
+    let (dimension, allocations) = check_usage(world, holder.product, record, place)?;
     let stamp = record.timestamp.at;
     let window = Window {
         hours: world.settings.window_hours,
@@ -152,6 +130,36 @@ fn judge(
         key: slot_key(world, scope, dimension, stamp, region),
         allocations,
     })
+}
+
+/// What is metered, whoever is billed for it: the dimension's place and the allocations.
+fn check_usage(
+    world: &World,
+    product: &Product,
+    record: &UsageRecord,
+    place: usize,
+) -> Result<(usize, Option<Box<[MeteredAllocation]>>), BatchMeterUsageError> {
+    // The dimensions of a pure contract are bought, not metered.
+    let metered = product.listing.pricing != Pricing::Contract;
+    let dimension = product
+        .dimension(&record.dimension)
+        .filter(|_| metered)
+        .ok_or_else(|| BatchMeterUsageError::UnknownDimension {
+            record: place,
+            dimension: record.dimension.clone(),
+            code: product.listing.code.clone(),
+        })?;
+    let allocations = allocations::check(
+        &record.quantity,
+        record.usage_allocations.as_deref(),
+        "Quantity",
+        world.readings.five_tags,
+    )
+    .map_err(|error| BatchMeterUsageError::Quantity {
+        record: place,
+        error,
+    })?;
+    Ok((dimension, allocations))
 }
 
 /// Usage counts from the start of the software usage to its end, to the second.
