@@ -60,13 +60,16 @@ impl QuantityError {
     }
 }
 
+/// The shares of a quantity in the form the slot keeps; `None` where none were given.
+pub(crate) type Shares = Option<Box<[MeteredAllocation]>>;
+
 /// The allocations in the form the slot keeps, or why the record is refused.
 pub(crate) fn check(
     quantity: &GivenQuantity,
     allocations: Option<&[UsageAllocation]>,
     member: &'static str,
     reading: FiveTags,
-) -> Result<Option<Box<[MeteredAllocation]>>, QuantityError> {
+) -> Result<Shares, QuantityError> {
     not_both(quantity, member)?;
     let Some(allocations) = allocations else {
         return Ok(None);

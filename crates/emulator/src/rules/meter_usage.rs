@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use super::Arrival;
-use super::allocations::{self, QuantityError};
+use super::allocations::{self, QuantityError, Shares};
 use super::window::{OutOfBounds, Window};
 use crate::ids::mix;
 use crate::model::MeterUsageRequest;
 use crate::readings::StampOutsideAgreement;
 use crate::settings::Platform;
-use crate::world::{MeteredAllocation, Scope, Slot, SlotKey, TokenUse, World, hour_start};
+use crate::world::{Scope, Slot, SlotKey, TokenUse, World, hour_start};
 
 /// Why usage is not metered.
 #[derive(Clone, Debug, Error, PartialEq)]
@@ -73,7 +73,7 @@ impl MeterUsageError {
 struct Checked {
     customer: usize,
     dimension: usize,
-    allocations: Option<Box<[MeteredAllocation]>>,
+    allocations: Shares,
 }
 
 /// Meters once per hour, dimension and instance, or on AgentCore once per client token; returns

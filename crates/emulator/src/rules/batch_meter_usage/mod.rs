@@ -9,7 +9,7 @@ pub(crate) use error::BatchMeterUsageError;
 use holder::holder;
 
 use super::Arrival;
-use super::allocations;
+use super::allocations::{self, Shares};
 use super::window::Window;
 use crate::model::{BatchMeterUsageRequest, UsageRecord};
 use crate::readings::{
@@ -17,17 +17,13 @@ use crate::readings::{
     StampOutsideAgreement, ZeroQuantity,
 };
 use crate::world::{
-    Identity, License, MeteredAllocation, Outcome, Pricing, Product, RecordOutcome, Scope, Slot,
-    SlotKey, World,
+    Identity, License, Outcome, Pricing, Product, RecordOutcome, Scope, Slot, SlotKey, World,
 };
 
 /// A record that passed every check of the request.
 enum Judged {
     NotSubscribed,
-    Billable {
-        key: SlotKey,
-        allocations: Option<Box<[MeteredAllocation]>>,
-    },
+    Billable { key: SlotKey, allocations: Shares },
 }
 
 /// Meters every record not marked in `unprocessed`; one outcome for each record, in their order.
@@ -138,7 +134,7 @@ fn check_usage(
     product: &Product,
     record: &UsageRecord,
     place: usize,
-) -> Result<(usize, Option<Box<[MeteredAllocation]>>), BatchMeterUsageError> {
+) -> Result<(usize, Shares), BatchMeterUsageError> {
     // The dimensions of a pure contract are bought, not metered.
     let metered = product.listing.pricing != Pricing::Contract;
     let dimension = product
