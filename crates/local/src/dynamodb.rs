@@ -2,7 +2,7 @@
 //!
 //! The engine is `dynoxide`, SQLite underneath. It speaks AWS JSON 1.0 for DynamoDB and for
 //! DynamoDB Streams on one port, so every official client can use it by its endpoint. It verifies
-//! no signature, which is why only loopback addresses are accepted.
+//! no signature, which is why only loopback addresses are accepted unless it is told otherwise.
 //!
 //! The server has a thread of its own: the engine works synchronously, behind one lock, and would
 //! otherwise hold up the executor of whoever embeds it.
@@ -92,6 +92,21 @@ impl EmbeddedDynamoDb {
         if !address.ip().is_loopback() {
             return Err(StartError::NotLoopback(address));
         }
+        Self::start_anywhere(listener, path, clock)
+    }
+
+    /// As [`start`](Self::start), on any address: for containers, and where no stranger can
+    /// connect. Whoever can reads and writes everything.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`], but for the loopback rule.
+    pub fn start_anywhere(
+        listener: TcpListener,
+        path: Option<&Path>,
+        clock: Clock,
+    ) -> Result<Self, StartError> {
+        let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let file = path.map(DataFile::open).transpose()?.map(Arc::new);
         let database = Database::memory_with_clock(Arc::new(EngineClock(Arc::clone(&clock))))?;
@@ -124,7 +139,7 @@ impl EmbeddedDynamoDb {
     /// The endpoint URL for SDKs, such as `http://127.0.0.1:4566`.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", crate::stack::reachable(self.address))
     }
 
     /// The time that the database's clock shows.

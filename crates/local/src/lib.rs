@@ -7,15 +7,21 @@
 //! * [`capacity`]: counts the capacity units that a client's requests consume.
 //! * [`crash`]: functions that die just before or just after one of their calls.
 //! * [`demo`]: a day of a seller's life, checked to the last micro-unit.
+//! * [`sample`]: the one world that the samples in `events/` name.
+//! * [`server`]: a stack that stays up.
 //! * [`stack`]: all of it together, one step of the clock after the other.
 //!
 //! Everything here takes its time from a clock that the caller sets, so a month can pass in a
 //! second and the same run can be repeated exactly.
 
 pub mod capacity;
+mod catalogue;
 pub mod crash;
 pub mod demo;
 pub mod dynamodb;
 mod functions;
 pub mod pump;
+pub mod sample;
+pub mod server;
 pub mod stack;
+mod world_file;

@@ -1,7 +1,7 @@
 //! The whole stack in one process: the tables, AWS Marketplace, the seven functions and what
 //! triggers them, on one clock that the caller moves.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,12 @@ use serde_json::{Value, json};
 use startup::Budget;
 
 use crate::capacity::CapacityCounter;
+use crate::catalogue::Catalogue;
 use crate::crash::CrashPoints;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::functions::{Functions, Wiring};
 use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
+use crate::world_file::WorldFile;
 
 /// Name of the local stack, and so of its tables.
 pub const STACK_NAME: &str = "metering";
@@ -25,6 +27,9 @@ pub const STACK_NAME: &str = "metering";
 const INVOCATION: Duration = Duration::from_secs(890);
 /// The longest step of the clock: streams are polled at least this often.
 const STEP: SignedDuration = SignedDuration::from_secs(60);
+
+/// Lambda's longest batching window: polled this much later, a stream delivers all that waits.
+const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 
 /// How often the schedules of `template.yaml` fire.
 const SEALER_EVERY: SignedDuration = SignedDuration::from_mins(5);
@@ -40,9 +45,9 @@ pub struct StackOptions {
     pub aws: SocketAddr,
     /// Where `/register` and `/usage` are served.
     pub http: SocketAddr,
-    /// Keeps the tables in a folder; in memory where absent.
+    /// Keeps the tables and the emulator's world in a folder that exists; in memory where absent.
     pub data_dir: Option<PathBuf>,
-    /// The time at the start; the system's where absent.
+    /// The time at the start; the system's where absent. A world that was kept has its own.
     pub now: Option<Timestamp>,
     /// How much faster than real time it runs; 0 stands still.
     pub speed: f64,
@@ -148,6 +153,8 @@ pub struct Stack {
     aws: SocketAddr,
     http: SocketAddr,
     servers: Vec<tokio::task::JoinHandle<()>>,
+    catalogue: Arc<Catalogue>,
+    world_file: Option<WorldFile>,
 }
 
 impl Stack {
@@ -159,6 +166,11 @@ impl Stack {
             speed: options.speed,
             ..emulator::Options::default()
         });
+        let world_file = options.data_dir.as_deref().map(WorldFile::in_dir);
+        // Before the tables, which drop what is too old by its clock.
+        if let Some(file) = &world_file {
+            file.load(&emulator)?;
+        }
         let clock_of = |emulator: &Emulator| {
             let emulator = emulator.clone();
             Arc::new(move || emulator.now()) as Arc<dyn Fn() -> Timestamp + Send + Sync>
@@ -167,7 +179,7 @@ impl Stack {
             .data_dir
             .as_ref()
             .map(|dir| dir.join("dynamodb.sqlite"));
-        let dynamodb = EmbeddedDynamoDb::start(
+        let dynamodb = EmbeddedDynamoDb::start_anywhere(
             listen(options.dynamodb)?,
             data.as_deref(),
             clock_of(&emulator),
@@ -196,7 +208,7 @@ impl Stack {
         let functions = Functions::start(Wiring {
             names: names.clone(),
             dynamodb_endpoint: dynamodb.endpoint(),
-            aws_endpoint: format!("http://{aws}"),
+            aws_endpoint: format!("http://{}", reachable(aws)),
             clock: startup::Clock::InProcess(clock_of(&emulator)),
             crashes: crashes.clone(),
             capacity: capacity.clone(),
@@ -213,7 +225,19 @@ impl Stack {
                 tracing::error!(%error, "AWS Marketplace on localhost stopped");
             }
         }));
-        let router = functions.router();
+        let catalogue = Arc::new(Catalogue::new(emulator.clone(), functions.ledger().clone()));
+        let before_requests = Arc::clone(&catalogue);
+        let router = functions.router().layer(axum::middleware::from_fn(
+            move |request: axum::extract::Request, next: axum::middleware::Next| {
+                let catalogue = Arc::clone(&before_requests);
+                async move {
+                    if let Err(error) = catalogue.bring_up_to_date().await {
+                        tracing::warn!(%error, "products could not be configured");
+                    }
+                    next.run(request).await
+                }
+            },
+        ));
         let http_listener =
             tokio::net::TcpListener::from_std(http_listener).map_err(StackError::failed)?;
         servers.push(tokio::spawn(async move {
@@ -284,6 +308,8 @@ impl Stack {
             aws,
             http,
             servers,
+            catalogue,
+            world_file,
         })
     }
 
@@ -357,6 +383,11 @@ impl Stack {
     /// Does what is due now: lifecycle events, stream batches, schedules.
     pub async fn step(&mut self) -> Result<(), StackError> {
         let now = self.emulator.now();
+        self.keep_schedules_near(now);
+        self.catalogue
+            .bring_up_to_date()
+            .await
+            .map_err(StackError::failed)?;
         self.deliver_lifecycle().await;
         self.poll_streams(now).await?;
         if now >= self.next_seal {
@@ -376,6 +407,25 @@ impl Stack {
             self.note("reconciler", &result);
         }
         self.poll_streams(now).await
+    }
+
+    /// Delivers what streams have gathered, whether or not its window has closed: for a clock that
+    /// stands still, on which no window ever does.
+    pub async fn close_windows(&mut self) -> Result<(), StackError> {
+        let now = self.emulator.now();
+        self.poll_streams(now.checked_add(WINDOW_MAX).unwrap_or(now))
+            .await
+    }
+
+    /// A clock that was set back does not leave the schedules waiting for the time it came from.
+    fn keep_schedules_near(&mut self, now: Timestamp) {
+        for (next, every) in [
+            (&mut self.next_seal, SEALER_EVERY),
+            (&mut self.next_sweep, SWEEP_EVERY),
+            (&mut self.next_reconcile, RECONCILER_EVERY),
+        ] {
+            *next = (*next).min(next_tick(now, every));
+        }
     }
 
     async fn poll_streams(&mut self, now: Timestamp) -> Result<(), StackError> {
@@ -454,11 +504,20 @@ impl Stack {
         }
     }
 
+    /// Writes the emulator's world, where it is kept; the tables write themselves.
+    pub fn save_world(&self) -> Result<(), StackError> {
+        match &self.world_file {
+            Some(file) => file.save(&self.emulator),
+            None => Ok(()),
+        }
+    }
+
     /// Stops the servers and writes what is kept in a folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         for server in &self.servers {
             server.abort();
         }
+        self.save_world()?;
         self.dynamodb.shutdown().map_err(StackError::failed)
     }
 }
@@ -468,6 +527,16 @@ fn next_tick(now: Timestamp, every: SignedDuration) -> Timestamp {
     let every = every.as_secs().max(1);
     let next = (now.as_second().div_euclid(every) + 1).saturating_mul(every);
     Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
+}
+
+/// Where this machine itself reaches a server: 0.0.0.0 is no place to connect to.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, StackError> {

@@ -1,0 +1,192 @@
+//! A stack that stays up: it does what is due whenever the clock says so.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::sample::{self, SampleError};
+use crate::stack::{Stack, StackError, StackOptions};
+
+/// The longest pause between two steps, in real time: streams are polled, and somebody may have
+/// moved the clock.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// The shortest, so that a clock that runs fast does not keep a core busy.
+const PAUSE_MIN: Duration = Duration::from_millis(5);
+/// While the clock stands, streams deliver after this much real time.
+const STANDSTILL: Duration = Duration::from_secs(1);
+/// How often the emulator's world is written, where it is kept.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// An error that goes on is told again after this long.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// How a stack stays up.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Where `/register` and `/usage` are served.
+    pub http: SocketAddr,
+    /// Where AWS Marketplace listens.
+    pub aws: SocketAddr,
+    /// Where DynamoDB listens.
+    pub dynamodb: SocketAddr,
+    /// Keeps everything in this folder, made if need be; in memory where absent.
+    pub data_dir: Option<PathBuf>,
+    /// How much faster than real time it runs, 0 stands still; where absent as it was kept, at first
+    /// 1, and 0 with the sample world.
+    pub speed: Option<f64>,
+    /// Begins with the [`sample`] world. While its clock stands, nothing runs by itself.
+    pub sample: bool,
+}
+
+/// Why a stack did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The folder cannot be made.
+    #[error("--data-dir {dir}: {source}")]
+    Folder {
+        /// Which.
+        dir: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The stack.
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    /// The sample world.
+    #[error(transparent)]
+    Sample(#[from] SampleError),
+}
+
+/// A stack that stays up.
+pub struct Server {
+    stack: Stack,
+    /// The sample world's time, before which nothing runs by itself.
+    asleep_at: Option<Timestamp>,
+    last_now: Timestamp,
+    stands_since: Instant,
+    saved: Instant,
+    trouble: Option<(String, Instant)>,
+}
+
+impl Server {
+    /// Starts the stack, and loads the sample world if asked to.
+    pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
+        if let Some(dir) = &options.data_dir {
+            std::fs::create_dir_all(dir).map_err(|source| ServerError::Folder {
+                dir: dir.display().to_string(),
+                source,
+            })?;
+        }
+        let stack = Stack::start(StackOptions {
+            http: options.http,
+            aws: options.aws,
+            dynamodb: options.dynamodb,
+            data_dir: options.data_dir,
+            speed: if options.sample { 0.0 } else { 1.0 },
+            ..StackOptions::default()
+        })
+        .await?;
+        let emulator = stack.emulator().clone();
+        let mut asleep_at = None;
+        if options.sample {
+            sample::load(stack.ledger(), &emulator).await?;
+            asleep_at = Some(emulator.now());
+        } else if emulator.speed() == 1.0 {
+            // Real time went on while a kept stack was down, and so does the seller's software.
+            emulator.set_clock(Some(emulator.now().max(Timestamp::now())), None);
+        }
+        if options.speed.is_some() {
+            emulator.set_clock(None, options.speed);
+        }
+        Ok(Self {
+            last_now: emulator.now(),
+            stack,
+            asleep_at,
+            stands_since: Instant::now(),
+            saved: Instant::now(),
+            trouble: None,
+        })
+    }
+
+    /// The stack.
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Does what is due, until `stop` completes. Trouble is told in the log and never ends it.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop);
+        loop {
+            self.turn().await;
+            tokio::select! {
+                biased;
+                () = &mut stop => return,
+                () = tokio::time::sleep(self.pause()) => {}
+            }
+        }
+    }
+
+    /// One look at the clock, and what is due by it.
+    pub async fn turn(&mut self) {
+        let emulator = self.stack.emulator();
+        let now = emulator.now();
+        if now != self.last_now || emulator.speed() > 0.0 {
+            self.last_now = now;
+            self.stands_since = Instant::now();
+        }
+        if self.asleep_at == Some(now) && emulator.speed() == 0.0 {
+            return;
+        }
+        self.asleep_at = None;
+        let mut done = self.stack.step().await;
+        if done.is_ok() && self.stands_since.elapsed() >= STANDSTILL {
+            self.stands_since = Instant::now();
+            done = self.stack.close_windows().await;
+        }
+        if done.is_ok() && self.saved.elapsed() >= SAVE_EVERY {
+            self.saved = Instant::now();
+            done = self.stack.save_world();
+        }
+        self.tell(done.err());
+    }
+
+    /// Says once what is wrong, and again every minute while it goes on.
+    fn tell(&mut self, trouble: Option<StackError>) {
+        let Some(trouble) = trouble.map(|error| error.to_string()) else {
+            if self.trouble.take().is_some() {
+                tracing::warn!("the stack goes on");
+            }
+            return;
+        };
+        let is_old = self
+            .trouble
+            .as_ref()
+            .is_some_and(|(told, at)| *told == trouble && at.elapsed() < TELL_AGAIN);
+        if !is_old {
+            tracing::error!(
+                error = trouble,
+                "a step of the stack failed; it is tried again"
+            );
+            self.trouble = Some((trouble, Instant::now()));
+        }
+    }
+
+    /// Real time until the next step.
+    fn pause(&self) -> Duration {
+        let emulator = self.stack.emulator();
+        let speed = emulator.speed();
+        if speed <= 0.0 || self.trouble.is_some() {
+            return PAUSE_MAX;
+        }
+        let due = self.stack.next_due().duration_since(emulator.now());
+        let real = Duration::try_from_secs_f64(due.as_secs_f64() / speed);
+        real.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
+    }
+
+    /// Stops the servers and writes what is kept.
+    pub fn shutdown(self) -> Result<(), StackError> {
+        self.stack.shutdown()
+    }
+}
