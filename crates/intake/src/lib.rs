@@ -22,6 +22,7 @@ mod store;
 mod verdict;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -50,6 +51,8 @@ pub struct App {
     pub ledger: Ledger,
     /// The time.
     pub clock: Clock,
+    /// How long a request may take; [`limits::REQUEST_TIME_MAX`] behind API Gateway.
+    pub request_time: Duration,
 }
 
 impl App {
@@ -62,6 +65,7 @@ impl App {
         Ok(Self {
             ledger: clients::ledger(env).await?,
             clock: Clock::from_env(env)?,
+            request_time: limits::REQUEST_TIME_MAX,
         })
     }
 }
@@ -104,7 +108,7 @@ async fn take_in(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Answer, Unreadable> {
-    let budget = Budget::of(limits::REQUEST_TIME_MAX);
+    let budget = Budget::of(app.request_time);
     let body = http::body(headers, body)?;
     let events = http::events(&body)?;
     let now = app.clock.now().await.map_err(|error| {
