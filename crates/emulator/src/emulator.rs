@@ -30,8 +30,7 @@ pub struct Options {
     pub now: Option<Timestamp>,
     /// How fast the clock runs: 1 is real time, 0 is frozen.
     pub speed: f64,
-    /// The Region of whoever sets the emulator up; calls are in the Region of their credential
-    /// scope.
+    /// The Region of calls whose credential scope leaves it empty.
     pub region: String,
 }
 
@@ -125,6 +124,11 @@ impl Emulator {
         let served = wire::serve(self.router(), listener, shutdown).await;
         delivering.abort();
         served
+    }
+
+    /// The Region of calls that name none.
+    pub(crate) fn region(&self) -> &str {
+        &self.inner.options.region
     }
 
     /// The lock is held for single steps only; a panic in one of them leaves the state as it
@@ -392,10 +396,12 @@ impl Emulator {
         Ok(())
     }
 
-    /// Starts over: an empty world, the clock and everything else as at the start.
+    /// Starts over: an empty world, the clock and everything else as at the start. Keys and
+    /// target stay.
     pub fn reset(&self) {
         let core = &mut *self.core();
-        let keys = core.keys.clone();
+        let (keys, target) = (core.keys.clone(), core.target.take());
         *core = Core::new(&self.inner.options, keys);
+        core.target = target;
     }
 }

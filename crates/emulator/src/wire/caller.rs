@@ -15,6 +15,14 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// The same caller, in this Region where the scope leaves it empty.
+    pub(super) fn or_region(mut self, region: &str) -> Caller {
+        if self.region.is_empty() {
+            self.region = region.to_owned();
+        }
+        self
+    }
+
     /// Reads `AWS4-HMAC-SHA256 Credential=KEY/DATE/REGION/SERVICE/aws4_request, ...`.
     pub(crate) fn from_headers(
         headers: &HeaderMap,

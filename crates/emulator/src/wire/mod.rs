@@ -66,7 +66,10 @@ pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) 
             let secret = emulator.core().world.settings.secret_access_key.clone();
             let handled = match call(&head, body, operation, secret.as_deref()).await {
                 Err(error) => emulator.refuse(error),
-                Ok((caller, body)) => emulator.handle(operation, protocol, &caller, &body),
+                Ok((caller, body)) => {
+                    let caller = caller.or_region(emulator.region());
+                    emulator.handle(operation, protocol, &caller, &body)
+                }
             };
             (protocol, handled)
         }
