@@ -2,6 +2,7 @@
 //! them.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
@@ -27,6 +28,7 @@ pub struct Recorder {
     calls: Arc<Mutex<BTreeSet<Call>>>,
     upstream: String,
     client: Client<HttpConnector, Full<Bytes>>,
+    broken: Arc<AtomicBool>,
     /// Tables are named after the template's resources, with this in front.
     prefix: String,
 }
@@ -40,6 +42,7 @@ impl Recorder {
     pub async fn start(upstream: &str, stack: &str) -> (Self, String) {
         let recorder = Self {
             calls: Arc::default(),
+            broken: Arc::default(),
             upstream: upstream.to_owned(),
             client: Client::builder(TokioExecutor::new()).build_http(),
             prefix: format!("{stack}-"),
@@ -53,11 +56,22 @@ impl Recorder {
 
     /// The calls so far.
     pub fn calls(&self) -> BTreeSet<Call> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Answers every request with an error that no retry helps against, or passes them on again.
+    pub fn set_broken(&self, broken: bool) {
+        self.broken.store(broken, Ordering::SeqCst);
     }
 
     fn note(&self, headers: &HeaderMap, body: &[u8]) {
-        let Some(target) = headers.get("x-amz-target").and_then(|value| value.to_str().ok()) else {
+        let Some(target) = headers
+            .get("x-amz-target")
+            .and_then(|value| value.to_str().ok())
+        else {
             return;
         };
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -116,10 +130,18 @@ impl Recorder {
 
 async fn pass_on(State(recorder): State<Recorder>, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, REQUEST_BYTES_MAX).await.expect("a request");
+    let body = axum::body::to_bytes(body, REQUEST_BYTES_MAX)
+        .await
+        .expect("a request");
     recorder.note(&head.headers, &body);
+    if recorder.broken.load(Ordering::SeqCst) {
+        let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#AccessDeniedException","message":"broken on purpose"}"#;
+        return (StatusCode::BAD_REQUEST, body).into_response();
+    }
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    head.uri = format!("{}{path}", recorder.upstream).parse::<Uri>().expect("a URL");
+    head.uri = format!("{}{path}", recorder.upstream)
+        .parse::<Uri>()
+        .expect("a URL");
     head.headers.remove("host");
     let request = Request::from_parts(head, Full::new(body));
     match recorder.client.request(request).await {

@@ -115,9 +115,14 @@ impl Bootstrap {
         let invocation = Invocation {
             id: id.clone(),
             event: event.clone(),
-            deadline_ms: deadline.duration_since(UNIX_EPOCH).expect("a time").as_millis(),
+            deadline_ms: deadline
+                .duration_since(UNIX_EPOCH)
+                .expect("a time")
+                .as_millis(),
         };
-        self.invocations.send(invocation).expect("the Runtime API runs");
+        self.invocations
+            .send(invocation)
+            .expect("the Runtime API runs");
         let mut answers = self.answers.lock().await;
         let (about, answer) = tokio::time::timeout(PATIENCE, answers.recv())
             .await
@@ -165,20 +170,33 @@ pub fn run_to_its_end(
     };
     let mut printed = String::new();
     for stream in [
-        process.stdout.take().map(|stream| Box::new(stream) as Box<dyn Read>),
-        process.stderr.take().map(|stream| Box::new(stream) as Box<dyn Read>),
+        process
+            .stdout
+            .take()
+            .map(|stream| Box::new(stream) as Box<dyn Read>),
+        process
+            .stderr
+            .take()
+            .map(|stream| Box::new(stream) as Box<dyn Read>),
     ]
     .into_iter()
     .flatten()
     {
         let mut stream = stream;
-        stream.read_to_string(&mut printed).expect("what it printed");
+        stream
+            .read_to_string(&mut printed)
+            .expect("what it printed");
     }
     (status, printed)
 }
 
 /// The environment that Lambda gives a process, and the function's own.
-fn command(binary: &Path, name: &str, environment: &BTreeMap<String, String>, api: &str) -> Command {
+fn command(
+    binary: &Path,
+    name: &str,
+    environment: &BTreeMap<String, String>,
+    api: &str,
+) -> Command {
     let mut command = Command::new(binary);
     command
         .env_clear()
@@ -211,7 +229,10 @@ fn command(binary: &Path, name: &str, environment: &BTreeMap<String, String>, ap
 fn routes(api: Arc<Api>) -> Router {
     Router::new()
         .route("/2018-06-01/runtime/invocation/next", get(next))
-        .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+        .route(
+            "/2018-06-01/runtime/invocation/{id}/response",
+            post(response),
+        )
         .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
         .route("/2018-06-01/runtime/init/error", post(init_error))
         .with_state(api)
@@ -225,10 +246,16 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", invocation.id),
-        ("lambda-runtime-deadline-ms", invocation.deadline_ms.to_string()),
+        (
+            "lambda-runtime-deadline-ms",
+            invocation.deadline_ms.to_string(),
+        ),
         (
             "lambda-runtime-invoked-function-arn",
-            format!("arn:aws:lambda:us-east-1:222222222222:function:{}", api.name),
+            format!(
+                "arn:aws:lambda:us-east-1:222222222222:function:{}",
+                api.name
+            ),
         ),
         (
             "lambda-runtime-trace-id",
@@ -237,12 +264,18 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
     ];
     let mut answer = invocation.event.to_string().into_response();
     for (name, value) in headers {
-        answer.headers_mut().insert(name, value.parse().expect("a header"));
+        answer
+            .headers_mut()
+            .insert(name, value.parse().expect("a header"));
     }
     answer
 }
 
-async fn response(State(api): State<Arc<Api>>, Segments(id): Segments<String>, body: Bytes) -> StatusCode {
+async fn response(
+    State(api): State<Arc<Api>>,
+    Segments(id): Segments<String>,
+    body: Bytes,
+) -> StatusCode {
     let value = serde_json::from_slice(&body).expect("a response of JSON");
     api.answers.send((id, Answer::Response(value))).ok();
     StatusCode::ACCEPTED
@@ -254,7 +287,10 @@ async fn error(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    assert!(headers.contains_key("lambda-runtime-function-error-type"), "{headers:?}");
+    assert!(
+        headers.contains_key("lambda-runtime-function-error-type"),
+        "{headers:?}"
+    );
     let value = serde_json::from_slice(&body).expect("an error of JSON");
     api.answers.send((id, Answer::Error(value))).ok();
     StatusCode::ACCEPTED
@@ -262,6 +298,8 @@ async fn error(
 
 async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> StatusCode {
     let value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    api.answers.send(("init".to_owned(), Answer::Error(value))).ok();
+    api.answers
+        .send(("init".to_owned(), Answer::Error(value)))
+        .ok();
     StatusCode::ACCEPTED
 }

@@ -58,20 +58,24 @@ impl World {
             speed: 0.0,
             ..Options::default()
         });
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
         let marketplace = format!("http://{}", listener.local_addr().expect("an address"));
         let serving = emulator.clone();
         tokio::spawn(async move { serving.serve(listener, std::future::pending()).await });
 
         let clock = emulator.clone();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let database =
-            EmbeddedDynamoDb::start(listener, None, Arc::new(move || clock.now())).expect("a DynamoDB");
+        let database = EmbeddedDynamoDb::start(listener, None, Arc::new(move || clock.now()))
+            .expect("a DynamoDB");
         let names = TableNames::of_stack(STACK);
         for definition in definitions(&names) {
             database.create_table(definition).expect("a table");
         }
-        database.enable_ttl(&names.usage_events, TTL_ATTRIBUTE).expect("TTL");
+        database
+            .enable_ttl(&names.usage_events, TTL_ATTRIBUTE)
+            .expect("TTL");
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
@@ -80,7 +84,9 @@ impl World {
             .build();
         let client = Client::from_conf(config);
         let ledger = Ledger::new(client.clone(), names);
-        sample::load(&ledger, &emulator).await.expect("the example world");
+        sample::load(&ledger, &emulator)
+            .await
+            .expect("the example world");
 
         Self {
             emulator,
@@ -98,7 +104,9 @@ impl World {
     /// When it cannot be started.
     pub async fn function(&self, name: &'static str) -> Function {
         let template = Template::read();
-        let timeout = template.function(name)["Timeout"].as_u64().expect("a timeout");
+        let timeout = template.function(name)["Timeout"]
+            .as_u64()
+            .expect("a timeout");
         let (dynamodb, dynamodb_url) = Recorder::start(&self.database.endpoint(), STACK).await;
         let (marketplace, marketplace_url) = Recorder::start(&self.marketplace, STACK).await;
         let bootstrap = Bootstrap::start(
@@ -124,8 +132,18 @@ impl World {
     pub async fn tables(&self) -> BTreeMap<String, Vec<Value>> {
         let names = self.ledger.tables();
         let mut all = BTreeMap::new();
-        for table in [&names.subscriptions, &names.usage_events, &names.metering_records] {
-            let mut pages = self.client.scan().table_name(table).into_paginator().items().send();
+        for table in [
+            &names.subscriptions,
+            &names.usage_events,
+            &names.metering_records,
+        ] {
+            let mut pages = self
+                .client
+                .scan()
+                .table_name(table)
+                .into_paginator()
+                .items()
+                .send();
             let mut items = Vec::new();
             while let Some(item) = pages.next().await {
                 items.push(plain_item(&item.expect("an item")));
@@ -137,16 +155,32 @@ impl World {
         all
     }
 
+    /// Removes an item, for a world in which something has not happened yet.
+    ///
+    /// # Panics
+    ///
+    /// When the table cannot be written.
+    pub async fn forget(&self, table: &str, partition: &str, sort: &str) {
+        let keys = key_names(table);
+        self.client
+            .delete_item()
+            .table_name(format!("{STACK}-{table}"))
+            .key(keys[0], AttributeValue::S(partition.to_owned()))
+            .key(keys[1], AttributeValue::S(sort.to_owned()))
+            .condition_expression("attribute_exists(#key)")
+            .expression_attribute_names("#key", keys[0])
+            .send()
+            .await
+            .expect("an item to forget");
+    }
+
     /// One item, as JSON; null when there is none. Tables go by the template's names.
     ///
     /// # Panics
     ///
     /// When the table cannot be read.
     pub async fn item(&self, table: &str, partition: &str, sort: &str) -> Value {
-        let keys = match table {
-            "UsageEvents" => ["subscription_hour", "dimension_event"],
-            _ => ["subscription", "item"],
-        };
+        let keys = key_names(table);
         let answer = self
             .client
             .get_item()
@@ -170,6 +204,11 @@ impl Function {
         self.invoke(&sample(name)).await.response()
     }
 
+    /// Lets the function's calls to DynamoDB fail, or work again.
+    pub fn break_dynamodb(&self, broken: bool) {
+        self.recorders[0].set_broken(broken);
+    }
+
     /// Feeds the function any event.
     ///
     /// # Panics
@@ -178,9 +217,15 @@ impl Function {
     pub async fn invoke(&self, event: &Value) -> Answer {
         let answer = self.bootstrap.invoke(event).await;
         let made = self.recorders.iter().flat_map(Recorder::calls);
-        let denied: Vec<String> =
-            made.filter(|call| !self.allowed.contains(call)).map(|call| call.to_string()).collect();
-        assert!(denied.is_empty(), "{} would be denied {denied:?}", self.name);
+        let denied: Vec<String> = made
+            .filter(|call| !self.allowed.contains(call))
+            .map(|call| call.to_string())
+            .collect();
+        assert!(
+            denied.is_empty(),
+            "{} would be denied {denied:?}",
+            self.name
+        );
         answer
     }
 }
@@ -204,7 +249,9 @@ pub fn environment(
         .into_iter()
         .map(|(name, value)| {
             let value = match (overrides.get(&name), value["Ref"].as_str()) {
-                (Some(value), _) => value.replace(DYNAMODB, dynamodb).replace(MARKETPLACE, marketplace),
+                (Some(value), _) => value
+                    .replace(DYNAMODB, dynamodb)
+                    .replace(MARKETPLACE, marketplace),
                 (None, Some(parameter)) => plain_text(&parameters[parameter]["Default"]),
                 (None, None) => plain_text(&value),
             };
@@ -226,27 +273,53 @@ pub fn sample(name: &str) -> Value {
 
 /// `events/env.json`, for every function alike.
 fn overrides() -> BTreeMap<String, String> {
-    let text = std::fs::read_to_string(workspace().join("events/env.json")).expect("events/env.json");
-    let read: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text).expect("variables");
-    read.into_values().next().expect("variables for all functions")
+    let text =
+        std::fs::read_to_string(workspace().join("events/env.json")).expect("events/env.json");
+    let read: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(&text).expect("variables");
+    read.into_values()
+        .next()
+        .expect("variables for all functions")
 }
+
+/// Folder of bootstraps as `sam build` leaves them, to be tested instead of our own build.
+const BOOTSTRAPS_VARIABLE: &str = "METERING_BOOTSTRAPS";
 
 /// The bootstrap of a function, by the beginning of its resources' names.
 ///
-/// `cargo test` builds no binary of another package, so this builds all seven, once per process and
-/// into the folder that the tests were built into.
+/// `cargo test` builds no binary of another package, so this builds all of them, once per process and
+/// into the folder that the tests were built into; unless `METERING_BOOTSTRAPS` names a folder that
+/// has them, as in `.aws-sam/build`.
 ///
 /// # Panics
 ///
-/// When they do not compile.
+/// When they do not compile, or are not there.
 pub fn binary(name: &str) -> PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    if let Some(folder) = std::env::var_os(BOOTSTRAPS_VARIABLE) {
+        let binary = workspace()
+            .join(folder)
+            .join(format!("{name}Function"))
+            .join("bootstrap");
+        assert!(
+            binary.exists(),
+            "{BOOTSTRAPS_VARIABLE}: {} is missing",
+            binary.display()
+        );
+        return binary;
+    }
+    // What failed once is not tried again for every test.
+    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("the test's own path");
-        let folder = test.ancestors().nth(2).expect("<target>/<profile>/deps/<test>").to_owned();
-        build(&folder);
-        folder
+        let folder = test
+            .ancestors()
+            .nth(2)
+            .expect("<target>/<profile>/deps/<test>");
+        is_built(folder).then(|| folder.to_owned())
     });
+    let folder = folder
+        .as_ref()
+        .expect("the functions do not compile; see above");
     let (_, binary) = FUNCTIONS
         .iter()
         .find(|(function, _)| *function == name)
@@ -254,21 +327,35 @@ pub fn binary(name: &str) -> PathBuf {
     folder.join(binary)
 }
 
-fn build(folder: &Path) {
+fn is_built(folder: &Path) -> bool {
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    let mut command = Command::new(env!("CARGO"));
-    command
-        .args(["build", "--quiet", "--bins", "--profile", profile, "--target-dir"])
+    // Nearly the whole workspace, because its tests were built so: most of the work is done already.
+    // The command line is not under test here.
+    Command::new(env!("CARGO"))
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "cli",
+            "--bins",
+        ])
+        .args(["--profile", profile, "--target-dir"])
         .arg(folder.parent().expect("a target folder"))
-        .current_dir(workspace());
-    for (_, binary) in FUNCTIONS {
-        command.args(["--package", binary]);
+        .current_dir(workspace())
+        .status()
+        .expect("cargo")
+        .success()
+}
+
+fn key_names(table: &str) -> [&'static str; 2] {
+    match table {
+        "UsageEvents" => ["subscription_hour", "dimension_event"],
+        _ => ["subscription", "item"],
     }
-    let status = command.status().expect("cargo");
-    assert!(status.success(), "the functions do not compile: {command:?}");
 }
 
 fn plain_text(value: &Value) -> String {
@@ -280,7 +367,10 @@ fn plain_text(value: &Value) -> String {
 }
 
 fn plain_item(item: &std::collections::HashMap<String, AttributeValue>) -> Value {
-    let pairs: Map<String, Value> = item.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+    let pairs: Map<String, Value> = item
+        .iter()
+        .map(|(name, value)| (name.clone(), plain(value)))
+        .collect();
     Value::Object(pairs)
 }
 
