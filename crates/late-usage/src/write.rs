@@ -87,7 +87,7 @@ enum Stopped {
     OutOfTime,
 }
 
-/// Which of the delivery's subscriptions exist. Stops at the first that cannot be looked up, and
+/// How the delivery's subscriptions stand. Stops at the first that cannot be looked up, and
 /// says where.
 ///
 /// Nothing is remembered from one invocation to the next: a subscription that was not there a moment
@@ -97,7 +97,7 @@ async fn find_subscriptions<'d>(
     delivery: &'d Delivery<'_>,
     is_late: impl Fn(UsageHour) -> bool,
     budget: Budget,
-) -> (HashMap<&'d Subscription, bool>, Option<Place<'d>>) {
+) -> (HashMap<&'d Subscription, Standing>, Option<Place<'d>>) {
     let mut asked = HashSet::new();
     let mut questions: Vec<(&Subscription, &Place<'_>)> = Vec::new();
     for touched in &delivery.hours {
@@ -115,15 +115,15 @@ async fn find_subscriptions<'d>(
             (
                 subscription,
                 place,
-                exists(ledger, subscription, budget).await,
+                look_up(ledger, subscription, budget).await,
             )
         })
         .buffered(AT_ONCE);
     let mut known = HashMap::new();
     while let Some((subscription, place, answer)) = answers.next().await {
         match answer {
-            Ok(exists) => {
-                known.insert(subscription, exists);
+            Ok(standing) => {
+                known.insert(subscription, standing);
             }
             Err(stopped) => {
                 tracing::error!(%stopped, sequence_number = %place.sequence_number, "a subscription could not be looked up; the batch is delivered again from here");
@@ -134,20 +134,42 @@ async fn find_subscriptions<'d>(
     (known, None)
 }
 
-async fn exists(
+/// What matters of a subscription here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// There is none.
+    Absent,
+    /// Its hours are sealed in order.
+    Open,
+    /// It ends, or ended, in this hour. Later hours are not sealed any more once it is closed, so
+    /// usage dated after the end is flagged at once, and comes to be held.
+    EndsIn(UsageHour),
+}
+
+impl Standing {
+    fn is_over_by(self, hour: UsageHour) -> bool {
+        matches!(self, Self::EndsIn(last) if hour > last)
+    }
+}
+
+async fn look_up(
     ledger: &Ledger,
     subscription: &Subscription,
     budget: Budget,
-) -> Result<bool, Stopped> {
+) -> Result<Standing, Stopped> {
     if budget.is_spent() {
         return Err(Stopped::OutOfTime);
     }
     match ledger.profile(subscription).await {
-        Ok(profile) => Ok(profile.is_some()),
+        Ok(None) => Ok(Standing::Absent),
+        Ok(Some(profile)) => Ok(match profile.lifecycle.first_end() {
+            Some(end) => Standing::EndsIn(UsageHour::of(end)),
+            None => Standing::Open,
+        }),
         // It is there, and its late usage must not be forgotten until somebody has repaired it.
         Err(LedgerError::Malformed(error)) => {
             tracing::error!(%error, "a damaged profile: its hours are flagged all the same");
-            Ok(true)
+            Ok(Standing::Open)
         }
         Err(error) => Err(error.into()),
     }
@@ -173,7 +195,7 @@ enum What<'d> {
 
 fn plan<'d>(
     delivery: &'d Delivery<'_>,
-    known: &HashMap<&'d Subscription, bool>,
+    known: &HashMap<&'d Subscription, Standing>,
     is_late: impl Fn(UsageHour) -> bool,
 ) -> Vec<Write<'d>> {
     let mut writes = Vec::new();
@@ -183,19 +205,21 @@ fn plan<'d>(
             Ok((subscription, hour)) => match known.get(subscription) {
                 // Without a flag: what is bought later is counted from before its activation on, as
                 // soon as the subscription becomes known.
-                Some(false) => {
+                Some(Standing::Absent) => {
                     let reason = SetAsideReason::UnknownSubscription(subscription.to_string());
                     set_aside(&mut writes, touched, &reason);
                 }
-                Some(true) if is_late(*hour) => writes.push(Write {
-                    place: &touched.first,
-                    what: What::Flag {
-                        subscription,
-                        hour: *hour,
-                    },
-                }),
+                Some(standing) if is_late(*hour) || standing.is_over_by(*hour) => {
+                    writes.push(Write {
+                        place: &touched.first,
+                        what: What::Flag {
+                            subscription,
+                            hour: *hour,
+                        },
+                    })
+                }
                 // Not sealed yet: the fold will find these rows.
-                Some(true) => {}
+                Some(_) => {}
                 // Not asked for, or not answered; then the delivery ends before it.
                 None => {}
             },

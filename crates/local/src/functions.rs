@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::config::Credentials;
 use aws_sdk_marketplacemetering::config::retry::RetryConfig;
 use aws_sdk_marketplacemetering::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::Builder;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ledger::{Ledger, TableNames};
 use metering_api::MeteringApi;
 use serde_json::Value;
@@ -67,13 +68,16 @@ impl Functions {
         let pairs = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let env = Env::of(pairs.into_iter().chain(wiring.env.iter().cloned()));
         let ledger = Ledger::new(dynamodb_client(&wiring), wiring.names.clone());
-        let metering = MeteringApi::new(metering_client(&wiring));
+        // Only the submitter dies at its calls.
+        let plain = Builder::new().build_http();
+        let metering = MeteringApi::new(metering_client(&wiring, plain.clone()));
+        let mortal = wiring.crashes.around(plain);
 
         let mut registration = registration::App::start(&env)
             .await
             .map_err(StackError::failed)?;
         registration.ledger = ledger.clone();
-        registration.metering = metering.clone();
+        registration.metering = metering;
         registration.clock = wiring.clock.clone();
         let mut agreements = agreements::App::start(&env)
             .await
@@ -95,7 +99,7 @@ impl Functions {
             .await
             .map_err(StackError::failed)?;
         submitter.ledger = ledger.clone();
-        submitter.metering = metering;
+        submitter.metering = MeteringApi::new(metering_client(&wiring, mortal));
         submitter.clock = wiring.clock.clone();
         submitter.pause = RETRY_PAUSE;
         let mut reconciler = reconciler::App::start(&env)
@@ -168,13 +172,13 @@ fn dynamodb_client(wiring: &Wiring) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-fn metering_client(wiring: &Wiring) -> aws_sdk_marketplacemetering::Client {
+fn metering_client(wiring: &Wiring, http: SharedHttpClient) -> aws_sdk_marketplacemetering::Client {
     let config = aws_sdk_marketplacemetering::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(credentials())
         .endpoint_url(&wiring.aws_endpoint)
-        .http_client(wiring.crashes.around(Builder::new().build_http()))
+        .http_client(http)
         .retry_config(RetryConfig::standard().with_initial_backoff(RETRY_PAUSE))
         .build();
     aws_sdk_marketplacemetering::Client::from_conf(config)

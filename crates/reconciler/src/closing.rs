@@ -105,7 +105,8 @@ async fn is_done(
     let known = product.as_ref().map(|p| &p.dimensions);
     let begin = UsageHour::of(profile.created_at).plus(-24);
     let begin = begin.max(Month::of(first_end).first_hour());
-    for hour in begin.through(last) {
+    // Usage dated after the end belongs to no hour that a round will still seal: it is found here.
+    for hour in begin.through(last.max(UsageHour::of(now).next())) {
         let count = app
             .ledger
             .count_hour(&profile.subscription, hour, known)

@@ -22,7 +22,7 @@ async fn an_hour_is_billed_half_an_hour_after_its_end() {
 
 #[tokio::test]
 async fn usage_before_the_first_hour_is_over_is_stamped_with_the_activation() {
-    let mut market = Market::open("2026-11-21T10:24:10.500Z").await;
+    let mut market = Market::open("2026-11-21T10:24:11Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:30:00Z").await;
     market.until("2026-11-21T11:35:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);
