@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bodies = bodies(&agreements)?;
     let calls = bodies.len();
     let empty_kb = memory_kb(&program)?;
+    let cpu_before_s = cpu_seconds(&program)?;
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -45,6 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let billed = runtime.block_on(send_all(address, bodies))?;
     let elapsed = started.elapsed();
     let full_kb = memory_kb(&program)?;
+    let cpu_s = cpu_seconds(&program)? - cpu_before_s;
 
     println!("calls answered        {calls}");
     println!("records per call      {RECORDS_PER_CALL}");
@@ -52,6 +54,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!(
         "calls per second      {:.0}",
         calls as f64 / elapsed.as_secs_f64()
+    );
+    println!(
+        "calls per CPU second  {:.0} (the program's own)",
+        calls as f64 / cpu_s
     );
     println!("memory, {licenses} licenses  {} MB", empty_kb / 1_000);
     println!("memory, all slots     {} MB", full_kb / 1_000);
@@ -165,6 +171,18 @@ async fn send(address: SocketAddr, bodies: Vec<Bytes>) -> Result<usize, hyper::E
 
 fn count(text: &[u8], part: &[u8]) -> usize {
     text.windows(part.len()).filter(|w| *w == part).count()
+}
+
+/// CPU time of the program, as Linux tells it in hundredths of a second: the number that other
+/// load on the machine does not change.
+fn cpu_seconds(program: &Child) -> Result<f64, Box<dyn std::error::Error>> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.id()))?;
+    let (_, after_name) = stat.rsplit_once(')').ok_or("no name")?;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks = |place: usize| -> Result<f64, Box<dyn std::error::Error>> {
+        Ok(fields.get(place).ok_or("too few fields")?.parse()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
 }
 
 /// Resident memory of the program, as Linux tells it.
