@@ -136,6 +136,11 @@ impl EmbeddedDynamoDb {
         })
     }
 
+    /// Deletes one item, whatever stands in it; none is fine too.
+    pub(crate) fn delete_item(&self, table: &str, key: Value) -> Result<(), TableError> {
+        tables::delete_item(&self.database, table, key)
+    }
+
     /// The endpoint URL for SDKs, such as `http://127.0.0.1:4566`.
     #[must_use]
     pub fn endpoint(&self) -> String {

@@ -23,5 +23,6 @@ mod functions;
 pub mod pump;
 pub mod sample;
 pub mod server;
+mod set_back;
 pub mod stack;
 mod world_file;

@@ -19,6 +19,7 @@ use crate::crash::CrashPoints;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::functions::{Functions, Wiring};
 use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
+use crate::set_back;
 use crate::world_file::WorldFile;
 
 /// Name of the local stack, and so of its tables.
@@ -142,6 +143,7 @@ pub struct Stack {
     functions: Functions,
     usage_stream: EventSource,
     record_stream: EventSource,
+    last_now: Timestamp,
     next_seal: Timestamp,
     next_sweep: Timestamp,
     next_reconcile: Timestamp,
@@ -280,7 +282,7 @@ impl Stack {
                 json!({"eventName": ["INSERT", "MODIFY"]}),
                 json!({"eventName": ["REMOVE"]}),
             ],
-            SignedDuration::from_secs(5),
+            SignedDuration::from_secs(30),
         )?;
         let record_stream = stream(
             &names.metering_records,
@@ -297,6 +299,7 @@ impl Stack {
             functions,
             usage_stream,
             record_stream,
+            last_now: now,
             next_seal: now,
             next_sweep: now,
             next_reconcile: now,
@@ -383,7 +386,15 @@ impl Stack {
     /// Does what is due now: lifecycle events, stream batches, schedules.
     pub async fn step(&mut self) -> Result<(), StackError> {
         let now = self.emulator.now();
-        self.keep_schedules_near(now);
+        if now < self.last_now {
+            // At once, or the schedules would wait for the time the clock came from.
+            self.next_seal = now;
+            self.next_sweep = now;
+            self.next_reconcile = now;
+            let due = self.functions.sealer.schedule.latest_due(now);
+            set_back::forget_progress(self.functions.ledger(), &self.dynamodb, due).await?;
+        }
+        self.last_now = now;
         self.catalogue
             .bring_up_to_date()
             .await
@@ -415,17 +426,6 @@ impl Stack {
         let now = self.emulator.now();
         self.poll_streams(now.checked_add(WINDOW_MAX).unwrap_or(now))
             .await
-    }
-
-    /// A clock that was set back does not leave the schedules waiting for the time it came from.
-    fn keep_schedules_near(&mut self, now: Timestamp) {
-        for (next, every) in [
-            (&mut self.next_seal, SEALER_EVERY),
-            (&mut self.next_sweep, SWEEP_EVERY),
-            (&mut self.next_reconcile, RECONCILER_EVERY),
-        ] {
-            *next = (*next).min(next_tick(now, every));
-        }
     }
 
     async fn poll_streams(&mut self, now: Timestamp) -> Result<(), StackError> {

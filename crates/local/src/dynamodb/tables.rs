@@ -56,6 +56,17 @@ impl TableError {
     }
 }
 
+pub(crate) fn delete_item(database: &Database, table: &str, key: Value) -> Result<(), TableError> {
+    let request = json!({"TableName": table, "Key": key});
+    let request = serde_json::from_value(request)
+        .map_err(|error| DynoxideError::ValidationException(error.to_string()))
+        .map_err(TableError::of("DeleteItem"))?;
+    database
+        .delete_item(request)
+        .map(drop)
+        .map_err(TableError::of("DeleteItem"))
+}
+
 pub(crate) fn create(database: &Database, request: Value) -> Result<(), CreateTableError> {
     let wanted = schema(&request);
     let typed: CreateTableRequest = serde_json::from_value(request)?;

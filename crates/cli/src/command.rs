@@ -1,0 +1,103 @@
+//! What can be typed.
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::commands::{
+    batch_meter_usage, books, demo, local, meter_usage, products, records, register_usage,
+    resolve_customer, subscriptions,
+};
+use crate::failure::Failure;
+
+/// AWS Marketplace metering: a day to watch, a stack to develop against, and a look into the ledger.
+#[derive(Debug, Parser)]
+#[command(name = "metering", version, max_term_width = 100, after_help = AFTER)]
+pub struct Arguments {
+    /// Say more on standard error: -v what is done, -vv every detail.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER: &str = "\
+Begin with:
+  metering demo                    a day of a seller's life in compressed time, and its books
+  metering local                   the whole stack on this machine, until Ctrl-C
+  metering books --local           what that stack metered this month
+  metering COMMAND --help          what a command takes, with examples
+
+Results go to standard output, progress and logs to standard error.
+Exit codes: 0 done, 1 failed, 2 wrong usage.";
+
+// What each command says of itself stands beside its arguments.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(demo::Demo),
+    Local(local::Local),
+    Books(books::BooksOf),
+    /// Looks at metering records: what is frozen, sent, billed or waiting
+    #[command(subcommand)]
+    Records(records::Records),
+    /// Looks at subscriptions
+    #[command(subcommand)]
+    Subscriptions(subscriptions::Subscriptions),
+    /// Configures products: how their buyers are named, and what they charge for
+    ///
+    /// A product that is not configured takes any dimension, and its buyers are named by what
+    /// ResolveCustomer returns.
+    #[command(subcommand)]
+    Products(products::Products),
+    ResolveCustomer(resolve_customer::ResolveCustomer),
+    BatchMeterUsage(batch_meter_usage::BatchMeterUsage),
+    MeterUsage(meter_usage::MeterUsage),
+    RegisterUsage(register_usage::RegisterUsage),
+}
+
+impl Command {
+    /// A day on which things go wrong on purpose needs no warnings about them.
+    fn quietest(&self) -> LevelFilter {
+        match self {
+            Self::Demo(_) => LevelFilter::ERROR,
+            _ => LevelFilter::WARN,
+        }
+    }
+}
+
+impl Arguments {
+    /// How much is logged.
+    pub fn log_level(&self) -> LevelFilter {
+        match self.verbose {
+            0 => self.command.quietest(),
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::DEBUG,
+        }
+    }
+
+    /// Does what was typed.
+    pub async fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Demo(demo) => demo.run().await,
+            Command::Local(local) => local.run().await,
+            Command::Books(books) => books.run().await,
+            Command::Records(records) => records.run().await,
+            Command::Subscriptions(subscriptions) => subscriptions.run().await,
+            Command::Products(products) => products.run().await,
+            Command::ResolveCustomer(operation) => operation.run().await,
+            Command::BatchMeterUsage(operation) => operation.run().await,
+            Command::MeterUsage(operation) => operation.run().await,
+            Command::RegisterUsage(operation) => operation.run().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_option_is_declared_once_and_explained() {
+        Arguments::command().debug_assert();
+    }
+}

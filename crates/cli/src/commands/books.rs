@@ -1,0 +1,199 @@
+//! `metering books`.
+
+use clap::Args;
+use jiff::Timestamp;
+use ledger::Ledger;
+use marketplace::books::Books;
+use marketplace::{Month, State, Subscription, UsageHour};
+use reconciler::books::{SubscriptionBooks, of_all, of_subscription};
+use serde_json::{Value, json};
+
+use crate::connect::Tables;
+use crate::failure::Failure;
+use crate::{output, view};
+
+/// Compares what was ingested with what was metered, counted again from the usage rows.
+///
+/// For every hour and dimension: own rows + carried in = here + carried out + held + written off -
+/// refunded + not yet counted. In total: ingested = accepted + pending + held + dry run + lost -
+/// over-metered - refunded.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering books --local
+  metering books --stack metering --month 2026-10 --csv > 2026-10.csv
+  metering books --local --subscription 'legacy|examplecode2|CUSTEXAMPLE2' --json
+
+--csv has a line for every subscription, hour and dimension. --json has the sums by subscription,
+and the lines too if --subscription names one. A month or subscription without usage is an empty
+report. Exit code 0 only if the books balance.")]
+pub struct BooksOf {
+    /// The month, in UTC, as in 2026-11 [default: the present one]
+    #[arg(long)]
+    month: Option<Month>,
+    /// Only this subscription: license ARN, legacy|<product code>|<customer identifier> or
+    /// account|<product code>|<account id>
+    #[arg(long)]
+    subscription: Option<Subscription>,
+    /// As JSON
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+    /// As comma-separated values
+    #[arg(long)]
+    csv: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+const CSV_COLUMNS: [&str; 12] = [
+    "subscription",
+    "hour",
+    "dimension",
+    "state",
+    "own",
+    "carried_in",
+    "here",
+    "carried_out",
+    "held",
+    "written_off",
+    "refunded",
+    "uncounted",
+];
+
+impl BooksOf {
+    /// Does it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        let now = self.tables.now().await?;
+        let month = self.month.unwrap_or_else(|| Month::of(now));
+        let ledger = self.tables.ledger().await?;
+        let mut report = Report::new(self);
+        report.begin()?;
+        let sum = self.count(&ledger, month, now, &mut report).await?;
+        std::mem::replace(&mut report.written, Ok(()))?;
+        let is_balanced = sum.is_balanced().map_err(Failure::failed)?;
+        if self.json {
+            output::print_json(&json!({
+                "month": month.to_string(),
+                "balanced": is_balanced,
+                "sum": view::books(&sum),
+                "subscriptions": report.subscriptions,
+            }))?;
+        } else if !self.csv {
+            output::print(text(month, &sum, &report))?;
+        }
+        if is_balanced {
+            return Ok(());
+        }
+        Err(Failure::failed(format!(
+            "the books of {month} do not balance: {} carried out and {} carried in, {} ingested; `metering books --csv` shows where",
+            sum.carried_out, sum.carried_in, sum.ingested
+        )))
+    }
+
+    async fn count(
+        &self,
+        ledger: &Ledger,
+        month: Month,
+        now: Timestamp,
+        report: &mut Report<'_>,
+    ) -> Result<Books, Failure> {
+        // Rows may be stamped a little ahead, so the hour after the present one counts too.
+        let first = month.first_hour();
+        let last = month.last_hour().min(UsageHour::of(now).next());
+        let Some(subscription) = &self.subscription else {
+            return Ok(of_all(ledger, first, last, |books| report.add(&books)).await?);
+        };
+        let Some(profile) = ledger.profile(subscription).await? else {
+            return Ok(Books::default());
+        };
+        let books = of_subscription(ledger, &profile, first, last).await?;
+        report.add(&books);
+        Ok(books.sum)
+    }
+}
+
+/// What is printed, one subscription after the other.
+struct Report<'a> {
+    of: &'a BooksOf,
+    subscriptions: Vec<Value>,
+    lines: Vec<[String; 4]>,
+    written: Result<(), Failure>,
+}
+
+impl<'a> Report<'a> {
+    fn new(of: &'a BooksOf) -> Self {
+        Self {
+            of,
+            subscriptions: Vec::new(),
+            lines: Vec::new(),
+            written: Ok(()),
+        }
+    }
+
+    fn begin(&self) -> Result<(), Failure> {
+        match self.of.csv {
+            true => output::print(output::csv_line(&CSV_COLUMNS.map(str::to_owned))),
+            false => Ok(()),
+        }
+    }
+
+    fn add(&mut self, books: &SubscriptionBooks) {
+        if self.of.csv {
+            if self.written.is_ok() {
+                self.written = print_lines(books);
+            }
+        } else if self.of.json {
+            let mut value = view::books(&books.sum);
+            value["subscription"] = json!(books.subscription.to_string());
+            if self.of.subscription.is_some() {
+                value["lines"] = books.lines.iter().map(line).collect();
+            }
+            self.subscriptions.push(value);
+        } else {
+            self.lines.push([
+                books.subscription.to_string(),
+                books.sum.ingested.to_string(),
+                books.sum.accepted.to_string(),
+                books.sum.pending.to_string(),
+            ]);
+        }
+    }
+}
+
+fn line(line: &reconciler::books::Line) -> Value {
+    let mut value = view::slot(&line.slot);
+    value["hour"] = json!(line.hour.to_string());
+    value["dimension"] = json!(line.dimension.as_str());
+    value
+}
+
+fn print_lines(books: &SubscriptionBooks) -> Result<(), Failure> {
+    for line in &books.lines {
+        let mut fields = vec![
+            line.subscription.to_string(),
+            line.hour.to_string(),
+            line.dimension.to_string(),
+            line.slot.state.map_or("", State::as_str).to_owned(),
+        ];
+        fields.extend(view::slot_places(&line.slot).map(|(_, total)| total.to_string()));
+        output::print(output::csv_line(&fields))?;
+    }
+    Ok(())
+}
+
+fn text(month: Month, sum: &Books, report: &Report<'_>) -> String {
+    let mut table = output::table(&["subscription", "ingested", "accepted", "pending"]);
+    for line in &report.lines {
+        table.add_row(line);
+    }
+    let balanced = match sum.is_balanced() {
+        Ok(true) => "they balance",
+        _ => "they DO NOT balance",
+    };
+    format!(
+        "The books of {month}, counted again from {} rows, {} more set aside: {balanced}\n\n{table}\n\n{}",
+        sum.rows,
+        sum.rows_set_aside,
+        view::book_tables(sum)
+    )
+}

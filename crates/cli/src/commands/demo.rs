@@ -1,0 +1,250 @@
+//! `metering demo`.
+
+use std::io::IsTerminal;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use local::demo::{DemoOptions, FaultLevel, Progress, Summary, run};
+
+use crate::failure::Failure;
+use crate::{output, view};
+
+/// Hours of the demo between two lines of progress, where no bar can be drawn.
+const LINE_EVERY_HOURS: i64 = 4;
+
+/// Runs a day of a seller's life in compressed time and proves its books.
+///
+/// Buyers of several products, one of each kind of identity, subscribe, register through the real
+/// form, use the product and sometimes cancel; usage is fractional, tagged, repeated, late and
+/// malformed. The whole stack runs in this process, with AWS Marketplace and DynamoDB emulated on
+/// free ports of localhost. Then what the seller's software sent, what the ledger says and what AWS
+/// Marketplace billed are compared, to the last micro-unit.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering demo
+  metering demo --faults harsh --seed 7
+  metering demo --subscriptions 4 --hours 3 --events 60 --json | jq .balanced
+
+The same seed sends the same usage whatever goes wrong, so the accepted quantity is the same too.
+Exit code 0 only if the books balance and both sides agree.")]
+pub struct Demo {
+    /// Buyers, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    subscriptions: u32,
+    /// Hours of usage, 2 to 600
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    hours: u32,
+    /// Usage events, 0 to 200000
+    #[arg(long, value_name = "N", default_value_t = 5_000)]
+    events: u32,
+    /// What everything random is drawn from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// What goes wrong
+    #[arg(long, value_enum, default_value_t = Faults::None)]
+    faults: Faults,
+    /// One JSON object on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// How much goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Faults {
+    /// Nothing
+    None,
+    /// Throttling, internal errors, unprocessed records, lost replies; repeated, reordered, delayed
+    /// and dropped stream deliveries; a submitter that dies just before and just after its calls
+    Harsh,
+}
+
+impl Demo {
+    /// Does it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        let options = DemoOptions {
+            subscriptions: self.subscriptions,
+            hours: self.hours,
+            events: self.events,
+            seed: self.seed,
+            faults: match self.faults {
+                Faults::None => FaultLevel::None,
+                Faults::Harsh => FaultLevel::Harsh,
+            },
+        };
+        options.check().map_err(Failure::usage)?;
+        let mut told = Told::new();
+        let summary = run(&options, |progress| told.hear(progress))
+            .await
+            .map_err(Failure::failed)?;
+        told.finish();
+        if self.json {
+            output::print(summary.to_json())?;
+        } else {
+            output::print(text(&summary))?;
+        }
+        let complaints = summary.complaints();
+        if complaints.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::failed(format!(
+            "the day is not right: {}",
+            complaints.join("; ")
+        )))
+    }
+}
+
+/// Progress on standard error: a bar on a terminal, a line every few hours elsewhere.
+struct Told {
+    bar: Option<ProgressBar>,
+    next_hour: Option<i64>,
+}
+
+impl Told {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            // The template is a constant; the plain bar is as good.
+            if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}%") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self {
+            bar,
+            next_hour: None,
+        }
+    }
+
+    fn hear(&mut self, progress: Progress) {
+        let what = if progress.settling {
+            "the last usage is metered"
+        } else {
+            "usage"
+        };
+        let line = format!(
+            "{:.16} {what}, {} events sent",
+            progress.now.to_string(),
+            progress.events_sent
+        );
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.of as u64);
+            bar.set_position(progress.done as u64);
+            bar.set_message(line);
+            return;
+        }
+        let hour = progress.now.as_second().div_euclid(3_600);
+        if self.next_hour.is_none_or(|next| hour >= next) || progress.settling {
+            self.next_hour = Some(hour + LINE_EVERY_HOURS);
+            eprintln!("{line}");
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn text(summary: &Summary) -> String {
+    let records: u64 = summary.books.records.values().sum();
+    let mut day = output::table(&["the day", ""]);
+    let rows: [(&str, String); 8] = [
+        ("subscriptions", summary.subscriptions.to_string()),
+        (
+            "events sent, repeats included",
+            summary.events_sent.to_string(),
+        ),
+        ("events ingested", summary.events_ingested.to_string()),
+        (
+            "events rejected or set aside",
+            summary.events_rejected.to_string(),
+        ),
+        ("quantity sent", summary.expected.to_string()),
+        (
+            "quantity billed by AWS Marketplace",
+            summary.billed_by_marketplace.to_string(),
+        ),
+        (
+            "BatchMeterUsage calls, of the fewest possible",
+            format!(
+                "{} of {} ({})",
+                summary.calls,
+                summary.calls_minimum,
+                ratio(summary.calls, summary.calls_minimum)
+            ),
+        ),
+        (
+            "write units per event, per record",
+            format!(
+                "{}, {}",
+                thousandths(summary.usage_write_milli_units, summary.events_sent),
+                thousandths(summary.record_write_milli_units, records)
+            ),
+        ),
+    ];
+    for (name, value) in rows {
+        day.add_row([name.to_owned(), value]);
+    }
+    let mut parts = vec![view::book_tables(&summary.books), day.to_string()];
+    parts.extend(faults(summary));
+    let verdict = if summary.is_balanced() {
+        "The books balance, and AWS Marketplace billed what was sent, to the last micro-unit."
+    } else {
+        "The day is NOT right:"
+    };
+    parts.push(verdict.to_owned());
+    parts.extend(summary.complaints());
+    parts.join("\n\n")
+}
+
+/// What went wrong on the way, if anything did.
+fn faults(summary: &Summary) -> Option<String> {
+    let happened = &summary.happenings;
+    let mut table = output::table(&["what went wrong", "times"]);
+    let mut counts = vec![
+        (
+            "stream deliveries disturbed".to_owned(),
+            happened.delivery_faults,
+        ),
+        ("submitter died at a call".to_owned(), happened.crashes),
+    ];
+    for (function, failures) in &happened.failures {
+        counts.push((format!("invocation of {function} failed"), *failures));
+    }
+    counts.retain(|(_, times)| *times > 0);
+    if counts.is_empty() {
+        return None;
+    }
+    for (what, times) in counts {
+        table.add_row([what, times.to_string()]);
+    }
+    Some(table.to_string())
+}
+
+/// `part / whole` with three decimals.
+fn ratio(part: u64, whole: u64) -> String {
+    thousandths(part.saturating_mul(1_000), whole)
+}
+
+/// `milli / count` thousandths as a decimal with three places, cut off.
+fn thousandths(milli: u64, count: u64) -> String {
+    match milli.checked_div(count) {
+        Some(each) => format!("{}.{:03}", each / 1_000, each % 1_000),
+        None => "-".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_are_cut_to_three_decimals_and_never_divide_by_nothing() {
+        assert_eq!(ratio(105, 100), "1.050");
+        assert_eq!(ratio(2, 3), "0.666");
+        assert_eq!(thousandths(4_567, 2), "2.283");
+        assert_eq!(ratio(1, 0), "-");
+    }
+}

@@ -1,0 +1,194 @@
+//! `metering local`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::Args;
+use local::server::{Server, ServerOptions};
+
+use crate::connect::{LOCAL_AWS, LOCAL_DYNAMODB, LOCAL_HTTP};
+use crate::failure::Failure;
+use crate::output;
+
+/// Runs the whole stack on this machine until Ctrl-C: tables, functions, AWS Marketplace.
+///
+/// Register buyers at /register, report usage at /usage or with PutItem, and let an AWS SDK or the
+/// AWS CLI talk to the emulated AWS Marketplace. Streams, schedules and lifecycle events follow one
+/// clock, which can be moved, frozen and sped up.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering local
+  metering local --speed 60 --data-dir .metering
+  metering local --sample
+
+Set up a world, on the address of --aws:
+  curl -X POST http://127.0.0.1:8081/_emulator/products \\
+    -d '{\"code\": \"myproduct\", \"dimensions\": [\"gb\"], \"identity\": \"license\"}'
+  curl -X POST http://127.0.0.1:8081/_emulator/agreements -d '{\"product_code\": \"myproduct\"}'
+  curl -X PUT http://127.0.0.1:8081/_emulator/clock -d '{\"advance\": \"1h\"}'
+  curl http://127.0.0.1:8081/_emulator/metered
+
+A product made there is configured in the stack's own tables when it is first seen, unless it is
+configured already (`metering products put --local`).
+
+The clock: real time, unless --speed or PUT /_emulator/clock changes it. A jump is to the functions
+what an outage of that length would be: they do what fell due, and what lies beyond AWS
+Marketplace's window expires. Move it by hours, not by days. While it is frozen, stream batches are
+delivered after a second of real time instead of when their window closes.
+
+--data-dir keeps the tables and the emulated AWS Marketplace, its clock included; both are written
+every five seconds and at the end, so a process that is killed loses up to five seconds. Without it
+everything is in memory. A clock in real time catches up with the time that passed in between.
+
+Nothing checks a signature or a password here: use --host only where no stranger can connect.")]
+pub struct Local {
+    /// Where /register and /usage are served
+    #[arg(long, value_name = "ADDR:PORT", default_value = LOCAL_HTTP)]
+    http: SocketAddr,
+    /// Where AWS Marketplace listens
+    #[arg(long, value_name = "ADDR:PORT", default_value = LOCAL_AWS)]
+    aws: SocketAddr,
+    /// Where DynamoDB listens
+    #[arg(long, value_name = "ADDR:PORT", default_value = LOCAL_DYNAMODB)]
+    dynamodb: SocketAddr,
+    /// Listen on this address instead of 127.0.0.1, with all three ports: 0.0.0.0 for containers
+    #[arg(long, value_name = "ADDR")]
+    host: Option<IpAddr>,
+    /// Keep everything in this folder, made if need be
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// How much faster than real time the clock runs, 0 to 100000; 0 stands still [default: 1, with
+    /// --sample 0]
+    #[arg(long, value_name = "X", value_parser = speed)]
+    speed: Option<f64>,
+    /// Begin with the world that the samples in events/ name, at its time, 2026-11-21T04:40:00Z;
+    /// nothing runs by itself before the clock moves
+    #[arg(long, conflicts_with = "data_dir")]
+    sample: bool,
+}
+
+/// A speed of the clock.
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.0..=100_000.0).contains(&speed) => Ok(speed),
+        _ => Err("it must be a number from 0 to 100000".to_owned()),
+    }
+}
+
+impl Local {
+    /// Does it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        let on = |mut address: SocketAddr| {
+            if let Some(host) = self.host {
+                address.set_ip(host);
+            }
+            address
+        };
+        let stop = stopped()?;
+        let mut server = Server::start(ServerOptions {
+            http: on(self.http),
+            aws: on(self.aws),
+            dynamodb: on(self.dynamodb),
+            data_dir: self.data_dir.clone(),
+            speed: self.speed,
+            sample: self.sample,
+        })
+        .await
+        .map_err(Failure::failed)?;
+        output::print(self.first_steps(&server))?;
+        server.run(stop).await;
+        eprintln!("stopping");
+        server.shutdown().map_err(Failure::failed)
+    }
+
+    fn first_steps(&self, server: &Server) -> String {
+        let stack = server.stack();
+        let (http, aws) = (stack.http(), stack.aws());
+        let dynamodb = stack.dynamodb().endpoint();
+        let now = stack.emulator().now();
+        let speed = stack.emulator().speed();
+        let tables = stack.ledger().tables();
+        let usage = &tables.usage_events;
+        let clock = if speed == 0.0 {
+            "frozen; move it with PUT /_emulator/clock {\"advance\": \"1h\"}".to_owned()
+        } else {
+            format!("running at {speed} times real time")
+        };
+        let kept = match &self.data_dir {
+            Some(dir) => format!("kept in {}", dir.display()),
+            None => "in memory".to_owned(),
+        };
+        format!(
+            "\
+The stack is up.
+  register, usage   http://{http}/register  http://{http}/usage
+  AWS Marketplace   http://{aws}  (its world: http://{aws}/_emulator)
+  DynamoDB          {dynamodb}  ({subscriptions}, {usage}, {records}; {kept})
+  clock             {now:.0}, {clock}
+
+First steps, with any credentials, such as AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local:
+  curl http://{aws}/_emulator
+  AWS_ENDPOINT_URL_MARKETPLACE_METERING=http://{aws} aws meteringmarketplace resolve-customer \\
+    --region us-east-1 --registration-token TOKEN
+  aws dynamodb put-item --endpoint-url {dynamodb} --region us-east-1 --table-name {usage} \\
+    --condition-expression 'attribute_not_exists(subscription_hour)' --item '{item}'
+  metering books --dynamodb-endpoint {dynamodb}
+
+Ctrl-C stops it.",
+            subscriptions = tables.subscriptions,
+            records = tables.metering_records,
+            item = put_item_sample(now),
+        )
+    }
+}
+
+/// A row of usage, as PutItem takes it.
+fn put_item_sample(now: jiff::Timestamp) -> String {
+    let time = format!("{now:.0}");
+    let hour = marketplace::UsageHour::of(now);
+    serde_json::json!({
+        "subscription_hour": {"S": format!("SUBSCRIPTION@{hour}")},
+        "dimension_event": {"S": "gb#event-1"},
+        "quantity": {"N": "1.5"},
+        "time": {"S": time},
+    })
+    .to_string()
+}
+
+/// Completes at Ctrl-C, and at the signal that `kill` and containers send.
+fn stopped() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| {
+        signal(kind).map_err(|error| Failure::failed(format!("signals cannot be heard: {error}")))
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_a_number_from_nothing_to_a_hundred_thousand() {
+        assert_eq!(speed("0"), Ok(0.0));
+        assert_eq!(speed("2.5"), Ok(2.5));
+        for text in ["-1", "fast", "NaN", "inf", "100001"] {
+            assert!(speed(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_sample_row_lies_in_its_own_hour() {
+        let row = put_item_sample("2026-11-21T04:40:00.123Z".parse().unwrap());
+        assert!(row.contains("SUBSCRIPTION@2026-11-21T04"), "{row}");
+        assert!(row.contains("2026-11-21T04:40:00Z"), "{row}");
+    }
+}

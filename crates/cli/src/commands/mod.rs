@@ -1,0 +1,12 @@
+//! One file for each command.
+
+pub mod batch_meter_usage;
+pub mod books;
+pub mod demo;
+pub mod local;
+pub mod meter_usage;
+pub mod products;
+pub mod records;
+pub mod register_usage;
+pub mod resolve_customer;
+pub mod subscriptions;

@@ -1,0 +1,247 @@
+//! `metering records`.
+
+use clap::{Args, Subcommand};
+use ledger::Ledger;
+use ledger::hour::HourCount;
+use ledger::set_aside::ItemisedRow;
+use marketplace::{Dimension, Month, State, Subscription, UsageHour};
+use serde_json::{Value, json};
+
+use crate::connect::Tables;
+use crate::failure::Failure;
+use crate::{output, view};
+
+/// `metering records list` and `show`.
+#[derive(Debug, Subcommand)]
+pub enum Records {
+    List(List),
+    Show(Show),
+}
+
+/// Lists the records of a subscription
+///
+/// Its hours and dimensions with their frozen quantities and states.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering records list --local --subscription 'legacy|examplecode2|CUSTEXAMPLE2'
+  metering records list --stack metering --subscription arn:aws:license-manager::1:license:l-1 \\
+    --month 2026-11 --state refused
+  metering records list --local --subscription 'account|examplecode3|111122223333' --json \\
+    | jq -r '.[] | [.hour, .dimension, .quantity, .state] | @tsv'
+
+States: sealed, accepted, refused, disputed, conflict, unconfirmed, expired, moved, dry-run.")]
+pub struct List {
+    /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
+    #[arg(long)]
+    subscription: Subscription,
+    /// Only this hour, in UTC, as in 2026-11-21T02
+    #[arg(long, conflicts_with = "month")]
+    hour: Option<UsageHour>,
+    /// Only this month, as in 2026-11
+    #[arg(long)]
+    month: Option<Month>,
+    /// Only records in this state
+    #[arg(long)]
+    state: Option<State>,
+    /// As JSON: a list
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+/// Shows one record with all that is known of its hour and dimension
+///
+/// Frozen quantity, outcome, movements, what its rows come to now, and the rows of its
+/// hour that are not metered.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  metering records show --local --subscription 'legacy|examplecode2|CUSTEXAMPLE2' \\
+    --hour 2026-11-21T02 --dimension seats
+
+The rows are read and folded now, so that what came after the hour was sealed shows as not yet
+counted. Without a record and without rows it ends with exit code 1.")]
+pub struct Show {
+    /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
+    #[arg(long)]
+    subscription: Subscription,
+    /// The hour, in UTC, as in 2026-11-21T02
+    #[arg(long)]
+    hour: UsageHour,
+    /// API name of the dimension
+    #[arg(long)]
+    dimension: Dimension,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+impl Records {
+    /// Does it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Show(show) => show.run().await,
+        }
+    }
+}
+
+impl List {
+    async fn run(&self) -> Result<(), Failure> {
+        let ledger = self.tables.ledger().await?;
+        let prefix = match (self.hour, self.month) {
+            (Some(hour), _) => format!("r#{hour}#"),
+            (None, Some(month)) => format!("r#{month}-"),
+            (None, None) => "r#".to_owned(),
+        };
+        let mut records = ledger
+            .records_with_prefix(&self.subscription, &prefix)
+            .await?;
+        records.retain(|record| self.state.is_none_or(|state| record.state == state));
+        if self.json {
+            let records = records.iter().map(view::record).collect();
+            return output::print_json(&Value::Array(records));
+        }
+        if records.is_empty() {
+            eprintln!("no such record of {}", self.subscription);
+            return Ok(());
+        }
+        output::print(view::record_table(&records))
+    }
+}
+
+/// Everything about one slot.
+struct Slot<'c> {
+    show: &'c Show,
+    count: &'c HourCount<'c>,
+    itemised: Vec<ItemisedRow>,
+}
+
+impl Show {
+    async fn run(&self) -> Result<(), Failure> {
+        let ledger = self.tables.ledger().await?;
+        let known = self.dimensions(&ledger).await?;
+        let count = ledger
+            .count_hour(&self.subscription, self.hour, known.as_ref())
+            .await?;
+        let itemised = ledger.itemised(&self.subscription, self.hour).await?;
+        // Rows of other dimensions are another slot's. A row without a readable dimension may be
+        // anybody's, so it is shown.
+        let of_another = |row: &ItemisedRow| {
+            marketplace::usage::split_key(&row.dimension_event)
+                .is_ok_and(|(dimension, _)| dimension != self.dimension.as_str())
+        };
+        let slot = Slot {
+            show: self,
+            count: &count,
+            itemised: itemised
+                .into_iter()
+                .filter(|row| !of_another(row))
+                .collect(),
+        };
+        if slot.is_empty() {
+            return Err(Failure::failed(format!(
+                "there is no record and no usage of {} in {} by {}; `metering records list` shows what there is, and `metering subscriptions list` the subscriptions",
+                self.dimension, self.hour, self.subscription
+            )));
+        }
+        if self.json {
+            return output::print_json(&slot.to_json()?);
+        }
+        output::print(slot.to_text()?)
+    }
+
+    async fn dimensions(
+        &self,
+        ledger: &Ledger,
+    ) -> Result<Option<std::collections::BTreeSet<Dimension>>, Failure> {
+        let code = match self.subscription.product() {
+            Some(code) => code.clone(),
+            None => match ledger.profile(&self.subscription).await? {
+                Some(profile) => profile.product,
+                None => return Ok(None),
+            },
+        };
+        Ok(ledger.product(&code).await?.map(|p| p.dimensions))
+    }
+}
+
+impl Slot<'_> {
+    fn is_empty(&self) -> bool {
+        let dimension = &self.show.dimension;
+        !self.count.records.contains_key(dimension)
+            && self.count.rows(dimension).is_none()
+            && self.itemised.is_empty()
+    }
+
+    fn line(&self) -> Result<marketplace::books::SlotBooks, Failure> {
+        let dimension = &self.show.dimension;
+        marketplace::books::SlotBooks::of(
+            self.count.rows(dimension),
+            self.count.records.get(dimension),
+            self.count.movements(dimension),
+        )
+        .map_err(Failure::failed)
+    }
+
+    fn to_json(&self) -> Result<Value, Failure> {
+        let dimension = &self.show.dimension;
+        Ok(json!({
+            "record": self.count.records.get(dimension).map(view::record),
+            "movements": self
+                .count
+                .movements(dimension)
+                .iter()
+                .map(view::movement)
+                .collect::<Vec<_>>(),
+            "rows": self.count.rows(dimension).map(view::rows),
+            "books": view::slot(&self.line()?),
+            "rows_set_aside": self.itemised.iter().map(view::itemised).collect::<Vec<_>>(),
+        }))
+    }
+
+    fn to_text(&self) -> Result<String, Failure> {
+        let dimension = &self.show.dimension;
+        let mut parts = Vec::new();
+        match self.count.records.get(dimension) {
+            Some(record) => {
+                let mut table = output::table(&["record", ""]);
+                if let Value::Object(members) = view::record(record) {
+                    for (name, value) in members {
+                        let text = match value {
+                            Value::String(text) => text,
+                            Value::Array(list) if list.is_empty() => continue,
+                            other => other.to_string(),
+                        };
+                        table.add_row([name.replace('_', " "), text]);
+                    }
+                }
+                parts.push(table.to_string());
+            }
+            None => parts.push("no record yet".to_owned()),
+        }
+        let movements = self.count.movements(dimension);
+        if !movements.is_empty() {
+            parts.push(view::movement_table(movements).to_string());
+        }
+        let line = self.line()?;
+        let mut books = output::table(&["quantity", ""]);
+        for (place, total) in view::slot_places(&line) {
+            books.add_row([place.replace('_', " "), total.to_string()]);
+        }
+        let rows = self.count.rows(dimension).map_or(0, |rows| rows.rows);
+        parts.push(format!("{rows} rows now\n{books}"));
+        if !self.itemised.is_empty() {
+            let mut table = output::table(&["row not metered", "why"]);
+            for row in &self.itemised {
+                table.add_row([&row.dimension_event, &row.reason]);
+            }
+            parts.push(table.to_string());
+        }
+        Ok(parts.join("\n\n"))
+    }
+}

@@ -1,0 +1,123 @@
+//! Which tables and which AWS Marketplace a command speaks to.
+
+use clap::Args;
+use jiff::Timestamp;
+use ledger::{Ledger, TableNames};
+use local::stack::STACK_NAME;
+use metering_api::MeteringApi;
+use startup::{Clock, Env, clients};
+
+use crate::failure::Failure;
+
+/// Where `metering local` listens unless told otherwise.
+pub const LOCAL_DYNAMODB: &str = "127.0.0.1:8000";
+/// Its AWS Marketplace.
+pub const LOCAL_AWS: &str = "127.0.0.1:8081";
+/// Its `/register` and `/usage`.
+pub const LOCAL_HTTP: &str = "127.0.0.1:8080";
+
+/// Which stack's tables.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which stack")]
+pub struct Tables {
+    /// The stack that `metering local` runs on this machine
+    #[arg(long, conflicts_with = "dynamodb_endpoint")]
+    local: bool,
+    /// Name of the stack, as it was deployed: its tables are NAME-Subscriptions and so on [default:
+    /// the environment variable METERING_STACK, or "metering"]
+    #[arg(long, value_name = "NAME")]
+    stack: Option<String>,
+    /// DynamoDB on this machine, instead of AWS; it gets no real credentials [default: the
+    /// environment variable DYNAMODB_ENDPOINT]
+    #[arg(long, value_name = "URL", value_parser = url)]
+    dynamodb_endpoint: Option<String>,
+}
+
+impl Tables {
+    /// The tables, in the account and Region that AWS_PROFILE, AWS_REGION and so on say.
+    pub async fn ledger(&self) -> Result<Ledger, Failure> {
+        clients::ledger(&self.env()).await.map_err(Failure::usage)
+    }
+
+    /// The time there: of `metering local` its own clock's.
+    pub async fn now(&self) -> Result<Timestamp, Failure> {
+        let clock = Clock::from_env(&self.env()).map_err(Failure::usage)?;
+        clock
+            .now()
+            .await
+            .map_err(|error| Failure::failed(format!("{error}; is `metering local` running?")))
+    }
+
+    fn env(&self) -> Env {
+        let process = Env::from_process();
+        let set = |name| process.text_opt(name).map(str::to_owned);
+        let stack = match &self.stack {
+            Some(stack) => stack.clone(),
+            None if self.local => STACK_NAME.to_owned(),
+            None => set("METERING_STACK").unwrap_or_else(|| STACK_NAME.to_owned()),
+        };
+        let names = TableNames::of_stack(&stack);
+        let mut pairs = vec![
+            ("SUBSCRIPTIONS_TABLE", names.subscriptions),
+            ("USAGE_EVENTS_TABLE", names.usage_events),
+            ("METERING_RECORDS_TABLE", names.metering_records),
+        ];
+        if self.local {
+            pairs.push(("DYNAMODB_ENDPOINT", format!("http://{LOCAL_DYNAMODB}")));
+            let clock = format!("http://{LOCAL_AWS}/_emulator/clock");
+            pairs.push(("METERING_CLOCK", clock));
+        } else {
+            let endpoint = self.dynamodb_endpoint.clone();
+            let endpoint = endpoint.or_else(|| set("DYNAMODB_ENDPOINT"));
+            pairs.extend(endpoint.map(|url| ("DYNAMODB_ENDPOINT", url)));
+            pairs.extend(set("METERING_CLOCK").map(|url| ("METERING_CLOCK", url)));
+            pairs.extend(set("AWS_REGION").map(|region| ("AWS_REGION", region)));
+        }
+        Env::of(pairs)
+    }
+}
+
+/// Which AWS Marketplace.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Which AWS Marketplace")]
+pub struct Service {
+    /// The one that `metering local` runs on this machine
+    #[arg(long, conflicts_with = "endpoint")]
+    local: bool,
+    /// An emulator; it gets no real credentials. For an interface endpoint of AWS set the
+    /// environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for any AWS SDK
+    #[arg(long, value_name = "URL", value_parser = url)]
+    endpoint: Option<String>,
+}
+
+impl Service {
+    /// The metering service, with the credentials and the Region that AWS_PROFILE, AWS_REGION and so
+    /// on say.
+    pub async fn connect(&self) -> Result<MeteringApi, Failure> {
+        let endpoint = match self.local {
+            true => Some(format!("http://{LOCAL_AWS}")),
+            false => self.endpoint.clone(),
+        };
+        let region = Env::from_process()
+            .text_opt("AWS_REGION")
+            .map(str::to_owned);
+        let pairs = endpoint
+            .map(|url| ("MARKETPLACE_ENDPOINT", url))
+            .into_iter()
+            .chain(region.map(|region| ("AWS_REGION", region)));
+        clients::metering_api(&Env::of(pairs))
+            .await
+            .map_err(Failure::usage)
+    }
+}
+
+/// A URL of an endpoint.
+fn url(text: &str) -> Result<String, String> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.to_owned()),
+        _ => Err("it must be a URL, as in http://127.0.0.1:8000".to_owned()),
+    }
+}

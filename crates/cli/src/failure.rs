@@ -1,0 +1,117 @@
+//! What goes wrong, and the exit code it ends with.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use ledger::LedgerError;
+
+/// Why a command did not do what was asked.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// An argument breaks a rule: exit code 2, as for what clap refuses.
+    #[error("{0}")]
+    Usage(String),
+    /// It could not be done, or what was found is not right: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// Whoever read the output has enough of it, as `head` does: exit code 0.
+    #[error("standard output was closed")]
+    OutputClosed,
+}
+
+impl Failure {
+    /// An argument breaks a rule.
+    pub fn usage(problem: impl Display) -> Self {
+        Self::Usage(problem.to_string())
+    }
+
+    /// It could not be done.
+    pub fn failed(problem: impl Display) -> Self {
+        Self::Failed(problem.to_string())
+    }
+
+    /// Tells it on standard error.
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Usage(problem) => {
+                eprintln!("error: {problem}");
+                ExitCode::from(2)
+            }
+            Self::Failed(problem) => {
+                eprintln!("error: {problem}");
+                ExitCode::from(1)
+            }
+            Self::OutputClosed => ExitCode::SUCCESS,
+        }
+    }
+}
+
+/// The SDK's own words, without the structure it appends to them.
+fn in_words(message: &str) -> &str {
+    let structures = [
+        " (ConstructionFailure(",
+        " (TimeoutError(",
+        " (DispatchFailure(",
+        " (ResponseError(",
+        " (ServiceError(",
+    ];
+    structures
+        .iter()
+        .filter_map(|name| message.find(name))
+        .min()
+        .and_then(|end| message.get(..end))
+        .unwrap_or(message)
+}
+
+/// A failed call to the tables, with what to do about it.
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        let LedgerError::Unavailable {
+            operation,
+            table,
+            code,
+            message,
+        } = &error
+        else {
+            return Self::failed(error);
+        };
+        let next = match code.as_str() {
+            "ResourceNotFoundException" => {
+                "there is no such table in this account and Region: name the stack with --stack, or set AWS_REGION and AWS_PROFILE; for the stack on this machine, --local"
+            }
+            "connection failed" | "timeout" => {
+                "nothing answers there: is `metering local` running, or the endpoint another?"
+            }
+            "AccessDeniedException" => "the credentials in use may not read this table",
+            _ => "check AWS_REGION and the credentials, or use --local",
+        };
+        let message = in_words(message);
+        Self::Failed(format!(
+            "{operation} on table {table} failed ({code}): {message}; {next}"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_call_is_told_in_words_with_the_next_step() {
+        let told = |code: &str| {
+            Failure::from(LedgerError::Unavailable {
+                operation: "Query",
+                table: "metering-MeteringRecords".to_owned(),
+                code: code.to_owned(),
+                message: "dispatch failure: refused (DispatchFailure(DispatchFailure { .. }))"
+                    .to_owned(),
+            })
+            .to_string()
+        };
+        assert_eq!(
+            told("connection failed"),
+            "Query on table metering-MeteringRecords failed (connection failed): dispatch failure: refused; nothing answers there: is `metering local` running, or the endpoint another?"
+        );
+        assert!(told("ResourceNotFoundException").contains("--stack"));
+    }
+}

@@ -1,0 +1,281 @@
+//! Records, movements and books as JSON and as tables.
+//!
+//! Quantities are decimal texts, times RFC 3339, hours `2026-11-21T02`.
+
+use comfy_table::Table;
+use ledger::profile::Profile;
+use ledger::set_aside::ItemisedRow;
+use marketplace::books::{Books, SlotBooks};
+use marketplace::fold::DimensionFold;
+use marketplace::recount::{Movement, MovementKind};
+use marketplace::{MeteringRecord, Quantity, State, TagSet, Total};
+use serde_json::{Map, Value, json};
+
+use crate::output;
+
+/// A record.
+pub fn record(record: &MeteringRecord) -> Value {
+    let mut value = json!({
+        "subscription": record.key.subscription.to_string(),
+        "hour": record.key.hour.to_string(),
+        "dimension": record.key.dimension.as_str(),
+        "product_code": record.product.as_str(),
+        "quantity": record.quantity.to_string(),
+        "state": record.state.as_str(),
+        "stamp": record.stamp.to_string(),
+        "deadline": record.deadline.to_string(),
+        "sealed_at": record.sealed_at.to_string(),
+        "attempts": record.attempts,
+        "movements": record.movements,
+        "version": record.version,
+        "allocations": record
+            .allocations
+            .iter()
+            .map(|a| share(&a.tags, a.quantity))
+            .collect::<Vec<_>>(),
+    });
+    if let Some(account) = &record.account {
+        value["account_id"] = json!(account.as_str());
+    }
+    if let Some(due) = record.due {
+        value["due"] = json!(due.to_string());
+    }
+    if let Some(outcome) = &record.outcome {
+        value["outcome"] = json!({
+            "code": outcome.code,
+            "at": outcome.at.to_string(),
+            "metering_record_id": outcome.metering_record_id,
+        });
+    }
+    value
+}
+
+fn share(tags: &TagSet, quantity: Quantity) -> Value {
+    json!({"tags": tag_map(tags), "quantity": quantity.to_string()})
+}
+
+fn tag_map(tags: &TagSet) -> Map<String, Value> {
+    tags.iter()
+        .map(|(key, value)| (key.to_owned(), json!(value)))
+        .collect()
+}
+
+/// Tags in one line, as `team=red`.
+fn tag_text(tags: &TagSet) -> String {
+    let tags: Vec<String> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    if tags.is_empty() {
+        "untagged".to_owned()
+    } else {
+        tags.join(" ")
+    }
+}
+
+/// Records, one a line.
+pub fn record_table(records: &[MeteringRecord]) -> Table {
+    let mut table = output::table(&[
+        "hour",
+        "dimension",
+        "quantity",
+        "state",
+        "last answer",
+        "metering record id",
+    ]);
+    for record in records {
+        let outcome = record.outcome.as_ref();
+        table.add_row([
+            record.key.hour.to_string(),
+            record.key.dimension.to_string(),
+            record.quantity.to_string(),
+            record.state.to_string(),
+            outcome.map_or(String::new(), |o| format!("{} {}", o.code, o.at)),
+            outcome
+                .and_then(|o| o.metering_record_id.clone())
+                .unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+/// A movement.
+pub fn movement(movement: &Movement) -> Value {
+    let mut value = json!({
+        "number": movement.number,
+        "kind": movement.kind.as_str(),
+        "at": movement.at.to_string(),
+        "entries": movement
+            .entries
+            .iter()
+            .map(|(tags, quantity)| share(tags, *quantity))
+            .collect::<Vec<_>>(),
+    });
+    if let MovementKind::Carried { target } = movement.kind {
+        value["target_hour"] = json!(target.to_string());
+    }
+    if let Some(reason) = &movement.reason {
+        value["reason"] = json!(reason);
+    }
+    value
+}
+
+/// Movements, one a line.
+pub fn movement_table(movements: &[Movement]) -> Table {
+    let mut table = output::table(&["movement", "kind", "into hour", "quantity by tags", "at"]);
+    for movement in movements {
+        let target = match movement.kind {
+            MovementKind::Carried { target } => target.to_string(),
+            _ => String::new(),
+        };
+        let entries: Vec<String> = movement
+            .entries
+            .iter()
+            .map(|(tags, quantity)| format!("{quantity} {}", tag_text(tags)))
+            .collect();
+        table.add_row([
+            movement.number.to_string(),
+            movement.kind.as_str().to_owned(),
+            target,
+            entries.join("\n"),
+            movement.at.to_string(),
+        ]);
+    }
+    table
+}
+
+/// What an hour's rows of one dimension come to now.
+pub fn rows(rows: &DimensionFold) -> Value {
+    json!({
+        "count": rows.rows,
+        "own": rows.own.to_string(),
+        "carried_in": rows.carried_in.to_string(),
+        "by_tags": rows
+            .buckets
+            .iter()
+            .map(|(tags, total)| json!({"tags": tag_map(tags), "quantity": total.to_string()}))
+            .collect::<Vec<_>>(),
+    })
+}
+
+/// A row that is not metered.
+pub fn itemised(row: &ItemisedRow) -> Value {
+    json!({
+        "partition": row.partition,
+        "dimension_event": row.dimension_event,
+        "code": row.code,
+        "reason": row.reason,
+        "at": row.at,
+    })
+}
+
+/// The places of a slot's quantity, in the order of the equation they stand in.
+pub fn slot_places(slot: &SlotBooks) -> [(&'static str, Total); 8] {
+    [
+        ("own", slot.own),
+        ("carried_in", slot.carried_in),
+        ("here", slot.here),
+        ("carried_out", slot.carried_out),
+        ("held", slot.held),
+        ("written_off", slot.written_off),
+        ("refunded", slot.refunded),
+        ("uncounted", slot.uncounted),
+    ]
+}
+
+/// A slot's line.
+pub fn slot(slot: &SlotBooks) -> Value {
+    let mut value: Map<String, Value> = slot_places(slot)
+        .into_iter()
+        .map(|(place, total)| (place.to_owned(), json!(total.to_string())))
+        .collect();
+    value.insert("state".to_owned(), json!(slot.state.map(State::as_str)));
+    Value::Object(value)
+}
+
+/// The places of a sum, with what each means.
+pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
+    [
+        ("ingested", books.ingested, "by the usage rows"),
+        ("accepted", books.accepted, "AWS Marketplace said Success"),
+        ("pending", books.pending, "to be sealed or sent"),
+        (
+            "held",
+            books.held,
+            "waits for a person: held, refused, disputed or unconfirmed",
+        ),
+        ("dry_run", books.dry_run, "frozen in dry run, never sent"),
+        (
+            "lost",
+            books.lost,
+            "written off, or in conflict with what AWS holds",
+        ),
+        (
+            "over_metered",
+            books.over_metered,
+            "metered beyond the rows",
+        ),
+        ("refunded", books.refunded, "claimed back for buyers"),
+        (
+            "carried_in",
+            books.carried_in,
+            "late usage that came into later hours",
+        ),
+        (
+            "carried_out",
+            books.carried_out,
+            "late usage that left its hours",
+        ),
+    ]
+}
+
+/// A sum.
+pub fn books(books: &Books) -> Value {
+    let mut value: Map<String, Value> = book_places(books)
+        .into_iter()
+        .map(|(place, total, _)| (place.to_owned(), json!(total.to_string())))
+        .collect();
+    let records: Map<String, Value> = books
+        .records
+        .iter()
+        .map(|(state, count)| (state.to_string(), json!(count)))
+        .collect();
+    value.insert("records".to_owned(), Value::Object(records));
+    value.insert("rows".to_owned(), json!(books.rows));
+    value.insert("rows_set_aside".to_owned(), json!(books.rows_set_aside));
+    Value::Object(value)
+}
+
+/// A sum as two tables: quantities by place, records by state.
+pub fn book_tables(books: &Books) -> String {
+    let mut places = output::table(&["quantity", "", "meaning"]);
+    for (place, total, meaning) in book_places(books) {
+        places.add_row([
+            place.replace('_', " "),
+            total.to_string(),
+            meaning.to_owned(),
+        ]);
+    }
+    let mut records = output::table(&["records", ""]);
+    for (state, count) in &books.records {
+        records.add_row([state.to_string(), count.to_string()]);
+    }
+    format!("{places}\n\n{records}")
+}
+
+/// A subscription. Contact data is not part of it.
+pub fn profile(profile: &Profile) -> Value {
+    let life = &profile.lifecycle;
+    let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
+    json!({
+        "subscription": profile.subscription.to_string(),
+        "product_code": profile.product.as_str(),
+        "identity": profile.subscription.kind().as_str(),
+        "status": profile.status().as_str(),
+        "account_id": profile.account.as_ref().map(|id| id.as_str()),
+        "customer_identifier": profile.customer.as_ref().map(|id| id.as_str()),
+        "agreement_id": profile.agreement.as_ref().map(|id| id.as_str()),
+        "reference": profile.reference,
+        "created_at": profile.created_at.to_string(),
+        "registered_at": time(profile.registered_at),
+        "activated_at": time(life.activated_at),
+        "ended_at": time(life.first_end()),
+    })
+}
