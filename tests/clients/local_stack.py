@@ -15,7 +15,6 @@ import urllib.request
 from decimal import Decimal
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 HOUR = "2026-11-10T09"
@@ -131,7 +130,7 @@ def put(table, item):
 
 def show(stack):
     stack.control("PUT", "clock", {"now": f"{HOUR}:05:00Z", "speed": 0})
-    stack.control("POST", "products", {"code": "clients", "dimensions": ["gb", "requests"], "identity": "license"})
+    stack.control("POST", "products", {"code": "clients", "dimensions": ["gb", "requests", "users"], "identity": "license"})
     agreement = stack.control("POST", "agreements", {"product_code": "clients"})
     license_arn = agreement["license_arn"]
 
@@ -139,26 +138,27 @@ def show(stack):
     assert resolved["LicenseArn"] == license_arn, resolved
     assert resolved["ProductCode"] == "clients", resolved
 
-    # A dimension that the stack leaves alone.
+    # Dimensions that the stack leaves alone: one from the AWS CLI, one, in decimals, from boto3.
     record = {
         "LicenseArn": license_arn,
         "CustomerAWSAccountId": agreement["account_id"],
         "Dimension": "requests",
-        "Timestamp": f"{HOUR}:00:00Z",
-        "QuantityAsDecimal": "12.5",
+        # Not before the license was activated.
+        "Timestamp": f"{HOUR}:05:00Z",
+        "Quantity": 12,
     }
     answer = aws_cli(stack, "batch-meter-usage", "--usage-records", json.dumps([record]))
     assert [result["Status"] for result in answer["Results"]] == ["Success"], answer
-    assert stack.billed("requests") == {HOUR: Decimal("12.5")}
+    assert stack.billed("requests") == {HOUR: Decimal(12)}
+    session = boto3.Session("local", "local", region_name="us-east-1")
+    metering = session.client("meteringmarketplace", endpoint_url=stack.aws)
+    del record["Quantity"]
+    record.update(Dimension="users", QuantityAsDecimal="0.5")
+    answer = metering.batch_meter_usage(UsageRecords=[record])
+    assert [result["Status"] for result in answer["Results"]] == ["Success"], answer
+    assert stack.billed("users") == {HOUR: Decimal("0.5")}
 
-    table = boto3.resource(
-        "dynamodb",
-        endpoint_url=stack.dynamodb,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-        region_name="us-east-1",
-        config=Config(retries={"mode": "standard"}),
-    ).Table("metering-UsageEvents")
+    table = session.resource("dynamodb", endpoint_url=stack.dynamodb).Table("metering-UsageEvents")
     expected = Decimal(0)
     for number in range(ROWS):
         quantity = Decimal(number * 7_919 + 1) / 1_000_000
@@ -181,7 +181,7 @@ def show(stack):
     later = {hour: quantity for hour, quantity in billed.items() if hour != HOUR}
     assert billed[HOUR] == expected, billed
     assert list(later.values()) == [late] and min(later) > HOUR, billed
-    assert stack.billed("requests") == {HOUR: Decimal("12.5")}
+    assert stack.billed("requests") == {HOUR: Decimal(12)}
     print(f"{ROWS} rows, {REPEATS} repeats, 1 malformed: billed {expected}, and {late} late in {min(later)}")
 
 

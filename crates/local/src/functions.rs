@@ -28,7 +28,10 @@ pub(crate) struct Wiring {
     pub names: TableNames,
     pub dynamodb_endpoint: String,
     pub aws_endpoint: String,
+    /// The time outside, for what answers requests and events.
     pub clock: Clock,
+    /// The time of the step, for what schedules and streams invoke.
+    pub step_clock: Clock,
     pub crashes: CrashPoints,
     pub capacity: CapacityCounter,
     pub env: Vec<(String, String)>,
@@ -91,22 +94,22 @@ impl Functions {
             .await
             .map_err(StackError::failed)?;
         late_usage.ledger = ledger.clone();
-        late_usage.clock = wiring.clock.clone();
+        late_usage.clock = wiring.step_clock.clone();
         let mut sealer = sealer::App::start(&env).await.map_err(StackError::failed)?;
         sealer.ledger = ledger.clone();
-        sealer.clock = wiring.clock.clone();
+        sealer.clock = wiring.step_clock.clone();
         let mut submitter = submitter::App::start(&env)
             .await
             .map_err(StackError::failed)?;
         submitter.ledger = ledger.clone();
         submitter.metering = MeteringApi::new(metering_client(&wiring, mortal));
-        submitter.clock = wiring.clock.clone();
+        submitter.clock = wiring.step_clock.clone();
         submitter.pause = RETRY_PAUSE;
         let mut reconciler = reconciler::App::start(&env)
             .await
             .map_err(StackError::failed)?;
         reconciler.ledger = ledger.clone();
-        reconciler.clock = wiring.clock.clone();
+        reconciler.clock = wiring.step_clock.clone();
         Ok(Self {
             registration: Arc::new(registration),
             agreements,

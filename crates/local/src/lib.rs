@@ -25,4 +25,5 @@ pub mod sample;
 pub mod server;
 mod set_back;
 pub mod stack;
+mod step_clock;
 mod world_file;

@@ -66,6 +66,8 @@ pub struct Server {
     asleep_at: Option<Timestamp>,
     last_now: Timestamp,
     stands_since: Instant,
+    /// The clock was moved on, and there is more to make up for.
+    is_behind: bool,
     saved: Instant,
     trouble: Option<(String, Instant)>,
 }
@@ -105,6 +107,7 @@ impl Server {
             stack,
             asleep_at,
             stands_since: Instant::now(),
+            is_behind: false,
             saved: Instant::now(),
             trouble: None,
         })
@@ -140,8 +143,14 @@ impl Server {
             return;
         }
         self.asleep_at = None;
-        let mut done = self.stack.step().await;
-        if done.is_ok() && self.stands_since.elapsed() >= STANDSTILL {
+        let mut done = match self.stack.catch_up().await {
+            Ok(caught_up) => {
+                self.is_behind = !caught_up;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        if done.is_ok() && !self.is_behind && self.stands_since.elapsed() >= STANDSTILL {
             self.stands_since = Instant::now();
             done = self.stack.close_windows().await;
         }
@@ -177,7 +186,13 @@ impl Server {
     fn pause(&self) -> Duration {
         let emulator = self.stack.emulator();
         let speed = emulator.speed();
-        if speed <= 0.0 || self.trouble.is_some() {
+        if self.trouble.is_some() {
+            return PAUSE_MAX;
+        }
+        if self.is_behind {
+            return Duration::ZERO;
+        }
+        if speed <= 0.0 {
             return PAUSE_MAX;
         }
         let due = self.stack.next_due().duration_since(emulator.now());

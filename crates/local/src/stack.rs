@@ -20,6 +20,7 @@ use crate::dynamodb::EmbeddedDynamoDb;
 use crate::functions::{Functions, Wiring};
 use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
 use crate::set_back;
+use crate::step_clock::StepClock;
 use crate::world_file::WorldFile;
 
 /// Name of the local stack, and so of its tables.
@@ -29,6 +30,9 @@ const INVOCATION: Duration = Duration::from_secs(890);
 /// The longest step of the clock: streams are polled at least this often.
 const STEP: SignedDuration = SignedDuration::from_secs(60);
 
+/// How far behind a clock that was moved on steps are still made up for one by one. Usage reported
+/// before the move is then sent within AWS Marketplace's window, whatever the move's length.
+const CATCH_UP_MAX: SignedDuration = SignedDuration::from_hours(6);
 /// Lambda's longest batching window: polled this much later, a stream delivers all that waits.
 const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 
@@ -143,7 +147,7 @@ pub struct Stack {
     functions: Functions,
     usage_stream: EventSource,
     record_stream: EventSource,
-    last_now: Timestamp,
+    step_clock: StepClock,
     next_seal: Timestamp,
     next_sweep: Timestamp,
     next_reconcile: Timestamp,
@@ -206,12 +210,14 @@ impl Stack {
             options.seed ^ 0x0063_7261_7368,
             options.trouble.crashes_per_mille,
         );
+        let step_clock = StepClock::at(emulator.now());
         let capacity = CapacityCounter::new();
         let functions = Functions::start(Wiring {
             names: names.clone(),
             dynamodb_endpoint: dynamodb.endpoint(),
             aws_endpoint: format!("http://{}", reachable(aws)),
             clock: startup::Clock::InProcess(clock_of(&emulator)),
+            step_clock: step_clock.to_clock(),
             crashes: crashes.clone(),
             capacity: capacity.clone(),
             env: options.env.clone(),
@@ -299,7 +305,7 @@ impl Stack {
             functions,
             usage_stream,
             record_stream,
-            last_now: now,
+            step_clock,
             next_seal: now,
             next_sweep: now,
             next_reconcile: now,
@@ -358,13 +364,17 @@ impl Stack {
     pub fn next_due(&self) -> Timestamp {
         let now = self.emulator.now();
         let latest = now.checked_add(STEP).unwrap_or(now);
-        [self.next_seal, self.next_sweep, self.next_reconcile, latest]
+        self.due_after(now).min(latest).max(now)
+    }
+
+    /// When a schedule fires or a stream's window closes next, seen from `now`.
+    fn due_after(&self, now: Timestamp) -> Timestamp {
+        [self.next_seal, self.next_sweep, self.next_reconcile]
             .into_iter()
             .chain(self.usage_stream.next_due(now))
             .chain(self.record_stream.next_due(now))
             .min()
-            .unwrap_or(latest)
-            .max(now)
+            .unwrap_or(now)
     }
 
     /// Moves a frozen clock to `until`, stopping at everything that is due on the way.
@@ -385,8 +395,26 @@ impl Stack {
 
     /// Does what is due now: lifecycle events, stream batches, schedules.
     pub async fn step(&mut self) -> Result<(), StackError> {
+        self.step_at(self.emulator.now()).await
+    }
+
+    /// Does what was due first since the last step, by its own time; `true` once nothing is left and
+    /// the present is done too. Of a longer absence the last six hours are made up for.
+    pub async fn catch_up(&mut self) -> Result<bool, StackError> {
         let now = self.emulator.now();
-        if now < self.last_now {
+        let earliest = now.checked_sub(CATCH_UP_MAX).unwrap_or(now);
+        let from = self.step_clock.now().max(earliest);
+        // A second on at least, so that what fails and is due at once again does not hold it up.
+        let on = from
+            .checked_add(SignedDuration::from_secs(1))
+            .unwrap_or(now);
+        let due = self.due_after(from).max(on);
+        self.step_at(due.min(now)).await?;
+        Ok(due >= now)
+    }
+
+    async fn step_at(&mut self, now: Timestamp) -> Result<(), StackError> {
+        if now < self.step_clock.now() {
             // At once, or the schedules would wait for the time the clock came from.
             self.next_seal = now;
             self.next_sweep = now;
@@ -394,7 +422,7 @@ impl Stack {
             let due = self.functions.sealer.schedule.latest_due(now);
             set_back::forget_progress(self.functions.ledger(), &self.dynamodb, due).await?;
         }
-        self.last_now = now;
+        self.step_clock.set(now);
         self.catalogue
             .bring_up_to_date()
             .await

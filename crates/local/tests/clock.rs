@@ -101,3 +101,34 @@ async fn a_clock_that_stands_still_does_not_hold_batches_back() {
     stack.close_windows().await.unwrap();
     assert_eq!(slots(&stack).len(), 1);
 }
+
+#[tokio::test]
+async fn a_jump_of_hours_is_made_up_for_as_if_they_had_passed() {
+    let mut stack = started_at("2026-11-10T09:05:00Z").await;
+    let subscription = buyer(&mut stack).await;
+    let start = stack.emulator().now();
+    put(&stack, &subscription, "e-1", start).await;
+    let jump = |stack: &Stack, hours| {
+        let now = stack.emulator().now() + SignedDuration::from_hours(hours);
+        stack.emulator().set_clock(Some(now), None);
+    };
+    jump(&stack, 2);
+    while !stack.catch_up().await.unwrap() {}
+    let hour =
+        |hour: &str, quantity: &str| (format!("2026-11-10T{hour}:00:00Z"), quantity.to_owned());
+    assert_eq!(slots(&stack), [hour("09", "1")]);
+    // A row of the sealed hour goes into the hour that ran when it came, 11, not 13.
+    put(&stack, &subscription, "late", start).await;
+    jump(&stack, 2);
+    while !stack.catch_up().await.unwrap() {}
+    assert_eq!(slots(&stack), [hour("09", "1"), hour("11", "1")]);
+    // However long the jump, what was reported before it is still sent within the window.
+    let now = stack.emulator().now();
+    put(&stack, &subscription, "e-2", now).await;
+    jump(&stack, 23);
+    while !stack.catch_up().await.unwrap() {}
+    assert_eq!(
+        slots(&stack),
+        [hour("09", "1"), hour("11", "1"), hour("13", "1")]
+    );
+}

@@ -32,10 +32,11 @@ Set up a world, on the address of --aws:
 A product made there is configured in the stack's own tables when it is first seen, unless it is
 configured already (`metering products put --local`).
 
-The clock: real time, unless --speed or PUT /_emulator/clock changes it. A jump is to the functions
-what an outage of that length would be: they do what fell due, and what lies beyond AWS
-Marketplace's window expires. Move it by hours, not by days. While it is frozen, stream batches are
-delivered after a second of real time instead of when their window closes.
+The clock: real time, unless --speed or PUT /_emulator/clock changes it. When it is moved on, what
+would have happened in the last six hours of the move happens one after the other, by its own time;
+of a longer move the rest is like an outage of the functions, and what lies beyond AWS Marketplace's
+window expires. While the clock stands still, stream batches are delivered after a second of real
+time instead of when their window closes.
 
 --data-dir keeps the tables and the emulated AWS Marketplace, its clock included; both are written
 every five seconds and at the end, so a process that is killed loses up to five seconds. Without it
