@@ -65,11 +65,21 @@ impl DemoOptions {
     pub fn check(&self) -> Result<(), InvalidDemo> {
         for (option, value, least, most, rule) in [
             ("subscriptions", self.subscriptions, 1, 1_000, "1 to 1000"),
-            ("hours", self.hours, 2, 600, "2 to 600, so that the day ends in the month it begins in"),
+            (
+                "hours",
+                self.hours,
+                2,
+                600,
+                "2 to 600, so that the day ends in the month it begins in",
+            ),
             ("events", self.events, 0, 200_000, "0 to 200000"),
         ] {
             if !(least..=most).contains(&value) {
-                return Err(InvalidDemo { option, value, rule });
+                return Err(InvalidDemo {
+                    option,
+                    value,
+                    rule,
+                });
             }
         }
         Ok(())
@@ -138,7 +148,11 @@ pub(crate) enum Action {
     /// The buyer's browser posts the registration form.
     Register { buyer: usize },
     /// The seller's software reports usage.
-    Send { buyer: usize, events: Vec<PlannedEvent>, route: Route },
+    Send {
+        buyer: usize,
+        events: Vec<PlannedEvent>,
+        route: Route,
+    },
     /// The buyer cancels.
     Cancel { buyer: usize },
 }
@@ -202,7 +216,8 @@ pub(crate) struct Plan {
 }
 
 pub(crate) fn after(time: Timestamp, seconds: i64) -> Timestamp {
-    time.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(time)
+    time.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(time)
 }
 
 /// Draws the day.
@@ -221,7 +236,13 @@ pub(crate) fn draw(options: &DemoOptions) -> Plan {
         let product = buyer % PRODUCTS.len();
         // Every ninth buyer is the account of an earlier one, with a licence of another product.
         let earlier = (buyer % 9 == 8).then(|| random.usize(0..buyer));
-        let shares = earlier.filter(|e| plan.buyers.iter().filter(|b: &&Buyer| b.shares_account_with == Some(*e)).count() == 0);
+        let shares = earlier.filter(|e| {
+            plan.buyers
+                .iter()
+                .filter(|b: &&Buyer| b.shares_account_with == Some(*e))
+                .count()
+                == 0
+        });
         let shares = shares.filter(|e| plan.buyers[*e].product != product);
         plan.buyers.push(Buyer {
             product,
@@ -240,7 +261,12 @@ struct Life {
     cancels: bool,
 }
 
-fn draw_life(options: &DemoOptions, random: &mut fastrand::Rng, buyer: usize, plan: &mut Plan) -> Life {
+fn draw_life(
+    options: &DemoOptions,
+    random: &mut fastrand::Rng,
+    buyer: usize,
+    plan: &mut Plan,
+) -> Life {
     let day = i64::from(options.hours) * 3_600;
     let bought = if random.u32(0..100) < 70 {
         after(options.start(), -random.i64(600..3_600))
@@ -249,7 +275,10 @@ fn draw_life(options: &DemoOptions, random: &mut fastrand::Rng, buyer: usize, pl
     };
     plan.actions.push((bought, Action::Purchase { buyer }));
     // Some buyers are at the form before License Updated is out.
-    plan.actions.push((after(bought, random.i64(5..240)), Action::Register { buyer }));
+    plan.actions.push((
+        after(bought, random.i64(5..240)),
+        Action::Register { buyer },
+    ));
     let active_from = after(bought, i64::from(LICENSE_UPDATED_DELAY_S) + 1);
     let cancels = buyer > 0 && random.u32(0..100) < 20;
     let active_until = if cancels {
@@ -274,7 +303,11 @@ fn draw_usage(options: &DemoOptions, random: &mut fastrand::Rng, lives: &[Life],
         let span = life.active_until.as_second() - life.active_from.as_second();
         let time = after(life.active_from, random.i64(0..(span - 60).max(1)));
         let mut event = draw_event(random, number, product, time);
-        let route = if random.bool() { Route::Intake } else { Route::PutItem };
+        let route = if random.bool() {
+            Route::Intake
+        } else {
+            Route::PutItem
+        };
         if random.u32(0..1_000) < 20 {
             spoil(random, &mut event, route);
         }
@@ -291,14 +324,33 @@ fn draw_usage(options: &DemoOptions, random: &mut fastrand::Rng, lives: &[Life],
             plan.sent += 1;
             let again = after(sent, random.i64(1..120));
             let events = vec![event.clone()];
-            plan.actions.push((again, Action::Send { buyer, events, route }));
+            plan.actions.push((
+                again,
+                Action::Send {
+                    buyer,
+                    events,
+                    route,
+                },
+            ));
         }
         let events = vec![event];
-        plan.actions.push((sent, Action::Send { buyer, events, route }));
+        plan.actions.push((
+            sent,
+            Action::Send {
+                buyer,
+                events,
+                route,
+            },
+        ));
     }
 }
 
-fn draw_event(random: &mut fastrand::Rng, number: u32, product: &ProductOnSale, time: Timestamp) -> PlannedEvent {
+fn draw_event(
+    random: &mut fastrand::Rng,
+    number: u32,
+    product: &ProductOnSale,
+    time: Timestamp,
+) -> PlannedEvent {
     let quantity = if random.u32(0..3) == 0 {
         random.u64(1..50) * 1_000_000
     } else {
@@ -312,7 +364,9 @@ fn draw_event(random: &mut fastrand::Rng, number: u32, product: &ProductOnSale, 
     PlannedEvent {
         id: format!("event-{number}"),
         dimension: product.dimensions[random.usize(0..product.dimensions.len())].to_owned(),
-        quantity: Quantity::from_micros(quantity).unwrap_or(Quantity::ZERO).to_string(),
+        quantity: Quantity::from_micros(quantity)
+            .unwrap_or(Quantity::ZERO)
+            .to_string(),
         time,
         tags,
         is_good: true,
@@ -342,7 +396,11 @@ fn draw_sending(random: &mut fastrand::Rng, life: &Life, time: Timestamp) -> Tim
     }
     let late = after(time, random.i64(2 * 3_600..7 * 3_600));
     // After the end of an agreement nothing can be carried, so a producer is not late there.
-    let last_call = if life.cancels { after(life.active_until, -1_800) } else { life.active_until };
+    let last_call = if life.cancels {
+        after(life.active_until, -1_800)
+    } else {
+        life.active_until
+    };
     if late < last_call { late } else { soon }
 }
 
@@ -368,7 +426,10 @@ mod tests {
 
     #[test]
     fn the_day_begins_with_a_month_ahead() {
-        assert_eq!(DemoOptions::default().start().to_string(), "2026-11-02T00:00:00Z");
+        assert_eq!(
+            DemoOptions::default().start().to_string(),
+            "2026-11-02T00:00:00Z"
+        );
     }
 
     #[test]
@@ -377,6 +438,12 @@ mod tests {
             hours: 1,
             ..DemoOptions::default()
         };
-        assert!(options.check().unwrap_err().to_string().contains("--hours 1"));
+        assert!(
+            options
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("--hours 1")
+        );
     }
 }

@@ -11,7 +11,9 @@ use marketplace::limits::BATCH_RECORDS_MAX;
 use marketplace::{IdentityKind, ProductCode, Subscription, Total, UsageHour};
 use reconciler::books::of_all;
 
-use super::plan::{Action, DemoOptions, FaultLevel, LICENSE_UPDATED_DELAY_S, PRODUCTS, Plan, Route, after, draw};
+use super::plan::{
+    Action, DemoOptions, FaultLevel, LICENSE_UPDATED_DELAY_S, PRODUCTS, Plan, Route, after, draw,
+};
 use super::seller::Seller;
 use super::summary::Summary;
 use crate::capacity::CapacityCounter;
@@ -53,7 +55,10 @@ pub struct Progress {
 }
 
 /// Runs the day. `progress` hears of it as it goes on.
-pub async fn run(options: &DemoOptions, mut progress: impl FnMut(Progress)) -> Result<Summary, DemoError> {
+pub async fn run(
+    options: &DemoOptions,
+    mut progress: impl FnMut(Progress),
+) -> Result<Summary, DemoError> {
     options.check().map_err(DemoError::failed)?;
     let plan = draw(options);
     let mut day = Day::begin(options).await?;
@@ -92,7 +97,11 @@ impl Day {
             now: Some(after(options.start(), -2 * 3_600)),
             speed: 0.0,
             seed: options.seed,
-            trouble: if harsh { harsh_trouble() } else { Trouble::default() },
+            trouble: if harsh {
+                harsh_trouble()
+            } else {
+                Trouble::default()
+            },
             ..StackOptions::default()
         })
         .await?;
@@ -102,7 +111,11 @@ impl Day {
         emulator.set_settings(settings);
         for product in &PRODUCTS {
             emulator
-                .add_product(NewProduct::new(product.code, product.dimensions, product.marketplace_identity))
+                .add_product(NewProduct::new(
+                    product.code,
+                    product.dimensions,
+                    product.marketplace_identity,
+                ))
                 .map_err(DemoError::failed)?;
             let configured = Product {
                 code: product.code.parse().map_err(DemoError::failed)?,
@@ -133,7 +146,11 @@ impl Day {
             .interceptor(producer_capacity.interceptor())
             .build();
         let table = stack.ledger().tables().usage_events.clone();
-        let seller = Seller::new(stack.http(), aws_sdk_dynamodb::Client::from_conf(config), table);
+        let seller = Seller::new(
+            stack.http(),
+            aws_sdk_dynamodb::Client::from_conf(config),
+            table,
+        );
         Ok(Self {
             stack,
             seller,
@@ -156,7 +173,11 @@ impl Day {
                     .map_err(DemoError::failed)?;
                 self.seller.register(&token).await
             }
-            Action::Send { buyer, events, route } => {
+            Action::Send {
+                buyer,
+                events,
+                route,
+            } => {
                 let (subscription, _) = self.known(*buyer)?;
                 match route {
                     Route::Intake => {
@@ -190,8 +211,14 @@ impl Day {
         let of = &plan.buyers[buyer];
         let product = &PRODUCTS[of.product];
         let mut purchase = NewAgreement::of(product.code);
-        purchase.account_id = of.shares_account_with.and_then(|other| self.accounts.get(&other).cloned());
-        let agreement = self.stack.emulator().add_agreement(purchase).map_err(DemoError::failed)?;
+        purchase.account_id = of
+            .shares_account_with
+            .and_then(|other| self.accounts.get(&other).cloned());
+        let agreement = self
+            .stack
+            .emulator()
+            .add_agreement(purchase)
+            .map_err(DemoError::failed)?;
         let code = product.code;
         // What the seller's software learns from its own registration page.
         let subscription = match product.identity {
@@ -199,9 +226,12 @@ impl Day {
             IdentityKind::Customer => format!("legacy|{code}|{}", agreement.customer_identifier),
             IdentityKind::Account => format!("account|{code}|{}", agreement.account_id),
         };
-        subscription.parse::<Subscription>().map_err(DemoError::failed)?;
+        subscription
+            .parse::<Subscription>()
+            .map_err(DemoError::failed)?;
         self.accounts.insert(buyer, agreement.account_id.clone());
-        self.subscriptions.insert(buyer, (subscription, agreement.agreement_id));
+        self.subscriptions
+            .insert(buyer, (subscription, agreement.agreement_id));
         Ok(())
     }
 
@@ -232,7 +262,10 @@ impl Day {
             }
         }
         let calls = self.stack.emulator().calls();
-        let calls = calls.iter().filter(|call| call.operation == "BatchMeterUsage").count() as u64;
+        let calls = calls
+            .iter()
+            .filter(|call| call.operation == "BatchMeterUsage")
+            .count() as u64;
         let billed = billed(&self.stack)?;
         let calls_minimum = calls_minimum(&self.stack).await?;
         let names = self.stack.ledger().tables().clone();
@@ -251,7 +284,8 @@ impl Day {
             billed_by_marketplace: billed,
             calls,
             calls_minimum,
-            usage_write_milli_units: writes(&functions, &names.usage_events) + writes(&producers, &names.usage_events),
+            usage_write_milli_units: writes(&functions, &names.usage_events)
+                + writes(&producers, &names.usage_events),
             record_write_milli_units: writes(&functions, &names.metering_records),
             happenings: self.stack.happenings(),
         };
@@ -275,7 +309,11 @@ async fn calls_minimum(stack: &Stack) -> Result<u64, DemoError> {
     let mut rounds: BTreeMap<(Timestamp, ProductCode, IdentityKind), u64> = BTreeMap::new();
     let mut start = None;
     loop {
-        let (profiles, next) = stack.ledger().profiles_page(start).await.map_err(DemoError::failed)?;
+        let (profiles, next) = stack
+            .ledger()
+            .profiles_page(start)
+            .await
+            .map_err(DemoError::failed)?;
         for profile in profiles {
             let records = stack
                 .ledger()
@@ -284,13 +322,18 @@ async fn calls_minimum(stack: &Stack) -> Result<u64, DemoError> {
                 .map_err(DemoError::failed)?;
             for record in records {
                 let kind = record.key.subscription.kind();
-                *rounds.entry((record.sealed_at, record.product, kind)).or_default() += 1;
+                *rounds
+                    .entry((record.sealed_at, record.product, kind))
+                    .or_default() += 1;
             }
         }
         start = next;
         if start.is_none() {
             let per_call = BATCH_RECORDS_MAX as u64;
-            return Ok(rounds.values().map(|records| records.div_ceil(per_call)).sum());
+            return Ok(rounds
+                .values()
+                .map(|records| records.div_ceil(per_call))
+                .sum());
         }
     }
 }

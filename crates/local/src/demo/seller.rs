@@ -49,7 +49,11 @@ impl Seller {
         let mut last = StatusCode::OK;
         for _ in 0..10 {
             let (status, _) = self
-                .post("/register", "application/x-www-form-urlencoded", body.clone())
+                .post(
+                    "/register",
+                    "application/x-www-form-urlencoded",
+                    body.clone(),
+                )
                 .await?;
             if status.is_success() {
                 return Ok(());
@@ -63,13 +67,22 @@ impl Seller {
     }
 
     /// Reports usage over HTTP.
-    pub async fn post_usage(&self, subscription: &str, events: &[PlannedEvent]) -> Result<Sent, DemoError> {
-        let events: Vec<Value> = events.iter().map(|event| event.to_json(subscription)).collect();
+    pub async fn post_usage(
+        &self,
+        subscription: &str,
+        events: &[PlannedEvent],
+    ) -> Result<Sent, DemoError> {
+        let events: Vec<Value> = events
+            .iter()
+            .map(|event| event.to_json(subscription))
+            .collect();
         let body = json!({"events": events}).to_string();
         let (status, answer) = self.post("/usage", "application/json", body).await?;
         let answer: Value = serde_json::from_slice(&answer).map_err(DemoError::failed)?;
         if status != StatusCode::OK {
-            return Err(DemoError::failed(format!("POST /usage answered {status}: {answer}")));
+            return Err(DemoError::failed(format!(
+                "POST /usage answered {status}: {answer}"
+            )));
         }
         let count = |name: &str| answer[name].as_u64().unwrap_or_default();
         Ok(Sent {
@@ -80,7 +93,11 @@ impl Seller {
     }
 
     /// Reports usage with PutItem, as a producer without our code does.
-    pub async fn put_usage(&self, subscription: &str, event: &PlannedEvent) -> Result<(), DemoError> {
+    pub async fn put_usage(
+        &self,
+        subscription: &str,
+        event: &PlannedEvent,
+    ) -> Result<(), DemoError> {
         let hour = after(event.time, event.key_shift_hours * 3_600).to_string();
         let hour = hour.get(..13).unwrap_or_default();
         // DynamoDB refuses nothing here that a number can be.
@@ -88,7 +105,10 @@ impl Seller {
             .dynamodb
             .put_item()
             .table_name(&self.usage_table)
-            .item("subscription_hour", AttributeValue::S(format!("{subscription}@{hour}")))
+            .item(
+                "subscription_hour",
+                AttributeValue::S(format!("{subscription}@{hour}")),
+            )
             .item(
                 "dimension_event",
                 AttributeValue::S(format!("{}#{}", event.dimension, event.id)),
@@ -100,24 +120,45 @@ impl Seller {
             let tags = event
                 .tags
                 .iter()
-                .map(|(key, value)| (key.clone(), AttributeValue::S(value.as_str().unwrap_or_default().to_owned())))
+                .map(|(key, value)| {
+                    (
+                        key.clone(),
+                        AttributeValue::S(value.as_str().unwrap_or_default().to_owned()),
+                    )
+                })
                 .collect();
             request = request.item("tags", AttributeValue::M(tags));
         }
         match request.send().await {
             Ok(_) => Ok(()),
             // It stands there already: the first write had arrived.
-            Err(e) if e.as_service_error().is_some_and(|e| e.is_conditional_check_failed_exception()) => Ok(()),
-            Err(e) => Err(DemoError::failed(aws_sdk_dynamodb::error::DisplayErrorContext(e))),
+            Err(e)
+                if e.as_service_error()
+                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
+            {
+                Ok(())
+            }
+            Err(e) => Err(DemoError::failed(
+                aws_sdk_dynamodb::error::DisplayErrorContext(e),
+            )),
         }
     }
 
-    async fn post(&self, path: &str, content_type: &str, body: String) -> Result<(StatusCode, Bytes), DemoError> {
+    async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: String,
+    ) -> Result<(StatusCode, Bytes), DemoError> {
         let request = Request::post(format!("http://{}{path}", self.address))
             .header("content-type", content_type)
             .body(Full::new(Bytes::from(body)))
             .map_err(DemoError::failed)?;
-        let answer = self.http.request(request).await.map_err(DemoError::failed)?;
+        let answer = self
+            .http
+            .request(request)
+            .await
+            .map_err(DemoError::failed)?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
             .collect()
@@ -132,7 +173,9 @@ impl Seller {
 fn form_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

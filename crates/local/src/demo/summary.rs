@@ -45,7 +45,10 @@ impl Summary {
             complaints.push("the books do not balance".to_owned());
         }
         if self.books.ingested != self.expected {
-            complaints.push(format!("{} was sent, {} was ingested", self.expected, self.books.ingested));
+            complaints.push(format!(
+                "{} was sent, {} was ingested",
+                self.expected, self.books.ingested
+            ));
         }
         if self.books.accepted != self.billed_by_marketplace {
             complaints.push(format!(
@@ -57,7 +60,10 @@ impl Summary {
             complaints.push(format!("{} is still pending", self.books.pending));
         }
         if !self.books.over_metered.is_zero() {
-            complaints.push(format!("{} was metered beyond the rows", self.books.over_metered));
+            complaints.push(format!(
+                "{} was metered beyond the rows",
+                self.books.over_metered
+            ));
         }
         complaints
     }
@@ -69,7 +75,12 @@ impl Summary {
 
     /// As `--json` prints it.
     pub fn to_json(&self) -> Value {
-        let records: BTreeMap<&str, u64> = self.books.records.iter().map(|(s, n)| (State::as_str(*s), *n)).collect();
+        let records: BTreeMap<&str, u64> = self
+            .books
+            .records
+            .iter()
+            .map(|(s, n)| (State::as_str(*s), *n))
+            .collect();
         json!({
             "subscriptions": self.subscriptions,
             "events": {
