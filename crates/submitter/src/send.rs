@@ -3,10 +3,10 @@
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::LedgerError;
-use marketplace::MeteringRecord;
 use marketplace::batch::{Batch, BatchGroup, halve, plan};
-use marketplace::error_table::About;
+use marketplace::error_table::{About, about};
 use marketplace::outcome::{Verdict, interpret};
+use marketplace::{MeteringRecord, State};
 use metering_api::record_bytes;
 use serde::Serialize;
 use startup::Budget;
@@ -105,8 +105,23 @@ pub(crate) async fn send_all(
     Ok(())
 }
 
-/// Batches in the order in which they are sent: what is nearest to its deadline first.
-fn plan_batches(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
+/// Batches in the order in which they are sent: what is nearest to its deadline first, and suspects
+/// by themselves at the end, so that they spoil no batch of the others.
+fn plan_batches(records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
+    let (suspects, others): (Vec<_>, Vec<_>) = records.into_iter().partition(is_suspect);
+    let mut batches = by_deadline(others);
+    batches.extend(by_deadline(suspects));
+    let attempt = |batch| Attempt { batch, tries };
+    batches.into_iter().map(attempt).collect()
+}
+
+/// Whether a record was the cause of a refusal before.
+fn is_suspect(record: &MeteringRecord) -> bool {
+    let code = record.outcome.as_ref().map(|outcome| outcome.code.as_str());
+    record.state == State::Refused || code.is_some_and(|code| about(code) != About::Request)
+}
+
+fn by_deadline(mut records: Vec<MeteringRecord>) -> Vec<Batch<MeteringRecord>> {
     records.sort_by(|a, b| (a.deadline, &a.key).cmp(&(b.deadline, &b.key)));
     let mut batches = plan(records, |record| {
         let group = BatchGroup {
@@ -117,9 +132,6 @@ fn plan_batches(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
     });
     batches.sort_by_key(|batch| batch.records.iter().map(|r| r.deadline).min());
     batches
-        .into_iter()
-        .map(|batch| Attempt { batch, tries })
-        .collect()
 }
 
 async fn exchange(app: &App, attempt: Attempt) -> Exchange {
