@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -18,7 +18,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, watch};
 
 /// How long to wait for a bootstrap. Far more than it needs: a hang is what this ends.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,6 +54,8 @@ pub struct Bootstrap {
     answers: Mutex<mpsc::UnboundedReceiver<(String, Answer)>>,
     timeout: Duration,
     invoked: AtomicU64,
+    started: Instant,
+    first_call: watch::Receiver<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ struct Api {
     name: String,
     next: Mutex<mpsc::UnboundedReceiver<Invocation>>,
     answers: mpsc::UnboundedSender<(String, Answer)>,
+    first_call: watch::Sender<Option<Instant>>,
 }
 
 impl Bootstrap {
@@ -83,14 +86,17 @@ impl Bootstrap {
     ) -> Self {
         let (invocations, next) = mpsc::unbounded_channel();
         let (sender, answers) = mpsc::unbounded_channel();
+        let (first, first_call) = watch::channel(None);
         let api = Arc::new(Api {
             name: name.to_owned(),
             next: Mutex::new(next),
             answers: sender,
+            first_call: first,
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         tokio::spawn(async move { axum::serve(listener, routes(api)).await });
+        let started = Instant::now();
         let process = command(binary, name, environment, &address)
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
@@ -100,7 +106,23 @@ impl Bootstrap {
             answers: Mutex::new(answers),
             timeout,
             invoked: AtomicU64::new(0),
+            started,
+            first_call,
         }
+    }
+
+    /// From the start of the process to its first call of the Runtime API.
+    ///
+    /// # Panics
+    ///
+    /// When it makes none.
+    pub async fn start_time(&self) -> Duration {
+        let mut first_call = self.first_call.clone();
+        let called = tokio::time::timeout(PATIENCE, first_call.wait_for(Option::is_some))
+            .await
+            .expect("the bootstrap calls the Runtime API")
+            .expect("the Runtime API runs");
+        called.map_or(Duration::MAX, |called| called.duration_since(self.started))
     }
 
     /// Hands the bootstrap one event and waits for what it posts.
@@ -157,7 +179,7 @@ pub fn run_to_its_end(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let status = loop {
         if let Some(status) = process.try_wait().expect("its status") {
             break status;
@@ -239,6 +261,11 @@ fn routes(api: Arc<Api>) -> Router {
 }
 
 async fn next(State(api): State<Arc<Api>>) -> Response {
+    api.first_call.send_if_modified(|first| {
+        let is_first = first.is_none();
+        first.get_or_insert_with(Instant::now);
+        is_first
+    });
     let Some(invocation) = api.next.lock().await.recv().await else {
         // The test is over; the process is about to be ended.
         return StatusCode::GONE.into_response();
