@@ -5,7 +5,11 @@ use crate::market::Market;
 
 async fn cancel(market: &Market) {
     let id = market.agreement.agreement_id.clone();
-    market.stack.emulator().cancel_agreement(&id).expect("cancelled");
+    market
+        .stack
+        .emulator()
+        .cancel_agreement(&id)
+        .expect("cancelled");
 }
 
 #[tokio::test]
@@ -41,12 +45,22 @@ async fn usage_after_the_end_is_held_and_the_subscription_ends() {
     market.uses("gb", "a", "1", "2026-11-21T09:05:00Z").await;
     market.until("2026-11-21T10:24:57Z").await;
     cancel(&market).await;
-    market.uses("gb", "after", "3", "2026-11-21T11:05:00Z").await;
+    market
+        .uses("gb", "after", "3", "2026-11-21T11:05:00Z")
+        .await;
     market.until("2026-11-21T14:10:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T09 gb 1"]);
-    let record = market.record("2026-11-21T11", "gb").await.expect("itemised");
+    let record = market
+        .record("2026-11-21T11", "gb")
+        .await
+        .expect("itemised");
     assert_eq!(record.state, State::Moved);
     assert_eq!(market.books().await.held.to_string(), "3");
-    let profile = market.stack.ledger().profile(&market.subscription).await.expect("readable");
+    let profile = market
+        .stack
+        .ledger()
+        .profile(&market.subscription)
+        .await
+        .expect("readable");
     assert_eq!(profile.expect("a profile").status(), Status::Ended);
 }

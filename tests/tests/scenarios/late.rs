@@ -16,12 +16,20 @@ async fn late_usage_is_billed_with_the_running_hour_and_steals_no_slot() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T12:10:00Z").await;
-    market.uses("gb", "late", "0.25", "2026-11-21T10:06:00Z").await;
+    market
+        .uses("gb", "late", "0.25", "2026-11-21T10:06:00Z")
+        .await;
     market.uses("gb", "own", "4", "2026-11-21T12:11:00Z").await;
     market.until("2026-11-21T13:35:00Z").await;
-    assert_eq!(market.bill(), ["2026-11-21T10 gb 1", "2026-11-21T12 gb 4.25"]);
+    assert_eq!(
+        market.bill(),
+        ["2026-11-21T10 gb 1", "2026-11-21T12 gb 4.25"]
+    );
     let books = market.books().await;
-    assert_eq!((books.ingested.to_string(), books.carried_in.to_string()), ("5.25".into(), "0.25".into()));
+    assert_eq!(
+        (books.ingested.to_string(), books.carried_in.to_string()),
+        ("5.25".into(), "0.25".into())
+    );
 }
 
 #[tokio::test]
@@ -40,7 +48,10 @@ async fn usage_that_is_too_late_for_its_own_hour_is_carried_within_its_month() {
     market.uses("gb", "late", "3", "2026-11-21T10:06:00Z").await;
     market.until("2026-11-22T13:40:00Z").await;
     assert_eq!(market.bill(), ["2026-11-22T12 gb 3"]);
-    let record = market.record("2026-11-21T10", "gb").await.expect("itemised");
+    let record = market
+        .record("2026-11-21T10", "gb")
+        .await
+        .expect("itemised");
     assert_eq!((record.state, record.due), (State::Expired, None));
     market.books().await;
 }
@@ -53,16 +64,28 @@ async fn a_carry_that_comes_too_late_itself_is_late_usage_again() {
     market.until("2026-11-21T12:10:00Z").await;
     market.uses("gb", "late", "2", "2026-11-21T10:06:00Z").await;
     market.until("2026-11-21T13:40:00Z").await;
-    market.uses("gb", "later", "0.5", "2026-11-21T12:07:00Z").await;
-    market.uses("gb", "later", "0.5", "2026-11-21T10:07:00Z").await;
+    market
+        .uses("gb", "later", "0.5", "2026-11-21T12:07:00Z")
+        .await;
+    market
+        .uses("gb", "later", "0.5", "2026-11-21T10:07:00Z")
+        .await;
     market.until("2026-11-21T15:40:00Z").await;
     let billed: Vec<_> = market.bill();
-    assert_eq!(billed, ["2026-11-21T10 gb 1", "2026-11-21T12 gb 3", "2026-11-21T13 gb 1"]);
+    assert_eq!(
+        billed,
+        [
+            "2026-11-21T10 gb 1",
+            "2026-11-21T12 gb 3",
+            "2026-11-21T13 gb 1"
+        ]
+    );
     market.books().await;
 }
 
 #[tokio::test]
-async fn without_any_stream_late_usage_is_found_by_the_reconciler_and_records_are_sent_by_the_schedule() {
+async fn without_any_stream_late_usage_is_found_by_the_reconciler_and_records_are_sent_by_the_schedule()
+ {
     let options = StackOptions {
         trouble: Trouble {
             deliveries: Some(DeliveryTrouble {
@@ -82,13 +105,23 @@ async fn without_any_stream_late_usage_is_found_by_the_reconciler_and_records_ar
     market.uses("gb", "late", "2", "2026-11-21T10:06:00Z").await;
     market.until("2026-11-21T21:00:00Z").await;
     let books = market.books().await;
-    assert_eq!((books.accepted.to_string(), books.pending.to_string()), ("3".into(), "0".into()));
+    assert_eq!(
+        (books.accepted.to_string(), books.pending.to_string()),
+        ("3".into(), "0".into())
+    );
 }
 
 #[tokio::test]
 async fn a_row_that_claims_to_be_carried_counts_only_if_it_was() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
-    market.uses("gb", "carry:2026-11-21T09:0123456789abcdef:1.0", "5", "2026-11-21T10:05:00Z").await;
+    market
+        .uses(
+            "gb",
+            "carry:2026-11-21T09:0123456789abcdef:1.0",
+            "5",
+            "2026-11-21T10:05:00Z",
+        )
+        .await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T11:40:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);
@@ -114,9 +147,16 @@ async fn a_dry_run_sends_nothing_and_what_it_froze_is_never_sent() {
     let record = market.record("2026-11-21T10", "gb").await.expect("frozen");
     assert_eq!((record.state, record.due), (State::DryRun, None));
     let now = market.stack.emulator().now();
-    let later = now.checked_add(SignedDuration::from_hours(48)).expect("in range");
+    let later = now
+        .checked_add(SignedDuration::from_hours(48))
+        .expect("in range");
     for shard in 0..ledger::SHARDS {
-        let page = market.stack.ledger().due_records(shard, later, None).await.expect("readable");
+        let page = market
+            .stack
+            .ledger()
+            .due_records(shard, later, None)
+            .await
+            .expect("readable");
         assert!(page.keys.is_empty());
     }
     assert!(!record.is_sendable(at("2026-11-21T11:00:00Z")));

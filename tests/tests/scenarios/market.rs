@@ -44,16 +44,27 @@ impl Market {
         .expect("the stack starts");
         stack
             .emulator()
-            .add_product(NewProduct::new(PRODUCT, &["gb", "requests"], Identity::License))
+            .add_product(NewProduct::new(
+                PRODUCT,
+                &["gb", "requests"],
+                Identity::License,
+            ))
             .expect("a product");
         let dimensions = ["gb", "requests", "renamed"];
         let product = Product {
             code: PRODUCT.parse().expect("a product code"),
             identity: IdentityKind::License,
-            dimensions: dimensions.iter().map(|d| d.parse().expect("a dimension")).collect::<BTreeSet<_>>(),
+            dimensions: dimensions
+                .iter()
+                .map(|d| d.parse().expect("a dimension"))
+                .collect::<BTreeSet<_>>(),
             version: 1,
         };
-        stack.ledger().write_product(None, &product).await.expect("configured");
+        stack
+            .ledger()
+            .write_product(None, &product)
+            .await
+            .expect("configured");
         let agreement = stack
             .emulator()
             .add_agreement(NewAgreement::of(PRODUCT))
@@ -69,7 +80,10 @@ impl Market {
 
     /// Lets everything happen until `time`.
     pub async fn until(&mut self, time: &str) {
-        self.stack.run_until(at(time)).await.expect("the stack runs");
+        self.stack
+            .run_until(at(time))
+            .await
+            .expect("the stack runs");
     }
 
     /// The seller's software reports usage.
@@ -95,7 +109,14 @@ impl Market {
             .emulator()
             .metered()
             .iter()
-            .map(|slot| format!("{} {} {}", UsageHour::of(slot.hour), slot.dimension, slot.quantity))
+            .map(|slot| {
+                format!(
+                    "{} {} {}",
+                    UsageHour::of(slot.hour),
+                    slot.dimension,
+                    slot.quantity
+                )
+            })
             .collect();
         bill.sort();
         bill
@@ -108,7 +129,12 @@ impl Market {
             hour: hour.parse().expect("an hour"),
             dimension: dimension.parse().expect("a dimension"),
         };
-        self.stack.ledger().records(&[key]).await.expect("readable").pop()
+        self.stack
+            .ledger()
+            .records(&[key])
+            .await
+            .expect("readable")
+            .pop()
     }
 
     /// The books of a few days around now, which must balance.
@@ -125,6 +151,9 @@ impl Market {
     /// Calls of BatchMeterUsage that AWS Marketplace saw.
     pub fn calls(&self) -> usize {
         let calls = self.stack.emulator().calls();
-        calls.iter().filter(|call| call.operation == "BatchMeterUsage").count()
+        calls
+            .iter()
+            .filter(|call| call.operation == "BatchMeterUsage")
+            .count()
     }
 }

@@ -5,7 +5,9 @@ async fn a_months_last_hour_catches_its_late_usage_and_is_billed_before_the_mont
     let mut market = Market::open("2026-11-30T18:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-30T19:05:00Z").await;
     market.uses("gb", "last", "2", "2026-11-30T23:30:00Z").await;
-    market.uses("gb", "new-month", "8", "2026-12-01T00:30:00Z").await;
+    market
+        .uses("gb", "new-month", "8", "2026-12-01T00:30:00Z")
+        .await;
     market.until("2026-12-01T03:00:00Z").await;
     market.uses("gb", "late", "4", "2026-11-30T19:06:00Z").await;
     market.until("2026-12-01T04:59:00Z").await;
@@ -13,7 +15,11 @@ async fn a_months_last_hour_catches_its_late_usage_and_is_billed_before_the_mont
     market.until("2026-12-01T05:10:00Z").await;
     assert_eq!(
         market.bill(),
-        ["2026-11-30T19 gb 1", "2026-11-30T23 gb 6", "2026-12-01T00 gb 8"]
+        [
+            "2026-11-30T19 gb 1",
+            "2026-11-30T23 gb 6",
+            "2026-12-01T00 gb 8"
+        ]
     );
     market.books().await;
 }
@@ -23,7 +29,9 @@ async fn usage_that_misses_the_catch_hour_is_held_and_never_billed_to_another_mo
     let mut market = Market::open("2026-11-30T18:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-30T19:05:00Z").await;
     market.until("2026-12-01T05:20:00Z").await;
-    market.uses("gb", "too-late", "4", "2026-11-30T19:06:00Z").await;
+    market
+        .uses("gb", "too-late", "4", "2026-11-30T19:06:00Z")
+        .await;
     market.until("2026-12-01T08:00:00Z").await;
     assert_eq!(market.bill(), ["2026-11-30T19 gb 1"]);
     assert_eq!(market.books().await.held.to_string(), "4");

@@ -19,12 +19,23 @@ async fn one_refused_dimension_does_not_hold_up_the_rest() {
         market.uses("gb", &format!("g{n}"), "1", &hour).await;
         market.uses("requests", &format!("r{n}"), "1", &hour).await;
     }
-    market.uses("renamed", "x", "5", "2026-11-21T10:05:00Z").await;
+    market
+        .uses("renamed", "x", "5", "2026-11-21T10:05:00Z")
+        .await;
     market.until("2026-11-21T11:40:00Z").await;
-    assert_eq!(market.bill(), ["2026-11-21T10 gb 12", "2026-11-21T10 requests 12"]);
-    let record = market.record("2026-11-21T10", "renamed").await.expect("kept");
+    assert_eq!(
+        market.bill(),
+        ["2026-11-21T10 gb 12", "2026-11-21T10 requests 12"]
+    );
+    let record = market
+        .record("2026-11-21T10", "renamed")
+        .await
+        .expect("kept");
     assert_eq!(record.state, State::Refused);
-    assert_eq!(record.outcome.expect("an outcome").code, "InvalidUsageDimensionException");
+    assert_eq!(
+        record.outcome.expect("an outcome").code,
+        "InvalidUsageDimensionException"
+    );
     assert_eq!(market.books().await.held.to_string(), "5");
 }
 
@@ -32,11 +43,17 @@ async fn one_refused_dimension_does_not_hold_up_the_rest() {
 async fn hours_without_permission_end_nothing() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
-    market.stack.emulator().set_faults(next(FaultKind::AccessDenied, 10_000));
+    market
+        .stack
+        .emulator()
+        .set_faults(next(FaultKind::AccessDenied, 10_000));
     market.until("2026-11-21T17:00:00Z").await;
     assert!(market.bill().is_empty());
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.outcome.expect("told").code.as_str()), (State::Sealed, "AccessDeniedException"));
+    assert_eq!(
+        (record.state, record.outcome.expect("told").code.as_str()),
+        (State::Sealed, "AccessDeniedException")
+    );
     market.stack.emulator().set_faults(Faults::default());
     market.until("2026-11-21T18:10:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);
@@ -46,7 +63,10 @@ async fn hours_without_permission_end_nothing() {
 async fn a_lost_reply_is_asked_again_and_billed_once() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
-    market.stack.emulator().set_faults(next(FaultKind::DropAfter, 5));
+    market
+        .stack
+        .emulator()
+        .set_faults(next(FaultKind::DropAfter, 5));
     market.until("2026-11-21T12:40:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);
     assert!(market.calls() >= 2);
@@ -78,10 +98,18 @@ async fn a_suspended_buyer_is_billed_once_the_suspension_is_over() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     let agreement = market.agreement.agreement_id.clone();
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
-    market.stack.emulator().suspend_agreement(&agreement).expect("suspended");
+    market
+        .stack
+        .emulator()
+        .suspend_agreement(&agreement)
+        .expect("suspended");
     market.until("2026-11-21T15:00:00Z").await;
     assert!(market.bill().is_empty());
-    market.stack.emulator().resume_agreement(&agreement).expect("resumed");
+    market
+        .stack
+        .emulator()
+        .resume_agreement(&agreement)
+        .expect("resumed");
     market.until("2026-11-21T16:40:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);
 }
@@ -90,7 +118,10 @@ async fn a_suspended_buyer_is_billed_once_the_suspension_is_over() {
 async fn what_has_no_outcome_at_its_deadline_is_unconfirmed_and_held() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
-    market.stack.emulator().set_faults(next(FaultKind::AccessDenied, 100_000));
+    market
+        .stack
+        .emulator()
+        .set_faults(next(FaultKind::AccessDenied, 100_000));
     market.until("2026-11-22T11:30:00Z").await;
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!((record.state, record.due), (State::Unconfirmed, None));
@@ -108,11 +139,25 @@ async fn a_submitter_that_dies_at_every_other_call_bills_everything_once() {
         ..StackOptions::default()
     };
     let mut market = Market::with("2026-11-21T09:20:00Z", options).await;
-    for (n, time) in ["2026-11-21T10:05:00Z", "2026-11-21T11:05:00Z", "2026-11-21T12:05:00Z"].iter().enumerate() {
+    for (n, time) in [
+        "2026-11-21T10:05:00Z",
+        "2026-11-21T11:05:00Z",
+        "2026-11-21T12:05:00Z",
+    ]
+    .iter()
+    .enumerate()
+    {
         market.uses("gb", &format!("e{n}"), "1.5", time).await;
     }
     market.until("2026-11-21T16:00:00Z").await;
-    assert_eq!(market.bill(), ["2026-11-21T10 gb 1.5", "2026-11-21T11 gb 1.5", "2026-11-21T12 gb 1.5"]);
+    assert_eq!(
+        market.bill(),
+        [
+            "2026-11-21T10 gb 1.5",
+            "2026-11-21T11 gb 1.5",
+            "2026-11-21T12 gb 1.5"
+        ]
+    );
     assert!(market.stack.happenings().crashes > 0);
     assert_eq!(market.books().await.accepted.to_string(), "4.5");
 }
