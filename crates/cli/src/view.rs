@@ -50,6 +50,38 @@ pub fn record(record: &MeteringRecord) -> Value {
     value
 }
 
+/// A record, one fact a line.
+pub fn record_facts(record: &MeteringRecord) -> Table {
+    let mut table = output::table(&["record", &record.key.to_string()]);
+    let mut add = |name: &str, value: String| {
+        table.add_row([name.to_owned(), value]);
+    };
+    add("quantity", record.quantity.to_string());
+    for allocation in &record.allocations {
+        let tags = tag_text(&allocation.tags);
+        add("", format!("{} {tags}", allocation.quantity));
+    }
+    add("state", record.state.to_string());
+    if let Some(outcome) = &record.outcome {
+        add("last answer", format!("{} at {}", outcome.code, outcome.at));
+        if let Some(id) = &outcome.metering_record_id {
+            add("metering record id", id.clone());
+        }
+    }
+    if let Some(due) = record.due {
+        add("looked at again", due.to_string());
+    }
+    add("attempts", record.attempts.to_string());
+    add("stamp", record.stamp.to_string());
+    add("sealed at", record.sealed_at.to_string());
+    add("sent until", record.deadline.to_string());
+    add("product", record.product.to_string());
+    if let Some(account) = &record.account {
+        add("account", account.to_string());
+    }
+    table
+}
+
 fn share(tags: &TagSet, quantity: Quantity) -> Value {
     json!({"tags": tag_map(tags), "quantity": quantity.to_string()})
 }
@@ -253,11 +285,14 @@ pub fn book_tables(books: &Books) -> String {
             meaning.to_owned(),
         ]);
     }
+    if books.records.is_empty() {
+        return places.trim_fmt();
+    }
     let mut records = output::table(&["records", ""]);
     for (state, count) in &books.records {
         records.add_row([state.to_string(), count.to_string()]);
     }
-    format!("{places}\n\n{records}")
+    format!("{}\n\n{}", places.trim_fmt(), records.trim_fmt())
 }
 
 /// A subscription. Contact data is not part of it.

@@ -118,14 +118,7 @@ const ROWS_SEALED: [Row; 6] = [
 
 /// Rows that came after the round: one of the sealed hour, the others of the hour after it.
 const ROWS_SINCE: [Row; 6] = [
-    (
-        0,
-        "gb",
-        "sample-late-1",
-        "0.75",
-        "2026-11-21T02:50:00Z",
-        None,
-    ),
+    (0, "gb", "late-0001", "0.75", "2026-11-21T02:50:00Z", None),
     (
         0,
         "gb",

@@ -19,6 +19,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const STANDSTILL: Duration = Duration::from_secs(1);
 /// How often the emulator's world is written, where it is kept.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// A large world is written less often: the pause is this many times as long as the writing.
+const SAVE_PAUSE_TIMES: u32 = 20;
 /// An error that goes on is told again after this long.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
@@ -68,7 +70,7 @@ pub struct Server {
     stands_since: Instant,
     /// The clock was moved on, and there is more to make up for.
     is_behind: bool,
-    saved: Instant,
+    save_at: Instant,
     trouble: Option<(String, Instant)>,
 }
 
@@ -108,7 +110,7 @@ impl Server {
             asleep_at,
             stands_since: Instant::now(),
             is_behind: false,
-            saved: Instant::now(),
+            save_at: Instant::now() + SAVE_EVERY,
             trouble: None,
         })
     }
@@ -116,6 +118,11 @@ impl Server {
     /// The stack.
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Whether the clock was moved on and the next turn has more to make up for.
+    pub fn is_behind(&self) -> bool {
+        self.is_behind
     }
 
     /// Does what is due, until `stop` completes. Trouble is told in the log and never ends it.
@@ -154,9 +161,10 @@ impl Server {
             self.stands_since = Instant::now();
             done = self.stack.close_windows().await;
         }
-        if done.is_ok() && self.saved.elapsed() >= SAVE_EVERY {
-            self.saved = Instant::now();
+        if done.is_ok() && Instant::now() >= self.save_at {
+            let begun = Instant::now();
             done = self.stack.save_world();
+            self.save_at = Instant::now() + SAVE_EVERY.max(begun.elapsed() * SAVE_PAUSE_TIMES);
         }
         self.tell(done.err());
     }

@@ -1,15 +1,16 @@
 //! The whole stack in one process: the tables, AWS Marketplace, the seven functions and what
 //! triggers them, on one clock that the caller moves.
 
+mod lifecycle;
+mod options;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use emulator::{Emulator, LifecycleMessage};
+use emulator::Emulator;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Ledger, TableNames, tables};
-use serde::Serialize;
 use serde_json::{Value, json};
 use startup::Budget;
 
@@ -22,6 +23,8 @@ use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
 use crate::set_back;
 use crate::step_clock::StepClock;
 use crate::world_file::WorldFile;
+
+pub use options::{DeliveryTrouble, Happenings, StackError, StackOptions, Trouble};
 
 /// Name of the local stack, and so of its tables.
 pub const STACK_NAME: &str = "metering";
@@ -40,105 +43,6 @@ const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 const SEALER_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const RECONCILER_EVERY: SignedDuration = SignedDuration::from_hours(1);
-
-/// What a stack is started with.
-#[derive(Debug, Clone)]
-pub struct StackOptions {
-    /// Where DynamoDB listens.
-    pub dynamodb: SocketAddr,
-    /// Where AWS Marketplace listens.
-    pub aws: SocketAddr,
-    /// Where `/register` and `/usage` are served.
-    pub http: SocketAddr,
-    /// Keeps the tables and the emulator's world in a folder that exists; in memory where absent.
-    pub data_dir: Option<PathBuf>,
-    /// The time at the start; the system's where absent. A world that was kept has its own.
-    pub now: Option<Timestamp>,
-    /// How much faster than real time it runs; 0 stands still.
-    pub speed: f64,
-    /// Everything random comes from it.
-    pub seed: u64,
-    /// Trouble, or none.
-    pub trouble: Trouble,
-    /// More settings of the functions, by their environment variables.
-    pub env: Vec<(String, String)>,
-}
-
-impl Default for StackOptions {
-    fn default() -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self {
-            dynamodb: any,
-            aws: any,
-            http: any,
-            data_dir: None,
-            now: None,
-            speed: 1.0,
-            seed: 0,
-            trouble: Trouble::default(),
-            env: Vec::new(),
-        }
-    }
-}
-
-/// What goes wrong on the way.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trouble {
-    /// Of a thousand stream records: dropped, repeated, reordered, delayed.
-    pub deliveries: Option<DeliveryTrouble>,
-    /// Of a thousand calls of BatchMeterUsage: the submitter dies just before or just after.
-    pub crashes_per_mille: u32,
-    /// Lifecycle events come twice and in another order.
-    pub lifecycle: bool,
-}
-
-/// How streams misbehave, per thousand records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DeliveryTrouble {
-    /// Never delivered.
-    pub dropped: u16,
-    /// Delivered twice.
-    pub repeated: u16,
-    /// Delivered out of order.
-    pub reordered: u16,
-    /// Delivered in a later batch.
-    pub delayed: u16,
-}
-
-/// Why a stack did not start or broke down.
-#[derive(Debug, thiserror::Error)]
-pub enum StackError {
-    /// An address could not be bound.
-    #[error("cannot listen on {address}: {source}; choose another address")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Something of the stack failed.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl StackError {
-    pub(crate) fn failed(error: impl std::fmt::Display) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-/// What happened since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Happenings {
-    /// Invocations by function.
-    pub invocations: std::collections::BTreeMap<String, u64>,
-    /// Invocations that failed, by function.
-    pub failures: std::collections::BTreeMap<String, u64>,
-    /// Submitters that died at a call.
-    pub crashes: u64,
-    /// Stream records dropped, repeated, reordered or delayed on purpose.
-    pub delivery_faults: u64,
-}
 
 /// The stack. It does nothing by itself: [`Stack::step`] does what is due now.
 pub struct Stack {
@@ -487,35 +391,6 @@ impl Stack {
         Ok(())
     }
 
-    /// Hands agreements what AWS Marketplace has to say: EventBridge events one by one, SNS messages
-    /// through a queue. A failed delivery is tried again, as EventBridge and SQS do.
-    async fn deliver_lifecycle(&mut self) {
-        let mut messages = self.emulator.take_lifecycle();
-        if self.trouble.lifecycle && !messages.is_empty() {
-            let again = messages[self.random.usize(0..messages.len())].clone();
-            messages.push(again);
-            self.random.shuffle(&mut messages);
-        }
-        for message in messages {
-            let event = match message {
-                LifecycleMessage::EventBridge(event) => event,
-                LifecycleMessage::Sns {
-                    topic_arn,
-                    message,
-                    message_id,
-                    timestamp,
-                } => queued(&topic_arn, &message, &message_id, timestamp),
-            };
-            for _ in 0..3 {
-                let result = self.functions.note_agreement(event.clone()).await;
-                self.note("agreements", &result);
-                if result.is_ok() {
-                    break;
-                }
-            }
-        }
-    }
-
     fn note<T, E: std::fmt::Display>(&mut self, function: &str, result: &Result<T, E>) {
         *self
             .happenings
@@ -557,8 +432,9 @@ fn next_tick(now: Timestamp, every: SignedDuration) -> Timestamp {
     Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
 }
 
-/// Where this machine itself reaches a server: 0.0.0.0 is no place to connect to.
-pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+/// Where this machine itself reaches a server that listens on `address`: 0.0.0.0 stands for every
+/// address and is no place to connect to.
+pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
@@ -573,25 +449,4 @@ fn listen(address: SocketAddr) -> Result<TcpListener, StackError> {
         Ok(listener)
     });
     bound.map_err(|source| StackError::Listen { address, source })
-}
-
-/// An SNS message as Lambda receives it from the queue that is subscribed to its topic.
-fn queued(topic_arn: &str, message: &str, message_id: &str, at: Timestamp) -> Value {
-    let body = json!({
-        "Type": "Notification",
-        "MessageId": message_id,
-        "TopicArn": topic_arn,
-        "Message": message,
-        "Timestamp": at.to_string(),
-    });
-    json!({"Records": [{
-        "messageId": message_id,
-        "receiptHandle": message_id,
-        "body": body.to_string(),
-        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": at.as_millisecond().to_string()},
-        "messageAttributes": {},
-        "eventSource": "aws:sqs",
-        "eventSourceARN": "arn:aws:sqs:us-east-1:222222222222:metering-lifecycle",
-        "awsRegion": "us-east-1",
-    }]})
 }

@@ -190,10 +190,13 @@ fn text(month: Month, sum: &Books, report: &Report<'_>) -> String {
         Ok(true) => "they balance",
         _ => "they DO NOT balance",
     };
-    format!(
-        "The books of {month}, counted again from {} rows, {} more set aside: {balanced}\n\n{table}\n\n{}",
-        sum.rows,
-        sum.rows_set_aside,
-        view::book_tables(sum)
-    )
+    let mut parts = vec![format!(
+        "The books of {month}, counted again from {} rows, {} more set aside: {balanced}",
+        sum.rows, sum.rows_set_aside
+    )];
+    if !report.lines.is_empty() {
+        parts.push(table.trim_fmt());
+    }
+    parts.push(view::book_tables(sum));
+    parts.join("\n\n")
 }

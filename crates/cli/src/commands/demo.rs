@@ -187,7 +187,7 @@ fn text(summary: &Summary) -> String {
     for (name, value) in rows {
         day.add_row([name.to_owned(), value]);
     }
-    let mut parts = vec![view::book_tables(&summary.books), day.to_string()];
+    let mut parts = vec![view::book_tables(&summary.books), day.trim_fmt()];
     parts.extend(faults(summary));
     let verdict = if summary.is_balanced() {
         "The books balance, and AWS Marketplace billed what was sent, to the last micro-unit."
@@ -220,7 +220,7 @@ fn faults(summary: &Summary) -> Option<String> {
     for (what, times) in counts {
         table.add_row([what, times.to_string()]);
     }
-    Some(table.to_string())
+    Some(table.trim_fmt())
 }
 
 /// `part / whole` with three decimals.

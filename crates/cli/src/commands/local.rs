@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use local::server::{Server, ServerOptions};
+use local::stack::reachable;
 
 use crate::connect::{LOCAL_AWS, LOCAL_DYNAMODB, LOCAL_HTTP};
 use crate::failure::Failure;
@@ -105,7 +106,7 @@ impl Local {
 
     fn first_steps(&self, server: &Server) -> String {
         let stack = server.stack();
-        let (http, aws) = (stack.http(), stack.aws());
+        let (http, aws) = (reachable(stack.http()), reachable(stack.aws()));
         let dynamodb = stack.dynamodb().endpoint();
         let now = stack.emulator().now();
         let speed = stack.emulator().speed();

@@ -87,7 +87,7 @@ impl List {
                 names(&product.dimensions).join(" "),
             ]);
         }
-        output::print(table)
+        output::print(table.trim_fmt())
     }
 }
 

@@ -110,7 +110,7 @@ impl List {
             eprintln!("no such record of {}", self.subscription);
             return Ok(());
         }
-        output::print(view::record_table(&records))
+        output::print(view::record_table(&records).trim_fmt())
     }
 }
 
@@ -208,25 +208,12 @@ impl Slot<'_> {
         let dimension = &self.show.dimension;
         let mut parts = Vec::new();
         match self.count.records.get(dimension) {
-            Some(record) => {
-                let mut table = output::table(&["record", ""]);
-                if let Value::Object(members) = view::record(record) {
-                    for (name, value) in members {
-                        let text = match value {
-                            Value::String(text) => text,
-                            Value::Array(list) if list.is_empty() => continue,
-                            other => other.to_string(),
-                        };
-                        table.add_row([name.replace('_', " "), text]);
-                    }
-                }
-                parts.push(table.to_string());
-            }
+            Some(record) => parts.push(view::record_facts(record).trim_fmt()),
             None => parts.push("no record yet".to_owned()),
         }
         let movements = self.count.movements(dimension);
         if !movements.is_empty() {
-            parts.push(view::movement_table(movements).to_string());
+            parts.push(view::movement_table(movements).trim_fmt());
         }
         let line = self.line()?;
         let mut books = output::table(&["quantity", ""]);
@@ -234,13 +221,13 @@ impl Slot<'_> {
             books.add_row([place.replace('_', " "), total.to_string()]);
         }
         let rows = self.count.rows(dimension).map_or(0, |rows| rows.rows);
-        parts.push(format!("{rows} rows now\n{books}"));
+        parts.push(format!("{rows} rows now\n{}", books.trim_fmt()));
         if !self.itemised.is_empty() {
             let mut table = output::table(&["row not metered", "why"]);
             for row in &self.itemised {
                 table.add_row([&row.dimension_event, &row.reason]);
             }
-            parts.push(table.to_string());
+            parts.push(table.trim_fmt());
         }
         Ok(parts.join("\n\n"))
     }

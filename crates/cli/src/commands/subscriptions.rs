@@ -84,6 +84,6 @@ impl List {
                 time(profile.registered_at),
             ]);
         }
-        output::print(table)
+        output::print(table.trim_fmt())
     }
 }
