@@ -45,7 +45,10 @@ fn tables_are_encrypted_recoverable_and_outlive_the_stack() {
     let template = Template::read();
     for resource in ["Subscriptions", "UsageEvents", "MeteringRecords"] {
         let table = &template.section("Resources")[resource];
-        assert_eq!(table["DeletionPolicy"], "Retain", "{resource}");
+        assert_eq!(
+            table["DeletionPolicy"], "RetainExceptOnCreate",
+            "{resource}"
+        );
         assert_eq!(table["UpdateReplacePolicy"], "Retain", "{resource}");
         let properties = &table["Properties"];
         assert_eq!(
@@ -55,7 +58,6 @@ fn tables_are_encrypted_recoverable_and_outlive_the_stack() {
         let recovery =
             &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         assert_eq!(*recovery, true, "{resource}");
-        assert_eq!(properties["DeletionProtectionEnabled"], true, "{resource}");
         let ttl = &properties["TimeToLiveSpecification"];
         if resource == "UsageEvents" {
             assert_eq!(
