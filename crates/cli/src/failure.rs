@@ -76,6 +76,9 @@ impl From<LedgerError> for Failure {
             return Self::failed(error);
         };
         let next = match code.as_str() {
+            _ if message.contains("loading credentials") => {
+                "there are no AWS credentials: set AWS_PROFILE, or sign in; for the stack on this machine use --local"
+            }
             "ResourceNotFoundException" => {
                 "there is no such table in this account and Region: name the stack with --stack, or set AWS_REGION and AWS_PROFILE; for the stack on this machine, --local"
             }

@@ -49,7 +49,9 @@ fn log_to_stderr(level: LevelFilter) {
     // The embedded DynamoDB warns of every conditional write that loses, which is its purpose.
     let targets = Targets::new()
         .with_default(level)
-        .with_target("dynoxide", level.min(LevelFilter::ERROR));
+        .with_target("dynoxide", level.min(LevelFilter::ERROR))
+        // What it warns of at length, the error that follows says in a line.
+        .with_target("aws_config", level.min(LevelFilter::ERROR));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(false)

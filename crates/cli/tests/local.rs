@@ -134,10 +134,17 @@ fn the_sample_world_sleeps_until_its_clock_moves() {
     // Time enough for a step, if there were one.
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(local.control("GET", "metered", ""), json!([]));
-    local.control("PUT", "clock", &json!({"advance": "1m"}).to_string());
-    eventually("the bill of hour 02", || {
+    local.control("PUT", "clock", &json!({"advance": "5h"}).to_string());
+    // All of it: hours 02 and 03, and the late row of 02 with the hour that ran when the world woke.
+    let billed = eventually("the bill", || {
         let metered = local.control("GET", "metered", "");
-        (metered.as_array()?.len() >= 5).then_some(())
+        let metered = metered.as_array()?.clone();
+        (metered.len() == 10).then_some(metered)
     });
+    let late = billed
+        .iter()
+        .find(|slot| slot["hour"] == "2026-11-21T04:00:00Z")
+        .unwrap();
+    assert_eq!(late["quantity"], "0.75");
     assert_eq!(local.stop(), 0);
 }

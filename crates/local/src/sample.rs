@@ -174,6 +174,11 @@ wrong!(
     jiff::Error
 );
 
+/// [`NOW`], read.
+pub fn now() -> Result<Timestamp, SampleError> {
+    Ok(NOW.parse()?)
+}
+
 /// Loads the world into empty tables and an emulator without these products, and sets the emulator's
 /// clock to [`NOW`]; its speed stays as it is. The lifecycle events of the purchases count as
 /// delivered.
@@ -208,7 +213,7 @@ fn purchase_all(emulator: &Emulator) -> Result<(), SampleError> {
         emulator.add_agreement(agreement).map(drop)
     });
     emulator.set_settings(settings);
-    emulator.set_clock(Some(NOW.parse()?), None);
+    emulator.set_clock(Some(now()?), None);
     bought?;
     emulator.take_lifecycle();
     emulator.choose_registration_token(SOLD[0].agreement, REGISTRATION_TOKEN)?;

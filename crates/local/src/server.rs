@@ -83,7 +83,12 @@ impl Server {
                 source,
             })?;
         }
+        let now = match options.sample {
+            true => Some(sample::now()?),
+            false => None,
+        };
         let stack = Stack::start(StackOptions {
+            now,
             http: options.http,
             aws: options.aws,
             dynamodb: options.dynamodb,
