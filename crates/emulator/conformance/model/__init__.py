@@ -1,0 +1,1 @@
+"""Cases made from botocore's own model of the APIs."""

@@ -1,0 +1,91 @@
+"""Rules with the cases that prove them, and the run over all of them."""
+
+import time
+import traceback
+from dataclasses import dataclass, field
+from typing import Callable
+
+# Where each section's rules are written down.
+DOCUMENTS = {
+    "1": "AWS Marketplace seller guide, SaaS product integration, document history",
+    "2": "AWS Marketplace Metering Service API reference, BatchMeterUsage and UsageRecord",
+    "3": "AWS SDK for Rust, aws-sdk-marketplacemetering and aws-sdk-marketplaceentitlement",
+    "4": "AWS Marketplace Metering Service API reference, MeterUsage and RegisterUsage",
+    "5": "AWS Marketplace seller guide, SaaS customer onboarding; API reference, ResolveCustomer",
+    "6": "AWS Marketplace seller guide, EventBridge events and SNS notifications for SaaS products",
+    "7": "AWS Marketplace seller guide, SaaS billing; Entitlement Service API reference, GetEntitlements",
+    "8": "AWS CloudTrail API reference, LookupEvents; user guide, metering events",
+    "10": "where AWS's documents contradict each other or are silent",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A sentence AWS Marketplace holds its callers to, and the cases that prove it holds here."""
+
+    id: str
+    section: str
+    text: str
+    cases: tuple[Callable, ...]
+    generated: bool = False
+
+    @property
+    def document(self):
+        return DOCUMENTS[self.section.split()[0]]
+
+
+def rule(id, section, text, *cases, generated=False):
+    """A rule of the table; a rule without a case proves nothing and is refused."""
+    assert cases, f"rule {id} has no case"
+    return Rule(id, section, text, cases, generated)
+
+
+@dataclass
+class Report:
+    """What a run came to."""
+
+    verbose: bool
+    rules: int = 0
+    cases: int = 0
+    generated: int = 0
+    failures: list = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self, rule, stage):
+        """Every case of a rule, each in a world of its own."""
+        self.rules += 1
+        failed = len(self.failures)
+        for case in rule.cases:
+            self.cases += 1
+            self.generated += rule.generated
+            try:
+                if not rule.generated:
+                    stage.begin()
+                case(stage)
+            except Exception:
+                trace = traceback.format_exc(chain=False)
+                self.failures.append(f"{rule.id} ({rule.section}) {name(case)}\n{trace}")
+        if self.verbose:
+            verdict = "ok" if failed == len(self.failures) else "FAILED"
+            print(f"{verdict:6} {rule.id:6} {rule.section}: {rule.text} ({len(rule.cases)} cases; {rule.document})")
+
+    def conclude(self):
+        """Prints failures and the count; whether all is well."""
+        for failure in self.failures:
+            print(f"FAILED {failure}")
+        print(
+            f"conformance: {self.rules} rules, {self.cases} cases ({self.generated} generated), "
+            f"{len(self.failures)} failed in {time.monotonic() - self.started:.0f} s",
+            flush=True,
+        )
+        return not self.failures
+
+
+def name(case):
+    return getattr(case, "title", None) or case.__name__.replace("_", " ")
+
+
+def titled(title, case):
+    """A case made of data, under a name of its own."""
+    case.title = title
+    return case
