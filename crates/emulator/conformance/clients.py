@@ -5,6 +5,7 @@ modelled errors nobody met can be named.
 """
 
 import json
+import socket
 from dataclasses import dataclass
 
 import boto3
@@ -84,7 +85,9 @@ class Clients:
     def __init__(self, url):
         self.url = url
         self.session = botocore.session.get_session()
-        self.http = URLLib3Session(timeout=PATIENCE_S)
+        # Without this, head and body of a small request wait for each other.
+        at_once = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
+        self.http = URLLib3Session(timeout=PATIENCE_S, socket_options=at_once)
         self.kept = {}
         # (operation, error code) -> how often it was met.
         self.met = {}

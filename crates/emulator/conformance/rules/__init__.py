@@ -1,6 +1,35 @@
 """The table of rules, one module for each part of AWS Marketplace."""
 
-from . import batch_answer, batch_request, meter_usage, wire
+from . import (
+    agreements,
+    batch_answer,
+    batch_request,
+    cloudtrail,
+    command_line,
+    first_minute,
+    lifecycle,
+    meter_usage,
+    protocols,
+    readings,
+    registration,
+    seller,
+    wire,
+)
 
-MODULES = (wire, batch_request, batch_answer, meter_usage)
+MODULES = (
+    wire,
+    batch_request,
+    batch_answer,
+    protocols,
+    meter_usage,
+    registration,
+    lifecycle,
+    agreements,
+    seller,
+    cloudtrail,
+    readings,
+    command_line,
+    first_minute,
+)
 TABLE = tuple(rule for module in MODULES for rule in module.RULES)
+assert len({rule.id for rule in TABLE}) == len(TABLE), "a rule's id stands twice"

@@ -264,6 +264,18 @@ def a_registered_container_goes_on_after_the_subscription(s):
     verified(s, registers(s, key=buyer["account_id"])["Signature"])
 
 
+def a_registration_may_be_throttled_disabled_or_broken(s):
+    listed(s)
+    for kind, code in (
+        ("throttling", "ThrottlingException"),
+        ("disabled-api", "DisabledApiException"),
+        ("internal-error", "InternalServiceErrorException"),
+    ):
+        s.fault(kind, operation="RegisterUsage")
+        not_registered(s, code)
+    registers(s)
+
+
 RULES = (
     rule(
         "4.01",
@@ -345,5 +357,6 @@ RULES = (
         the_containers_region_and_product_count,
         an_account_without_a_subscription_does_not_register,
         a_registered_container_goes_on_after_the_subscription,
+        a_registration_may_be_throttled_disabled_or_broken,
     ),
 )

@@ -13,8 +13,8 @@ const CATALOG: StringShape = shape(1, 64, "[a-zA-Z0-9.-]+", |b| {
 const FILTER_NAME: StringShape = shape(1, 32, "[A-Za-z_]+", |b| {
     b.is_ascii_alphabetic() || b == b'_'
 });
-const FILTER_VALUE: StringShape = shape(1, 64, "[A-Za-z0-9+:_-]+", |b| {
-    b.is_ascii_alphanumeric() || b"+:_-".contains(&b)
+const FILTER_VALUE: StringShape = shape(1, 256, "[A-Za-z0-9.,+:/_-]+", |b| {
+    b.is_ascii_alphanumeric() || b".,+:/_-".contains(&b)
 });
 const SORT_BY: StringShape = shape(1, 255, "[A-Za-z_]+", |b| {
     b.is_ascii_alphabetic() || b == b'_'
@@ -22,15 +22,28 @@ const SORT_BY: StringShape = shape(1, 255, "[A-Za-z_]+", |b| {
 const RESOURCE_ID: StringShape = shape(1, RESOURCE_ID_CHARS_MAX, "[A-Za-z0-9_/-]+", |b| {
     b.is_ascii_alphanumeric() || b"_/-".contains(&b)
 });
-const INVOICE_ID: StringShape = shape(1, 255, ".*", |_| true);
+const INVOICE_ID: StringShape = StringShape {
+    min: 0,
+    max: 1_024,
+    pattern: None,
+};
 const NEXT_TOKEN: StringShape = shape(0, 8_192, "[a-zA-Z0-9+/=_-]+", |b| {
     b.is_ascii_alphanumeric() || b"+/=_-".contains(&b)
 });
 const CURRENCY: StringShape = shape(3, 3, "[A-Z]+", |b| b.is_ascii_uppercase());
-const AMOUNT: StringShape = shape(0, usize::MAX, r"[0-9]*(\.[0-9]{0,8})?", |b| {
-    b.is_ascii_digit() || b == b'.'
-});
-const DESCRIPTION: StringShape = shape(1, 500, ".*", |_| true);
+const AMOUNT: StringShape = StringShape {
+    min: 0,
+    max: usize::MAX,
+    pattern: Some(Pattern::Whole {
+        text: r"[0-9]*(\.[0-9]{0,8})?",
+        matches: is_amount,
+    }),
+};
+const DESCRIPTION: StringShape = StringShape {
+    min: 1,
+    max: 500,
+    pattern: None,
+};
 const CLIENT_TOKEN: StringShape = shape(1, 64, "[a-zA-Z0-9-]+", |b| {
     b.is_ascii_alphanumeric() || b == b'-'
 });
@@ -51,6 +64,14 @@ const fn shape(min: usize, max: usize, text: &'static str, bytes: fn(u8) -> bool
         min,
         max,
         pattern: Some(Pattern::Bytes { text, bytes }),
+    }
+}
+
+fn is_amount(text: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    match text.split_once('.') {
+        None => digits(text),
+        Some((whole, fraction)) => digits(whole) && digits(fraction) && fraction.len() <= 8,
     }
 }
 

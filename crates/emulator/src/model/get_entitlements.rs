@@ -1,7 +1,7 @@
 //! The request of `GetEntitlements`.
 
 use super::reader::{Members, ShapeError, StringLists};
-use super::shapes::{ENTITLED_PRODUCT_CODE, NON_EMPTY};
+use super::shapes::{ENTITLED_PRODUCT_CODE, ENTITLEMENTS_TOKEN};
 use crate::limits::ENTITLEMENTS_PAGE_MAX;
 
 const FILTERS: &[&str] = &[
@@ -32,7 +32,7 @@ impl GetEntitlementsRequest {
         Ok(GetEntitlementsRequest {
             product_code: product_code.unwrap_or_default(),
             filter: filter.unwrap_or_default(),
-            next_token: members.string("NextToken", &NON_EMPTY)?,
+            next_token: members.string("NextToken", &ENTITLEMENTS_TOKEN)?,
             max_results: max_results.and_then(|n| usize::try_from(n).ok()),
         })
     }

@@ -23,7 +23,7 @@ pub(crate) struct LookupEventsRequest {
     pub(crate) attributes: Vec<(&'static str, String)>,
     pub(crate) start: Option<Timestamp>,
     pub(crate) end: Option<Timestamp>,
-    pub(crate) insight: bool,
+    pub(crate) event_category: Option<String>,
     pub(crate) max_results: Option<i64>,
     pub(crate) next_token: Option<String>,
 }
@@ -45,8 +45,8 @@ impl LookupEventsRequest {
             attributes: attributes.unwrap_or_default(),
             start: Stamp::read_optional(members, "StartTime")?.map(|stamp| stamp.at),
             end: Stamp::read_optional(members, "EndTime")?.map(|stamp| stamp.at),
-            insight: members.one_of("EventCategory", &["insight"])?.is_some(),
-            // Out of range is an exception of its own, not a violation of the model.
+            // These two have exceptions of their own: a bad one is no violation of the model.
+            event_category: members.string("EventCategory", &ANY_STRING)?,
             max_results: members.integer("MaxResults", i64::MIN, i64::MAX)?,
             next_token: members.string("NextToken", &ANY_STRING)?,
         })

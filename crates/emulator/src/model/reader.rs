@@ -27,7 +27,7 @@ pub(crate) enum Pattern {
         text: &'static str,
         matches: fn(&str) -> bool,
     },
-    /// About each byte.
+    /// About each byte, of which there is at least one.
     Bytes {
         text: &'static str,
         bytes: fn(u8) -> bool,
@@ -38,7 +38,7 @@ impl Pattern {
     fn matches(&self, value: &str) -> bool {
         match self {
             Pattern::Whole { matches, .. } => matches(value),
-            Pattern::Bytes { bytes, .. } => value.bytes().all(bytes),
+            Pattern::Bytes { bytes, .. } => !value.is_empty() && value.bytes().all(bytes),
         }
     }
 

@@ -99,10 +99,14 @@ pub(crate) const ENTITLED_PRODUCT_CODE: StringShape = StringShape {
     pattern: None,
 };
 
-pub(crate) const NON_EMPTY: StringShape = StringShape {
+/// `NextToken` of the entitlement API.
+pub(crate) const ENTITLEMENTS_TOKEN: StringShape = StringShape {
     min: 1,
     max: usize::MAX,
-    pattern: None,
+    pattern: Some(Pattern::Whole {
+        text: r"\S+",
+        matches: |text| !text.contains(char::is_whitespace),
+    }),
 };
 
 /// `LookupAttributeValue` of CloudTrail.

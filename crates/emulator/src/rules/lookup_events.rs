@@ -16,6 +16,8 @@ use crate::world::{CallEntry, World};
 
 const LOGGED: &str = "BatchMeterUsage";
 const SOURCE: &str = "metering-marketplace.amazonaws.com";
+/// The one event category that can be asked for; there are no such events of metering calls.
+const INSIGHT: &str = "insight";
 /// The user every call is attributed to: credentials are not verified.
 pub(crate) const USERNAME: &str = "seller";
 
@@ -26,6 +28,8 @@ pub(crate) enum LookupEventsError {
     Attributes { count: usize },
     #[error("The start time {start} is after the end time {end}")]
     TimeRange { start: Timestamp, end: Timestamp },
+    #[error("EventCategory is '{given}', but must be {INSIGHT}, or absent for management events")]
+    EventCategory { given: String },
     #[error("MaxResults is {given}, but must be 1 to {EVENTS_PAGE_MAX}")]
     MaxResults { given: i64 },
     #[error("The NextToken is not one this request was answered with")]
@@ -38,6 +42,7 @@ impl LookupEventsError {
         match self {
             LookupEventsError::Attributes { .. } => "InvalidLookupAttributesException",
             LookupEventsError::TimeRange { .. } => "InvalidTimeRangeException",
+            LookupEventsError::EventCategory { .. } => "InvalidEventCategoryException",
             LookupEventsError::MaxResults { .. } => "InvalidMaxResultsException",
             LookupEventsError::NextToken => "InvalidNextTokenException",
         }
@@ -63,7 +68,7 @@ pub(crate) fn lookup_events(
         None => u64::MAX,
         Some(token) => page::position(token, &question).ok_or(LookupEventsError::NextToken)?,
     };
-    if request.insight {
+    if request.event_category.is_some() {
         return Ok(json!({"Events": []}));
     }
     let shown = Shown::of(world, request, arrival);
@@ -92,6 +97,12 @@ fn check(request: &LookupEventsRequest) -> Result<usize, LookupEventsError> {
         && start > end
     {
         return Err(LookupEventsError::TimeRange { start, end });
+    }
+    if let Some(given) = &request.event_category
+        && given != INSIGHT
+    {
+        let given = given.clone();
+        return Err(LookupEventsError::EventCategory { given });
     }
     match request.max_results {
         None => Ok(EVENTS_PAGE_MAX),

@@ -10,8 +10,14 @@ use thiserror::Error;
 
 /// Nesting deeper than this is refused; no request of the API comes near it.
 const DEPTH_MAX: usize = 64;
-/// The members that are timestamps, in all shapes of the entitlement API.
-const TIMESTAMPS: &[&str] = &["ExpirationDate"];
+/// The members that are timestamps, in all shapes of the entitlement and the Agreement API.
+const TIMESTAMPS: &[&str] = &[
+    "ExpirationDate",
+    "acceptanceTime",
+    "endTime",
+    "issuedTime",
+    "startTime",
+];
 
 /// Why bytes are not a value.
 #[derive(Debug, Error)]

@@ -92,6 +92,11 @@ impl Api {
         }
     }
 
+    /// Whether its model lists Smithy RPC v2 CBOR beside JSON.
+    fn has_cbor(self) -> bool {
+        matches!(self, Api::Entitlement | Api::Agreement)
+    }
+
     /// What it calls an error of its own making.
     pub(crate) fn internal_error(self) -> &'static str {
         match self {
@@ -111,13 +116,10 @@ impl Operation {
         })
     }
 
-    /// The operation of a Smithy RPC v2 path, `/service/SERVICE/operation/OPERATION`. Only the
-    /// entitlement API speaks that protocol.
+    /// The operation of a Smithy RPC v2 path, `/service/SERVICE/operation/OPERATION`.
     pub(crate) fn from_path(path: &str) -> Option<Operation> {
         let (service, name) = path.strip_prefix("/service/")?.split_once("/operation/")?;
-        Operation::find(name, |api| {
-            api == Api::Entitlement && api.target_prefix() == service
-        })
+        Operation::find(name, |api| api.has_cbor() && api.target_prefix() == service)
     }
 
     fn find(name: &str, of: impl Fn(Api) -> bool) -> Option<Operation> {
@@ -164,6 +166,12 @@ mod tests {
         assert_eq!(
             Operation::from_path("/service/AWSMPEntitlementService/operation/GetEntitlements"),
             Some(Operation::GetEntitlements)
+        );
+        assert_eq!(
+            Operation::from_path(
+                "/service/AWSMPCommerceService_v20200301/operation/DescribeAgreement"
+            ),
+            Some(Operation::DescribeAgreement)
         );
         assert_eq!(
             Operation::from_path("/service/AWSMPMeteringService/operation/MeterUsage"),

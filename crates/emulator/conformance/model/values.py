@@ -1,0 +1,60 @@
+"""Values that fit a shape, values at its edges, and values just outside."""
+
+import re
+
+# The largest integer an AWS JSON integer can be.
+INTEGER_MAX = 2**31 - 1
+# One of these characters, repeated, fits every pattern that is a class of characters.
+FILLS = "a1A"
+# The one pattern that is not a class needs its longest text written out.
+LONGEST = ("9999999999.999999",)
+# Texts of which each pattern that forbids anything forbids some.
+ODD = ("", "\u0000", " ", "a b", "ä", "١", "~", "-\n", "a\n", "1\n", "1.2.3", "1.123456789", "01", "1e3", "arn:aws:x", "[]", ">")
+# What is of no string, no number and so on.
+WRONG = {
+    "string": (1, True, ["x"], {"x": "y"}),
+    "integer": ("1", True, 1.5, [1], {}),
+    "boolean": ("true", 1, [True], {}),
+    "timestamp": ("2026-11-21T12:00:00Z", True, [1], {}, 1e300),
+    "list": ("x", 1, True, {}),
+    "structure": ("x", 1, True, []),
+    "map": ("x", 1, True, []),
+}
+
+
+def fits(shape, text):
+    """Whether the pattern, taken as a statement about the whole text, holds."""
+    pattern = shape.metadata.get("pattern")
+    return pattern is None or re.fullmatch(pattern, text) is not None
+
+
+def of_length(shape, length):
+    """A text of so many characters that the pattern allows; None if there is none."""
+    candidates = [fill * length for fill in FILLS] + [text for text in LONGEST if len(text) == length]
+    return next((text for text in candidates if fits(shape, text)), None)
+
+
+def shortest(shape):
+    """The shortest text that length and pattern allow; None if the pattern asks for more than a few characters."""
+    least = shape.metadata.get("min", 0)
+    texts = (of_length(shape, length) for length in range(least, least + 4))
+    return next((text for text in texts if text is not None), None)
+
+
+def longest(shape):
+    """The longest text allowed; None where the model sets no limit."""
+    if "max" not in shape.metadata:
+        return None
+    text = of_length(shape, shape.metadata["max"])
+    assert text is not None, f"no text of {shape.name} has its full length"
+    return text
+
+
+def against_pattern(shape):
+    """Texts of an allowed length that the pattern forbids."""
+    least, most = shape.metadata.get("min", 0), shape.metadata.get("max", 10_000)
+    for text in ODD:
+        if text:
+            text *= max(1, -(-least // len(text)))
+        if least <= len(text) <= most and not fits(shape, text):
+            yield text

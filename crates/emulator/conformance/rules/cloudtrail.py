@@ -1,0 +1,294 @@
+"""CloudTrail's event history, the only way to read back what was metered."""
+
+import json
+from datetime import timedelta
+
+from stage import LEGACY, NOON, expect, hours
+from suite import rule, titled
+
+LATER = "15m"
+
+
+def looks_up(s, region="us-east-1", **request):
+    return s.cloudtrail(region=region).lookup_events(**request)["Events"]
+
+
+def unthrottled(s, **more):
+    s.settings(lookup_events_per_s=0, **more)
+
+
+def by(key, value):
+    return [{"AttributeKey": key, "AttributeValue": value}]
+
+
+def told(event):
+    return json.loads(event["CloudTrailEvent"])
+
+
+def metered(s):
+    """One record at noon, looked up when CloudTrail has it."""
+    unthrottled(s)
+    buyer = s.buys()
+    answer = s.meter(s.record(buyer, Quantity=3))
+    s.advance(LATER)
+    [event] = looks_up(s, LookupAttributes=by("EventName", "BatchMeterUsage"))
+    return buyer, answer, event
+
+
+def an_event_names_its_source_and_its_call(s):
+    _, answer, event = metered(s)
+    assert event["EventSource"] == "metering-marketplace.amazonaws.com", event
+    assert event["EventName"] == "BatchMeterUsage" and event["EventTime"] == NOON, event
+    whole = told(event)
+    assert whole["eventTime"] == "2026-11-21T12:00:00Z" and whole["awsRegion"] == "us-east-1", whole
+    assert whole["requestID"] == answer["ResponseMetadata"]["RequestId"], whole
+    assert whole["eventID"] == event["EventId"] and whole["eventName"] == "BatchMeterUsage", whole
+
+
+def parameters_and_response_are_in_lower_camel_case(s):
+    buyer, answer, event = metered(s)
+    whole = told(event)
+    [record] = whole["requestParameters"]["usageRecords"]
+    assert record["licenseArn"] == buyer["license_arn"] and record["dimension"] == "requests", record
+    assert record["quantity"] == 3 and buyer["account_id"] in record.values(), record
+    [result] = whole["responseElements"]["results"]
+    assert result["usageRecord"] == record and result["status"] == "Success", result
+    assert result["meteringRecordId"] == answer["Results"][0]["MeteringRecordId"], result
+    assert whole["responseElements"]["unprocessedRecords"] == [], whole
+
+
+def product_codes_and_unprocessed_records_are_told_too(s):
+    unthrottled(s)
+    buyer = s.buys(LEGACY)
+    s.fault("unprocessed")
+    s.meter(s.legacy(buyer), product=LEGACY)
+    s.advance(LATER)
+    whole = told(looks_up(s)[0])
+    assert whole["requestParameters"]["productCode"] == LEGACY, whole
+    assert len(whole["responseElements"]["unprocessedRecords"]) == 1, whole
+
+
+def a_failure_has_a_code_and_no_response(s):
+    unthrottled(s)
+    s.refuses("InvalidUsageDimensionException", s.record(s.buys(), Dimension="users"))
+    s.advance(LATER)
+    whole = told(looks_up(s)[0])
+    assert whole["errorCode"] == "InvalidUsageDimensionException" and whole["errorMessage"], whole
+    assert whole["responseElements"] is None and whole["requestParameters"]["usageRecords"], whole
+
+
+def a_lost_answer_is_told_and_a_lost_request_is_not(s):
+    unthrottled(s)
+    buyer = s.buys()
+    for kind in ("drop-before", "drop-after"):
+        s.fault(kind)
+        try:
+            s.meter(s.record(buyer))
+        except Exception as error:
+            assert "Connection" in type(error).__name__, error
+    s.advance(LATER)
+    [event] = looks_up(s)
+    assert told(event)["responseElements"]["results"][0]["status"] == "Success"
+
+
+def other_operations_are_not_in_the_sellers_history(s):
+    unthrottled(s)
+    s.metering().resolve_customer(RegistrationToken=s.buys()["registration_token"])
+    s.advance(LATER)
+    assert looks_up(s) == []
+
+
+def events_come_a_quarter_of_an_hour_late(s):
+    unthrottled(s)
+    s.meter(s.record(s.buys()))
+    s.advance("14m59s")
+    assert looks_up(s) == []
+    s.advance("1s")
+    assert len(looks_up(s)) == 1
+
+
+def many(s, count):
+    """So many calls, a second apart; their request ids in order."""
+    unthrottled(s)
+    record = s.record(s.buys())
+    ids = []
+    for _ in range(count):
+        ids.append(s.meter(record)["ResponseMetadata"]["RequestId"])
+        s.advance("1s")
+    s.advance(LATER)
+    return ids
+
+
+def there_are_50_on_a_page_newest_first(s):
+    ids = many(s, 120)
+    pages = [page["Events"] for page in s.cloudtrail().get_paginator("lookup_events").paginate()]
+    assert [len(page) for page in pages] == [50, 50, 20]
+    assert [told(event)["requestID"] for event in sum(pages, [])] == list(reversed(ids))
+
+
+def new_events_do_not_shift_the_pages(s):
+    ids = many(s, 60)
+    first = s.cloudtrail().lookup_events(MaxResults=50)
+    s.meter(s.record(s.buys()))
+    s.advance(LATER)
+    second = s.cloudtrail().lookup_events(MaxResults=50, NextToken=first["NextToken"])
+    got = [told(event)["requestID"] for event in first["Events"] + second["Events"]]
+    assert got == list(reversed(ids))
+
+
+def pages_are_of_1_to_50(s):
+    many(s, 3)
+    assert len(looks_up(s, MaxResults=1)) == 1
+    for size in (0, 51, -1):
+        answer = s.raw("LookupEvents", {"MaxResults": size})
+        assert answer.error() == "InvalidMaxResultsException", (size, answer)
+
+
+def a_token_belongs_to_its_question(s):
+    many(s, 3)
+    client = s.cloudtrail()
+    token = client.lookup_events(MaxResults=1)["NextToken"]
+    wrong = {"NextToken": token, "LookupAttributes": by("EventName", "BatchMeterUsage")}
+    expect("InvalidNextTokenException", client.lookup_events, **wrong)
+    expect("InvalidNextTokenException", client.lookup_events, NextToken="made-up")
+
+
+def one_attribute_narrows_and_two_are_refused(s):
+    _, _, event = metered(s)
+    for key, value, count in (
+        ("EventSource", "metering-marketplace.amazonaws.com", 1),
+        ("EventId", event["EventId"], 1),
+        ("ReadOnly", "false", 1),
+        ("ReadOnly", "true", 0),
+        ("AccessKeyId", "AKIDEXAMPLE", 1),
+        ("EventName", "ResolveCustomer", 0),
+        ("ResourceName", "anything", 0),
+    ):
+        assert len(looks_up(s, LookupAttributes=by(key, value))) == count, (key, value)
+    two = by("EventName", "BatchMeterUsage") + by("ReadOnly", "false")
+    expect("InvalidLookupAttributesException", looks_up, s, LookupAttributes=two)
+
+
+def times_narrow(s):
+    many(s, 10)
+    window = {"StartTime": NOON + timedelta(seconds=3), "EndTime": NOON + timedelta(seconds=5)}
+    assert len(looks_up(s, **window)) == 3
+    swapped = {"StartTime": window["EndTime"], "EndTime": window["StartTime"]}
+    expect("InvalidTimeRangeException", looks_up, s, **swapped)
+
+
+def only_the_region_called_tells(s):
+    unthrottled(s)
+    s.meter(s.record(s.buys()), region="eu-west-1")
+    s.advance(LATER)
+    assert looks_up(s) == [] and len(looks_up(s, region="eu-west-1")) == 1
+
+
+def the_history_reaches_back_ninety_days(s):
+    unthrottled(s)
+    s.meter(s.record(s.buys()))
+    s.clock(NOON + timedelta(days=90))
+    assert len(looks_up(s)) == 1
+    s.advance("1s")
+    assert looks_up(s) == []
+
+
+def a_third_lookup_in_a_second_is_throttled(s):
+    looks_up(s)
+    looks_up(s)
+    expect("ThrottlingException", looks_up, s)
+    looks_up(s, region="eu-west-1")
+    s.advance("1s")
+    looks_up(s)
+
+
+def another_event_category_is_refused(s):
+    unthrottled(s)
+    assert looks_up(s, EventCategory="insight") == []
+    answer = s.raw("LookupEvents", {"EventCategory": "management"})
+    assert answer.error() == "InvalidEventCategoryException", answer
+
+
+def cut_off(field):
+    """25 records with long allocations exceed the limit of a field."""
+
+    def case(s):
+        unthrottled(s)
+        buyer = s.buys()
+        shares = [{"AllocatedUsageQuantity": 1, "Tags": [{"Key": "k" * 100, "Value": f"{n:0256}"}]} for n in range(20)]
+        usage = {"Quantity": 20, "UsageAllocations": shares}
+        places = [{"Timestamp": hours(-1 - n % 23), "Dimension": ("requests", "gb")[n // 23]} for n in range(25)]
+        records = [s.record(buyer, **place, **usage) for place in places]
+        assert s.statuses(*records) == ["Success"] * 25
+        s.advance(LATER)
+        whole = told(looks_up(s)[0])
+        kept = whole[field]["usageRecords" if field == "requestParameters" else "results"]
+        assert 0 < len(kept) < 25 and whole[field]["omitted"] is True, (len(kept), whole[field].get("omitted"))
+        assert len(json.dumps(whole[field])) < 130_000
+
+    return titled(f"a large {field} is cut off", case)
+
+
+def a_small_batch_is_told_in_full(s):
+    _, _, event = metered(s)
+    for field in ("requestParameters", "responseElements"):
+        assert "omitted" not in told(event)[field]
+
+
+RULES = (
+    rule(
+        "8.01",
+        "8 CloudTrail",
+        "Events have the source metering-marketplace.amazonaws.com and the name BatchMeterUsage.",
+        an_event_names_its_source_and_its_call,
+        other_operations_are_not_in_the_sellers_history,
+    ),
+    rule(
+        "8.02",
+        "8 CloudTrail",
+        "requestParameters and responseElements tell request and answer, keys in lower camel case.",
+        parameters_and_response_are_in_lower_camel_case,
+        product_codes_and_unprocessed_records_are_told_too,
+    ),
+    rule(
+        "8.03",
+        "8 CloudTrail",
+        "A failure has an errorCode and null responseElements.",
+        a_failure_has_a_code_and_no_response,
+    ),
+    rule(
+        "8.04",
+        "8 CloudTrail",
+        "It is the read-back of lost answers; a request that never arrived is not in it.",
+        a_lost_answer_is_told_and_a_lost_request_is_not,
+    ),
+    rule("8.05", "8 CloudTrail", "Events are about 15 minutes behind.", events_come_a_quarter_of_an_hour_late),
+    rule(
+        "8.06",
+        "8 CloudTrail",
+        "There are up to 50 on a page, newest first.",
+        there_are_50_on_a_page_newest_first,
+        new_events_do_not_shift_the_pages,
+        pages_are_of_1_to_50,
+        a_token_belongs_to_its_question,
+    ),
+    rule(
+        "8.07",
+        "8 CloudTrail",
+        "One lookup attribute at most; a start and an end besides.",
+        one_attribute_narrows_and_two_are_refused,
+        times_narrow,
+        another_event_category_is_refused,
+    ),
+    rule("8.08", "8 CloudTrail", "Events stand in the Region called.", only_the_region_called_tells),
+    rule("8.09", "8 CloudTrail", "The history reaches back 90 days.", the_history_reaches_back_ninety_days),
+    rule("8.10", "8 CloudTrail", "LookupEvents takes 2 requests a second.", a_third_lookup_in_a_second_is_throttled),
+    rule(
+        "8.11",
+        "8 CloudTrail",
+        "requestParameters and responseElements are cut off at 100 KB each.",
+        cut_off("requestParameters"),
+        cut_off("responseElements"),
+        a_small_batch_is_told_in_full,
+    ),
+)

@@ -1,0 +1,32 @@
+"""The script a stranger would start with, as it stands, against this emulator."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from program import PATIENCE_S
+from suite import rule
+
+SCRIPT = Path(__file__).parent.parent / "first_minute.py"
+
+
+def the_script_ends_well_and_leaves_the_clock_as_it_was(s):
+    before = s.control("GET", "clock")
+    ran = subprocess.run(
+        [sys.executable, SCRIPT, s.clients.url], capture_output=True, text=True, timeout=PATIENCE_S * 3
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for said in ("Success", "DuplicateRecord", "CustomerNotSubscribed", "InvalidLicenseException", "billed once"):
+        assert said in ran.stdout, ran.stdout
+    assert ran.stdout.count("TimestampOutOfBoundsException") == 2, ran.stdout
+    assert s.control("GET", "clock") == before
+
+
+RULES = (
+    rule(
+        "2.61",
+        "2 BatchMeterUsage",
+        "A script of boto3 alone meets every answer that costs sellers money in its first minute.",
+        the_script_ends_well_and_leaves_the_clock_as_it_was,
+    ),
+)
