@@ -56,6 +56,21 @@ def eventually(what, ask):
     raise AssertionError(f"{what} did not come about")
 
 
+def beyond_the_rate(s, limit, call):
+    """One call more than the limit is throttled; tried again where the machine took a second for them."""
+    for last in (False, False, False, True):
+        s.advance("1s")
+        started = time.monotonic()
+        for _ in range(limit):
+            call()
+        try:
+            expect("ThrottlingException", call)
+            return
+        except AssertionError:
+            if last or time.monotonic() - started < 1:
+                raise
+
+
 class Stage:
     """One emulator, emptied before each case."""
 

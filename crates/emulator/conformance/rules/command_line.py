@@ -56,9 +56,10 @@ def batch_meter_usage(s):
     call = ("meteringmarketplace", "batch-meter-usage", "--usage-records")
     answer = answers(s, *call, records(s.record(buyer), s.record(buyer, Quantity=2)))
     assert [result["Status"] for result in answer["Results"]] == ["Success", "DuplicateRecord"], answer
-    decimal = s.record(buyer, Dimension="gb", Quantity=None, QuantityAsDecimal="0.5")
-    assert answers(s, *call, records(decimal))["Results"][0]["Status"] == "Success"
-    assert s.billed() == ["0.5", "1"]
+    shares = [{"AllocatedUsageQuantity": 5, "Tags": [{"Key": "team", "Value": "a"}]}]
+    allocated = s.record(buyer, Dimension="gb", Quantity=5, UsageAllocations=shares)
+    assert answers(s, *call, records(allocated))["Results"][0]["Status"] == "Success"
+    assert s.billed() == ["1", "5"]
 
 
 def batch_meter_usage_of_a_legacy_listing_in_shorthand(s):
