@@ -120,7 +120,8 @@ class Stage:
 
     def fault(self, kind, operation="BatchMeterUsage", **more):
         """The operation's next call is struck."""
-        self.control("PUT", "faults", {"seed": 7, "faults": [{"operation": operation, "kind": kind, "next": 1, **more}]})
+        fault = {"operation": operation, "kind": kind, "next": 1, **more}
+        self.control("PUT", "faults", {"seed": 7, "faults": [fault]})
 
     def slots(self):
         return self.control("GET", "metered")

@@ -54,7 +54,7 @@ def an_agreement_is_described_with_year_9999_as_its_end(s):
 
 def an_unknown_agreement_is_not_found(s):
     expect("ResourceNotFoundException", s.agreement().describe_agreement, agreementId="agmt-unknown")
-    expect("ResourceNotFoundException", s.agreement().list_agreement_invoice_line_items, agreementId="agmt-x", groupBy="INVOICE_ID")
+    expect("ResourceNotFoundException", items, s, {"agreement_id": "agmt-unknown"})
 
 
 def overbilled(s):

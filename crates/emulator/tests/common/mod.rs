@@ -147,8 +147,12 @@ impl Running {
     }
 
     pub async fn aws_in(&self, region: &str, target: &str, body: &[u8]) -> Option<Answer> {
+        let service = match target.contains("CloudTrail") {
+            true => "cloudtrail",
+            false => "aws-marketplace",
+        };
         let authorization = format!(
-            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/{region}/aws-marketplace/aws4_request, SignedHeaders=host, Signature=00"
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/{region}/{service}/aws4_request, SignedHeaders=host, Signature=00"
         );
         let headers = [
             ("content-type", "application/x-amz-json-1.1"),
