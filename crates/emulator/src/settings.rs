@@ -66,6 +66,10 @@ pub struct Settings {
     /// `BatchMeterUsage` per second and Region before it throttles; 0 for no limit. AWS grants
     /// 10.
     pub batch_meter_usage_per_s: u32,
+    /// `MeterUsage` per second and Region, alike. AWS grants 10.
+    pub meter_usage_per_s: u32,
+    /// `RegisterUsage` per second and Region, alike. AWS grants 5.
+    pub register_usage_per_s: u32,
     /// What a unit of any dimension costs, in millionths of a dollar. Free trials cost nothing.
     pub unit_price_micros: u64,
 }
@@ -90,6 +94,8 @@ impl Default for Settings {
             cloudtrail_delay_s: 900,
             lookup_events_per_s: 2,
             batch_meter_usage_per_s: 0,
+            meter_usage_per_s: 0,
+            register_usage_per_s: 0,
             unit_price_micros: 1_000_000,
         }
     }

@@ -1,5 +1,7 @@
 """What BatchMeterUsage answers, and what its answer leaves open."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 from stage import LEGACY, NOON, beyond_the_rate, expect, hours
 from suite import rule, titled
 
@@ -89,6 +91,16 @@ def another_quantity_is_a_duplicate_and_the_first_stays(s):
     for quantity in (6, 4, 0, None):
         assert s.statuses(s.record(buyer, Quantity=quantity)) == ["DuplicateRecord"]
     assert s.billed() == ["5"]
+
+
+def one_of_many_at_the_same_time_wins(s):
+    buyer = s.buys()
+    # The client is made before the threads share it.
+    s.metering()
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda quantity: s.statuses(s.record(buyer, Quantity=quantity)), range(1, 25)))
+    assert answers.count(["Success"]) == 1 and answers.count(["DuplicateRecord"]) == 23, answers
+    assert len(s.slots()) == 1
 
 
 def the_first_of_two_in_one_request_wins(s):
@@ -255,6 +267,7 @@ RULES = (
         "DuplicateRecord: the slot holds another quantity, and the first one stays billed.",
         another_quantity_is_a_duplicate_and_the_first_stays,
         the_first_of_two_in_one_request_wins,
+        one_of_many_at_the_same_time_wins,
     ),
     rule(
         "2.35",

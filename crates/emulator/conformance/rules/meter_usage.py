@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import jwt
 
-from stage import NOON, changed, epoch, expect, hours
+from stage import NOON, beyond_the_rate, changed, epoch, expect, hours
 from suite import rule
 
 PRODUCT = "containerproduct1"
@@ -156,6 +156,13 @@ def product_code_and_dimension_have_to_exist(s):
     listed(s)
     refused(s, "InvalidProductCodeException", ProductCode="unknown")
     refused(s, "InvalidUsageDimensionException", UsageDimension="GB")
+
+
+def ten_records_a_second_and_five_registrations(s):
+    listed(s)
+    s.settings(meter_usage_per_s=10, register_usage_per_s=5)
+    beyond_the_rate(s, 10, lambda: meters(s, Timestamp=hours(-1)))
+    beyond_the_rate(s, 5, lambda: registers(s))
 
 
 def throttled_or_broken(s):
@@ -328,6 +335,12 @@ RULES = (
         the_region_is_the_one_the_software_runs_in,
         product_code_and_dimension_have_to_exist,
         throttled_or_broken,
+    ),
+    rule(
+        "4.13",
+        "2 Quotas",
+        "MeterUsage takes 10 requests a second, RegisterUsage 5.",
+        ten_records_a_second_and_five_registrations,
     ),
     rule(
         "4.09",

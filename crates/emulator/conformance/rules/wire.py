@@ -1,8 +1,10 @@
 """How BatchMeterUsage and its siblings are called, and how they refuse."""
 
+import socket
 
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 
+from program import PATIENCE_S
 from stage import NOON, epoch, expect, hours
 from suite import rule, titled
 
@@ -84,6 +86,32 @@ def unknown_members_and_nulls_are_ignored(s):
     record = {**s.record(buyer), "Timestamp": epoch(hours(-1)), "CustomerIdentifier": None, "Colour": "red"}
     answer = s.raw("BatchMeterUsage", {"UsageRecords": [record], "ProductCode": None, "Shape": {}})
     assert answer.status == 200 and answer.json["Results"][0]["Status"] == "Success", answer
+
+
+def what_is_no_http_ends_its_own_connection_only(s):
+    host, port = s.clients.url.removeprefix("http://").split(":")
+    head = b"POST / HTTP/1.1\r\nhost: x\r\n"
+    sent = [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 20,
+        b"\x00" * 1_000 + b"\r\n\r\n",
+        b"POST / HTTP/9.9\r\n\r\n",
+        head + b"content-length: -1\r\n\r\n",
+        head + b"content-length: 10\r\ncontent-length: 20\r\n\r\n",
+        head + b"transfer-encoding: chunked\r\n\r\nxyz\r\n",
+        head + b"x: " + b"y" * 1_000_000 + b"\r\n\r\n",
+        head + b"content-length: 1000\r\n\r\n{",
+        head + b"x-amz-target: \xff\xfe\r\nauthorization: \xff\r\ncontent-length: 0\r\n\r\n",
+    ]
+    for request in sent:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+            try:
+                connection.sendall(request)
+                connection.shutdown(socket.SHUT_WR)
+                answer = connection.recv(65_536)
+            except (BrokenPipeError, ConnectionResetError):
+                continue
+            assert not answer or answer.startswith(b"HTTP/1.1 4"), (request[:40], answer)
+    assert s.statuses(s.record(s.buys())) == ["Success"]
 
 
 def struck(kind, code, status):
@@ -170,6 +198,7 @@ RULES = (
         "A body that is not the request's JSON is refused with AWS's shape; what the model does not name is ignored.",
         a_body_that_is_not_the_requests_json_is_a_serialization_error,
         unknown_members_and_nulls_are_ignored,
+        what_is_no_http_ends_its_own_connection_only,
     ),
     rule(
         "2.05",

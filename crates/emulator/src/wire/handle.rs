@@ -142,6 +142,8 @@ impl Core {
         let per_second = match operation {
             Operation::LookupEvents => self.world.settings.lookup_events_per_s,
             Operation::BatchMeterUsage => self.world.settings.batch_meter_usage_per_s,
+            Operation::MeterUsage => self.world.settings.meter_usage_per_s,
+            Operation::RegisterUsage => self.world.settings.register_usage_per_s,
             _ => 0,
         };
         per_second == 0 || self.rates.admit(operation.name(), region, per_second, now)
