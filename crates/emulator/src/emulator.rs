@@ -3,14 +3,17 @@
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use axum::routing::get;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
+use crate::console;
 use crate::control::{self, ControlError};
 use crate::deliver::{self, Delivery, Target, TargetError};
 use crate::faults::{FaultError, FaultState, Faults};
 use crate::file::{FileError, Setup, WorldFile};
+use crate::fulfillment::is_fulfillment_url;
 use crate::limits::{FAULTS_MAX, KEY_ROTATIONS_MAX};
 use crate::rates::Rates;
 use crate::readings::Readings;
@@ -78,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) keys: SigningKeys,
     pub(crate) target: Option<Target>,
     pub(crate) delivery: Delivery,
+    /// Where buyers of products without one of their own are sent.
+    pub(crate) fulfillment_url: Option<String>,
 }
 
 impl Core {
@@ -90,6 +95,7 @@ impl Core {
             keys,
             target: None,
             delivery: Delivery::default(),
+            fulfillment_url: None,
         }
     }
 }
@@ -105,9 +111,12 @@ impl Emulator {
         }
     }
 
-    /// The AWS API at `POST /`, the control interface under `/_emulator`.
+    /// The AWS API at `POST /`, the control interface under `/_emulator`, and the console, to which
+    /// a browser that asks for `/` is sent.
     pub fn router(&self) -> axum::Router {
         control::routes()
+            .merge(console::routes())
+            .route("/", get(console::redirect).fallback(wire::aws_api))
             .fallback(wire::aws_api)
             .with_state(self.clone())
     }
@@ -194,6 +203,16 @@ impl Emulator {
     pub fn agreements(&self) -> Vec<AgreementView> {
         let core = &*self.core();
         core.world.agreement_views(core.clock.now())
+    }
+
+    /// One agreement with its license and its state.
+    pub fn agreement(&self, agreement_id: &str) -> Result<AgreementView, ControlError> {
+        let core = &*self.core();
+        let number = core.world.agreement(agreement_id)?;
+        let view = core.world.agreement_view(number, core.clock.now());
+        view.ok_or_else(|| ControlError::NoSuchAgreement {
+            agreement_id: agreement_id.to_owned(),
+        })
     }
 
     /// The buyer's account is suspended: its usage meets `CustomerNotSubscribed`. No message
@@ -347,6 +366,25 @@ impl Emulator {
         Ok(())
     }
 
+    /// Where "Set up your account" brings buyers of products that name no fulfillment URL of their
+    /// own; nowhere where `None`.
+    pub fn set_fulfillment_url(&self, url: Option<&str>) -> Result<(), ControlError> {
+        if let Some(url) = url
+            && !is_fulfillment_url(url)
+        {
+            return Err(ControlError::FulfillmentUrl {
+                url: url.to_owned(),
+            });
+        }
+        self.core().fulfillment_url = url.map(str::to_owned);
+        Ok(())
+    }
+
+    /// The fulfillment URL of products that name none of their own.
+    pub fn fulfillment_url(&self) -> Option<String> {
+        self.core().fulfillment_url.clone()
+    }
+
     /// The target with what was delivered to it.
     pub fn delivery(&self) -> (Option<Target>, Delivery) {
         let core = &*self.core();
@@ -396,12 +434,14 @@ impl Emulator {
         Ok(())
     }
 
-    /// Starts over: an empty world, the clock and everything else as at the start. Keys and
-    /// target stay.
+    /// Starts over: an empty world, the clock and everything else as at the start. Keys, target and
+    /// fulfillment URL stay.
     pub fn reset(&self) {
         let core = &mut *self.core();
         let (keys, target) = (core.keys.clone(), core.target.take());
+        let fulfillment_url = core.fulfillment_url.take();
         *core = Core::new(&self.inner.options, keys);
         core.target = target;
+        core.fulfillment_url = fulfillment_url;
     }
 }

@@ -8,6 +8,7 @@
 //! * `model`: requests checked by the API model, before any rule
 //! * `wire`: AWS JSON 1.1 over HTTP
 //! * `control`: the interface under `/_emulator`
+//! * `console`: the same for people, in a browser
 //! * `faults`, `readings`, `settings`: trouble on demand, undocumented behaviour, numbers
 //!
 //! The crate depends on no other crate of this workspace, so that it cannot share their
@@ -15,11 +16,13 @@
 
 mod amount;
 mod clock;
+mod console;
 mod control;
 mod deliver;
 mod emulator;
 mod faults;
 mod file;
+mod fulfillment;
 mod ids;
 pub mod limits;
 mod model;

@@ -63,6 +63,12 @@ pub const ADJUSTMENTS_MAX: usize = 100;
 
 /// Violations of the API model that one `ValidationException` spells out.
 pub const VIOLATIONS_PRINTED_MAX: usize = 10;
+/// A fulfillment URL; AWS names no limit, browsers carry this much everywhere.
+pub const FULFILLMENT_URL_BYTES_MAX: usize = 2_048;
+/// Agreements, calls or slots that a page of the console shows.
+pub const CONSOLE_PAGE_ROWS_MAX: usize = 50;
+/// Lines of the console's picture of a day.
+pub const CONSOLE_LINES_MAX: usize = 40;
 /// A registration token that a story chooses; AWS names no limit for its own.
 pub const REGISTRATION_TOKEN_CHARS_MAX: usize = 8_192;
 /// Calls kept in the log; the oldest go first.

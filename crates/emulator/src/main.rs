@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use emulator::{Emulator, FileError, Options, Target, TargetError};
+use emulator::{ControlError, Emulator, FileError, Options, Target, TargetError};
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -29,6 +29,9 @@ A first minute, with curl and the AWS CLI:
   curl http://127.0.0.1:8081/_emulator/metered     # what the buyer will be billed
   curl http://127.0.0.1:8081/_emulator/calls       # every call with its verdict
   curl http://127.0.0.1:8081/_emulator             # everything else there is
+
+All of it by clicking: open http://127.0.0.1:8081 in a browser. With --fulfillment-url, \"Set up your
+account\" there posts a buyer's registration token to your landing page, as AWS Marketplace does.
 
 Other endpoints of the same port: AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE,
 AWS_ENDPOINT_URL_MARKETPLACE_AGREEMENT and AWS_ENDPOINT_URL_CLOUDTRAIL.
@@ -73,6 +76,11 @@ struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     identifiers: u64,
 
+    /// Where "Set up your account" in the console sends the buyers of products that name no
+    /// fulfillment URL of their own.
+    #[arg(long, value_name = "URL")]
+    fulfillment_url: Option<String>,
+
     /// Post lifecycle messages (EventBridge events, SNS notifications) to this URL.
     #[arg(long, value_name = "http://...", conflicts_with = "lifecycle_file")]
     lifecycle_url: Option<String>,
@@ -113,6 +121,8 @@ enum RunError {
     Save(FileError),
     #[error("--lifecycle-url: {0}")]
     Target(#[from] TargetError),
+    #[error("--fulfillment-url: {0}")]
+    FulfillmentUrl(#[from] ControlError),
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
 }
@@ -140,11 +150,15 @@ async fn run(arguments: &Arguments) -> Result<(), RunError> {
     }
     let url = arguments.lifecycle_url.clone().map(Target::Url);
     emulator.set_target(url.or(arguments.lifecycle_file.clone().map(Target::File)))?;
+    emulator.set_fulfillment_url(arguments.fulfillment_url.as_deref())?;
     let address = arguments.listen;
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| RunError::Listen { address, error })?;
     let bound = listener.local_addr().unwrap_or(address);
-    println!("AWS Marketplace is at http://{bound}, its world at http://{bound}/_emulator");
+    // One line: whoever starts the program may read no further.
+    println!(
+        "AWS Marketplace is at http://{bound}, its world at http://{bound}/_emulator, for a browser at http://{bound}/_emulator/console"
+    );
     emulator
         .serve(listener, stopped())
         .await

@@ -59,7 +59,7 @@ async fn unknown_targets_and_paths_are_unknown_operations() {
         assert_eq!(answer.status, 400);
     }
     let answer = running
-        .http("GET", "/", &[], Vec::new())
+        .http("PUT", "/", &[], Vec::new())
         .await
         .expect("an answer");
     assert_eq!(answer.error(), "UnknownOperationException");

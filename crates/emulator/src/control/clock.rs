@@ -14,9 +14,10 @@ pub(super) struct ClockState {
     speed: f64,
 }
 
+/// A change of the clock, as JSON has it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ClockChange {
+pub(crate) struct ClockChange {
     #[serde(default, deserialize_with = "crate::moment::optional")]
     now: Option<Timestamp>,
     #[serde(default)]
@@ -38,24 +39,32 @@ pub(super) async fn set(
     State(emulator): State<Emulator>,
     Body(change): Body<ClockChange>,
 ) -> Result<Json<ClockState>, ControlError> {
-    if let Some(speed) = change.speed
-        && !(speed.is_finite() && speed >= 0.0)
-    {
-        return Err(ControlError::Clock {
-            problem: format!("`speed` is {speed}, but must be 0 (frozen) or more"),
-        });
-    }
-    let now = match (change.now, change.advance) {
-        (Some(_), Some(_)) => {
+    change.apply(&emulator)?;
+    Ok(read(State(emulator)).await)
+}
+
+impl ClockChange {
+    /// Changes the clock, or nothing where one of its members is refused.
+    pub(crate) fn apply(self, emulator: &Emulator) -> Result<(), ControlError> {
+        if let Some(speed) = self.speed
+            && !(speed.is_finite() && speed >= 0.0)
+        {
             return Err(ControlError::Clock {
-                problem: "give `now` or `advance`, not both".to_owned(),
+                problem: format!("`speed` is {speed}, but must be 0 (frozen) or more"),
             });
         }
-        (now, None) => now,
-        (None, Some(advance)) => Some(advanced(emulator.now(), &advance)?),
-    };
-    emulator.set_clock(now, change.speed);
-    Ok(read(State(emulator)).await)
+        let now = match (self.now, self.advance) {
+            (Some(_), Some(_)) => {
+                return Err(ControlError::Clock {
+                    problem: "give `now` or `advance`, not both".to_owned(),
+                });
+            }
+            (now, None) => now,
+            (None, Some(advance)) => Some(advanced(emulator.now(), &advance)?),
+        };
+        emulator.set_clock(now, self.speed);
+        Ok(())
+    }
 }
 
 fn advanced(now: Timestamp, advance: &str) -> Result<Timestamp, ControlError> {

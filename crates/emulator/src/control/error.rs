@@ -6,7 +6,9 @@ use thiserror::Error;
 
 use crate::deliver::TargetError;
 use crate::faults::FaultError;
-use crate::limits::{DIMENSION_CHARS_MAX, KEY_ROTATIONS_MAX, PRODUCT_CODE_CHARS_MAX};
+use crate::limits::{
+    DIMENSION_CHARS_MAX, FULFILLMENT_URL_BYTES_MAX, KEY_ROTATIONS_MAX, PRODUCT_CODE_CHARS_MAX,
+};
 use crate::wire::KeyError;
 use crate::world::ChosenError;
 
@@ -42,6 +44,30 @@ pub enum ControlError {
     ProductDiffers {
         /// The code given.
         code: String,
+    },
+    /// Not a URL a buyer's browser can post to.
+    #[error(
+        "the fulfillment URL `{url}` is not one a browser can post to: give an http:// or https:// URL without #, at most {FULFILLMENT_URL_BYTES_MAX} bytes long, such as http://127.0.0.1:8080/register"
+    )]
+    FulfillmentUrl {
+        /// The URL given.
+        url: String,
+    },
+    /// "Set up your account" has nowhere to go.
+    #[error(
+        "product `{code}` has no fulfillment URL: start the emulator with --fulfillment-url, set one on the console's page Products, or list the product with \"fulfillment_url\""
+    )]
+    NoFulfillmentUrl {
+        /// The product's code.
+        code: String,
+    },
+    /// A page of another site sent the request.
+    #[error(
+        "the request comes from another site, {origin}: only pages of this address may change its world; open /_emulator/console here"
+    )]
+    CrossSite {
+        /// What the browser says of the page.
+        origin: String,
     },
     /// No product has this code.
     #[error("no product has the code `{code}`; add it with POST /_emulator/products")]
@@ -141,8 +167,11 @@ impl ControlError {
             ControlError::NoSuchAgreement { .. }
             | ControlError::KeyVersion { .. }
             | ControlError::NoSuchPath { .. } => StatusCode::NOT_FOUND,
+            ControlError::CrossSite { .. } => StatusCode::FORBIDDEN,
             ControlError::Key(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            ControlError::AgreementEnded { .. } => StatusCode::CONFLICT,
+            ControlError::AgreementEnded { .. } | ControlError::NoFulfillmentUrl { .. } => {
+                StatusCode::CONFLICT
+            }
             ControlError::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }

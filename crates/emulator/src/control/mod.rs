@@ -1,6 +1,7 @@
 //! The control interface under `/_emulator`: a world to set up and look into.
 
 mod clock;
+mod cross_site;
 mod error;
 
 use axum::Json;
@@ -13,6 +14,8 @@ use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use clock::ClockChange;
+pub(crate) use cross_site::other_site;
 pub use error::ControlError;
 
 use crate::deliver::{Delivery, Target};
@@ -45,6 +48,10 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
         .route("/_emulator/calls", get(calls))
         .route("/_emulator/invoices", get(invoices))
         .route("/_emulator/target", get(target).put(set_target))
+        .route(
+            "/_emulator/fulfillment-url",
+            get(fulfillment_url).put(set_fulfillment_url),
+        )
         .route("/_emulator/world", get(save).put(load))
         .route("/_emulator/public-keys", post(rotate_public_key))
         .route("/_emulator/public-keys/{version}", get(public_key))
@@ -52,6 +59,7 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
         .route("/_emulator", get(index))
         .route("/_emulator/{*rest}", axum::routing::any(nothing_here))
         .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn(cross_site::refuse))
 }
 
 /// A JSON body; what does not fit is answered with 400 and the reason. An empty body is `{}`.
@@ -79,7 +87,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
 
 async fn index() -> Json<Vec<&'static str>> {
     Json(vec![
-        "GET, POST /_emulator/products {\"code\",\"dimensions\":[..],\"identity\":\"license\"|\"customer\",\"pricing\"?}",
+        "GET, POST /_emulator/products {\"code\",\"dimensions\":[..],\"identity\":\"license\"|\"customer\",\"pricing\"?,\"fulfillment_url\"?}",
         "POST /_emulator/agreements {\"product_code\",\"account_id\"?,\"start\"?,\"free_trial\"?,\"entitlements\"?,\"agreement_id\"?,\"license_arn\"?,\"customer_identifier\"?}",
         "DELETE /_emulator/agreements/{agreement_id}",
         "POST /_emulator/agreements/{agreement_id}/registration-token {\"token\"?}",
@@ -94,8 +102,10 @@ async fn index() -> Json<Vec<&'static str>> {
         "GET /_emulator/invoices?month=2026-11",
         "GET /_emulator/public-keys/{version}, POST /_emulator/public-keys",
         "GET, PUT /_emulator/target {\"url\": \"http://127.0.0.1:8080/events\"}, null for none",
+        "GET, PUT /_emulator/fulfillment-url {\"url\": \"http://127.0.0.1:8080/register\"}, null for none",
         "GET, PUT /_emulator/world",
         "POST /_emulator/reset",
+        "GET /_emulator/console, for a browser",
     ])
 }
 
@@ -257,6 +267,28 @@ async fn set_target(
 ) -> Result<Json<TargetState>, ControlError> {
     emulator.set_target(new.url.map(Target::Url))?;
     Ok(target(State(emulator)).await)
+}
+
+/// `{"url": null}` is "none"; a body without `url` says nothing, and is refused.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FulfillmentUrl {
+    #[serde(deserialize_with = "Option::deserialize")]
+    url: Option<String>,
+}
+
+async fn fulfillment_url(State(emulator): State<Emulator>) -> Json<FulfillmentUrl> {
+    Json(FulfillmentUrl {
+        url: emulator.fulfillment_url(),
+    })
+}
+
+async fn set_fulfillment_url(
+    State(emulator): State<Emulator>,
+    Body(new): Body<FulfillmentUrl>,
+) -> Result<Json<FulfillmentUrl>, ControlError> {
+    emulator.set_fulfillment_url(new.url.as_deref())?;
+    Ok(fulfillment_url(State(emulator)).await)
 }
 
 async fn save(State(emulator): State<Emulator>) -> Result<Response, ControlError> {

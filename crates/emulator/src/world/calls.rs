@@ -71,10 +71,61 @@ pub(crate) struct CallEntry {
 }
 
 impl CallEntry {
+    /// What the call came to as a whole.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let accepted = |outcome: &RecordOutcome| {
+            matches!(outcome.outcome, Outcome::Success | Outcome::SuccessAgain)
+        };
+        match (self.answered, &self.error) {
+            (false, _) => Verdict::Unanswered,
+            (true, Some(_)) => Verdict::Refused,
+            (true, None) if self.outcomes.iter().all(accepted) => Verdict::Accepted,
+            (true, None) => Verdict::Partly,
+        }
+    }
+
     /// Whether the call came through at all.
     pub(crate) fn reached_aws(&self) -> bool {
         let lost = [FaultKind::DropBefore, FaultKind::BadGateway];
         !self.faults.iter().any(|fault| lost.contains(fault))
+    }
+}
+
+/// What a call came to as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Answered without an error, and every record accepted.
+    Accepted,
+    /// Answered without an error, but not every record was accepted: a 200 does not mean billed.
+    Partly,
+    /// Answered with an error.
+    Refused,
+    /// Not answered at all.
+    Unanswered,
+}
+
+impl Verdict {
+    /// All of them.
+    pub(crate) const ALL: [Verdict; 4] = [
+        Verdict::Accepted,
+        Verdict::Partly,
+        Verdict::Refused,
+        Verdict::Unanswered,
+    ];
+}
+
+/// Which calls are looked at: of one operation, or of all where `None`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallFilter<'a> {
+    pub(crate) operation: Option<&'a str>,
+    /// Any of these.
+    pub(crate) verdicts: &'a [Verdict],
+}
+
+impl CallFilter<'_> {
+    fn has(&self, entry: &CallEntry) -> bool {
+        self.operation.is_none_or(|name| name == entry.operation)
+            && self.verdicts.contains(&entry.verdict())
     }
 }
 
@@ -189,6 +240,28 @@ impl World {
     /// The calls in the log, oldest first.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.calls.iter().map(|entry| self.call(entry)).collect()
+    }
+
+    /// How many calls these are, and those of one page, newest first.
+    pub(crate) fn calls_of(
+        &self,
+        of: CallFilter<'_>,
+        skip: usize,
+        take: usize,
+    ) -> (usize, Vec<(Verdict, Call)>) {
+        let found = || self.calls.iter().rev().filter(|entry| of.has(entry));
+        let page = found().skip(skip).take(take);
+        (
+            found().count(),
+            page.map(|entry| (entry.verdict(), self.call(entry)))
+                .collect(),
+        )
+    }
+
+    /// The call of this number, if the log still has it.
+    pub(crate) fn call_numbered(&self, number: u64) -> Option<(Verdict, Call)> {
+        let entry = self.calls.iter().rev().find(|e| e.number == number)?;
+        Some((entry.verdict(), self.call(entry)))
     }
 
     fn call(&self, entry: &CallEntry) -> Call {

@@ -4,6 +4,7 @@
 
 mod calls;
 mod chosen;
+mod hours;
 mod instances;
 mod invoices;
 mod licenses;
@@ -27,7 +28,8 @@ pub use products::{Identity, NewProduct, Pricing};
 pub use slots::{Metered, MeteredAllocation};
 pub use views::AgreementView;
 
-pub(crate) use calls::{CallEntry, CallLog, Outcome, RecordOutcome};
+pub(crate) use calls::{CallEntry, CallFilter, CallLog, Outcome, RecordOutcome, Verdict};
+pub(crate) use hours::{HOURS, Hour, Line, Lines};
 pub(crate) use instances::{Instances, TokenUse};
 pub(crate) use invoices::{Adjustment, Bill, Month};
 pub(crate) use licenses::{AgreementState, Customer, License, Parts, Token};

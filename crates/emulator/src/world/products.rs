@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::World;
 use crate::control::ControlError;
+use crate::fulfillment::is_fulfillment_url;
 use crate::ids;
 use crate::limits::{DIMENSION_CHARS_MAX, PRODUCT_CODE_CHARS_MAX};
 use crate::model::is_product_code;
@@ -46,6 +47,10 @@ pub struct NewProduct {
     /// How it is paid for.
     #[serde(default)]
     pub pricing: Pricing,
+    /// Where "Set up your account" brings the product's buyers; the emulator's own setting where
+    /// absent. An `http` or `https` URL of at most 2,048 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fulfillment_url: Option<String>,
 }
 
 impl NewProduct {
@@ -56,6 +61,7 @@ impl NewProduct {
             dimensions: dimensions.iter().map(|d| (*d).to_owned()).collect(),
             identity,
             pricing: Pricing::Usage,
+            fulfillment_url: None,
         }
     }
 }
@@ -76,14 +82,14 @@ impl Product {
 }
 
 impl World {
-    /// Lists a product. Listing the same product again changes nothing.
+    /// Lists a product. Listing the same product again changes nothing but its fulfillment URL,
+    /// where it brings one: sellers change that of a listing, and of nothing else here.
     pub(crate) fn add_product(&mut self, product: NewProduct) -> Result<(), ControlError> {
         check(&product)?;
-        if let Some(existing) = self.product(&product.code) {
-            if existing.listing == product {
-                return Ok(());
-            }
-            return Err(ControlError::ProductDiffers { code: product.code });
+        if let Some(number) = self.product_by_code.get(&product.code)
+            && let Some(existing) = self.products.get_mut(*number)
+        {
+            return relist(&mut existing.listing, product);
         }
         let number = self.products.len();
         self.product_by_code.insert(product.code.clone(), number);
@@ -98,6 +104,21 @@ impl World {
         let number = self.product_by_code.get(code)?;
         self.products.get(*number)
     }
+}
+
+fn relist(listing: &mut NewProduct, mut product: NewProduct) -> Result<(), ControlError> {
+    if product.fulfillment_url.is_none() {
+        product.fulfillment_url.clone_from(&listing.fulfillment_url);
+    }
+    let moved = NewProduct {
+        fulfillment_url: product.fulfillment_url.clone(),
+        ..listing.clone()
+    };
+    if moved != product {
+        return Err(ControlError::ProductDiffers { code: product.code });
+    }
+    *listing = product;
+    Ok(())
 }
 
 fn check(product: &NewProduct) -> Result<(), ControlError> {
@@ -121,5 +142,10 @@ fn check(product: &NewProduct) -> Result<(), ControlError> {
             });
         }
     }
-    Ok(())
+    match &product.fulfillment_url {
+        Some(url) if !is_fulfillment_url(url) => {
+            Err(ControlError::FulfillmentUrl { url: url.clone() })
+        }
+        _ => Ok(()),
+    }
 }

@@ -18,6 +18,9 @@ pub struct AgreementView {
     pub customer_identifier: String,
     /// The buyer's AWS account.
     pub account_id: String,
+    /// Whether it began as a free trial.
+    #[serde(default)]
+    pub free_trial: bool,
     /// `ACTIVE`, `CANCELLED` or `RENEWED`.
     pub status: String,
     /// When its terms start.
@@ -37,7 +40,7 @@ impl World {
             .collect()
     }
 
-    fn agreement_view(&self, number: usize, now: Timestamp) -> Option<AgreementView> {
+    pub(crate) fn agreement_view(&self, number: usize, now: Timestamp) -> Option<AgreementView> {
         let parts = self.parts(number)?;
         let state = parts.agreement;
         let status = match (&state.ended, &state.status_at_end) {
@@ -51,6 +54,7 @@ impl World {
             license_arn: parts.license.arn.clone(),
             customer_identifier: parts.customer.identifier.clone(),
             account_id: parts.customer.account_id.clone(),
+            free_trial: state.free_trial,
             status: status.to_owned(),
             start: state.start,
             ended: state.ended,

@@ -1,0 +1,92 @@
+//! What happens to an agreement: a button each, one form for all.
+
+use axum::extract::State;
+use axum::response::Response;
+use maud::{Markup, html};
+
+use super::fields::Fields;
+use super::page::{self, Refused};
+use super::purchases;
+use crate::control::ControlError;
+use crate::emulator::Emulator;
+use crate::world::AgreementView;
+
+/// What can be done to an agreement in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Cancel,
+    Renew,
+    Amend,
+    Suspend,
+    Resume,
+}
+
+/// With its name in a form, the word on its button, and what is said once it is done.
+const CHANGES: [(Change, &str, &str, &str); 5] = [
+    (Change::Cancel, "cancel", "Cancel", "cancelled"),
+    (Change::Renew, "renew", "Renew", "renewed"),
+    (Change::Amend, "amend", "Amend", "amended"),
+    (Change::Suspend, "suspend", "Suspend", "suspended"),
+    (Change::Resume, "resume", "Resume", "resumed"),
+];
+
+pub(super) async fn change(State(emulator): State<Emulator>, form: Fields) -> Response {
+    let account = form.text("account").to_owned();
+    match made(&emulator, &form) {
+        Ok(done) => page::see("/purchases", &[("account", &account), ("done", done)]),
+        Err(error) => {
+            let refused = Refused::of(&error, form);
+            purchases::view(&emulator, error.status(), &refused.fields, Some(&refused))
+        }
+    }
+}
+
+fn made(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError> {
+    let asked = form.text("change");
+    let Some((change, _, _, done)) = CHANGES.iter().find(|(_, name, _, _)| *name == asked) else {
+        let names = CHANGES.map(|(_, name, _, _)| name).join(", ");
+        return Err(ControlError::Body {
+            problem: format!("`change` is `{asked}`, but must be one of {names}"),
+        });
+    };
+    let agreement_id = form.text("agreement_id");
+    match change {
+        Change::Cancel => emulator.cancel_agreement(agreement_id)?,
+        Change::Renew => drop(emulator.renew_agreement(agreement_id)?),
+        Change::Amend => emulator.amend_agreement(agreement_id)?,
+        Change::Suspend => emulator.suspend_agreement(agreement_id)?,
+        Change::Resume => emulator.resume_agreement(agreement_id)?,
+    }
+    Ok(done)
+}
+
+/// The button that makes a change.
+pub(super) fn button(agreement: &AgreementView, change: Change) -> Markup {
+    let known = CHANGES.iter().find(|(known, ..)| *known == change);
+    html! {
+        @if let Some((_, name, word, _)) = known {
+            form.inline method="post" action="/_emulator/console/change" {
+                input type="hidden" name="agreement_id" value=(agreement.agreement_id);
+                input type="hidden" name="account" value=(agreement.account_id);
+                input type="hidden" name="change" value=(name);
+                button.quiet { (word) span.apart { " " (agreement.agreement_id) } }
+            }
+        }
+    }
+}
+
+/// An agreement's state in words.
+pub(super) fn status(agreement: &AgreementView) -> Markup {
+    let (class, word) = match (agreement.status.as_str(), agreement.suspended) {
+        ("ACTIVE", true) => ("bad", "Active, but the account is suspended"),
+        ("ACTIVE", false) => ("good", "Active"),
+        ("RENEWED", _) => ("gone", "Renewed: another agreement took over"),
+        _ => ("gone", "Cancelled"),
+    };
+    let usage = match (agreement.accepts_usage, agreement.ended) {
+        (true, None) => "usage is accepted",
+        (true, Some(_)) => "usage is still accepted",
+        (false, _) => "usage is not accepted",
+    };
+    html! { span class={ "tag " (class) } { (word) } ", " (usage) }
+}
