@@ -30,102 +30,91 @@ const SWITCHES: [(&str, [&str; 2]); 13] = [
     ("slot_granularity", ["hour", "exact-timestamp"]),
 ];
 
-/// A record that is nearly right: each member from a small choice of good and bad values.
+/// One of the good values, and now and then one of the bad.
+fn mostly(good: Vec<Value>, bad: Vec<Value>) -> impl Strategy<Value = Value> {
+    prop_oneof![9 => prop::sample::select(good), 1 => prop::sample::select(bad)]
+}
+
+/// A record that is nearly right: what it says of time, dimension, quantity, customer and
+/// allocations, each mostly good.
 fn nearly_right(stage: &Stage) -> impl Strategy<Value = Value> + use<> {
-    let choice = |values: Vec<Value>| prop::sample::select(values);
     let now = common::epoch(common::NOON);
-    let members: Vec<(&str, BoxedStrategy<Value>)> = vec![
-        (
-            "Timestamp",
-            prop_oneof![
-                8 => (0..30_i64).prop_map(move |hours| json!(now - hours * 3_600)),
-                1 => choice(vec![json!(null), json!("x"), json!(1e300), json!(-1), json!(now + 1)]),
-            ]
-            .boxed(),
-        ),
-        (
-            "Dimension",
-            choice(vec![
-                json!("requests"),
-                json!("gb"),
-                json!("gb"),
-                json!("GB"),
-                json!(""),
-            ])
-            .boxed(),
-        ),
-        (
-            "Quantity",
-            choice(vec![
-                json!(null),
-                json!(0),
-                json!(3),
-                json!(3),
-                json!(-1),
-                json!(2_147_483_648_i64),
-            ])
-            .boxed(),
-        ),
-        (
-            "QuantityAsDecimal",
-            choice(vec![
-                json!(null),
-                json!(null),
-                json!(null),
-                json!("3.0"),
-                json!("0.1234567"),
-            ])
-            .boxed(),
-        ),
-        (
-            "LicenseArn",
-            choice(vec![
-                json!(stage.licensed.license_arn),
-                json!(stage.licensed.license_arn),
-                json!(stage.legacy.license_arn),
-                json!(null),
-                json!("arn"),
-            ])
-            .boxed(),
-        ),
-        (
-            "CustomerAWSAccountId",
-            choice(vec![
-                json!(stage.licensed.account_id),
-                json!(stage.licensed.account_id),
-                json!(stage.legacy.account_id),
-                json!(null),
-            ])
-            .boxed(),
-        ),
-        (
-            "CustomerIdentifier",
-            choice(vec![
-                json!(null),
-                json!(null),
-                json!(""),
-                json!(stage.legacy.customer_identifier),
-            ])
-            .boxed(),
-        ),
-        (
-            "UsageAllocations",
-            choice(vec![
-                json!(null),
-                json!(null),
-                json!(null),
-                json!([]),
-                json!([{"AllocatedUsageQuantity": 3}]),
-                json!([{}]),
-            ])
-            .boxed(),
-        ),
+    let stamp = |at: Value| json!({"Timestamp": at});
+    let stamps = prop_oneof![
+        9 => (0..=24_i64).prop_map(move |hours| stamp(json!(now - hours * 3_600))),
+        1 => prop::sample::select(vec![json!(null), json!("x"), json!(1e300), json!(-1), json!(now + 1)])
+            .prop_map(stamp),
     ];
-    let (names, values): (Vec<&str>, Vec<BoxedStrategy<Value>>) = members.into_iter().unzip();
-    values.prop_map(move |values| {
-        let names = names.iter().map(|name| (*name).to_owned());
-        Value::Object(Map::from_iter(names.zip(values)))
+    let dimensions = mostly(
+        vec![json!({"Dimension": "requests"}), json!({"Dimension": "gb"})],
+        vec![
+            json!({"Dimension": "GB"}),
+            json!({"Dimension": ""}),
+            json!({}),
+        ],
+    );
+    let allocations = mostly(
+        vec![json!({})],
+        vec![
+            json!({"UsageAllocations": [{"AllocatedUsageQuantity": 3}]}),
+            json!({"UsageAllocations": []}),
+            json!({"UsageAllocations": [{}]}),
+        ],
+    );
+    let parts = (
+        stamps,
+        dimensions,
+        quantities(),
+        customers(stage),
+        allocations,
+    );
+    parts.prop_map(|(stamp, dimension, quantity, customer, allocations)| {
+        let parts = [stamp, dimension, quantity, customer, allocations];
+        let members = parts.iter().filter_map(Value::as_object).flatten();
+        Value::Object(Map::from_iter(
+            members.map(|(name, value)| (name.clone(), value.clone())),
+        ))
     })
+}
+
+fn quantities() -> impl Strategy<Value = Value> {
+    mostly(
+        vec![
+            json!({"Quantity": 3}),
+            json!({"Quantity": 2}),
+            json!({"Quantity": 0}),
+            json!({"QuantityAsDecimal": "3.0"}),
+            json!({}),
+        ],
+        vec![
+            json!({"Quantity": 3, "QuantityAsDecimal": "3"}),
+            json!({"Quantity": -1}),
+            json!({"Quantity": 2_147_483_648_i64}),
+            json!({"QuantityAsDecimal": "0.1234567"}),
+        ],
+    )
+}
+
+fn customers(stage: &Stage) -> impl Strategy<Value = Value> + use<> {
+    let (licensed, legacy) = (&stage.licensed, &stage.legacy);
+    let (arn, account) = (&licensed.license_arn, &licensed.account_id);
+    let by_license = json!({"LicenseArn": arn, "CustomerAWSAccountId": account});
+    let as_the_sdk = common::with(&by_license, "CustomerIdentifier", "");
+    mostly(
+        vec![
+            by_license,
+            as_the_sdk,
+            json!({"CustomerIdentifier": legacy.customer_identifier}),
+            json!({"CustomerAWSAccountId": legacy.account_id}),
+        ],
+        vec![
+            json!({"LicenseArn": legacy.license_arn, "CustomerAWSAccountId": account}),
+            json!({"LicenseArn": arn}),
+            json!({"LicenseArn": "arn", "CustomerAWSAccountId": account}),
+            json!({"CustomerIdentifier": "nobody"}),
+            json!({}),
+        ],
+    )
 }
 
 #[test]

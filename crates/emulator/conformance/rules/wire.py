@@ -23,7 +23,7 @@ def an_unknown_target_is_an_unknown_operation(s):
 
 
 def another_method_or_path_is_not_found(s):
-    for how in ({"method": "GET"}, {"method": "PUT"}, {"path": "/usage"}):
+    for how in ({"method": "PUT"}, {"method": "DELETE"}, {"path": "/usage"}, {"path": "/usage", "method": "GET"}):
         answer = s.raw("BatchMeterUsage", {"UsageRecords": []}, **how)
         assert (answer.status, answer.error()) == (404, "UnknownOperationException"), (how, answer)
 
