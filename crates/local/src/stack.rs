@@ -109,6 +109,10 @@ impl Stack {
         let aws = aws_listener.local_addr().map_err(StackError::failed)?;
         let http_listener = listen(options.http)?;
         let http = http_listener.local_addr().map_err(StackError::failed)?;
+        // "Set up your account" brings buyers to this stack.
+        emulator
+            .set_fulfillment_url(Some(&format!("http://{}/register", reachable(http))))
+            .map_err(StackError::failed)?;
 
         let crashes = CrashPoints::new(
             options.seed ^ 0x0063_7261_7368,

@@ -23,6 +23,9 @@ Examples:
   metering local --speed 60 --data-dir .metering
   metering local --sample
 
+Subscribe, register, move the clock and see what is metered by clicking: open the address of --aws
+in a browser. \"Set up your account\" there leads to this stack's /register.
+
 Set up a world, on the address of --aws:
   curl -X POST http://127.0.0.1:8081/_emulator/products \\
     -d '{\"code\": \"myproduct\", \"dimensions\": [\"gb\"], \"identity\": \"license\"}'
@@ -126,10 +129,12 @@ impl Local {
 The stack is up.
   register, usage   http://{http}/register  http://{http}/usage
   AWS Marketplace   http://{aws}  (its world: http://{aws}/_emulator)
+  console           http://{aws}/_emulator/console  (for a browser)
   DynamoDB          {dynamodb}  ({subscriptions}, {usage}, {records}; {kept})
   clock             {now:.0}, {clock}
 
-First steps, with any credentials, such as AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local:
+First steps by clicking: open the console, subscribe to a product, set up your account.
+Or with any credentials, such as AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local:
   curl http://{aws}/_emulator
   AWS_ENDPOINT_URL_MARKETPLACE_METERING=http://{aws} aws meteringmarketplace resolve-customer \\
     --region us-east-1 --registration-token TOKEN

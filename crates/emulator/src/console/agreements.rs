@@ -39,7 +39,7 @@ pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Res
     let shown = found.iter().skip(page::skipped(page)).take(size);
     let body = html! {
         (filters(&products, product, status))
-        (page::pages("agreements", "/agreements", &query, "page", (page, size, found.len())))
+        (page::pages(("agreement", "agreements"), "/agreements", &query, "page", (page, size, found.len())))
         div.scroll role="region" aria-label="Agreements" tabindex="0" {
             table {
                 caption { "Agreements, the latest first" }
@@ -68,7 +68,7 @@ fn row(agreement: &AgreementView, products: &[NewProduct]) -> Markup {
     let account = &agreement.account_id;
     html! {
         tr {
-            th scope="row" { code { (agreement.agreement_id) } }
+            th.id scope="row" { code { (agreement.agreement_id) } }
             td {
                 (agreement.product_code)
                 @if let Some(product) = product { br; small { "by " (identity(product.identity)) } }

@@ -67,7 +67,7 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
     ];
     Ok(html! {
         (filters(&names, operation, verdict))
-        (page::pages("calls", "/calls", &query, "page", (page, size, count)))
+        (page::pages(("call", "calls"), "/calls", &query, "page", (page, size, count)))
         @if count > 0 { (table(&calls)) }
     })
 }

@@ -7,7 +7,7 @@ use crate::quantity::Quantity;
 use crate::rules::window::Window;
 use crate::world::{HOURS, Hour, Line};
 
-/// Shades of a metered hour; the darkest is the largest quantity of its line.
+/// Shades of a metered hour; the strongest is the largest quantity of its line.
 const SHADES: u64 = 4;
 
 /// An hour of one line.
@@ -29,7 +29,7 @@ const STATES: [(State, &str, &str, &str); 8] = [
         State::Metered,
         "metered",
         "metered",
-        "Billed with this quantity; the darker, the closer to the line's largest hour.",
+        "Billed with this quantity; the stronger the colour, the closer to the line's largest hour.",
     ),
     (
         State::Zero,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_hour_has_the_darkest_shade() {
+    fn the_largest_hour_has_the_strongest_shade() {
         let units = Quantity::from_units;
         assert_eq!(shade(units(100), units(100)), 4);
         assert_eq!(shade(units(26), units(100)), 2);

@@ -71,7 +71,7 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
     let caption = format!("Slots of {}, by hour (UTC)", day.strftime("%A, %d %B %Y"));
     Ok(html! {
         (choices(&products, day, product, dimension))
-        (page::pages("lines of a buyer and a dimension", "/metered", &query, "lines", (line_page, CONSOLE_LINES_MAX, line_count)))
+        (page::pages(("line of a buyer and a dimension", "lines of a buyer and a dimension"), "/metered", &query, "lines", (line_page, CONSOLE_LINES_MAX, line_count)))
         @if lines.is_empty() {
             p { "Nobody has an agreement on that day, by this choice." }
         } @else {
@@ -79,7 +79,7 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
         }
         (days::calendar(day, &by_day, &filters))
         h2 { "Slot by slot" }
-        (page::pages("slots", "/metered", &query, "slots", (slot_page, size, slot_count)))
+        (page::pages(("slot", "slots"), "/metered", &query, "slots", (slot_page, size, slot_count)))
         @if !slots.is_empty() { (table(&slots, day)) }
         (heat_map::legend())
     })

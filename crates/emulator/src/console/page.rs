@@ -289,7 +289,7 @@ pub(super) fn skipped(page: usize) -> usize {
 
 /// How much of a list is shown, and the way to the rest of it.
 pub(super) fn pages(
-    what: &str,
+    (one, what): (&str, &str),
     path: &str,
     query: &[(&str, &str)],
     parameter: &str,
@@ -303,7 +303,7 @@ pub(super) fn pages(
         link(path, &query)
     };
     html! {
-        p { (count) " " (what) @if last > 1 { ", page " (page) " of " (last) } "." }
+        p { (count) " " @if count == 1 { (one) } @else { (what) } @if last > 1 { ", page " (page) " of " (last) } "." }
         @if last > 1 {
             nav.pages aria-label={ "Pages of " (what) } {
                 @if page > 1 { a href=(to(page.min(last + 1) - 1)) rel="prev" { "Previous page" } }

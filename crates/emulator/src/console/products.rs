@@ -76,7 +76,7 @@ fn view(
         (refusal(refused))
         (done(asked))
         p { "What a buyer finds on AWS Marketplace. Subscribe as any AWS account." }
-        (page::pages("products", "/products", &[], "page", (page, size, products.len())))
+        (page::pages(("product", "products"), "/products", &[], "page", (page, size, products.len())))
         div.cards {
             @for product in shown { (listing(product, url.as_deref())) }
         }

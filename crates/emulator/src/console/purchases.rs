@@ -59,7 +59,7 @@ fn buyers(agreements: &[AgreementView], page: usize) -> Markup {
             p { "Nobody has bought anything yet. " a href="/_emulator/console/products" { "Subscribe to a product" } "." }
         } @else {
             p { "Choose whose eyes to look through." }
-            (page::pages("buyers", "/purchases", &[], "page", (page, size, buyers.len())))
+            (page::pages(("buyer", "buyers"), "/purchases", &[], "page", (page, size, buyers.len())))
             div.scroll role="region" aria-label="Buyers" tabindex="0" {
                 table {
                     caption { "Buyers by AWS account" }
@@ -98,7 +98,7 @@ fn purchases(
         @if theirs.is_empty() {
             p { "This account has bought nothing. " a href="/_emulator/console/products" { "Subscribe to a product" } "." }
         }
-        (page::pages("agreements", "/purchases", &query, "page", (page, size, theirs.len())))
+        (page::pages(("agreement", "agreements"), "/purchases", &query, "page", (page, size, theirs.len())))
         div.cards {
             @for agreement in theirs.iter().skip(page::skipped(page)).take(size) {
                 (card(emulator, agreement))
