@@ -251,7 +251,7 @@ def trouble(walk, stack, http):
     walk.click("Suspend")
     walk.click("Resume")
     walk.click("Cancel")
-    assert "Cancelled, usage is still accepted" in walk.text(), walk.text()
+    assert "Cancelled – usage is still accepted" in walk.text(), walk.text()
     walk.quiet()
 
 

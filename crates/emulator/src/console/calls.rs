@@ -92,7 +92,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
                             td { (call.operation) br; small { (call.region) } }
                             td.number { (call.records.len()) }
                             td { (tag(*verdict)) }
-                            td { (plain_words(*verdict, call)) }
+                            td.words { (plain_words(*verdict, call)) }
                         }
                     }
                 }

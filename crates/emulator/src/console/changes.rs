@@ -88,5 +88,5 @@ pub(super) fn status(agreement: &AgreementView) -> Markup {
         (true, Some(_)) => "usage is still accepted",
         (false, _) => "usage is not accepted",
     };
-    html! { span class={ "tag " (class) } { (word) } ", " (usage) }
+    html! { span class={ "tag " (class) } { (word) } " – " (usage) }
 }

@@ -133,7 +133,8 @@ fn by_request(code: &str) -> Option<Explanation> {
             "A NextToken belongs to the request it was answered to, filters and all.",
             "Begin at the first page.",
         ),
-        "InvalidTimeRangeException"
+        "InvalidEventCategoryException"
+        | "InvalidTimeRangeException"
         | "InvalidLookupAttributesException"
         | "InvalidMaxResultsException" => of(
             "LookupEvents takes one attribute, at most 50 results, and a start before its end.",
