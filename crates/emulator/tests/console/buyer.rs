@@ -235,3 +235,14 @@ fn an_agreement_is_suspended_resumed_amended_renewed_and_cancelled_by_buttons() 
         );
     });
 }
+
+#[test]
+fn the_program_takes_a_fulfillment_url_that_a_browser_can_post_to() {
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_emulator"))
+        .args(["--listen", "127.0.0.1:0", "--fulfillment-url", "/register"])
+        .output()
+        .expect("the program");
+    assert!(!program.status.success());
+    let said = String::from_utf8(program.stderr).expect("UTF-8");
+    says(&said, &["--fulfillment-url", "`/register`", "http://"]);
+}
