@@ -93,7 +93,7 @@ fn listing(product: &NewProduct, default_url: Option<&str>) -> Markup {
             h2 { (code) }
             dl {
                 dt { "Priced by" } dd { (pricing(product.pricing)) }
-                dt { "Dimensions" } dd { @for name in &product.dimensions { code { (name) } " " } }
+                dt { "Dimensions" } dd { (dimensions(product)) }
                 dt { "Buyers named by" } dd { (identity(product.identity)) }
                 dt { "Fulfillment URL" }
                 dd {
@@ -109,6 +109,16 @@ fn listing(product: &NewProduct, default_url: Option<&str>) -> Markup {
                     "Subscribe" span.apart { " to " (code) }
                 }
             }
+        }
+    }
+}
+
+/// A product's dimensions; their names may have spaces.
+pub(super) fn dimensions(product: &NewProduct) -> Markup {
+    html! {
+        @for (place, name) in product.dimensions.iter().enumerate() {
+            @if place > 0 { ", " }
+            code { (name) }
         }
     }
 }

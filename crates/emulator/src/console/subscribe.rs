@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::fields::{Fields, not_a_number, object, read};
 use super::page::{self, Place, Refused, refusal, typed};
-use super::products::{identity, pricing};
+use super::products::{dimensions, identity, pricing};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
@@ -76,7 +76,7 @@ fn view(
         (refusal(refused))
         dl {
             dt { "Priced by" } dd { (pricing(product.pricing)) }
-            dt { "Dimensions" } dd { @for name in &product.dimensions { code { (name) } " " } }
+            dt { "Dimensions" } dd { (dimensions(product)) }
             dt { "Buyers named by" } dd { (identity(product.identity)) }
         }
         (form(product, &accounts, refused))
