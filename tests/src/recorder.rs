@@ -80,9 +80,13 @@ impl Recorder {
                 let request: Value = serde_json::from_slice(body).expect("a request of JSON");
                 calls.extend(self.dynamodb(operation, &request));
             }
-            Some((_, operation)) => {
+            Some((service, operation)) => {
+                let service = match service.starts_with("CloudTrail") {
+                    true => "cloudtrail",
+                    false => "aws-marketplace",
+                };
                 calls.insert(Call {
-                    action: format!("aws-marketplace:{operation}"),
+                    action: format!("{service}:{operation}"),
                     resource: "*".to_owned(),
                 });
             }

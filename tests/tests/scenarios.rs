@@ -4,6 +4,8 @@
 #[path = "scenarios/market.rs"]
 mod market;
 
+#[path = "scenarios/audit.rs"]
+mod audit;
 #[path = "scenarios/calm.rs"]
 mod calm;
 #[path = "scenarios/ending.rs"]

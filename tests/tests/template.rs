@@ -95,7 +95,7 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
 }
 
 /// What reading one of `startup`'s shared settings reads, besides the tables, which all have.
-const SHARED_SETTINGS: [(&str, &[&str]); 6] = [
+const SHARED_SETTINGS: [(&str, &[&str]); 7] = [
     (
         "clients::ledger(",
         &[
@@ -108,6 +108,10 @@ const SHARED_SETTINGS: [(&str, &[&str]); 6] = [
     (
         "clients::metering_api(",
         &["MARKETPLACE_ENDPOINT", "METERING_REGION"],
+    ),
+    (
+        "clients::cloudtrail(",
+        &["CLOUDTRAIL_ENDPOINT", "METERING_REGION"],
     ),
     ("Clock::from_env(", &["METERING_CLOCK"]),
     ("settings::schedule(", &["SETTLE_MINUTES"]),
@@ -169,6 +173,7 @@ fn stand_ins_for_aws_are_declared_empty() {
         for name in [
             "DYNAMODB_ENDPOINT",
             "MARKETPLACE_ENDPOINT",
+            "CLOUDTRAIL_ENDPOINT",
             "METERING_CLOCK",
         ] {
             assert_eq!(environment[name], "", "{function}: {name}");

@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::{
-    batch_meter_usage, books, demo, local, meter_usage, products, records, register_usage,
+    audit, batch_meter_usage, books, demo, local, meter_usage, products, records, register_usage,
     resolve_customer, subscriptions,
 };
 use crate::failure::Failure;
@@ -36,6 +36,7 @@ enum Command {
     Demo(demo::Demo),
     Local(local::Local),
     Books(books::BooksOf),
+    Audit(audit::Audit),
     /// Looks at metering records: what is frozen, sent, billed or waiting
     #[command(subcommand)]
     Records(records::Records),
@@ -80,6 +81,7 @@ impl Arguments {
             Command::Demo(demo) => demo.run().await,
             Command::Local(local) => local.run().await,
             Command::Books(books) => books.run().await,
+            Command::Audit(audit) => audit.run().await,
             Command::Records(records) => records.run().await,
             Command::Subscriptions(subscriptions) => subscriptions.run().await,
             Command::Products(products) => products.run().await,

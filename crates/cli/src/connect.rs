@@ -1,10 +1,15 @@
 //! Which tables and which AWS Marketplace a command speaks to.
 
+use std::time::Duration;
+
 use clap::Args;
 use jiff::Timestamp;
 use ledger::{Ledger, TableNames};
 use local::stack::STACK_NAME;
+use marketplace::window::Window;
 use metering_api::MeteringApi;
+use reconciler::audit::History;
+use startup::settings::{self, Products};
 use startup::{Clock, Env, clients};
 
 use crate::failure::Failure;
@@ -48,6 +53,27 @@ impl Tables {
             .map_err(|error| Failure::failed(format!("{error}; is `metering local` running?")))
     }
 
+    /// CloudTrail's Event history in the same account, in the Region in which usage is metered; of
+    /// `metering local` its own, which answers as often as it is asked.
+    pub async fn history(&self) -> Result<History, Failure> {
+        let env = self.env();
+        let client = clients::cloudtrail(&env).await.map_err(Failure::usage)?;
+        let mut history = History::new(client);
+        if self.local {
+            history.pause = Duration::ZERO;
+        }
+        Ok(history)
+    }
+
+    /// The window and the products of the stack, as its functions have them: by WINDOW_HOURS and
+    /// PRODUCT_CODES of this process, or the defaults.
+    pub fn audited(&self) -> Result<(Window, Products), Failure> {
+        let process = Env::from_process();
+        let policy = settings::seal_policy(&process).map_err(Failure::usage)?;
+        let products = Products::from_env(&process).map_err(Failure::usage)?;
+        Ok((policy.window, products))
+    }
+
     fn env(&self) -> Env {
         let process = Env::from_process();
         let set = |name| process.text_opt(name).map(str::to_owned);
@@ -66,12 +92,19 @@ impl Tables {
             pairs.push(("DYNAMODB_ENDPOINT", format!("http://{LOCAL_DYNAMODB}")));
             let clock = format!("http://{LOCAL_AWS}/_emulator/clock");
             pairs.push(("METERING_CLOCK", clock));
+            pairs.push(("CLOUDTRAIL_ENDPOINT", format!("http://{LOCAL_AWS}")));
         } else {
             let endpoint = self.dynamodb_endpoint.clone();
             let endpoint = endpoint.or_else(|| set("DYNAMODB_ENDPOINT"));
             pairs.extend(endpoint.map(|url| ("DYNAMODB_ENDPOINT", url)));
-            pairs.extend(set("METERING_CLOCK").map(|url| ("METERING_CLOCK", url)));
-            pairs.extend(set("AWS_REGION").map(|region| ("AWS_REGION", region)));
+            for name in [
+                "METERING_CLOCK",
+                "CLOUDTRAIL_ENDPOINT",
+                "METERING_REGION",
+                "AWS_REGION",
+            ] {
+                pairs.extend(set(name).map(|value| (name, value)));
+            }
         }
         Env::of(pairs)
     }

@@ -5,6 +5,7 @@
 use comfy_table::Table;
 use ledger::profile::Profile;
 use ledger::set_aside::ItemisedRow;
+use marketplace::audit::conflict_text;
 use marketplace::books::{Books, SlotBooks};
 use marketplace::fold::DimensionFold;
 use marketplace::recount::{Movement, MovementKind};
@@ -46,6 +47,9 @@ pub fn record(record: &MeteringRecord) -> Value {
             "at": outcome.at.to_string(),
             "metering_record_id": outcome.metering_record_id,
         });
+        if let Some(quantity) = outcome.quantity_at_aws {
+            value["outcome"]["quantity_at_aws"] = json!(quantity.to_string());
+        }
     }
     value
 }
@@ -66,6 +70,9 @@ pub fn record_facts(record: &MeteringRecord) -> Table {
         add("last answer", format!("{} at {}", outcome.code, outcome.at));
         if let Some(id) = &outcome.metering_record_id {
             add("metering record id", id.clone());
+        }
+        if let Some(quantity) = outcome.quantity_at_aws {
+            add("conflict", conflict_text(record, quantity));
         }
     }
     if let Some(due) = record.due {
@@ -226,7 +233,11 @@ pub fn slot(slot: &SlotBooks) -> Value {
 pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
     [
         ("ingested", books.ingested, "by the usage rows"),
-        ("accepted", books.accepted, "AWS Marketplace said Success"),
+        (
+            "accepted",
+            books.accepted,
+            "AWS Marketplace said Success, or holds it in conflict",
+        ),
         ("pending", books.pending, "to be sealed or sent"),
         (
             "held",
@@ -237,7 +248,7 @@ pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
         (
             "lost",
             books.lost,
-            "written off, or in conflict with what AWS holds",
+            "written off, or short of what was used in conflict",
         ),
         (
             "over_metered",

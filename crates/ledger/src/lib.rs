@@ -6,6 +6,7 @@
 //! * [`profile`], [`joint`], [`joined`], [`product`]: Subscriptions
 //! * [`usage_event`]: UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`set_aside`]: MeteringRecords
+//! * [`audit`]: what the audit concludes about records, and how far it has come
 //! * [`hour`]: an hour's records, movements and rows, read in the order that loses nothing
 //! * [`stream`]: what the streams of the tables deliver
 //!
@@ -13,6 +14,7 @@
 //! the decision, and none replaces a whole item. Two exceptions, both facts: a success is written
 //! whatever the version, touching only the outcome; a late flag is put with a random version.
 
+pub mod audit;
 pub mod error;
 pub mod flag;
 pub mod hour;

@@ -2,18 +2,21 @@
 //!
 //! `send` is there only from the freezing write to the first write after it: the submitter's stream
 //! filter matches it, and so never sees what the submitter itself wrote. `work` and `due` put a
-//! record into the work index while there is something to do about it.
+//! record into the work index while there is something to do about it: in the partitions `send#<n>`
+//! while it may be sent, in `audit#<n>` while the audit is to look at it.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
 use jiff::Timestamp;
+use marketplace::audit::due;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State};
 use marketplace::tags::Tags;
 use marketplace::{Dimension, Subscription, TagSet, UsageHour};
 use sha2::{Digest, Sha256};
 
+use crate::audit::audit_partition;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
 use crate::{Ledger, shard_of};
@@ -74,16 +77,21 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
     }
     if let Some(due) = record.due {
         item.insert("due".to_owned(), number(due.as_second()));
-        item.insert(
-            "work".to_owned(),
-            text(send_partition(shard_of(&key.subscription))),
-        );
+        let shard = shard_of(&key.subscription);
+        let partition = match record.state {
+            State::Disputed | State::Unconfirmed => audit_partition(shard),
+            _ => send_partition(shard),
+        };
+        item.insert("work".to_owned(), text(partition));
     }
     if let Some(outcome) = &record.outcome {
         item.insert("outcome".to_owned(), text(&outcome.code));
         item.insert("outcome_at".to_owned(), text(outcome.at));
         if let Some(id) = &outcome.metering_record_id {
             item.insert("metering_record_id".to_owned(), text(id));
+        }
+        if let Some(quantity) = outcome.quantity_at_aws {
+            item.insert("quantity_at_aws".to_owned(), number(quantity));
         }
     }
     let mut parts = Vec::new();
@@ -174,6 +182,13 @@ fn from_item(item: &Item) -> Result<(MeteringRecord, Option<(usize, String)>), M
             at: read.parsed("outcome_at")?,
             code: code.to_owned(),
             metering_record_id: read.text_opt("metering_record_id")?.map(str::to_owned),
+            quantity_at_aws: read
+                .number_text_opt("quantity_at_aws")?
+                .map(|digits| {
+                    marketplace::Quantity::from_number(digits)
+                        .map_err(|e| read.malformed("quantity_at_aws", e))
+                })
+                .transpose()?,
         }),
         None => None,
     };
@@ -352,7 +367,15 @@ impl Ledger {
                     number(record.attempts.saturating_add(1)),
                 );
             }
-            None => remove.extend(["#due", "#work"]),
+            None => match due(next.state, record.deadline, now) {
+                Some(due) => {
+                    set.extend(["#due = :due", "#work = :work"]);
+                    values.insert(":due".to_owned(), number(due.as_second()));
+                    let shard = shard_of(&record.key.subscription);
+                    values.insert(":work".to_owned(), text(audit_partition(shard)));
+                }
+                None => remove.extend(["#due", "#work"]),
+            },
         }
         let condition = if is_success {
             "attribute_exists(#version)"
@@ -366,7 +389,7 @@ impl Ledger {
     }
 
     /// Changes a record's state without an answer of AWS Marketplace, if nobody has written since it
-    /// was read; it leaves the work index.
+    /// was read; it leaves the work index, unless the audit is to look at it in its new state.
     pub async fn write_state(
         &self,
         record: &MeteringRecord,
@@ -383,18 +406,25 @@ impl Ledger {
             ("#due", "due"),
             ("#work", "work"),
         ];
-        let values = HashMap::from([
+        let mut values = HashMap::from([
             (":state".to_owned(), text(state)),
             (":outcome".to_owned(), text(code)),
             (":outcome_at".to_owned(), text(now)),
             (":one".to_owned(), number(1)),
             (":read".to_owned(), number(record.version)),
         ]);
+        let rest = match due(state, record.deadline, now) {
+            Some(due) => {
+                let shard = shard_of(&record.key.subscription);
+                values.insert(":due".to_owned(), number(due.as_second()));
+                values.insert(":work".to_owned(), text(audit_partition(shard)));
+                ", #due = :due, #work = :work REMOVE #send"
+            }
+            None => " REMOVE #send, #due, #work",
+        };
         self.update_record(
             &record.key,
-            "SET #state = :state, #outcome = :outcome, #outcome_at = :outcome_at, #version = #version + :one \
-             REMOVE #send, #due, #work"
-                .to_owned(),
+            format!("SET #state = :state, #outcome = :outcome, #outcome_at = :outcome_at, #version = #version + :one{rest}"),
             "#version = :read",
             names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
             values,
@@ -410,9 +440,19 @@ impl Ledger {
         now: Timestamp,
         start: Option<Item>,
     ) -> Result<DuePage, LedgerError> {
+        self.due_in(&send_partition(shard), now, start).await
+    }
+
+    /// One page of a partition of the work index that holds records.
+    pub(crate) async fn due_in(
+        &self,
+        partition: &str,
+        now: Timestamp,
+        start: Option<Item>,
+    ) -> Result<DuePage, LedgerError> {
         let table = &self.tables.metering_records;
         let answer = self
-            .query_work(&send_partition(shard), now, start)
+            .query_work(partition, now, start)
             .await
             .map_err(|e| LedgerError::unavailable("Query", table, e))?;
         let mut keys = Vec::new();
@@ -433,7 +473,7 @@ impl Ledger {
         })
     }
 
-    async fn update_record(
+    pub(crate) async fn update_record(
         &self,
         key: &RecordKey,
         expression: String,
@@ -636,6 +676,7 @@ mod tests {
                 at,
                 code: "Unprocessed".to_owned(),
                 metering_record_id: None,
+                quantity_at_aws: Some("2.5".parse().unwrap()),
             }),
         }
     }

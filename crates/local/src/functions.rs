@@ -58,6 +58,7 @@ impl Functions {
             ("METERING_RECORDS_TABLE", &wiring.names.metering_records),
             ("DYNAMODB_ENDPOINT", &wiring.dynamodb_endpoint),
             ("MARKETPLACE_ENDPOINT", &wiring.aws_endpoint),
+            ("CLOUDTRAIL_ENDPOINT", &wiring.aws_endpoint),
             ("AWS_REGION", "us-east-1"),
             ("SELLER_NAME", "Example Seller"),
             ("SUPPORT_CONTACT", "support@example.com"),
@@ -110,6 +111,9 @@ impl Functions {
             .map_err(StackError::failed)?;
         reconciler.ledger = ledger.clone();
         reconciler.clock = wiring.step_clock.clone();
+        reconciler.history.client = cloudtrail_client(&wiring);
+        // The emulator answers LookupEvents as often as it is asked.
+        reconciler.history.pause = Duration::ZERO;
         Ok(Self {
             registration: Arc::new(registration),
             agreements,
@@ -185,4 +189,17 @@ fn metering_client(wiring: &Wiring, http: SharedHttpClient) -> aws_sdk_marketpla
         .retry_config(RetryConfig::standard().with_initial_backoff(RETRY_PAUSE))
         .build();
     aws_sdk_marketplacemetering::Client::from_conf(config)
+}
+
+fn cloudtrail_client(wiring: &Wiring) -> aws_sdk_cloudtrail::Client {
+    let retries = aws_sdk_cloudtrail::config::retry::RetryConfig::standard();
+    let config = aws_sdk_cloudtrail::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url(&wiring.aws_endpoint)
+        .http_client(Builder::new().build_http())
+        .retry_config(retries.with_initial_backoff(RETRY_PAUSE))
+        .build();
+    aws_sdk_cloudtrail::Client::from_conf(config)
 }

@@ -29,6 +29,7 @@ pub(crate) async fn forget_progress(
     let table = &ledger.tables().metering_records;
     // What comes first in a round is forgotten last, so that a round broken off here begins anew.
     let mut keys = vec![
+        ("audit".to_owned(), "progress"),
         ("sweeps".to_owned(), "recount-first"),
         ("sweeps".to_owned(), "recount-last"),
     ];

@@ -18,8 +18,11 @@ pub struct SlotBooks {
     pub own: Total,
     /// Late usage of earlier hours, by its rows.
     pub carried_in: Total,
-    /// What the slot's record bills or will bill.
+    /// What the slot's record bills or will bill; of a record in conflict the larger of what AWS
+    /// Marketplace holds and what was frozen.
     pub here: Total,
+    /// Of a record in conflict: the part of it that AWS Marketplace bills.
+    pub at_aws: Total,
     /// Its state, if there is a record.
     pub state: Option<State>,
     /// Late usage sent on to later hours.
@@ -53,6 +56,9 @@ impl SlotBooks {
         };
         line.here = record.here();
         line.state = Some(record.state);
+        if record.state == State::Conflict {
+            line.at_aws = record.quantity_at_aws().into();
+        }
         for movement in movements {
             let place = match movement.kind {
                 MovementKind::Carried { .. } => &mut line.carried_out,
@@ -72,7 +78,7 @@ impl SlotBooks {
 pub struct Books {
     /// Usage by its rows, carries not counted twice.
     pub ingested: Total,
-    /// Billed: AWS Marketplace said Success.
+    /// Billed: AWS Marketplace said Success, or holds it in a slot in conflict.
     pub accepted: Total,
     /// To be sealed, sent, or sent again.
     pub pending: Total,
@@ -80,7 +86,7 @@ pub struct Books {
     pub held: Total,
     /// Frozen in dry run.
     pub dry_run: Total,
-    /// Given up, or conflicting with what AWS Marketplace holds.
+    /// Given up, or short of what was frozen in a slot in conflict.
     pub lost: Total,
     /// Metered beyond the rows.
     pub over_metered: Total,
@@ -115,6 +121,9 @@ impl Books {
         let Some(state) = line.state else {
             return Ok(());
         };
+        if state == State::Conflict {
+            self.accepted = self.accepted.plus(line.at_aws)?;
+        }
         let place = match state {
             State::Accepted => &mut self.accepted,
             State::Sealed => &mut self.pending,
@@ -124,7 +133,7 @@ impl Books {
             // They bill nothing here; their usage stands among the movements.
             State::Expired | State::Moved => &mut self.pending,
         };
-        *place = place.plus(line.here)?;
+        *place = place.plus(line.here.minus(line.at_aws)?)?;
         let count = self.records.entry(state).or_default();
         *count = count.checked_add(1).ok_or(Overflow)?;
         Ok(())
@@ -315,6 +324,35 @@ mod tests {
             (sum.refunded.to_string(), sum.over_metered.to_string()),
             ("2".into(), "0".into())
         );
+    }
+
+    #[test]
+    fn a_conflict_bills_what_aws_holds_and_loses_the_shortfall_or_shows_the_surplus() {
+        for (held, accepted, lost, over_metered) in
+            [(3, "3", "2", "0"), (5, "5", "0", "0"), (7, "7", "0", "2")]
+        {
+            let mut conflict = record(State::Conflict, 5);
+            conflict.outcome = Some(crate::record::Outcome {
+                at: conflict.stamp,
+                code: "Conflict".to_owned(),
+                metering_record_id: None,
+                quantity_at_aws: Some(units(held)),
+            });
+            let line = SlotBooks::of(Some(&rows(5, 0)), Some(&conflict), &[]).unwrap();
+            // The shortfall is not late usage: it is never metered a second time.
+            assert!(!line.uncounted.is_positive());
+            let sum = books(&[line]);
+            assert!(sum.is_balanced().unwrap(), "{sum:?}");
+            let found = [sum.accepted, sum.lost, sum.over_metered].map(|total| total.to_string());
+            assert_eq!(found, [accepted, lost, over_metered]);
+            // Once the surplus is claimed back, nothing is late and nothing is over-metered.
+            if held > 5 {
+                let refund = movement(MovementKind::Refunded, held - 5);
+                let line = SlotBooks::of(Some(&rows(5, 0)), Some(&conflict), &[refund]).unwrap();
+                assert!(line.uncounted.is_zero());
+                assert!(books(&[line]).is_balanced().unwrap());
+            }
+        }
     }
 
     #[test]

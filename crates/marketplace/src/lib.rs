@@ -12,6 +12,7 @@
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
 //! * [`batch`], [`outcome`], [`error_table`]: what is sent together, and what an answer means
 //! * [`lifecycle`], [`agreements`]: agreement and licence events folded into a status, in any order
+//! * [`audit`]: what CloudTrail's Event history proves about records
 //! * [`books`]: the equation that proves no unit was lost or billed twice
 
 #![cfg_attr(
@@ -26,6 +27,7 @@
 )]
 
 pub mod agreements;
+pub mod audit;
 pub mod batch;
 pub mod books;
 pub mod carry;

@@ -77,6 +77,22 @@ pub const BATCH_METER_USAGE_PER_SECOND: u32 = 10;
 /// setting everywhere, this is only its default. Source: BatchMeterUsage API reference.
 pub const WINDOW_HOURS_DEFAULT: i64 = 24;
 
+/// Minutes after which a call is certainly in CloudTrail's Event history. AWS says "typically within
+/// 15 minutes"; five more are ours. Source: CloudTrail user guide, Event history.
+pub const CLOUDTRAIL_DELAY_MINUTES: i64 = 20;
+
+/// Days that CloudTrail's Event history reaches back. Source: CloudTrail user guide, Event history.
+pub const CLOUDTRAIL_HISTORY_DAYS: i64 = 90;
+
+/// LookupEvents requests per second, account and Region. Source: LookupEvents API reference.
+pub const LOOKUP_EVENTS_PER_SECOND: u32 = 2;
+
+/// Events on one page of LookupEvents. Source: LookupEvents API reference, `MaxResults`.
+pub const LOOKUP_EVENTS_PAGE_MAX: i32 = 50;
+
+/// Minutes that one invocation of a function lasts at most. Source: Lambda quotas.
+pub const INVOCATION_MINUTES_MAX: i64 = 15;
+
 /// Hours after a month's end until which its usage is accepted. Source: seller guide.
 pub const MONTH_CLOSE_HOURS: i64 = 6;
 

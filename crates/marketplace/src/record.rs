@@ -126,8 +126,10 @@ pub struct Outcome {
     pub at: Timestamp,
     /// A status (`Success`) or an error code (`ThrottlingException`).
     pub code: String,
-    /// AWS's id of the metering record, with a success.
+    /// AWS's id of the metering record, with a success or a conflict.
     pub metering_record_id: Option<String>,
+    /// With a conflict: what AWS Marketplace holds in the slot instead.
+    pub quantity_at_aws: Option<Quantity>,
 }
 
 /// What is billed for one slot, and what became of it.
@@ -164,12 +166,23 @@ pub struct MeteringRecord {
 }
 
 impl MeteringRecord {
-    /// What this record itself bills or will bill: nothing once it is Moved or Expired.
+    /// What this record itself counts: nothing once it is Moved or Expired; in a conflict the larger
+    /// of what is held and what was frozen, so that a surplus shows as over-metered and a shortfall
+    /// is not metered again.
     pub fn here(&self) -> Total {
         match self.state {
             State::Moved | State::Expired => Total::ZERO,
+            State::Conflict => self.quantity.max(self.quantity_at_aws()).into(),
             _ => self.quantity.into(),
         }
+    }
+
+    /// What AWS Marketplace holds in the slot of a record in conflict; nothing where that is unknown.
+    pub fn quantity_at_aws(&self) -> Quantity {
+        self.outcome
+            .as_ref()
+            .and_then(|outcome| outcome.quantity_at_aws)
+            .unwrap_or_default()
     }
 
     /// Whether it may be sent at `now`.

@@ -102,8 +102,9 @@ pub fn difference(
         return late.magnitude().map(Difference::Over);
     }
     let by_tags = difference_by_tags(record, movements, fold)?;
-    if by_tags.values().any(|total| total.is_negative()) {
-        // Tags were merged, or rows changed: only the sum is sure, so it goes untagged.
+    if by_tags.values().any(|total| total.is_negative()) || Total::sum(by_tags.values())? != late {
+        // Tags were merged, rows changed, or AWS Marketplace holds another quantity than was frozen:
+        // only the sum is sure, so it goes untagged.
         return Ok(late_entries([(TagSet::untagged(), late)]));
     }
     Ok(late_entries(by_tags))

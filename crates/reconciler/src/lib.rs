@@ -3,6 +3,7 @@
 //!
 //! # Layout
 //! * [`handle`]: one run, every hour
+//! * [`audit`]: what CloudTrail proves about records, and the comparison with it
 //! * `expiry`: records that can no longer be sent
 //! * `recount`: hours read again, whether or not a stream told of them
 //! * `closing`: subscriptions that the rounds have, and subscriptions that are done
@@ -11,6 +12,7 @@
 //! The reconciler never bills: where it finds rows that nothing has counted it puts a late flag, and
 //! the sealer recounts. So there is one code path that turns rows into records.
 
+pub mod audit;
 pub mod books;
 mod closing;
 mod expiry;
@@ -23,7 +25,10 @@ use marketplace::window::Window;
 use serde::Serialize;
 use startup::clients;
 use startup::metrics::{Unit, emit};
+use startup::settings::Products;
 use startup::{Budget, Clock, ClockError, Env, StartError, settings};
+
+use crate::audit::{AuditReport, History};
 
 /// Subscriptions worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
@@ -39,6 +44,10 @@ pub struct App {
     pub schedule: Schedule,
     /// Until when AWS Marketplace accepts usage.
     pub window: Window,
+    /// CloudTrail.
+    pub history: History,
+    /// The products this stack serves.
+    pub products: Products,
 }
 
 impl App {
@@ -49,6 +58,8 @@ impl App {
             clock: Clock::from_env(env)?,
             schedule: settings::schedule(env)?,
             window: settings::seal_policy(env)?.window,
+            history: History::new(clients::cloudtrail(env).await?),
+            products: Products::from_env(env)?,
         })
     }
 }
@@ -81,6 +92,8 @@ pub struct Report {
     pub minutes_to_nearest_deadline: Option<i64>,
     /// Whether the proof of the books that was due in this run found them balanced.
     pub balanced: Option<bool>,
+    /// What the audit did and found.
+    pub audit: AuditReport,
     /// Whether the run came through; otherwise the next one goes on.
     pub finished: bool,
 }
@@ -93,7 +106,15 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError>
     if let Some(watermark) = app.ledger.watermark().await? {
         finished &= recount::recount_due(app, now, watermark, budget, &mut report).await?;
         finished &= closing::close(app, now, watermark, budget, &mut report).await?;
+        // Reading the history may take all the time there is: the proof keeps half of it.
+        let half = Budget::of(budget.left() / 2);
+        let judged = audit::judge(app, now, half, &mut report).await;
+        finished &= audit::noted(judged, &mut report)?;
         finished &= books::prove_shard(app, now, watermark, budget, &mut report).await?;
+        if report.audit.failure.is_none() {
+            let followed = audit::follow(app, now, budget, &mut report).await;
+            finished &= audit::noted(followed, &mut report)?;
+        }
     }
     report.finished = finished;
     publish(&report, now);
@@ -107,6 +128,33 @@ fn publish(report: &Report, now: Timestamp) {
         ("RecordsUnconfirmed", Unit::Count, count(report.unconfirmed)),
         ("HoursFlagged", Unit::Count, count(report.hours_flagged)),
         ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
+        (
+            "AuditFailures",
+            Unit::Count,
+            i64::from(report.audit.failure.is_some()),
+        ),
+        (
+            "AuditDifferences",
+            Unit::Count,
+            count(report.audit.differences()),
+        ),
+        (
+            "RecordsInConflict",
+            Unit::Count,
+            count(report.audit.conflicts),
+        ),
+        (
+            "RecordsUndecided",
+            Unit::Count,
+            count(report.audit.undecided + report.audit.given_up),
+        ),
+        (
+            "RecordsProvedUnbilled",
+            Unit::Count,
+            count(report.audit.expired),
+        ),
+        ("RecordsMatched", Unit::Count, count(report.audit.matched)),
+        ("AuditUnclear", Unit::Count, count(report.audit.unclear)),
     ];
     if let Some(minutes) = report.minutes_to_nearest_deadline {
         values.push((

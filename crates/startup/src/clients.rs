@@ -33,6 +33,14 @@ pub async fn metering_api(env: &Env) -> Result<MeteringApi, SettingError> {
     )))
 }
 
+/// CloudTrail's Event history of the Region in which usage is metered (`METERING_REGION`);
+/// `CLOUDTRAIL_ENDPOINT` points it elsewhere.
+pub async fn cloudtrail(env: &Env) -> Result<aws_sdk_cloudtrail::Client, SettingError> {
+    let region = env.text_opt("METERING_REGION").map(str::to_owned);
+    let config = sdk_config(env, "CLOUDTRAIL_ENDPOINT", region).await?;
+    Ok(aws_sdk_cloudtrail::Client::new(&config))
+}
+
 async fn sdk_config(
     env: &Env,
     endpoint: &'static str,

@@ -58,6 +58,11 @@ impl Products {
             .map(Self)
     }
 
+    /// Whether this stack serves every product of the seller.
+    pub fn serve_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether this stack serves a product.
     pub fn serve(&self, code: &ProductCode) -> bool {
         self.0.is_empty() || self.0.contains(code)

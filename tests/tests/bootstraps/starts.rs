@@ -60,6 +60,7 @@ fn a_wrong_setting_stops_the_function_that_reads_it() {
         ("Sealer", "DRY_RUN", "maybe"),
         ("Submitter", "SUBMIT_AT_ONCE", "17"),
         ("Reconciler", "WINDOW_HOURS", "1000"),
+        ("Reconciler", "CLOUDTRAIL_ENDPOINT", "localhost"),
     ] {
         check(function, variable, value);
     }

@@ -115,17 +115,29 @@ async fn a_suspended_buyer_is_billed_once_the_suspension_is_over() {
 }
 
 #[tokio::test]
-async fn what_has_no_outcome_at_its_deadline_is_unconfirmed_and_held() {
+async fn what_has_no_outcome_at_its_deadline_is_held_until_it_is_proved_unbilled_and_then_carried()
+{
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market
         .stack
         .emulator()
         .set_faults(next(FaultKind::AccessDenied, 100_000));
+    market.until("2026-11-22T10:30:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!(record.state, State::Unconfirmed);
+    assert_eq!(market.books().await.held.to_string(), "1");
     market.until("2026-11-22T11:30:00Z").await;
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.due), (State::Unconfirmed, None));
-    assert_eq!(market.books().await.held.to_string(), "1");
+    assert_eq!((record.state, record.due), (State::Expired, None));
+    let books = market.books().await;
+    assert_eq!(
+        (books.held.to_string(), books.pending.to_string()),
+        ("0".into(), "1".into())
+    );
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-22T12:40:00Z").await;
+    assert_eq!(market.bill(), ["2026-11-22T11 gb 1"]);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! One file for each command.
 
+pub mod audit;
 pub mod batch_meter_usage;
 pub mod books;
 pub mod demo;

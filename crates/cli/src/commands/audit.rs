@@ -1,0 +1,294 @@
+//! `metering audit`.
+
+use std::io::IsTerminal;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+use marketplace::UsageHour;
+use marketplace::audit::{Comparison, Counts, Difference};
+use reconciler::audit::range::Progress;
+use reconciler::audit::{Range, compare_range};
+use serde_json::{Map, Value, json};
+
+use crate::connect::Tables;
+use crate::failure::Failure;
+use crate::output;
+
+/// Off a terminal, progress is a line for every this many events.
+const LINE_EVERY_EVENTS: u64 = 5_000;
+
+/// Compares the ledger with CloudTrail, slot by slot
+///
+/// For the usage hours of a range: records accepted here whose success stands in CloudTrail's Event
+/// history, those missing there, successes that the ledger does not know, and those with another
+/// quantity. What CloudTrail cut off is counted and never guessed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering audit --local --from 2026-11-21T00 --to 2026-11-22T00
+  metering audit --stack metering --from 2026-10-01T00 --to 2026-11-01T00 --json > 2026-10.json
+  metering audit --stack metering --from 2026-11-20T22:30:00Z --to 2026-11-21T04:00:00Z
+
+CloudTrail keeps 90 days, is 20 minutes behind at most, and answers two requests of 50 calls a second:
+a month with a million records takes seven minutes. It is read in the Region of METERING_REGION, or
+of AWS_REGION; PRODUCT_CODES and WINDOW_HOURS are read as the functions read them. A range without
+usage is an empty report. Exit code 0 only if nothing differs.")]
+pub struct Audit {
+    /// The first hour, as in 2026-11-21T02, or a time within it, as in 2026-11-21T02:30:00Z
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    from: Timestamp,
+    /// The hour before which to stop, or a time within the last hour
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    to: Timestamp,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+/// An hour in UTC, or RFC 3339.
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(hour) = text.parse::<UsageHour>() {
+        return Ok(hour.start());
+    }
+    text.parse().map_err(|_| {
+        "write an hour in UTC, as in 2026-11-21T02, or a time, as in 2026-11-21T02:30:00Z"
+            .to_owned()
+    })
+}
+
+impl Audit {
+    /// Does it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        let (window, products) = self.tables.audited()?;
+        let now = self.tables.now().await?;
+        let range = Range::new(self.from, self.to, now).map_err(Failure::usage)?;
+        let ledger = self.tables.ledger().await?;
+        let history = self.tables.history().await?;
+        let mut told = Told::new();
+        let compared = compare_range(
+            &ledger,
+            &history,
+            &products,
+            window,
+            range,
+            now,
+            |progress| {
+                told.hear(progress);
+            },
+        )
+        .await;
+        told.finish();
+        let compared = compared.map_err(|error| match error {
+            reconciler::audit::AuditError::Ledger(error) => error.into(),
+            reconciler::audit::AuditError::History(error) => Failure::failed(error),
+        })?;
+        if self.json {
+            output::print_json(&to_json(range, &compared))?;
+        } else {
+            output::print(to_text(range, &compared))?;
+        }
+        let counts = compared.counts();
+        if counts.differences() == 0 {
+            return Ok(());
+        }
+        Err(Failure::failed(format!(
+            "the ledger and CloudTrail differ over {} slots: {} missing at AWS, {} unknown here, {} of another quantity, {} billed unexpectedly",
+            counts.differences(),
+            counts.missing,
+            counts.unknown,
+            counts.different,
+            counts.unexpected
+        )))
+    }
+}
+
+/// Progress on standard error.
+struct Told {
+    bar: Option<ProgressBar>,
+}
+
+impl Told {
+    fn new() -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+            // The template is a constant; the plain spinner is as good.
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar }
+    }
+
+    fn hear(&mut self, progress: Progress) {
+        let line = match progress {
+            Progress::Records(records) => format!("{records} records read"),
+            Progress::Events(events) => format!("{events} calls read from CloudTrail"),
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+            bar.tick();
+            return;
+        }
+        if let Progress::Events(events) = progress
+            && events % LINE_EVERY_EVENTS == 0
+        {
+            eprintln!("{line}");
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What was counted, with what each means.
+fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
+    [
+        ("matched", counts.matched, "accepted here and there"),
+        (
+            "missing_at_aws",
+            counts.missing,
+            "accepted here, no success there",
+        ),
+        (
+            "unknown_here",
+            counts.unknown,
+            "a success there, no record here",
+        ),
+        (
+            "different_quantity",
+            counts.different,
+            "a success of another quantity",
+        ),
+        (
+            "billed_unexpectedly",
+            counts.unexpected,
+            "a success for a record that is expired, moved or in conflict",
+        ),
+        (
+            "open",
+            counts.open,
+            "billed there, still being looked at here",
+        ),
+        (
+            "inferred",
+            counts.inferred,
+            "accepted because nothing else took the slot",
+        ),
+        (
+            "too_recent",
+            counts.too_recent,
+            "accepted so recently that CloudTrail may not have it",
+        ),
+        (
+            "undecidable",
+            counts.undecidable,
+            "no success there, but events are cut off",
+        ),
+        (
+            "elsewhere",
+            counts.elsewhere,
+            "successes of products that PRODUCT_CODES leaves out",
+        ),
+        ("calls", counts.calls, "calls of BatchMeterUsage read"),
+        (
+            "failed_calls",
+            counts.failed_calls,
+            "of which failed as a whole",
+        ),
+        (
+            "truncated_calls",
+            counts.truncated_calls,
+            "of which CloudTrail cut something off",
+        ),
+        (
+            "unreadable_events",
+            counts.unreadable_events,
+            "events that cannot be read",
+        ),
+        (
+            "foreign_events",
+            counts.foreign_events,
+            "events of something else",
+        ),
+    ]
+}
+
+fn to_json(range: Range, compared: &Comparison) -> Value {
+    let counts = compared.counts();
+    let mut value: Map<String, Value> = counted(&counts)
+        .into_iter()
+        .map(|(name, count, _)| (name.to_owned(), json!(count)))
+        .collect();
+    value.insert("first_hour".to_owned(), json!(range.first().to_string()));
+    value.insert("last_hour".to_owned(), json!(range.last().to_string()));
+    let differences = compared.differences().iter().map(difference).collect();
+    value.insert("differences".to_owned(), Value::Array(differences));
+    Value::Object(value)
+}
+
+fn difference(difference: &Difference) -> Value {
+    let quantity = |quantity: Option<marketplace::Quantity>| quantity.map(|q| q.to_string());
+    json!({
+        "kind": difference.kind.as_str(),
+        "subscription": difference.key.subscription.to_string(),
+        "hour": difference.key.hour.to_string(),
+        "dimension": difference.key.dimension.as_str(),
+        "quantity": quantity(difference.here),
+        "quantity_at_aws": quantity(difference.at_aws),
+        "state": difference.state.map(|state| state.as_str()),
+        "event_id": difference.event_id,
+    })
+}
+
+fn to_text(range: Range, compared: &Comparison) -> String {
+    let counts = compared.counts();
+    let verdict = match counts.differences() {
+        0 => "nothing differs".to_owned(),
+        count => format!("{count} slots DIFFER"),
+    };
+    let (first, last) = (range.first(), range.last());
+    let mut parts = vec![format!(
+        "The hours {first} to {last}, the ledger against CloudTrail: {verdict}"
+    )];
+    let mut table = output::table(&["", "", "meaning"]);
+    for (name, count, meaning) in counted(&counts) {
+        table.add_row([
+            name.replace('_', " "),
+            count.to_string(),
+            meaning.to_owned(),
+        ]);
+    }
+    parts.push(table.trim_fmt());
+    if !compared.differences().is_empty() {
+        let mut table = output::table(&[
+            "difference",
+            "hour",
+            "dimension",
+            "here",
+            "at AWS",
+            "subscription",
+        ]);
+        let text = |quantity: Option<marketplace::Quantity>| {
+            quantity.map(|q| q.to_string()).unwrap_or_default()
+        };
+        for one in compared.differences() {
+            table.add_row([
+                one.kind.as_str().to_owned(),
+                one.key.hour.to_string(),
+                one.key.dimension.to_string(),
+                text(one.here),
+                text(one.at_aws),
+                one.key.subscription.to_string(),
+            ]);
+        }
+        parts.push(table.trim_fmt());
+    }
+    parts.join("\n\n")
+}

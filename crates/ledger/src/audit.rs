@@ -1,0 +1,217 @@
+//! What the audit concludes about records, and how far it has come: item `audit`/`progress`.
+//!
+//! Records in dispute and records past their deadline without an outcome stand in partitions of their
+//! own of the work index, `audit#<shard>`, due when CloudTrail can tell what became of them.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use marketplace::audit::comparison::INFERRED;
+use marketplace::outcome::{Next, Verdict};
+use marketplace::{MeteringRecord, Quantity, State, UsageHour};
+
+use crate::Ledger;
+use crate::error::{LedgerError, Written};
+use crate::item::{Item, Reader, number, text};
+use crate::record::DuePage;
+
+const PROGRESS: (&str, &str) = ("audit", "progress");
+
+/// Partition of the work index for records that the audit is to look at.
+pub(crate) fn audit_partition(shard: u8) -> String {
+    format!("audit#{shard}")
+}
+
+/// How far the hourly comparison with CloudTrail has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditProgress {
+    /// Every call before this instant was compared with the ledger.
+    pub calls_through: Timestamp,
+    /// The accepted records of every hour through this one were looked for in the history.
+    pub hours_through: UsageHour,
+    /// Raised by every write.
+    pub version: u64,
+}
+
+impl AuditProgress {
+    fn to_item(self) -> Item {
+        Item::from([
+            ("subscription".to_owned(), text(PROGRESS.0)),
+            ("item".to_owned(), text(PROGRESS.1)),
+            ("version".to_owned(), number(self.version)),
+            ("calls_through".to_owned(), text(self.calls_through)),
+            ("hours_through".to_owned(), text(self.hours_through)),
+        ])
+    }
+}
+
+impl Ledger {
+    /// One page of the records of a shard that the audit is to look at by `now`, earliest first. The
+    /// index lags behind: read the records themselves before deciding anything.
+    pub async fn due_for_audit(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        start: Option<Item>,
+    ) -> Result<DuePage, LedgerError> {
+        self.due_in(&audit_partition(shard), now, start).await
+    }
+
+    /// Closes a record as accepted, as found in the history. A fact: whatever the version. `at` is
+    /// when AWS Marketplace recorded it.
+    pub async fn write_success_found(
+        &self,
+        record: &MeteringRecord,
+        metering_record_id: Option<String>,
+        at: Timestamp,
+    ) -> Result<Written, LedgerError> {
+        let verdict = Verdict::Accepted { metering_record_id };
+        let next = Next {
+            state: State::Accepted,
+            retry_after: None,
+        };
+        self.write_outcome(record, &verdict, &next, at).await
+    }
+
+    /// Closes a disputed record as accepted, because nothing else can have taken its slot; if nobody
+    /// has written since it was read.
+    pub async fn write_inferred(
+        &self,
+        record: &MeteringRecord,
+        now: Timestamp,
+    ) -> Result<Written, LedgerError> {
+        self.write_state(record, State::Accepted, INFERRED, now)
+            .await
+    }
+
+    /// Closes a record as in conflict, with the quantity that AWS Marketplace holds in its slot and
+    /// its id of that; if nobody has written since the record was read.
+    pub async fn write_conflict(
+        &self,
+        record: &MeteringRecord,
+        quantity_at_aws: Quantity,
+        metering_record_id: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Written, LedgerError> {
+        let mut set = "SET #state = :state, #outcome = :outcome, #outcome_at = :outcome_at, \
+                       #quantity = :quantity, #version = #version + :one"
+            .to_owned();
+        let mut names = names(&[
+            ("#state", "state"),
+            ("#outcome", "outcome"),
+            ("#outcome_at", "outcome_at"),
+            ("#quantity", "quantity_at_aws"),
+            ("#version", "version"),
+            ("#send", "send"),
+            ("#due", "due"),
+            ("#work", "work"),
+        ]);
+        let mut values = HashMap::from([
+            (":state".to_owned(), text(State::Conflict)),
+            (":outcome".to_owned(), text("Conflict")),
+            (":outcome_at".to_owned(), text(now)),
+            (":quantity".to_owned(), number(quantity_at_aws)),
+            (":one".to_owned(), number(1)),
+            (":read".to_owned(), number(record.version)),
+        ]);
+        if let Some(id) = metering_record_id {
+            set.push_str(", #id = :id");
+            names.insert("#id".to_owned(), "metering_record_id".to_owned());
+            values.insert(":id".to_owned(), text(id));
+        }
+        set.push_str(" REMOVE #send, #due, #work");
+        self.update_record(&record.key, set, "#version = :read", names, values)
+            .await
+    }
+
+    /// Says when the audit is to look at a record again, or with `None` that it cannot any more; if
+    /// nobody has written since it was read.
+    pub async fn look_again(
+        &self,
+        record: &MeteringRecord,
+        due: Option<Timestamp>,
+    ) -> Result<Written, LedgerError> {
+        let mut values = HashMap::from([
+            (":one".to_owned(), number(1)),
+            (":read".to_owned(), number(record.version)),
+        ]);
+        let (change, names) = match due {
+            Some(due) => {
+                values.insert(":due".to_owned(), number(due.as_second()));
+                let change = "SET #due = :due, #version = #version + :one";
+                (change, names(&[("#due", "due"), ("#version", "version")]))
+            }
+            None => {
+                let change = "SET #version = #version + :one REMOVE #due, #work";
+                let all = [("#due", "due"), ("#work", "work"), ("#version", "version")];
+                (change, names(&all))
+            }
+        };
+        self.update_record(
+            &record.key,
+            change.to_owned(),
+            "#version = :read",
+            names,
+            values,
+        )
+        .await
+    }
+
+    /// How far the comparison with CloudTrail has come, strongly consistent; `None` before its first
+    /// run.
+    pub async fn audit_progress(&self) -> Result<Option<AuditProgress>, LedgerError> {
+        let item = self
+            .get(&self.tables.metering_records, PROGRESS.0, PROGRESS.1)
+            .await?;
+        let Some(item) = item else { return Ok(None) };
+        let read = Reader::new(&item);
+        Ok(Some(AuditProgress {
+            calls_through: read.parsed("calls_through")?,
+            hours_through: read.parsed("hours_through")?,
+            version: read.version()?,
+        }))
+    }
+
+    /// Creates the progress, unless there is one.
+    pub async fn create_audit_progress(
+        &self,
+        calls_through: Timestamp,
+        hours_through: UsageHour,
+    ) -> Result<Written, LedgerError> {
+        let progress = AuditProgress {
+            calls_through,
+            hours_through,
+            version: 1,
+        };
+        self.put_new(&self.tables.metering_records, progress.to_item())
+            .await
+    }
+
+    /// Moves the progress on, if nobody else has; `progress` becomes what was written.
+    pub async fn advance_audit_progress(
+        &self,
+        progress: &mut AuditProgress,
+        calls_through: Timestamp,
+        hours_through: UsageHour,
+    ) -> Result<Written, LedgerError> {
+        let new = AuditProgress {
+            calls_through,
+            hours_through,
+            version: progress.version + 1,
+        };
+        let table = &self.tables.metering_records;
+        let written = self
+            .change(table, &progress.to_item(), &new.to_item())
+            .await?;
+        if written == Written::Done {
+            *progress = new;
+        }
+        Ok(written)
+    }
+}
+
+fn names(all: &[(&str, &str)]) -> HashMap<String, String> {
+    all.iter()
+        .map(|(short, name)| ((*short).to_owned(), (*name).to_owned()))
+        .collect()
+}

@@ -1,0 +1,447 @@
+//! Records and the calls of the history side by side.
+//!
+//! Records are kept as a few numbers each, so that a million of them fit into some hundred
+//! megabytes; their names are kept once per subscription and dimension.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use jiff::Timestamp;
+
+use super::event::{Call, Effect};
+use super::{CLOCK_MARGIN_MINUTES, Span, minutes_after};
+use crate::hour::UsageHour;
+use crate::ids::Dimension;
+use crate::limits::{CLOUDTRAIL_DELAY_MINUTES, INVOCATION_MINUTES_MAX};
+use crate::quantity::Quantity;
+use crate::record::{MeteringRecord, RecordKey, State};
+use crate::subscription::Subscription;
+
+/// Differences that are named; more are counted only. Ours.
+pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
+/// Opaque events of which the time is remembered; more make everything undecidable. Ours.
+const OPAQUE_KEPT_MAX: usize = 10_000;
+
+/// The outcome code of a record that the audit inferred to be billed: no Success stands for it in
+/// the history.
+pub const INFERRED: &str = "InferredFromDuplicate";
+
+/// How the ledger and AWS Marketplace differ over one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DifferenceKind {
+    /// Accepted here, and no Success in the history.
+    MissingAtAws,
+    /// A Success for a slot that the ledger has no record of.
+    UnknownHere,
+    /// Another quantity was billed than the ledger's.
+    Quantity,
+    /// Billed, although the record says that it is not.
+    BilledUnexpectedly,
+}
+
+impl DifferenceKind {
+    /// Its name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingAtAws => "missing-at-aws",
+            Self::UnknownHere => "unknown-here",
+            Self::Quantity => "different-quantity",
+            Self::BilledUnexpectedly => "billed-unexpectedly",
+        }
+    }
+}
+
+/// One slot over which the ledger and AWS Marketplace differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Which slot.
+    pub key: RecordKey,
+    /// How they differ.
+    pub kind: DifferenceKind,
+    /// What the ledger has.
+    pub here: Option<Quantity>,
+    /// What AWS Marketplace said Success to.
+    pub at_aws: Option<Quantity>,
+    /// The state of the ledger's record.
+    pub state: Option<State>,
+    /// CloudTrail's event, if there is one.
+    pub event_id: Option<String>,
+}
+
+/// What a comparison counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Calls of BatchMeterUsage.
+    pub calls: u64,
+    /// Of which failed as a whole.
+    pub failed_calls: u64,
+    /// Of which were cut off by CloudTrail.
+    pub truncated_calls: u64,
+    /// Events that cannot be read.
+    pub unreadable_events: u64,
+    /// Events of something else.
+    pub foreign_events: u64,
+    /// Records whose Success stands in the history.
+    pub matched: u64,
+    /// Records billed that the ledger does not know as billed yet; they are still being looked at.
+    pub open: u64,
+    /// Records accepted by inference: no Success can stand for them.
+    pub inferred: u64,
+    /// Accepted, and too recently to be in the history for certain.
+    pub too_recent: u64,
+    /// Accepted, without a Success, but events of that time cannot be read in full.
+    pub undecidable: u64,
+    /// Successes of products that this stack does not serve.
+    pub elsewhere: u64,
+    /// Accepted here, no Success there.
+    pub missing: u64,
+    /// Success there, no record here.
+    pub unknown: u64,
+    /// Success there with another quantity.
+    pub different: u64,
+    /// Success there for a record that is expired, moved or in conflict.
+    pub unexpected: u64,
+}
+
+impl Counts {
+    /// Everything over which the ledger and AWS Marketplace differ.
+    pub fn differences(&self) -> u64 {
+        [self.missing, self.unknown, self.different, self.unexpected]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}
+
+/// Names kept once, each with a number.
+#[derive(Debug)]
+struct Names<T> {
+    numbers: HashMap<T, u32>,
+    names: Vec<T>,
+}
+
+impl<T> Default for Names<T> {
+    fn default() -> Self {
+        Self {
+            numbers: HashMap::new(),
+            names: Vec::new(),
+        }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Names<T> {
+    fn number(&mut self, name: &T) -> u32 {
+        if let Some(number) = self.numbers.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+        self.numbers.insert(name.clone(), number);
+        self.names.push(name.clone());
+        number
+    }
+
+    fn name(&self, number: u32) -> Option<&T> {
+        self.names.get(usize::try_from(number).ok()?)
+    }
+}
+
+type Slot = (u32, u32, i64);
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    quantity: Quantity,
+    state: State,
+    is_inferred: bool,
+    is_seen: bool,
+    last_word_at: Timestamp,
+}
+
+/// Records to compare with the calls of a history.
+#[derive(Debug, Default)]
+pub struct Comparison {
+    subscriptions: Names<Subscription>,
+    dimensions: Names<Dimension>,
+    entries: HashMap<Slot, Entry>,
+    counts: Counts,
+    differences: Vec<Difference>,
+    opaque: Vec<Option<Timestamp>>,
+    is_overrun: bool,
+}
+
+impl Comparison {
+    /// Adds a record of the ledger. Records come before the calls.
+    pub fn record(&mut self, record: &MeteringRecord) {
+        let slot = (
+            self.subscriptions.number(&record.key.subscription),
+            self.dimensions.number(&record.key.dimension),
+            record.key.hour.number(),
+        );
+        let outcome = record.outcome.as_ref();
+        let entry = Entry {
+            quantity: record.quantity,
+            state: record.state,
+            is_inferred: outcome.is_some_and(|outcome| outcome.code == INFERRED),
+            is_seen: false,
+            last_word_at: outcome.map_or(record.sealed_at, |outcome| outcome.at),
+        };
+        self.entries.insert(slot, entry);
+    }
+
+    /// How many records it has.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Forgets the records, and keeps what was counted: for comparing one page of calls after another
+    /// with just the records they name.
+    pub fn forget_records(&mut self) {
+        self.entries.clear();
+        self.subscriptions = Names::default();
+        self.dimensions = Names::default();
+    }
+
+    /// Compares a call of which the successes named by `concerns` are of interest.
+    pub fn call(&mut self, call: &Call, concerns: impl Fn(&RecordKey) -> bool) {
+        self.count_call(call);
+        for key in call.slots().into_iter().filter(|key| concerns(key)) {
+            if let Effect::Success { quantity, .. } = call.effect(key) {
+                self.success(key, quantity, &call.event_id);
+            }
+        }
+    }
+
+    /// Marks the records that a call was a success for, and judges nothing else: for calls that are
+    /// compared elsewhere.
+    pub fn witness(&mut self, call: &Call) {
+        if is_clouding(call) {
+            self.remember(Some(call.at));
+        }
+        for key in call.slots() {
+            if let Effect::Success { .. } = call.effect(key)
+                && let Some(entry) = self.slot(key).and_then(|slot| self.entries.get_mut(&slot))
+            {
+                entry.is_seen = true;
+            }
+        }
+    }
+
+    /// Counts an event that may be a call and cannot be read.
+    pub fn unreadable(&mut self, at: Option<Timestamp>) {
+        self.counts.unreadable_events = self.counts.unreadable_events.saturating_add(1);
+        self.remember(at);
+    }
+
+    /// Counts an event of something else.
+    pub fn foreign(&mut self) {
+        self.counts.foreign_events = self.counts.foreign_events.saturating_add(1);
+    }
+
+    fn count_call(&mut self, call: &Call) {
+        let counts = &mut self.counts;
+        counts.calls = counts.calls.saturating_add(1);
+        counts.failed_calls = counts
+            .failed_calls
+            .saturating_add(u64::from(call.error.is_some()));
+        counts.truncated_calls = counts
+            .truncated_calls
+            .saturating_add(u64::from(call.is_truncated));
+        if is_clouding(call) {
+            self.remember(Some(call.at));
+        }
+    }
+
+    fn remember(&mut self, at: Option<Timestamp>) {
+        if self.opaque.len() < OPAQUE_KEPT_MAX {
+            self.opaque.push(at);
+        } else {
+            self.is_overrun = true;
+        }
+    }
+
+    fn slot(&self, key: &RecordKey) -> Option<Slot> {
+        Some((
+            *self.subscriptions.numbers.get(&key.subscription)?,
+            *self.dimensions.numbers.get(&key.dimension)?,
+            key.hour.number(),
+        ))
+    }
+
+    fn success(&mut self, key: &RecordKey, quantity: Quantity, event_id: &str) {
+        let slot = self.slot(key);
+        let Some(entry) = slot.and_then(|slot| self.entries.get_mut(&slot)) else {
+            return self.differ(Difference {
+                key: key.clone(),
+                kind: DifferenceKind::UnknownHere,
+                here: None,
+                at_aws: Some(quantity),
+                state: None,
+                event_id: Some(event_id.to_owned()),
+            });
+        };
+        // A record sent twice is answered twice, and is one record.
+        let was_seen = std::mem::replace(&mut entry.is_seen, true);
+        let entry = *entry;
+        let kind = if quantity != entry.quantity {
+            DifferenceKind::Quantity
+        } else if was_seen {
+            return;
+        } else {
+            match entry.state {
+                State::Accepted | State::DryRun => {
+                    self.counts.matched = self.counts.matched.saturating_add(1);
+                    return;
+                }
+                State::Sealed | State::Refused | State::Disputed | State::Unconfirmed => {
+                    self.counts.open = self.counts.open.saturating_add(1);
+                    return;
+                }
+                State::Expired | State::Moved | State::Conflict => {
+                    DifferenceKind::BilledUnexpectedly
+                }
+            }
+        };
+        self.differ(Difference {
+            key: key.clone(),
+            kind,
+            here: Some(entry.quantity),
+            at_aws: Some(quantity),
+            state: Some(entry.state),
+            event_id: Some(event_id.to_owned()),
+        });
+    }
+
+    fn differ(&mut self, difference: Difference) {
+        let count = match difference.kind {
+            DifferenceKind::MissingAtAws => &mut self.counts.missing,
+            DifferenceKind::UnknownHere => &mut self.counts.unknown,
+            DifferenceKind::Quantity => &mut self.counts.different,
+            DifferenceKind::BilledUnexpectedly => &mut self.counts.unexpected,
+        };
+        *count = count.saturating_add(1);
+        if self.differences.len() < DIFFERENCES_KEPT_MAX {
+            self.differences.push(difference);
+        }
+    }
+
+    /// The spans in which the successes of accepted records that no call has shown yet should lie:
+    /// around the time at which each was written, or with `wide` all its life.
+    pub fn spans_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Span> {
+        let spans = self.unseen().map(|(slot, entry)| {
+            let (from, to) = match wide {
+                None => (
+                    minutes_after(entry.last_word_at, CLOCK_MARGIN_MINUTES.saturating_neg()),
+                    minutes_after(
+                        entry.last_word_at,
+                        INVOCATION_MINUTES_MAX.saturating_add(CLOCK_MARGIN_MINUTES),
+                    ),
+                ),
+                Some(window_minutes) => {
+                    let start = hour_of(slot).start();
+                    let from = minutes_after(start, CLOCK_MARGIN_MINUTES.saturating_neg());
+                    (from, minutes_after(start, window_minutes))
+                }
+            };
+            Span {
+                from,
+                to: to.min(now).max(from),
+            }
+        });
+        super::union(spans.collect())
+    }
+
+    fn unseen(&self) -> impl Iterator<Item = (&Slot, &Entry)> {
+        self.entries.iter().filter(|(_, entry)| {
+            entry.state == State::Accepted && !entry.is_seen && !entry.is_inferred
+        })
+    }
+
+    /// Judges the records that no call has shown: everything that can show them has been read.
+    pub fn judge_unseen(&mut self, now: Timestamp) {
+        let recent = minutes_after(
+            now,
+            CLOUDTRAIL_DELAY_MINUTES
+                .saturating_add(INVOCATION_MINUTES_MAX)
+                .saturating_neg(),
+        );
+        let is_clouded = self.is_overrun || !self.opaque.is_empty();
+        let inferred = self
+            .entries
+            .values()
+            .filter(|entry| entry.state == State::Accepted && entry.is_inferred && !entry.is_seen)
+            .count();
+        let inferred = u64::try_from(inferred).unwrap_or(u64::MAX);
+        self.counts.inferred = self.counts.inferred.saturating_add(inferred);
+        let mut missing: Vec<(Slot, Entry)> = self.unseen().map(|(s, e)| (*s, *e)).collect();
+        missing.sort_by_key(|(slot, _)| (slot.2, slot.0, slot.1));
+        for (slot, entry) in missing {
+            if entry.last_word_at > recent {
+                self.counts.too_recent = self.counts.too_recent.saturating_add(1);
+            } else if is_clouded {
+                self.counts.undecidable = self.counts.undecidable.saturating_add(1);
+            } else if let Some(key) = self.key_of(&slot) {
+                self.differ(Difference {
+                    key,
+                    kind: DifferenceKind::MissingAtAws,
+                    here: Some(entry.quantity),
+                    at_aws: None,
+                    state: Some(entry.state),
+                    event_id: None,
+                });
+            }
+        }
+    }
+
+    /// Counts the records that a call has shown, for a comparison that only [witnessed](Self::witness).
+    pub fn count_seen(&mut self) {
+        let seen = self.entries.values().filter(|entry| entry.is_seen).count();
+        let seen = u64::try_from(seen).unwrap_or(u64::MAX);
+        self.counts.matched = self.counts.matched.saturating_add(seen);
+    }
+
+    fn key_of(&self, slot: &Slot) -> Option<RecordKey> {
+        Some(RecordKey {
+            subscription: self.subscriptions.name(slot.0)?.clone(),
+            hour: hour_of(slot),
+            dimension: self.dimensions.name(slot.1)?.clone(),
+        })
+    }
+
+    /// Takes back those differences of kind [`DifferenceKind::UnknownHere`] that are of products which
+    /// this stack does not serve.
+    pub fn not_ours(&mut self, is_elsewhere: impl Fn(&RecordKey) -> bool) {
+        let before = self.differences.len();
+        self.differences.retain(|difference| {
+            difference.kind != DifferenceKind::UnknownHere || !is_elsewhere(&difference.key)
+        });
+        let taken =
+            u64::try_from(before.saturating_sub(self.differences.len())).unwrap_or(u64::MAX);
+        self.counts.unknown = self.counts.unknown.saturating_sub(taken);
+        self.counts.elsewhere = self.counts.elsewhere.saturating_add(taken);
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// The differences found so far, at most [`DIFFERENCES_KEPT_MAX`].
+    pub fn differences(&self) -> &[Difference] {
+        &self.differences
+    }
+}
+
+/// Whether a call may have recorded something that its event does not show.
+fn is_clouding(call: &Call) -> bool {
+    call.is_opaque() || (call.is_truncated && !call.recorded_nothing())
+}
+
+fn hour_of(slot: &Slot) -> UsageHour {
+    UsageHour::of(Timestamp::UNIX_EPOCH).plus(slot.2)
+}
+
+#[cfg(test)]
+mod tests;

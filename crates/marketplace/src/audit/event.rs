@@ -1,0 +1,411 @@
+//! The text of one CloudTrail event.
+//!
+//! Members are optional, printed times have several forms, names differ in a letter's case, and what
+//! is over 100 KB is cut off. What cannot be read is told, and counts against every conclusion that
+//! it might change.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::printed_time;
+use crate::hour::UsageHour;
+use crate::ids::{LicenseArn, ProductCode};
+use crate::quantity::Quantity;
+use crate::record::RecordKey;
+use crate::subscription::Subscription;
+
+const SOURCE: &str = "metering-marketplace.amazonaws.com";
+const NAME: &str = "BatchMeterUsage";
+
+/// Error codes of calls that certainly recorded nothing: AWS refuses them before it looks at a
+/// record. CloudTrail prints some without their ending.
+const NOTHING_RECORDED: [&str; 22] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthFailure",
+    "DisabledApiException",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "OptInRequired",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+];
+
+/// What an event is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A call of BatchMeterUsage.
+    Call(Call),
+    /// Something else, named: it says nothing about metering records.
+    Foreign(String),
+    /// It may be a call, and cannot be read.
+    Unreadable {
+        /// When, if that much is known.
+        at: Option<Timestamp>,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// A call of BatchMeterUsage as CloudTrail tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// CloudTrail's id of the event.
+    pub event_id: String,
+    /// When, in whole seconds.
+    pub at: Timestamp,
+    /// The Region called.
+    pub region: String,
+    /// The error code the request was answered with as a whole.
+    pub error: Option<String>,
+    /// `productCode` of the request, absent where records name licences.
+    pub product: Option<ProductCode>,
+    /// The records of the request.
+    pub sent: Vec<SentRecord>,
+    /// Whether those are all of them: nothing cut off, each readable.
+    pub is_sent_complete: bool,
+    /// What was answered record by record.
+    pub results: Vec<RecordResult>,
+    /// Records listed as unprocessed.
+    pub unprocessed: Vec<RecordKey>,
+    /// Whether CloudTrail cut something off.
+    pub is_truncated: bool,
+}
+
+/// A record of a request, or its repetition in an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentRecord {
+    /// Its slot.
+    pub key: RecordKey,
+    /// How much; in an answer `None` where it is not repeated.
+    pub quantity: Option<Quantity>,
+}
+
+/// One member of `results`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordResult {
+    /// Which record.
+    pub record: SentRecord,
+    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord` or something newer.
+    pub status: Option<String>,
+    /// `meteringRecordId`.
+    pub metering_record_id: Option<String>,
+}
+
+/// What one call did to one slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Certainly nothing.
+    Nothing,
+    /// Answered DuplicateRecord: the slot was taken.
+    Duplicate,
+    /// It may have recorded one of these quantities; an empty list is any.
+    Doubtful(Vec<Quantity>),
+    /// It was answered Success.
+    Success {
+        /// What is billed.
+        quantity: Quantity,
+        /// AWS's id of the metering record.
+        metering_record_id: Option<String>,
+    },
+}
+
+impl Call {
+    /// Whether this call certainly recorded nothing, whatever it carried.
+    pub fn recorded_nothing(&self) -> bool {
+        self.results.is_empty()
+            && self
+                .error
+                .as_deref()
+                .is_some_and(|code| NOTHING_RECORDED.contains(&code))
+    }
+
+    /// Whether it may have recorded a slot that cannot be told from the event.
+    pub fn is_opaque(&self) -> bool {
+        !self.is_sent_complete && !self.recorded_nothing()
+    }
+
+    /// The slots it names.
+    pub fn slots(&self) -> BTreeSet<&RecordKey> {
+        self.sent
+            .iter()
+            .map(|sent| &sent.key)
+            .chain(self.results.iter().map(|result| &result.record.key))
+            .chain(&self.unprocessed)
+            .collect()
+    }
+
+    /// What it did to a slot that it names.
+    pub fn effect(&self, key: &RecordKey) -> Effect {
+        let sent: BTreeSet<Quantity> = self
+            .sent
+            .iter()
+            .filter(|sent| sent.key == *key)
+            .filter_map(|sent| sent.quantity)
+            .collect();
+        let results = || self.results.iter().filter(|r| r.record.key == *key);
+        let doubtful = || Effect::Doubtful(sent.iter().copied().collect());
+        if let Some(success) = results().find(|r| r.status.as_deref() == Some("Success")) {
+            let only = (sent.len() == 1).then(|| sent.first().copied()).flatten();
+            // A quantity that the answer does not repeat is the one that was sent, if there is one.
+            return match success.record.quantity.or(only) {
+                Some(quantity) => Effect::Success {
+                    quantity,
+                    metering_record_id: success.metering_record_id.clone(),
+                },
+                None => doubtful(),
+            };
+        }
+        if self.recorded_nothing() {
+            return Effect::Nothing;
+        }
+        if self.error.is_some() {
+            return doubtful();
+        }
+        let unprocessed = self.unprocessed.iter().filter(|slot| *slot == key);
+        let named = self.sent.iter().filter(|sent| sent.key == *key).count();
+        if results().count().saturating_add(unprocessed.count()) < named {
+            // Some of it stands in neither list, or its result was cut off.
+            return doubtful();
+        }
+        let mut taken = false;
+        for result in results() {
+            match result.status.as_deref() {
+                Some("DuplicateRecord") => taken = true,
+                Some("CustomerNotSubscribed") => {}
+                _ => return doubtful(),
+            }
+        }
+        match taken {
+            true => Effect::Duplicate,
+            false => Effect::Nothing,
+        }
+    }
+}
+
+impl Event {
+    /// Reads the member `CloudTrailEvent` of one event; `listed_at` is the `EventTime` beside it.
+    pub fn read(text: &str, listed_at: Option<Timestamp>) -> Self {
+        let wire: Wire = match serde_json::from_str(text) {
+            Ok(wire) => wire,
+            Err(error) => {
+                return Self::Unreadable {
+                    at: listed_at,
+                    problem: error.to_string(),
+                };
+            }
+        };
+        if wire.event_source != SOURCE || wire.event_name != NAME {
+            return Self::Foreign(format!("{} of {}", wire.event_name, wire.event_source));
+        }
+        let at = wire.event_time.as_ref().and_then(read_time).or(listed_at);
+        match at {
+            Some(at) => Self::Call(wire.into_call(at)),
+            None => Self::Unreadable {
+                at: None,
+                problem: format!("event {} has no readable time", wire.event_id),
+            },
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    #[serde(default, rename = "eventID")]
+    event_id: String,
+    event_time: Option<Value>,
+    #[serde(default)]
+    event_source: String,
+    #[serde(default)]
+    event_name: String,
+    #[serde(default)]
+    aws_region: String,
+    error_code: Option<String>,
+    request_parameters: Option<Request>,
+    response_elements: Option<Response>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Request {
+    product_code: Option<String>,
+    usage_records: Option<Vec<Record>>,
+    omitted: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Response {
+    results: Option<Vec<Answer>>,
+    unprocessed_records: Option<Vec<Record>>,
+    omitted: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Answer {
+    usage_record: Option<Record>,
+    status: Option<String>,
+    metering_record_id: Option<String>,
+}
+
+/// The names are those of AWS's example and of the API model in lower camel case, which differ.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Record {
+    timestamp: Option<Value>,
+    dimension: Option<String>,
+    customer_identifier: Option<String>,
+    #[serde(
+        rename = "customerAWSAccountId",
+        alias = "customerAWSAccountID",
+        alias = "customerAwsAccountId"
+    )]
+    account: Option<String>,
+    license_arn: Option<String>,
+    quantity: Option<Value>,
+    quantity_as_decimal: Option<Value>,
+}
+
+impl Wire {
+    fn into_call(self, at: Timestamp) -> Call {
+        let request = self.request_parameters.unwrap_or_default();
+        let response = self.response_elements.unwrap_or_default();
+        let cut = is_set(request.omitted.as_ref());
+        let product_readable = request
+            .product_code
+            .as_ref()
+            .is_none_or(|code| code.is_empty() || code.parse::<ProductCode>().is_ok());
+        let product: Option<ProductCode> = request.product_code.and_then(|code| code.parse().ok());
+        let given = request.usage_records;
+        let listed = given.is_some();
+        let given = given.unwrap_or_default();
+        let sent: Vec<SentRecord> = given
+            .iter()
+            .filter_map(|record| {
+                let read = record.read(product.as_ref())?;
+                // A request without a quantity meters zero.
+                let quantity = match record.has_quantity() {
+                    true => Some(read.quantity?),
+                    false => Some(Quantity::ZERO),
+                };
+                Some(SentRecord { quantity, ..read })
+            })
+            .collect();
+        let is_sent_complete = listed && !cut && product_readable && sent.len() == given.len();
+        let results = response
+            .results
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|answer| {
+                Some(RecordResult {
+                    record: answer.usage_record?.read(product.as_ref())?,
+                    status: answer.status,
+                    metering_record_id: answer.metering_record_id,
+                })
+            })
+            .collect();
+        let unprocessed = response
+            .unprocessed_records
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|record| record.read(product.as_ref()))
+            .map(|read| read.key)
+            .collect();
+        Call {
+            event_id: self.event_id,
+            at,
+            region: self.aws_region,
+            error: self.error_code.filter(|code| !code.is_empty()),
+            product,
+            sent,
+            is_sent_complete,
+            results,
+            unprocessed,
+            is_truncated: cut || is_set(response.omitted.as_ref()),
+        }
+    }
+}
+
+impl Record {
+    /// Its slot and quantity; `None` when the slot cannot be told.
+    fn read(&self, product: Option<&ProductCode>) -> Option<SentRecord> {
+        let time = self.timestamp.as_ref().and_then(read_time)?;
+        Some(SentRecord {
+            key: RecordKey {
+                subscription: self.subscription(product)?,
+                hour: UsageHour::of(time),
+                dimension: self.dimension.as_ref()?.parse().ok()?,
+            },
+            quantity: self.quantity(),
+        })
+    }
+
+    fn subscription(&self, product: Option<&ProductCode>) -> Option<Subscription> {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        if let Some(arn) = given(&self.license_arn) {
+            return LicenseArn::from_message(&arn)
+                .ok()
+                .map(Subscription::License);
+        }
+        let product = product?.clone();
+        if let Some(customer) = given(&self.customer_identifier) {
+            return Some(Subscription::Customer(product, customer.parse().ok()?));
+        }
+        let account = given(&self.account)?.parse().ok()?;
+        Some(Subscription::Account(product, account))
+    }
+
+    fn has_quantity(&self) -> bool {
+        let is_given = |value: &Option<Value>| value.as_ref().is_some_and(|v| !v.is_null());
+        is_given(&self.quantity) || is_given(&self.quantity_as_decimal)
+    }
+
+    fn quantity(&self) -> Option<Quantity> {
+        [&self.quantity_as_decimal, &self.quantity]
+            .into_iter()
+            .flatten()
+            .find(|value| !value.is_null())
+            .and_then(|value| match value {
+                Value::String(text) => Quantity::from_number(text).ok(),
+                Value::Number(number) => Quantity::from_number(&number.to_string()).ok(),
+                _ => None,
+            })
+    }
+}
+
+/// A printed time, or seconds since the epoch.
+fn read_time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => printed_time::read(text),
+        Value::Number(seconds) => Timestamp::from_second(seconds.as_i64()?).ok(),
+        _ => None,
+    }
+}
+
+fn is_set(flag: Option<&Value>) -> bool {
+    flag.is_some_and(|value| {
+        !matches!(value, Value::Null | Value::Bool(false))
+            && *value != Value::String("false".into())
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,360 @@
+//! What a completely read span of calls proves about frozen records.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::event::{Call, Effect};
+use super::{Span, minutes_after, span_of};
+use crate::hour::UsageHour;
+use crate::ids::{Dimension, ProductCode};
+use crate::limits::CLOUDTRAIL_DELAY_MINUTES;
+use crate::quantity::Quantity;
+use crate::record::{MeteringRecord, RecordKey, State};
+use crate::subscription::{IdentityKind, Subscription};
+
+/// Opaque events remembered one by one; if there are more, they count against everything. Ours.
+const OPAQUE_KEPT_MAX: usize = 10_000;
+
+/// What became of a record, as far as the history proves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// AWS Marketplace said Success to exactly this.
+    Billed {
+        /// When.
+        at: Timestamp,
+        /// AWS's id of it.
+        metering_record_id: Option<String>,
+    },
+    /// The slot is taken, and nothing but this record can have taken it: its answer was lost in a
+    /// request that failed.
+    BilledByInference,
+    /// AWS Marketplace holds another quantity in the slot.
+    Conflict {
+        /// How much.
+        quantity: Quantity,
+        /// When that was recorded.
+        at: Timestamp,
+        /// AWS's id of it.
+        metering_record_id: Option<String>,
+    },
+    /// Nothing in the span can have recorded the slot.
+    NotBilled,
+    /// The history does not tell.
+    Unknown(Doubt),
+}
+
+/// Why the history does not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Doubt {
+    /// An event of the span is cut off or cannot be read.
+    Opaque(String),
+    /// A call that named the slot may or may not have recorded it.
+    MayHaveRecorded {
+        /// Its error code, if it failed as a whole.
+        code: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// Another record of the same product, dimension and hour names its buyer in another way.
+    OtherIdentity,
+    /// DuplicateRecord, and other content than ours may have taken the slot.
+    OtherContent,
+    /// DuplicateRecord, and no call of this Region explains it.
+    Unexplained,
+    /// The history is not old enough yet.
+    TooEarly,
+}
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opaque(what) => write!(f, "an event of its time cannot be read in full: {what}"),
+            Self::MayHaveRecorded { code, at } => write!(
+                f,
+                "a call at {at} ({}) may have recorded it",
+                code.as_deref().unwrap_or("without a verdict")
+            ),
+            Self::OtherIdentity => f.write_str(
+                "a record of the same product, dimension and hour names its buyer in another way",
+            ),
+            Self::OtherContent => {
+                f.write_str("another quantity may have been recorded in its slot by a call that failed")
+            }
+            Self::Unexplained => f.write_str(
+                "its slot is taken, and no call in this Region's history took it; look for calls in other Regions",
+            ),
+            Self::TooEarly => f.write_str("the history is not complete yet"),
+        }
+    }
+}
+
+/// What is known of one record so far.
+#[derive(Debug, Clone)]
+struct Watched {
+    key: RecordKey,
+    quantity: Quantity,
+    is_duplicate: bool,
+    span: Span,
+    /// From when silence proves something.
+    over_at: Timestamp,
+    billed: Option<(Timestamp, Option<String>)>,
+    other: Option<(Timestamp, Quantity, Option<String>)>,
+    duplicate_at: Option<Timestamp>,
+    ours_doubtful: Option<(Timestamp, Option<String>)>,
+    other_doubtful: Option<(Timestamp, Option<String>)>,
+    has_other_identity: bool,
+}
+
+/// Records in question, and what the calls shown to it say about them.
+#[derive(Debug, Default)]
+pub struct Inquiry {
+    records: Vec<Watched>,
+    by_key: HashMap<RecordKey, usize>,
+    /// Records by product code, which may be named by customer or by account.
+    by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
+    opaque: Vec<(Option<Timestamp>, Option<ProductCode>, String)>,
+    is_overrun: bool,
+}
+
+impl Inquiry {
+    /// About these records, at `now`.
+    pub fn about<'r>(
+        records: impl IntoIterator<Item = &'r MeteringRecord>,
+        now: Timestamp,
+    ) -> Self {
+        let mut inquiry = Self::default();
+        for record in records {
+            inquiry.watch(record, now);
+        }
+        inquiry
+    }
+
+    fn watch(&mut self, record: &MeteringRecord, now: Timestamp) {
+        let place = self.records.len();
+        let key = &record.key;
+        if let Some(product) = key.subscription.product() {
+            let slot = (product.clone(), key.dimension.clone(), key.hour);
+            self.by_product.entry(slot).or_default().push(place);
+        }
+        self.by_key.insert(key.clone(), place);
+        self.records.push(Watched {
+            key: key.clone(),
+            quantity: record.quantity,
+            is_duplicate: record.state == State::Disputed,
+            span: span_of(record, now),
+            over_at: super::over_at(record, now),
+            billed: None,
+            other: None,
+            duplicate_at: None,
+            ours_doubtful: None,
+            other_doubtful: None,
+            has_other_identity: false,
+        });
+    }
+
+    /// The spans that must be read, to their ends, before anything is concluded.
+    pub fn spans(&self) -> Vec<Span> {
+        super::union(self.records.iter().map(|record| record.span).collect())
+    }
+
+    /// Shows it a call.
+    pub fn call(&mut self, call: &Call) {
+        if call.is_opaque() {
+            let what = format!("event {} at {}", call.event_id, call.at);
+            self.remember(Some(call.at), call.product.clone(), what);
+        }
+        for key in call.slots() {
+            let effect = call.effect(key);
+            if effect == Effect::Nothing {
+                continue;
+            }
+            if let Some(record) = self.by_key.get(key).and_then(|n| self.records.get_mut(*n)) {
+                record.note(call, effect);
+            }
+            self.note_other_identity(key);
+        }
+    }
+
+    /// Shows it an event that may be a call and cannot be read.
+    pub fn unreadable(&mut self, at: Option<Timestamp>, problem: &str) {
+        self.remember(at, None, problem.to_owned());
+    }
+
+    fn remember(&mut self, at: Option<Timestamp>, product: Option<ProductCode>, what: String) {
+        if self.opaque.len() < OPAQUE_KEPT_MAX {
+            self.opaque.push((at, product, what));
+        } else {
+            self.is_overrun = true;
+        }
+    }
+
+    /// A buyer of a product by code has one slot, whether a record names the customer or the account,
+    /// and nothing tells which customer has which account.
+    fn note_other_identity(&mut self, key: &RecordKey) {
+        let Some(product) = key.subscription.product() else {
+            return;
+        };
+        let slot = (product.clone(), key.dimension.clone(), key.hour);
+        for place in self.by_product.get(&slot).into_iter().flatten() {
+            if let Some(record) = self.records.get_mut(*place) {
+                record.has_other_identity |=
+                    is_other_kind(&record.key.subscription, &key.subscription);
+            }
+        }
+    }
+
+    /// What the calls shown prove about a record; all its span must have been shown.
+    pub fn finding(&self, key: &RecordKey, now: Timestamp) -> Finding {
+        let Some(record) = self.by_key.get(key).and_then(|n| self.records.get(*n)) else {
+            return Finding::Unknown(Doubt::TooEarly);
+        };
+        if let Some((at, id)) = &record.billed {
+            return Finding::Billed {
+                at: *at,
+                metering_record_id: id.clone(),
+            };
+        }
+        if let Some((at, quantity, id)) = &record.other {
+            return Finding::Conflict {
+                quantity: *quantity,
+                at: *at,
+                metering_record_id: id.clone(),
+            };
+        }
+        match self.doubt_of_span(record) {
+            Some(doubt) => Finding::Unknown(doubt),
+            None if record.is_duplicate || record.duplicate_at.is_some() => {
+                record.finding_of_duplicate(now)
+            }
+            None => record.finding_of_silence(now),
+        }
+    }
+
+    fn doubt_of_span(&self, record: &Watched) -> Option<Doubt> {
+        if self.is_overrun {
+            return Some(Doubt::Opaque(format!("more than {OPAQUE_KEPT_MAX} events")));
+        }
+        let concerns = |at: &Option<Timestamp>, product: &Option<ProductCode>| {
+            let is_of_another = match (product, record.key.subscription.product()) {
+                (Some(theirs), Some(ours)) => theirs != ours,
+                _ => false,
+            };
+            at.is_none_or(|at| record.span.contains(at)) && !is_of_another
+        };
+        self.opaque
+            .iter()
+            .find(|(at, product, _)| concerns(at, product))
+            .map(|(_, _, what)| Doubt::Opaque(what.clone()))
+            .or_else(|| record.has_other_identity.then_some(Doubt::OtherIdentity))
+    }
+}
+
+fn is_other_kind(ours: &Subscription, theirs: &Subscription) -> bool {
+    ours.kind() != theirs.kind()
+        && ours.kind() != IdentityKind::License
+        && theirs.kind() != IdentityKind::License
+}
+
+impl Watched {
+    fn note(&mut self, call: &Call, effect: Effect) {
+        match effect {
+            Effect::Nothing => {}
+            Effect::Duplicate => {
+                let last = self.duplicate_at.map_or(call.at, |at| at.max(call.at));
+                self.duplicate_at = Some(last);
+            }
+            Effect::Success {
+                quantity,
+                metering_record_id,
+            } if quantity == self.quantity => {
+                // The first is the one that was billed; later ones repeat it.
+                if self.billed.as_ref().is_none_or(|(at, _)| call.at < *at) {
+                    self.billed = Some((call.at, metering_record_id));
+                }
+            }
+            Effect::Success {
+                quantity,
+                metering_record_id,
+            } => {
+                if self.other.as_ref().is_none_or(|(at, ..)| call.at < *at) {
+                    self.other = Some((call.at, quantity, metering_record_id));
+                }
+            }
+            Effect::Doubtful(quantities) => {
+                let is_ours =
+                    !quantities.is_empty() && quantities.iter().all(|q| *q == self.quantity);
+                let doubt = match is_ours {
+                    true => &mut self.ours_doubtful,
+                    false => &mut self.other_doubtful,
+                };
+                if doubt.as_ref().is_none_or(|(at, _)| call.at < *at) {
+                    *doubt = Some((call.at, call.error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Something took the slot. If every call that can have done so carried exactly this record, it
+    /// was this record.
+    fn finding_of_duplicate(&self, now: Timestamp) -> Finding {
+        let Some(duplicate_at) = self.duplicate_at else {
+            // Not even the answer itself is in the history yet.
+            return Finding::Unknown(Doubt::TooEarly);
+        };
+        if now < minutes_after(duplicate_at, CLOUDTRAIL_DELAY_MINUTES) {
+            return Finding::Unknown(Doubt::TooEarly);
+        }
+        match (&self.other_doubtful, &self.ours_doubtful) {
+            (Some(_), _) => Finding::Unknown(Doubt::OtherContent),
+            (None, Some((at, _))) if *at <= duplicate_at => Finding::BilledByInference,
+            (None, _) => Finding::Unknown(Doubt::Unexplained),
+        }
+    }
+
+    fn finding_of_silence(&self, now: Timestamp) -> Finding {
+        if let Some((at, code)) = self.ours_doubtful.as_ref().or(self.other_doubtful.as_ref()) {
+            return Finding::Unknown(Doubt::MayHaveRecorded {
+                code: code.clone(),
+                at: *at,
+            });
+        }
+        if now < self.over_at {
+            return Finding::Unknown(Doubt::TooEarly);
+        }
+        Finding::NotBilled
+    }
+}
+
+/// What a conflict means and what to do about it, with all that a billing adjustment needs.
+pub fn conflict_text(record: &MeteringRecord, at_aws: Quantity) -> String {
+    let RecordKey {
+        subscription,
+        hour,
+        dimension,
+    } = &record.key;
+    let difference = |more: Quantity, less: Quantity| {
+        crate::quantity::Total::from(more)
+            .minus(less)
+            .unwrap_or_default()
+    };
+    let holds = format!(
+        "AWS Marketplace holds {at_aws} {dimension} in the slot {hour} of {subscription}, where {} was used",
+        record.quantity
+    );
+    if at_aws > record.quantity {
+        format!(
+            "{holds}: claim {} {dimension} back for the buyer with the Agreement API's BatchCreateBillingAdjustmentRequest, reason INCORRECT_METERING",
+            difference(at_aws, record.quantity)
+        )
+    } else {
+        format!(
+            "{holds}: {} {dimension} was not billed and cannot be metered any more; find out who else calls BatchMeterUsage",
+            difference(record.quantity, at_aws)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,301 @@
+use super::*;
+use crate::audit::event::{RecordResult, SentRecord};
+use crate::record::Outcome;
+
+const NOW: &str = "2026-11-22T12:00:00Z";
+const LICENSE: &str = "arn:aws:license-manager::294406891311:license:l-1";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn units(n: u64) -> Quantity {
+    Quantity::from_micros(n * 1_000_000).unwrap()
+}
+
+fn key(subscription: &str) -> RecordKey {
+    RecordKey {
+        subscription: subscription.parse().unwrap(),
+        hour: "2026-11-21T10".parse().unwrap(),
+        dimension: "gb".parse().unwrap(),
+    }
+}
+
+/// A record of 5 units that was left without a success.
+fn record(state: State, subscription: &str) -> MeteringRecord {
+    let key = key(subscription);
+    let stamp = key.hour.start();
+    MeteringRecord {
+        key,
+        product: "code".parse().unwrap(),
+        account: None,
+        quantity: units(5),
+        allocations: Vec::new(),
+        stamp,
+        deadline: at("2026-11-22T10:00:00Z"),
+        sealed_at: at("2026-11-21T11:30:00Z"),
+        state,
+        version: 3,
+        movements: 0,
+        attempts: 1,
+        due: None,
+        outcome: Some(Outcome {
+            at: match state {
+                State::Disputed => at("2026-11-21T11:40:00Z"),
+                _ => at("2026-11-22T10:00:00Z"),
+            },
+            code: "DuplicateRecord".to_owned(),
+            metering_record_id: None,
+            quantity_at_aws: None,
+        }),
+    }
+}
+
+/// A call with this quantity, at a minute of the hour 11, answered with a status or an error.
+fn call(minute: u32, quantity: u64, answer: Result<&str, &str>) -> Call {
+    call_of(LICENSE, minute, quantity, answer)
+}
+
+fn call_of(buyer: &str, minute: u32, quantity: u64, answer: Result<&str, &str>) -> Call {
+    let sent = SentRecord {
+        key: key(buyer),
+        quantity: Some(units(quantity)),
+    };
+    let result = |status: &str| RecordResult {
+        record: sent.clone(),
+        status: Some(status.to_owned()),
+        metering_record_id: Some(format!("m-{minute}")),
+    };
+    Call {
+        event_id: format!("e-{minute}"),
+        at: at(&format!("2026-11-21T11:{minute:02}:00Z")),
+        region: "us-east-1".to_owned(),
+        error: answer.err().map(str::to_owned),
+        product: key(buyer).subscription.product().cloned(),
+        is_sent_complete: true,
+        results: answer.ok().map(result).into_iter().collect(),
+        unprocessed: Vec::new(),
+        is_truncated: false,
+        sent: vec![sent],
+    }
+}
+
+fn ask(state: State, calls: &[Call]) -> Finding {
+    ask_at(state, calls, NOW)
+}
+
+fn ask_at(state: State, calls: &[Call], now: &str) -> Finding {
+    let mut inquiry = Inquiry::about([&record(state, LICENSE)], at(now));
+    for call in calls {
+        inquiry.call(call);
+    }
+    inquiry.finding(&key(LICENSE), at(now))
+}
+
+fn billed(minute: u32) -> Finding {
+    Finding::Billed {
+        at: at(&format!("2026-11-21T11:{minute:02}:00Z")),
+        metering_record_id: Some(format!("m-{minute}")),
+    }
+}
+
+const LOST: Result<&str, &str> = Err("InternalServiceErrorException");
+const DUPLICATE: Result<&str, &str> = Ok("DuplicateRecord");
+const SUCCESS: Result<&str, &str> = Ok("Success");
+
+#[test]
+fn our_own_success_is_found_whatever_else_was_said() {
+    for state in [State::Disputed, State::Unconfirmed] {
+        let calls = [
+            call(40, 5, DUPLICATE),
+            call(35, 5, SUCCESS),
+            call(33, 7, DUPLICATE),
+            call(31, 5, LOST),
+        ];
+        assert_eq!(ask(state, &calls), billed(35));
+    }
+}
+
+#[test]
+fn another_quantity_in_the_slot_is_a_conflict_and_the_first_of_them_counts() {
+    let calls = [
+        call(40, 5, DUPLICATE),
+        call(20, 8, SUCCESS),
+        call(10, 8, SUCCESS),
+    ];
+    for state in [State::Disputed, State::Unconfirmed] {
+        assert_eq!(
+            ask(state, &calls),
+            Finding::Conflict {
+                quantity: units(8),
+                at: at("2026-11-21T11:10:00Z"),
+                metering_record_id: Some("m-10".to_owned()),
+            }
+        );
+    }
+}
+
+#[test]
+fn a_taken_slot_that_only_our_own_record_can_have_taken_is_ours() {
+    for lost in [LOST, Err("InvalidUsageDimensionException"), Ok("NeverSeen")] {
+        let calls = [call(40, 5, DUPLICATE), call(31, 5, lost)];
+        assert_eq!(ask(State::Disputed, &calls), Finding::BilledByInference);
+    }
+    // What certainly recorded nothing is no other candidate.
+    let calls = [
+        call(40, 5, DUPLICATE),
+        call(36, 9, Err("ThrottlingException")),
+        call(35, 9, DUPLICATE),
+        call(31, 5, LOST),
+    ];
+    assert_eq!(ask(State::Disputed, &calls), Finding::BilledByInference);
+}
+
+#[test]
+fn a_taken_slot_that_nothing_explains_or_somebody_else_may_have_taken_stays_disputed() {
+    let unknown = |calls: &[Call]| match ask(State::Disputed, calls) {
+        Finding::Unknown(doubt) => doubt,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(unknown(&[call(40, 5, DUPLICATE)]), Doubt::Unexplained);
+    // A failure after the refusal explains nothing.
+    assert_eq!(
+        unknown(&[call(40, 5, DUPLICATE), call(45, 5, LOST)]),
+        Doubt::Unexplained
+    );
+    assert_eq!(
+        unknown(&[call(40, 5, DUPLICATE), call(31, 5, LOST), call(20, 8, LOST)]),
+        Doubt::OtherContent
+    );
+}
+
+#[test]
+fn nothing_is_inferred_before_the_history_has_caught_up_with_the_refusal() {
+    let calls = [call(40, 5, DUPLICATE), call(31, 5, LOST)];
+    let early = Finding::Unknown(Doubt::TooEarly);
+    assert_eq!(
+        ask_at(State::Disputed, &calls, "2026-11-21T11:59:59Z"),
+        early
+    );
+    assert_eq!(
+        ask_at(State::Disputed, &calls, "2026-11-21T12:00:00Z"),
+        Finding::BilledByInference
+    );
+    assert_eq!(ask_at(State::Disputed, &calls[1..], NOW), early);
+}
+
+#[test]
+fn what_no_call_can_have_recorded_is_not_billed() {
+    assert_eq!(ask(State::Unconfirmed, &[]), Finding::NotBilled);
+    let calls: Vec<Call> = [
+        Err("ThrottlingException"),
+        Err("AccessDeniedException"),
+        Err("ExpiredTokenException"),
+        Err("InvalidSignatureException"),
+        Err("DisabledApiException"),
+        Ok("CustomerNotSubscribed"),
+    ]
+    .into_iter()
+    .map(|answer| call(31, 5, answer))
+    .collect();
+    assert_eq!(ask(State::Unconfirmed, &calls), Finding::NotBilled);
+}
+
+#[test]
+fn a_call_that_may_have_recorded_it_leaves_it_held() {
+    for code in [
+        "InternalServiceErrorException",
+        "InvalidUsageDimensionException",
+        "ServiceUnavailableException",
+        "InvalidProductCodeException",
+    ] {
+        let calls = [call(31, 5, Err(code)), call(32, 5, Err("AccessDenied"))];
+        let doubt = Doubt::MayHaveRecorded {
+            code: Some(code.to_owned()),
+            at: at("2026-11-21T11:31:00Z"),
+        };
+        assert_eq!(ask(State::Unconfirmed, &calls), Finding::Unknown(doubt));
+    }
+    // A taken slot is never called unbilled, whoever took it.
+    assert_eq!(
+        ask(State::Unconfirmed, &[call(31, 5, DUPLICATE)]),
+        Finding::Unknown(Doubt::Unexplained)
+    );
+}
+
+#[test]
+fn silence_proves_nothing_until_an_hour_after_the_record_could_last_be_sent() {
+    let early = Finding::Unknown(Doubt::TooEarly);
+    assert_eq!(
+        ask_at(State::Unconfirmed, &[], "2026-11-22T10:59:59Z"),
+        early
+    );
+    assert_eq!(
+        ask_at(State::Unconfirmed, &[], "2026-11-22T11:00:00Z"),
+        Finding::NotBilled
+    );
+}
+
+#[test]
+fn an_event_of_its_time_that_cannot_be_read_in_full_decides_nothing() {
+    let mut cut = call(31, 5, Ok("Success"));
+    cut.sent.clear();
+    cut.results.clear();
+    cut.is_sent_complete = false;
+    let is_opaque = |finding| matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
+    assert!(is_opaque(ask(State::Unconfirmed, &[cut.clone()])));
+    let mut refused = cut.clone();
+    refused.error = Some("AccessDenied".to_owned());
+    assert_eq!(ask(State::Unconfirmed, &[refused]), Finding::NotBilled);
+    let mut long_after = cut.clone();
+    long_after.at = at("2026-11-22T11:30:00Z");
+    assert_eq!(ask(State::Unconfirmed, &[long_after]), Finding::NotBilled);
+
+    let mut inquiry = Inquiry::about([&record(State::Unconfirmed, LICENSE)], at(NOW));
+    inquiry.unreadable(None, "no JSON");
+    assert!(is_opaque(inquiry.finding(&key(LICENSE), at(NOW))));
+
+    // A request of another product cannot have named a buyer of this one by product code.
+    let buyer = "legacy|code|CUST";
+    for (product, expected) in [("code", true), ("other", false)] {
+        let mut inquiry = Inquiry::about([&record(State::Unconfirmed, buyer)], at(NOW));
+        let mut cut = cut.clone();
+        cut.product = product.parse().ok();
+        inquiry.call(&cut);
+        assert_eq!(is_opaque(inquiry.finding(&key(buyer), at(NOW))), expected);
+    }
+}
+
+#[test]
+fn a_buyer_named_in_another_way_may_be_this_buyer() {
+    let ours = "legacy|code|CUST";
+    for (theirs, finding) in [
+        (
+            "account|code|111122223333",
+            Finding::Unknown(Doubt::OtherIdentity),
+        ),
+        ("legacy|code|OTHER", Finding::NotBilled),
+        ("account|other|111122223333", Finding::NotBilled),
+        (LICENSE, Finding::NotBilled),
+    ] {
+        let mut inquiry = Inquiry::about([&record(State::Unconfirmed, ours)], at(NOW));
+        inquiry.call(&call_of(theirs, 20, 8, SUCCESS));
+        assert_eq!(inquiry.finding(&key(ours), at(NOW)), finding, "{theirs}");
+    }
+}
+
+#[test]
+fn a_conflict_is_told_with_both_quantities_the_difference_and_what_to_do() {
+    let told = conflict_text(&record(State::Conflict, LICENSE), units(8));
+    for part in [
+        "holds 8 gb",
+        "2026-11-21T10",
+        "5 was used",
+        "claim 3 gb back",
+        "INCORRECT_METERING",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let told = conflict_text(&record(State::Conflict, LICENSE), units(3));
+    assert!(told.contains("2 gb was not billed"), "{told}");
+}

@@ -1,0 +1,152 @@
+//! Records in dispute, and records past their deadline without an outcome.
+
+use jiff::Timestamp;
+use ledger::SHARDS;
+use marketplace::audit::inquiry::Finding;
+use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look};
+use marketplace::record::RecordKey;
+use marketplace::{MeteringRecord, State};
+use startup::Budget;
+
+use super::{AuditError, done};
+use crate::{App, Report};
+
+/// Records judged by one reading of the history; what is kept in memory is bounded by it.
+const RECORDS_AT_ONCE_MAX: usize = 10_000;
+
+/// Judges what is due; `false` if the time ran out.
+pub(crate) async fn judge(
+    app: &App,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let mut keys: Vec<RecordKey> = Vec::new();
+    for shard in 0..SHARDS {
+        let mut start = None;
+        loop {
+            if budget.is_spent() {
+                return Ok(false);
+            }
+            let page = app.ledger.due_for_audit(shard, now, start).await?;
+            keys.extend(page.keys);
+            if keys.len() >= RECORDS_AT_ONCE_MAX {
+                let together = std::mem::take(&mut keys);
+                if !judge_together(app, &together, now, budget, report).await? {
+                    return Ok(false);
+                }
+            }
+            start = page.next;
+            if start.is_none() {
+                break;
+            }
+        }
+    }
+    judge_together(app, &keys, now, budget, report).await
+}
+
+/// Reads the union of the records' spans once, then closes each record by what it proves.
+async fn judge_together(
+    app: &App,
+    keys: &[RecordKey],
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    // As they are now, not as the index remembers them, and read before the history: a conclusion is
+    // written on this version.
+    let mut records = app.ledger.records(keys).await?;
+    records.retain(|record| {
+        let in_question = matches!(record.state, State::Disputed | State::Unconfirmed);
+        in_question && record.due.is_some_and(|due| due <= now)
+    });
+    if records.is_empty() {
+        return Ok(true);
+    }
+    let mut inquiry = Inquiry::about(&records, now);
+    let spans = inquiry.spans();
+    let complete = app
+        .history
+        .read(&spans, Some(budget), |event| match event {
+            Event::Call(call) => inquiry.call(call),
+            Event::Unreadable { at, problem } => inquiry.unreadable(*at, problem),
+            Event::Foreign(_) => {}
+        })
+        .await?;
+    if !complete {
+        tracing::error!(
+            records = records.len(),
+            "the history could not be read to its end in time; nothing is judged"
+        );
+        report.audit.undecided += records.len() as u64;
+        return Ok(false);
+    }
+    for record in &records {
+        let finding = inquiry.finding(&record.key, now);
+        close(app, record, finding, now, report).await?;
+    }
+    Ok(true)
+}
+
+async fn close(
+    app: &App,
+    record: &MeteringRecord,
+    finding: Finding,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), AuditError> {
+    let ledger = &app.ledger;
+    let audit = &mut report.audit;
+    match finding {
+        Finding::Billed {
+            at,
+            metering_record_id,
+        } => {
+            let written = ledger.write_success_found(record, metering_record_id, at);
+            audit.accepted += done(written.await?);
+        }
+        Finding::BilledByInference => {
+            audit.inferred += done(ledger.write_inferred(record, now).await?);
+        }
+        Finding::Conflict {
+            quantity,
+            metering_record_id,
+            ..
+        } => {
+            let id = metering_record_id.as_deref();
+            let written = ledger.write_conflict(record, quantity, id, now).await?;
+            audit.conflicts += done(written);
+            tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
+        }
+        Finding::NotBilled => {
+            // The flag first: a crash in between leaves a flag whose recount finds nothing, not an
+            // Expired record whose usage nobody carries.
+            let key = &record.key;
+            ledger.flag_late(&key.subscription, key.hour, now).await?;
+            let written = ledger.write_state(record, State::Expired, "NotBilled", now);
+            audit.expired += done(written.await?);
+        }
+        Finding::Unknown(doubt) => leave(app, record, &doubt, now, report).await?,
+    }
+    Ok(())
+}
+
+/// Leaves a record held, to be looked at again while the history reaches back to it.
+async fn leave(
+    app: &App,
+    record: &MeteringRecord,
+    doubt: &Doubt,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), AuditError> {
+    let next = next_look(record, now);
+    app.ledger.look_again(record, next).await?;
+    if next.is_none() {
+        report.audit.given_up += 1;
+        tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail cannot tell any more what became of this record: a person must decide");
+    } else if *doubt != Doubt::TooEarly {
+        report.audit.undecided += 1;
+        tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not tell what became of this record; it stays held");
+    }
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! CloudTrail against the ledger.
+//!
+//! # Layout
+//! * [`history`]: the Event history, page by page, at the pace that LookupEvents allows
+//! * `judge`: records in dispute or without an outcome, each closed by what is proved about it
+//! * `follow`: the hourly comparison, which goes on where the last run stopped
+//! * [`range`]: the same comparison for any range of hours, in one piece
+//!
+//! The rules themselves, with their races and crash points, are in `marketplace::audit`.
+//!
+//! # Arithmetic
+//! A million records a month are 40,000 calls of 25, and so 800 pages of LookupEvents: at two requests
+//! a second 400 seconds a month, about two pages an hour. The hourly comparison reads each page twice,
+//! once by the time of the call and once for the hour it metered. At the quota of BatchMeterUsage,
+//! 36,000 calls an hour, that is 1,440 pages or twelve minutes in every hour, which one invocation still
+//! holds. A judgement reads the day that a record could be sent in: 29 pages at a million records a
+//! month, and as much as fits into seven minutes of reading, some 40,000 calls in that day, at
+//! most; beyond that records stay held, and the alarm says so.
+
+mod follow;
+pub mod history;
+mod judge;
+pub mod range;
+
+use ledger::LedgerError;
+use ledger::error::Written;
+use marketplace::audit::{Counts, Difference};
+use serde::Serialize;
+
+use crate::{ReconcileError, Report};
+
+pub(crate) use follow::follow;
+pub use history::{History, HistoryError};
+pub(crate) use judge::judge;
+pub use range::{Range, compare_range};
+
+/// Why an audit broke off. Nothing is concluded from what was not read; the next one goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// DynamoDB.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// CloudTrail.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
+/// What the audit of a run did and found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AuditReport {
+    /// Records found billed.
+    pub accepted: u64,
+    /// Disputed records that only their own lost call can have billed.
+    pub inferred: u64,
+    /// Records of which AWS Marketplace holds another quantity.
+    pub conflicts: u64,
+    /// Records proved not billed; their usage is carried or held.
+    pub expired: u64,
+    /// Records that cannot be judged; they stay held.
+    pub undecided: u64,
+    /// Of which the history does not reach back any more.
+    pub given_up: u64,
+    /// Calls compared with the ledger.
+    pub calls: u64,
+    /// Records whose success was found.
+    pub matched: u64,
+    /// Accepted records without a success in a history that is complete.
+    pub missing: u64,
+    /// Successes that the ledger has no record for.
+    pub unknown: u64,
+    /// Successes of another quantity.
+    pub different: u64,
+    /// Successes for records that say they are not billed.
+    pub unexpected: u64,
+    /// Events cut off or unreadable, and records that they make undecidable.
+    pub unclear: u64,
+    /// Why CloudTrail could not be read, if so.
+    pub failure: Option<String>,
+}
+
+impl AuditReport {
+    /// Slots over which the ledger and AWS Marketplace differ.
+    pub fn differences(&self) -> u64 {
+        self.missing + self.unknown + self.different + self.unexpected
+    }
+
+    fn add(&mut self, counts: Counts, differences: &[Difference]) {
+        self.calls += counts.calls;
+        self.matched += counts.matched;
+        self.missing += counts.missing;
+        self.unknown += counts.unknown;
+        self.different += counts.different;
+        self.unexpected += counts.unexpected;
+        self.unclear += counts.truncated_calls + counts.unreadable_events + counts.undecidable;
+        for difference in differences {
+            let Difference {
+                key,
+                kind,
+                here,
+                at_aws,
+                event_id,
+                ..
+            } = difference;
+            tracing::error!(slot = %key, kind = kind.as_str(), ?here, ?at_aws, ?event_id, "the ledger and CloudTrail differ");
+        }
+    }
+}
+
+/// What a part of the audit came to: whether it is finished. CloudTrail out of reach ends no run.
+pub(crate) fn noted(
+    result: Result<bool, AuditError>,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    match result {
+        Ok(finished) => Ok(finished),
+        Err(AuditError::Ledger(error)) => Err(error.into()),
+        Err(AuditError::History(error)) => {
+            tracing::error!(%error, "the audit could not read CloudTrail; nothing is concluded");
+            report.audit.failure = Some(error.to_string());
+            Ok(false)
+        }
+    }
+}
+
+/// 1 if it was written.
+fn done(written: Written) -> u64 {
+    u64::from(written == Written::Done)
+}

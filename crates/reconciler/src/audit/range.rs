@@ -1,0 +1,240 @@
+//! The comparison for any range of usage hours, in one piece.
+
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use ledger::{Ledger, LedgerError};
+use marketplace::audit::{
+    CLOCK_MARGIN_MINUTES, Comparison, DifferenceKind, Event, Span, UNCONFIRMED_WAIT_MINUTES,
+};
+use marketplace::hour::shift;
+use marketplace::limits::CLOUDTRAIL_HISTORY_DAYS;
+use marketplace::record::RecordKey;
+use marketplace::window::Window;
+use marketplace::{MeteringRecord, Subscription, UsageHour};
+use startup::settings::Products;
+
+use super::{AuditError, History};
+use crate::AT_ONCE;
+
+/// Usage hours to compare, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    first: UsageHour,
+    last: UsageHour,
+}
+
+/// A range that cannot be compared.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRange {
+    /// It has no hour.
+    #[error("--from {from} is not before --to {to}: the range has no hour")]
+    Empty {
+        /// Its beginning.
+        from: Timestamp,
+        /// Its end.
+        to: Timestamp,
+    },
+    /// CloudTrail does not reach back that far.
+    #[error(
+        "--from {from} is more than {CLOUDTRAIL_HISTORY_DAYS} days ago: CloudTrail's Event history begins at {oldest}"
+    )]
+    TooOld {
+        /// Its beginning.
+        from: Timestamp,
+        /// What the history reaches back to.
+        oldest: Timestamp,
+    },
+    /// Nothing has been metered yet.
+    #[error("--to {to} lies in the future: it is {now}")]
+    Future {
+        /// Its end.
+        to: Timestamp,
+        /// The time.
+        now: Timestamp,
+    },
+}
+
+impl Range {
+    /// The hours that begin in `from` to before `to`; the hour of `from` itself counts.
+    pub fn new(from: Timestamp, to: Timestamp, now: Timestamp) -> Result<Self, InvalidRange> {
+        let oldest = shift(
+            now,
+            SignedDuration::from_hours(-24 * CLOUDTRAIL_HISTORY_DAYS),
+        );
+        if from >= to {
+            return Err(InvalidRange::Empty { from, to });
+        }
+        if from < oldest {
+            return Err(InvalidRange::TooOld { from, oldest });
+        }
+        if to > now {
+            return Err(InvalidRange::Future { to, now });
+        }
+        Ok(Self {
+            first: UsageHour::of(from),
+            last: UsageHour::of(shift(to, SignedDuration::from_nanos(-1))),
+        })
+    }
+
+    /// Its first hour.
+    pub fn first(&self) -> UsageHour {
+        self.first
+    }
+
+    /// Its last hour.
+    pub fn last(&self) -> UsageHour {
+        self.last
+    }
+
+    fn contains(&self, hour: UsageHour) -> bool {
+        self.first <= hour && hour <= self.last
+    }
+
+    /// Prefixes of the sort keys of its records, a day each.
+    fn prefixes(&self) -> BTreeSet<String> {
+        let day = |hour: UsageHour| hour.to_string().chars().take(10).collect::<String>();
+        self.first
+            .through(self.last)
+            .map(|hour| format!("r#{}T", day(hour)))
+            .collect()
+    }
+}
+
+/// How far a comparison has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Records read from the ledger.
+    Records(usize),
+    /// Events read from the history.
+    Events(u64),
+}
+
+/// Compares a range: all its records are in memory, as a few numbers each, and the calls are read
+/// once. `tell` hears how far it has come.
+pub async fn compare_range(
+    ledger: &Ledger,
+    history: &History,
+    products: &Products,
+    window: Window,
+    range: Range,
+    now: Timestamp,
+    mut tell: impl FnMut(Progress),
+) -> Result<Comparison, AuditError> {
+    let mut comparison = Comparison::default();
+    let mut start = None;
+    loop {
+        let (profiles, next) = ledger.profiles_page(start).await?;
+        for prefix in range.prefixes() {
+            let mut all = stream::iter(&profiles)
+                .map(|profile| records_of(ledger, &profile.subscription, &prefix))
+                .buffered(AT_ONCE);
+            while let Some(records) = all.try_next().await? {
+                for record in records.iter().filter(|r| range.contains(r.key.hour)) {
+                    comparison.record(record);
+                }
+                tell(Progress::Records(comparison.len()));
+            }
+        }
+        start = next;
+        if start.is_none() {
+            break;
+        }
+    }
+    let minutes = |time, minutes| shift(time, SignedDuration::from_mins(minutes));
+    let from = minutes(range.first.start(), -CLOCK_MARGIN_MINUTES);
+    let deadline = window.deadline(range.last.start()).max(range.last.end());
+    let to = minutes(deadline, UNCONFIRMED_WAIT_MINUTES).min(now);
+    let mut events: u64 = 0;
+    let each = |event: &Event| {
+        match event {
+            Event::Call(call) => comparison.call(call, |key| range.contains(key.hour)),
+            Event::Unreadable { at, .. } => comparison.unreadable(*at),
+            Event::Foreign(_) => comparison.foreign(),
+        }
+        events += 1;
+        tell(Progress::Events(events));
+    };
+    history.read(&[Span { from, to }], None, each).await?;
+    comparison.judge_unseen(now);
+    drop_what_is_elsewhere(ledger, products, &mut comparison).await?;
+    Ok(comparison)
+}
+
+/// A subscription's records of some hours. A damaged item is told and must not keep the rest from
+/// being compared.
+pub(super) async fn records_of(
+    ledger: &Ledger,
+    subscription: &Subscription,
+    prefix: &str,
+) -> Result<Vec<MeteringRecord>, LedgerError> {
+    match ledger.records_with_prefix(subscription, prefix).await {
+        Err(LedgerError::Malformed(damaged)) => {
+            tracing::error!(%subscription, %damaged, "records that cannot be read are not compared");
+            Ok(Vec::new())
+        }
+        read => read,
+    }
+}
+
+/// Takes successes of products that this stack does not serve out of the differences.
+pub(super) async fn drop_what_is_elsewhere(
+    ledger: &Ledger,
+    products: &Products,
+    comparison: &mut Comparison,
+) -> Result<(), LedgerError> {
+    if products.serve_all() {
+        return Ok(());
+    }
+    let unknown: BTreeSet<RecordKey> = comparison
+        .differences()
+        .iter()
+        .filter(|difference| difference.kind == DifferenceKind::UnknownHere)
+        .map(|difference| difference.key.clone())
+        .collect();
+    let mut elsewhere = BTreeSet::new();
+    for key in unknown {
+        let is_ours = match key.subscription.product() {
+            Some(product) => products.serve(product),
+            // A licence's product stands in its profile.
+            None => match ledger.profile(&key.subscription).await? {
+                Some(profile) => products.serve(&profile.product),
+                None => false,
+            },
+        };
+        if !is_ours {
+            elsewhere.insert(key);
+        }
+    }
+    comparison.not_ours(|key| elsewhere.contains(key));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_checked() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-21T12:00:00Z");
+        let range =
+            Range::new(at("2026-11-19T23:30:00Z"), at("2026-11-21T02:00:00Z"), now).unwrap();
+        assert_eq!(range.first().to_string(), "2026-11-19T23");
+        assert_eq!(range.last().to_string(), "2026-11-21T01");
+        let prefixes: Vec<String> = range.prefixes().into_iter().collect();
+        assert_eq!(
+            prefixes,
+            ["r#2026-11-19T", "r#2026-11-20T", "r#2026-11-21T"]
+        );
+        for (from, to, problem) in [
+            ("2026-11-21T02:00:00Z", "2026-11-21T02:00:00Z", "no hour"),
+            ("2026-08-20T02:00:00Z", "2026-11-21T02:00:00Z", "90 days"),
+            ("2026-11-21T02:00:00Z", "2026-11-21T12:00:01Z", "future"),
+        ] {
+            let refused = Range::new(at(from), at(to), now).unwrap_err().to_string();
+            assert!(refused.contains(problem), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,330 @@
+use std::time::Duration;
+
+use emulator::{
+    BeforeException, CloudTrailTimestamps, Fault, FaultKind, Faults, IdenticalResubmission,
+    Readings,
+};
+use marketplace::State;
+use marketplace::audit::{Comparison, DifferenceKind};
+use marketplace::books::Books;
+use marketplace::window::Window;
+use reconciler::audit::{History, Range, compare_range};
+use serde_json::{Value, json};
+use startup::settings::Products;
+use startup::{Budget, Clock, Env, clients};
+
+use crate::market::{Market, at, hour};
+
+fn env(market: &Market) -> Env {
+    let aws = format!("http://{}", market.stack.aws());
+    let names = market.stack.ledger().tables();
+    Env::of([
+        ("MARKETPLACE_ENDPOINT", aws.clone()),
+        ("CLOUDTRAIL_ENDPOINT", aws),
+        ("DYNAMODB_ENDPOINT", market.stack.dynamodb().endpoint()),
+        ("SUBSCRIPTIONS_TABLE", names.subscriptions.clone()),
+        ("USAGE_EVENTS_TABLE", names.usage_events.clone()),
+        ("METERING_RECORDS_TABLE", names.metering_records.clone()),
+    ])
+}
+
+fn always(market: &Market, kind: FaultKind) {
+    market.stack.emulator().set_faults(Faults {
+        faults: vec![Fault::rate("BatchMeterUsage", kind, 1.0)],
+        ..Faults::default()
+    });
+}
+
+fn once(market: &Market, kind: FaultKind) {
+    market.stack.emulator().set_faults(Faults {
+        faults: vec![Fault::next("BatchMeterUsage", kind, 1)],
+        ..Faults::default()
+    });
+}
+
+/// Somebody else with the seller's credentials meters this buyer.
+async fn somebody_else_meters(market: &Market, hour_text: &str, record: Value) -> Value {
+    let api = clients::metering_api(&env(market)).await.expect("a client");
+    let mut record = record;
+    record["LicenseArn"] = json!(market.agreement.license_arn);
+    record["CustomerAWSAccountId"] = json!(market.agreement.account_id);
+    record["Timestamp"] = json!(hour(hour_text).start().as_second());
+    api.batch_meter_usage_raw(json!({"UsageRecords": [record]}))
+        .await
+        .expect("an answer")
+}
+
+async fn sum_of(market: &Market) -> Books {
+    let now = marketplace::UsageHour::of(market.stack.emulator().now());
+    let sum = reconciler::books::of_all(market.stack.ledger(), now.plus(-60), now, |_| {})
+        .await
+        .expect("the books can be read");
+    assert!(sum.is_balanced().expect("in range"), "{sum:?}");
+    sum
+}
+
+async fn audited(market: &Market, from: &str, to: &str) -> Comparison {
+    let client = clients::cloudtrail(&env(market)).await.expect("a client");
+    let mut history = History::new(client);
+    history.pause = Duration::ZERO;
+    let now = market.stack.emulator().now();
+    let range = Range::new(at(from), at(to), now).expect("a range");
+    let (ledger, all) = (market.stack.ledger(), Products::default());
+    compare_range(
+        ledger,
+        &history,
+        &all,
+        Window::default(),
+        range,
+        now,
+        |_| {},
+    )
+    .await
+    .expect("compared")
+}
+
+#[tokio::test]
+async fn a_lost_reply_that_is_answered_duplicate_is_found_billed() {
+    for timestamps in [CloudTrailTimestamps::Printed, CloudTrailTimestamps::Iso8601] {
+        let mut market = Market::open("2026-11-21T09:20:00Z").await;
+        market.stack.emulator().set_readings(Readings {
+            identical_resubmission: IdenticalResubmission::DuplicateRecord,
+            cloudtrail_timestamps: timestamps,
+            ..Readings::default()
+        });
+        market.uses("gb", "a", "1.5", "2026-11-21T10:05:00Z").await;
+        once(&market, FaultKind::DropAfter);
+        market.until("2026-11-21T11:45:00Z").await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!(record.state, State::Disputed);
+        assert!(record.due.is_some(), "the audit is to look at it");
+        assert_eq!(market.books().await.held.to_string(), "1.5");
+        market.until("2026-11-21T12:10:00Z").await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((record.state, record.due), (State::Accepted, None));
+        let billed = &market.stack.emulator().metered()[0];
+        let outcome = record.outcome.expect("an outcome");
+        assert_eq!(
+            outcome.metering_record_id,
+            Some(billed.metering_record_id.clone())
+        );
+        assert_eq!(market.books().await.accepted.to_string(), "1.5");
+    }
+}
+
+#[tokio::test]
+async fn what_was_recorded_before_an_exception_is_inferred_to_be_billed() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.stack.emulator().set_readings(Readings {
+        identical_resubmission: IdenticalResubmission::DuplicateRecord,
+        before_exception: BeforeException::EarlierRecorded,
+        ..Readings::default()
+    });
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    market
+        .uses("renamed", "x", "5", "2026-11-21T10:05:00Z")
+        .await;
+    market.until("2026-11-21T11:45:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!(record.state, State::Disputed);
+    market.until("2026-11-21T13:10:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    let code = record.outcome.expect("an outcome").code;
+    assert_eq!(
+        (record.state, code.as_str()),
+        (State::Accepted, "InferredFromDuplicate")
+    );
+    assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);
+    assert_eq!(market.books().await.accepted.to_string(), "1");
+}
+
+#[tokio::test]
+async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
+    for (theirs, lost, over_metered) in [(3, "2", "0"), (8, "0", "3")] {
+        let mut market = Market::open("2026-11-21T09:20:00Z").await;
+        market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+        market.until("2026-11-21T11:00:00Z").await;
+        let record = json!({"Dimension": "gb", "Quantity": theirs});
+        somebody_else_meters(&market, "2026-11-21T10", record).await;
+        market.until("2026-11-21T12:10:00Z").await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((record.state, record.due), (State::Conflict, None));
+        assert_eq!(
+            (
+                record.quantity.to_string(),
+                record.quantity_at_aws().to_string()
+            ),
+            ("5".to_owned(), theirs.to_string())
+        );
+        let books = sum_of(&market).await;
+        assert_eq!(
+            [books.accepted, books.lost, books.over_metered].map(|total| total.to_string()),
+            [theirs.to_string(), lost.to_owned(), over_metered.to_owned()]
+        );
+        // Nothing is metered a second time for what is short.
+        market.until("2026-11-22T13:00:00Z").await;
+        assert_eq!(market.bill(), [format!("2026-11-21T10 gb {theirs}")]);
+    }
+}
+
+#[tokio::test]
+async fn thirty_hours_without_permission_lose_nothing_and_bill_nothing_twice() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    for n in 0..32 {
+        let time = at("2026-11-21T10:05:00Z")
+            .checked_add(jiff::SignedDuration::from_hours(n))
+            .expect("in range");
+        market
+            .uses("gb", &format!("e{n}"), "1.25", &time.to_string())
+            .await;
+    }
+    always(&market, FaultKind::AccessDenied);
+    market.until("2026-11-22T17:00:00Z").await;
+    assert!(market.bill().is_empty());
+    let first = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((first.state, first.movements), (State::Expired, 1));
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-22T20:00:00Z").await;
+    let books = market.books().await;
+    assert_eq!(
+        (
+            books.accepted.to_string(),
+            books.held.to_string(),
+            books.pending.to_string()
+        ),
+        ("40".into(), "0".into(), "0".into())
+    );
+    // The hours whose time had passed are billed in later hours of the month, the rest in their own.
+    let bill = market.bill();
+    assert!(
+        !bill.iter().any(|line| line.starts_with("2026-11-21T10")),
+        "{bill:?}"
+    );
+    assert!(
+        bill.contains(&"2026-11-22T16 gb 1.25".to_owned()) || bill.len() < 32,
+        "{bill:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_failing_aws_may_have_recorded_stays_held() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    always(&market, FaultKind::InternalError);
+    market.until("2026-11-22T13:00:00Z").await;
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-22T16:00:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
+    assert!(record.due.is_some(), "the audit looks at it again");
+    assert!(market.bill().is_empty());
+    assert_eq!(market.books().await.held.to_string(), "1");
+}
+
+#[tokio::test]
+async fn an_event_that_is_cut_off_proves_nothing() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    market.until("2026-11-21T10:40:00Z").await;
+    let allocations: Vec<Value> = (0..1_000)
+        .map(|n| {
+            let tags = json!([{"Key": "team", "Value": format!("{n:0>120}")}]);
+            json!({"AllocatedUsageQuantity": 1, "Tags": tags})
+        })
+        .collect();
+    let record =
+        json!({"Dimension": "requests", "Quantity": 1_000, "UsageAllocations": allocations});
+    somebody_else_meters(&market, "2026-11-21T10", record).await;
+    always(&market, FaultKind::AccessDenied);
+    market.until("2026-11-22T12:10:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
+    let compared = audited(&market, "2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z").await;
+    assert_eq!(compared.counts().truncated_calls, 1);
+}
+
+#[tokio::test]
+async fn a_comparison_finds_what_matches_and_names_every_difference() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    market
+        .uses("requests", "b", "2", "2026-11-21T10:06:00Z")
+        .await;
+    market.uses("gb", "c", "3", "2026-11-21T11:05:00Z").await;
+    market.until("2026-11-21T13:30:00Z").await;
+    let range = ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z");
+    let counts = audited(&market, range.0, range.1).await.counts();
+    assert_eq!((counts.matched, counts.differences()), (3, 0), "{counts:?}");
+    // Hours without usage are an empty report.
+    let empty = audited(&market, "2026-11-20T00:00:00Z", "2026-11-20T05:00:00Z").await;
+    assert_eq!(
+        (empty.counts().matched, empty.counts().differences()),
+        (0, 0)
+    );
+
+    let foreign = json!({"Dimension": "requests", "Quantity": 9});
+    somebody_else_meters(&market, "2026-11-21T11", foreign).await;
+    // What AWS Marketplace was never sent is marked as accepted, by a hand in the table.
+    market.uses("gb", "d", "4", "2026-11-21T12:05:00Z").await;
+    always(&market, FaultKind::AccessDenied);
+    market.until("2026-11-21T13:45:00Z").await;
+    let record = market.record("2026-11-21T12", "gb").await.expect("sealed");
+    let ledger = market.stack.ledger();
+    let now = market.stack.emulator().now();
+    ledger
+        .write_success_found(&record, None, now)
+        .await
+        .expect("written");
+    market.until("2026-11-21T15:00:00Z").await;
+    let compared = audited(&market, "2026-11-21T09:00:00Z", "2026-11-21T13:00:00Z").await;
+    let mut found: Vec<(String, DifferenceKind)> = compared
+        .differences()
+        .iter()
+        .map(|d| (format!("{} {}", d.key.hour, d.key.dimension), d.kind))
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            (
+                "2026-11-21T11 requests".to_owned(),
+                DifferenceKind::UnknownHere
+            ),
+            ("2026-11-21T12 gb".to_owned(), DifferenceKind::MissingAtAws),
+        ]
+    );
+    assert_eq!(compared.counts().matched, 3);
+}
+
+#[tokio::test]
+async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_once() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    market.until("2026-11-21T12:30:00Z").await;
+    let foreign = json!({"Dimension": "requests", "Quantity": 9});
+    somebody_else_meters(&market, "2026-11-21T11", foreign).await;
+    let mut app = reconciler::App::start(&env(&market))
+        .await
+        .expect("it starts");
+    app.history.pause = Duration::ZERO;
+    let mut run_at = async |time: &str| {
+        let now = at(time);
+        market.stack.emulator().set_clock(Some(now), None);
+        app.clock = Clock::InProcess(std::sync::Arc::new(move || now));
+        let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60)))
+            .await
+            .expect("it runs");
+        assert_eq!(report.audit.failure, None);
+        assert!(report.finished);
+        report.audit
+    };
+    let found = run_at("2026-11-21T13:00:00Z").await;
+    assert_eq!((found.unknown, found.differences()), (1, 1), "{found:?}");
+    let again = run_at("2026-11-21T13:00:01Z").await;
+    assert_eq!((again.calls, again.differences()), (0, 0), "{again:?}");
+    // A day later the hour's deadline is over, and its record is looked for.
+    let later = run_at("2026-11-22T12:00:00Z").await;
+    assert_eq!((later.matched, later.differences()), (1, 0), "{later:?}");
+    let after = run_at("2026-11-22T13:00:00Z").await;
+    assert_eq!((after.matched, after.calls), (0, 0), "{after:?}");
+}
