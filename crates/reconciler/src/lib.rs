@@ -100,6 +100,11 @@ pub struct Report {
 
 /// One run.
 pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
+    // Boxed, because the futures of three clients nest more deeply than the compiler follows.
+    Box::pin(run(app, budget)).await
+}
+
+async fn run(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     let now = app.clock.now().await?;
     let mut report = Report::default();
     let mut finished = expiry::expire(app, now, budget, &mut report).await?;
@@ -108,11 +113,11 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError>
         finished &= closing::close(app, now, watermark, budget, &mut report).await?;
         // Reading the history may take all the time there is: the proof keeps half of it.
         let half = Budget::of(budget.left() / 2);
-        let judged = audit::judge(app, now, half, &mut report).await;
+        let judged = Box::pin(audit::judge(app, now, half, &mut report)).await;
         finished &= audit::noted(judged, &mut report)?;
         finished &= books::prove_shard(app, now, watermark, budget, &mut report).await?;
         if report.audit.failure.is_none() {
-            let followed = audit::follow(app, now, budget, &mut report).await;
+            let followed = Box::pin(audit::follow(app, now, budget, &mut report)).await;
             finished &= audit::noted(followed, &mut report)?;
         }
     }

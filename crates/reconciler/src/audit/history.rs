@@ -73,15 +73,15 @@ impl History {
                 code: "request not built".to_owned(),
                 message: error.to_string(),
             })?;
-        let answer = self
+        let request = self
             .client
             .lookup_events()
             .lookup_attributes(by_name)
             .start_time(DateTime::from_secs(span.from.as_second()))
             .end_time(DateTime::from_secs(span.to.as_second()))
             .max_results(LOOKUP_EVENTS_PAGE_MAX)
-            .set_next_token(token.clone())
-            .send()
+            .set_next_token(token.clone());
+        let answer = Box::pin(request.send())
             .await
             .map_err(|error| HistoryError::Unavailable {
                 code: error.code().unwrap_or("no answer").to_owned(),
