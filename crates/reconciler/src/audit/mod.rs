@@ -10,7 +10,8 @@
 //!
 //! # Arithmetic
 //! A million records a month are 40,000 calls of 25, and so 800 pages of LookupEvents: at two requests
-//! a second 400 seconds a month, about two pages an hour. The hourly comparison reads each page twice,
+//! a second 400 seconds a month. In steps of an hour, 56 calls each, it is two pages an hour, 1,440 a
+//! month; the benchmark of `marketplace` counts them. The hourly comparison reads each page twice,
 //! once by the time of the call and once for the hour it metered. At the quota of BatchMeterUsage,
 //! 36,000 calls an hour, that is 1,440 pages or twelve minutes in every hour, which one invocation still
 //! holds. A judgement reads the day that a record could be sent in: 29 pages at a million records a
