@@ -10,6 +10,10 @@ mod audit;
 mod calm;
 #[path = "scenarios/ending.rs"]
 mod ending;
+#[path = "scenarios/heartbeats.rs"]
+mod heartbeats;
+#[path = "scenarios/isolation.rs"]
+mod isolation;
 #[path = "scenarios/late.rs"]
 mod late;
 #[path = "scenarios/month_end.rs"]

@@ -95,7 +95,7 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
 }
 
 /// What reading one of `startup`'s shared settings reads, besides the tables, which all have.
-const SHARED_SETTINGS: [(&str, &[&str]); 7] = [
+const SHARED_SETTINGS: [(&str, &[&str]); 8] = [
     (
         "clients::ledger(",
         &[
@@ -117,6 +117,7 @@ const SHARED_SETTINGS: [(&str, &[&str]); 7] = [
     ("settings::schedule(", &["SETTLE_MINUTES"]),
     ("settings::seal_policy(", &["WINDOW_HOURS", "DRY_RUN"]),
     ("settings::late_policy(", &["LATE_POLICY"]),
+    ("settings::heartbeats(", &["HEARTBEATS"]),
 ];
 const PRODUCT_CODES: (&str, &[&str]) = ("Products::from_env(", &["PRODUCT_CODES"]);
 
@@ -225,7 +226,7 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
 
 /// The most that each role may ever allow, of the calls that move money or data. DynamoDB's reads are
 /// GetItem, BatchGetItem, Query and Scan; its writes PutItem and UpdateItem; `delete` is DeleteItem.
-const ROLES: [(&str, &[&str]); 7] = [
+const ROLES: [(&str, &[&str]); 8] = [
     (
         "Registration",
         &[
@@ -436,21 +437,40 @@ fn alarms_watch_metrics_that_the_functions_emit() {
         .collect();
     let mut watched = 0;
     for (name, alarm) in template.section("Resources") {
-        let properties = &alarm["Properties"];
-        if alarm["Type"] != "AWS::CloudWatch::Alarm"
-            || properties["Namespace"] != startup::metrics::NAMESPACE
-        {
+        if alarm["Type"] != "AWS::CloudWatch::Alarm" {
             continue;
         }
-        watched += 1;
-        let function = properties["Dimensions"][0]["Value"].as_str().unwrap();
-        let metric = format!("\"{}\"", properties["MetricName"].as_str().unwrap());
-        assert!(
-            sources[function].contains(&metric),
-            "{name} watches {metric}, which {function} never emits"
-        );
+        let properties = &alarm["Properties"];
+        let several = properties["Metrics"].as_array().into_iter().flatten();
+        let several = several.map(|metric| &metric["MetricStat"]["Metric"]);
+        for metric in several.chain([properties]) {
+            if metric["Namespace"] != startup::metrics::NAMESPACE {
+                continue;
+            }
+            watched += 1;
+            let function = metric["Dimensions"][0]["Value"].as_str().unwrap();
+            let emitted = format!("\"{}\"", metric["MetricName"].as_str().unwrap());
+            assert!(
+                sources[function].contains(&emitted),
+                "{name} watches {emitted}, which {function} never emits"
+            );
+        }
     }
     assert!(watched > 0);
+}
+
+#[test]
+fn every_alarm_that_the_error_table_names_is_there() {
+    let template = Template::read();
+    let resources = template.section("Resources");
+    for row in marketplace::error_table::ERROR_TABLE {
+        if let Some(alarm) = row.alarm.name() {
+            let there = resources.iter().any(|(name, resource)| {
+                name == alarm && resource["Type"] == "AWS::CloudWatch::Alarm"
+            });
+            assert!(there, "{}: the template has no alarm {alarm}", row.code);
+        }
+    }
 }
 
 /// The sources of a crate, without their tests.

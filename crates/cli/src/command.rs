@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::{
-    audit, batch_meter_usage, books, demo, local, meter_usage, products, records, register_usage,
-    resolve_customer, subscriptions,
+    adjust, audit, batch_meter_usage, books, demo, explain, late, local, meter_usage, products,
+    records, register_usage, resolve_customer, subscriptions,
 };
 use crate::failure::Failure;
 
@@ -25,6 +25,7 @@ Begin with:
   metering demo                    a day of a seller's life in compressed time, and its books
   metering local                   the whole stack on this machine, until Ctrl-C
   metering books --local           what that stack metered this month
+  metering explain CODE            what an answer of AWS Marketplace means, and what to do
   metering COMMAND --help          what a command takes, with examples
 
 Results go to standard output, progress and logs to standard error.
@@ -37,6 +38,13 @@ enum Command {
     Local(local::Local),
     Books(books::BooksOf),
     Audit(audit::Audit),
+    Explain(explain::Explain),
+    /// Decides about usage that waits: late and held, or refused
+    #[command(subcommand)]
+    Late(late::Late),
+    /// Gives back what was metered too much
+    #[command(subcommand)]
+    Adjust(adjust::Adjust),
     /// Looks at metering records: what is frozen, sent, billed or waiting
     #[command(subcommand)]
     Records(records::Records),
@@ -82,6 +90,9 @@ impl Arguments {
             Command::Local(local) => local.run().await,
             Command::Books(books) => books.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Explain(explain) => explain.run(),
+            Command::Late(late) => late.run().await,
+            Command::Adjust(adjust) => adjust.run().await,
             Command::Records(records) => records.run().await,
             Command::Subscriptions(subscriptions) => subscriptions.run().await,
             Command::Products(products) => products.run().await,

@@ -147,8 +147,14 @@ pub fn movement(movement: &Movement) -> Value {
             .map(|(tags, quantity)| share(tags, *quantity))
             .collect::<Vec<_>>(),
     });
-    if let MovementKind::Carried { target } = movement.kind {
+    if let MovementKind::Carried { target, into } = &movement.kind {
         value["target_hour"] = json!(target.to_string());
+        if let Some(into) = into {
+            value["target_dimension"] = json!(into.as_str());
+        }
+    }
+    if let Some(of) = movement.of {
+        value["closes_movement"] = json!(of);
     }
     if let Some(reason) = &movement.reason {
         value["reason"] = json!(reason);
@@ -158,11 +164,25 @@ pub fn movement(movement: &Movement) -> Value {
 
 /// Movements, one a line.
 pub fn movement_table(movements: &[Movement]) -> Table {
-    let mut table = output::table(&["movement", "kind", "into hour", "quantity by tags", "at"]);
+    let mut table = output::table(&[
+        "movement",
+        "kind",
+        "into",
+        "quantity by tags",
+        "at",
+        "reason",
+    ]);
     for movement in movements {
-        let target = match movement.kind {
-            MovementKind::Carried { target } => target.to_string(),
+        let target = match &movement.kind {
+            MovementKind::Carried { target, into } => match into {
+                Some(into) => format!("{target} {into}"),
+                None => target.to_string(),
+            },
             _ => String::new(),
+        };
+        let kind = match movement.of {
+            Some(of) => format!("{} of {of}", movement.kind.as_str()),
+            None => movement.kind.as_str().to_owned(),
         };
         let entries: Vec<String> = movement
             .entries
@@ -171,10 +191,11 @@ pub fn movement_table(movements: &[Movement]) -> Table {
             .collect();
         table.add_row([
             movement.number.to_string(),
-            movement.kind.as_str().to_owned(),
+            kind,
             target,
             entries.join("\n"),
             movement.at.to_string(),
+            movement.reason.clone().unwrap_or_default(),
         ]);
     }
     table

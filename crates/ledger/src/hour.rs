@@ -128,19 +128,29 @@ impl Ledger {
         row: &CarriedRow,
     ) -> Result<bool, LedgerError> {
         let carry = &row.carry;
-        if carry.hash != origin_hash(subscription, &row.dimension) {
+        let found = if carry.hash == origin_hash(subscription, &row.dimension) {
+            self.movement(subscription, carry.origin, &row.dimension, carry.movement)
+                .await?
+                .map(|movement| (row.dimension.clone(), movement))
+        } else {
+            // Of another dimension, which the hash tells only once it is guessed.
+            let movements = self.movements_of_hour(subscription, carry.origin).await?;
+            movements.into_iter().find(|(dimension, movement)| {
+                movement.number == carry.movement
+                    && carry.hash == origin_hash(subscription, dimension)
+            })
+        };
+        let Some((origin, movement)) = found else {
             return Ok(false);
-        }
-        let movement = self
-            .movement(subscription, carry.origin, &row.dimension, carry.movement)
-            .await?;
-        let Some(movement) = movement else {
+        };
+        let MovementKind::Carried { target, into } = &movement.kind else {
             return Ok(false);
         };
         let entry = usize::try_from(carry.entry)
             .ok()
             .and_then(|n| movement.entries.get(n));
-        let here = movement.kind == MovementKind::Carried { target: hour };
-        Ok(here && entry == Some(&(row.tags.clone(), row.quantity)))
+        Ok(*target == hour
+            && into.as_ref().unwrap_or(&origin) == &row.dimension
+            && entry == Some(&(row.tags.clone(), row.quantity)))
     }
 }

@@ -65,3 +65,12 @@ pub fn shard_of(subscription: &Subscription) -> u8 {
     let digest = Sha256::digest(subscription.to_string());
     digest.first().copied().unwrap_or_default() % SHARDS
 }
+
+/// A short name for a content: 32 hexadecimal digits, the same for the same content.
+pub fn content_digest(content: &str) -> String {
+    Sha256::digest(content)
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}

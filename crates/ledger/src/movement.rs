@@ -1,12 +1,13 @@
 //! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`, immutable.
 
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use marketplace::fold::{CarryId, origin_hash};
 use marketplace::record::{MeteringRecord, RecordKey};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
-use marketplace::{Dimension, Subscription, TagSet, UsageHour};
+use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
@@ -38,8 +39,12 @@ pub(crate) fn to_item(key: &RecordKey, movement: &Movement) -> Item {
         ),
         ("at".to_owned(), text(movement.at)),
     ]);
-    if let MovementKind::Carried { target } = &movement.kind {
+    if let MovementKind::Carried { target, into } = &movement.kind {
         item.insert("target".to_owned(), text(target));
+        put_opt(&mut item, "into", into.as_ref());
+    }
+    if let Some(of) = movement.of {
+        item.insert("of".to_owned(), number(of));
     }
     put_opt(&mut item, "reason", movement.reason.as_ref());
     item
@@ -59,6 +64,7 @@ pub(crate) fn from_item(item: &Item) -> Result<(Dimension, Movement), Malformed>
     let kind = match read.text("kind")? {
         "carried" => MovementKind::Carried {
             target: read.parsed("target")?,
+            into: read.parsed_opt("into")?,
         },
         "held" => MovementKind::Held,
         "written-off" => MovementKind::WrittenOff,
@@ -81,17 +87,20 @@ pub(crate) fn from_item(item: &Item) -> Result<(Dimension, Movement), Malformed>
             number: movement,
             kind,
             entries,
+            of: read.number_opt("of")?,
             at: read.parsed("at")?,
             reason: read.text_opt("reason")?.map(str::to_owned),
         },
     ))
 }
 
-/// The rows that bring a movement's quantity into its target hour.
+/// The rows that bring a movement's quantity into its target hour, there of dimension `into`. Their
+/// ids name the origin: its hour, and its subscription and dimension.
 fn carried_rows(
     key: &RecordKey,
     movement: &Movement,
     target: UsageHour,
+    into: &Dimension,
 ) -> Result<Vec<Item>, Malformed> {
     let hash = origin_hash(&key.subscription, &key.dimension);
     let mut rows = Vec::new();
@@ -110,7 +119,7 @@ fn carried_rows(
         rows.push(event_item(
             &key.subscription,
             &UsageEvent {
-                dimension: key.dimension.clone(),
+                dimension: into.clone(),
                 id,
                 quantity: *quantity,
                 time: carried_time(target),
@@ -158,6 +167,25 @@ impl Ledger {
             .map(|(_, movement)| movement))
     }
 
+    /// The movements of one record, as far as it had been read, strongly consistent.
+    pub async fn movements_of(
+        &self,
+        record: &MeteringRecord,
+    ) -> Result<Vec<Movement>, LedgerError> {
+        if record.movements == 0 {
+            return Ok(Vec::new());
+        }
+        let key = &record.key;
+        let all = self.movements_of_hour(&key.subscription, key.hour).await?;
+        Ok(all
+            .into_iter()
+            .filter(|(dimension, movement)| {
+                *dimension == key.dimension && movement.number <= record.movements
+            })
+            .map(|(_, movement)| movement)
+            .collect())
+    }
+
     /// Writes a record's next movement, all of it or nothing: the movement, the record's count of
     /// them, and for carried usage the rows of the target hour. A conflict means that somebody else
     /// has written to the record: recount.
@@ -166,15 +194,41 @@ impl Ledger {
         record: &MeteringRecord,
         movement: &Movement,
     ) -> Result<Written, LedgerError> {
+        let set = "#movements = :movements, #version = #version + :one";
+        let bump = self.record_update(record, movement, format!("SET {set} REMOVE #send"));
+        self.write_movement(record, movement, bump).await
+    }
+
+    /// The same, and the record closes as Moved with it: none of its quantity stays behind, and it is
+    /// not sent any more.
+    pub async fn close_record(
+        &self,
+        record: &MeteringRecord,
+        movement: &Movement,
+    ) -> Result<Written, LedgerError> {
+        let set = "#movements = :movements, #version = #version + :one, #state = :state";
+        let expression = format!("SET {set} REMOVE #send, #due, #work");
+        let close = self
+            .record_update(record, movement, expression)
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_names("#work", "work")
+            .expression_attribute_values(":state", text(State::Moved));
+        self.write_movement(record, movement, close).await
+    }
+
+    fn record_update(
+        &self,
+        record: &MeteringRecord,
+        movement: &Movement,
+        expression: String,
+    ) -> UpdateBuilder {
         let key = &record.key;
-        let table = &self.tables.metering_records;
-        let bump = Update::builder()
-            .table_name(table)
+        Update::builder()
+            .table_name(&self.tables.metering_records)
             .key("subscription", text(&key.subscription))
             .key("item", text(sort_key(key.hour, &key.dimension)))
-            .update_expression(
-                "SET #movements = :movements, #version = #version + :one REMOVE #send",
-            )
+            .update_expression(expression)
             .condition_expression("#version = :read")
             .expression_attribute_names("#movements", "movements")
             .expression_attribute_names("#version", "version")
@@ -182,19 +236,29 @@ impl Ledger {
             .expression_attribute_values(":movements", number(movement.number))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":read", number(record.version))
-            .build()
-            .map_err(|e| LedgerError::Unavailable {
-                operation: "TransactWriteItems",
-                table: table.clone(),
-                code: "request not built".to_owned(),
-                message: e.to_string(),
-            })?;
+    }
+
+    async fn write_movement(
+        &self,
+        record: &MeteringRecord,
+        movement: &Movement,
+        update: UpdateBuilder,
+    ) -> Result<Written, LedgerError> {
+        let key = &record.key;
+        let table = &self.tables.metering_records;
+        let update = update.build().map_err(|e| LedgerError::Unavailable {
+            operation: "TransactWriteItems",
+            table: table.clone(),
+            code: "request not built".to_owned(),
+            message: e.to_string(),
+        })?;
         let mut writes = vec![
-            TransactWriteItem::builder().update(bump).build(),
+            TransactWriteItem::builder().update(update).build(),
             put_if_absent(table, to_item(key, movement)),
         ];
-        if let MovementKind::Carried { target } = &movement.kind {
-            for row in carried_rows(key, movement, *target)? {
+        if let MovementKind::Carried { target, into } = &movement.kind {
+            let into = into.as_ref().unwrap_or(&key.dimension);
+            for row in carried_rows(key, movement, *target, into)? {
                 writes.push(put_if_absent(&self.tables.usage_events, row));
             }
         }
@@ -216,6 +280,11 @@ mod tests {
         for kind in [
             MovementKind::Carried {
                 target: "2026-11-21T05".parse().unwrap(),
+                into: None,
+            },
+            MovementKind::Carried {
+                target: "2026-11-21T05".parse().unwrap(),
+                into: Some("gb#y".parse().unwrap()),
             },
             MovementKind::Held,
             MovementKind::WrittenOff,
@@ -232,6 +301,7 @@ mod tests {
                         "2".parse().unwrap(),
                     ),
                 ],
+                of: Some(11),
                 at: "2026-11-21T05:10:00Z".parse().unwrap(),
                 reason: Some("by hand".to_owned()),
             };

@@ -66,23 +66,6 @@ pub fn plan<T>(
     batches
 }
 
-/// The two halves of a batch, to find which record caused a refusal; `None` for a single record.
-pub fn halve<T>(mut batch: Batch<T>) -> Result<(Batch<T>, Batch<T>), Batch<T>> {
-    let half = batch.records.len().div_euclid(2);
-    if half == 0 {
-        return Err(batch);
-    }
-    let second = batch.records.split_off(half);
-    let group = batch.group.clone();
-    Ok((
-        batch,
-        Batch {
-            group,
-            records: second,
-        },
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,22 +106,5 @@ mod tests {
             let batches = plan(0..count, |_| (group(0, 0), 200));
             prop_assert_eq!(batches.len(), count.div_ceil(BATCH_RECORDS_MAX));
         }
-    }
-
-    #[test]
-    fn a_batch_is_halved_down_to_one_record() {
-        let batch = Batch {
-            group: group(0, 0),
-            records: vec![1, 2, 3],
-        };
-        let (first, second) = halve(batch).unwrap();
-        assert_eq!((first.records, second.records.len()), (vec![1], 2));
-        assert!(
-            halve(Batch {
-                group: group(0, 0),
-                records: vec![1]
-            })
-            .is_err()
-        );
     }
 }

@@ -67,6 +67,9 @@ impl SlotBooks {
                 MovementKind::Refunded => &mut line.refunded,
             };
             *place = place.plus(movement.total()?)?;
+            if movement.of.is_some() {
+                line.held = line.held.minus(movement.total()?)?;
+            }
         }
         line.uncounted = rows.minus(counted(record, movements)?)?;
         Ok(line)
@@ -232,6 +235,7 @@ mod tests {
             number: 1,
             kind,
             entries: vec![(TagSet::untagged(), units(n))],
+            of: None,
             at: jiff::Timestamp::UNIX_EPOCH,
             reason: None,
         }
@@ -251,7 +255,7 @@ mod tests {
         let origin = SlotBooks::of(
             Some(&rows(7, 0)),
             Some(&record(State::Accepted, 5)),
-            &[movement(MovementKind::Carried { target }, 2)],
+            &[movement(MovementKind::Carried { target, into: None }, 2)],
         )
         .unwrap();
         let arrived =
@@ -297,7 +301,7 @@ mod tests {
     #[test]
     fn a_success_after_a_carry_is_over_metered_and_a_refund_is_seen() {
         let target = "2026-11-21T05".parse().unwrap();
-        let carried = movement(MovementKind::Carried { target }, 5);
+        let carried = movement(MovementKind::Carried { target, into: None }, 5);
         let twice = SlotBooks::of(
             Some(&rows(5, 0)),
             Some(&record(State::Accepted, 5)),

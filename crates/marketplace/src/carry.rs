@@ -54,13 +54,13 @@ pub fn destination(
         return MovementKind::Held;
     };
     let Some(ended_at) = ended_at else {
-        return MovementKind::Carried { target };
+        return MovementKind::Carried { target, into: None };
     };
     let last = UsageHour::of(ended_at);
     let target = target.min(last);
     let open = target > origin && target > watermark && now < final_due(ended_at);
     if open && target.month() == origin.month() {
-        MovementKind::Carried { target }
+        MovementKind::Carried { target, into: None }
     } else {
         MovementKind::Held
     }
@@ -85,6 +85,7 @@ mod tests {
         );
         let expected = expected.map_or(MovementKind::Held, |target| MovementKind::Carried {
             target: target.parse().unwrap(),
+            into: None,
         });
         assert_eq!(got, expected);
     }

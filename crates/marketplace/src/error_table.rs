@@ -1,8 +1,43 @@
-//! What each error means: about a record, or about anything but a record.
+//! What each answer and each failure of BatchMeterUsage means, as data.
 //!
 //! Only the exceptions that name something in a record can be about a record. Nothing else may ever
 //! end one: throttling, internal errors, DisabledApiException, InvalidProductCodeException,
 //! permissions, credentials, the network and codes nobody has seen leave it pending.
+//!
+//! The table is what the submitter acts by ([`crate::outcome::next`] takes state and pace from it),
+//! what `metering explain` prints, and what `docs/errors.md` is written from.
+
+mod rows;
+
+use jiff::SignedDuration;
+
+pub use rows::ERROR_TABLE;
+
+/// Our code for a call without an answer in time.
+pub const TIMEOUT: &str = "Timeout";
+/// Our code for a connection that was refused, or closed without an answer.
+pub const CONNECTION_FAILED: &str = "ConnectionFailed";
+/// Our code for a caller without credentials.
+pub const NO_CREDENTIALS: &str = "NoCredentials";
+/// Our code for half an answer, or an answer that is not the service's.
+pub const RESPONSE_UNREADABLE: &str = "ResponseUnreadable";
+/// Our code for a status of 500 or more without a code of its own.
+pub const SERVER_ERROR: &str = "ServerError";
+/// Our code for a request that was refused here.
+pub const NOT_SENT: &str = "NotSent";
+/// Our code for a record in `UnprocessedRecords`.
+pub const UNPROCESSED: &str = "Unprocessed";
+/// Our code for a record in neither list of an answer, or without a status.
+pub const UNANSWERED: &str = "Unanswered";
+/// Our code for a record whose deadline passed without an outcome.
+pub const DEADLINE_PASSED: &str = "DeadlinePassed";
+/// Stands for every status that is not in the table.
+pub const ANY_OTHER_STATUS: &str = "any other status";
+/// Stands for every error code that is not in the table.
+pub const ANY_OTHER_CODE: &str = "any other code";
+
+/// Until when everything that is retried is retried.
+pub const RETRIED_UNTIL: &str = "its deadline: the window (WindowHours) after its timestamp, and never later than 06:00 UTC on the 1st after its month";
 
 /// What an error says about the records of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,127 +50,173 @@ pub enum About {
     Request,
 }
 
+/// Where a code is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// In an answer, said of one record.
+    Status,
+    /// An exception of the API model, or another error code of AWS, in place of an answer.
+    Error,
+    /// No answer of the service at all; the code is ours.
+    Failure,
+    /// Said by this stack, without a call.
+    Here,
+}
+
+/// How a record, or every record of a request, is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing is left to do.
+    Never,
+    /// After a minute, then half as often each time, at least every 15 minutes.
+    Soon,
+    /// After 5 minutes, then half as often each time, at least every hour.
+    Slowly,
+    /// Every hour, in requests of suspects only.
+    HourlyAmongSuspects,
+}
+
+/// The alarm of the stack that tells of it, by its name in `template.yaml`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alarm {
+    /// None: there is nothing to do.
+    None,
+    /// Calls have failed for three quarters of an hour.
+    MeteringFailing,
+    /// A record was found to be the cause of a refusal.
+    RecordsRefused,
+    /// A slot holds something else.
+    RecordsDisputed,
+    /// A record was not accepted in half of its time.
+    HalfOfWindowUsed,
+    /// AWS answered with a status or a code that is not in this table.
+    AnswersUnknown,
+    /// A record's deadline passed without an outcome.
+    RecordsUnconfirmed,
+}
+
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorRow {
-    /// The error code, as AWS sends it.
+    /// The status or error code, as AWS sends it, or one of ours.
     pub code: &'static str,
+    /// Other codes that mean the same: AWS's protocols and gateways name some errors differently.
+    pub also: &'static [&'static str],
+    /// Where it is met.
+    pub met: Met,
     /// What it is about.
     pub about: About,
+    /// How it is tried again.
+    pub retry: Retry,
+    /// Which alarm tells of it.
+    pub alarm: Alarm,
     /// What it means, in plain words.
     pub meaning: &'static str,
     /// What to do.
     pub action: &'static str,
 }
 
-/// The codes we know. A code that is not here is about the request.
-pub const ERROR_TABLE: &[ErrorRow] = &[
-    ErrorRow {
-        code: "InvalidUsageDimensionException",
-        about: About::Record,
-        meaning: "The product has no such dimension, or the agreement does not include it.",
-        action: "Correct the dimension in the product's configuration or in AWS Marketplace. The record is retried alone every hour until its deadline.",
-    },
-    ErrorRow {
-        code: "InvalidTagException",
-        about: About::Record,
-        meaning: "A tag of a usage allocation is not allowed, or there are too many.",
-        action: "Correct the tags at the producer. The record is retried alone every hour until its deadline.",
-    },
-    ErrorRow {
-        code: "InvalidUsageAllocationsException",
-        about: About::Record,
-        meaning: "The usage allocations repeat a tag set, or do not add up to the quantity.",
-        action: "Report this as a defect: the allocations were computed here. The record is retried alone every hour until its deadline.",
-    },
-    ErrorRow {
-        code: "InvalidCustomerIdentifierException",
-        about: About::RecordForNow,
-        meaning: "AWS Marketplace does not know this customer.",
-        action: "Check that the product's identity kind is right. The record is retried slowly until its deadline.",
-    },
-    ErrorRow {
-        code: "InvalidLicenseException",
-        about: About::RecordForNow,
-        meaning: "The license is unknown, expired, or of another product than the rest of its request.",
-        action: "Check the subscription's license and product. The record is retried slowly until its deadline.",
-    },
-    ErrorRow {
-        code: "TimestampOutOfBoundsException",
-        about: About::RecordForNow,
-        meaning: "The timestamp is too old, in the future, or before the usage could start.",
-        action: "Check the clock and the window setting. The record is retried slowly until its deadline.",
-    },
-    ErrorRow {
-        code: "ValidationException",
-        about: About::RecordForNow,
-        meaning: "A member of the request breaks the API model.",
-        action: "Report this as a defect: records are validated before they are sent. The record is retried slowly until its deadline.",
-    },
-    ErrorRow {
-        code: "SerializationException",
-        about: About::RecordForNow,
-        meaning: "A member of the request has the wrong type.",
-        action: "Report this as a defect: records are validated before they are sent. The record is retried slowly until its deadline.",
-    },
-    ErrorRow {
-        code: "ThrottlingException",
-        about: About::Request,
-        meaning: "More than 10 requests per second from this account in this Region.",
-        action: "Nothing: it is sent again. If it lasts, look for other callers of BatchMeterUsage in the account.",
-    },
-    ErrorRow {
-        code: "InternalServiceErrorException",
-        about: About::Request,
-        meaning: "AWS Marketplace failed; what was sent may or may not have been recorded.",
-        action: "Nothing: it is sent again, identical, and billed once.",
-    },
-    ErrorRow {
-        code: "DisabledApiException",
-        about: About::Request,
-        meaning: "The metering API is not enabled for this account in this Region.",
-        action: "Call it in the Region the product is registered for, us-east-1 unless AWS said otherwise.",
-    },
-    ErrorRow {
-        code: "InvalidProductCodeException",
-        about: About::Request,
-        meaning: "The product code is not one of this seller account's, or the product is not published.",
-        action: "Check the product code (not the product id, prod-...) and that the call is made with the seller's account.",
-    },
-    ErrorRow {
-        code: "AccessDeniedException",
-        about: About::Request,
-        meaning: "The role may not call aws-marketplace:BatchMeterUsage.",
-        action: "Grant it, with Resource \"*\". Everything is sent again after that.",
-    },
-    ErrorRow {
-        code: "ExpiredTokenException",
-        about: About::Request,
-        meaning: "The credentials have expired.",
-        action: "Renew them. Everything is sent again after that.",
-    },
-    ErrorRow {
-        code: "UnrecognizedClientException",
-        about: About::Request,
-        meaning: "The credentials are not known to AWS.",
-        action: "Check the function's role. Everything is sent again after that.",
-    },
-    ErrorRow {
-        code: "InvalidSignatureException",
-        about: About::Request,
-        meaning: "The signature does not match, often because the clock is wrong.",
-        action: "Check the clock and the credentials. Everything is sent again after that.",
-    },
-];
-
-/// The row of a code, where there is one.
-pub fn look_up(code: &str) -> Option<&'static ErrorRow> {
-    ERROR_TABLE.iter().find(|row| row.code == code)
+impl ErrorRow {
+    fn has(&self, code: &str) -> bool {
+        self.code == code || self.also.contains(&code)
+    }
 }
 
-/// What an error is about; unknown codes are about the request.
+impl About {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Record => "a record, for good",
+            Self::RecordForNow => "a record, for now",
+            Self::Request => "nothing in a record",
+        }
+    }
+}
+
+impl Met {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Status => "of one record, in an answer",
+            Self::Error => "in place of an answer",
+            Self::Failure => "without an answer",
+            Self::Here => "without a call",
+        }
+    }
+}
+
+impl Retry {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Soon => "after a minute, then ever more slowly, at least every 15 minutes",
+            Self::Slowly => "after 5 minutes, then ever more slowly, at least every hour",
+            Self::HourlyAmongSuspects => "every hour, in requests of suspects only",
+        }
+    }
+
+    /// How long to wait after `attempts` earlier ones; `None` when nothing is left to do.
+    pub fn after(self, attempts: u32) -> Option<SignedDuration> {
+        let mins = SignedDuration::from_mins;
+        let (first, most) = match self {
+            Self::Never => return None,
+            Self::Soon => (mins(1), mins(15)),
+            Self::Slowly => (mins(5), mins(60)),
+            Self::HourlyAmongSuspects => (mins(60), mins(60)),
+        };
+        let factor = 1_i32.checked_shl(attempts.min(10)).unwrap_or(i32::MAX);
+        Some(first.checked_mul(factor).unwrap_or(most).min(most))
+    }
+}
+
+impl Alarm {
+    /// Its name in `template.yaml`.
+    pub fn name(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::MeteringFailing => Some("MeteringFailing"),
+            Self::RecordsRefused => Some("RecordsRefused"),
+            Self::RecordsDisputed => Some("RecordsDisputed"),
+            Self::HalfOfWindowUsed => Some("HalfOfWindowUsed"),
+            Self::AnswersUnknown => Some("AnswersUnknown"),
+            Self::RecordsUnconfirmed => Some("RecordsUnconfirmed"),
+        }
+    }
+}
+
+/// The row of a code, whatever it is met as; the letters' case does not matter.
+pub fn look_up(code: &str) -> Option<&'static ErrorRow> {
+    let same = |known: &&str| known.eq_ignore_ascii_case(code);
+    ERROR_TABLE
+        .iter()
+        .find(|row| same(&row.code) || row.also.iter().any(|also| same(&also)))
+}
+
+/// The row of a status of one record; of any other status where it is not in the table.
+pub fn of_status(status: &str) -> &'static ErrorRow {
+    ERROR_TABLE
+        .iter()
+        .find(|row| row.met == Met::Status && row.has(status))
+        .unwrap_or(&rows::OTHER_STATUS)
+}
+
+/// The row of an error of a call; of any other code where it is not in the table.
+pub fn of_error(code: &str) -> &'static ErrorRow {
+    ERROR_TABLE
+        .iter()
+        .find(|row| matches!(row.met, Met::Error | Met::Failure) && row.has(code))
+        .unwrap_or(&rows::OTHER_CODE)
+}
+
+/// What the error of a call is about; unknown codes are about the request.
 pub fn about(code: &str) -> About {
-    look_up(code).map_or(About::Request, |row| row.about)
+    of_error(code).about
+}
+
+/// Whether an error code stands in the table.
+pub fn is_known_error(code: &str) -> bool {
+    of_error(code) != &rows::OTHER_CODE
 }
 
 #[cfg(test)]
@@ -163,6 +244,8 @@ mod tests {
             "InvalidProductCodeException",
             "AccessDeniedException",
             "NeverSeenException",
+            // Said of a record, they refuse no request.
+            "CustomerNotSubscribed",
             "",
         ] {
             assert_eq!(about(code), About::Request, "{code}");
@@ -170,17 +253,59 @@ mod tests {
     }
 
     #[test]
-    fn every_code_stands_once() {
-        for row in ERROR_TABLE {
-            assert_eq!(
-                ERROR_TABLE
-                    .iter()
-                    .filter(|other| other.code == row.code)
-                    .count(),
-                1,
-                "{}",
-                row.code
-            );
+    fn every_error_of_the_model_and_every_status_is_in_the_table() {
+        for code in [
+            "InternalServiceErrorException",
+            "ThrottlingException",
+            "DisabledApiException",
+            "InvalidProductCodeException",
+            "InvalidUsageDimensionException",
+            "InvalidTagException",
+            "InvalidUsageAllocationsException",
+            "InvalidCustomerIdentifierException",
+            "InvalidLicenseException",
+            "TimestampOutOfBoundsException",
+        ] {
+            assert!(is_known_error(code), "{code}");
         }
+        for status in ["Success", "CustomerNotSubscribed", "DuplicateRecord"] {
+            assert_eq!(of_status(status).code, status);
+        }
+        assert_eq!(of_status("Postponed").code, ANY_OTHER_STATUS);
+        assert_eq!(of_error("NeverSeenException").code, ANY_OTHER_CODE);
+        assert!(!is_known_error("Success"));
+    }
+
+    #[test]
+    fn every_code_stands_once_and_says_what_to_do() {
+        let mut seen = std::collections::BTreeSet::new();
+        for row in ERROR_TABLE {
+            for code in std::iter::once(&row.code).chain(row.also) {
+                assert!(seen.insert(code.to_ascii_lowercase()), "{code}");
+                assert_eq!(look_up(&code.to_uppercase()), Some(row));
+            }
+            for text in [row.meaning, row.action] {
+                assert!(text.ends_with('.') && !text.contains('|'), "{}", row.code);
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_nothing_is_always_tried_again() {
+        for row in ERROR_TABLE {
+            let ends = row.met == Met::Here || matches!(row.code, "Success" | "DuplicateRecord");
+            assert_eq!(row.retry.after(3).is_none(), ends, "{}", row.code);
+        }
+    }
+
+    #[test]
+    fn retries_slow_down_to_a_bound() {
+        let minutes = |retry: Retry, attempts| retry.after(attempts).unwrap().as_mins();
+        assert_eq!(minutes(Retry::Soon, 0), 1);
+        assert_eq!(minutes(Retry::Soon, 3), 8);
+        assert_eq!(minutes(Retry::Soon, u32::MAX), 15);
+        assert_eq!(minutes(Retry::Slowly, 1), 10);
+        assert_eq!(minutes(Retry::Slowly, 9), 60);
+        assert_eq!(minutes(Retry::HourlyAmongSuspects, 0), 60);
     }
 }

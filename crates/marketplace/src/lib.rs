@@ -10,6 +10,7 @@
 //! * [`hour`], [`window`], [`schedule`]: usage hours, deadlines, and when an hour is sealed
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
+//! * [`decision`], [`slot`]: what a person decides about usage that waits, and how a slot is written
 //! * [`batch`], [`outcome`], [`error_table`]: what is sent together, and what an answer means
 //! * [`lifecycle`], [`agreements`]: agreement and licence events folded into a status, in any order
 //! * [`audit`]: what CloudTrail's Event history proves about records
@@ -31,6 +32,7 @@ pub mod audit;
 pub mod batch;
 pub mod books;
 pub mod carry;
+pub mod decision;
 pub mod error_table;
 pub mod fold;
 pub mod hour;
@@ -42,6 +44,7 @@ pub mod quantity;
 pub mod record;
 pub mod recount;
 pub mod schedule;
+pub mod slot;
 pub mod subscription;
 pub mod tags;
 pub mod usage;

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::error_table::{About, about};
+use crate::error_table::{self, About, ErrorRow, UNANSWERED, UNPROCESSED};
 use crate::hour::UsageHour;
 use crate::record::{MeteringRecord, State};
 use crate::subscription::Subscription;
@@ -59,6 +59,11 @@ pub enum Verdict {
         /// The error code.
         code: String,
     },
+    /// The like of it was refused; it was not sent by itself, or not at all.
+    Suspected {
+        /// The error code of the others.
+        code: String,
+    },
     /// The request failed for a reason outside the record.
     RequestFailed {
         /// The error code.
@@ -73,10 +78,12 @@ impl Verdict {
             Self::Accepted { .. } => "Success",
             Self::NotSubscribed => "CustomerNotSubscribed",
             Self::Duplicate => "DuplicateRecord",
-            Self::Unprocessed => "Unprocessed",
-            Self::Unanswered => "Unanswered",
+            Self::Unprocessed => UNPROCESSED,
+            Self::Unanswered => UNANSWERED,
             Self::UnknownStatus(status) => status,
-            Self::Culprit { code } | Self::RequestFailed { code } => code,
+            Self::Culprit { code } | Self::Suspected { code } | Self::RequestFailed { code } => {
+                code
+            }
         }
     }
 }
@@ -143,41 +150,35 @@ pub struct Next {
 
 /// The state a verdict leads to, for a record of `attempts` earlier attempts without an end.
 pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
-    let again = |first: SignedDuration, most: SignedDuration| Next {
-        state,
-        retry_after: Some(back_off(first, most, attempts)),
+    let row = row_of(verdict);
+    let state = match verdict {
+        Verdict::Accepted { .. } => State::Accepted,
+        Verdict::Duplicate => State::Disputed,
+        Verdict::Culprit { .. } if row.about == About::Record => State::Refused,
+        _ => state,
     };
-    let soon = || again(SignedDuration::from_mins(1), SignedDuration::from_mins(15));
-    let slowly = || again(SignedDuration::from_mins(5), SignedDuration::from_mins(60));
-    match verdict {
-        Verdict::Accepted { .. } => Next {
-            state: State::Accepted,
-            retry_after: None,
-        },
-        Verdict::Duplicate => Next {
-            state: State::Disputed,
-            retry_after: None,
-        },
-        Verdict::NotSubscribed => slowly(),
-        Verdict::Unprocessed
-        | Verdict::Unanswered
-        | Verdict::UnknownStatus(_)
-        | Verdict::RequestFailed { .. } => soon(),
-        Verdict::Culprit { code } => match about(code) {
-            About::Record => Next {
-                state: State::Refused,
-                retry_after: Some(SignedDuration::from_hours(1)),
-            },
-            About::RecordForNow => slowly(),
-            About::Request => soon(),
-        },
+    Next {
+        state,
+        retry_after: row.retry.after(attempts),
     }
 }
 
-/// `first`, doubled with each attempt up to `most`.
-fn back_off(first: SignedDuration, most: SignedDuration, attempts: u32) -> SignedDuration {
-    let factor = 1_i32.checked_shl(attempts.min(10)).unwrap_or(i32::MAX);
-    first.checked_mul(factor).unwrap_or(most).min(most)
+/// The verdict's row in the error table. An error is about a record only where that record was
+/// found to be its cause.
+fn row_of(verdict: &Verdict) -> &'static ErrorRow {
+    match verdict {
+        Verdict::Culprit { code } | Verdict::Suspected { code } => error_table::of_error(code),
+        Verdict::RequestFailed { code } => match error_table::of_error(code) {
+            row if row.about == About::Request => row,
+            _ => error_table::of_error(error_table::ANY_OTHER_CODE),
+        },
+        Verdict::UnknownStatus(_) => error_table::of_status(error_table::ANY_OTHER_STATUS),
+        Verdict::Accepted { .. }
+        | Verdict::NotSubscribed
+        | Verdict::Duplicate
+        | Verdict::Unprocessed
+        | Verdict::Unanswered => error_table::of_status(verdict.code()),
+    }
 }
 
 #[cfg(test)]
@@ -316,22 +317,13 @@ mod tests {
             Verdict::RequestFailed {
                 code: code("InvalidTagException"),
             },
+            Verdict::Suspected {
+                code: code("InvalidUsageDimensionException"),
+            },
         ] {
             let next = next(&verdict, State::Sealed, 3);
             assert_eq!(next.state, State::Sealed, "{verdict:?}");
             assert!(next.retry_after.is_some(), "{verdict:?}");
         }
-    }
-
-    #[test]
-    fn retries_slow_down_to_a_bound() {
-        let wait = |attempts| {
-            next(&Verdict::NotSubscribed, State::Sealed, attempts)
-                .retry_after
-                .unwrap()
-        };
-        assert_eq!(wait(0), SignedDuration::from_mins(5));
-        assert_eq!(wait(2), SignedDuration::from_mins(20));
-        assert_eq!(wait(u32::MAX), SignedDuration::from_mins(60));
     }
 }

@@ -46,7 +46,8 @@ pub enum State {
     Sealed,
     /// AWS Marketplace said Success: billed.
     Accepted,
-    /// Isolated as the cause of a refusal; retried alone every hour until its deadline.
+    /// Isolated as the cause of a refusal; retried every hour, with other suspects, until its
+    /// deadline.
     Refused,
     /// AWS Marketplace said DuplicateRecord: the slot may hold our own earlier success.
     Disputed,
@@ -185,10 +186,33 @@ impl MeteringRecord {
             .unwrap_or_default()
     }
 
+    /// How near its deadline is at `now`.
+    pub fn urgency(&self, now: Timestamp) -> Urgency {
+        let left = self.deadline.duration_since(now).as_secs();
+        let whole = self.deadline.duration_since(self.sealed_at).as_secs();
+        let used = whole.saturating_sub(left).saturating_mul(100);
+        Urgency {
+            seconds_left: left,
+            percent_used: used.checked_div(whole).unwrap_or(100).clamp(0, 100),
+        }
+    }
+
     /// Whether it may be sent at `now`.
     pub fn is_sendable(&self, now: Timestamp) -> bool {
         self.state.is_sendable() && now < self.deadline
     }
+}
+
+/// How near a record's deadline is.
+///
+/// The share is of the time between its sealing and its deadline: that follows the window, and is
+/// right at a month's end too, where a record has an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Urgency {
+    /// Seconds until its deadline; below zero after it.
+    pub seconds_left: i64,
+    /// Percent of its time that are used, 0 to 100.
+    pub percent_used: i64,
 }
 
 /// What sealing must know of a subscription.
@@ -211,6 +235,8 @@ pub struct SealPolicy {
     pub window: Window,
     /// Freeze, but never send.
     pub dry_run: bool,
+    /// Meter zero for the hours in which a dimension is not used.
+    pub heartbeats: bool,
 }
 
 /// A record about to be created.
@@ -269,8 +295,7 @@ pub fn seal(
         version: 1,
         movements: 0,
         attempts: 0,
-        due: (state == State::Sealed)
-            .then(|| shift(now, SignedDuration::from_mins(STREAM_HEAD_START_MINUTES))),
+        due: first_due(state, now),
         outcome: None,
     };
     let needs_recount = !frozen.complete || record.here().is_zero();
@@ -278,6 +303,53 @@ pub fn seal(
         record,
         needs_recount,
     }))
+}
+
+/// A record of zero for a dimension without usage, where they are wanted: only for an hour that is
+/// wholly inside the agreement and can still be billed.
+///
+/// Whether a zero spends its slot is not documented, so it is treated as if it did: usage that comes
+/// later is late usage of this record, as of any other.
+pub fn heartbeat(
+    key: RecordKey,
+    terms: &Terms,
+    policy: SealPolicy,
+    now: Timestamp,
+) -> Option<MeteringRecord> {
+    let hour = key.hour;
+    let inside = terms.activated_at <= hour.start()
+        && terms.ended_at.is_none_or(|end| hour.end() <= end)
+        && hour.end() <= now;
+    let deadline = policy.window.deadline(hour.start());
+    if !policy.heartbeats || !inside || now >= deadline {
+        return None;
+    }
+    let state = if policy.dry_run {
+        State::DryRun
+    } else {
+        State::Sealed
+    };
+    Some(MeteringRecord {
+        key,
+        product: terms.product.clone(),
+        account: terms.account.clone(),
+        quantity: Quantity::ZERO,
+        allocations: Vec::new(),
+        stamp: hour.start(),
+        deadline,
+        sealed_at: now,
+        state,
+        version: 1,
+        movements: 0,
+        attempts: 0,
+        due: first_due(state, now),
+        outcome: None,
+    })
+}
+
+fn first_due(state: State, now: Timestamp) -> Option<Timestamp> {
+    let head_start = SignedDuration::from_mins(STREAM_HEAD_START_MINUTES);
+    (state == State::Sealed).then(|| shift(now, head_start))
 }
 
 /// The hour's last whole second: stamps go to AWS in whole seconds.
@@ -436,6 +508,61 @@ mod tests {
             stamp,
             true,
         );
+    }
+
+    #[test]
+    fn a_record_that_waits_gets_more_urgent_whatever_time_it_was_given() {
+        let early = "2026-11-01T00:00:00Z";
+        let check = |hour: &str, sealed_at: &str, now: &str, left: i64, used: i64| {
+            let record = sealed(hour, early, None, sealed_at, false).unwrap().record;
+            let urgency = record.urgency(now.parse().unwrap());
+            assert_eq!((urgency.seconds_left, urgency.percent_used), (left, used));
+        };
+        let (hour, sealed) = ("2026-11-21T02", "2026-11-21T04:00:00Z");
+        check(hour, sealed, sealed, 22 * 3_600, 0);
+        check(hour, sealed, "2026-11-21T15:00:00Z", 11 * 3_600, 50);
+        check(hour, sealed, "2026-11-22T03:00:00Z", -3_600, 100);
+        let (last, sealed) = ("2026-11-30T23", "2026-12-01T05:00:00Z");
+        check(last, sealed, "2026-12-01T05:48:00Z", 720, 80);
+    }
+
+    #[test]
+    fn a_heartbeat_is_only_for_a_closed_hour_wholly_inside_the_agreement() {
+        let beat = |hour: &str, activated: &str, ended: Option<&str>, now: &str, wanted: bool| {
+            let key = format!("legacy|code|cust@{hour}#gb").parse().unwrap();
+            let terms = Terms {
+                product: "code".parse().unwrap(),
+                account: None,
+                activated_at: activated.parse().unwrap(),
+                ended_at: ended.map(|end| end.parse().unwrap()),
+            };
+            let policy = SealPolicy {
+                heartbeats: wanted,
+                ..SealPolicy::default()
+            };
+            heartbeat(key, &terms, policy, now.parse().unwrap())
+        };
+        let (hour, start, end) = (
+            "2026-11-21T02",
+            "2026-11-21T02:00:00Z",
+            "2026-11-21T03:00:00Z",
+        );
+        let now = "2026-11-21T03:30:00Z";
+        let record = beat(hour, start, Some(end), now, true).unwrap();
+        assert_eq!(
+            (record.quantity, record.state),
+            (Quantity::ZERO, State::Sealed)
+        );
+        assert_eq!(record.stamp, start.parse::<Timestamp>().unwrap());
+        for (activated, ended, now, wanted) in [
+            (start, None, now, false),
+            ("2026-11-21T02:00:01Z", None, now, true),
+            (start, Some("2026-11-21T02:59:59Z"), now, true),
+            (start, None, "2026-11-21T02:59:59Z", true),
+            (start, None, "2026-11-22T02:00:00Z", true),
+        ] {
+            assert_eq!(beat(hour, activated, ended, now, wanted), None);
+        }
     }
 
     #[test]

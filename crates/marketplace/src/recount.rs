@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::fold::DimensionFold;
 use crate::hour::UsageHour;
+use crate::ids::Dimension;
 use crate::limits::MOVEMENT_ENTRIES_MAX;
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::MeteringRecord;
@@ -18,6 +19,8 @@ pub enum MovementKind {
     Carried {
         /// That hour.
         target: UsageHour,
+        /// The dimension it is billed as there, where that is another one: the record's was renamed.
+        into: Option<Dimension>,
     },
     /// It waits for a person: no later hour of the month is open, or the policy says so.
     Held,
@@ -48,6 +51,9 @@ pub struct Movement {
     pub kind: MovementKind,
     /// How much of which tags.
     pub entries: Vec<(TagSet, Quantity)>,
+    /// The number of the held movement whose quantity this one brings to its place, if it does: it
+    /// was counted there already.
+    pub of: Option<u32>,
     /// When.
     pub at: Timestamp,
     /// Why, where a person decided.
@@ -81,6 +87,7 @@ pub enum Difference {
 pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total, Overflow> {
     movements
         .iter()
+        .filter(|movement| movement.of.is_none())
         .try_fold(record.here(), |sum, movement| match movement.kind {
             MovementKind::Refunded => sum.minus(movement.total()?),
             _ => sum.plus(movement.total()?),
@@ -129,7 +136,7 @@ fn difference_by_tags(
             take(&allocation.tags, allocation.quantity.into())?;
         }
     }
-    for movement in movements {
+    for movement in movements.iter().filter(|movement| movement.of.is_none()) {
         for (tags, quantity) in &movement.entries {
             let quantity = Total::from(*quantity);
             match movement.kind {
@@ -230,6 +237,7 @@ mod tests {
                 .iter()
                 .map(|(team, n)| (tagged(team), units(*n)))
                 .collect(),
+            of: None,
             at: Timestamp::UNIX_EPOCH,
             reason: None,
         }
@@ -265,6 +273,7 @@ mod tests {
         use State::*;
         let carried = || MovementKind::Carried {
             target: "2026-11-21T05".parse().unwrap(),
+            into: None,
         };
         check(record(Accepted, &[("", 5)]), &[], &[("", 5)], Ok(&[]));
         check(
@@ -326,6 +335,7 @@ mod tests {
     fn a_success_after_a_carry_shows_as_over_metered() {
         let carried = MovementKind::Carried {
             target: "2026-11-21T05".parse().unwrap(),
+            into: None,
         };
         check(
             record(State::Accepted, &[("", 5)]),

@@ -8,6 +8,9 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use marketplace::error_table::{self, About};
+pub(crate) use marketplace::error_table::{
+    CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT,
+};
 
 use crate::exchange::request_id;
 use crate::next_step::next_step;
@@ -19,13 +22,6 @@ pub(crate) const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// Causes of causes that are looked at. Ours; the SDK nests about six.
 const CAUSES_MAX: usize = 16;
-
-pub(crate) const TIMEOUT: &str = "Timeout";
-pub(crate) const CONNECTION_FAILED: &str = "ConnectionFailed";
-pub(crate) const NO_CREDENTIALS: &str = "NoCredentials";
-pub(crate) const RESPONSE_UNREADABLE: &str = "ResponseUnreadable";
-pub(crate) const SERVER_ERROR: &str = "ServerError";
-pub(crate) const NOT_SENT: &str = "NotSent";
 
 /// A call that did not succeed, after the retries of the SDK's configuration.
 ///

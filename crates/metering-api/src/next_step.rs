@@ -15,7 +15,9 @@ pub(crate) fn next_step(operation: Operation, code: &str) -> &'static str {
         return step;
     }
     let step = match operation {
-        Operation::BatchMeterUsage => error_table::look_up(code).map(|row| row.action),
+        Operation::BatchMeterUsage => {
+            error_table::is_known_error(code).then(|| error_table::of_error(code).action)
+        }
         Operation::ResolveCustomer => of_resolve_customer(code),
         Operation::MeterUsage => of_meter_usage(code),
         Operation::RegisterUsage => of_register_usage(code),

@@ -7,6 +7,7 @@ use aws_credential_types::provider::future;
 use aws_sdk_marketplacemetering::config::ProvideCredentials;
 use common::{Service, Turn, exception, impatient, ok, record, run};
 use marketplace::batch::BatchGroup;
+use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met};
 use marketplace::{IdentityKind, MeteringRecord};
 use metering_api::{CallError, request_body};
 use serde_json::json;
@@ -71,7 +72,7 @@ fn an_exception_about_a_record_is_reported_at_once() {
         assert_eq!(error.message, "The dimension gb.");
         assert_eq!(
             error.to_string(),
-            "BatchMeterUsage failed with InvalidUsageDimensionException (HTTP 400, request req-1): The dimension gb. Correct the dimension in the product's configuration or in AWS Marketplace. The record is retried alone every hour until its deadline."
+            "BatchMeterUsage failed with InvalidUsageDimensionException (HTTP 400, request req-1): The dimension gb. Correct the dimension in the product's configuration or in AWS Marketplace. If it was renamed, carry the usage with `metering late carry --into`."
         );
     });
 }
@@ -243,4 +244,46 @@ fn without_credentials_or_region_nothing_is_sent_and_the_reason_is_said() {
         assert!(error.message.to_lowercase().contains("region"), "{error}");
         assert!(service.requests().is_empty());
     });
+}
+
+#[test]
+fn every_error_of_the_table_is_told_by_its_own_code_and_every_failure_has_a_row() {
+    for row in ERROR_TABLE.iter().filter(|row| row.met == Met::Error) {
+        for code in std::iter::once(&row.code).chain(row.also) {
+            if *code == ANY_OTHER_CODE {
+                continue;
+            }
+            run(async {
+                let status = if row.code.starts_with("Internal") {
+                    500
+                } else {
+                    400
+                };
+                let service = Service::answering([exception(status, code, "no")]).await;
+                let error = refused(&service, 1).await;
+                assert_eq!((error.code.as_str(), error.about()), (*code, row.about));
+                assert!(
+                    error.to_string().contains(row.action) || error.to_string().contains("Next: ")
+                );
+            });
+        }
+    }
+    // What the tests above provoke, one by one.
+    let provoked = [
+        "Timeout",
+        "ConnectionFailed",
+        "NoCredentials",
+        "ResponseUnreadable",
+        "ServerError",
+        "NotSent",
+    ];
+    let failures: Vec<&str> = ERROR_TABLE
+        .iter()
+        .filter(|row| row.met == Met::Failure)
+        .map(|row| row.code)
+        .collect();
+    assert_eq!(failures.len(), provoked.len());
+    for code in provoked {
+        assert!(failures.contains(&code), "{code} has no row");
+    }
 }

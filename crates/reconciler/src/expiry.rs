@@ -6,6 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use ledger::{SHARDS, Written};
 use marketplace::State;
+use marketplace::error_table::DEADLINE_PASSED;
 use marketplace::hour::shift;
 use startup::Budget;
 
@@ -34,16 +35,12 @@ pub(crate) async fn expire(
                     continue;
                 }
                 if now < record.deadline {
-                    let minutes = record.deadline.duration_since(now).as_mins();
-                    let nearest = report
-                        .minutes_to_nearest_deadline
-                        .map_or(minutes, |m| m.min(minutes));
-                    report.minutes_to_nearest_deadline = Some(nearest);
+                    report.note(record.urgency(now));
                     continue;
                 }
                 let written = app
                     .ledger
-                    .write_state(&record, State::Unconfirmed, "DeadlinePassed", now)
+                    .write_state(&record, State::Unconfirmed, DEADLINE_PASSED, now)
                     .await?;
                 if written == Written::Done {
                     tracing::error!(slot = %record.key, quantity = %record.quantity, "past its deadline without an outcome");

@@ -20,6 +20,7 @@ mod recount;
 
 use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
+use marketplace::record::Urgency;
 use marketplace::schedule::Schedule;
 use marketplace::window::Window;
 use serde::Serialize;
@@ -90,12 +91,26 @@ pub struct Report {
     pub subscriptions_closed: u64,
     /// Minutes until the nearest deadline of a record still to be sent.
     pub minutes_to_nearest_deadline: Option<i64>,
+    /// The most that any of them has used of its time between sealing and deadline, in percent.
+    pub percent_of_time_used: Option<i64>,
     /// Whether the proof of the books that was due in this run found them balanced.
     pub balanced: Option<bool>,
     /// What the audit did and found.
     pub audit: AuditReport,
+    /// Slots that keep the books from balancing; the log names them.
+    pub slots_astray: u64,
     /// Whether the run came through; otherwise the next one goes on.
     pub finished: bool,
+}
+
+impl Report {
+    /// Notes a record that is still to be sent.
+    fn note(&mut self, urgency: Urgency) {
+        let minutes = urgency.seconds_left / 60;
+        let nearest = self.minutes_to_nearest_deadline.unwrap_or(i64::MAX);
+        self.minutes_to_nearest_deadline = Some(nearest.min(minutes));
+        self.percent_of_time_used = self.percent_of_time_used.max(Some(urgency.percent_used));
+    }
 }
 
 /// One run.
@@ -168,8 +183,11 @@ fn publish(report: &Report, now: Timestamp) {
             minutes.saturating_mul(60),
         ));
     }
-    if let Some(balanced) = report.balanced {
-        values.push(("BooksOutOfBalance", Unit::Count, i64::from(!balanced)));
+    if let Some(percent) = report.percent_of_time_used {
+        values.push(("PercentOfTimeUsed", Unit::Percent, percent));
+    }
+    if report.balanced.is_some() {
+        values.push(("BooksOutOfBalance", Unit::Count, count(report.slots_astray)));
     }
     emit("reconciler", now, &values);
 }

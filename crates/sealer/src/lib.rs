@@ -58,7 +58,10 @@ impl App {
             ledger: clients::ledger(env).await?,
             clock: Clock::from_env(env)?,
             schedule: settings::schedule(env)?,
-            policy: settings::seal_policy(env)?,
+            policy: SealPolicy {
+                heartbeats: settings::heartbeats(env)?,
+                ..settings::seal_policy(env)?
+            },
             late: settings::late_policy(env)?,
         })
     }

@@ -1,10 +1,13 @@
 //! One hour of one subscription: sealed, or recounted.
 
+use std::collections::BTreeSet;
+
 use ledger::profile::Profile;
 use ledger::{LedgerError, Written};
 use marketplace::carry::destination;
-use marketplace::fold::DimensionFold;
-use marketplace::record::{RecordKey, Terms, seal};
+use marketplace::fold::{DimensionFold, Fold};
+use marketplace::lifecycle::Status;
+use marketplace::record::{RecordKey, Terms, heartbeat, seal};
 use marketplace::recount::{Difference, Movement, difference};
 use marketplace::{Dimension, MeteringRecord, UsageHour};
 
@@ -46,6 +49,7 @@ pub(crate) async fn seal_hour(
         settled.sealed += u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
         recount |= matches!(outcome, Frozen::Taken | Frozen::CreatedInPart);
     }
+    settled.sealed += beat(run, profile, &terms, hour, known, &fold).await?;
     settled.rows_set_aside = fold.rows_set_aside_count();
     ledger
         .itemise(&profile.subscription, hour, fold.rows_set_aside(), run.now)
@@ -168,6 +172,36 @@ async fn freeze(
     })
 }
 
+/// Meters zero for the product's dimensions that the hour's rows do not name, where heartbeats are
+/// wanted. A slot that has a record keeps it.
+async fn beat(
+    run: &Run<'_>,
+    profile: &Profile,
+    terms: &Terms,
+    hour: UsageHour,
+    known: Option<&BTreeSet<Dimension>>,
+    fold: &Fold<'_>,
+) -> Result<u64, LedgerError> {
+    let mut sealed = 0;
+    if profile.status() != Status::Active {
+        return Ok(sealed);
+    }
+    for dimension in known.into_iter().flatten() {
+        if fold.dimensions().contains_key(dimension) {
+            continue;
+        }
+        let key = RecordKey {
+            subscription: profile.subscription.clone(),
+            hour,
+            dimension: dimension.clone(),
+        };
+        if let Some(record) = heartbeat(key, terms, run.app.policy, run.now) {
+            sealed += u64::from(run.app.ledger.create_record(&record).await? == Written::Done);
+        }
+    }
+    Ok(sealed)
+}
+
 enum Moved {
     Nothing,
     OverMetered,
@@ -205,6 +239,7 @@ async fn move_late(
         number: record.movements.saturating_add(1),
         kind,
         entries,
+        of: None,
         at: run.now,
         reason: None,
     };

@@ -12,6 +12,8 @@ pub enum Unit {
     Count,
     /// A duration.
     Seconds,
+    /// A share of a hundred.
+    Percent,
 }
 
 /// One log line with metrics of one function.
@@ -22,6 +24,7 @@ pub fn line(function: &str, at_ms: i64, values: &[(&str, Unit, i64)]) -> Value {
             json!({"Name": name, "Unit": match unit {
                 Unit::Count => "Count",
                 Unit::Seconds => "Seconds",
+                Unit::Percent => "Percent",
             }})
         })
         .collect();

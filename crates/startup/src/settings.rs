@@ -33,7 +33,13 @@ pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
     Ok(SealPolicy {
         window: Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?,
         dry_run: env.parsed_or("DRY_RUN", false)?,
+        heartbeats: false,
     })
+}
+
+/// Whether hours without usage are metered as zero: `HEARTBEATS`, false unless set.
+pub fn heartbeats(env: &Env) -> Result<bool, SettingError> {
+    env.parsed_or("HEARTBEATS", false)
 }
 
 /// What to do with late usage: `LATE_POLICY`, carry unless set.

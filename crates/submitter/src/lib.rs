@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! * [`handle`]: one invocation, from the stream of new records or from the schedule
-//! * `send`: batches, retries, and the search for the record that spoils a batch
+//! * [`queue`]: what is sent next, the search for the record that spoils a batch, and suspects
+//! * `send`: calls, retries, and what becomes of what they answer
 //! * `write`: what the answers made of the records
 //!
 //! # What a crash does
@@ -11,6 +12,7 @@
 //! the call and before its outcome is written leaves the record sealed and due; the schedule sends it
 //! again. Both triggers may send the same record at the same time; it is the same record.
 
+pub mod queue;
 mod send;
 mod write;
 
@@ -28,6 +30,7 @@ use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use queue::{Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 pub use send::Tally;
 
 /// Records read and sent together; what one invocation keeps in memory is bounded by it.
@@ -103,7 +106,8 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
     match trigger.records {
         Some(records) => {
             let keys = read_keys(&records, &mut tally);
-            submit(app, keys, now, budget, &mut tally).await?;
+            let mut queue = Queue::new(STREAM_ALLOWANCE);
+            submit(app, &mut queue, keys, now, budget, &mut tally).await?;
         }
         None => sweep(app, now, budget, &mut tally).await?,
     }
@@ -140,6 +144,7 @@ async fn sweep(
     budget: Budget,
     tally: &mut Tally,
 ) -> Result<(), SubmitError> {
+    let mut queue = Queue::new(SWEEP_ALLOWANCE);
     for shard in 0..SHARDS {
         let mut start = None;
         loop {
@@ -147,7 +152,7 @@ async fn sweep(
                 return Ok(());
             }
             let page = app.ledger.due_records(shard, now, start).await?;
-            submit(app, page.keys, now, budget, tally).await?;
+            submit(app, &mut queue, page.keys, now, budget, tally).await?;
             start = page.next;
             if start.is_none() {
                 break;
@@ -161,6 +166,7 @@ async fn sweep(
 /// and an index lags behind.
 async fn submit(
     app: &App,
+    queue: &mut Queue,
     keys: Vec<RecordKey>,
     now: Timestamp,
     budget: Budget,
@@ -172,7 +178,7 @@ async fn submit(
             .into_iter()
             .filter(|r| is_to_be_sent(r, now))
             .collect();
-        send::send_all(app, sendable, now, budget, tally).await?;
+        send::send_all(app, queue, sendable, now, budget, tally).await?;
     }
     Ok(())
 }
@@ -186,25 +192,30 @@ fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
 fn publish(tally: &Tally, now: Timestamp) {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(?tally, "submitted");
-    emit(
-        "submitter",
-        now,
-        &[
-            ("BatchMeterUsageCalls", Unit::Count, count(tally.calls)),
-            (
-                "BatchMeterUsageFailures",
-                Unit::Count,
-                count(tally.failed_calls),
-            ),
-            ("RecordsAccepted", Unit::Count, count(tally.accepted)),
-            (
-                "RecordsNotSubscribed",
-                Unit::Count,
-                count(tally.not_subscribed),
-            ),
-            ("RecordsRefused", Unit::Count, count(tally.refused)),
-            ("RecordsDisputed", Unit::Count, count(tally.disputed)),
-            ("RecordsLeft", Unit::Count, count(tally.left)),
-        ],
-    );
+    let mut values = vec![
+        ("BatchMeterUsageCalls", Unit::Count, count(tally.calls)),
+        (
+            "BatchMeterUsageFailures",
+            Unit::Count,
+            count(tally.failed_calls),
+        ),
+        ("RecordsAccepted", Unit::Count, count(tally.accepted)),
+        (
+            "RecordsNotSubscribed",
+            Unit::Count,
+            count(tally.not_subscribed),
+        ),
+        ("RecordsRefused", Unit::Count, count(tally.refused)),
+        ("RecordsDisputed", Unit::Count, count(tally.disputed)),
+        ("RecordsSuspected", Unit::Count, count(tally.suspected)),
+        ("AnswersUnknown", Unit::Count, count(tally.unknown)),
+        ("RecordsLeft", Unit::Count, count(tally.left)),
+    ];
+    if let Some(seconds) = tally.seconds_to_nearest_deadline {
+        values.push(("SecondsToNearestDeadline", Unit::Seconds, seconds));
+    }
+    if let Some(percent) = tally.percent_of_time_used {
+        values.push(("PercentOfTimeUsed", Unit::Percent, percent));
+    }
+    emit("submitter", now, &values);
 }

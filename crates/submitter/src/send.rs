@@ -1,16 +1,17 @@
-//! Batches, retries, and the search for the record that spoils a batch.
+//! Calls, retries, and what becomes of what they answer.
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::LedgerError;
-use marketplace::batch::{Batch, BatchGroup, halve, plan};
-use marketplace::error_table::{About, about};
+use marketplace::MeteringRecord;
+use marketplace::error_table::{About, is_known_error};
 use marketplace::outcome::{Verdict, interpret};
-use marketplace::{MeteringRecord, State};
-use metering_api::record_bytes;
+use marketplace::record::Urgency;
+use metering_api::CallError;
 use serde::Serialize;
 use startup::Budget;
 
+use crate::queue::{Attempt, Queue};
 use crate::{App, write};
 
 /// How often a call, or what a call left unprocessed, is tried within one invocation.
@@ -34,18 +35,33 @@ pub struct Tally {
     pub refused: u64,
     /// Records of which the slot holds something else.
     pub disputed: u64,
+    /// Records of which the like were refused; they wait for an hour.
+    pub suspected: u64,
+    /// Statuses and error codes that nobody has seen.
+    pub unknown: u64,
     /// Records left to be sent later.
     pub left: u64,
     /// Stream records that name no metering record.
     pub unreadable: u64,
     /// Whether the invocation stopped asking.
     pub gave_up: bool,
+    /// The nearest deadline among the records that were not accepted, in seconds.
+    pub seconds_to_nearest_deadline: Option<i64>,
+    /// The most that any of them has used of its time between sealing and deadline, in percent.
+    pub percent_of_time_used: Option<i64>,
 }
 
-/// A batch to be sent, and how often it was.
-struct Attempt {
-    batch: Batch<MeteringRecord>,
-    tries: u32,
+impl Tally {
+    /// Notes a record that is still to be sent.
+    pub(crate) fn note(&mut self, record: &MeteringRecord, now: Timestamp) {
+        let Urgency {
+            seconds_left,
+            percent_used,
+        } = record.urgency(now);
+        let nearest = self.seconds_to_nearest_deadline.unwrap_or(i64::MAX);
+        self.seconds_to_nearest_deadline = Some(nearest.min(seconds_left));
+        self.percent_of_time_used = self.percent_of_time_used.max(Some(percent_used));
+    }
 }
 
 /// What came of one call.
@@ -57,25 +73,28 @@ struct Exchange {
 /// Sends records until each has a verdict, is left for later, or the invocation ends.
 pub(crate) async fn send_all(
     app: &App,
+    queue: &mut Queue,
     records: Vec<MeteringRecord>,
     now: Timestamp,
     budget: Budget,
     tally: &mut Tally,
 ) -> Result<(), LedgerError> {
-    let mut waiting: Vec<Attempt> = plan_batches(records, 0);
+    queue.add(records);
     let mut failures_in_a_row = 0_u32;
-    while !waiting.is_empty() {
+    loop {
         if budget.is_spent() || tally.gave_up {
-            tally.left += waiting
-                .iter()
-                .map(|a| a.batch.records.len() as u64)
-                .sum::<u64>();
+            for record in queue.rest() {
+                tally.left += 1;
+                tally.note(&record, now);
+            }
             return Ok(());
         }
-        let rest = waiting.split_off(waiting.len().min(app.calls_at_once.max(1)));
-        let now_sent = std::mem::replace(&mut waiting, rest);
-        pause_before(app, &now_sent).await;
-        let exchanges: Vec<Exchange> = stream::iter(now_sent)
+        let attempts = queue.next(app.calls_at_once.max(1));
+        if attempts.is_empty() {
+            break;
+        }
+        pause_before(app, &attempts).await;
+        let exchanges: Vec<Exchange> = stream::iter(attempts)
             .map(|attempt| exchange(app, attempt))
             .buffered(app.calls_at_once.max(1))
             .collect()
@@ -85,53 +104,24 @@ pub(crate) async fn send_all(
             match outcome {
                 Ok(verdicts) => {
                     failures_in_a_row = 0;
-                    let again = settle(app, attempt, verdicts, now, tally).await?;
-                    waiting.extend(again);
+                    settle(app, queue, attempt, verdicts, now, tally).await?;
                 }
                 Err(error) => {
                     tally.failed_calls += 1;
+                    tally.unknown += u64::from(!is_known_error(&error.code));
                     tracing::warn!(%error, records = attempt.batch.records.len(), "BatchMeterUsage failed");
-                    let about = error.about();
-                    if about == About::Request {
+                    if error.about() == About::Request {
                         failures_in_a_row += 1;
                     }
-                    waiting
-                        .extend(after_failure(app, attempt, &error.code, about, now, tally).await?);
+                    after_failure(app, queue, attempt, &error, now, tally).await?;
                     tally.gave_up |= failures_in_a_row >= FAILURES_IN_A_ROW_MAX * TRIES_MAX;
                 }
             }
         }
     }
-    Ok(())
-}
-
-/// Batches in the order in which they are sent: what is nearest to its deadline first, and suspects
-/// by themselves at the end, so that they spoil no batch of the others.
-fn plan_batches(records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
-    let (suspects, others): (Vec<_>, Vec<_>) = records.into_iter().partition(is_suspect);
-    let mut batches = by_deadline(others);
-    batches.extend(by_deadline(suspects));
-    let attempt = |batch| Attempt { batch, tries };
-    batches.into_iter().map(attempt).collect()
-}
-
-/// Whether a record was the cause of a refusal before.
-fn is_suspect(record: &MeteringRecord) -> bool {
-    let code = record.outcome.as_ref().map(|outcome| outcome.code.as_str());
-    record.state == State::Refused || code.is_some_and(|code| about(code) != About::Request)
-}
-
-fn by_deadline(mut records: Vec<MeteringRecord>) -> Vec<Batch<MeteringRecord>> {
-    records.sort_by(|a, b| (a.deadline, &a.key).cmp(&(b.deadline, &b.key)));
-    let mut batches = plan(records, |record| {
-        let group = BatchGroup {
-            product: record.product.clone(),
-            kind: record.key.subscription.kind(),
-        };
-        (group, record_bytes(record))
-    });
-    batches.sort_by_key(|batch| batch.records.iter().map(|r| r.deadline).min());
-    batches
+    let suspected = |(record, code)| (record, Verdict::Suspected { code });
+    let unsent = queue.take_unsent_suspects();
+    write::outcomes(app, unsent.into_iter().map(suspected).collect(), now, tally).await
 }
 
 async fn exchange(app: &App, attempt: Attempt) -> Exchange {
@@ -163,12 +153,14 @@ fn jitter_per_mille() -> u32 {
 /// Writes the verdicts; what was left unprocessed is sent again while tries are left.
 async fn settle(
     app: &App,
+    queue: &mut Queue,
     attempt: Attempt,
     verdicts: Vec<Verdict>,
     now: Timestamp,
     tally: &mut Tally,
-) -> Result<Vec<Attempt>, LedgerError> {
-    let Attempt { batch, tries } = attempt;
+) -> Result<(), LedgerError> {
+    let tries = attempt.tries;
+    let batch = queue.answered(attempt);
     let mut ends = Vec::new();
     let mut again = Vec::new();
     for (record, verdict) in batch.records.into_iter().zip(verdicts) {
@@ -179,56 +171,30 @@ async fn settle(
             ends.push((record, verdict));
         }
     }
-    write::outcomes(app, ends, now, tally).await?;
-    Ok(plan_batches(again, tries + 1))
+    queue.add_again(again, tries + 1);
+    write::outcomes(app, ends, now, tally).await
 }
 
 /// What to do after a call that failed as a whole.
 async fn after_failure(
     app: &App,
+    queue: &mut Queue,
     attempt: Attempt,
-    code: &str,
-    about: About,
+    error: &CallError,
     now: Timestamp,
     tally: &mut Tally,
-) -> Result<Vec<Attempt>, LedgerError> {
-    let Attempt { batch, tries } = attempt;
-    if about == About::Request {
-        if tries + 1 < TRIES_MAX {
-            let tries = tries + 1;
-            return Ok(vec![Attempt { batch, tries }]);
-        }
-        let failed = |record| {
-            let code = code.to_owned();
-            (record, Verdict::RequestFailed { code })
-        };
-        write::outcomes(
-            app,
-            batch.records.into_iter().map(failed).collect(),
-            now,
-            tally,
-        )
-        .await?;
-        return Ok(Vec::new());
-    }
-    // One of the records did it: the halves are tried by themselves until it stands alone.
-    match halve(batch) {
-        Ok((first, second)) => Ok([first, second]
-            .map(|batch| Attempt { batch, tries: 0 })
-            .into()),
-        Err(single) => {
-            let culprit = |record| {
-                let code = code.to_owned();
-                (record, Verdict::Culprit { code })
-            };
-            write::outcomes(
-                app,
-                single.records.into_iter().map(culprit).collect(),
-                now,
-                tally,
-            )
-            .await?;
-            Ok(Vec::new())
-        }
-    }
+) -> Result<(), LedgerError> {
+    let code = || error.code.clone();
+    let ends = if error.about() != About::Request {
+        let culprit = queue.refused(attempt, &error.code);
+        let verdict = |record| (record, Verdict::Culprit { code: code() });
+        culprit.into_iter().map(verdict).collect()
+    } else if attempt.tries + 1 < TRIES_MAX {
+        queue.put_back(attempt);
+        Vec::new()
+    } else {
+        let failed = |record| (record, Verdict::RequestFailed { code: code() });
+        queue.given_up(attempt).into_iter().map(failed).collect()
+    };
+    write::outcomes(app, ends, now, tally).await
 }

@@ -20,6 +20,14 @@ pub(crate) async fn outcomes(
     now: Timestamp,
     tally: &mut Tally,
 ) -> Result<(), LedgerError> {
+    for (record, verdict) in &verdicts {
+        if next(verdict, record.state, record.attempts)
+            .retry_after
+            .is_some()
+        {
+            tally.note(record, now);
+        }
+    }
     let written: Vec<Result<(State, Verdict), LedgerError>> = stream::iter(verdicts)
         .map(|(record, verdict)| async move {
             let next = next(&verdict, record.state, record.attempts);
@@ -45,8 +53,13 @@ fn count(tally: &mut Tally, state: State, verdict: &Verdict) {
     match (state, verdict) {
         (State::Accepted, _) => tally.accepted += 1,
         (State::Disputed, _) => tally.disputed += 1,
+        (_, Verdict::Suspected { .. }) => tally.suspected += 1,
         (State::Refused, _) => tally.refused += 1,
         (_, Verdict::NotSubscribed) => tally.not_subscribed += 1,
+        (_, Verdict::UnknownStatus(_)) => {
+            tally.unknown += 1;
+            tally.left += 1;
+        }
         _ => tally.left += 1,
     }
 }

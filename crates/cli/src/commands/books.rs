@@ -4,10 +4,11 @@ use clap::Args;
 use jiff::Timestamp;
 use ledger::Ledger;
 use marketplace::books::Books;
-use marketplace::{Month, State, Subscription, UsageHour};
+use marketplace::{Month, RecordKey, State, Subscription, UsageHour};
 use reconciler::books::{SubscriptionBooks, of_all, of_subscription};
 use serde_json::{Value, json};
 
+use crate::commands::books_page::Page;
 use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
@@ -23,9 +24,11 @@ Examples:
   metering books --local
   metering books --stack metering --month 2026-10 --csv > 2026-10.csv
   metering books --local --subscription 'legacy|examplecode2|CUSTEXAMPLE2' --json
+  metering books --stack metering --month 2026-10 --html > 2026-10.html
 
 --csv has a line for every subscription, hour and dimension. --json has the sums by subscription,
-and the lines too if --subscription names one. A month or subscription without usage is an empty
+and the lines too if --subscription names one. --html is one page, to be opened in a browser and
+passed on: the month at a glance, and every slot that needs a look. A month or subscription without usage is an empty
 report. Exit code 0 only if the books balance.")]
 pub struct BooksOf {
     /// The month, in UTC, as in 2026-11 [default: the present one]
@@ -41,9 +44,15 @@ pub struct BooksOf {
     /// As comma-separated values
     #[arg(long)]
     csv: bool,
+    /// As a page for a browser
+    #[arg(long, conflicts_with_all = ["csv", "json"])]
+    html: bool,
     #[command(flatten)]
     tables: Tables,
 }
+
+/// Slots that an error names.
+const SLOTS_NAMED_MAX: usize = 20;
 
 const CSV_COLUMNS: [&str; 12] = [
     "subscription",
@@ -70,23 +79,34 @@ impl BooksOf {
         report.begin()?;
         let sum = self.count(&ledger, month, now, &mut report).await?;
         std::mem::replace(&mut report.written, Ok(()))?;
-        let is_balanced = sum.is_balanced().map_err(Failure::failed)?;
+        let is_balanced = sum.is_balanced().map_err(Failure::failed)? && report.astray.is_empty();
         if self.json {
             output::print_json(&json!({
                 "month": month.to_string(),
                 "balanced": is_balanced,
                 "sum": view::books(&sum),
+                "astray": report.astray,
                 "subscriptions": report.subscriptions,
             }))?;
+        } else if self.html {
+            output::print(report.page.render(month, &sum, is_balanced))?;
         } else if !self.csv {
             output::print(text(month, &sum, &report))?;
         }
         if is_balanced {
             return Ok(());
         }
+        let slots = report.astray.iter().take(SLOTS_NAMED_MAX).map(|slot| {
+            let text = |name: &str| slot[name].as_str().unwrap_or_default().to_owned();
+            let (sent, arrived) = (text("sent"), text("arrived"));
+            format!("{}: {sent} sent there, {arrived} arrived", text("slot"))
+        });
         Err(Failure::failed(format!(
-            "the books of {month} do not balance: {} carried out and {} carried in, {} ingested; `metering books --csv` shows where",
-            sum.carried_out, sum.carried_in, sum.ingested
+            "the books of {month} do not balance: {} carried out and {} carried in, {} ingested; {}",
+            sum.carried_out,
+            sum.carried_in,
+            sum.ingested,
+            slots.collect::<Vec<_>>().join("; ")
         )))
     }
 
@@ -117,6 +137,8 @@ struct Report<'a> {
     of: &'a BooksOf,
     subscriptions: Vec<Value>,
     lines: Vec<[String; 4]>,
+    astray: Vec<Value>,
+    page: Page,
     written: Result<(), Failure>,
 }
 
@@ -126,6 +148,8 @@ impl<'a> Report<'a> {
             of,
             subscriptions: Vec::new(),
             lines: Vec::new(),
+            astray: Vec::new(),
+            page: Page::default(),
             written: Ok(()),
         }
     }
@@ -138,10 +162,22 @@ impl<'a> Report<'a> {
     }
 
     fn add(&mut self, books: &SubscriptionBooks) {
+        for slot in &books.astray {
+            let key = RecordKey {
+                subscription: books.subscription.clone(),
+                hour: slot.hour,
+                dimension: slot.dimension.clone(),
+            };
+            let (sent, arrived) = (slot.sent.to_string(), slot.arrived.to_string());
+            let value = json!({"slot": key.slot(), "sent": sent, "arrived": arrived});
+            self.astray.push(value);
+        }
         if self.of.csv {
             if self.written.is_ok() {
                 self.written = print_lines(books);
             }
+        } else if self.of.html {
+            self.page.add(books);
         } else if self.of.json {
             let mut value = view::books(&books.sum);
             value["subscription"] = json!(books.subscription.to_string());

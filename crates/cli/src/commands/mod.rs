@@ -1,9 +1,13 @@
 //! One file for each command.
 
+pub mod adjust;
 pub mod audit;
 pub mod batch_meter_usage;
 pub mod books;
+pub mod books_page;
 pub mod demo;
+pub mod explain;
+pub mod late;
 pub mod local;
 pub mod meter_usage;
 pub mod products;

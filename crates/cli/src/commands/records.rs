@@ -11,11 +11,12 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// `metering records list` and `show`.
+/// `metering records list`, `show` and `unattributed`.
 #[derive(Debug, Subcommand)]
 pub enum Records {
     List(List),
     Show(Show),
+    Unattributed(Unattributed),
 }
 
 /// Lists the records of a subscription
@@ -80,12 +81,73 @@ pub struct Show {
     tables: Tables,
 }
 
+/// Lists usage rows that named no known subscription when they came
+///
+/// A subscription may appear after its first row: then the row counts with its hour, and the list
+/// says so. What is left names a subscription that does not exist, or none at all.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering records unattributed --local
+  metering records unattributed --stack metering --json | jq -r '.[] | select(.known_since | not)'")]
+pub struct Unattributed {
+    /// As JSON: a list
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+impl Unattributed {
+    async fn run(&self) -> Result<(), Failure> {
+        let ledger = self.tables.ledger().await?;
+        let mut rows = Vec::new();
+        for row in ledger.itemised_unattributed().await? {
+            let known_since = known_since(&ledger, &row).await?;
+            rows.push((row, known_since));
+        }
+        if self.json {
+            let told = rows.iter().map(|(row, known_since)| {
+                let mut value = view::itemised(row);
+                value["known_since"] = json!(known_since);
+                value
+            });
+            return output::print_json(&told.collect());
+        }
+        if rows.is_empty() {
+            eprintln!("every row named a known subscription");
+            return Ok(());
+        }
+        let mut table = output::table(&["row", "what became of it"]);
+        for (row, known_since) in &rows {
+            let told = match known_since {
+                Some(since) => {
+                    format!("its subscription is known since {since}: it counts with its hour")
+                }
+                None => row.reason.clone(),
+            };
+            table.add_row([format!("{} / {}", row.partition, row.dimension_event), told]);
+        }
+        output::print(table.trim_fmt())
+    }
+}
+
+/// Since when the subscription of an itemised row is known, if it is by now.
+async fn known_since(ledger: &Ledger, row: &ItemisedRow) -> Result<Option<String>, Failure> {
+    let Ok((subscription, _)) = ledger::usage_event::read_partition_key(&row.partition) else {
+        return Ok(None);
+    };
+    let profile = ledger.profile(&subscription).await?;
+    Ok(profile.map(|profile| profile.created_at.to_string()))
+}
+
 impl Records {
     /// Does it.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,
             Self::Show(show) => show.run().await,
+            Self::Unattributed(unattributed) => unattributed.run().await,
         }
     }
 }

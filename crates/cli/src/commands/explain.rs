@@ -1,0 +1,162 @@
+//! `metering explain`.
+
+use clap::Args;
+use marketplace::error_table::{
+    ANY_OTHER_CODE, ERROR_TABLE, ErrorRow, Met, RETRIED_UNTIL, Retry, look_up, of_error,
+};
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Explains what an answer or failure of BatchMeterUsage means, and what to do
+///
+/// Takes a status (CustomerNotSubscribed), an error code (ThrottlingException), or a code of this
+/// stack (ConnectionFailed), as it stands in a log or in a record's last answer. Without one it
+/// prints all of them.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering explain InvalidUsageDimensionException
+  metering explain
+  metering explain --json | jq -r '.[] | select(.about != \"nothing in a record\") | .code'")]
+pub struct Explain {
+    /// The code; the case of its letters does not matter
+    code: Option<String>,
+    /// As JSON: an object for one code, a list of them for all
+    #[arg(long, conflicts_with = "markdown")]
+    json: bool,
+    /// All of them as Markdown, as in docs/errors.md
+    #[arg(long, conflicts_with = "code")]
+    markdown: bool,
+}
+
+impl Explain {
+    /// Does it.
+    pub fn run(&self) -> Result<(), Failure> {
+        match &self.code {
+            Some(code) => self.one(code.trim()),
+            None if self.json => output::print_json(&ERROR_TABLE.iter().map(json_of).collect()),
+            None if self.markdown => output::print(markdown()),
+            None => output::print(table()),
+        }
+    }
+
+    fn one(&self, code: &str) -> Result<(), Failure> {
+        let known = look_up(code);
+        let row = known.unwrap_or_else(|| of_error(ANY_OTHER_CODE));
+        if self.json {
+            let mut value = json_of(row);
+            if known.is_none() {
+                value["asked"] = json!(code);
+            }
+            return output::print_json(&value);
+        }
+        if known.is_none() {
+            eprintln!("{code} is not in the table, so it is handled as {ANY_OTHER_CODE}:");
+        }
+        output::print(words(row))
+    }
+}
+
+fn until(row: &ErrorRow) -> Option<&'static str> {
+    (row.retry != Retry::Never).then_some(RETRIED_UNTIL)
+}
+
+fn json_of(row: &ErrorRow) -> Value {
+    json!({
+        "code": row.code,
+        "also": row.also,
+        "met": row.met.words(),
+        "about": row.about.words(),
+        "meaning": row.meaning,
+        "action": row.action,
+        "retried": row.retry.words(),
+        "retried_until": until(row),
+        "alarm": row.alarm.name(),
+    })
+}
+
+fn words(row: &ErrorRow) -> String {
+    let mut parts = vec![row.code.to_owned(), format!("  {}", row.meaning)];
+    parts.push(format!("  What to do: {}", row.action));
+    parts.push(format!("  It comes {}.", row.met.words()));
+    if row.met != Met::Here {
+        parts.push(format!("  It is about {}.", row.about.words()));
+    }
+    match until(row) {
+        Some(until) => {
+            parts.push(format!("  Tried again: {}.", row.retry.words()));
+            parts.push(format!("  Until: {until}."));
+        }
+        None => parts.push("  It is not tried again.".to_owned()),
+    }
+    if let Some(alarm) = row.alarm.name() {
+        parts.push(format!("  Alarm: {alarm}."));
+    }
+    if !row.also.is_empty() {
+        parts.push(format!("  Also called {}.", row.also.join(", ")));
+    }
+    parts.join("\n")
+}
+
+fn table() -> String {
+    let mut table = output::table(&["code", "about", "tried again", "what to do"]);
+    for row in ERROR_TABLE {
+        table.add_row([row.code, row.about.words(), row.retry.words(), row.action]);
+    }
+    table.trim_fmt()
+}
+
+fn markdown() -> String {
+    let mut text = format!(
+        "# What AWS Marketplace answers, and what to do\n\n\
+         Written by `metering explain --markdown` from `crates/marketplace/src/error_table/rows.rs`, by which the\n\
+         submitter acts. `metering explain CODE` prints one row.\n\n\
+         What is tried again is tried until {RETRIED_UNTIL}. It is sent identical each time, so whatever was\n\
+         recorded already is billed once. After that it is Unconfirmed, and held.\n",
+    );
+    for (met, heading, about) in [
+        (
+            Met::Status,
+            "Said of one record",
+            "The request was answered; this stands beside the record.",
+        ),
+        (
+            Met::Error,
+            "Said of the whole request",
+            "Nothing of the request was done, or nobody knows. What is about a record is searched for by splitting the request.",
+        ),
+        (
+            Met::Failure,
+            "Nothing said",
+            "No answer of AWS Marketplace; the codes are this stack's.",
+        ),
+        (Met::Here, "Without a call", "The code is this stack's."),
+    ] {
+        text.push_str(&format!(
+            "\n## {heading}\n\n{about}\n\n| code | about | meaning | what to do | tried again | alarm |\n|---|---|---|---|---|---|\n"
+        ));
+        for row in ERROR_TABLE.iter().filter(|row| row.met == met) {
+            text.push_str(&markdown_row(row));
+        }
+    }
+    // `print` ends the last line.
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn markdown_row(row: &ErrorRow) -> String {
+    let mut codes = format!("`{}`", row.code);
+    for also in row.also {
+        codes.push_str(&format!(", `{also}`"));
+    }
+    format!(
+        "| {codes} | {} | {} | {} | {} | {} |\n",
+        row.about.words(),
+        row.meaning,
+        row.action,
+        row.retry.words(),
+        row.alarm.name().unwrap_or("none"),
+    )
+}

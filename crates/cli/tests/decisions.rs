@@ -1,0 +1,356 @@
+//! What a person decides about usage that waits, against `metering local --sample`.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use common::{Local, Ran, http, metering};
+use serde_json::{Value, json};
+
+const CUSTOMER: &str = "legacy|examplecode2|CUSTEXAMPLE2";
+/// How long the stack may take for what takes it seconds.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+struct Sample {
+    local: Local,
+    dynamodb: String,
+}
+
+impl Sample {
+    fn start() -> Self {
+        let local = Local::start(&["--sample"]);
+        let dynamodb = format!("http://{}", local.dynamodb);
+        Self { local, dynamodb }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let mut all = arguments.to_vec();
+        all.extend(["--dynamodb-endpoint", &self.dynamodb]);
+        // The clock of the world, as `--local` has it on its usual port.
+        let clock = format!("http://{}/_emulator/clock", self.local.aws);
+        common::metering_in(&[("METERING_CLOCK", &clock)], &all, "")
+    }
+
+    fn clock(&self, body: &Value) {
+        self.local.control("PUT", "clock", &body.to_string());
+    }
+
+    fn report(&self, dimension: &str, id: &str, quantity: &str, time: &str) {
+        let event = json!({"id": id, "subscription": CUSTOMER, "dimension": dimension, "quantity": quantity, "time": time});
+        let body = json!({"events": [event]}).to_string();
+        let (status, answer) = http(self.local.http, "POST", "/usage", &body);
+        assert_eq!(status, 200, "{answer}");
+        assert!(answer.contains("\"stored\":1"), "{answer}");
+    }
+
+    fn waiting(&self, month: &str) -> Vec<Value> {
+        let listed = self
+            .run(&["late", "list", "--month", month, "--json"])
+            .json();
+        listed.as_array().unwrap().clone()
+    }
+
+    fn billed(&self, hour: &str, dimension: &str) -> Option<String> {
+        let metered = self.local.control("GET", "metered", "");
+        let slot = metered.as_array()?.iter().find(|slot| {
+            slot["product_code"] == "examplecode2"
+                && slot["hour"] == hour
+                && slot["dimension"] == dimension
+        })?;
+        Some(slot["quantity"].as_str()?.to_owned())
+    }
+
+    fn sum(&self, month: &str) -> Value {
+        self.run(&["books", "--month", month, "--json"]).json()["sum"].clone()
+    }
+
+    /// A row of the producer disappears.
+    fn delete_row(&self, hour: &str, row: &str) {
+        let key = json!({
+            "subscription_hour": {"S": format!("{CUSTOMER}@{hour}")},
+            "dimension_event": {"S": row},
+        });
+        self.call_dynamodb(
+            "DeleteItem",
+            &json!({"TableName": "metering-UsageEvents", "Key": key}),
+        );
+    }
+
+    /// A row of a producer who writes by himself, however late.
+    fn put_row(&self, time: &str, row: &str, quantity: &str) {
+        let item = json!({
+            "subscription_hour": {"S": format!("{CUSTOMER}@{}", &time[..13])},
+            "dimension_event": {"S": row},
+            "quantity": {"N": quantity},
+            "time": {"S": time},
+        });
+        self.call_dynamodb(
+            "PutItem",
+            &json!({"TableName": "metering-UsageEvents", "Item": item}),
+        );
+    }
+
+    fn call_dynamodb(&self, operation: &str, body: &Value) {
+        let body = body.to_string();
+        let address = self.local.dynamodb;
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nhost: {address}\r\nx-amz-target: DynamoDB_20120810.{operation}\r\ncontent-type: application/x-amz-json-1.0\r\nauthorization: AWS4-HMAC-SHA256 Credential=local/20261121/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0\r\nx-amz-date: 20261121T000000Z\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what} did not come about");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn usage_of_a_renamed_dimension_is_carried_into_the_new_one() {
+    let sample = Sample::start();
+    let put = [
+        "products",
+        "put",
+        "--code",
+        "examplecode2",
+        "--identity",
+        "customer",
+    ];
+    let dimensions = [
+        "--dimension",
+        "seats",
+        "--dimension",
+        "gb",
+        "--dimension",
+        "chairs",
+    ];
+    sample.run(&[&put[..], &dimensions].concat()).ok();
+    // AWS Marketplace does not know chairs.
+    sample.report("chairs", "x", "2.5", "2026-11-21T04:10:00Z");
+    sample.clock(&json!({"advance": "70m"}));
+    let refused = eventually("the refusal", || {
+        sample
+            .waiting("2026-11")
+            .into_iter()
+            .find(|w| w["why"] == "refused")
+    });
+    let slot = refused["slot"].as_str().unwrap();
+    assert_eq!(slot, format!("{CUSTOMER}@2026-11-21T04#chairs"));
+    assert_eq!(refused["quantity"], "2.5");
+    assert_eq!(refused["last_answer"], "InvalidUsageDimensionException");
+
+    let carry = ["late", "carry", slot, "--reason", "chairs are seats now"];
+    let same = sample.run(&carry);
+    assert!(same.err.contains("--into"), "{}", same.err);
+    for (wrong, words) in [
+        ("stools", "no dimension stools"),
+        ("chairs", "own dimension"),
+    ] {
+        let ran = sample.run(&[&carry[..], &["--into", wrong]].concat());
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.contains(words), "{}", ran.err);
+    }
+    let told = sample.run(&[&carry[..], &["--into", "gb"]].concat()).ok();
+    assert!(told.contains("2026-11-21T05 gb"), "{told}");
+    assert!(sample.waiting("2026-11").is_empty());
+    let twice = sample.run(&[&carry[..], &["--into", "gb"]].concat());
+    assert_eq!(twice.code, 1, "{}", twice.err);
+
+    sample.clock(&json!({"advance": "2h"}));
+    let billed = eventually("the bill", || sample.billed("2026-11-21T05:00:00Z", "gb"));
+    assert_eq!(billed, "2.5");
+    assert_eq!(sample.billed("2026-11-21T04:00:00Z", "chairs"), None);
+    let show = ["records", "show", "--subscription", CUSTOMER];
+    let of = ["--hour", "2026-11-21T04", "--dimension", "chairs", "--json"];
+    let record = sample.run(&[&show[..], &of].concat()).json();
+    assert_eq!(record["record"]["state"], "moved");
+    assert_eq!(record["movements"][0]["target_dimension"], "gb");
+    assert_eq!(record["movements"][0]["reason"], "chairs are seats now");
+    let books = sample.run(&["books", "--month", "2026-11", "--json"]);
+    assert_eq!(books.json()["balanced"], true);
+}
+
+#[test]
+fn what_came_after_its_month_is_held_until_it_is_written_off() {
+    let sample = Sample::start();
+    sample.put_row("2026-10-31T10:10:00Z", "seats#late", "3");
+    sample.clock(&json!({"advance": "20m"}));
+    let held = eventually("the hold", || {
+        sample
+            .waiting("2026-10")
+            .into_iter()
+            .find(|w| w["why"] == "held" && w["quantity"] == "3")
+    });
+    let slot = held["slot"].as_str().unwrap();
+    assert_eq!(held["hour"], "2026-10-31T10");
+    let carried = sample.run(&["late", "carry", slot, "--reason", "please"]);
+    assert_eq!(carried.code, 1);
+    assert!(
+        carried.err.contains("no later hour of 2026-10 is open"),
+        "{}",
+        carried.err
+    );
+    let write_off = ["late", "write-off", slot, "--reason"];
+    let empty = sample.run(&[&write_off[..], &["  "]].concat());
+    assert_eq!(empty.code, 2, "{}", empty.err);
+    let lost = |sum: &Value| sum["lost"].as_str().unwrap().to_owned();
+    let before = sample.sum("2026-10");
+    assert_eq!(
+        (lost(&before), &before["held"] != &json!("0")),
+        ("0".into(), true)
+    );
+    sample
+        .run(&[&write_off[..], &["agreed with the buyer"]].concat())
+        .ok();
+    let after = sample
+        .run(&["books", "--month", "2026-10", "--json"])
+        .json();
+    assert_eq!(
+        (lost(&after["sum"]), &after["balanced"]),
+        ("3".into(), &json!(true))
+    );
+    assert!(!sample.waiting("2026-10").iter().any(|w| w["slot"] == slot));
+    let twice = sample.run(&[&write_off[..], &["again"]].concat());
+    assert!(
+        twice.err.contains("nothing of it is held or refused"),
+        "{}",
+        twice.err
+    );
+}
+
+#[test]
+fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
+    let sample = Sample::start();
+    sample.report("gb", "mistake", "5", "2026-11-21T04:10:00Z");
+    sample.clock(&json!({"advance": "70m"}));
+    eventually("the bill", || sample.billed("2026-11-21T04:00:00Z", "gb"));
+    let plan = || {
+        sample
+            .run(&["adjust", "plan", "--month", "2026-11", "--json"])
+            .json()
+    };
+    assert_eq!(plan(), json!([]));
+    sample.delete_row("2026-11-21T04", "gb#mistake");
+    let planned = plan();
+    assert_eq!(planned[0]["agreement_id"], "agmt-EXAMPLE2");
+    assert_eq!(planned[0]["quantities"], json!({"gb": "5"}));
+    let entry = &planned[0]["entry"];
+    assert_eq!(entry["adjustmentReasonCode"], "INCORRECT_METERING");
+    assert_eq!(entry["adjustmentAmount"], Value::Null);
+    assert_eq!(entry["clientToken"], plan()[0]["entry"]["clientToken"]);
+
+    let slot = format!("{CUSTOMER}@2026-11-21T04#gb");
+    let record = |quantity: &str| {
+        let reason = ["--reason", "adjustment request bar-1"];
+        sample.run(&[&["adjust", "record", &slot, quantity][..], &reason].concat())
+    };
+    let too_much = record("5.000001");
+    assert_eq!(too_much.code, 1);
+    assert!(too_much.err.contains("5 too much"), "{}", too_much.err);
+    record("5").ok();
+    assert_eq!(plan(), json!([]));
+    let sum = sample.sum("2026-11");
+    assert_eq!(sum["refunded"], "5");
+
+    // The row comes back: now it is late usage, and billed with an hour that is open.
+    sample.report("gb", "mistake", "5", "2026-11-21T04:10:00Z");
+    sample.clock(&json!({"advance": "2h"}));
+    let billed = eventually("the second bill", || {
+        sample.billed("2026-11-21T05:00:00Z", "gb")
+    });
+    assert_eq!(billed, "5");
+}
+
+#[test]
+fn reasons_and_slots_are_checked_and_an_empty_month_is_an_empty_list() {
+    let sample = Sample::start();
+    assert!(sample.waiting("2025-01").is_empty());
+    let long = "x".repeat(501);
+    let slot = format!("{CUSTOMER}@2026-11-21T02#seats");
+    for (slot, reason) in [(slot.as_str(), long.as_str()), ("seats", "why")] {
+        for verb in ["carry", "write-off"] {
+            let ran = sample.run(&["late", verb, slot, "--reason", reason]);
+            assert_eq!((ran.code, ran.out.as_str()), (2, ""), "{}", ran.err);
+        }
+    }
+    let nothing = sample.run(&["late", "write-off", &slot, "--reason", "why"]);
+    assert_eq!(nothing.code, 1);
+    assert_eq!(metering(&["late", "write-off", &slot]).code, 2);
+}
+
+#[test]
+fn a_row_that_came_before_its_subscription_is_explained_and_not_reported_as_lost() {
+    let sample = Sample::start();
+    sample.clock(&json!({"now": "2026-11-21T05:10:00Z"}));
+    let nobody = "legacy|examplecode2|CUSTEXAMPLE9";
+    for subscription in [CUSTOMER, nobody] {
+        let item = json!({
+            "subscription_hour": {"S": format!("{subscription}@2026-11-21T05")},
+            "dimension_event": {"S": "seats#x"},
+            "quantity": {"N": "1"},
+            "time": {"S": "2026-11-21T05:05:00Z"},
+        });
+        sample.call_dynamodb(
+            "PutItem",
+            &json!({"TableName": "metering-UsageEvents", "Item": item}),
+        );
+    }
+    let list = || {
+        let listed = sample.run(&["records", "unattributed", "--json"]).json();
+        listed.as_array().unwrap().clone()
+    };
+    let rows = eventually("the report", || {
+        Some(list()).filter(|rows| !rows.is_empty())
+    });
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(rows[0]["partition"], format!("{nobody}@2026-11-21T05"));
+    assert_eq!(rows[0]["known_since"], Value::Null);
+    let bought = json!({"product_code": "examplecode2", "customer_identifier": "CUSTEXAMPLE9"});
+    let bought = sample
+        .local
+        .control("POST", "agreements", &bought.to_string());
+    assert_eq!(bought["customer_identifier"], "CUSTEXAMPLE9");
+    sample.clock(&json!({"advance": "5m"}));
+    let known = eventually("the subscription", || {
+        let known = list()[0]["known_since"].clone();
+        known.is_string().then_some(known)
+    });
+    let told = sample.run(&["records", "unattributed"]).ok();
+    assert!(told.contains(known.as_str().unwrap()), "{told}");
+}
+
+#[test]
+fn the_books_are_one_page_that_loads_nothing() {
+    let sample = Sample::start();
+    let page = sample.run(&["books", "--month", "2026-11", "--html"]).ok();
+    assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
+    for words in [
+        "The books of 2026-11",
+        "They balance.",
+        CUSTOMER,
+        "2026-11-21T02: to be sealed or sent",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    for loaded in ["http://", "https://", "<script", "src=", "@import", "url("] {
+        assert!(!page.contains(loaded), "{loaded}");
+    }
+    let empty = sample.run(&["books", "--month", "2025-02", "--html"]).ok();
+    assert!(empty.contains("Nothing waits for a person"));
+    assert!(empty.contains("2025-02-28") && !empty.contains("2025-02-29"));
+    assert_eq!(sample.run(&["books", "--html", "--csv"]).code, 2);
+}

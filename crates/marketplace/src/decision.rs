@@ -1,0 +1,276 @@
+//! What a person decides about usage that waits: carry it, write it off, or claim it back.
+//!
+//! A movement is immutable, so a decision is a movement of its own. Where it closes an earlier one
+//! that held usage it names it ([`Movement::of`]): the quantity then stands in the new place and no
+//! longer among what is held, and what was counted stays the same.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+
+use crate::limits::MOVEMENT_ENTRIES_MAX;
+use crate::quantity::{Overflow, Quantity, Total};
+use crate::record::{MeteringRecord, State};
+use crate::recount::{Movement, MovementKind};
+use crate::tags::TagSet;
+
+/// Characters of a reason. Ours: enough for a sentence and a ticket's number.
+pub const REASON_CHARS_MAX: usize = 500;
+
+/// Why a person decided so: 1 to 500 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason(String);
+
+/// A text that is no reason.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a reason of {0} characters: write 1 to {REASON_CHARS_MAX}, on one line; it is kept with the decision"
+)]
+pub struct InvalidReason(usize);
+
+impl FromStr for Reason {
+    type Err = InvalidReason;
+
+    fn from_str(text: &str) -> Result<Self, InvalidReason> {
+        let text = text.trim();
+        let characters = text.chars().count();
+        let fits = (1..=REASON_CHARS_MAX).contains(&characters);
+        if fits && !text.chars().any(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidReason(characters))
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The movements that hold usage and that no later one has closed.
+pub fn open_holds(movements: &[Movement]) -> impl Iterator<Item = &Movement> {
+    movements.iter().filter(|movement| {
+        let closed = movements.iter().any(|m| m.of == Some(movement.number));
+        movement.kind == MovementKind::Held && !closed
+    })
+}
+
+/// The movement that brings held usage to another place.
+pub fn close_hold(
+    record: &MeteringRecord,
+    hold: &Movement,
+    kind: MovementKind,
+    at: Timestamp,
+    reason: &Reason,
+) -> Movement {
+    Movement {
+        number: record.movements.saturating_add(1),
+        kind,
+        entries: hold.entries.clone(),
+        of: Some(hold.number),
+        at,
+        reason: Some(reason.to_string()),
+    }
+}
+
+/// Whether a person may close a record: AWS Marketplace has refused it, so it is certainly not
+/// billed. What may have been billed waits for the audit.
+pub fn may_close(record: &MeteringRecord) -> bool {
+    record.state == State::Refused
+}
+
+/// The movement with which a refused record closes: all of its quantity, by tags where they fit and
+/// are not what was refused.
+pub fn close_record(
+    record: &MeteringRecord,
+    kind: MovementKind,
+    untagged: bool,
+    at: Timestamp,
+    reason: &Reason,
+) -> Result<Movement, Overflow> {
+    let mut entries = Vec::new();
+    let mut rest = Total::from(record.quantity);
+    if !untagged {
+        // One entry is kept for what is untagged or does not fit.
+        let tagged = record.allocations.iter().filter(|a| !a.tags.is_untagged());
+        for allocation in tagged.take(MOVEMENT_ENTRIES_MAX.saturating_sub(1)) {
+            rest = rest.minus(allocation.quantity)?;
+            entries.push((allocation.tags.clone(), allocation.quantity));
+        }
+    }
+    let rest = rest.to_quantity().ok_or(Overflow)?;
+    if rest > Quantity::ZERO {
+        entries.push((TagSet::untagged(), rest));
+    }
+    Ok(Movement {
+        number: record.movements.saturating_add(1),
+        kind,
+        entries,
+        of: None,
+        at,
+        reason: Some(reason.to_string()),
+    })
+}
+
+/// The movement that notes what was claimed back for the buyer; `None` if that is nothing, or more
+/// than `over`, by which the slot is over-metered.
+pub fn refund(
+    record: &MeteringRecord,
+    over: Total,
+    quantity: Quantity,
+    at: Timestamp,
+    reason: &Reason,
+) -> Option<Movement> {
+    let possible = quantity > Quantity::ZERO && Total::from(quantity) <= over;
+    possible.then(|| Movement {
+        number: record.movements.saturating_add(1),
+        kind: MovementKind::Refunded,
+        entries: vec![(TagSet::untagged(), quantity)],
+        of: None,
+        at,
+        reason: Some(reason.to_string()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::books::{Books, SlotBooks};
+    use crate::fold::Fold;
+    use crate::record::{Allocation, RecordKey};
+    use crate::recount::{Difference, counted, difference};
+    use crate::tags::Tags;
+    use crate::usage::{Field, UsageRow};
+
+    fn record(state: State, quantity: &str) -> MeteringRecord {
+        let key: RecordKey = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
+        MeteringRecord {
+            product: "code".parse().unwrap(),
+            account: None,
+            quantity: quantity.parse().unwrap(),
+            allocations: Vec::new(),
+            stamp: key.hour.start(),
+            deadline: key.hour.end(),
+            sealed_at: key.hour.end(),
+            state,
+            version: 1,
+            movements: 0,
+            attempts: 0,
+            due: None,
+            outcome: None,
+            key,
+        }
+    }
+
+    fn reason() -> Reason {
+        " by hand ".parse().unwrap()
+    }
+
+    fn carried() -> MovementKind {
+        MovementKind::Carried {
+            target: "2026-11-21T09".parse().unwrap(),
+            into: None,
+        }
+    }
+
+    fn held(number: u32, quantity: &str) -> Movement {
+        Movement {
+            number,
+            kind: MovementKind::Held,
+            entries: vec![(TagSet::untagged(), quantity.parse().unwrap())],
+            of: None,
+            at: Timestamp::UNIX_EPOCH,
+            reason: None,
+        }
+    }
+
+    fn rows(quantity: &str) -> Fold<'static> {
+        let hour = "2026-11-21T02".parse().unwrap();
+        let mut fold = Fold::new(hour, None);
+        fold.add(&UsageRow {
+            dimension_event: "gb#1".into(),
+            quantity: Field::Value(quantity.into()),
+            time: Field::Value("2026-11-21T02:00:00Z".into()),
+            tags: Field::Absent,
+        })
+        .unwrap();
+        fold
+    }
+
+    #[test]
+    fn a_reason_is_required_and_bounded() {
+        assert_eq!(reason().to_string(), "by hand");
+        for wrong in ["", "   ", "two\nlines", &"x".repeat(501)] {
+            assert!(wrong.parse::<Reason>().is_err());
+        }
+        assert!("é".repeat(500).parse::<Reason>().is_ok());
+    }
+
+    #[test]
+    fn closing_a_hold_moves_it_and_counts_nothing_twice() {
+        let mut record = record(State::Accepted, "4");
+        let mut movements = vec![held(1, "1.5"), held(2, "0.5")];
+        record.movements = 2;
+        let fold = rows("6");
+        let rows = fold.dimensions().get("gb");
+        for kind in [carried(), MovementKind::WrittenOff] {
+            let hold = open_holds(&movements).next().unwrap().clone();
+            let movement = close_hold(&record, &hold, kind, Timestamp::UNIX_EPOCH, &reason());
+            record.movements += 1;
+            movements.push(movement);
+            let now = difference(&record, &movements, rows).unwrap();
+            assert_eq!(now, Difference::None);
+            assert_eq!(counted(&record, &movements).unwrap().to_string(), "6");
+        }
+        assert_eq!(open_holds(&movements).count(), 0);
+        let line = SlotBooks::of(rows, Some(&record), &movements).unwrap();
+        assert_eq!(
+            [line.here, line.carried_out, line.held, line.written_off].map(|t| t.to_string()),
+            ["4", "1.5", "0", "0.5"]
+        );
+        let mut books = Books::default();
+        books.add(&line).unwrap();
+        books.carried_in = line.carried_out;
+        books.ingested = books.ingested.minus(line.carried_out).unwrap();
+        assert!(books.is_balanced().unwrap(), "{books:?}");
+    }
+
+    #[test]
+    fn a_refused_record_closes_with_all_of_its_quantity() {
+        let mut refused = record(State::Refused, "5");
+        refused.allocations = (0..200)
+            .map(|n| Allocation {
+                tags: TagSet::try_from(Tags::from([("team".to_owned(), n.to_string())])).unwrap(),
+                quantity: "0.02".parse().unwrap(),
+            })
+            .collect();
+        assert!(may_close(&refused));
+        assert!(!may_close(&record(State::Unconfirmed, "5")));
+        for (untagged, entries) in [(false, MOVEMENT_ENTRIES_MAX), (true, 1)] {
+            let at = Timestamp::UNIX_EPOCH;
+            let movement = close_record(&refused, carried(), untagged, at, &reason()).unwrap();
+            assert_eq!(movement.entries.len(), entries);
+            assert_eq!(movement.total().unwrap().to_string(), "5");
+            let mut closed = refused.clone();
+            closed.state = State::Moved;
+            assert_eq!(counted(&closed, &[movement]).unwrap().to_string(), "5");
+        }
+    }
+
+    #[test]
+    fn no_more_is_refunded_than_was_metered_too_much() {
+        let accepted = record(State::Accepted, "5");
+        let over = Total::from("2".parse::<Quantity>().unwrap());
+        let try_refund = |quantity: &str| {
+            let quantity = quantity.parse().unwrap();
+            refund(&accepted, over, quantity, Timestamp::UNIX_EPOCH, &reason())
+        };
+        assert!(try_refund("0").is_none());
+        assert!(try_refund("2.000001").is_none());
+        let movement = try_refund("2").unwrap();
+        assert_eq!(counted(&accepted, &[movement]).unwrap().to_string(), "3");
+    }
+}

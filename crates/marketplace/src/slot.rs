@@ -1,0 +1,74 @@
+//! How people name a slot: `<subscription>@<hour>#<dimension>`, on one line and without spaces of
+//! its own.
+
+use std::str::FromStr;
+
+use crate::record::RecordKey;
+
+/// A text that names no slot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a slot: write <subscription>@<hour>#<dimension>, as in legacy|examplecode2|CUSTEXAMPLE2@2026-11-21T02#seats"
+)]
+pub struct InvalidSlot(String);
+
+/// Characters of an hour, `2026-11-21T02`.
+const HOUR_CHARS: usize = 13;
+
+impl RecordKey {
+    /// The slot as people write it.
+    pub fn slot(&self) -> String {
+        format!("{}@{}#{}", self.subscription, self.hour, self.dimension)
+    }
+}
+
+impl FromStr for RecordKey {
+    type Err = InvalidSlot;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSlot> {
+        // A subscription and a dimension may hold `@` and `#` too, so the hour decides.
+        text.match_indices('@')
+            .find_map(|(at, _)| {
+                let (subscription, rest) = (text.get(..at)?, text.get(at.checked_add(1)?..)?);
+                let hour = rest.get(..HOUR_CHARS)?.parse().ok()?;
+                let dimension = rest.get(HOUR_CHARS..)?.strip_prefix('#')?.parse().ok()?;
+                Some(Self {
+                    subscription: subscription.parse().ok()?,
+                    hour,
+                    dimension,
+                })
+            })
+            .ok_or_else(|| InvalidSlot(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_read_as_it_is_written_whatever_is_in_its_names() {
+        for (subscription, dimension) in [
+            ("arn:aws:license-manager::1:license:l-1", "gb"),
+            ("legacy|code@2026-11-21T02|cust", "gb#x@2026-11-21T03#y"),
+            ("account|a=b|111122223333", "seats @ noon"),
+        ] {
+            let key = RecordKey {
+                subscription: subscription.parse().unwrap(),
+                hour: "2026-11-21T02".parse().unwrap(),
+                dimension: dimension.parse().unwrap(),
+            };
+            assert_eq!(key.slot().parse(), Ok(key));
+        }
+        for wrong in [
+            "",
+            "gb",
+            "legacy|code|cust@2026-11-21T02",
+            "legacy|code|cust@2026-11-21T24#gb",
+            "legacy|code|cust@2026-11-21T02#",
+        ] {
+            let error = wrong.parse::<RecordKey>().unwrap_err();
+            assert!(error.to_string().contains("as in"), "{error}");
+        }
+    }
+}

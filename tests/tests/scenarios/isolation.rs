@@ -1,0 +1,69 @@
+use std::collections::BTreeSet;
+
+use emulator::NewAgreement;
+use marketplace::usage::UsageEvent;
+use marketplace::{State, Subscription, TagSet};
+
+use crate::market::{Market, PRODUCT, at};
+
+const BUYERS: usize = 30;
+
+/// An hour in which each of many buyers uses `gb` and one more dimension; the calls that it took.
+async fn an_hour_with(dimension: &str) -> (Market, usize) {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    let mut subscriptions: Vec<Subscription> = Vec::new();
+    for _ in 0..BUYERS {
+        let agreement = NewAgreement::of(PRODUCT);
+        let agreement = market.stack.emulator().add_agreement(agreement);
+        let license = agreement.expect("an agreement").license_arn;
+        subscriptions.push(license.parse().expect("a licence"));
+    }
+    market.until("2026-11-21T09:50:00Z").await;
+    for subscription in &subscriptions {
+        for dimension in ["gb", dimension] {
+            let event = UsageEvent {
+                dimension: dimension.parse().expect("a dimension"),
+                id: "one".parse().expect("an id"),
+                quantity: "1".parse().expect("a quantity"),
+                time: at("2026-11-21T10:05:00Z"),
+                tags: TagSet::untagged(),
+            };
+            let ledger = market.stack.ledger();
+            ledger
+                .put_event(subscription, &event)
+                .await
+                .expect("stored");
+        }
+    }
+    market.until("2026-11-21T11:40:00Z").await;
+    let calls = market.calls();
+    (market, calls)
+}
+
+#[tokio::test]
+async fn a_renamed_dimension_of_every_buyer_holds_up_none_of_the_good_records() {
+    let (control, calls_of_control) = an_hour_with("requests").await;
+    assert_eq!(control.bill().len(), 2 * BUYERS);
+    let (market, calls) = an_hour_with("renamed").await;
+    let billed: BTreeSet<_> = market.bill().into_iter().collect();
+    assert_eq!(market.bill().len(), BUYERS, "every gb, and nothing else");
+    assert_eq!(billed.len(), 1);
+    // Two rounds of four find out; then the delivery's allowance, and what was under way with it.
+    assert!(
+        calls <= calls_of_control + 9 + 4 + 3,
+        "{calls} calls, {calls_of_control} without the renamed dimension"
+    );
+    let books = market.books().await;
+    assert_eq!(books.accepted.to_string(), BUYERS.to_string());
+    let waiting = books
+        .records
+        .get(&State::Refused)
+        .copied()
+        .unwrap_or_default()
+        + books
+            .records
+            .get(&State::Sealed)
+            .copied()
+            .unwrap_or_default();
+    assert_eq!(waiting, BUYERS as u64, "nothing ended without an outcome");
+}
