@@ -500,7 +500,9 @@ fn variables(source: &str) -> BTreeSet<String> {
         .skip(1)
         .step_by(2)
         .filter(|text| {
-            text.contains('_') && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+            // Words in capitals are other things too, so the one name of a single word is named here.
+            (text.contains('_') || *text == "HEARTBEATS")
+                && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
         })
         .filter(|text| !text.starts_with("AWS_"))
         .map(str::to_owned)
