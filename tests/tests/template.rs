@@ -226,7 +226,7 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
 
 /// The most that each role may ever allow, of the calls that move money or data. DynamoDB's reads are
 /// GetItem, BatchGetItem, Query and Scan; its writes PutItem and UpdateItem; `delete` is DeleteItem.
-const ROLES: [(&str, &[&str]); 8] = [
+const ROLES: [(&str, &[&str]); 7] = [
     (
         "Registration",
         &[

@@ -210,7 +210,7 @@ fn what_came_after_its_month_is_held_until_it_is_written_off() {
     let lost = |sum: &Value| sum["lost"].as_str().unwrap().to_owned();
     let before = sample.sum("2026-10");
     assert_eq!(
-        (lost(&before), &before["held"] != &json!("0")),
+        (lost(&before), before["held"] != json!("0")),
         ("0".into(), true)
     );
     sample

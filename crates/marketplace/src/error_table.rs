@@ -190,7 +190,7 @@ pub fn look_up(code: &str) -> Option<&'static ErrorRow> {
     let same = |known: &&str| known.eq_ignore_ascii_case(code);
     ERROR_TABLE
         .iter()
-        .find(|row| same(&row.code) || row.also.iter().any(|also| same(&also)))
+        .find(|row| same(&row.code) || row.also.iter().any(same))
 }
 
 /// The row of a status of one record; of any other status where it is not in the table.
