@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use common::{Local, Ran, http, metering};
 use serde_json::{Value, json};
 
+const LICENSE: &str =
+    "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
 const CUSTOMER: &str = "legacy|examplecode2|CUSTEXAMPLE2";
 /// How long the stack may take for what takes it seconds.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -67,9 +69,9 @@ impl Sample {
     }
 
     /// A row of the producer disappears.
-    fn delete_row(&self, hour: &str, row: &str) {
+    fn delete_row(&self, subscription: &str, hour: &str, row: &str) {
         let key = json!({
-            "subscription_hour": {"S": format!("{CUSTOMER}@{hour}")},
+            "subscription_hour": {"S": format!("{subscription}@{hour}")},
             "dimension_event": {"S": row},
         });
         self.call_dynamodb(
@@ -244,7 +246,7 @@ fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
             .json()
     };
     assert_eq!(plan(), json!([]));
-    sample.delete_row("2026-11-21T04", "gb#mistake");
+    sample.delete_row(CUSTOMER, "2026-11-21T04", "gb#mistake");
     let planned = plan();
     assert_eq!(planned[0]["agreement_id"], "agmt-EXAMPLE2");
     assert_eq!(planned[0]["quantities"], json!({"gb": "5"}));
@@ -353,4 +355,37 @@ fn the_books_are_one_page_that_loads_nothing() {
     assert!(empty.contains("Nothing waits for a person"));
     assert!(empty.contains("2025-02-28") && !empty.contains("2025-02-29"));
     assert_eq!(sample.run(&["books", "--html", "--csv"]).code, 2);
+}
+
+#[test]
+fn an_imbalance_names_its_slots() {
+    let sample = Sample::start();
+    // The late row of hour 02 is carried into hour 04.
+    sample.clock(&json!({"advance": "10m"}));
+    let books = || sample.run(&["books", "--month", "2026-11", "--json"]);
+    eventually("the carry", || {
+        (books().json()["sum"]["carried_in"] == "0.75").then_some(())
+    });
+    assert_eq!(books().code, 0);
+    let hash = marketplace::fold::origin_hash(&LICENSE.parse().unwrap(), &"gb".parse().unwrap());
+    let row = format!("gb#carry:2026-11-21T02:{hash}:1.0");
+    sample.delete_row(LICENSE, "2026-11-21T04", &row);
+    let told = books();
+    assert_eq!(told.code, 1);
+    let slot = format!("{LICENSE}@2026-11-21T04#gb");
+    assert!(
+        told.err
+            .contains(&format!("{slot}: 0.75 sent there, 0 arrived")),
+        "{}",
+        told.err
+    );
+    let json: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(json["balanced"], false);
+    assert_eq!(
+        json["astray"],
+        json!([{"slot": slot, "sent": "0.75", "arrived": "0"}])
+    );
+    let page = sample.run(&["books", "--month", "2026-11", "--html"]);
+    assert_eq!(page.code, 1);
+    assert!(page.out.contains("They do not balance."));
 }
