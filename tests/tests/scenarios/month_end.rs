@@ -1,3 +1,6 @@
+use marketplace::State;
+use marketplace::decision::open_holds;
+
 use crate::market::Market;
 
 #[tokio::test]
@@ -35,4 +38,23 @@ async fn usage_that_misses_the_catch_hour_is_held_and_never_billed_to_another_mo
     market.until("2026-12-01T08:00:00Z").await;
     assert_eq!(market.bill(), ["2026-11-30T19 gb 1"]);
     assert_eq!(market.books().await.held.to_string(), "4");
+}
+
+#[tokio::test]
+async fn usage_that_comes_after_its_month_was_sealed_is_held() {
+    let mut market = Market::open("2026-11-30T01:20:00Z").await;
+    market.until("2026-12-01T05:20:00Z").await;
+    // The deadline of hour 02 has passed, and no hour of November is open.
+    market.uses("gb", "late", "3", "2026-11-30T02:10:00Z").await;
+    market.until("2026-12-01T05:45:00Z").await;
+    assert!(market.bill().is_empty());
+    let record = market
+        .record("2026-11-30T02", "gb")
+        .await
+        .expect("itemised");
+    assert_eq!(record.state, State::Expired);
+    let movements = market.stack.ledger().movements_of(&record).await;
+    let movements = movements.expect("readable");
+    assert_eq!(open_holds(&movements).count(), 1);
+    assert_eq!(market.books().await.held.to_string(), "3");
 }
