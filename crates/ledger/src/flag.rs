@@ -3,6 +3,7 @@
 //! A flag is put unconditionally with a version that is never used again, and is removed only if its
 //! version is still the one read before the recount: a flag put meanwhile survives.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
@@ -31,13 +32,32 @@ fn partition(shard: u8) -> String {
     format!("late#{shard}")
 }
 
-/// A mark that no other flag has: random per process, counted within it.
-fn fresh_mark(now: Timestamp) -> String {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let random = RandomState::new().build_hasher().finish();
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{random:016x}-{count}", now.as_nanosecond())
+/// Where the marks of flags come from: no two flags ever have the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Marks {
+    salt: u64,
+    count: Arc<AtomicU64>,
+}
+
+impl Marks {
+    /// Random per process, counted within it.
+    pub(crate) fn random() -> Self {
+        use std::hash::{BuildHasher, Hasher, RandomState};
+        Self::salted(RandomState::new().build_hasher().finish())
+    }
+
+    /// Repeatable; whoever chooses the salt answers for its being used once.
+    pub(crate) fn salted(salt: u64) -> Self {
+        Self {
+            salt,
+            count: Arc::new(AtomicU64::new(0)),
+        }
+    }
+
+    fn fresh(&self, now: Timestamp) -> String {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{:016x}-{count}", now.as_nanosecond(), self.salt)
+    }
 }
 
 impl Ledger {
@@ -51,7 +71,7 @@ impl Ledger {
         let item = Item::from([
             ("subscription".to_owned(), text(subscription)),
             ("item".to_owned(), text(sort_key(hour))),
-            ("version".to_owned(), text(fresh_mark(now))),
+            ("version".to_owned(), text(self.marks.fresh(now))),
             ("work".to_owned(), text(partition(shard_of(subscription)))),
             ("due".to_owned(), number(now.as_second())),
         ]);

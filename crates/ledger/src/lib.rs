@@ -46,12 +46,25 @@ pub const SHARDS: u8 = 8;
 pub struct Ledger {
     pub(crate) client: Client,
     pub(crate) tables: TableNames,
+    pub(crate) marks: flag::Marks,
 }
 
 impl Ledger {
     /// The tables behind `client`.
     pub fn new(client: Client, tables: TableNames) -> Self {
-        Self { client, tables }
+        Self {
+            client,
+            tables,
+            marks: flag::Marks::random(),
+        }
+    }
+
+    /// The same with repeatable marks for late flags, for simulations. Two ledgers of one stack must
+    /// not have the same salt.
+    #[must_use]
+    pub fn with_marks(mut self, salt: u64) -> Self {
+        self.marks = flag::Marks::salted(salt);
+        self
     }
 
     /// Their names.

@@ -10,6 +10,7 @@
 mod snapshot;
 mod streams;
 mod tables;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -25,6 +26,7 @@ use tokio::sync::oneshot;
 pub use snapshot::SnapshotError;
 pub use streams::{IteratorPosition, STREAM_RECORDS_PER_CALL_MAX, StreamReadError, StreamRecords};
 pub use tables::{CreateTableError, TableError};
+pub use wire::WireAnswer;
 
 use snapshot::DataFile;
 pub(crate) use snapshot::STREAM_RETENTION;
@@ -133,6 +135,23 @@ impl EmbeddedDynamoDb {
             file,
             stop: Some(stop),
             thread: Some(thread),
+        })
+    }
+
+    /// A database in memory that is not served: only [`answer`](Self::answer) and the methods here
+    /// reach it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Open`]: the engine could not be opened.
+    pub fn unserved(clock: Clock) -> Result<Self, StartError> {
+        Ok(Self {
+            database: Database::memory_with_clock(Arc::new(EngineClock(Arc::clone(&clock))))?,
+            address: SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)),
+            clock,
+            file: None,
+            stop: None,
+            thread: None,
         })
     }
 

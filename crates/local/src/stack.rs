@@ -3,6 +3,7 @@
 
 mod lifecycle;
 mod options;
+mod streams;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use emulator::Emulator;
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Ledger, TableNames, tables};
-use serde_json::{Value, json};
+use serde_json::json;
 use startup::Budget;
 
 use crate::capacity::CapacityCounter;
@@ -19,12 +20,14 @@ use crate::catalogue::Catalogue;
 use crate::crash::CrashPoints;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::functions::{Functions, Wiring};
-use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
+use crate::pump::EventSource;
 use crate::set_back;
 use crate::step_clock::StepClock;
 use crate::world_file::WorldFile;
 
+pub use lifecycle::function_event;
 pub use options::{DeliveryTrouble, Happenings, StackError, StackOptions, Trouble};
+pub use streams::{EventSources, event_sources};
 
 /// Name of the local stack, and so of its tables.
 pub const STACK_NAME: &str = "metering";
@@ -167,57 +170,14 @@ impl Stack {
             }
         }));
 
-        let stream = |table: &str,
-                      salt: u64,
-                      filters: &[Value],
-                      window: SignedDuration|
-         -> Result<EventSource, StackError> {
-            let arn = dynamodb
-                .stream_arn(table)
-                .map_err(StackError::failed)?
-                .ok_or_else(|| StackError::Failed(format!("table {table} has no stream")))?;
-            let patterns: Vec<String> = filters.iter().map(Value::to_string).collect();
-            let mut source = EventSourceOptions::new(table, &arn);
-            source.batch_size_max = 10_000;
-            source.window = window;
-            source.filter = Some(Filter::new(&patterns).map_err(StackError::failed)?);
-            source.retry_attempts_max = Some(10);
-            source.bisect_on_error = true;
-            source.report_batch_item_failures = true;
-            source.faults = options.trouble.deliveries.map(|trouble| DeliveryFaults {
-                seed: options.seed ^ salt,
-                drop_per_mille: trouble.dropped,
-                repeat_per_mille: trouble.repeated,
-                reorder_per_mille: trouble.reordered,
-                delay_per_mille: trouble.delayed,
-                delay_max: SignedDuration::from_mins(5),
-            });
-            EventSource::new(source).map_err(StackError::failed)
-        };
-        let usage_stream = stream(
-            &names.usage_events,
-            1,
-            &[
-                json!({"eventName": ["INSERT", "MODIFY"]}),
-                json!({"eventName": ["REMOVE"]}),
-            ],
-            SignedDuration::from_secs(30),
-        )?;
-        let record_stream = stream(
-            &names.metering_records,
-            2,
-            &[
-                json!({"eventName": ["INSERT"], "dynamodb": {"NewImage": {"send": {"S": [{"exists": true}]}}}}),
-            ],
-            SignedDuration::from_secs(60),
-        )?;
+        let sources = event_sources(&dynamodb, &names, options.trouble.deliveries, options.seed)?;
         let now = emulator.now();
         Ok(Self {
             dynamodb,
             emulator,
             functions,
-            usage_stream,
-            record_stream,
+            usage_stream: sources.usage,
+            record_stream: sources.records,
             step_clock,
             next_seal: now,
             next_sweep: now,

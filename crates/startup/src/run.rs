@@ -95,7 +95,9 @@ impl BatchResponse {
     }
 }
 
-/// Waits, for a retry within an invocation.
+/// Waits, for a retry within an invocation; no time at all needs no timer.
 pub async fn pause(time: std::time::Duration) {
-    tokio::time::sleep(time).await;
+    if !time.is_zero() {
+        tokio::time::sleep(time).await;
+    }
 }

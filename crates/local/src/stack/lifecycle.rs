@@ -17,15 +17,7 @@ impl Stack {
             self.random.shuffle(&mut messages);
         }
         for message in messages {
-            let event = match message {
-                LifecycleMessage::EventBridge(event) => event,
-                LifecycleMessage::Sns {
-                    topic_arn,
-                    message,
-                    message_id,
-                    timestamp,
-                } => queued(&topic_arn, &message, &message_id, timestamp),
-            };
+            let event = function_event(message);
             for _ in 0..3 {
                 let result = self.functions.note_agreement(event.clone()).await;
                 self.note("agreements", &result);
@@ -34,6 +26,19 @@ impl Stack {
                 }
             }
         }
+    }
+}
+
+/// What the agreements function is invoked with.
+pub fn function_event(message: LifecycleMessage) -> Value {
+    match message {
+        LifecycleMessage::EventBridge(event) => event,
+        LifecycleMessage::Sns {
+            topic_arn,
+            message,
+            message_id,
+            timestamp,
+        } => queued(&topic_arn, &message, &message_id, timestamp),
     }
 }
 

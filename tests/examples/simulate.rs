@@ -1,0 +1,126 @@
+//! Runs seeds of the simulation on all cores: `--seeds 0..300`, or `--seed 17` for the story of one.
+//!
+//! Exit code 1 when a seed shows a violation, 2 when the arguments cannot be read.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use end_to_end::proof::run::{on_a_thread, on_all_cores};
+use end_to_end::proof::simulation::{self, SeedReport};
+
+const HELP: &str = "\
+Random sellers, buyers, usage, clocks and trouble, checked against what was billed.
+
+Usage: simulate [--seeds FROM..TO]   seeds FROM to TO - 1 on all cores (0..300)
+       simulate --seed N [--calls K] the story of one seed, with its latest K calls (200)
+       simulate --help
+";
+
+enum Wanted {
+    Range(Range<u64>),
+    One { seed: u64, calls: usize },
+    Help,
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match wanted(&args) {
+        Ok(Wanted::Help) => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        Ok(Wanted::Range(seeds)) => many(seeds),
+        Ok(Wanted::One { seed, calls }) => one(seed, calls),
+        Err(problem) => {
+            eprintln!("{problem}\n\n{HELP}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn wanted(args: &[String]) -> Result<Wanted, String> {
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| format!("{text:?} is not a seed: give a whole number"))
+    };
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        [] => Ok(Wanted::Range(0..300)),
+        ["--help" | "-h"] => Ok(Wanted::Help),
+        ["--seeds", range] => {
+            let (from, to) = range
+                .split_once("..")
+                .ok_or_else(|| format!("{range:?} is not a range of seeds: give FROM..TO"))?;
+            let (from, to) = (number(from)?, number(to)?);
+            if from >= to {
+                return Err(format!("{range:?} has no seeds: FROM must be below TO"));
+            }
+            Ok(Wanted::Range(from..to))
+        }
+        ["--seed", seed] => Ok(Wanted::One {
+            seed: number(seed)?,
+            calls: 200,
+        }),
+        ["--seed", seed, "--calls", calls] => Ok(Wanted::One {
+            seed: number(seed)?,
+            calls: usize::try_from(number(calls)?).map_err(|e| e.to_string())?,
+        }),
+        _ => Err(format!("cannot read the arguments {args:?}")),
+    }
+}
+
+fn one(seed: u64, calls: usize) -> ExitCode {
+    let report = on_a_thread(|| simulation::run(seed, calls));
+    for line in &report.story {
+        println!("{line}");
+    }
+    println!("{:#?}", report.verdict);
+    println!("trace {}", report.trace);
+    ExitCode::from(u8::from(!report.verdict.violations.is_empty()))
+}
+
+fn many(seeds: Range<u64>) -> ExitCode {
+    let all: Vec<u64> = seeds.clone().collect();
+    let done = AtomicU64::new(0);
+    let reports: Vec<SeedReport> = on_all_cores(&all, |seed| {
+        let report = simulation::run(*seed, 0);
+        for violation in &report.verdict.violations {
+            println!("seed {seed}: {violation}");
+        }
+        let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if done.is_multiple_of(25) {
+            eprint!("\r{done} of {} seeds", all.len());
+            // Progress that cannot be shown is no reason to stop.
+            if let Err(error) = std::io::stderr().flush() {
+                println!("progress cannot be shown: {error}");
+            }
+        }
+        report
+    });
+    eprintln!();
+    let sum = |of: fn(&SeedReport) -> u128| reports.iter().map(of).sum::<u128>();
+    let failing = reports
+        .iter()
+        .filter(|report| !report.verdict.violations.is_empty())
+        .count();
+    println!(
+        "simulation: {} seeds run ({}..{}), {} calls of which {} met trouble; {} sent, {} owed, {} billed, {} held (micro-units)",
+        reports.len(),
+        seeds.start,
+        seeds.end,
+        sum(|report| u128::from(report.calls)),
+        sum(|report| u128::from(report.strikes)),
+        sum(|report| report.verdict.sent),
+        sum(|report| report.verdict.owed),
+        sum(|report| report.verdict.billed),
+        sum(|report| report.verdict.held),
+    );
+    println!(
+        "simulation: {failing} seeds with violations, units lost {}, units double-billed {}",
+        sum(|report| report.verdict.lost),
+        sum(|report| report.verdict.billed_twice),
+    );
+    ExitCode::from(u8::from(failing > 0))
+}

@@ -1,0 +1,112 @@
+//! AWS SDK clients whose HTTP ends in this process. They never retry, wait or look at a clock.
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig,
+};
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+
+use super::wire::Wire;
+
+/// A DynamoDB client on the wire.
+pub fn dynamodb(wire: &Wire) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url("http://dynamodb.example")
+        .http_client(http_client(wire))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .identity_cache(IdentityCache::no_cache())
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
+/// A metering client on the wire.
+pub fn metering(wire: &Wire) -> aws_sdk_marketplacemetering::Client {
+    let config = aws_sdk_marketplacemetering::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url("http://metering.example")
+        .http_client(http_client(wire))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .identity_cache(IdentityCache::no_cache())
+        .build();
+    aws_sdk_marketplacemetering::Client::from_conf(config)
+}
+
+/// A CloudTrail client on the wire.
+pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
+    let config = aws_sdk_cloudtrail::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url("http://cloudtrail.example")
+        .http_client(http_client(wire))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .identity_cache(IdentityCache::no_cache())
+        .build();
+    aws_sdk_cloudtrail::Client::from_conf(config)
+}
+
+fn credentials() -> Credentials {
+    Credentials::new("proof", "proof", None, None, "proof")
+}
+
+/// An HTTP client that ends on the wire.
+pub fn http_client(wire: &Wire) -> SharedHttpClient {
+    SharedHttpClient::new(InProcess(wire.clone()))
+}
+
+#[derive(Clone)]
+struct InProcess(Wire);
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let wire = self.0.clone();
+        HttpConnectorFuture::new(async move {
+            let request = request
+                .try_into_http1x()
+                .map_err(|e| ConnectorError::user(e.into()))?;
+            let (parts, body) = request.into_parts();
+            let body = body.bytes().unwrap_or_default().to_vec();
+            let response = wire
+                .call(http::Request::from_parts(parts, body))
+                .await
+                .map_err(|problem| ConnectorError::io(problem.into()))?;
+            HttpResponse::try_from(response.map(SdkBody::from))
+                .map_err(|e| ConnectorError::other(e.into(), None))
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! The stack without sockets, threads or real time, so that everything that can go wrong is chosen.
+//!
+//! # Layout
+//! * [`wire`]: every call of every function passes here: numbered, traced, and given a fate
+//! * [`clients`]: AWS SDK clients whose HTTP ends in this process
+//! * [`world`]: the tables, AWS Marketplace, the seven functions and what triggers them
+//! * [`run`]: an executor that knows when nothing moves any more
+//! * [`scenarios`]: the standard scenarios, each call of which is a crash point
+//! * [`simulation`]: random sellers, buyers, usage and trouble, all from one seed
+//! * [`verdict`]: what the seller's software sent against what was billed
+
+pub mod clients;
+pub mod run;
+pub mod scenarios;
+pub mod simulation;
+pub mod verdict;
+pub mod wire;
+pub mod world;

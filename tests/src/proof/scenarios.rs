@@ -1,0 +1,361 @@
+//! The standard scenarios: short stories of which every call is a place to die.
+//!
+//! Each has a beginning that is always healthy, a part whose calls are numbered, and a time
+//! afterwards in which the world goes on: schedules fire, streams are delivered again.
+
+use std::rc::Rc;
+
+use emulator::{Agreement, Fault, FaultKind, Faults, Readings};
+use jiff::{SignedDuration, Timestamp};
+use marketplace::tags::Tags;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+
+use super::run::Executor;
+use super::verdict::{Outcome, outcome};
+use super::wire::{Call, Fate};
+use super::world::{Listing, World};
+
+/// Which story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scenario {
+    /// A buyer subscribes, registers and uses the product.
+    Registration,
+    /// An hour is sealed and billed.
+    CalmHour,
+    /// Usage of a sealed hour arrives, and is billed with the running one.
+    LateUsage,
+    /// Two records that AWS Marketplace refuses stand among good ones.
+    Isolation,
+    /// A buyer cancels.
+    FinalHour,
+    /// Usage is found while the month is about to close.
+    MonthEnd,
+    /// An answer is lost, and the repetition is called a duplicate.
+    Dispute,
+}
+
+impl Scenario {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Registration,
+        Self::CalmHour,
+        Self::LateUsage,
+        Self::Isolation,
+        Self::FinalHour,
+        Self::MonthEnd,
+        Self::Dispute,
+    ];
+
+    fn start(self) -> &'static str {
+        match self {
+            Self::MonthEnd => "2026-11-30T20:20:00Z",
+            _ => "2026-11-01T09:20:00Z",
+        }
+    }
+}
+
+/// What a run of a scenario came to.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// Numbered calls.
+    pub calls: u64,
+    /// Whether the process died where it was told to.
+    pub struck: bool,
+    /// The end.
+    pub outcome: Outcome,
+    /// The latest calls, for whoever has to find out.
+    pub lines: Vec<String>,
+}
+
+/// The people and things of a story.
+struct Cast {
+    listing: Listing,
+    agreement: Agreement,
+    subscription: Subscription,
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn usage(dimension: &str, id: &str, quantity: &str, time: &str, team: Option<&str>) -> UsageEvent {
+    let tags: Tags = team
+        .map(|team| ("team".to_owned(), team.to_owned()))
+        .into_iter()
+        .collect();
+    UsageEvent {
+        dimension: dimension.parse().expect("a dimension"),
+        id: id.parse().expect("an id"),
+        quantity: quantity.parse().expect("a quantity"),
+        time: at(time),
+        tags: TagSet::try_from(tags).expect("tags"),
+    }
+}
+
+/// Tells a story, with a death at one of its numbered calls.
+///
+/// # Panics
+///
+/// When the world itself breaks.
+pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
+    let mut executor = Executor::default();
+    let world = Rc::new(World::at(at(scenario.start()), 7));
+    let inside = Rc::clone(&world);
+    let outcome = executor.finish(async move {
+        let world = &*inside;
+        let cast = begin(world, scenario).await;
+        world.wire.keep_lines(40);
+        world.wire.follow(plan(strike));
+        act(world, scenario, &cast).await;
+        world.wire.heal();
+        go_on(world).await;
+        let first = UsageHour::of(at(scenario.start())).previous();
+        let last = UsageHour::of(world.now.get());
+        outcome(world, &[cast.subscription], first, last).await
+    });
+    Told {
+        calls: world.wire.calls(),
+        struck: world.wire.strikes() > 0,
+        outcome,
+        lines: world.wire.trace().1,
+    }
+}
+
+fn plan(strike: Option<(u64, Fate)>) -> Box<dyn FnMut(&Call) -> Fate + Send> {
+    Box::new(move |call| match strike {
+        Some((number, fate)) if call.number == number => fate,
+        _ => Fate::Answered,
+    })
+}
+
+/// A buyer with a registered subscription that the rounds have taken over, where the story does not
+/// begin with that.
+async fn begin(world: &World, scenario: Scenario) -> Cast {
+    let listing = Listing {
+        code: "storyproduct".to_owned(),
+        identity: IdentityKind::License,
+        dimensions: ["gb", "requests", "seats"].map(str::to_owned).to_vec(),
+    };
+    world.list(&listing).await;
+    if scenario == Scenario::Isolation {
+        // The seller's list knows a dimension that AWS Marketplace does not.
+        world.list_renamed(&listing, "renamed").await;
+        world.list_renamed(&listing, "dropped").await;
+    }
+    let (agreement, subscription) = world.subscribe(&listing);
+    let cast = Cast {
+        listing,
+        agreement,
+        subscription,
+    };
+    if scenario == Scenario::Registration {
+        return cast;
+    }
+    world.register(&cast.agreement.registration_token).await;
+    let start = world.now.get();
+    for minutes in [0, 10, 71] {
+        world.set_time(
+            start
+                .checked_add(SignedDuration::from_mins(minutes))
+                .expect("a time"),
+        );
+        world.tick(minutes == 71).await;
+    }
+    cast
+}
+
+/// The numbered part.
+async fn act(world: &World, scenario: Scenario, cast: &Cast) {
+    let who = &cast.subscription;
+    match scenario {
+        Scenario::Registration => {
+            world.register(&cast.agreement.registration_token).await;
+            world.deliver_lifecycle().await;
+            world.set_time(at("2026-11-01T09:40:00Z"));
+            world
+                .report(who, &usage("gb", "a", "1.5", "2026-11-01T09:35:00Z", None))
+                .await;
+            let body = serde_json::json!({"events": [
+                {"id": "b", "subscription": who.to_string(), "dimension": "gb", "quantity": "0.25", "time": "2026-11-01T09:36:00Z"},
+                {"id": "c", "subscription": who.to_string(), "dimension": cast.listing.dimensions[1], "quantity": "3", "time": "2026-11-01T09:37:00Z"},
+            ]});
+            world.post_usage(&body).await;
+        }
+        Scenario::CalmHour => {
+            world.set_time(at("2026-11-01T10:40:00Z"));
+            for (dimension, id, quantity, team) in [
+                ("gb", "a", "1.5", None),
+                ("gb", "b", "2", Some("red")),
+                ("requests", "a", "7", None),
+            ] {
+                world
+                    .report(
+                        who,
+                        &usage(dimension, id, quantity, "2026-11-01T10:35:00Z", team),
+                    )
+                    .await;
+            }
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            seal_and_send(world).await;
+        }
+        Scenario::LateUsage => {
+            world
+                .report(who, &usage("gb", "a", "1", "2026-11-01T10:05:00Z", None))
+                .await;
+            world.wire.heal();
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            world.tick(false).await;
+            world.wire.follow_again();
+            world.set_time(at("2026-11-01T11:40:00Z"));
+            world
+                .report(
+                    who,
+                    &usage("gb", "late", "0.25", "2026-11-01T10:06:00Z", Some("red")),
+                )
+                .await;
+            world
+                .report(
+                    who,
+                    &usage("requests", "late", "4", "2026-11-01T10:07:00Z", None),
+                )
+                .await;
+            let later = at("2026-11-01T11:41:00Z");
+            world.set_time(later);
+            world.pump_usage(later).await;
+            note(world, world.seal().await.map(drop));
+        }
+        Scenario::Isolation => {
+            for dimension in ["gb", "renamed", "requests", "dropped", "seats"] {
+                world
+                    .report(
+                        who,
+                        &usage(dimension, "a", "1", "2026-11-01T10:05:00Z", None),
+                    )
+                    .await;
+            }
+            world.wire.heal();
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            note(world, world.seal().await.map(drop));
+            world.wire.follow_again();
+            let later = at("2026-11-01T11:33:00Z");
+            world.set_time(later);
+            world.pump_records(at("2026-11-01T11:31:00Z")).await;
+            world.pump_records(later).await;
+        }
+        Scenario::FinalHour => {
+            world.set_time(at("2026-11-01T10:50:00Z"));
+            world
+                .report(who, &usage("gb", "a", "2", "2026-11-01T10:45:00Z", None))
+                .await;
+            let cancelled = world
+                .emulator
+                .cancel_agreement(&cast.agreement.agreement_id);
+            cancelled.expect("cancelled");
+            world.set_time(at("2026-11-01T10:52:00Z"));
+            world.deliver_lifecycle().await;
+            world
+                .report(
+                    who,
+                    &usage("gb", "flush", "4", "2026-11-01T10:49:00Z", None),
+                )
+                .await;
+            world.set_time(at("2026-11-01T11:12:00Z"));
+            seal_and_send(world).await;
+        }
+        Scenario::MonthEnd => {
+            world
+                .report(who, &usage("gb", "a", "1", "2026-11-30T22:05:00Z", None))
+                .await;
+            world.wire.heal();
+            for time in ["2026-11-30T23:31:00Z", "2026-11-30T23:37:00Z"] {
+                world.set_time(at(time));
+                world.tick(false).await;
+            }
+            world.wire.follow_again();
+            let late = at("2026-12-01T02:00:00Z");
+            world.set_time(late);
+            world
+                .report(who, &usage("gb", "late", "2", "2026-11-30T22:06:00Z", None))
+                .await;
+            world.pump_usage(late).await;
+            let window_over = at("2026-12-01T02:01:00Z");
+            world.set_time(window_over);
+            world.pump_usage(window_over).await;
+            note(world, world.seal().await.map(drop));
+            world.wire.heal();
+            // The sealer's schedule has fired many times until the month closes.
+            for time in ["2026-12-01T02:06:00Z", "2026-12-01T04:06:00Z"] {
+                world.set_time(at(time));
+                world.tick(false).await;
+            }
+            world.wire.follow_again();
+            world.set_time(at("2026-12-01T05:01:00Z"));
+            seal_and_send(world).await;
+        }
+        Scenario::Dispute => {
+            world
+                .report(who, &usage("gb", "a", "5", "2026-11-01T10:05:00Z", None))
+                .await;
+            world.wire.heal();
+            world.emulator.set_readings(Readings {
+                identical_resubmission: emulator::IdenticalResubmission::DuplicateRecord,
+                ..world.emulator.readings()
+            });
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            note(world, world.seal().await.map(drop));
+            world.emulator.set_faults(Faults {
+                seed: 0,
+                faults: vec![Fault::next("BatchMeterUsage", FaultKind::DropAfter, 1)],
+            });
+            world.wire.follow_again();
+            world.set_time(at("2026-11-01T11:37:00Z"));
+            note(world, world.sweep().await);
+            world.set_time(at("2026-11-01T12:30:00Z"));
+            note(world, world.reconcile().await.map(drop));
+        }
+    }
+}
+
+/// The sealer's run, and the delivery of what it froze.
+async fn seal_and_send(world: &World) {
+    let now = world.now.get();
+    note(world, world.seal().await.map(drop));
+    world.pump_records(now).await;
+    let window_over = now
+        .checked_add(SignedDuration::from_mins(2))
+        .expect("a time");
+    world.set_time(window_over);
+    world.pump_records(window_over).await;
+}
+
+fn note(world: &World, result: Result<(), String>) {
+    if let Err(problem) = result {
+        world.wire.note(&problem);
+    }
+}
+
+/// The world goes on for long enough that every retry, recount and close has had its turn.
+async fn go_on(world: &World) {
+    let mut now = world.now.get();
+    // Minutes to the next tick, and whether the reconciler's schedule fires too.
+    let steps = [
+        (6, false),
+        (5, false),
+        (30, true),
+        (35, false),
+        (60, true),
+        (7 * 60, true),
+        (5, false),
+        (17 * 60, true),
+        (65, true),
+        (35, false),
+    ];
+    for (minutes, reconcile) in steps {
+        now = now
+            .checked_add(SignedDuration::from_mins(minutes))
+            .expect("a time");
+        world.set_time(now);
+        world.tick(reconcile).await;
+    }
+}

@@ -1,0 +1,280 @@
+//! What the seller's software sent against what AWS Marketplace billed.
+//!
+//! The judgement knows the rows as they were written and the emulator's slots, and nothing of how
+//! the stack works. Our own books are compared with it at the end: they must say the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use marketplace::{Subscription, UsageHour};
+use reconciler::books::of_subscription;
+
+use super::drive::Subscribed;
+use super::story::{Buyer, Row, Story, after};
+use super::trouble::Trouble;
+use crate::proof::verdict::billed;
+use crate::proof::world::World;
+
+/// What a seed came to, in micro-units.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// Everything that must not be.
+    pub violations: Vec<String>,
+    /// Valid usage, each row once.
+    pub sent: u128,
+    /// Usage that had to be billed by the end.
+    pub owed: u128,
+    /// What AWS Marketplace billed.
+    pub billed: u128,
+    /// Owed and not billed.
+    pub lost: u128,
+    /// Billed beyond what was sent.
+    pub billed_twice: u128,
+    /// What our books hold for a person.
+    pub held: u128,
+}
+
+/// One dimension of one buyer.
+#[derive(Default)]
+struct Account {
+    /// By the hour of usage: everything sent, and what of it had to be billed.
+    sent: BTreeMap<UsageHour, (u128, u128)>,
+    billed: BTreeMap<UsageHour, u128>,
+}
+
+/// Judges a world after its end.
+pub(super) async fn verdict(
+    world: &World,
+    story: &Story,
+    trouble: &Trouble,
+    buyers: &BTreeMap<usize, Subscribed>,
+) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut accounts: BTreeMap<(String, String), Account> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for row in &story.rows {
+        let Some(subscribed) = buyers.get(&row.buyer) else {
+            continue;
+        };
+        let who = bill_name(&subscribed.subscription, &subscribed.agreement.account_id);
+        let hour = UsageHour::of(row.event.time);
+        let dimension = row.event.dimension.to_string();
+        // The same row again is the same row; the first writing counts.
+        let first = first_written(story, row);
+        if !seen.insert((row.buyer, hour, dimension.clone(), row.event.id.to_string())) {
+            continue;
+        }
+        let quantity = u128::from(row.event.quantity.micros());
+        let owed = is_owed(story, trouble, &story.buyers[row.buyer], row, first);
+        let account = accounts.entry((who, dimension)).or_default();
+        let entry = account.sent.entry(hour).or_default();
+        entry.0 += quantity;
+        entry.1 += if owed { quantity } else { 0 };
+    }
+    for ((who, dimension, hour), quantity) in billed(world) {
+        let account = accounts.entry((who, dimension)).or_default();
+        *account.billed.entry(hour).or_default() += u128::from(quantity.micros());
+    }
+    for ((who, dimension), account) in &accounts {
+        judge(who, dimension, account, &mut verdict);
+    }
+    for (n, subscribed) in buyers {
+        compare_books(world, story, *n, subscribed, &accounts, &mut verdict).await;
+    }
+    verdict
+}
+
+/// How a subscription's slots are named on the bill.
+fn bill_name(subscription: &Subscription, account_id: &str) -> String {
+    match subscription
+        .to_string()
+        .split('|')
+        .collect::<Vec<_>>()
+        .as_slice()
+    {
+        [_, product, _] => format!("{product}|{account_id}"),
+        _ => subscription.to_string(),
+    }
+}
+
+fn first_written(story: &Story, row: &Row) -> Timestamp {
+    let same = |other: &&Row| other.buyer == row.buyer && other.event.id == row.event.id;
+    let times = story.rows.iter().filter(same).map(|other| other.written);
+    times.min().unwrap_or(row.written)
+}
+
+/// Whether a row had to be billed, by the rules that a seller is promised.
+fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: Timestamp) -> bool {
+    let hour = UsageHour::of(row.event.time);
+    if row.event.dimension.to_string() == "renamed" || row.event.time < buyer.subscribes {
+        return false;
+    }
+    // Towards the end schedules fire once an hour: late usage takes one to be flagged, one to be
+    // carried and one to be sealed.
+    let in_time = written <= after(story.end, -5 * 60);
+    if !in_time || written > story.healed && trouble.streams_off {
+        return false;
+    }
+    // Without its stream record a row is found by the recounts: 6 hours after its hour was due, and
+    // 2 hours before its deadline.
+    let unseen = trouble.streams_off || trouble.streams.is_some_and(|streams| streams.dropped > 0);
+    if unseen && written > after(hour.end(), 20 * 60) {
+        return false;
+    }
+    if let Some(month_end) = story.month_end {
+        let of_the_past_month = hour.start() < month_end;
+        if of_the_past_month && written > after(month_end, 3 * 60) {
+            return false;
+        }
+    }
+    if let Some(cancels) = buyer.cancels {
+        let outage = |minutes: i64| {
+            trouble.outages.iter().any(|(from, until)| {
+                *from <= after(cancels, 70) && *until >= after(cancels, -minutes)
+            })
+        };
+        // The last hours belong to a final hour of sixty minutes, which trouble may use up; the more
+        // calls fail, the longer it takes to come through.
+        let margin = 150 + i64::from(trouble.failing()) / 2;
+        let last_hours = after(hour.end(), margin) > cancels || written > after(cancels, -margin);
+        if row.event.time > cancels || last_hours || outage(margin) {
+            return false;
+        }
+    }
+    if buyer.suspended.is_some() && story.month_end.is_some() {
+        return false;
+    }
+    true
+}
+
+fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
+    let sent: u128 = account.sent.values().map(|(sent, _)| sent).sum();
+    let billed: u128 = account.billed.values().sum();
+    verdict.sent += sent;
+    verdict.billed += billed;
+    // Nothing is billed before it was used, nor more than was used.
+    let mut hours: BTreeSet<UsageHour> = account.sent.keys().copied().collect();
+    hours.extend(account.billed.keys());
+    let mut excess: u128 = 0;
+    for hour in &hours {
+        let used: u128 = account
+            .sent
+            .range(..=*hour)
+            .map(|(_, (sent, _))| sent)
+            .sum();
+        let paid: u128 = account
+            .billed
+            .range(..=*hour)
+            .map(|(_, billed)| billed)
+            .sum();
+        if paid > used {
+            excess = excess.max(paid - used);
+            verdict.violations.push(format!(
+                "{who} {dimension}: {paid} billed through {hour}, but {used} used (micro-units)"
+            ));
+        }
+    }
+    verdict.billed_twice += excess;
+    // Each month by itself: usage of one is never billed in another.
+    let months: BTreeSet<_> = hours.iter().map(|hour| hour.month()).collect();
+    for month in months {
+        let of_month = |hour: &UsageHour| hour.month() == month;
+        let owed: u128 = account
+            .sent
+            .iter()
+            .filter(|(hour, _)| of_month(hour))
+            .map(|(_, (_, owed))| owed)
+            .sum();
+        let used: u128 = account
+            .sent
+            .iter()
+            .filter(|(hour, _)| of_month(hour))
+            .map(|(_, (sent, _))| sent)
+            .sum();
+        let paid: u128 = account
+            .billed
+            .iter()
+            .filter(|(hour, _)| of_month(hour))
+            .map(|(_, billed)| billed)
+            .sum();
+        verdict.owed += owed;
+        if paid > used {
+            verdict.billed_twice += paid - used;
+            verdict.violations.push(format!(
+                "{who} {dimension}: {paid} billed in {month:?}, but {used} used (micro-units)"
+            ));
+        }
+        if paid < owed {
+            verdict.lost += owed - paid;
+            verdict.violations.push(format!(
+                "{who} {dimension}: {paid} billed in {month:?}, but {owed} owed (micro-units)"
+            ));
+        }
+    }
+}
+
+/// Our books say of each subscription what was sent and what was billed, and where the rest is.
+async fn compare_books(
+    world: &World,
+    story: &Story,
+    n: usize,
+    subscribed: &Subscribed,
+    accounts: &BTreeMap<(String, String), Account>,
+    verdict: &mut Verdict,
+) {
+    let subscription = &subscribed.subscription;
+    let profile = match world.ledger.profile(subscription).await {
+        Ok(Some(profile)) => profile,
+        Ok(None) => {
+            verdict
+                .violations
+                .push(format!("buyer {n}: no profile of {subscription}"));
+            return;
+        }
+        Err(error) => {
+            verdict.violations.push(format!("buyer {n}: {error}"));
+            return;
+        }
+    };
+    let first = UsageHour::of(after(story.start, -3 * 60));
+    let last = UsageHour::of(story.end).next();
+    let books = match of_subscription(&world.ledger, &profile, first, last).await {
+        Ok(books) => books.sum,
+        Err(error) => {
+            verdict.violations.push(format!("buyer {n}: {error}"));
+            return;
+        }
+    };
+    let micros = |total: marketplace::quantity::Total| u128::try_from(total.micros()).unwrap_or(0);
+    let who = bill_name(subscription, &subscribed.agreement.account_id);
+    let mine = || accounts.iter().filter(|((name, _), _)| *name == who);
+    let sent: u128 = mine()
+        .flat_map(|(_, account)| account.sent.values())
+        .map(|(sent, _)| sent)
+        .sum();
+    let billed: u128 = mine()
+        .flat_map(|(_, account)| account.billed.values())
+        .sum();
+    verdict.held += micros(books.held);
+    let mut wrong = |problem: String| {
+        verdict
+            .violations
+            .push(format!("buyer {n} {subscription}: {problem}: {books:?}"));
+    };
+    if !matches!(books.is_balanced(), Ok(true)) {
+        wrong("the books do not balance".to_owned());
+    }
+    if micros(books.ingested) != sent {
+        wrong(format!("{sent} sent, but {} in the books", books.ingested));
+    }
+    let accepted = micros(books.accepted);
+    if accepted > billed || billed > accepted + micros(books.held) {
+        wrong(format!(
+            "{billed} billed, but {} in the books",
+            books.accepted
+        ));
+    }
+    if !books.lost.is_zero() || !books.over_metered.is_zero() {
+        wrong("something is lost or over-metered".to_owned());
+    }
+}

@@ -1,0 +1,553 @@
+//! One event after the other, while calls wait to be let through.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use emulator::{Agreement, Readings, Settings};
+use fastrand::Rng;
+use jiff::Timestamp;
+use marketplace::Subscription;
+use marketplace::usage::UsageEvent;
+
+use super::check::{self, Verdict};
+use super::story::{Story, after};
+use super::trouble::Trouble;
+use crate::proof::run::Executor;
+use crate::proof::world::World;
+
+/// Minutes a function may take, as Lambda has it: its calls are let through before.
+const INVOCATION_MINUTES_MAX: i64 = 14;
+/// Lines of a story and of its calls that a report keeps.
+const LINES_MAX: usize = 400;
+
+/// What a seed came to.
+#[derive(Debug, Clone)]
+pub struct SeedReport {
+    /// The seed.
+    pub seed: u64,
+    /// What was found.
+    pub verdict: Verdict,
+    /// Equal whenever the same seed is run again.
+    pub trace: String,
+    /// Calls that met trouble.
+    pub strikes: u64,
+    /// All calls of functions while there was trouble.
+    pub calls: u64,
+    /// What happened, for whoever has to find out why.
+    pub story: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Happening {
+    Subscribes(usize),
+    Registers(usize),
+    Cancels(usize),
+    Suspends(usize),
+    Resumes(usize),
+    Writes(usize),
+    WritesBadly(usize),
+    Outage,
+    Heals,
+    Lifecycle,
+    Streams,
+    Seals,
+    Sweeps,
+    Reconciles,
+}
+
+/// How much had been written when a schedule last came through, and in which half hour.
+type IdleSince = Rc<Cell<Option<(u64, i64)>>>;
+
+/// A buyer once it has subscribed.
+pub(super) struct Subscribed {
+    pub agreement: Agreement,
+    pub subscription: Subscription,
+}
+
+struct Drive {
+    seed: u64,
+    story: Story,
+    trouble: Trouble,
+    world: Rc<World>,
+    executor: Executor,
+    random: Rng,
+    queue: BTreeMap<(Timestamp, u64), Happening>,
+    happened: u64,
+    buyers: BTreeMap<usize, Subscribed>,
+    running: Rc<Cell<usize>>,
+    oldest: Option<Timestamp>,
+    lines: VecDeque<String>,
+    healthy: bool,
+    /// By schedule.
+    idle_since: BTreeMap<&'static str, IdleSince>,
+}
+
+/// Runs a seed.
+///
+/// # Panics
+///
+/// When the world itself breaks.
+pub fn run(seed: u64, keep_calls: usize) -> SeedReport {
+    let mut random = Rng::with_seed(seed);
+    let story = Story::of(&mut random);
+    let trouble = Trouble::of(&mut random, &story);
+    let world = Rc::new(World::with_streams(story.start, seed, trouble.streams));
+    world.wire.keep_lines(keep_calls);
+    let mut drive = Drive {
+        seed,
+        world,
+        executor: Executor::default(),
+        random,
+        queue: BTreeMap::new(),
+        happened: 0,
+        buyers: BTreeMap::new(),
+        running: Rc::new(Cell::new(0)),
+        oldest: None,
+        lines: VecDeque::new(),
+        healthy: false,
+        idle_since: BTreeMap::new(),
+        story,
+        trouble,
+    };
+    drive.begin();
+    drive.go();
+    drive.end()
+}
+
+impl Drive {
+    fn begin(&mut self) {
+        let world = Rc::clone(&self.world);
+        let listings = self.story.listings.clone();
+        let renamed = self.story.renamed;
+        self.executor.finish(async move {
+            for (n, listing) in listings.iter().enumerate() {
+                world.list(listing).await;
+                if renamed && n == 0 {
+                    world.list_renamed(listing, "renamed").await;
+                }
+            }
+        });
+        let readings = readings(&mut self.random);
+        self.line(format!("readings {readings:?}"));
+        self.world.emulator.set_readings(readings);
+        let settings = self.world.emulator.settings();
+        self.world.emulator.set_settings(Settings {
+            lifecycle_disorder_s: [0, 60, 600][self.random.usize(0..3)],
+            lifecycle_repeat_percent: [0, 30][self.random.usize(0..2)],
+            ..settings
+        });
+        for (off, chosen) in self.world.off_ms.iter().zip(self.trouble.off_ms) {
+            off.store(chosen, Ordering::Relaxed);
+        }
+        let plan = self.trouble.plan(self.seed ^ 0x006c_616e);
+        self.world.wire.follow(plan);
+        self.world.wire.hold(true);
+        self.line(format!("{:?}", self.story.buyers));
+        self.line(format!("{:?}", self.trouble));
+        self.set_faults(self.story.start);
+        let buyers = self.story.buyers.clone();
+        for (n, buyer) in buyers.into_iter().enumerate() {
+            self.at(buyer.subscribes, Happening::Subscribes(n));
+            self.at(buyer.registers, Happening::Registers(n));
+            if let Some(time) = buyer.cancels {
+                self.at(time, Happening::Cancels(n));
+            }
+            if let Some((from, until)) = buyer.suspended {
+                self.at(from, Happening::Suspends(n));
+                self.at(until, Happening::Resumes(n));
+            }
+        }
+        for n in 0..self.story.rows.len() {
+            self.at(self.story.rows[n].written, Happening::Writes(n));
+        }
+        for n in 0..self.story.bad_rows.len() {
+            self.at(self.story.bad_rows[n].written, Happening::WritesBadly(n));
+        }
+        for time in self.trouble.turns() {
+            self.at(time, Happening::Outage);
+        }
+        self.at(self.story.healed, Happening::Heals);
+        self.schedules();
+    }
+
+    /// The schedules of the template while there is trouble; afterwards fewer, since nothing depends
+    /// on how often they fire, but where time is short.
+    fn schedules(&mut self) {
+        let Story {
+            start,
+            healed,
+            end,
+            month_end,
+            ..
+        } = self.story;
+        let mut time =
+            Timestamp::from_second(start.as_second().div_euclid(300) * 300 + 300).expect("a time");
+        let mut tick = 0_i64;
+        while time < end {
+            let since_healed = time.duration_since(healed).as_mins();
+            let short_of_time = month_end.is_some_and(|month_end| {
+                (180..=360).contains(&time.duration_since(month_end).as_mins())
+            });
+            let often = since_healed < 0 || short_of_time;
+            let minute = time.as_second().div_euclid(60);
+            if often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35 {
+                self.at(time, Happening::Lifecycle);
+                self.at(time, Happening::Seals);
+                self.at(after(time, 1), Happening::Streams);
+                self.at(after(time, 2), Happening::Sweeps);
+            }
+            if minute % 60 == 0 && (often || minute % 180 == 0 || short_of_time) {
+                self.at(time, Happening::Reconciles);
+            }
+            if since_healed < 0 {
+                for seconds in [70, 190] {
+                    let soon = time
+                        .checked_add(jiff::SignedDuration::from_secs(seconds))
+                        .expect("a time");
+                    self.at(soon, Happening::Streams);
+                }
+            }
+            time = after(time, 5);
+            tick += 1;
+        }
+        self.line(format!(
+            "{tick} ticks from {start} to {end}, healed {healed}"
+        ));
+    }
+
+    fn at(&mut self, time: Timestamp, happening: Happening) {
+        self.happened += 1;
+        self.queue.insert((time, self.happened), happening);
+    }
+
+    fn line(&mut self, line: String) {
+        self.world.wire.note(&line);
+        if self.lines.len() == LINES_MAX {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    fn set_faults(&mut self, now: Timestamp) {
+        let faults = self
+            .trouble
+            .faults(self.seed ^ now.as_second().unsigned_abs(), now);
+        self.world.emulator.set_faults(faults);
+    }
+
+    fn go(&mut self) {
+        loop {
+            self.executor.run_until_stalled();
+            let waiting = self.world.wire.waiting();
+            if waiting > 0 {
+                let must_go_on = self.is_time_up();
+                if must_go_on || self.random.u32(0..1_000) >= self.trouble.slow {
+                    let which = self.random.usize(0..waiting);
+                    self.world.wire.release(which);
+                    continue;
+                }
+            }
+            if self.running.get() == 0 {
+                self.oldest = None;
+            }
+            let Some(((time, _), happening)) = self.queue.pop_first() else {
+                if waiting > 0 {
+                    self.world.wire.hold(false);
+                    continue;
+                }
+                return;
+            };
+            if time >= self.story.end {
+                continue;
+            }
+            self.move_to(time);
+            self.happen(happening);
+        }
+    }
+
+    /// Whether the oldest invocation would outlive its time at the next event.
+    fn is_time_up(&self) -> bool {
+        let (Some(oldest), Some(((next, _), _))) = (self.oldest, self.queue.first_key_value())
+        else {
+            return self.queue.is_empty();
+        };
+        *next > after(oldest, INVOCATION_MINUTES_MAX)
+    }
+
+    fn move_to(&mut self, time: Timestamp) {
+        if time > self.world.now.get() {
+            self.world.set_time(time);
+        }
+    }
+
+    fn task(&mut self, work: impl Future<Output = ()> + 'static) {
+        self.oldest.get_or_insert(self.world.now.get());
+        let running = Rc::clone(&self.running);
+        running.set(running.get() + 1);
+        self.executor.spawn(async move {
+            work.await;
+            running.set(running.get() - 1);
+        });
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now = self.world.now.get();
+        let world = Rc::clone(&self.world);
+        match happening {
+            Happening::Subscribes(n) => {
+                let listing = self.story.listings[self.story.buyers[n].listing].clone();
+                let (agreement, subscription) = world.subscribe(&listing);
+                self.line(format!("{now} buyer {n} subscribes: {subscription}"));
+                self.buyers.insert(
+                    n,
+                    Subscribed {
+                        agreement,
+                        subscription,
+                    },
+                );
+            }
+            Happening::Registers(n) => {
+                let Some(buyer) = self.buyers.get(&n) else {
+                    return;
+                };
+                let token = buyer.agreement.registration_token.clone();
+                self.line(format!("{now} buyer {n} registers"));
+                self.task(async move {
+                    let status = world.register(&token).await;
+                    world.wire.note(&format!("registration answered {status}"));
+                });
+            }
+            Happening::Cancels(n) => {
+                let Some(buyer) = self.buyers.get(&n) else {
+                    return;
+                };
+                let cancelled = world
+                    .emulator
+                    .cancel_agreement(&buyer.agreement.agreement_id);
+                self.line(format!("{now} buyer {n} cancels: {cancelled:?}"));
+            }
+            Happening::Suspends(n) => {
+                let Some(buyer) = self.buyers.get(&n) else {
+                    return;
+                };
+                let done = world
+                    .emulator
+                    .suspend_agreement(&buyer.agreement.agreement_id);
+                self.line(format!("{now} buyer {n} is suspended: {done:?}"));
+            }
+            Happening::Resumes(n) => {
+                let Some(buyer) = self.buyers.get(&n) else {
+                    return;
+                };
+                let done = world
+                    .emulator
+                    .resume_agreement(&buyer.agreement.agreement_id);
+                self.line(format!("{now} buyer {n} is no longer suspended: {done:?}"));
+            }
+            Happening::Writes(n) => {
+                let row = self.story.rows[n].clone();
+                let Some(buyer) = self.buyers.get(&row.buyer) else {
+                    return;
+                };
+                let subscription = buyer.subscription.clone();
+                let UsageEvent {
+                    dimension,
+                    id,
+                    quantity,
+                    time,
+                    ..
+                } = &row.event;
+                self.line(format!(
+                    "{now} buyer {} uses {quantity} {dimension} at {time} ({id})",
+                    row.buyer
+                ));
+                self.task(async move { write(&world, &subscription, &row).await });
+            }
+            Happening::WritesBadly(n) => {
+                let bad = self.story.bad_rows[n].clone();
+                let Some(buyer) = self.buyers.get(&bad.buyer) else {
+                    return;
+                };
+                let hour = bad.hour.to_string();
+                let partition = format!("{}@{}", buyer.subscription, &hour[..13]);
+                self.line(format!(
+                    "{now} a bad row: {partition} {} {} {}",
+                    bad.sort, bad.quantity, bad.time
+                ));
+                self.task(async move {
+                    world
+                        .put_raw(&partition, &bad.sort, bad.quantity, &bad.time)
+                        .await
+                });
+            }
+            Happening::Outage => {
+                self.line(format!("{now} permission is given or taken"));
+                self.set_faults(now);
+            }
+            Happening::Heals => {
+                self.line(format!("{now} everything is healed"));
+                self.healthy = true;
+                world.wire.heal();
+                world.wire.hold(false);
+                world.emulator.set_faults(emulator::Faults::default());
+                for off in &world.off_ms {
+                    off.store(0, Ordering::Relaxed);
+                }
+            }
+            Happening::Lifecycle => self.task(async move { world.deliver_lifecycle().await }),
+            Happening::Streams => {
+                if !self.trouble.streams_off {
+                    self.task(async move {
+                        let now = world.now.get();
+                        world.pump_usage(now).await;
+                        world.pump_records(now).await;
+                    });
+                }
+            }
+            Happening::Seals => self.fire(
+                "sealer",
+                |world| async move { world.seal().await.map(drop) },
+            ),
+            Happening::Sweeps => self.fire("submitter", |world| async move { world.sweep().await }),
+            Happening::Reconciles => self.fire("reconciler", |world| async move {
+                world.reconcile().await.map(drop)
+            }),
+        }
+    }
+
+    /// A schedule fires: once, or in trouble not at all, or twice at the same time.
+    /// Where nothing was written since it last came through, and no half hour began, it has nothing
+    /// to do: that is left out, to have time for more seeds.
+    fn fire<F>(&mut self, name: &'static str, work: impl Fn(Rc<World>) -> F)
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
+        let idle_since = Rc::clone(self.idle_since.entry(name).or_default());
+        let half_hour = self.world.now.get().as_second().div_euclid(1_800);
+        if idle_since.get() == Some((self.world.wire.writes(), half_hour)) {
+            return;
+        }
+        let mut times = 1;
+        if !self.healthy {
+            times -= u32::from(self.random.u32(0..100) < self.trouble.missed);
+            times += u32::from(self.random.u32(0..100) < self.trouble.doubled);
+        }
+        for _ in 0..times {
+            let world = Rc::clone(&self.world);
+            let run = work(Rc::clone(&world));
+            let idle_since = Rc::clone(&idle_since);
+            self.task(async move {
+                let came_through = run.await;
+                idle_since.set(
+                    came_through
+                        .is_ok()
+                        .then(|| (world.wire.writes(), half_hour)),
+                );
+                if let Err(problem) = came_through {
+                    world.wire.note(&problem);
+                }
+            });
+        }
+    }
+
+    fn end(mut self) -> SeedReport {
+        let calls = self.world.wire.calls();
+        let strikes = self.world.wire.strikes();
+        let running = self.running.get();
+        let verdict = {
+            let world = Rc::clone(&self.world);
+            let story = self.story.clone();
+            let trouble = self.trouble.clone();
+            let buyers = std::mem::take(&mut self.buyers);
+            self.executor
+                .finish(async move { check::verdict(&world, &story, &trouble, &buyers).await })
+        };
+        assert_eq!(running, 0, "seed {}: an invocation never ended", self.seed);
+        let (trace, called) = self.world.wire.trace();
+        let mut story: Vec<String> = self.lines.into();
+        story.extend(called);
+        SeedReport {
+            seed: self.seed,
+            verdict,
+            trace,
+            strikes,
+            calls,
+            story,
+        }
+    }
+}
+
+async fn write(world: &World, subscription: &Subscription, row: &super::story::Row) {
+    let event = &row.event;
+    if row.over_http {
+        let tags: marketplace::tags::Tags = (&event.tags).into();
+        let body = serde_json::json!({"events": [{
+            "id": event.id.to_string(),
+            "subscription": subscription.to_string(),
+            "dimension": event.dimension.to_string(),
+            "quantity": event.quantity.to_string(),
+            "time": event.time.to_string(),
+            "tags": tags,
+        }]});
+        let (status, answer) = world.post_usage(&body).await;
+        let heard = status == 200 && answer["rejected"].as_u64() == Some(0);
+        if heard {
+            return;
+        }
+        // Software whose usage was not taken writes the row itself.
+    }
+    world.report(subscription, event).await;
+}
+
+/// Any setting of everything that AWS does not document.
+fn readings(random: &mut Rng) -> Readings {
+    use emulator::{
+        BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
+        IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal,
+        SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
+    };
+    let mut flip = || random.bool();
+    let mut readings = Readings::default();
+    if flip() {
+        readings.identical_resubmission = IdenticalResubmission::DuplicateRecord;
+    }
+    if flip() {
+        readings.identical_record_id = IdenticalRecordId::New;
+    }
+    if flip() {
+        readings.empty_customer_identifier = EmptyCustomerIdentifier::Refused;
+    }
+    if flip() {
+        readings.before_exception = BeforeException::EarlierRecorded;
+    }
+    if flip() {
+        readings.zero_quantity = ZeroQuantity::LeavesSlotFree;
+    }
+    if flip() {
+        readings.stamp_outside_agreement = StampOutsideAgreement::Accepted;
+    }
+    if flip() {
+        readings.slot_scope = SlotScope::Global;
+    }
+    if flip() {
+        readings.invalid_customer = InvalidCustomer::Exception;
+    }
+    if flip() {
+        readings.final_hour_from = FinalHourFrom::Ended;
+    }
+    if flip() {
+        readings.license_on_renewal = LicenseOnRenewal::Replaced;
+    }
+    if flip() {
+        readings.cloudtrail_timestamps = CloudTrailTimestamps::Iso8601;
+    }
+    if flip() {
+        readings.five_tags = FiveTags::PerRecord;
+    }
+    if flip() {
+        readings.slot_granularity = SlotGranularity::ExactTimestamp;
+    }
+    readings
+}

@@ -1,0 +1,501 @@
+//! Every call that leaves a function: numbered, traced, and given a fate.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use emulator::{ConnectionDropped, Emulator};
+use http_body_util::BodyExt;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Notify, oneshot};
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The tables.
+    DynamoDb,
+    /// AWS Marketplace, and the event history.
+    Marketplace,
+}
+
+/// A call that is about to leave its function.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// 1 for the first of the world that was counted.
+    pub number: u64,
+    /// The function that makes it.
+    pub function: &'static str,
+    /// Who is asked.
+    pub service: Service,
+    /// Its operation, as `TransactWriteItems`.
+    pub operation: String,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is answered.
+    Answered,
+    /// The caller's process dies before it is sent.
+    DiesBefore,
+    /// It takes effect, and the caller's process dies before the answer comes.
+    DiesAfter,
+    /// The connection breaks before it is sent.
+    Unsent,
+    /// It takes effect, and the connection breaks before the answer comes.
+    Unanswered,
+    /// DynamoDB throttles it: nothing is done.
+    Throttled,
+    /// DynamoDB fails: nothing is done.
+    Failed,
+    /// Another transaction holds one of its items: nothing is done. Other calls are answered.
+    Conflicting,
+    /// A query of an index is answered as it was some time ago. Other calls are answered.
+    Stale,
+}
+
+/// Decides what becomes of each call.
+pub type Plan = Box<dyn FnMut(&Call) -> Fate + Send>;
+
+/// An invocation of a function, from the point of view of its calls.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The function.
+    pub function: &'static str,
+    /// Its process is dead.
+    pub died: Notify,
+}
+
+tokio::task_local! {
+    /// The invocation that makes the calls of the task that runs now.
+    pub static INVOCATION: Arc<Invocation>;
+}
+
+/// A call that waits to be let through: on its way there, or on its way back.
+struct Waiting {
+    release: oneshot::Sender<()>,
+}
+
+struct State {
+    plan: Plan,
+    counting: bool,
+    calls: u64,
+    held: bool,
+    waiting: VecDeque<Waiting>,
+    trace: Trace,
+    tokens: u64,
+    earlier: VecDeque<(String, WireAnswer)>,
+    strikes: u64,
+    writes: u64,
+}
+
+/// What was called, in order, with every answer: equal for equal seeds.
+#[derive(Default)]
+struct Trace {
+    digest: Sha256,
+    lines: VecDeque<String>,
+    keep: usize,
+}
+
+/// Answers of index queries kept for stale reads.
+const EARLIER_MAX: usize = 64;
+
+/// The wire of one world.
+#[derive(Clone)]
+pub struct Wire {
+    database: Arc<EmbeddedDynamoDb>,
+    marketplace: Arc<Mutex<axum::Router>>,
+    state: Arc<Mutex<State>>,
+}
+
+impl Wire {
+    /// A wire on which every call is answered, and none counted.
+    pub fn new(database: Arc<EmbeddedDynamoDb>, emulator: &Emulator) -> Self {
+        Self {
+            database,
+            marketplace: Arc::new(Mutex::new(emulator.router())),
+            state: Arc::new(Mutex::new(State {
+                plan: Box::new(|_| Fate::Answered),
+                counting: false,
+                calls: 0,
+                held: false,
+                waiting: VecDeque::new(),
+                trace: Trace::default(),
+                tokens: 0,
+                earlier: VecDeque::new(),
+                strikes: 0,
+                writes: 0,
+            })),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on calls are counted, and meet what the plan decides.
+    pub fn follow(&self, plan: Plan) {
+        let mut state = self.state();
+        state.plan = plan;
+        state.counting = true;
+    }
+
+    /// From now on every call is answered, and none counted.
+    pub fn heal(&self) {
+        self.state().counting = false;
+    }
+
+    /// From now on calls are counted again, and meet what the plan decides.
+    pub fn follow_again(&self) {
+        self.state().counting = true;
+    }
+
+    /// Holds calls until they are let through, or lets all of them through by themselves.
+    pub fn hold(&self, held: bool) {
+        let released: Vec<Waiting> = {
+            let mut state = self.state();
+            state.held = held;
+            if held {
+                Vec::new()
+            } else {
+                state.waiting.drain(..).collect()
+            }
+        };
+        for waiting in released {
+            // A caller that died meanwhile waits for nothing.
+            if waiting.release.send(()).is_err() {
+                continue;
+            }
+        }
+    }
+
+    /// How many calls wait to be let through.
+    pub fn waiting(&self) -> usize {
+        let mut state = self.state();
+        state.waiting.retain(|waiting| !waiting.release.is_closed());
+        state.waiting.len()
+    }
+
+    /// Lets one of the waiting calls through.
+    pub fn release(&self, which: usize) {
+        let waiting = self.state().waiting.remove(which);
+        if let Some(waiting) = waiting
+            && waiting.release.send(()).is_err()
+        {
+            self.note("a call whose caller is dead");
+        }
+    }
+
+    /// Calls counted so far.
+    pub fn calls(&self) -> u64 {
+        self.state().calls
+    }
+
+    /// Calls that met any other fate than an answer.
+    pub fn strikes(&self) -> u64 {
+        self.state().strikes
+    }
+
+    /// Requests to write that the tables answered, whoever made them.
+    pub fn writes(&self) -> u64 {
+        self.state().writes
+    }
+
+    /// Adds a line to the trace.
+    pub fn note(&self, line: &str) {
+        self.state().trace.add(line);
+    }
+
+    /// Keeps the latest lines of the trace.
+    pub fn keep_lines(&self, lines: usize) {
+        self.state().trace.keep = lines;
+    }
+
+    /// The digest of the whole trace, and its latest lines.
+    pub fn trace(&self) -> (String, Vec<String>) {
+        let state = self.state();
+        let digest = state.trace.digest.clone().finalize();
+        let digest = digest.iter().fold(String::new(), |mut text, byte| {
+            if write!(text, "{byte:02x}").is_err() {
+                text.push('?');
+            }
+            text
+        });
+        (digest, state.trace.lines.iter().cloned().collect())
+    }
+
+    async fn pass(&self) {
+        let waits = {
+            let mut state = self.state();
+            state.held.then(|| {
+                let (release, released) = oneshot::channel();
+                state.waiting.push_back(Waiting { release });
+                released
+            })
+        };
+        if let Some(released) = waits
+            && released.await.is_err()
+        {
+            // The wire is gone, and with it the world: the caller stops here.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn decide(&self, service: Service, operation: &str, function: &'static str) -> (Call, Fate) {
+        let state = &mut *self.state();
+        if state.counting {
+            state.calls += 1;
+        }
+        let call = Call {
+            number: state.calls,
+            function,
+            service,
+            operation: operation.to_owned(),
+        };
+        let fate = match state.counting {
+            true => (state.plan)(&call),
+            false => Fate::Answered,
+        };
+        state.strikes += u64::from(fate != Fate::Answered);
+        (call, fate)
+    }
+
+    /// One call, as the client's connector makes it. `Err` is a broken connection.
+    pub async fn call(
+        &self,
+        request: http::Request<Vec<u8>>,
+    ) -> Result<http::Response<String>, String> {
+        let target = request
+            .headers()
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+            .unwrap_or_default()
+            .to_owned();
+        let (prefix, operation) = target.rsplit_once('.').unwrap_or(("", target.as_str()));
+        let service = match prefix {
+            "DynamoDB_20120810" => Service::DynamoDb,
+            _ => Service::Marketplace,
+        };
+        let invocation = INVOCATION.try_with(Arc::clone).ok();
+        let function = invocation
+            .as_ref()
+            .map_or("world", |invocation| invocation.function);
+        if invocation.is_some() {
+            self.pass().await;
+        }
+        let (call, fate) = match &invocation {
+            Some(_) => self.decide(service, operation, function),
+            None => {
+                let number = 0;
+                let operation = operation.to_owned();
+                (
+                    Call {
+                        number,
+                        function,
+                        service,
+                        operation,
+                    },
+                    Fate::Answered,
+                )
+            }
+        };
+        let dies = |invocation: &Option<Arc<Invocation>>| {
+            if let Some(invocation) = invocation {
+                invocation.died.notify_one();
+            }
+        };
+        let body = self.supply_token(operation, request.body());
+        let traced = format!(
+            "{} {} {operation} {fate:?} {}",
+            call.number,
+            function,
+            canonical(&body)
+        );
+        match fate {
+            Fate::DiesBefore => {
+                self.note(&traced);
+                dies(&invocation);
+                return std::future::pending().await;
+            }
+            Fate::Unsent => {
+                self.note(&traced);
+                return Err("the connection broke before the request was sent".to_owned());
+            }
+            Fate::Throttled if service == Service::DynamoDb => {
+                self.note(&traced);
+                return Ok(exception(
+                    400,
+                    "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+                    "too much at once",
+                ));
+            }
+            Fate::Failed if service == Service::DynamoDb => {
+                self.note(&traced);
+                return Ok(exception(
+                    500,
+                    "com.amazonaws.dynamodb.v20120810#InternalServerError",
+                    "something broke",
+                ));
+            }
+            Fate::Conflicting if operation == "TransactWriteItems" => {
+                self.note(&traced);
+                return Ok(transaction_conflict(&body));
+            }
+            _ => {}
+        }
+        let answer = match service {
+            Service::DynamoDb => Ok(self.ask_database(operation, &body, fate)),
+            Service::Marketplace => self.ask_marketplace(request, body).await,
+        };
+        let answered = match &answer {
+            Ok(answer) => format!(
+                "{} {}",
+                answer.status().as_u16(),
+                canonical(answer.body().as_bytes())
+            ),
+            Err(problem) => problem.clone(),
+        };
+        self.note(&format!("{traced} -> {answered}"));
+        match fate {
+            Fate::DiesAfter => {
+                dies(&invocation);
+                std::future::pending().await
+            }
+            Fate::Unanswered => Err("the connection broke before the answer came".to_owned()),
+            _ => {
+                if invocation.is_some() {
+                    self.pass().await;
+                }
+                answer
+            }
+        }
+    }
+
+    /// A transaction's token is random in the SDK: here it is supplied, one for each call.
+    fn supply_token(&self, operation: &str, body: &[u8]) -> Vec<u8> {
+        if operation != "TransactWriteItems" {
+            return body.to_vec();
+        }
+        let Ok(mut value) = serde_json::from_slice::<Value>(body) else {
+            return body.to_vec();
+        };
+        let mut state = self.state();
+        state.tokens += 1;
+        value["ClientRequestToken"] = Value::from(format!("token-{}", state.tokens));
+        value.to_string().into_bytes()
+    }
+
+    fn ask_database(&self, operation: &str, body: &[u8], fate: Fate) -> http::Response<String> {
+        let of_index =
+            operation == "Query" && body.windows(11).any(|part| part == b"\"IndexName\"");
+        if of_index {
+            let asked = canonical(body);
+            let state = &mut *self.state();
+            if fate == Fate::Stale
+                && let Some((_, earlier)) = state
+                    .earlier
+                    .iter()
+                    .find(|(question, _)| *question == asked)
+            {
+                return reply(earlier.clone());
+            }
+            let answer = self.database.answer(operation, body);
+            if state.earlier.len() == EARLIER_MAX {
+                state.earlier.pop_front();
+            }
+            state.earlier.push_back((asked, answer.clone()));
+            return reply(answer);
+        }
+        if matches!(
+            operation,
+            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems"
+        ) {
+            self.state().writes += 1;
+        }
+        reply(self.database.answer(operation, body))
+    }
+
+    async fn ask_marketplace(
+        &self,
+        request: http::Request<Vec<u8>>,
+        body: Vec<u8>,
+    ) -> Result<http::Response<String>, String> {
+        let router = self
+            .marketplace
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let (parts, _) = request.into_parts();
+        let request = http::Request::from_parts(parts, axum::body::Body::from(body));
+        let service = TowerToHyperService::new(router);
+        let response = service
+            .call(request)
+            .await
+            .unwrap_or_else(|never: std::convert::Infallible| match never {});
+        if response.extensions().get::<ConnectionDropped>().is_some() {
+            return Err("AWS Marketplace dropped the connection".to_owned());
+        }
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())?;
+        Ok(http::Response::from_parts(parts, text))
+    }
+}
+
+fn reply(answer: WireAnswer) -> http::Response<String> {
+    let mut response = http::Response::new(answer.body);
+    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    response
+}
+
+fn exception(status: u16, code: &str, message: &str) -> http::Response<String> {
+    reply(WireAnswer {
+        status,
+        body: serde_json::json!({"__type": code, "message": message}).to_string(),
+    })
+}
+
+/// The answer to a transaction of which the first item is part of another.
+fn transaction_conflict(body: &[u8]) -> http::Response<String> {
+    let items = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|body| Some(body["TransactItems"].as_array()?.len()))
+        .unwrap_or(1);
+    let reasons: Vec<Value> = (0..items)
+        .map(|n| serde_json::json!({"Code": if n == 0 { "TransactionConflict" } else { "None" }}))
+        .collect();
+    reply(WireAnswer {
+        status: 400,
+        body: serde_json::json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+            "CancellationReasons": reasons,
+        })
+        .to_string(),
+    })
+}
+
+impl Trace {
+    fn add(&mut self, line: &str) {
+        self.digest.update(line.as_bytes());
+        self.digest.update(b"\n");
+        if self.keep > 0 {
+            if self.lines.len() == self.keep {
+                self.lines.pop_front();
+            }
+            self.lines.push_back(line.to_owned());
+        }
+    }
+}
+
+/// JSON with its members in order; anything else as it is.
+fn canonical(body: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => value.to_string(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    }
+}

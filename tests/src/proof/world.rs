@@ -1,0 +1,598 @@
+//! The tables, AWS Marketplace, the seven functions and what triggers them.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use emulator::{Agreement, Emulator, Identity, NewAgreement, NewProduct, Settings};
+use http_body_util::BodyExt;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
+use jiff::{SignedDuration, Timestamp};
+use ledger::product::Product;
+use ledger::tables::{TTL_ATTRIBUTE, definitions};
+use ledger::{Ledger, TableNames, Written};
+use local::dynamodb::EmbeddedDynamoDb;
+use local::pump::EventSource;
+use local::stack::{DeliveryTrouble, event_sources, function_event};
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, Subscription};
+use metering_api::MeteringApi;
+use serde_json::Value;
+use startup::{Budget, Clock, Env};
+use tokio::sync::{Mutex, Notify};
+
+use super::clients;
+use super::wire::{INVOCATION, Invocation, Wire};
+
+/// Time an invocation has: none of them takes as long on the real clock.
+const INVOCATION_TIME: Duration = Duration::from_secs(890);
+/// How often what must arrive is tried again at once.
+const TRIES_MAX: u32 = 20;
+
+/// The time, which only the world's driver moves, and how far each function's clock is off.
+#[derive(Clone)]
+pub struct Now {
+    now: Arc<StdMutex<Timestamp>>,
+}
+
+impl Now {
+    fn at(now: Timestamp) -> Self {
+        Self {
+            now: Arc::new(StdMutex::new(now)),
+        }
+    }
+
+    /// The true time.
+    pub fn get(&self) -> Timestamp {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, now: Timestamp) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
+    }
+
+    fn clock(&self, off_ms: &Arc<AtomicI64>) -> Clock {
+        let now = self.clone();
+        let off_ms = Arc::clone(off_ms);
+        Clock::InProcess(Arc::new(move || {
+            let off = SignedDuration::from_millis(off_ms.load(Ordering::Relaxed));
+            now.get().checked_add(off).unwrap_or(Timestamp::MAX)
+        }))
+    }
+}
+
+/// The functions of one world, or the mould they are made from.
+#[derive(Clone)]
+pub struct Functions {
+    /// The landing page.
+    pub registration: registration::App,
+    /// Lifecycle.
+    pub agreements: agreements::App,
+    /// Usage over HTTP.
+    pub intake: intake::App,
+    /// Late flags.
+    pub late_usage: late_usage::App,
+    /// Rows to records.
+    pub sealer: sealer::App,
+    /// Records to AWS Marketplace.
+    pub submitter: submitter::App,
+    /// Everything again.
+    pub reconciler: reconciler::App,
+}
+
+thread_local! {
+    /// Reading settings and building clients takes longer than a world lives: done once.
+    static MOULD: Functions = Functions::mould();
+}
+
+impl Functions {
+    fn mould() -> Self {
+        let names = TableNames::of_stack(STACK);
+        let env = Env::of(
+            [
+                ("SUBSCRIPTIONS_TABLE", names.subscriptions.as_str()),
+                ("USAGE_EVENTS_TABLE", &names.usage_events),
+                ("METERING_RECORDS_TABLE", &names.metering_records),
+                ("DYNAMODB_ENDPOINT", "http://dynamodb.example"),
+                ("MARKETPLACE_ENDPOINT", "http://metering.example"),
+                ("CLOUDTRAIL_ENDPOINT", "http://cloudtrail.example"),
+                ("AWS_REGION", "us-east-1"),
+                ("SELLER_NAME", "Example Seller"),
+                ("SUPPORT_CONTACT", "support@example.com"),
+                (
+                    "SESSION_KEY",
+                    "a key for this machine only, never used on AWS",
+                ),
+                ("SUBMIT_AT_ONCE", "1"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+        );
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            Self {
+                registration: registration::App::start(&env).await.expect("settings"),
+                agreements: agreements::App::start(&env).await.expect("settings"),
+                intake: intake::App::start(&env).await.expect("settings"),
+                late_usage: late_usage::App::start(&env).await.expect("settings"),
+                sealer: sealer::App::start(&env).await.expect("settings"),
+                submitter: submitter::App::start(&env).await.expect("settings"),
+                reconciler: reconciler::App::start(&env).await.expect("settings"),
+            }
+        })
+    }
+
+    fn on(wire: &Wire, ledger: &Ledger, now: &Now, off_ms: &[Arc<AtomicI64>; 7]) -> Self {
+        let mut all = MOULD.with(Clone::clone);
+        let metering = MeteringApi::new(clients::metering(wire));
+        all.registration.ledger = ledger.clone();
+        all.registration.metering = metering.clone();
+        all.registration.clock = now.clock(&off_ms[0]);
+        all.agreements.ledger = ledger.clone();
+        all.agreements.clock = now.clock(&off_ms[1]);
+        all.intake.ledger = ledger.clone();
+        all.intake.clock = now.clock(&off_ms[2]);
+        all.late_usage.ledger = ledger.clone();
+        all.late_usage.clock = now.clock(&off_ms[3]);
+        all.sealer.ledger = ledger.clone();
+        all.sealer.clock = now.clock(&off_ms[4]);
+        all.submitter.ledger = ledger.clone();
+        all.submitter.metering = metering;
+        all.submitter.clock = now.clock(&off_ms[5]);
+        all.submitter.pause = Duration::ZERO;
+        all.reconciler.ledger = ledger.clone();
+        all.reconciler.clock = now.clock(&off_ms[6]);
+        all.reconciler.history.client = clients::cloudtrail(wire);
+        all.reconciler.history.pause = Duration::ZERO;
+        all
+    }
+}
+
+/// The name of the stack.
+const STACK: &str = "metering";
+
+/// A product of the world.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// Its code.
+    pub code: String,
+    /// How its buyers are named.
+    pub identity: IdentityKind,
+    /// What is metered.
+    pub dimensions: Vec<String>,
+}
+
+/// One world on one wire.
+pub struct World {
+    /// AWS Marketplace.
+    pub emulator: Emulator,
+    /// Everything that leaves a function.
+    pub wire: Wire,
+    /// The tables, for whoever sets up or looks into the world: not counted, never in trouble.
+    pub ledger: Ledger,
+    /// The seven.
+    pub functions: Functions,
+    /// The true time.
+    pub now: Now,
+    /// How far each function's clock is off, in the order of [`Functions`].
+    pub off_ms: [Arc<AtomicI64>; 7],
+    client: aws_sdk_dynamodb::Client,
+    database: Arc<EmbeddedDynamoDb>,
+    usage_stream: Mutex<EventSource>,
+    record_stream: Mutex<EventSource>,
+}
+
+impl World {
+    /// An empty world at a time.
+    ///
+    /// # Panics
+    ///
+    /// When its parts cannot be made.
+    pub fn at(start: Timestamp, seed: u64) -> Self {
+        Self::with_streams(start, seed, None)
+    }
+
+    /// The same with streams that drop, repeat, reorder and delay.
+    ///
+    /// # Panics
+    ///
+    /// When its parts cannot be made.
+    pub fn with_streams(start: Timestamp, seed: u64, trouble: Option<DeliveryTrouble>) -> Self {
+        let emulator = Emulator::new(emulator::Options {
+            seed,
+            now: Some(start),
+            speed: 0.0,
+            ..emulator::Options::default()
+        });
+        // The real clock must decide nothing here, and quotas are counted on it.
+        emulator.set_settings(Settings {
+            batch_meter_usage_per_s: 1_000_000,
+            lookup_events_per_s: 1_000_000,
+            ..emulator.settings()
+        });
+        let clock = emulator.clone();
+        let database =
+            EmbeddedDynamoDb::unserved(Arc::new(move || clock.now())).expect("a database");
+        let names = TableNames::of_stack(STACK);
+        for definition in definitions(&names) {
+            database.create_table(definition).expect("a table");
+        }
+        database
+            .enable_ttl(&names.usage_events, TTL_ATTRIBUTE)
+            .expect("TTL");
+        let sources = event_sources(&database, &names, trouble, seed).expect("streams");
+        let database = Arc::new(database);
+        let wire = Wire::new(Arc::clone(&database), &emulator);
+        let client = clients::dynamodb(&wire);
+        let ledger = Ledger::new(client.clone(), names).with_marks(seed);
+        let now = Now::at(start);
+        let off_ms: [Arc<AtomicI64>; 7] = Default::default();
+        let functions = Functions::on(&wire, &ledger, &now, &off_ms);
+        Self {
+            emulator,
+            wire,
+            ledger,
+            functions,
+            now,
+            off_ms,
+            client,
+            database,
+            usage_stream: Mutex::new(sources.usage),
+            record_stream: Mutex::new(sources.records),
+        }
+    }
+
+    /// Moves the time on.
+    pub fn set_time(&self, now: Timestamp) {
+        self.now.set(now);
+        self.emulator.set_clock(Some(now), None);
+    }
+
+    /// Lists a product, here and at AWS Marketplace.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be.
+    pub async fn list(&self, listing: &Listing) {
+        let dimensions: Vec<&str> = listing.dimensions.iter().map(String::as_str).collect();
+        let identity = match listing.identity {
+            IdentityKind::License => Identity::License,
+            _ => Identity::Customer,
+        };
+        self.emulator
+            .add_product(NewProduct::new(&listing.code, &dimensions, identity))
+            .expect("a listing");
+        let product = Product {
+            code: listing.code.parse().expect("a product code"),
+            identity: listing.identity,
+            dimensions: listing
+                .dimensions
+                .iter()
+                .map(|name| name.parse().expect("a dimension"))
+                .collect(),
+            version: 1,
+        };
+        let written = self.ledger.write_product(None, &product).await;
+        assert_eq!(written.expect("configured"), Written::Done);
+    }
+
+    /// The seller's own list of a product's dimensions has one more than AWS Marketplace's.
+    ///
+    /// # Panics
+    ///
+    /// When the product is not listed.
+    pub async fn list_renamed(&self, listing: &Listing, dimension: &str) {
+        let code = listing.code.parse().expect("a product code");
+        let before = self
+            .ledger
+            .product(&code)
+            .await
+            .expect("readable")
+            .expect("listed");
+        let mut after = before.clone();
+        after
+            .dimensions
+            .insert(dimension.parse().expect("a dimension"));
+        after.version += 1;
+        let written = self.ledger.write_product(Some(&before), &after).await;
+        assert_eq!(written.expect("configured"), Written::Done);
+    }
+
+    /// A buyer subscribes.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such product.
+    pub fn subscribe(&self, listing: &Listing) -> (Agreement, Subscription) {
+        let agreement = self
+            .emulator
+            .add_agreement(NewAgreement::of(&listing.code))
+            .expect("an agreement");
+        let key = match listing.identity {
+            IdentityKind::License => agreement.license_arn.clone(),
+            IdentityKind::Customer => {
+                format!("legacy|{}|{}", listing.code, agreement.customer_identifier)
+            }
+            IdentityKind::Account => format!("account|{}|{}", listing.code, agreement.account_id),
+        };
+        (agreement, key.parse().expect("a subscription"))
+    }
+
+    /// The sealer's schedule fires.
+    pub async fn seal(&self) -> Result<sealer::Report, String> {
+        let app = self.functions.sealer.clone();
+        invoke("sealer", async move {
+            sealer::handle(&app, Budget::of(INVOCATION_TIME))
+                .await
+                .map_err(|e| e.to_string())
+        })
+        .await
+    }
+
+    /// The submitter's schedule fires.
+    pub async fn sweep(&self) -> Result<(), String> {
+        submit(self.functions.submitter.clone(), "{}".to_owned())
+            .await
+            .map(drop)
+    }
+
+    /// The reconciler's schedule fires.
+    pub async fn reconcile(&self) -> Result<reconciler::Report, String> {
+        let app = self.functions.reconciler.clone();
+        invoke("reconciler", async move {
+            reconciler::handle(&app, Budget::of(INVOCATION_TIME))
+                .await
+                .map_err(|e| e.to_string())
+        })
+        .await
+    }
+
+    /// Lambda polls the stream of UsageEvents, as at `now`.
+    ///
+    /// # Panics
+    ///
+    /// When the stream cannot be read.
+    pub async fn pump_usage(&self, now: Timestamp) {
+        let app = &self.functions.late_usage;
+        self.usage_stream
+            .lock()
+            .await
+            .poll(now, &self.database, |event| {
+                let app = app.clone();
+                invoke("late-usage", async move {
+                    let event =
+                        serde_json::value::to_raw_value(&event).map_err(|e| e.to_string())?;
+                    let answer = late_usage::handle(&app, event, Budget::of(INVOCATION_TIME)).await;
+                    serde_json::to_value(answer.map_err(|e| e.to_string())?)
+                        .map_err(|e| e.to_string())
+                })
+            })
+            .await
+            .expect("a stream");
+    }
+
+    /// Lambda polls the stream of MeteringRecords, as at `now`.
+    ///
+    /// # Panics
+    ///
+    /// When the stream cannot be read.
+    pub async fn pump_records(&self, now: Timestamp) {
+        let app = &self.functions.submitter;
+        self.record_stream
+            .lock()
+            .await
+            .poll(now, &self.database, |event| {
+                submit(app.clone(), event.to_string())
+            })
+            .await
+            .expect("a stream");
+    }
+
+    /// The stream of UsageEvents loses what it holds at present.
+    ///
+    /// # Panics
+    ///
+    /// When the stream cannot be read.
+    pub async fn forget_usage_stream(&self) {
+        let long_after = self.now.get().checked_add(SignedDuration::from_hours(1));
+        let mut stream = self.usage_stream.lock().await;
+        stream
+            .poll(long_after.expect("a time"), &self.database, |_| async {
+                Ok(serde_json::json!({"batchItemFailures": []}))
+            })
+            .await
+            .expect("a stream");
+    }
+
+    /// AWS Marketplace's messages reach the agreements function; a failed one comes again.
+    pub async fn deliver_lifecycle(&self) {
+        for message in self.emulator.take_lifecycle() {
+            let event = function_event(message);
+            for _ in 0..TRIES_MAX {
+                if self.tell(event.clone()).await.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// One message for the agreements function. `Err`: deliver it again.
+    pub async fn tell(&self, event: Value) -> Result<(), String> {
+        let app = self.functions.agreements.clone();
+        let answer = invoke("agreements", async move {
+            agreements::handle(&app, event, Budget::of(INVOCATION_TIME))
+                .await
+                .map_err(|e| e.to_string())
+        })
+        .await?;
+        if answer.batch_item_failures.is_empty() {
+            Ok(())
+        } else {
+            Err("the queue delivers it again".to_owned())
+        }
+    }
+
+    /// The buyer's browser posts the form, and again while something broke. The last status.
+    pub async fn register(&self, token: &str) -> u16 {
+        let mut status = 0;
+        for _ in 0..TRIES_MAX {
+            let request = http::Request::post("/register")
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(axum::body::Body::from(format!(
+                    "x-amzn-marketplace-token={}",
+                    form_encoded(token)
+                )))
+                .expect("a request");
+            let app = Arc::new(self.functions.registration.clone());
+            let answer = invoke("registration", async move {
+                let service = TowerToHyperService::new(registration::router(app));
+                let answer = service.call(request).await.map_err(|never| match never {});
+                answer.map(|answer| answer.status().as_u16())
+            })
+            .await;
+            status = answer.unwrap_or(500);
+            if status < 500 {
+                break;
+            }
+        }
+        status
+    }
+
+    /// The seller's software writes one row, and again until it is told that the row stands.
+    pub async fn report(&self, subscription: &Subscription, event: &UsageEvent) {
+        for _ in 0..TRIES_MAX {
+            let ledger = self.ledger.clone();
+            let put = invoke("seller", async move {
+                ledger
+                    .put_event(subscription, event)
+                    .await
+                    .map_err(|e| e.to_string())
+            })
+            .await;
+            if put.is_ok() {
+                return;
+            }
+        }
+    }
+
+    /// The seller's software reports through HTTP; the answer's status and body.
+    pub async fn post_usage(&self, body: &Value) -> (u16, Value) {
+        let mut last = (500, Value::Null);
+        for _ in 0..TRIES_MAX {
+            let request = http::Request::post("/usage")
+                .header("content-type", "application/json")
+                .body(axum::body::Body::from(body.to_string()))
+                .expect("a request");
+            let app = Arc::new(self.functions.intake.clone());
+            let answer = invoke("intake", async move {
+                let service = TowerToHyperService::new(intake::router(app));
+                let answer = service
+                    .call(request)
+                    .await
+                    .unwrap_or_else(|never: std::convert::Infallible| match never {});
+                let status = answer.status().as_u16();
+                let body = answer
+                    .into_body()
+                    .collect()
+                    .await
+                    .map_err(|e| e.to_string())?;
+                let body = serde_json::from_slice(&body.to_bytes()).map_err(|e| e.to_string())?;
+                Ok((status, body))
+            })
+            .await;
+            last = answer.unwrap_or((500, Value::Null));
+            if last.0 == 200 {
+                break;
+            }
+        }
+        last
+    }
+
+    /// A row that no library of ours wrote.
+    ///
+    /// # Panics
+    ///
+    /// When DynamoDB refuses it.
+    pub async fn put_raw(&self, partition: &str, sort: &str, quantity: &str, time: &str) {
+        self.client
+            .put_item()
+            .table_name(&self.ledger.tables().usage_events)
+            .item("subscription_hour", AttributeValue::S(partition.to_owned()))
+            .item("dimension_event", AttributeValue::S(sort.to_owned()))
+            .item("quantity", AttributeValue::N(quantity.to_owned()))
+            .item("time", AttributeValue::S(time.to_owned()))
+            .send()
+            .await
+            .expect("a row");
+    }
+
+    /// Everything that is due at this time happens once, function after function.
+    pub async fn tick(&self, reconcile: bool) {
+        let now = self.now.get();
+        self.deliver_lifecycle().await;
+        self.pump_usage(now).await;
+        self.pump_records(now).await;
+        // A run that fails or dies is made up for by the next.
+        let outcomes = [
+            self.seal().await.map(drop),
+            self.sweep().await,
+            match reconcile {
+                true => self.reconcile().await.map(drop),
+                false => Ok(()),
+            },
+        ];
+        for outcome in outcomes {
+            if let Err(problem) = outcome {
+                self.wire.note(&problem);
+            }
+        }
+        self.pump_usage(now).await;
+        self.pump_records(now).await;
+    }
+}
+
+async fn submit(app: submitter::App, event: String) -> Result<Value, String> {
+    invoke("submitter", async move {
+        let trigger = serde_json::from_str(&event).map_err(|e| e.to_string())?;
+        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION_TIME)).await;
+        serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+    })
+    .await
+}
+
+/// Runs one invocation of a function; a death at one of its calls ends it there.
+async fn invoke<T>(
+    function: &'static str,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    let invocation = Arc::new(Invocation {
+        function,
+        died: Notify::new(),
+    });
+    INVOCATION
+        .scope(Arc::clone(&invocation), async {
+            tokio::select! {
+                biased;
+                () = invocation.died.notified() => Err(format!("{function} died")),
+                answer = work => answer,
+            }
+        })
+        .await
+}
+
+/// Percent-encodes everything but what a form never encodes.
+fn form_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! Random sellers, buyers, usage and trouble. More seeds: `examples/simulate.rs`.
+
+use end_to_end::proof::run::{on_a_thread, on_all_cores};
+use end_to_end::proof::simulation;
+
+/// Named so that it runs first: without it no other result could be repeated.
+#[test]
+fn a_seed_repeats_call_by_call() {
+    for seed in [3, 11] {
+        let once = on_a_thread(|| simulation::run(seed, 200_000));
+        let again = on_a_thread(|| simulation::run(seed, 200_000));
+        for (n, (one, other)) in once.story.iter().zip(&again.story).enumerate() {
+            assert_eq!(one, other, "seed {seed}, line {n}");
+        }
+        assert_eq!(once.trace, again.trace);
+        assert_eq!(once.verdict, again.verdict);
+        assert!(once.calls > 100);
+    }
+    assert_ne!(
+        on_a_thread(|| simulation::run(3, 0)).trace,
+        on_a_thread(|| simulation::run(11, 0)).trace
+    );
+}
+
+#[test]
+fn some_seeds_lose_nothing_and_bill_nothing_twice() {
+    let seeds: Vec<u64> = (0..12).collect();
+    let reports = on_all_cores(&seeds, |seed| simulation::run(*seed, 0));
+    for report in &reports {
+        assert!(
+            report.verdict.violations.is_empty(),
+            "seed {}: {:#?}\n{}",
+            report.seed,
+            report.verdict,
+            report.story.join("\n")
+        );
+    }
+    assert!(reports.iter().any(|report| report.strikes > 0));
+    assert!(
+        reports
+            .iter()
+            .map(|report| report.verdict.billed)
+            .sum::<u128>()
+            > 0
+    );
+}
