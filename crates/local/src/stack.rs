@@ -302,23 +302,30 @@ impl Stack {
             .map_err(StackError::failed)?;
         self.deliver_lifecycle().await;
         self.poll_streams(now).await?;
-        if now >= self.next_seal {
+        if now >= self.next_seal && !self.is_set_back(now) {
             self.next_seal = next_tick(now, SEALER_EVERY);
             let result = sealer::handle(&self.functions.sealer, Budget::of(INVOCATION)).await;
             self.note("sealer", &result);
         }
-        if now >= self.next_sweep {
+        if now >= self.next_sweep && !self.is_set_back(now) {
             self.next_sweep = next_tick(now, SWEEP_EVERY);
             let answer = self.functions.submit(json!({}), &self.crashes).await;
             self.note("submitter", &answer);
         }
-        if now >= self.next_reconcile {
+        if now >= self.next_reconcile && !self.is_set_back(now) {
             self.next_reconcile = next_tick(now, RECONCILER_EVERY);
             let result =
                 reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION)).await;
             self.note("reconciler", &result);
         }
         self.poll_streams(now).await
+    }
+
+    /// Whether the clock was set back during the step of `now`. What has come since belongs to the
+    /// past it was set to, and would be sealed through hours that are not yet: the next step notices
+    /// first.
+    fn is_set_back(&self, now: Timestamp) -> bool {
+        self.emulator.now() < now
     }
 
     /// Delivers what streams have gathered, whether or not its window has closed: for a clock that
