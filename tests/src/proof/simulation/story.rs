@@ -177,7 +177,10 @@ impl Story {
             3..6 => random.u32(1..1_000).to_string(),
             _ => format!("{}.{:06}", random.u32(0..50), random.u32(1..1_000_000)),
         };
-        let quantity = if quantity.starts_with("9999999999") && random.u32(0..100) < 80 {
+        // More than a record can hold goes into the next hour, which the last of a month does not have.
+        let is_rare = quantity.starts_with("9999999999") && random.u32(0..100) < 80;
+        let quantity = if is_rare || self.month_end.is_some() && quantity.starts_with("9999999999")
+        {
             "17".to_owned()
         } else {
             quantity
