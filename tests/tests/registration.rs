@@ -2,9 +2,18 @@
 
 mod buyers;
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
 use buyers::{Buyers, TOKEN, at, request, sample};
 use emulator::{Fault, FaultKind, Faults, NewAgreement};
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::world::World;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use marketplace::lifecycle::Status;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use startup::Env;
 
 #[tokio::test]
@@ -348,4 +357,37 @@ async fn the_sample_events_are_answered() {
         "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
     let stored = buyers.ledger.contact(&subscription.parse().unwrap()).await;
     assert_eq!(stored.unwrap().unwrap().name.as_deref(), Some("Jane Doe"));
+}
+
+#[test]
+fn no_bytes_make_the_landing_page_fail() {
+    let names =
+        "x-amzn-marketplace-token|x-amzn-marketplace-offer-type|subscription|email|[a-z]{1,8}";
+    let field = format!("({names})=[A-Za-z0-9%+&=._-]{{0,40}}");
+    let form = proptest::collection::vec(field.as_str(), 0..4).prop_map(|fields| fields.join("&"));
+    let body = prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        form.prop_map(String::into_bytes),
+    ];
+    let path = proptest::sample::select(vec!["/register", "/register/contact", "/"]);
+    on_a_thread(|| {
+        let executor = RefCell::new(Executor::default());
+        let world = World::at(at("2026-11-21T09:00:00Z"), 7);
+        let router = registration::router(Arc::new(world.functions.registration.clone()));
+        let mut runner = TestRunner::deterministic();
+        let tried = runner.run(&(path, body), |(path, body)| {
+            let request = http::Request::post(path)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(axum::body::Body::from(body))
+                .expect("a request");
+            let service = TowerToHyperService::new(router.clone());
+            let answer = executor
+                .borrow_mut()
+                .finish(async move { service.call(request).await });
+            let status = answer.expect("an answer").status();
+            prop_assert!(status.is_client_error(), "{} answers {}", path, status);
+            Ok(())
+        });
+        tried.expect("every answer says what the buyer can do");
+    });
 }

@@ -83,3 +83,98 @@ fn sent_at(record: &Value) -> Option<Timestamp> {
     let text = record.pointer("/attributes/SentTimestamp")?.as_str()?;
     Timestamp::from_millisecond(text.parse().ok()?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    /// JSON with the names and texts of lifecycle messages all over it.
+    fn any_json() -> impl Strategy<Value = Value> {
+        let text = prop_oneof![
+            "\\PC{0,20}",
+            proptest::sample::select(vec![
+                "aws.agreement-marketplace",
+                "License Updated - Manufacturer",
+                "Purchase Agreement Ended - Proposer",
+                "subscribe-success",
+                "entitlement-updated",
+                "arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-code",
+                "2026-11-21T02:00:00Z",
+                "{\"action\":\"unsubscribe-success\",\"product-code\":\"code\",\"customer-identifier\":\"c\"}",
+                "{\"detail-type\":\"License Updated\"}",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            text.prop_map(Value::from),
+        ];
+        let names = proptest::sample::select(vec![
+            "Records",
+            "messageId",
+            "body",
+            "attributes",
+            "SentTimestamp",
+            "requestPayload",
+            "Message",
+            "MessageId",
+            "TopicArn",
+            "Timestamp",
+            "action",
+            "product-code",
+            "customer-identifier",
+            "source",
+            "detail-type",
+            "detail",
+            "time",
+            "id",
+            "license",
+            "arn",
+            "product",
+            "code",
+            "acceptor",
+            "accountId",
+            "agreement",
+        ]);
+        leaf.prop_recursive(4, 40, 8, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map(names.clone(), inner, 0..8)
+                    .prop_map(|map| map.into_iter().map(|(k, v)| (k.to_owned(), v)).collect()),
+            ]
+        })
+    }
+
+    fn check(reading: Result<Reading, Malformed>) {
+        match reading {
+            Ok(Reading::News(message)) => assert!(!message.id.is_empty()),
+            Ok(Reading::Ignored { .. }) => {}
+            // A complaint can be kept, and names a member.
+            Err(malformed) => {
+                assert!(!malformed.event_id.is_empty());
+                assert!(malformed.problem.contains('/'), "{malformed}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_is_read_or_complained_about(
+            value in any_json(),
+            bytes in proptest::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let now = Timestamp::UNIX_EPOCH;
+            check(crate::event::read(&value));
+            check(read(&value, now));
+            check(read(&json!({"messageId": "m", "body": value.to_string()}), now));
+            let enveloped = json!({"MessageId": "n", "Message": value.to_string()}).to_string();
+            check(read(&json!({"body": enveloped}), now));
+            let text = String::from_utf8_lossy(&bytes);
+            check(read(&json!({"body": text}), now));
+        }
+    }
+}

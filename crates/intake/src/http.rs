@@ -173,3 +173,36 @@ pub(crate) fn events(body: &[u8]) -> Result<Vec<&RawValue>, Unreadable> {
         more => Err(Unreadable::TooManyEvents(more)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..300),
+            cut in 0_usize..200,
+            event in "\\PC{0,40}",
+        ) {
+            let whole = serde_json::json!({"events": [{"id": event, "quantity": 1}, event]}).to_string();
+            let part = &whole.as_bytes()[..cut.min(whole.len())];
+            for body in [&bytes, whole.as_bytes(), part] {
+                let is_whole = body == whole.as_bytes();
+                let now = jiff::Timestamp::UNIX_EPOCH;
+                match events(body) {
+                    Ok(events) => {
+                        for raw in events {
+                            let _read = crate::event::read(raw, now);
+                        }
+                    }
+                    Err(unreadable) => {
+                        prop_assert!(!is_whole);
+                        prop_assert!(unreadable.status().is_client_error());
+                    }
+                }
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
+use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 
 use crate::error::{LedgerError, Written};
@@ -131,7 +132,10 @@ impl Ledger {
             .table_name(table)
             .key("subscription", text(&flag.subscription))
             .key("item", text(sort_key(flag.hour)))
-            .condition_expression("#version = :read")
+            .condition_expression(match is_planted(Bug::FlagClearedBlindly) {
+                true => "attribute_exists(#version) OR #version = :read",
+                false => "#version = :read",
+            })
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":read", text(&flag.mark))
             .send()

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use marketplace::books::{Books, SlotBooks};
 use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
+use marketplace::planted::{Bug, is_planted};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::{Dimension, MeteringRecord, Subscription, UsageHour};
 
@@ -80,7 +81,9 @@ impl Ledger {
         self.for_each_row(subscription, hour, |row| fold.add(row))
             .await?;
         for row in fold.take_carries() {
-            if self.is_moved_here(subscription, hour, &row).await? {
+            if is_planted(Bug::ForgedCarryCounted)
+                || self.is_moved_here(subscription, hour, &row).await?
+            {
                 fold.admit(row)?;
             } else {
                 fold.refuse(&row)?;

@@ -15,6 +15,8 @@
 //! whatever the version, touching only the outcome; a late flag is put with a random version.
 
 pub mod audit;
+#[cfg(test)]
+mod codecs;
 pub mod error;
 pub mod flag;
 pub mod hour;

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
 use marketplace::fold::{CarryId, origin_hash};
+use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{MeteringRecord, RecordKey};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::tags::Tags;
@@ -12,7 +13,7 @@ use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
-use crate::record::{put_if_absent, sort_key};
+use crate::record::{put_if_absent, put_over, sort_key};
 use crate::usage_event::{carried_time, to_item as event_item};
 
 fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32) -> String {
@@ -229,7 +230,10 @@ impl Ledger {
             .key("subscription", text(&key.subscription))
             .key("item", text(sort_key(key.hour, &key.dimension)))
             .update_expression(expression)
-            .condition_expression("#version = :read")
+            .condition_expression(match is_planted(Bug::MovementUnconditional) {
+                true => "attribute_exists(#version) OR #version = :read",
+                false => "#version = :read",
+            })
             .expression_attribute_names("#movements", "movements")
             .expression_attribute_names("#version", "version")
             .expression_attribute_names("#send", "send")
@@ -254,12 +258,23 @@ impl Ledger {
         })?;
         let mut writes = vec![
             TransactWriteItem::builder().update(update).build(),
-            put_if_absent(table, to_item(key, movement)),
+            match is_planted(Bug::MovementUnconditional) {
+                true => put_over(table, to_item(key, movement)),
+                false => put_if_absent(table, to_item(key, movement)),
+            },
         ];
         if let MovementKind::Carried { target, into } = &movement.kind {
             let into = into.as_ref().unwrap_or(&key.dimension);
+            if is_planted(Bug::MovementInTwoSteps)
+                && self.transact(table, std::mem::take(&mut writes)).await? == Written::Conflict
+            {
+                return Ok(Written::Conflict);
+            }
             for row in carried_rows(key, movement, *target, into)? {
-                writes.push(put_if_absent(&self.tables.usage_events, row));
+                writes.push(match is_planted(Bug::MovementUnconditional) {
+                    true => put_over(&self.tables.usage_events, row),
+                    false => put_if_absent(&self.tables.usage_events, row),
+                });
             }
         }
         self.transact(table, writes).await

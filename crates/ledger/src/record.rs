@@ -11,6 +11,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWr
 use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::outcome::{Next, Verdict};
+use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State};
 use marketplace::tags::Tags;
 use marketplace::{Dimension, Subscription, TagSet, UsageHour};
@@ -164,7 +165,9 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
 }
 
 /// Reads a record whose allocations stand in its own item; `Err(parts)` when they do not.
-fn from_item(item: &Item) -> Result<(MeteringRecord, Option<(usize, String)>), Malformed> {
+pub(crate) fn from_item(
+    item: &Item,
+) -> Result<(MeteringRecord, Option<(usize, String)>), Malformed> {
     let read = Reader::new(item);
     let sort = read.text("item")?;
     let (hour, dimension) =
@@ -236,17 +239,17 @@ impl Ledger {
             item.insert("send".to_owned(), text("yes"));
         }
         let table = &self.tables.metering_records;
+        if is_planted(Bug::RecordOverwritten) {
+            self.put_any(table, item).await?;
+            return Ok(Written::Done);
+        }
         if parts.is_empty() {
             return self.put_new(table, item).await;
         }
         let mut writes = vec![put_if_absent(table, item)];
         for part in parts {
             // A part is named by its content, so one that is left from a crash is this one.
-            writes.push(
-                TransactWriteItem::builder()
-                    .put(plain_put(table, part))
-                    .build(),
-            );
+            writes.push(put_over(table, part));
         }
         self.transact(table, writes).await
     }
@@ -632,14 +635,15 @@ pub(crate) fn put_if_absent(table: &str, item: Item) -> TransactWriteItem {
     TransactWriteItem::builder().set_put(put).build()
 }
 
-fn plain_put(table: &str, item: Item) -> Put {
+/// A put, whether or not the item exists.
+pub(crate) fn put_over(table: &str, item: Item) -> TransactWriteItem {
     // Table name and item are the only required members, and both are given.
-    #[allow(clippy::expect_used)]
-    Put::builder()
+    let put = Put::builder()
         .table_name(table)
         .set_item(Some(item))
         .build()
-        .expect("a put with table name and item builds")
+        .ok();
+    TransactWriteItem::builder().set_put(put).build()
 }
 
 #[cfg(test)]

@@ -243,6 +243,22 @@ mod tests {
         assert_eq!(UsageChange::read(&json).unwrap().dimension_event, "gb#e-1");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            event in "\\PC{0,10}", row in "\\PC{0,40}", cut in 0_usize..300,
+        ) {
+            let text = String::from_utf8_lossy(&bytes);
+            let whole = record(&event, "", &row);
+            let part: String = whole.chars().take(cut).collect();
+            for json in [text.as_ref(), &whole, &part] {
+                let _change = UsageChange::read(json);
+                let _record = serde_json::from_str::<StreamRecord>(json).map(|r| r.record_key());
+            }
+        }
+    }
+
     #[test]
     fn a_record_without_both_keys_is_unreadable() {
         for bad in [

@@ -6,6 +6,7 @@
 //! own lifecycle, and a subscription ends only when none of its agreements is in force.
 
 use crate::lifecycle::{Lifecycle, Status};
+use crate::planted::{Bug, is_planted};
 
 /// What is known of one subscription: `own` is what its profile says already, `agreements` what each
 /// of its agreements says, `customer` what the SNS messages about its legacy customer say.
@@ -34,7 +35,7 @@ pub fn lifecycle_of(
         take_activations(&mut life, agreement);
     }
     if let Some(ended) = last_to_end
-        && !agreements.iter().any(in_force)
+        && (!agreements.iter().any(in_force) || is_planted(Bug::RenewalEnds))
     {
         take_ends(&mut life, ended);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::ProductCode;
 use crate::limits::{AUDITABLE_REQUEST_BYTES_MAX, BATCH_RECORDS_MAX};
+use crate::planted::{Bug, is_planted};
 use crate::subscription::IdentityKind;
 
 /// What the records of one request have in common.
@@ -35,7 +36,12 @@ pub fn plan<T>(
 ) -> Vec<Batch<T>> {
     let mut groups: BTreeMap<BatchGroup, Vec<(T, usize)>> = BTreeMap::new();
     for record in records {
-        let (group, bytes) = describe(&record);
+        let (mut group, bytes) = describe(&record);
+        if is_planted(Bug::ProductsMixed)
+            && let Some(other) = groups.keys().find(|other| other.kind == group.kind)
+        {
+            group = other.clone();
+        }
         groups.entry(group).or_default().push((record, bytes));
     }
     let mut batches = Vec::new();
@@ -99,6 +105,25 @@ mod tests {
             all.sort_unstable();
             sent.sort_unstable();
             prop_assert_eq!(sent, all);
+        }
+
+        #[test]
+        fn no_other_split_in_this_order_needs_fewer_requests(
+            sizes in proptest::collection::vec(prop_oneof![1usize..2_000, 1usize..90_000], 0..70)
+        ) {
+            let batches = plan(sizes.clone(), |bytes| (group(0, 0), *bytes));
+            // The fewest requests for the first n records, tried over every last request.
+            let mut fewest = vec![0_usize];
+            for end in 1..=sizes.len() {
+                let fits = |begin: &usize| {
+                    let bytes: usize = sizes[*begin..end].iter().map(|bytes| bytes + 1).sum();
+                    let few = end - begin <= BATCH_RECORDS_MAX;
+                    few && (bytes <= AUDITABLE_REQUEST_BYTES_MAX || end - begin == 1)
+                };
+                let best = (0..end).filter(fits).map(|begin| fewest[begin] + 1).min();
+                fewest.push(best.unwrap());
+            }
+            prop_assert_eq!(batches.len(), fewest[sizes.len()]);
         }
 
         #[test]

@@ -15,6 +15,7 @@
 //! * [`lifecycle`], [`agreements`]: agreement and licence events folded into a status, in any order
 //! * [`audit`]: what CloudTrail's Event history proves about records
 //! * [`books`]: the equation that proves no unit was lost or billed twice
+//! * [`planted`]: deliberate mistakes, which the suites must find
 
 #![cfg_attr(
     test,
@@ -40,6 +41,7 @@ pub mod ids;
 pub mod lifecycle;
 pub mod limits;
 pub mod outcome;
+pub mod planted;
 pub mod quantity;
 pub mod record;
 pub mod recount;

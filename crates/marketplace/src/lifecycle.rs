@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::hour::shift;
 use crate::ids::InvalidId;
 use crate::limits::FINAL_HOURS;
+use crate::planted::{Bug, is_planted};
 use crate::schedule::END_PATIENCE_HOURS;
 
 /// What an event says about one subscription.
@@ -133,6 +134,7 @@ impl Lifecycle {
     pub fn status(&self) -> Status {
         match (self.first_end(), self.activated_at, self.closed_at) {
             (Some(_), _, Some(_)) => Status::Ended,
+            (Some(_), _, None) if is_planted(Bug::ClosedAtFirstSign) => Status::Ended,
             (Some(_), _, None) => Status::Ending,
             (None, Some(_), _) => Status::Active,
             (None, None, _) => Status::Pending,

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error_table::{self, About, ErrorRow, UNANSWERED, UNPROCESSED};
 use crate::hour::UsageHour;
+use crate::planted::{Bug, is_planted};
 use crate::record::{MeteringRecord, State};
 use crate::subscription::Subscription;
 
@@ -95,7 +96,13 @@ pub fn interpret(
     unprocessed: &[AnsweredRecord],
 ) -> Vec<Verdict> {
     sent.iter()
-        .map(|record| {
+        .enumerate()
+        .map(|(n, record)| {
+            if is_planted(Bug::ResultsByPosition)
+                && let Some(answer) = results.get(n)
+            {
+                return verdict_of(answer);
+            }
             let answers: Vec<&Answer> = results
                 .iter()
                 .filter(|a| names(&a.record, record))
@@ -106,7 +113,19 @@ pub fn interpret(
                 .find(|a| a.status.as_deref() == Some("Success"));
             match success.or_else(|| answers.first()) {
                 Some(answer) => verdict_of(answer),
-                None if unprocessed.iter().any(|u| names(u, record)) => Verdict::Unprocessed,
+                None if is_planted(Bug::SilenceIsSuccess) && unprocessed.is_empty() => {
+                    Verdict::Accepted {
+                        metering_record_id: None,
+                    }
+                }
+                None if unprocessed.iter().any(|u| names(u, record)) => {
+                    match is_planted(Bug::UnprocessedIsSuccess) {
+                        true => Verdict::Accepted {
+                            metering_record_id: None,
+                        },
+                        false => Verdict::Unprocessed,
+                    }
+                }
                 None => Verdict::Unanswered,
             }
         })
@@ -151,15 +170,19 @@ pub struct Next {
 /// The state a verdict leads to, for a record of `attempts` earlier attempts without an end.
 pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     let row = row_of(verdict);
+    let denied = verdict.code() == "AccessDeniedException";
+    let is_given_up = is_planted(Bug::AttemptsRunOut) && attempts >= 2
+        || is_planted(Bug::AccessDeniedIsFinal) && denied;
     let state = match verdict {
         Verdict::Accepted { .. } => State::Accepted,
+        Verdict::Duplicate if is_planted(Bug::DuplicateIsSuccess) => State::Accepted,
         Verdict::Duplicate => State::Disputed,
         Verdict::Culprit { .. } if row.about == About::Record => State::Refused,
         _ => state,
     };
     Next {
         state,
-        retry_after: row.retry.after(attempts),
+        retry_after: row.retry.after(attempts).filter(|_| !is_given_up),
     }
 }
 

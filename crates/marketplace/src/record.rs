@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fold::DimensionFold;
 use crate::hour::{UsageHour, shift};
 use crate::ids::{AccountId, Dimension, InvalidId, ProductCode};
+use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::subscription::Subscription;
 use crate::tags::TagSet;
@@ -269,9 +270,13 @@ pub fn seal(
     let before = hour.end() <= terms.activated_at;
     let after = terms.ended_at.is_some_and(|end| end < hour.start());
     // A stamp before the activation would be refused; clamped, it stays in the same slot.
-    let stamp = hour
-        .start()
-        .max(whole_second_from(terms.activated_at).min(last_instant(hour)));
+    let stamp = match () {
+        () if is_planted(Bug::StampedNow) => whole_second_from(now),
+        () if is_planted(Bug::ActivationIgnored) => hour.start(),
+        () => hour
+            .start()
+            .max(whole_second_from(terms.activated_at).min(last_instant(hour))),
+    };
     let deadline = policy.window.deadline(stamp);
     let state = if before || after {
         State::Moved

@@ -8,6 +8,7 @@ use crate::fold::DimensionFold;
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::MOVEMENT_ENTRIES_MAX;
+use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::MeteringRecord;
 use crate::tags::TagSet;
@@ -100,6 +101,10 @@ pub fn difference(
     movements: &[Movement],
     fold: Option<&DimensionFold>,
 ) -> Result<Difference, Overflow> {
+    let movements = match is_planted(Bug::CarriedAgain) {
+        true => &[],
+        false => movements,
+    };
     let rows = fold.map_or(Ok(Total::ZERO), DimensionFold::total)?;
     let late = rows.minus(counted(record, movements)?)?;
     if late.is_zero() {

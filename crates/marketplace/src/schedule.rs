@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hour::{UsageHour, shift};
+use crate::planted::{Bug, is_planted};
 
 /// When hours become due for sealing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,9 @@ impl Schedule {
         let settled = shift(hour.end(), self.settle);
         let catch = SignedDuration::from_hours(MONTH_CATCH_HOURS);
         let month = hour.month();
+        if is_planted(Bug::CatchHourSealedEarly) {
+            return settled;
+        }
         if hour == month.last_hour() {
             settled.max(shift(month.end(), catch))
         } else {
@@ -85,7 +89,8 @@ impl Schedule {
         now: Timestamp,
     ) -> Option<UsageHour> {
         let running = UsageHour::of(now);
-        let target = if running.month() == origin.month() {
+        let same_month = running.month() == origin.month();
+        let target = if same_month || is_planted(Bug::CarriedAcrossMonths) {
             running
         } else {
             origin.month().last_hour()

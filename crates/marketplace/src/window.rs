@@ -73,6 +73,36 @@ mod tests {
         check("2026-12-31T23:24:11Z", "2027-01-01T06:00:00Z");
     }
 
+    /// Against the calendar: every hour around every month's end of twelve years, with their leap
+    /// days, under every window of interest.
+    #[test]
+    fn the_window_is_right_at_every_months_end() {
+        use jiff::civil::date;
+        use jiff::tz::TimeZone;
+        let at = |year: i16, month: i8, hour: i8| {
+            let first = date(year, month, 1).at(hour, 0, 0, 0);
+            first.to_zoned(TimeZone::UTC).unwrap().timestamp()
+        };
+        for month in 0..12 * 12_i16 {
+            let of = |n: i16| (2024 + n / 12, i8::try_from(n % 12 + 1).unwrap());
+            let ((year, this), (next_year, next)) = (of(month), of(month + 1));
+            let (begin, end) = (at(year, this, 0), at(next_year, next, 0));
+            let closes = at(next_year, next, 6);
+            for window in [3, 6, 24, 744] {
+                let rule = Window::from_hours(window).unwrap();
+                let mut stamp = end - SignedDuration::from_hours(window.min(600) + 7);
+                while stamp < end {
+                    let is_this_month = stamp >= begin;
+                    let aged = stamp + SignedDuration::from_hours(window);
+                    if is_this_month {
+                        assert_eq!(rule.deadline(stamp), aged.min(closes), "{stamp} {window}");
+                    }
+                    stamp += SignedDuration::from_mins(30);
+                }
+            }
+        }
+    }
+
     #[test]
     fn a_window_that_cannot_be_kept_is_refused() {
         assert_eq!(Window::from_hours(2), Err(InvalidWindow(2)));

@@ -8,6 +8,7 @@ use ledger::{SHARDS, Written};
 use marketplace::State;
 use marketplace::error_table::DEADLINE_PASSED;
 use marketplace::hour::shift;
+use marketplace::planted::{Bug, is_planted};
 use startup::Budget;
 
 use crate::{App, ReconcileError, Report};
@@ -38,9 +39,19 @@ pub(crate) async fn expire(
                     report.note(record.urgency(now));
                     continue;
                 }
+                if is_planted(Bug::UnconfirmedIsExpired) {
+                    let key = &record.key;
+                    app.ledger
+                        .flag_late(&key.subscription, key.hour, now)
+                        .await?;
+                }
+                let ended = match is_planted(Bug::UnconfirmedIsExpired) {
+                    true => State::Expired,
+                    false => State::Unconfirmed,
+                };
                 let written = app
                     .ledger
-                    .write_state(&record, State::Unconfirmed, DEADLINE_PASSED, now)
+                    .write_state(&record, ended, DEADLINE_PASSED, now)
                     .await?;
                 if written == Written::Done {
                     tracing::error!(slot = %record.key, quantity = %record.quantity, "past its deadline without an outcome");

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
+use marketplace::planted::{Bug, is_planted};
 use marketplace::{Month, Subscription, UsageHour};
 use startup::Budget;
 
@@ -31,6 +32,9 @@ pub(crate) async fn recount_due(
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
+    if is_planted(Bug::NothingRecounted) {
+        return Ok(true);
+    }
     let first = shift(now, SignedDuration::from_hours(-FIRST_RECOUNT_HOURS));
     let first = app.schedule.latest_due(first).min(watermark);
     let mut finished = recount_through(app, "recount-first", first, now, budget, report).await?;

@@ -16,6 +16,7 @@ use ledger::{LedgerError, Written};
 use marketplace::carry::final_due;
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
+use marketplace::planted::{Bug, is_planted};
 use marketplace::schedule::MONTH_CATCH_HOURS;
 use marketplace::{Subscription, UsageHour};
 
@@ -102,6 +103,9 @@ async fn seal_ending(
     let last = UsageHour::of(ended_at);
     let begin = first_hour(profile, run.now);
     let complete = last.previous().min(UsageHour::of(run.now).previous());
+    if is_planted(Bug::LastHourNotHurried) {
+        return Ok(());
+    }
     // Earlier hours first: their late usage may still go into the last one.
     let hours: Vec<UsageHour> = begin.through(complete).collect();
     let finished = recount_all(run, profile, hours, report).await?;

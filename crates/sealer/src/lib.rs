@@ -24,6 +24,7 @@ use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
 use marketplace::carry::LatePolicy;
+use marketplace::planted::{Bug, is_planted};
 use marketplace::record::SealPolicy;
 use marketplace::schedule::Schedule;
 use serde::Serialize;
@@ -128,7 +129,9 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     let due = app.schedule.latest_due(now);
     // Never lowered: another run's clock may be ahead of ours.
     let watermark = before.map_or(due, |before| before.max(due));
-    if before != Some(watermark) {
+    let is_raised = before == Some(watermark);
+    let raise_first = !is_planted(Bug::WatermarkAfterReading);
+    if !is_raised && raise_first {
         app.ledger.raise_watermark(watermark).await?;
     }
     let run = Run {
@@ -146,6 +149,9 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     let mut finished = attention::seal_each(&run, &mut report).await?;
     // A shard without progress begins where the stack stood before this run.
     finished &= round::seal_due(&run, before.unwrap_or(watermark), &mut report).await?;
+    if !is_raised && !raise_first {
+        app.ledger.raise_watermark(watermark).await?;
+    }
     finished &= late::recount_flagged(&run, &mut report).await?;
     report.finished = finished;
     publish(&report, now);

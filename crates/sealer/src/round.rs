@@ -7,6 +7,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::progress::ShardProgress;
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
+use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 
 use crate::settle::{Settled, seal_hour};
@@ -46,6 +47,17 @@ async fn seal_shard(
     let mut progress = progress;
     while progress.sealed_through < run.watermark {
         let hour = progress.sealed_through.next();
+        if is_planted(Bug::ProgressBeforeWork) {
+            let next = ShardProgress {
+                sealed_through: hour,
+                version: progress.version + 1,
+                ..progress.clone()
+            };
+            if ledger.change_shard_progress(&progress, &next).await? == Written::Conflict {
+                return Ok(false);
+            }
+            progress = next;
+        }
         loop {
             let page = ledger.live_page(shard, progress.place.as_ref()).await?;
             let last = page.subscriptions.last().cloned();

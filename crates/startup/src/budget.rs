@@ -1,6 +1,8 @@
 //! How much of an invocation is left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// When an invocation should stop taking on more work.
 #[derive(Debug, Clone, Copy)]
@@ -25,6 +27,14 @@ impl Budget {
             .duration_since(std::time::SystemTime::now())
             .unwrap_or_default();
         Self::of(left.saturating_sub(RESERVE.min(left / 4)))
+    }
+
+    /// The same, but no more than this from now on.
+    #[must_use]
+    pub fn at_most(self, time: Duration) -> Self {
+        Self {
+            until: self.until.min(Instant::now() + time),
+        }
     }
 
     /// Whether nothing more should be begun.

@@ -3,6 +3,7 @@
 //! # Layout
 //! * [`handle`]: one invocation, from the stream of new records or from the schedule
 //! * [`queue`]: what is sent next, the search for the record that spoils a batch, and suspects
+//! * [`pace`]: calls at the pace of the quota
 //! * `send`: calls, retries, and what becomes of what they answer
 //! * `write`: what the answers made of the records
 //!
@@ -12,6 +13,7 @@
 //! the call and before its outcome is written leaves the record sealed and due; the schedule sends it
 //! again. Both triggers may send the same record at the same time; it is the same record.
 
+pub mod pace;
 pub mod queue;
 mod send;
 mod write;
@@ -30,11 +32,21 @@ use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use pace::Pace;
 use queue::{Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 pub use send::Tally;
 
 /// Records read and sent together; what one invocation keeps in memory is bounded by it.
 const RECORDS_AT_ONCE_MAX: usize = 2_500;
+
+/// BatchMeterUsage requests per second that AWS grants an account in a Region unless asked for more.
+const QUOTA_PER_SECOND: u32 = 10;
+/// The most that makes sense as such a quota. Ours.
+const PER_SECOND_MAX: u32 = 1_000;
+
+/// How long a sweep lasts at most. The next begins 5 minutes after it: two at a time would send the
+/// same records.
+const SWEEP_TIME_MAX: Duration = Duration::from_secs(298);
 
 /// What the function needs.
 #[derive(Debug, Clone)]
@@ -47,23 +59,32 @@ pub struct App {
     pub clock: Clock,
     /// Calls under way at the same time.
     pub calls_at_once: usize,
+    /// How fast calls follow each other.
+    pub pace: Pace,
     /// The first pause before a call is made again within an invocation; doubled each time.
     pub pause: Duration,
 }
 
 impl App {
-    /// Reads the settings. `SUBMIT_AT_ONCE` is 1 to 16 calls, 4 unless set: with the quota of 10
-    /// requests per second, more calls only wait for each other.
+    /// Reads the settings. `SUBMIT_AT_ONCE` is 1 to 16 calls, 4 unless set; `SUBMIT_PER_SECOND` is the
+    /// account's quota, 10 unless set, or 0 for none.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
         let calls_at_once = env.parsed_or("SUBMIT_AT_ONCE", 4_usize)?;
         if !(1..=16).contains(&calls_at_once) {
             return Err(env.invalid("SUBMIT_AT_ONCE", "it must be 1 to 16").into());
+        }
+        let per_second = env.parsed_or("SUBMIT_PER_SECOND", QUOTA_PER_SECOND)?;
+        if per_second > PER_SECOND_MAX {
+            let rule =
+                "it must be 0 to 1000 requests per second: the quota that AWS grants the account";
+            return Err(env.invalid("SUBMIT_PER_SECOND", rule).into());
         }
         Ok(Self {
             ledger: clients::ledger(env).await?,
             metering: clients::metering_api(env).await?,
             clock: Clock::from_env(env)?,
             calls_at_once,
+            pace: Pace::per_second(per_second),
             pause: Duration::from_millis(250),
         })
     }
@@ -109,7 +130,7 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
             let mut queue = Queue::new(STREAM_ALLOWANCE);
             submit(app, &mut queue, keys, now, budget, &mut tally).await?;
         }
-        None => sweep(app, now, budget, &mut tally).await?,
+        None => sweep(app, now, budget.at_most(SWEEP_TIME_MAX), &mut tally).await?,
     }
     publish(&tally, now);
     Ok(Answer {

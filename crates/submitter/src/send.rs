@@ -4,8 +4,9 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::LedgerError;
 use marketplace::MeteringRecord;
-use marketplace::error_table::{About, is_known_error};
+use marketplace::error_table::{About, CONNECTION_FAILED, TIMEOUT, is_known_error};
 use marketplace::outcome::{Verdict, interpret};
+use marketplace::planted::{Bug, is_planted};
 use marketplace::record::Urgency;
 use metering_api::CallError;
 use serde::Serialize;
@@ -94,6 +95,9 @@ pub(crate) async fn send_all(
             break;
         }
         pause_before(app, &attempts).await;
+        if is_planted(Bug::AcceptedBeforeSent) {
+            write_accepted(app, &attempts, now, tally).await?;
+        }
         let exchanges: Vec<Exchange> = stream::iter(attempts)
             .map(|attempt| exchange(app, attempt))
             .buffered(app.calls_at_once.max(1))
@@ -126,6 +130,7 @@ pub(crate) async fn send_all(
 
 async fn exchange(app: &App, attempt: Attempt) -> Exchange {
     let sent: Vec<&MeteringRecord> = attempt.batch.records.iter().collect();
+    app.pace.turn().await;
     let answer = app
         .metering
         .batch_meter_usage(&attempt.batch.group, &sent)
@@ -175,6 +180,25 @@ async fn settle(
     write::outcomes(app, ends, now, tally).await
 }
 
+/// Every record as if it had been billed: only for planted bugs.
+fn accepted(records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, Verdict)> {
+    let verdict = Verdict::Accepted {
+        metering_record_id: None,
+    };
+    let both = |record| (record, verdict.clone());
+    records.into_iter().map(both).collect()
+}
+
+async fn write_accepted(
+    app: &App,
+    attempts: &[Attempt],
+    now: Timestamp,
+    tally: &mut Tally,
+) -> Result<(), LedgerError> {
+    let records = attempts.iter().flat_map(|a| a.batch.records.clone());
+    write::outcomes(app, accepted(records.collect()), now, tally).await
+}
+
 /// What to do after a call that failed as a whole.
 async fn after_failure(
     app: &App,
@@ -185,7 +209,10 @@ async fn after_failure(
     tally: &mut Tally,
 ) -> Result<(), LedgerError> {
     let code = || error.code.clone();
-    let ends = if error.about() != About::Request {
+    let is_lost = error.code == TIMEOUT || error.code == CONNECTION_FAILED;
+    let ends = if is_lost && is_planted(Bug::LostAnswerIsSuccess) {
+        accepted(queue.given_up(attempt))
+    } else if error.about() != About::Request {
         let culprit = queue.refused(attempt, &error.code);
         let verdict = |record| (record, Verdict::Culprit { code: code() });
         culprit.into_iter().map(verdict).collect()

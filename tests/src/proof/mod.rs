@@ -6,10 +6,12 @@
 //! * [`world`]: the tables, AWS Marketplace, the seven functions and what triggers them
 //! * [`run`]: an executor that knows when nothing moves any more
 //! * [`scenarios`]: the standard scenarios, each call of which is a crash point
+//! * [`races`]: one function stopped before each of its calls, while somebody else acts
 //! * [`simulation`]: random sellers, buyers, usage and trouble, all from one seed
 //! * [`verdict`]: what the seller's software sent against what was billed
 
 pub mod clients;
+pub mod races;
 pub mod run;
 pub mod scenarios;
 pub mod simulation;

@@ -33,11 +33,20 @@ pub enum Scenario {
     MonthEnd,
     /// An answer is lost, and the repetition is called a duplicate.
     Dispute,
+    /// Somebody else has metered another quantity, and answers come in another order.
+    Conflict,
+    /// A record that is not billed is missing from the answer.
+    Silence,
+    /// Every answer is lost until the deadline has passed, and CloudTrail fails just then.
+    Unanswered,
 }
 
 impl Scenario {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
+    /// Those that make no calls but such as others make.
+    pub const OTHERS: [Self; 3] = [Self::Conflict, Self::Silence, Self::Unanswered];
+
+    /// The standard scenarios, each call of which is a crash point.
+    pub const STANDARD: [Self; 7] = [
         Self::Registration,
         Self::CalmHour,
         Self::LateUsage,
@@ -47,8 +56,48 @@ impl Scenario {
         Self::Dispute,
     ];
 
+    /// What may happen at each of its calls, without changing the end.
+    pub fn fates(self) -> &'static [Fate] {
+        match self {
+            // What cannot be written must be asked for again.
+            Self::Registration | Self::LateUsage => {
+                &[Fate::DiesBefore, Fate::DiesAfter, Fate::Unsent]
+            }
+            _ => &[Fate::DiesBefore, Fate::DiesAfter],
+        }
+    }
+
+    /// What is billed in the end, whatever happens: dimension, hour and quantity.
+    pub fn bill(self) -> &'static [&'static str] {
+        match self {
+            Self::Registration => &["gb 2026-11-01T09 1.75", "requests 2026-11-01T09 3"],
+            Self::CalmHour => &["gb 2026-11-01T10 3.5", "requests 2026-11-01T10 7"],
+            Self::LateUsage => &[
+                "gb 2026-11-01T10 1",
+                "gb 2026-11-01T11 0.25",
+                // Its slot was free.
+                "requests 2026-11-01T10 4",
+            ],
+            Self::Isolation => &[
+                "gb 2026-11-01T10 1",
+                "requests 2026-11-01T10 1",
+                "seats 2026-11-01T10 1",
+            ],
+            Self::FinalHour => &["gb 2026-11-01T06 6"],
+            Self::MonthEnd => &["gb 2026-11-30T22 1", "gb 2026-11-30T23 2"],
+            Self::Dispute => &["gb 2026-11-01T10 5"],
+            Self::Conflict => &[
+                "gb 2026-11-01T10 3",
+                "requests 2026-11-01T10 7",
+                "seats 2026-11-01T10 2",
+            ],
+            Self::Silence | Self::Unanswered => &["gb 2026-11-01T10 5"],
+        }
+    }
+
     fn start(self) -> &'static str {
         match self {
+            Self::FinalHour => "2026-11-01T05:00:00Z",
             Self::MonthEnd => "2026-11-30T20:20:00Z",
             _ => "2026-11-01T09:20:00Z",
         }
@@ -69,17 +118,23 @@ pub struct Told {
 }
 
 /// The people and things of a story.
-struct Cast {
-    listing: Listing,
-    agreement: Agreement,
-    subscription: Subscription,
+pub(super) struct Cast {
+    pub listing: Listing,
+    pub agreement: Agreement,
+    pub subscription: Subscription,
 }
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn usage(dimension: &str, id: &str, quantity: &str, time: &str, team: Option<&str>) -> UsageEvent {
+pub(super) fn usage(
+    dimension: &str,
+    id: &str,
+    quantity: &str,
+    time: &str,
+    team: Option<&str>,
+) -> UsageEvent {
     let tags: Tags = team
         .map(|team| ("team".to_owned(), team.to_owned()))
         .into_iter()
@@ -104,7 +159,7 @@ pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
     let inside = Rc::clone(&world);
     let outcome = executor.finish(async move {
         let world = &*inside;
-        let cast = begin(world, scenario).await;
+        let cast = begin(world, Some(scenario)).await;
         world.wire.keep_lines(40);
         world.wire.follow(plan(strike));
         act(world, scenario, &cast).await;
@@ -131,14 +186,14 @@ fn plan(strike: Option<(u64, Fate)>) -> Box<dyn FnMut(&Call) -> Fate + Send> {
 
 /// A buyer with a registered subscription that the rounds have taken over, where the story does not
 /// begin with that.
-async fn begin(world: &World, scenario: Scenario) -> Cast {
+pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
     let listing = Listing {
         code: "storyproduct".to_owned(),
         identity: IdentityKind::License,
         dimensions: ["gb", "requests", "seats"].map(str::to_owned).to_vec(),
     };
     world.list(&listing).await;
-    if scenario == Scenario::Isolation {
+    if scenario == Some(Scenario::Isolation) {
         // The seller's list knows a dimension that AWS Marketplace does not.
         world.list_renamed(&listing, "renamed").await;
         world.list_renamed(&listing, "dropped").await;
@@ -149,7 +204,7 @@ async fn begin(world: &World, scenario: Scenario) -> Cast {
         agreement,
         subscription,
     };
-    if scenario == Scenario::Registration {
+    if scenario == Some(Scenario::Registration) {
         return cast;
     }
     world.register(&cast.agreement.registration_token).await;
@@ -244,23 +299,23 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             world.pump_records(later).await;
         }
         Scenario::FinalHour => {
-            world.set_time(at("2026-11-01T10:50:00Z"));
+            world.set_time(at("2026-11-01T06:20:00Z"));
             world
-                .report(who, &usage("gb", "a", "2", "2026-11-01T10:45:00Z", None))
+                .report(who, &usage("gb", "a", "2", "2026-11-01T06:15:00Z", None))
                 .await;
             let cancelled = world
                 .emulator
                 .cancel_agreement(&cast.agreement.agreement_id);
             cancelled.expect("cancelled");
-            world.set_time(at("2026-11-01T10:52:00Z"));
+            world.set_time(at("2026-11-01T06:22:00Z"));
             world.deliver_lifecycle().await;
             world
                 .report(
                     who,
-                    &usage("gb", "flush", "4", "2026-11-01T10:49:00Z", None),
+                    &usage("gb", "flush", "4", "2026-11-01T06:19:00Z", None),
                 )
                 .await;
-            world.set_time(at("2026-11-01T11:12:00Z"));
+            world.set_time(at("2026-11-01T06:42:00Z"));
             seal_and_send(world).await;
         }
         Scenario::MonthEnd => {
@@ -282,8 +337,9 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             let window_over = at("2026-12-01T02:01:00Z");
             world.set_time(window_over);
             world.pump_usage(window_over).await;
-            note(world, world.seal().await.map(drop));
             world.wire.heal();
+            // What the sealer does now it does in the late usage's story too.
+            note(world, world.seal().await.map(drop));
             // The sealer's schedule has fired many times until the month closes.
             for time in ["2026-12-01T02:06:00Z", "2026-12-01T04:06:00Z"] {
                 world.set_time(at(time));
@@ -292,6 +348,57 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             world.wire.follow_again();
             world.set_time(at("2026-12-01T05:01:00Z"));
             seal_and_send(world).await;
+        }
+        Scenario::Conflict => {
+            for (dimension, quantity) in [("gb", "5"), ("requests", "7"), ("seats", "2")] {
+                let row = usage(dimension, "a", quantity, "2026-11-01T10:05:00Z", None);
+                world.report(who, &row).await;
+            }
+            let theirs = serde_json::json!({"UsageRecords": [{
+                "LicenseArn": cast.agreement.license_arn,
+                "CustomerAWSAccountId": cast.agreement.account_id,
+                "Dimension": "gb",
+                "Quantity": 3,
+                "Timestamp": at("2026-11-01T10:00:00Z").as_second(),
+            }]});
+            let metering = &world.functions.submitter.metering;
+            let metered = metering.batch_meter_usage_raw(theirs).await;
+            metered.expect("metered");
+            fault(world, FaultKind::Reorder);
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            seal_and_send(world).await;
+        }
+        Scenario::Unanswered => {
+            let row = usage("gb", "a", "5", "2026-11-01T10:05:00Z", None);
+            world.report(who, &row).await;
+            world.emulator.set_faults(Faults {
+                seed: 0,
+                faults: vec![Fault::rate("BatchMeterUsage", FaultKind::DropAfter, 1.0)],
+            });
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            seal_and_send(world).await;
+            world.set_time(at("2026-11-02T10:01:00Z"));
+            let failing = Fault::rate("LookupEvents", FaultKind::InternalError, 1.0);
+            world.emulator.set_faults(Faults {
+                seed: 0,
+                faults: vec![failing],
+            });
+            note(world, world.reconcile().await.map(drop));
+            world.set_time(at("2026-11-02T10:07:00Z"));
+            note(world, world.seal().await.map(drop));
+            world.emulator.set_faults(Faults::default());
+        }
+        Scenario::Silence => {
+            let row = usage("gb", "a", "5", "2026-11-01T10:05:00Z", None);
+            world.report(who, &row).await;
+            let agreement = &cast.agreement.agreement_id;
+            let suspended = world.emulator.suspend_agreement(agreement);
+            suspended.expect("suspended");
+            fault(world, FaultKind::MissingRecord);
+            world.set_time(at("2026-11-01T11:31:00Z"));
+            seal_and_send(world).await;
+            let resumed = world.emulator.resume_agreement(agreement);
+            resumed.expect("resumed");
         }
         Scenario::Dispute => {
             world
@@ -304,17 +411,27 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             });
             world.set_time(at("2026-11-01T11:31:00Z"));
             note(world, world.seal().await.map(drop));
-            world.emulator.set_faults(Faults {
-                seed: 0,
-                faults: vec![Fault::next("BatchMeterUsage", FaultKind::DropAfter, 1)],
-            });
+            fault(world, FaultKind::DropAfter);
             world.wire.follow_again();
             world.set_time(at("2026-11-01T11:37:00Z"));
             note(world, world.sweep().await);
-            world.set_time(at("2026-11-01T12:30:00Z"));
+            world.wire.heal();
+            // Of the hours that are due for a recount anyway none is left.
+            world.set_time(at("2026-11-01T11:50:00Z"));
+            note(world, world.reconcile().await.map(drop));
+            world.wire.follow_again();
+            world.set_time(at("2026-11-01T11:58:00Z"));
             note(world, world.reconcile().await.map(drop));
         }
     }
+}
+
+/// The next call of AWS Marketplace meets a fault.
+fn fault(world: &World, kind: FaultKind) {
+    world.emulator.set_faults(Faults {
+        seed: 0,
+        faults: vec![Fault::next("BatchMeterUsage", kind, 1)],
+    });
 }
 
 /// The sealer's run, and the delivery of what it froze.
@@ -343,13 +460,9 @@ async fn go_on(world: &World) {
         (6, false),
         (5, false),
         (30, true),
-        (35, false),
-        (60, true),
+        (95, true),
         (7 * 60, true),
         (5, false),
-        (17 * 60, true),
-        (65, true),
-        (35, false),
     ];
     for (minutes, reconcile) in steps {
         now = now

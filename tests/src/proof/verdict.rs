@@ -17,6 +17,19 @@ pub struct Outcome {
     pub books: BTreeMap<Subscription, Books>,
 }
 
+impl Outcome {
+    /// The slots of a story with one buyer: dimension, hour and quantity.
+    pub fn bill(&self) -> Vec<String> {
+        let mut bill: Vec<String> = self
+            .billed
+            .iter()
+            .map(|((_, dimension, hour), quantity)| format!("{dimension} {hour} {quantity}"))
+            .collect();
+        bill.sort();
+        bill
+    }
+}
+
 /// AWS Marketplace's slots, by subscription, dimension and hour.
 ///
 /// # Panics

@@ -40,6 +40,8 @@ pub struct Call {
 pub enum Fate {
     /// It is answered.
     Answered,
+    /// It waits on its way there until it is released, and is answered then.
+    Waits,
     /// The caller's process dies before it is sent.
     DiesBefore,
     /// It takes effect, and the caller's process dies before the answer comes.
@@ -229,17 +231,17 @@ impl Wire {
     }
 
     async fn pass(&self) {
-        let waits = {
-            let mut state = self.state();
-            state.held.then(|| {
-                let (release, released) = oneshot::channel();
-                state.waiting.push_back(Waiting { release });
-                released
-            })
-        };
-        if let Some(released) = waits
-            && released.await.is_err()
-        {
+        let held = self.state().held;
+        if held {
+            self.wait().await;
+        }
+    }
+
+    /// Waits to be released.
+    async fn wait(&self) {
+        let (release, released) = oneshot::channel();
+        self.state().waiting.push_back(Waiting { release });
+        if released.await.is_err() {
             // The wire is gone, and with it the world: the caller stops here.
             std::future::pending::<()>().await;
         }
@@ -316,6 +318,7 @@ impl Wire {
             canonical(&body)
         );
         match fate {
+            Fate::Waits => self.wait().await,
             Fate::DiesBefore => {
                 self.note(&traced);
                 dies(&invocation);

@@ -107,6 +107,7 @@ impl Functions {
                     "a key for this machine only, never used on AWS",
                 ),
                 ("SUBMIT_AT_ONCE", "1"),
+                ("SUBMIT_PER_SECOND", "0"),
             ]
             .map(|(name, value)| (name.to_owned(), value.to_owned())),
         );

@@ -59,6 +59,7 @@ fn a_wrong_setting_stops_the_function_that_reads_it() {
         ("Sealer", "LATE_POLICY", "drop"),
         ("Sealer", "DRY_RUN", "maybe"),
         ("Submitter", "SUBMIT_AT_ONCE", "17"),
+        ("Submitter", "SUBMIT_PER_SECOND", "1001"),
         ("Reconciler", "WINDOW_HOURS", "1000"),
         ("Reconciler", "CLOUDTRAIL_ENDPOINT", "localhost"),
     ] {

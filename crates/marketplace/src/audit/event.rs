@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::printed_time;
 use crate::hour::UsageHour;
 use crate::ids::{LicenseArn, ProductCode};
+use crate::planted::{Bug, is_planted};
 use crate::quantity::Quantity;
 use crate::record::RecordKey;
 use crate::subscription::Subscription;
@@ -170,6 +171,15 @@ impl Call {
                     metering_record_id: success.metering_record_id.clone(),
                 },
                 None => doubtful(),
+            };
+        }
+        if is_planted(Bug::FailedCallIsProof)
+            && self.error.is_some()
+            && let Some(quantity) = sent.first().copied()
+        {
+            return Effect::Success {
+                quantity,
+                metering_record_id: None,
             };
         }
         if self.recorded_nothing() {

@@ -52,6 +52,42 @@ fn number<T: std::str::FromStr>(digits: &str) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_printed_time_is_read_back(second in 0_i64..4_000_000_000, comma in any::<bool>()) {
+            let time = Timestamp::from_second(second).unwrap();
+            let parts = Offset::UTC.to_datetime(time);
+            let (half, hour) = match parts.hour() {
+                0 => ("AM", 12),
+                hour @ 1..12 => ("AM", hour),
+                12 => ("PM", 12),
+                hour => ("PM", hour - 12),
+            };
+            let printed = format!(
+                "{} {}, {}{} {hour}:{:02}:{:02} {half}",
+                MONTHS[usize::try_from(parts.month()).unwrap() - 1],
+                parts.day(),
+                parts.year(),
+                if comma { "," } else { "" },
+                parts.minute(),
+                parts.second(),
+            );
+            prop_assert_eq!(read(&printed), Some(time), "{}", printed);
+            prop_assert_eq!(read(&time.to_string()), Some(time));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(
+            text in ".{0,40}",
+            month in "Jan|Feb|Dec|[A-Z][a-z]{2}", day in "-?[0-9]{1,12}", year in "-?[0-9]{1,12}",
+            clock in "[0-9]{1,20}(:[0-9]{1,20}){0,3}", half in "AM|PM|.{0,3}",
+        ) {
+            let _time = read(&text);
+            let _time = read(&format!("{month} {day}, {year} {clock} {half}"));
+        }
+    }
 
     #[test]
     fn both_forms_are_read_and_nothing_is_guessed() {

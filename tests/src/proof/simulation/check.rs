@@ -129,8 +129,8 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
     }
     if let Some(cancels) = buyer.cancels {
         let outage = |minutes: i64| {
-            trouble.outages.iter().any(|(from, until)| {
-                *from <= after(cancels, 70) && *until >= after(cancels, -minutes)
+            trouble.outages.iter().any(|outage| {
+                outage.from <= after(cancels, 70) && outage.until >= after(cancels, -minutes)
             })
         };
         // The last hours belong to a final hour of sixty minutes, which trouble may use up; the more

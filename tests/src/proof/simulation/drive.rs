@@ -43,6 +43,7 @@ pub struct SeedReport {
 enum Happening {
     Subscribes(usize),
     Registers(usize),
+    Renews(usize),
     Cancels(usize),
     Suspends(usize),
     Resumes(usize),
@@ -151,6 +152,9 @@ impl Drive {
         for (n, buyer) in buyers.into_iter().enumerate() {
             self.at(buyer.subscribes, Happening::Subscribes(n));
             self.at(buyer.registers, Happening::Registers(n));
+            if let Some(time) = buyer.renews {
+                self.at(time, Happening::Renews(n));
+            }
             if let Some(time) = buyer.cancels {
                 self.at(time, Happening::Cancels(n));
             }
@@ -180,6 +184,7 @@ impl Drive {
             healed,
             end,
             month_end,
+            long_outage,
             ..
         } = self.story;
         let mut time =
@@ -190,7 +195,10 @@ impl Drive {
             let short_of_time = month_end.is_some_and(|month_end| {
                 (180..=360).contains(&time.duration_since(month_end).as_mins())
             });
-            let often = since_healed < 0 || short_of_time;
+            // In the middle of a long outage every run comes to the same.
+            let is_waiting = long_outage
+                .is_some_and(|(from, until)| after(from, 120) < time && time < after(until, -30));
+            let often = since_healed < 0 && !is_waiting || short_of_time;
             let minute = time.as_second().div_euclid(60);
             if often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35 {
                 self.at(time, Happening::Lifecycle);
@@ -201,7 +209,7 @@ impl Drive {
             if minute % 60 == 0 && (often || minute % 180 == 0 || short_of_time) {
                 self.at(time, Happening::Reconciles);
             }
-            if since_healed < 0 {
+            if since_healed < 0 && !is_waiting {
                 for seconds in [70, 190] {
                     let soon = time
                         .checked_add(jiff::SignedDuration::from_secs(seconds))
@@ -319,6 +327,23 @@ impl Drive {
                     world.wire.note(&format!("registration answered {status}"));
                 });
             }
+            Happening::Renews(n) => {
+                // With another license it is another subscription, which the seller's software would
+                // have to be told of.
+                let survives = world.emulator.readings().license_on_renewal
+                    == emulator::LicenseOnRenewal::Survives;
+                let Some(buyer) = self.buyers.get_mut(&n).filter(|_| survives) else {
+                    return;
+                };
+                let renewed = world
+                    .emulator
+                    .renew_agreement(&buyer.agreement.agreement_id);
+                let said = format!("{now} buyer {n} renews: {:?}", renewed.as_ref().map(|_| ()));
+                if let Ok(agreement) = renewed {
+                    buyer.agreement.agreement_id = agreement.agreement_id;
+                }
+                self.line(said);
+            }
             Happening::Cancels(n) => {
                 let Some(buyer) = self.buyers.get(&n) else {
                     return;
@@ -383,7 +408,7 @@ impl Drive {
                 });
             }
             Happening::Outage => {
-                self.line(format!("{now} permission is given or taken"));
+                self.line(format!("{now} an outage begins or ends"));
                 self.set_faults(now);
             }
             Happening::Heals => {

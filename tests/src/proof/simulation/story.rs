@@ -17,6 +17,8 @@ pub struct Buyer {
     pub subscribes: Timestamp,
     /// When it comes to the landing page.
     pub registers: Timestamp,
+    /// When its agreement is renewed, where that leaves the license.
+    pub renews: Option<Timestamp>,
     /// When it cancels.
     pub cancels: Option<Timestamp>,
     /// When its account is suspended, and until when.
@@ -62,6 +64,8 @@ pub struct Story {
     pub healed: Timestamp,
     /// When nothing more is done.
     pub end: Timestamp,
+    /// A day and more in which AWS Marketplace cannot be reached, from and until.
+    pub long_outage: Option<(Timestamp, Timestamp)>,
     /// The end of the month, where it lies within.
     pub month_end: Option<Timestamp>,
     /// The products.
@@ -107,7 +111,15 @@ impl Story {
             false => after(boundary, random.i64(0..8 * 60)),
         };
         let month_end = near_month_end.then_some(boundary);
-        let mut healed = after(start, random.i64(4 * 60..11 * 60));
+        // Longer than records can be sent, so that what they hold must be carried or found billed.
+        let long_outage = (!near_month_end && random.u32(0..100) < 8).then(|| {
+            let from = after(start, random.i64(2 * 60..6 * 60));
+            (from, after(from, random.i64(25 * 60..30 * 60)))
+        });
+        let mut healed = match long_outage {
+            Some((_, until)) => after(until, 30),
+            None => after(start, random.i64(4 * 60..11 * 60)),
+        };
         if let Some(month_end) = month_end {
             // What AWS Marketplace must get before 06:00 needs a last hour without trouble.
             healed = healed.min(after(month_end, 150));
@@ -121,6 +133,7 @@ impl Story {
             start,
             healed,
             end,
+            long_outage,
             month_end,
             renamed: random.u32(0..100) < 15,
             listings,
@@ -275,10 +288,14 @@ fn buyer(
             let from = after(registers, random.i64(1..left));
             (from, after(from, random.i64(10..300)))
         });
+    let until_end = cancels.map_or(left, |cancels| cancels.duration_since(registers).as_mins());
+    let renews = (random.u32(0..100) < 15 && until_end > 2)
+        .then(|| after(registers, random.i64(1..until_end)));
     Buyer {
         listing: random.usize(0..listings.len()),
         subscribes,
         registers,
+        renews,
         cancels,
         suspended,
     }

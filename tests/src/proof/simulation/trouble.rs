@@ -15,8 +15,8 @@ pub struct Trouble {
     pub calls: CallTrouble,
     /// Of a hundred calls of AWS Marketplace, those that meet each kind of fault.
     pub marketplace: Vec<(FaultKind, u32)>,
-    /// When AWS Marketplace refuses every call for want of permission.
-    pub outages: Vec<(Timestamp, Timestamp)>,
+    /// When no call of AWS Marketplace comes to anything.
+    pub outages: Vec<Outage>,
     /// Of a thousand stream records.
     pub streams: Option<DeliveryTrouble>,
     /// Both streams are off until the world is healed, and beyond.
@@ -29,6 +29,17 @@ pub struct Trouble {
     pub slow: u32,
     /// How far each function's clock is off, in milliseconds.
     pub off_ms: [i64; 7],
+}
+
+/// A time in which every call of AWS Marketplace fails.
+#[derive(Debug, Clone, Copy)]
+pub struct Outage {
+    /// Its first instant.
+    pub from: Timestamp,
+    /// The first instant after it.
+    pub until: Timestamp,
+    /// Why: for want of permission, or because every answer is lost.
+    pub kind: FaultKind,
 }
 
 /// Rates in ten thousand.
@@ -86,12 +97,23 @@ impl Trouble {
             .filter(|(_, percent)| *percent > 0)
             .collect();
         let minutes = story.healed.duration_since(story.start).as_mins().max(1);
-        let outages = (0..[0, 0, 1, 2][random.usize(0..4)])
+        let mut outages: Vec<Outage> = (0..[0, 0, 1, 2][random.usize(0..4)])
             .map(|_| {
                 let from = after(story.start, random.i64(0..minutes));
-                (from, after(from, random.i64(10..240)).min(story.healed))
+                Outage {
+                    from,
+                    until: after(from, random.i64(10..240)).min(story.healed),
+                    kind: FaultKind::AccessDenied,
+                }
             })
             .collect();
+        if let Some((from, until)) = story.long_outage {
+            let kind = match random.bool() {
+                true => FaultKind::AccessDenied,
+                false => FaultKind::DropAfter,
+            };
+            outages.push(Outage { from, until, kind });
+        }
         let streams = (random.u32(0..100) < 50).then(|| DeliveryTrouble {
             dropped: random.u16(0..150),
             repeated: random.u16(0..150),
@@ -180,15 +202,12 @@ impl Trouble {
                 Fault::rate("BatchMeterUsage", *kind, f64::from(*percent) / 100.0).records(2)
             })
             .collect();
-        if self
+        let outage = self
             .outages
             .iter()
-            .any(|(from, until)| (*from..*until).contains(&now))
-        {
-            faults.insert(
-                0,
-                Fault::rate("BatchMeterUsage", FaultKind::AccessDenied, 1.0),
-            );
+            .find(|outage| (outage.from..outage.until).contains(&now));
+        if let Some(outage) = outage {
+            faults.insert(0, Fault::rate("BatchMeterUsage", outage.kind, 1.0));
         }
         Faults { seed, faults }
     }
@@ -197,7 +216,7 @@ impl Trouble {
     pub fn turns(&self) -> Vec<Timestamp> {
         self.outages
             .iter()
-            .flat_map(|(from, until)| [*from, *until])
+            .flat_map(|outage| [outage.from, outage.until])
             .collect()
     }
 }

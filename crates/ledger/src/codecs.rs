@@ -1,0 +1,289 @@
+//! Whatever the types can hold comes back from its item as it was, and no item makes a reader panic.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+use marketplace::lifecycle::Lifecycle;
+use marketplace::record::{Allocation, Outcome, RecordKey};
+use marketplace::recount::{Movement, MovementKind};
+use marketplace::tags::Tags;
+use marketplace::usage::{UsageEvent, read_row};
+use marketplace::{
+    Dimension, IdentityKind, MeteringRecord, Quantity, State, Subscription, TagSet, UsageHour,
+};
+use proptest::option::of;
+use proptest::prelude::*;
+
+use crate::item::Item;
+use crate::product::Product;
+use crate::profile::Profile;
+use crate::{movement, record, usage_event};
+
+fn subscription() -> impl Strategy<Value = Subscription> {
+    prop_oneof![
+        "arn:aws:license-manager::[0-9]{12}:license:l-[0-9a-f]{1,32}",
+        "legacy\\|[-a-z0-9/=:_.@]{1,20}\\|[A-Za-z0-9@]{1,20}",
+        "account\\|[-a-z0-9/=:_.@]{1,20}\\|[0-9]{12}",
+    ]
+    .prop_filter_map("a subscription", |text| text.parse().ok())
+}
+
+fn dimension() -> impl Strategy<Value = Dimension> {
+    "[ -~]{1,40}".prop_filter_map("a dimension", |text| text.parse().ok())
+}
+
+fn quantity() -> impl Strategy<Value = Quantity> {
+    (0..=Quantity::MAX.micros()).prop_map(|micros| Quantity::from_micros(micros).unwrap())
+}
+
+/// Whole seconds, as records have them.
+fn second() -> impl Strategy<Value = Timestamp> {
+    (0_i64..5_000_000_000).prop_map(|second| Timestamp::from_second(second).unwrap())
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    (0_i128..5_000_000_000_000_000_000)
+        .prop_map(|nanosecond| Timestamp::from_nanosecond(nanosecond).unwrap())
+}
+
+fn hour() -> impl Strategy<Value = UsageHour> {
+    second().prop_map(UsageHour::of)
+}
+
+fn tags() -> impl Strategy<Value = TagSet> {
+    proptest::collection::btree_map(
+        "[A-Za-z0-9 +=._:/@-]{1,20}",
+        "[A-Za-z0-9 +=._:/@-]{1,30}",
+        0..4,
+    )
+    .prop_filter_map("tags", |tags| {
+        TagSet::try_from(tags.into_iter().collect::<Tags>()).ok()
+    })
+}
+
+fn key() -> impl Strategy<Value = RecordKey> {
+    (subscription(), hour(), dimension()).prop_map(|(subscription, hour, dimension)| RecordKey {
+        subscription,
+        hour,
+        dimension,
+    })
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    (time(), "[A-Za-z]{1,30}", of("[!-~]{1,40}"), of(quantity())).prop_map(
+        |(at, code, metering_record_id, quantity_at_aws)| Outcome {
+            at,
+            code,
+            metering_record_id,
+            quantity_at_aws,
+        },
+    )
+}
+
+prop_compose! {
+    fn a_record()(
+        key in key(),
+        product in "[-a-z0-9/=:_.@]{1,30}",
+        account in of("[0-9]{12}"),
+        quantity in quantity(),
+        allocations in proptest::collection::vec((tags(), quantity()), 0..4),
+        (stamp, deadline, sealed_at) in (second(), second(), second()),
+        state in proptest::sample::select(&State::ALL[..]),
+        (version, movements, attempts) in (1_u64..1_000_000, any::<u32>(), any::<u32>()),
+        due in of(second()),
+        outcome in of(outcome()),
+    ) -> MeteringRecord {
+        MeteringRecord {
+            key,
+            product: product.parse().unwrap(),
+            account: account.map(|account| account.parse().unwrap()),
+            quantity,
+            allocations: allocations
+                .into_iter()
+                .map(|(tags, quantity)| Allocation { tags, quantity })
+                .collect(),
+            stamp,
+            deadline,
+            sealed_at,
+            state,
+            version,
+            movements,
+            attempts,
+            due,
+            outcome,
+        }
+    }
+}
+
+prop_compose! {
+    fn a_movement()(
+        number in 1_u32..,
+        kind in prop_oneof![
+            (hour(), of(dimension())).prop_map(|(target, into)| MovementKind::Carried { target, into }),
+            Just(MovementKind::Held),
+            Just(MovementKind::WrittenOff),
+            Just(MovementKind::Refunded),
+        ],
+        entries in proptest::collection::vec((tags(), quantity()), 0..5),
+        of_number in of(any::<u32>()),
+        at in time(),
+        reason in of("[ -~]{1,60}"),
+    ) -> Movement {
+        Movement { number, kind, entries, of: of_number, at, reason }
+    }
+}
+
+prop_compose! {
+    fn a_profile()(
+        subscription in subscription(),
+        product in "[-a-z0-9/=:_.@]{1,30}",
+        (account, customer, agreement) in (of("[0-9]{12}"), of("[A-Za-z0-9@]{1,20}"), of("agmt-[a-z0-9]{1,20}")),
+        times in proptest::array::uniform7(of(time())),
+        created_at in time(),
+        reference in of("\\PC{1,30}"),
+        attention_since in of(time()),
+        sealed_through in of(hour()),
+        version in 1_u64..1_000_000,
+    ) -> Profile {
+        let mut profile = Profile::new(subscription, product.parse().unwrap(), created_at);
+        profile.account = account.map(|text| text.parse().unwrap());
+        profile.customer = customer.map(|text| text.parse().unwrap());
+        profile.agreement = agreement.map(|text| text.parse().unwrap());
+        profile.lifecycle = Lifecycle {
+            activated_at: times[0],
+            last_activated_at: times[1],
+            end_announced_at: times[2],
+            deprovisioned_at: times[3],
+            closed_at: times[4],
+        };
+        profile.registered_at = times[5];
+        profile.reference = reference;
+        profile.attention_since = attention_since;
+        profile.sealed_through = sealed_through;
+        profile.version = version;
+        profile
+    }
+}
+
+/// Attributes of any type under the names that items have.
+fn any_item() -> impl Strategy<Value = Item> {
+    let names = proptest::sample::select(vec![
+        "subscription",
+        "item",
+        "version",
+        "state",
+        "product_code",
+        "quantity",
+        "stamp",
+        "deadline",
+        "sealed_at",
+        "allocations",
+        "allocation_parts",
+        "allocation_digest",
+        "due",
+        "outcome",
+        "outcome_at",
+        "kind",
+        "target",
+        "into",
+        "of",
+        "at",
+        "entries",
+        "created_at",
+        "identity",
+        "dimensions",
+        "subscription_hour",
+        "dimension_event",
+        "time",
+        "tags",
+    ]);
+    let text = prop_oneof![
+        "\\PC{0,30}",
+        Just("r#2026-11-21T02#gb".to_owned()),
+        Just("c#2026-11-21T02#gb#1".to_owned()),
+        Just("legacy|code|cust".to_owned()),
+        Just("2026-11-21T02:00:00Z".to_owned()),
+        Just("[[\"1\",{}]]".to_owned()),
+    ];
+    let leaf = prop_oneof![
+        text.prop_map(AttributeValue::S),
+        "-?[0-9]{0,40}(\\.[0-9]{0,40})?([eE][+-]?[0-9]{1,4})?".prop_map(AttributeValue::N),
+        any::<bool>().prop_map(AttributeValue::Bool),
+        Just(AttributeValue::Null(true)),
+    ];
+    let value = leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(AttributeValue::L),
+            proptest::collection::hash_map("[a-z]{1,5}", inner, 0..3).prop_map(AttributeValue::M),
+        ]
+    });
+    proptest::collection::hash_map(names.prop_map(str::to_owned), value, 0..20)
+}
+
+proptest! {
+    #[test]
+    fn a_record_survives_its_item(record in a_record()) {
+        let stored = record::to_item(&record);
+        prop_assert!(stored.parts.is_empty());
+        let (read, parts) = record::from_item(&stored.item).unwrap();
+        prop_assert_eq!(parts, None);
+        prop_assert_eq!(read, record);
+    }
+
+    #[test]
+    fn a_movement_survives_its_item(key in key(), movement in a_movement()) {
+        let (dimension, read) = movement::from_item(&movement::to_item(&key, &movement)).unwrap();
+        prop_assert_eq!(dimension, key.dimension);
+        prop_assert_eq!(read, movement);
+    }
+
+    #[test]
+    fn a_profile_survives_its_item(profile in a_profile()) {
+        prop_assert_eq!(Profile::from_item(&profile.to_item()).unwrap(), profile);
+    }
+
+    #[test]
+    fn a_product_survives_its_item(
+        code in "[-a-z0-9/=:_.@]{1,30}",
+        identity in proptest::sample::select(vec![
+            IdentityKind::License, IdentityKind::Customer, IdentityKind::Account,
+        ]),
+        dimensions in proptest::collection::btree_set(dimension(), 0..6),
+        version in 1_u64..1_000_000,
+    ) {
+        let product = Product { code: code.parse().unwrap(), identity, dimensions, version };
+        prop_assert_eq!(Product::from_item(&product.to_item()).unwrap(), product);
+    }
+
+    #[test]
+    fn an_event_survives_its_item(
+        subscription in subscription(),
+        dimension in dimension(),
+        id in "[A-Za-z0-9._:-]{1,128}",
+        quantity in quantity(),
+        time in time(),
+        tags in tags(),
+    ) {
+        let event = UsageEvent { dimension, id: id.parse().unwrap(), quantity, time, tags };
+        let item = usage_event::to_item(&subscription, &event);
+        let hour = UsageHour::of(time);
+        prop_assert_eq!(read_row(&usage_event::to_row(&item), hour).unwrap(), event);
+        let partition = item["subscription_hour"].as_s().unwrap();
+        prop_assert_eq!(
+            usage_event::read_partition_key(partition).unwrap(),
+            (subscription, hour)
+        );
+    }
+
+    #[test]
+    fn no_item_makes_a_reader_panic(item in any_item()) {
+        let _record = record::from_item(&item);
+        let _movement = movement::from_item(&item);
+        let _profile = Profile::from_item(&item);
+        let _product = Product::from_item(&item);
+        let hour = "2026-11-21T02".parse().unwrap();
+        let _row = read_row(&usage_event::to_row(&item), hour);
+        let _empty = record::from_item(&HashMap::new());
+    }
+}

@@ -1,0 +1,374 @@
+//! How long the submitter takes for a backlog, against the quota of AWS Marketplace: the function as
+//! it is, on SDK clients whose calls end in this process, by a clock that runs as fast as it can.
+//!
+//! `cargo run --profile tool -p end-to-end --example drain [-- RECORDS]`; 900,000 unless said. Exit
+//! code 1 where it takes over 2 % longer than the quota asks.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig,
+};
+use aws_smithy_async::time::TimeSource;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
+use jiff::Timestamp;
+use ledger::{Ledger, SHARDS, TableNames, shard_of};
+use marketplace::Subscription;
+use metering_api::MeteringApi;
+use serde_json::{Value, json};
+use startup::{Budget, Clock};
+use submitter::pace::Pace;
+use tokio::time::Instant;
+
+const RECORDS: usize = 900_000;
+/// BatchMeterUsage requests per second of an account in a Region.
+const QUOTA_PER_SECOND: u32 = 10;
+const RECORDS_PER_REQUEST: usize = 25;
+/// The submitter's schedule.
+const SCHEDULE: Duration = Duration::from_secs(300);
+/// What a function may last.
+const INVOCATION: Duration = Duration::from_secs(890);
+/// How long answers take, as they do in one Region.
+const DYNAMODB_ANSWERS_IN: Duration = Duration::from_millis(6);
+const MARKETPLACE_ANSWERS_IN: Duration = Duration::from_millis(120);
+
+/// AWS as far as the submitter asks for it.
+struct Aws {
+    /// By record: whether it was accepted, and written down so.
+    accepted: Vec<bool>,
+    written: Vec<bool>,
+    /// Records by shard, in the order of the work index.
+    shards: Vec<Vec<usize>>,
+    started: Instant,
+    /// What the quota's bucket holds, in thousandths of a request, and when it was looked at.
+    bucket: (u64, Instant),
+    calls: u64,
+    throttled: u64,
+    last_accepted: Instant,
+}
+
+#[derive(Clone)]
+struct InProcess(Arc<Mutex<Aws>>);
+
+impl std::fmt::Debug for InProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("InProcess")
+    }
+}
+
+/// The SDK's time, which is the runtime's.
+#[derive(Debug)]
+struct RuntimeTime(Instant);
+
+impl TimeSource for RuntimeTime {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(SEALED_AT as u64) + self.0.elapsed()
+    }
+}
+
+/// 2026-11-21T03:30:00Z.
+const SEALED_AT: i64 = 1_795_231_800;
+
+fn subscription(n: usize) -> Subscription {
+    format!("legacy|examplecode|cust{n:07}")
+        .parse()
+        .expect("a subscription")
+}
+
+fn number_of(text: &str) -> usize {
+    let digits = &text[text.len() - 7..];
+    digits.parse().expect("a record of this example")
+}
+
+const SORT: &str = "r#2026-11-21T02#gb";
+
+fn record(n: usize) -> Value {
+    json!({
+        "subscription": {"S": subscription(n).to_string()},
+        "item": {"S": SORT},
+        "version": {"N": "1"},
+        "state": {"S": "sealed"},
+        "product_code": {"S": "examplecode"},
+        "quantity": {"N": "1.5"},
+        "stamp": {"N": "1795226400"},
+        "deadline": {"N": "1795312800"},
+        "sealed_at": {"N": SEALED_AT.to_string()},
+        "due": {"N": SEALED_AT.to_string()},
+        "work": {"S": format!("send#{}", shard_of(&subscription(n)))},
+    })
+}
+
+impl Aws {
+    fn new(records: usize) -> Self {
+        let mut shards = vec![Vec::new(); usize::from(SHARDS)];
+        for n in 0..records {
+            shards[usize::from(shard_of(&subscription(n)))].push(n);
+        }
+        let now = Instant::now();
+        Self {
+            accepted: vec![false; records],
+            written: vec![false; records],
+            shards,
+            started: now,
+            bucket: (1_000 * u64::from(QUOTA_PER_SECOND), now),
+            calls: 0,
+            throttled: 0,
+            last_accepted: now,
+        }
+    }
+
+    fn query(&self, body: &Value) -> Value {
+        let values = &body["ExpressionAttributeValues"];
+        let work = values[":work"]["S"].as_str().expect("a partition");
+        let shard: usize = work["send#".len()..].parse().expect("a shard");
+        let limit = usize::try_from(body["Limit"].as_u64().expect("a limit")).expect("a limit");
+        let after = body["ExclusiveStartKey"]["subscription"]["S"]
+            .as_str()
+            .map(number_of);
+        let begin = after.map_or(0, |after| {
+            self.shards[shard].partition_point(|n| *n <= after)
+        });
+        let left = self.shards[shard][begin..].iter();
+        let page: Vec<usize> = left
+            .copied()
+            .filter(|n| !self.written[*n])
+            .take(limit)
+            .collect();
+        let key = |n: usize| {
+            json!({
+                "subscription": {"S": subscription(n).to_string()},
+                "item": {"S": SORT},
+                "work": {"S": work},
+                "due": {"N": SEALED_AT.to_string()},
+            })
+        };
+        let items: Vec<Value> = page.iter().map(|n| key(*n)).collect();
+        let mut answer = json!({"Items": items, "Count": page.len()});
+        if page.len() == limit {
+            answer["LastEvaluatedKey"] = key(page[page.len() - 1]);
+        }
+        answer
+    }
+
+    fn batch_get(&self, body: &Value) -> Value {
+        let tables = body["RequestItems"].as_object().expect("tables");
+        let found: serde_json::Map<String, Value> = tables
+            .iter()
+            .map(|(table, asked)| {
+                let keys = asked["Keys"].as_array().expect("keys");
+                let name =
+                    |key: &Value| number_of(key["subscription"]["S"].as_str().expect("a key"));
+                let items = keys
+                    .iter()
+                    .map(name)
+                    .filter(|n| !self.written[*n])
+                    .map(record)
+                    .collect();
+                (table.clone(), Value::Array(items))
+            })
+            .collect();
+        json!({"Responses": found, "UnprocessedKeys": {}})
+    }
+
+    fn update(&mut self, body: &Value) -> Value {
+        let n = number_of(body["Key"]["subscription"]["S"].as_str().expect("a key"));
+        let state = body["ExpressionAttributeValues"][":state"]["S"].as_str();
+        if state == Some("accepted") {
+            assert!(self.accepted[n], "written down, but never accepted");
+            self.written[n] = true;
+        }
+        json!({})
+    }
+
+    fn meter(&mut self, body: &Value) -> (u16, Value) {
+        self.calls += 1;
+        let (left, at) = self.bucket;
+        let now = Instant::now();
+        let refill = now.duration_since(at).as_millis() * u128::from(QUOTA_PER_SECOND);
+        let refill = u64::try_from(refill).unwrap_or(u64::MAX);
+        let left = left
+            .saturating_add(refill)
+            .min(1_000 * u64::from(QUOTA_PER_SECOND));
+        let Some(rest) = left.checked_sub(1_000) else {
+            self.bucket = (left, now);
+            self.throttled += 1;
+            let refusal = json!({"__type": "ThrottlingException", "message": "Rate exceeded"});
+            return (400, refusal);
+        };
+        self.bucket = (rest, now);
+        let records = body["UsageRecords"].as_array().expect("records");
+        let results: Vec<Value> = records
+            .iter()
+            .map(|record| {
+                let n = number_of(record["CustomerIdentifier"].as_str().expect("a customer"));
+                assert!(!self.accepted[n], "sent twice: {record}");
+                self.accepted[n] = true;
+                json!({"UsageRecord": record, "Status": "Success", "MeteringRecordId": n.to_string()})
+            })
+            .collect();
+        self.last_accepted = now;
+        (200, json!({"Results": results, "UnprocessedRecords": []}))
+    }
+}
+
+impl InProcess {
+    fn aws(&self) -> MutexGuard<'_, Aws> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn answer(&self, operation: &str, body: &Value) -> (u16, Value) {
+        match operation {
+            "BatchMeterUsage" => {
+                let answer = self.aws().meter(body);
+                tokio::time::sleep(MARKETPLACE_ANSWERS_IN).await;
+                answer
+            }
+            _ => {
+                tokio::time::sleep(DYNAMODB_ANSWERS_IN).await;
+                let mut aws = self.aws();
+                let answer = match operation {
+                    "Query" => aws.query(body),
+                    "BatchGetItem" => aws.batch_get(body),
+                    "UpdateItem" => aws.update(body),
+                    other => panic!("the submitter does not call {other}"),
+                };
+                (200, answer)
+            }
+        }
+    }
+}
+
+impl HttpClient for InProcess {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(self.clone())
+    }
+}
+
+impl HttpConnector for InProcess {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let aws = self.clone();
+        HttpConnectorFuture::new(async move {
+            let target = request.headers().get("x-amz-target").unwrap_or_default();
+            let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+            let body = request.body().bytes().unwrap_or_default();
+            let body: Value =
+                serde_json::from_slice(body).map_err(|e| ConnectorError::user(e.into()))?;
+            let (status, answer) = aws.answer(&operation, &body).await;
+            let response = http::Response::builder()
+                .status(status)
+                .header("content-type", "application/x-amz-json-1.1")
+                .body(SdkBody::from(answer.to_string()))
+                .map_err(|e| ConnectorError::user(e.into()))?;
+            HttpResponse::try_from(response).map_err(|e| ConnectorError::other(e.into(), None))
+        })
+    }
+}
+
+fn app(http: &InProcess, started: Instant) -> submitter::App {
+    let credentials = || Credentials::new("example", "example", None, None, "example");
+    let dynamodb = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url("http://dynamodb.example")
+        .http_client(http.clone())
+        .time_source(RuntimeTime(started))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    let metering = aws_sdk_marketplacemetering::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url("http://metering.example")
+        .http_client(http.clone())
+        .time_source(RuntimeTime(started))
+        // As the function has it.
+        .retry_config(RetryConfig::adaptive().with_max_attempts(3))
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    let clock = move || {
+        let elapsed = i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX);
+        Timestamp::from_second(SEALED_AT + elapsed).unwrap_or(Timestamp::MAX)
+    };
+    submitter::App {
+        ledger: Ledger::new(
+            aws_sdk_dynamodb::Client::from_conf(dynamodb),
+            TableNames::of_stack("metering"),
+        ),
+        metering: MeteringApi::new(aws_sdk_marketplacemetering::Client::from_conf(metering)),
+        clock: Clock::InProcess(Arc::new(clock)),
+        calls_at_once: 4,
+        pace: Pace::per_second(QUOTA_PER_SECOND),
+        pause: Duration::from_millis(250),
+    }
+}
+
+async fn drain(records: usize) -> (Aws, BTreeMap<u64, u64>) {
+    let http = InProcess(Arc::new(Mutex::new(Aws::new(records))));
+    let started = http.aws().started;
+    let app = app(&http, started);
+    let mut sweeps = BTreeMap::new();
+    loop {
+        let begun = Instant::now();
+        let trigger = serde_json::from_str("{}").expect("a trigger");
+        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION)).await;
+        let tally = answer.expect("every call is answered").tally;
+        sweeps.insert(begun.duration_since(started).as_secs(), tally.accepted);
+        if http.aws().written.iter().all(|written| *written) {
+            break;
+        }
+        // Lambda begins the next by its schedule, or at once where that has passed.
+        tokio::time::sleep_until(begun + SCHEDULE).await;
+    }
+    drop(app);
+    let mut aws = http.aws();
+    (std::mem::replace(&mut *aws, Aws::new(0)), sweeps)
+}
+
+fn main() -> ExitCode {
+    let records = match std::env::args().nth(1).map(|text| text.parse()) {
+        None => RECORDS,
+        Some(Ok(records)) if records > 0 && records < 10_000_000 => records,
+        Some(_) => {
+            eprintln!("usage: drain [RECORDS], fewer than 10,000,000");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let (aws, sweeps) = runtime.block_on(drain(records));
+    let requests = records.div_ceil(RECORDS_PER_REQUEST) as u64;
+    let asked = Duration::from_millis(requests * 1_000 / u64::from(QUOTA_PER_SECOND));
+    let took = aws.last_accepted.duration_since(aws.started);
+    let per_mille = took.as_millis() * 1_000 / asked.as_millis().max(1);
+    println!(
+        "{records} records: {} requests, of which {} were throttled; {requests} are the fewest",
+        aws.calls, aws.throttled
+    );
+    for (second, accepted) in &sweeps {
+        println!("  sweep at second {second:>5}: {accepted} accepted");
+    }
+    println!(
+        "{:.1} s of the clock, and the quota asks for {:.1} s: {per_mille} per mille of it",
+        took.as_secs_f64(),
+        asked.as_secs_f64()
+    );
+    ExitCode::from(u8::from(per_mille > 1_020))
+}

@@ -1,0 +1,206 @@
+//! One function's run, stopped before each of its calls while somebody else acts.
+//!
+//! The crash matrix dies at every call; here the run goes on, in a world that has changed meanwhile.
+//! Afterwards only the sealer, the submitter and the streams go on: what they miss must not wait for
+//! the reconciler to find it.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+use marketplace::{Subscription, UsageHour};
+
+use super::run::Executor;
+use super::scenarios::{begin, usage};
+use super::verdict::{Outcome, outcome};
+use super::wire::{Call, Fate};
+use super::world::World;
+
+/// Whose run is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The sealer's, in which an hour is sealed.
+    Seals,
+    /// The sealer's, in which a flagged hour is recounted.
+    Recounts,
+    /// The submitter's.
+    Sends,
+}
+
+/// What happens meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meanwhile {
+    /// A row of the hour is written, and its stream record delivered.
+    Row,
+    /// The same, and the sealer runs.
+    RowAndRun,
+}
+
+/// Every race.
+pub const RACES: [(Stopped, Meanwhile); 5] = [
+    (Stopped::Seals, Meanwhile::Row),
+    (Stopped::Seals, Meanwhile::RowAndRun),
+    (Stopped::Recounts, Meanwhile::Row),
+    (Stopped::Recounts, Meanwhile::RowAndRun),
+    (Stopped::Sends, Meanwhile::RowAndRun),
+];
+
+const START: &str = "2026-11-01T09:20:00Z";
+
+/// What a race came to.
+#[derive(Debug, Clone)]
+pub struct Raced {
+    /// The end.
+    pub outcome: Outcome,
+    /// The latest calls, for whoever has to find out.
+    pub lines: Vec<String>,
+}
+
+impl Raced {
+    /// Everything that must not be: each row is billed once, within two hours.
+    ///
+    /// # Panics
+    ///
+    /// When the books cannot be added up.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let billed = self.outcome.billed.values();
+        let billed: u64 = billed.map(|quantity| quantity.micros()).sum();
+        if billed != WRITTEN_MICROS {
+            problems.push(format!(
+                "{billed} billed, {WRITTEN_MICROS} written (micro-units): {:?}",
+                self.outcome.bill()
+            ));
+        }
+        for books in self.outcome.books.values() {
+            let balanced = books.is_balanced().expect("in range");
+            if !balanced || books.accepted != books.ingested {
+                problems.push(format!("{books:?}"));
+            }
+        }
+        problems
+    }
+}
+
+/// 1.5 at first, 0.25 late, 4 meanwhile.
+const WRITTEN_MICROS: u64 = 5_750_000;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+/// Stops a run before its call number `point`; `None` when it makes fewer.
+///
+/// # Panics
+///
+/// When the world itself breaks.
+pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced> {
+    let mut executor = Executor::default();
+    let world = Rc::new(World::at(at(START), 7));
+    let inside = Rc::clone(&world);
+    let who = executor.finish(async move { before(&inside, stopped).await });
+
+    world.wire.keep_lines(60);
+    world
+        .wire
+        .follow(Box::new(move |call: &Call| match call.number {
+            number if number == point => Fate::Waits,
+            _ => Fate::Answered,
+        }));
+    let ended = Rc::new(RefCell::new(None));
+    let (inside, slot) = (Rc::clone(&world), Rc::clone(&ended));
+    executor.spawn(async move {
+        let run = match stopped {
+            Stopped::Seals | Stopped::Recounts => inside.seal().await.map(drop),
+            Stopped::Sends => inside.sweep().await,
+        };
+        *slot.borrow_mut() = Some(run);
+    });
+    executor.run_until_stalled();
+    world.wire.heal();
+    if ended.borrow().is_some() {
+        return None;
+    }
+    let (inside, subscription) = (Rc::clone(&world), who.clone());
+    executor.finish(async move { happen(&inside, &subscription, meanwhile).await });
+    world.wire.release(0);
+    executor.run_until_stalled();
+    let run = ended
+        .borrow_mut()
+        .take()
+        .expect("the run goes on to its end");
+    if let Err(problem) = run {
+        world.wire.note(&problem);
+    }
+    let inside = Rc::clone(&world);
+    let outcome = executor.finish(async move { after(&inside, who).await });
+    Some(Raced {
+        outcome,
+        lines: world.wire.trace().1,
+    })
+}
+
+/// A row of the hour 10 is written; where the race is about a later time, it is sealed, and another
+/// row flagged.
+async fn before(world: &World, stopped: Stopped) -> Subscription {
+    let who = begin(world, None).await.subscription;
+    let row = usage("gb", "a", "1.5", "2026-11-01T10:05:00Z", None);
+    world.report(&who, &row).await;
+    let late = usage("gb", "b", "0.25", "2026-11-01T10:06:00Z", Some("red"));
+    if stopped == Stopped::Seals {
+        world.report(&who, &late).await;
+        // The window of the stream is over before the hour is sealed.
+        for time in ["2026-11-01T10:40:00Z", "2026-11-01T11:31:00Z"] {
+            world.set_time(at(time));
+            world.pump_usage(at(time)).await;
+        }
+        return who;
+    }
+    world.set_time(at("2026-11-01T11:31:00Z"));
+    let sealed = world.seal().await;
+    sealed.expect("nothing is in its way");
+    if stopped == Stopped::Recounts {
+        world.pump_records(at("2026-11-01T11:31:00Z")).await;
+        world.set_time(at("2026-11-01T11:33:00Z"));
+        world.pump_records(at("2026-11-01T11:33:00Z")).await;
+    }
+    world.report(&who, &late).await;
+    for time in ["2026-11-01T11:34:00Z", "2026-11-01T11:36:00Z"] {
+        world.set_time(at(time));
+        world.pump_usage(at(time)).await;
+    }
+    world.set_time(at("2026-11-01T11:37:00Z"));
+    who
+}
+
+async fn happen(world: &World, who: &Subscription, meanwhile: Meanwhile) {
+    let row = usage("gb", "c", "4", "2026-11-01T10:07:00Z", None);
+    world.report(who, &row).await;
+    // The stream's window passes, whatever the clock says: nothing depends on how long it is.
+    let now = world.now.get();
+    let later = now.checked_add(SignedDuration::from_mins(2));
+    world.pump_usage(now).await;
+    world.pump_usage(later.expect("a time")).await;
+    if meanwhile == Meanwhile::RowAndRun
+        && let Err(problem) = world.seal().await
+    {
+        world.wire.note(&problem);
+    }
+}
+
+/// Two hours without the reconciler.
+async fn after(world: &World, who: Subscription) -> Outcome {
+    for time in [
+        "2026-11-01T11:41:00Z",
+        "2026-11-01T12:31:00Z",
+        "2026-11-01T12:37:00Z",
+        "2026-11-01T13:31:00Z",
+        "2026-11-01T13:37:00Z",
+    ] {
+        world.set_time(at(time));
+        world.tick(false).await;
+    }
+    let first = UsageHour::of(at(START)).previous();
+    let last = UsageHour::of(world.now.get());
+    outcome(world, &[who], first, last).await
+}
