@@ -1,8 +1,8 @@
 //! How long the submitter takes for a backlog, against the quota of AWS Marketplace: the function as
 //! it is, on SDK clients whose calls end in this process, by a clock that runs as fast as it can.
 //!
-//! `cargo run --profile tool -p end-to-end --example drain [-- RECORDS]`; 900,000 unless said. Exit
-//! code 1 where it takes over 2 % longer than the quota asks.
+//! `cargo run --profile tool -p end-to-end --features virtual-time --example drain [-- RECORDS]`;
+//! 900,000 unless said. Exit code 1 where it takes over 2 % longer than the quota asks.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;

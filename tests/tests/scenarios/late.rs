@@ -1,8 +1,8 @@
 use jiff::SignedDuration;
-use local::stack::{DeliveryTrouble, StackOptions, Trouble};
+use local::stack::StackOptions;
 use marketplace::State;
 
-use crate::market::{Market, at};
+use crate::market::{Market, at, without_streams};
 
 fn env(name: &str, value: &str) -> StackOptions {
     StackOptions {
@@ -86,19 +86,7 @@ async fn a_carry_that_comes_too_late_itself_is_late_usage_again() {
 #[tokio::test]
 async fn without_any_stream_late_usage_is_found_by_the_reconciler_and_records_are_sent_by_the_schedule()
  {
-    let options = StackOptions {
-        trouble: Trouble {
-            deliveries: Some(DeliveryTrouble {
-                dropped: 1_000,
-                repeated: 0,
-                reordered: 0,
-                delayed: 0,
-            }),
-            ..Trouble::default()
-        },
-        ..StackOptions::default()
-    };
-    let mut market = Market::with("2026-11-21T09:20:00Z", options).await;
+    let mut market = Market::with("2026-11-21T09:20:00Z", without_streams()).await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T12:00:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T10 gb 1"]);

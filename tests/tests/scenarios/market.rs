@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use emulator::{Agreement, Identity, NewAgreement, NewProduct};
 use jiff::Timestamp;
 use ledger::product::Product;
-use local::stack::{Stack, StackOptions};
+use local::stack::{DeliveryTrouble, Stack, StackOptions, Trouble};
 use marketplace::books::Books;
 use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
@@ -25,6 +25,22 @@ pub fn at(text: &str) -> Timestamp {
 
 pub fn hour(text: &str) -> UsageHour {
     text.parse().expect("an hour")
+}
+
+/// No stream delivers anything.
+pub fn without_streams() -> StackOptions {
+    StackOptions {
+        trouble: Trouble {
+            deliveries: Some(DeliveryTrouble {
+                dropped: 1_000,
+                repeated: 0,
+                reordered: 0,
+                delayed: 0,
+            }),
+            ..Trouble::default()
+        },
+        ..StackOptions::default()
+    }
 }
 
 impl Market {

@@ -1,7 +1,8 @@
-use marketplace::State;
+use jiff::{SignedDuration, Timestamp};
 use marketplace::decision::open_holds;
+use marketplace::{Quantity, State};
 
-use crate::market::Market;
+use crate::market::{Market, hour, without_streams};
 
 #[tokio::test]
 async fn a_months_last_hour_catches_its_late_usage_and_is_billed_before_the_month_closes() {
@@ -57,4 +58,48 @@ async fn usage_that_comes_after_its_month_was_sealed_is_held() {
     let movements = movements.expect("readable");
     assert_eq!(open_holds(&movements).count(), 1);
     assert_eq!(market.books().await.held.to_string(), "3");
+}
+
+/// Every hour brings usage of its own, and usage of three hours before.
+#[tokio::test]
+async fn thirty_hours_without_streams_around_a_months_end_lose_nothing() {
+    let after = |time: Timestamp, minutes| {
+        let later = time.checked_add(SignedDuration::from_mins(minutes));
+        later.expect("a time").to_string()
+    };
+    let mut market = Market::with("2026-11-29T23:20:00Z", without_streams()).await;
+    for n in 0..30 {
+        let this = hour("2026-11-30T00").plus(n).start();
+        market.until(&after(this, 10)).await;
+        let id = format!("own-{n}");
+        market.uses("gb", &id, "1", &after(this, 5)).await;
+        market.until(&after(this, 50)).await;
+        if n >= 3 {
+            let id = format!("late-{n}");
+            market.uses("gb", &id, "0.25", &after(this, -170)).await;
+        }
+    }
+    // No hour of November is open any more.
+    market
+        .uses("gb", "too-late", "2", "2026-11-30T20:10:00Z")
+        .await;
+    market.until("2026-12-01T16:00:00Z").await;
+    let sum_of = |month: &str| {
+        let bill = market.bill();
+        let quantities = bill.iter().filter(|line| line.starts_with(month));
+        let micros = quantities.map(|line| {
+            let quantity = line.rsplit(' ').next().expect("a quantity");
+            quantity.parse::<Quantity>().expect("a quantity").micros()
+        });
+        micros.sum::<u64>()
+    };
+    // 24 hours of November, the late usage of all of them, and what there is of December.
+    assert_eq!(sum_of("2026-11"), 30_000_000);
+    assert_eq!(sum_of("2026-12"), 6_750_000);
+    // Nothing tells of the row that came too late until the streams are on again: the books do.
+    let books = market.books().await;
+    assert_eq!(
+        (books.accepted.to_string(), books.pending.to_string()),
+        ("36.75".into(), "2".into())
+    );
 }
