@@ -1,18 +1,25 @@
 //! The books: per subscription, dimension and hour, counted again from the rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ledger::hour::HourCount;
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError, SHARDS, shard_of};
 use marketplace::books::{Books, SlotBooks};
+use marketplace::hour::shift;
+use marketplace::lifecycle::Status;
+use marketplace::planted::{Bug, is_planted};
 use marketplace::recount::MovementKind;
 use marketplace::{Dimension, Month, Subscription, Total, UsageHour};
 use startup::Budget;
 
+use crate::recount::first_recount_due;
 use crate::{AT_ONCE, App, ReconcileError, Report};
+
+/// How long after a month's end its rows are still read for the proof.
+const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
 
 /// One line of the books.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +162,10 @@ pub async fn of_all(
 }
 
 /// Each hour's run proves one shard's month to date, so that a day proves all of it three times.
+///
+/// It reads every row for that, and so finds the ones that came after their hour's last recount and
+/// that no stream told of: those hours are flagged. For two days after a month's end that month is
+/// read as well.
 pub(crate) async fn prove_shard(
     app: &App,
     now: Timestamp,
@@ -163,7 +174,7 @@ pub(crate) async fn prove_shard(
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
     let shard = UsageHour::of(now).number().rem_euclid(i64::from(SHARDS));
-    let first = Month::of(watermark.start()).first_hour();
+    let month = Month::of(watermark.start()).first_hour();
     let mut astray = 0_u64;
     let mut start = None;
     loop {
@@ -175,12 +186,30 @@ pub(crate) async fn prove_shard(
             if budget.is_spent() {
                 return Ok(false);
             }
-            let books = of_subscription(&app.ledger, profile, first, watermark).await?;
-            for slot in &books.astray {
-                let subscription = &books.subscription;
-                let (hour, dimension) = (slot.hour, &slot.dimension);
-                tracing::error!(%subscription, %hour, %dimension, sent = %slot.sent, arrived = %slot.arrived, "the books do not balance: late usage did not arrive as it was sent");
-                astray += 1;
+            let first = if shift(now, -PAST_MONTH_READ) < month.start() {
+                let past = month.previous().month().first_hour();
+                // Before that there was no subscription whose usage a row could be.
+                past.max(crate::first_possible_hour(profile)).min(month)
+            } else {
+                month
+            };
+            match of_subscription(&app.ledger, profile, first, watermark).await {
+                Ok(books) => {
+                    astray += books.astray.len() as u64;
+                    for slot in &books.astray {
+                        let subscription = &books.subscription;
+                        let (hour, dimension) = (slot.hour, &slot.dimension);
+                        tracing::error!(%subscription, %hour, %dimension, sent = %slot.sent, arrived = %slot.arrived, "the books do not balance: late usage did not arrive as it was sent");
+                    }
+                    flag_uncounted(app, profile, &books, now, report).await?;
+                }
+                Err(LedgerError::Malformed(error)) => {
+                    // One damaged item must not keep the others' books from being proved.
+                    let subscription = &profile.subscription;
+                    tracing::error!(%subscription, %error, "the books of this subscription cannot be counted");
+                    astray += 1;
+                }
+                Err(error) => return Err(error.into()),
             }
         }
         start = next;
@@ -191,6 +220,34 @@ pub(crate) async fn prove_shard(
     report.slots_astray += astray;
     report.balanced = Some(astray == 0);
     Ok(true)
+}
+
+/// Flags the hours with rows that nothing has counted, as far as their first recount was due: before
+/// that they may be about to be counted.
+async fn flag_uncounted(
+    app: &App,
+    profile: &Profile,
+    books: &SubscriptionBooks,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), LedgerError> {
+    if is_planted(Bug::NothingRecounted) || profile.status() == Status::Pending {
+        return Ok(());
+    }
+    let settled = first_recount_due(app, now);
+    let hours: BTreeSet<UsageHour> = books
+        .lines
+        .iter()
+        .filter(|line| line.hour <= settled && line.slot.uncounted.is_positive())
+        .map(|line| line.hour)
+        .collect();
+    for hour in hours {
+        let subscription = &books.subscription;
+        tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
+        app.ledger.flag_late(subscription, hour, now).await?;
+        report.hours_flagged += 1;
+    }
+    Ok(())
 }
 
 impl From<marketplace::quantity::Overflow> for ReconcileError {

@@ -8,7 +8,7 @@ use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
 use startup::Budget;
 
-use crate::{App, ReconcileError, Report};
+use crate::{App, ReconcileError, Report, first_possible_hour};
 
 /// Minutes that attention lasts at least: far longer than an index lags behind its table.
 const ATTENTION_MINUTES_MIN: i64 = 60;
@@ -103,8 +103,7 @@ async fn is_done(
     }
     let product = app.ledger.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
-    let begin = UsageHour::of(profile.created_at).plus(-24);
-    let begin = begin.max(Month::of(first_end).first_hour());
+    let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
     // Usage dated after the end belongs to no hour that a round will still seal: it is found here.
     for hour in begin.through(last.max(UsageHour::of(now).next())) {
         let count = app

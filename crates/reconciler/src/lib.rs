@@ -19,7 +19,9 @@ mod expiry;
 mod recount;
 
 use jiff::Timestamp;
+use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
+use marketplace::UsageHour;
 use marketplace::record::Urgency;
 use marketplace::schedule::Schedule;
 use marketplace::window::Window;
@@ -139,6 +141,11 @@ async fn run(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     report.finished = finished;
     publish(&report, now);
     Ok(report)
+}
+
+/// The first hour that usage of a subscription can belong to: a day before we first heard of it.
+pub(crate) fn first_possible_hour(profile: &Profile) -> UsageHour {
+    UsageHour::of(profile.created_at).plus(-24)
 }
 
 fn publish(report: &Report, now: Timestamp) {

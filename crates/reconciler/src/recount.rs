@@ -35,8 +35,7 @@ pub(crate) async fn recount_due(
     if is_planted(Bug::NothingRecounted) {
         return Ok(true);
     }
-    let first = shift(now, SignedDuration::from_hours(-FIRST_RECOUNT_HOURS));
-    let first = app.schedule.latest_due(first).min(watermark);
+    let first = first_recount_due(app, now).min(watermark);
     let mut finished = recount_through(app, "recount-first", first, now, budget, report).await?;
     let last = latest_near_deadline(app, now).min(watermark);
     finished &= recount_through(app, "recount-last", last, now, budget, report).await?;
@@ -51,6 +50,12 @@ pub(crate) async fn recount_due(
         finished &= recount_hours(app, hours, now, budget, report).await?;
     }
     Ok(finished)
+}
+
+/// The latest hour whose first recount is due.
+pub(crate) fn first_recount_due(app: &App, now: Timestamp) -> UsageHour {
+    let then = shift(now, SignedDuration::from_hours(-FIRST_RECOUNT_HOURS));
+    app.schedule.latest_due(then)
 }
 
 /// The latest hour whose records' deadline is two hours away or less.

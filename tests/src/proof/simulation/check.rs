@@ -115,11 +115,17 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
     if !in_time || written > story.healed && trouble.streams_off {
         return false;
     }
-    // Without its stream record a row is found by the recounts: 6 hours after its hour was due, and
-    // 2 hours before its deadline.
+    // Without its stream record a row is found by the recounts, 6 hours after its hour was due and 2
+    // hours before its deadline; or by the proof of the books, which comes every 8 hours.
     let unseen = trouble.streams_off || trouble.streams.is_some_and(|streams| streams.dropped > 0);
     if unseen && written > after(hour.end(), 20 * 60) {
-        return false;
+        let found = after(written.max(story.healed), 9 * 60);
+        let month_is_over = story
+            .month_end
+            .is_some_and(|end| hour.start() < end && found > after(end, 3 * 60));
+        if month_is_over || buyer.cancels.is_some() || found > after(story.end, -5 * 60) {
+            return false;
+        }
     }
     if let Some(month_end) = story.month_end {
         let of_the_past_month = hour.start() < month_end;
