@@ -132,4 +132,14 @@ mod tests {
             prop_assert_eq!(batches.len(), count.div_ceil(BATCH_RECORDS_MAX));
         }
     }
+
+    #[test]
+    fn a_request_may_be_exactly_as_large_as_is_kept() {
+        let half = AUDITABLE_REQUEST_BYTES_MAX / 2 - 1;
+        assert_eq!(plan([half, half], |bytes| (group(0, 0), *bytes)).len(), 1);
+        assert_eq!(
+            plan([half, half + 1], |bytes| (group(0, 0), *bytes)).len(),
+            2
+        );
+    }
 }

@@ -366,4 +366,43 @@ mod tests {
         assert_eq!(books.pending.to_string(), "3");
         assert!(books.is_balanced().unwrap());
     }
+
+    #[test]
+    fn a_sum_of_sums_has_all_their_parts() {
+        let accepted = SlotBooks::of(Some(&rows(3, 1)), Some(&record(State::Accepted, 4)), &[]);
+        let mut one = Books::default();
+        one.add(&accepted.unwrap()).unwrap();
+        one.rows = 2;
+        one.rows_set_aside = 1;
+        let mut two = one.clone();
+        two.merge(&one).unwrap();
+        assert_eq!(
+            [two.ingested, two.accepted, two.carried_in].map(|t| t.to_string()),
+            ["6", "8", "2"]
+        );
+        assert_eq!((two.rows, two.rows_set_aside), (4, 2));
+        assert_eq!(two.records[&State::Accepted], 2);
+    }
+
+    #[test]
+    fn either_half_of_the_equation_alone_is_no_balance() {
+        let amount = |n: u64| Total::from(units(n));
+        let astray = Books {
+            carried_out: amount(1),
+            ..Books::default()
+        };
+        assert!(!astray.is_balanced().unwrap());
+        let nowhere = Books {
+            ingested: amount(1),
+            ..Books::default()
+        };
+        assert!(!nowhere.is_balanced().unwrap());
+        let both = Books {
+            carried_out: amount(1),
+            ingested: amount(1),
+            ..Books::default()
+        };
+        assert!(!both.is_balanced().unwrap());
+        assert!(Books::default().is_balanced().unwrap());
+    }
 }

@@ -118,4 +118,33 @@ mod tests {
         check("2026-11-21T02", ended, "2026-11-21T07:10:00Z", None);
         check("2026-11-21T06", ended, "2026-11-21T07:05:00Z", None);
     }
+
+    #[test]
+    fn policies_are_read_by_name() {
+        assert_eq!("carry".parse(), Ok(LatePolicy::Carry));
+        assert_eq!("hold".parse(), Ok(LatePolicy::Hold));
+        assert!("Carry".parse::<LatePolicy>().is_err());
+    }
+
+    #[test]
+    fn an_ending_subscriptions_last_hour_is_closed_once_the_watermark_has_it() {
+        let hour = |text: &str| text.parse::<UsageHour>().unwrap();
+        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let to = |watermark: &str| {
+            destination(
+                LatePolicy::Carry,
+                Schedule::default(),
+                hour("2026-11-21T02"),
+                hour(watermark),
+                Some(time("2026-11-21T06:50:00Z")),
+                time("2026-11-21T06:55:00Z"),
+            )
+        };
+        let carried = MovementKind::Carried {
+            target: hour("2026-11-21T06"),
+            into: None,
+        };
+        assert_eq!(to("2026-11-21T05"), carried);
+        assert_eq!(to("2026-11-21T06"), MovementKind::Held);
+    }
 }

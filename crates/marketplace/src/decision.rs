@@ -273,4 +273,17 @@ mod tests {
         let movement = try_refund("2").unwrap();
         assert_eq!(counted(&accepted, &[movement]).unwrap().to_string(), "3");
     }
+
+    #[test]
+    fn a_record_that_its_tags_fill_leaves_no_empty_entry() {
+        let mut refused = record(State::Refused, "5");
+        let tags = Tags::from([("team".to_owned(), "a".to_owned())]);
+        refused.allocations = vec![Allocation {
+            tags: TagSet::try_from(tags).unwrap(),
+            quantity: "5".parse().unwrap(),
+        }];
+        let at = Timestamp::UNIX_EPOCH;
+        let movement = close_record(&refused, carried(), false, at, &reason()).unwrap();
+        assert_eq!(movement.entries.len(), 1);
+    }
 }

@@ -308,4 +308,32 @@ mod tests {
         assert_eq!(minutes(Retry::Slowly, 9), 60);
         assert_eq!(minutes(Retry::HourlyAmongSuspects, 0), 60);
     }
+
+    #[test]
+    fn different_things_have_different_words() {
+        fn all_differ(words: &[&str]) {
+            let different: std::collections::BTreeSet<_> = words.iter().collect();
+            assert_eq!(different.len(), words.len(), "{words:?}");
+            assert!(words.iter().all(|word| word.len() > 4), "{words:?}");
+        }
+        all_differ(&[About::Record, About::RecordForNow, About::Request].map(About::words));
+        all_differ(&[Met::Status, Met::Error, Met::Failure, Met::Here].map(Met::words));
+        let retries = [
+            Retry::Never,
+            Retry::Soon,
+            Retry::Slowly,
+            Retry::HourlyAmongSuspects,
+        ];
+        all_differ(&retries.map(Retry::words));
+        let alarms = [
+            Alarm::MeteringFailing,
+            Alarm::RecordsRefused,
+            Alarm::RecordsDisputed,
+            Alarm::HalfOfWindowUsed,
+            Alarm::AnswersUnknown,
+            Alarm::RecordsUnconfirmed,
+        ];
+        all_differ(&alarms.map(|alarm| alarm.name().unwrap()));
+        assert_eq!(Alarm::None.name(), None);
+    }
 }

@@ -340,13 +340,13 @@ fn keep_what_fits(mut tagged: Vec<(&TagSet, Quantity)>) -> Vec<(&TagSet, Quantit
     tagged
 }
 
-/// At most this many bytes of JSON for one allocation of `tags`; characters that JSON escapes count
-/// twice.
+/// At most this many bytes of JSON for one allocation of `tags`; quotation marks, all that tags have
+/// of what JSON escapes, count twice.
 pub fn allocation_bytes(tags: &TagSet) -> usize {
     const QUANTITY: usize = 64;
     const TAG: usize = 24;
     let escaped = |text: &str| {
-        let quotes = text.bytes().filter(|b| *b == b'"' || *b == b'\\').count();
+        let quotes = text.bytes().filter(|b| *b == b'"').count();
         text.len().saturating_add(quotes)
     };
     tags.iter().fold(QUANTITY, |sum, (key, value)| {
@@ -486,6 +486,94 @@ mod tests {
             frozen.allocations[0].quantity.to_string(),
             (1..=501).sum::<u64>().to_string()
         );
+    }
+
+    #[test]
+    fn a_fold_keeps_so_many_tag_sets_and_the_rest_is_untagged() {
+        let mut share = DimensionFold::default();
+        let tags =
+            |n: usize| TagSet::try_from(crate::tags::Tags::from([("n".to_owned(), n.to_string())]));
+        for n in (0..=FOLD_BUCKETS_MAX).chain([0]) {
+            share.add("1".parse().unwrap(), tags(n).unwrap()).unwrap();
+        }
+        let of = |tags: &TagSet| share.buckets[tags].to_string();
+        assert_eq!(share.buckets.len(), FOLD_BUCKETS_MAX + 1);
+        assert_eq!(
+            (of(&TagSet::untagged()), of(&tags(0).unwrap())),
+            ("1".into(), "2".into())
+        );
+    }
+
+    #[test]
+    fn so_many_rows_set_aside_are_named_and_all_are_counted() {
+        let rows: Vec<_> = (0..=FOLD_SET_ASIDE_MAX)
+            .map(|n| row(format!("gb#{n}"), "-1", None))
+            .collect();
+        let fold = fold(&rows, None);
+        assert_eq!(fold.rows_set_aside().len(), FOLD_SET_ASIDE_MAX);
+        assert_eq!(fold.rows_set_aside_count(), 1_001);
+    }
+
+    #[test]
+    fn no_allocation_is_of_nothing() {
+        let rows = [
+            row("gb#1".into(), "1", Some("a")),
+            row("gb#2".into(), "0", Some("b")),
+        ];
+        let frozen = fold(&rows, None).dimensions()["gb"].freeze().unwrap();
+        let quantities: Vec<_> = frozen
+            .allocations
+            .iter()
+            .map(|a| a.quantity.to_string())
+            .collect();
+        assert_eq!(quantities, ["1"]);
+    }
+
+    #[test]
+    fn allocations_that_a_request_cannot_hold_are_untagged() {
+        let long = "x".repeat(250);
+        let tags = |n: usize| {
+            let tags = (0..5).map(|k| (format!("key{k}"), format!("{n}-{k}-{long}")));
+            TagSet::try_from(tags.collect::<crate::tags::Tags>()).unwrap()
+        };
+        let mut share = DimensionFold::default();
+        for n in 0..1_000 {
+            share.add_own("2".parse().unwrap(), tags(n)).unwrap();
+        }
+        let frozen = share.freeze().unwrap();
+        let bytes: usize = frozen
+            .allocations
+            .iter()
+            .map(|a| allocation_bytes(&a.tags))
+            .sum();
+        let largest = allocation_bytes(&tags(999));
+        assert!(bytes <= RECORD_BYTES_MAX + allocation_bytes(&TagSet::untagged()));
+        assert!(bytes > RECORD_BYTES_MAX - largest, "{bytes}");
+        let sum = Total::sum(frozen.allocations.iter().map(|a| a.quantity)).unwrap();
+        assert_eq!(sum.to_string(), "2000");
+    }
+
+    #[test]
+    fn an_allocations_bytes_are_never_underestimated() {
+        let tags = |key: &str, value: &str| {
+            TagSet::try_from(crate::tags::Tags::from([(
+                key.to_owned(),
+                value.to_owned(),
+            )]))
+            .unwrap()
+        };
+        assert_eq!(allocation_bytes(&TagSet::untagged()), 64);
+        assert_eq!(allocation_bytes(&tags("ab", "c")), 64 + 24 + 3);
+        // As JSON has it.
+        assert_eq!(allocation_bytes(&tags("a", "\"b")), 64 + 24 + 1 + 3);
+    }
+
+    #[test]
+    fn an_origins_name_in_a_carry_never_changes() {
+        let subscription = "legacy|code|cust".parse().unwrap();
+        let hash = origin_hash(&subscription, &"gb".parse().unwrap());
+        // SHA-256 of "legacy|code|cust\ngb": rows that carry it are in tables.
+        assert_eq!(hash, "3b98929c40bd8639");
     }
 
     #[test]

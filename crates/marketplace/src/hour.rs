@@ -284,4 +284,27 @@ mod tests {
             prop_assert_eq!(hour.to_string().parse::<UsageHour>().unwrap(), hour);
         }
     }
+
+    #[test]
+    fn hours_between_and_through() {
+        let hour = |text: &str| text.parse::<UsageHour>().unwrap();
+        let (first, last) = (hour("2026-11-30T22"), hour("2026-12-01T01"));
+        assert_eq!((last.since(first), first.since(last)), (3, -3));
+        let all: Vec<String> = first.through(last).map(|h| h.to_string()).collect();
+        assert_eq!(
+            all,
+            [
+                "2026-11-30T22",
+                "2026-11-30T23",
+                "2026-12-01T00",
+                "2026-12-01T01"
+            ]
+        );
+        assert_eq!(last.through(first).count(), 0);
+        assert_eq!(
+            format!("{first:?} {:?}", last.month()),
+            "2026-11-30T22 2026-12"
+        );
+        assert_eq!(first.month().to_string(), "2026-11");
+    }
 }

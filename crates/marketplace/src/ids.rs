@@ -232,6 +232,13 @@ mod tests {
         check::<EventId>("carry:2026-11-21T02:ab.1", true);
         check::<EventId>("a#b", false);
         check::<EventId>(&"x".repeat(129), false);
+        let arn = |service: &str, region: &str| format!("arn:aws:{service}:{region}:1:license:l-1");
+        check::<LicenseArn>(&arn("license-manager", ""), true);
+        check::<LicenseArn>(&arn(&"x".repeat(63), &"y".repeat(63)), true);
+        check::<LicenseArn>(&arn(&"x".repeat(64), ""), false);
+        check::<LicenseArn>(&arn("x", &"y".repeat(64)), false);
+        check::<LicenseArn>(&arn("x", "us east"), false);
+        check::<LicenseArn>(&arn("-x", ""), false);
     }
 
     #[test]

@@ -229,4 +229,29 @@ mod tests {
             prop_assert_eq!(life(&signs), life(&other));
         }
     }
+
+    #[test]
+    fn names_in_tables_are_read_back() {
+        let all = [
+            (Status::Pending, "pending"),
+            (Status::Active, "active"),
+            (Status::Ending, "ending"),
+            (Status::Ended, "ended"),
+        ];
+        for (status, name) in all {
+            assert_eq!((status.as_str(), status.to_string().as_str()), (name, name));
+            assert_eq!(name.parse(), Ok(status));
+        }
+        assert!("over".parse::<Status>().is_err());
+        let signs = [
+            Sign::Activated,
+            Sign::EndAnnounced,
+            Sign::Deprovisioned,
+            Sign::Failed,
+        ];
+        assert_eq!(
+            signs.map(Sign::as_str),
+            ["activated", "end-announced", "deprovisioned", "failed"]
+        );
+    }
 }

@@ -170,9 +170,6 @@ pub struct Next {
 /// The state a verdict leads to, for a record of `attempts` earlier attempts without an end.
 pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     let row = row_of(verdict);
-    let denied = verdict.code() == "AccessDeniedException";
-    let is_given_up = is_planted(Bug::AttemptsRunOut) && attempts >= 2
-        || is_planted(Bug::AccessDeniedIsFinal) && denied;
     let state = match verdict {
         Verdict::Accepted { .. } => State::Accepted,
         Verdict::Duplicate if is_planted(Bug::DuplicateIsSuccess) => State::Accepted,
@@ -182,8 +179,18 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     };
     Next {
         state,
-        retry_after: row.retry.after(attempts).filter(|_| !is_given_up),
+        retry_after: row
+            .retry
+            .after(attempts)
+            .filter(|_| !planted_end(verdict, attempts)),
     }
+}
+
+/// Whether a planted mistake gives the record up.
+fn planted_end(verdict: &Verdict, attempts: u32) -> bool {
+    let denied = verdict.code() == "AccessDeniedException";
+    is_planted(Bug::AttemptsRunOut) && attempts >= 2
+        || is_planted(Bug::AccessDeniedIsFinal) && denied
 }
 
 /// The verdict's row in the error table. An error is about a record only where that record was
@@ -348,5 +355,22 @@ mod tests {
             assert_eq!(next.state, State::Sealed, "{verdict:?}");
             assert!(next.retry_after.is_some(), "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn a_failed_request_is_tried_again_as_its_code_says_unless_that_is_about_a_record() {
+        let failed = |code: &str| {
+            let code = code.to_owned();
+            next(&Verdict::RequestFailed { code }, State::Sealed, 0).retry_after
+        };
+        let row = |code: &str| error_table::of_error(code).retry.after(0);
+        let any_other = row(error_table::ANY_OTHER_CODE);
+        assert_eq!(failed("ThrottlingException"), row("ThrottlingException"));
+        assert_eq!(
+            failed("AccessDeniedException"),
+            row("AccessDeniedException")
+        );
+        assert_ne!(row("InvalidTagException"), any_other);
+        assert_eq!(failed("InvalidTagException"), any_other);
     }
 }

@@ -282,9 +282,7 @@ fn read_decimal(text: &str) -> Result<i128, Unreadable> {
         digits = digits.checked_div(10).ok_or(Unreadable::TooPrecise)?;
         scale = scale.saturating_add(1);
     }
-    if scale > 38 {
-        return Err(Unreadable::TooLarge);
-    }
+    // Overflows, and so ends, within 39 rounds.
     for _ in 0..scale {
         digits = digits.checked_mul(10).ok_or(Unreadable::TooLarge)?;
     }
@@ -395,5 +393,28 @@ mod tests {
         fn no_text_makes_the_readers_panic(text in ".{0,40}") {
             let _read = (Quantity::from_number(&text), text.parse::<Quantity>(), Total::from_number(&text));
         }
+    }
+
+    #[test]
+    fn a_number_may_have_more_digits_than_it_needs() {
+        for (text, micros) in [
+            ("10E-7", 1),
+            ("1000E-3", 1_000_000),
+            ("0.10000000", 100_000),
+        ] {
+            assert_eq!(
+                Quantity::from_number(text).unwrap().micros(),
+                micros,
+                "{text}"
+            );
+        }
+        assert!(Quantity::from_number("11E-7").is_err());
+        assert!(Quantity::from_number("1E2147483641").is_err());
+    }
+
+    #[test]
+    fn a_total_is_of_what_it_is_made_from() {
+        let one: Quantity = "1.5".parse().unwrap();
+        assert_eq!(Total::from(&one).to_string(), "1.5");
     }
 }

@@ -585,4 +585,46 @@ mod tests {
             (State::DryRun, None)
         );
     }
+
+    #[test]
+    fn an_end_at_an_hours_first_instant_leaves_the_hour_inside() {
+        check(
+            "2026-11-21T02",
+            "2026-11-01T00:00:00Z",
+            Some("2026-11-21T02:00:00Z"),
+            "2026-11-21T03:30:00Z",
+            State::Sealed,
+            "2026-11-21T02:00:00Z",
+            false,
+        );
+    }
+
+    #[test]
+    fn only_sealed_and_refused_records_are_sent_and_only_before_their_deadline() {
+        let early = "2026-11-01T00:00:00Z";
+        let sealing = sealed("2026-11-21T02", early, None, "2026-11-21T03:30:00Z", false);
+        let mut record = sealing.unwrap().record;
+        let just_before = shift(record.deadline, SignedDuration::from_secs(-1));
+        for state in State::ALL {
+            record.state = state;
+            let sendable = matches!(state, State::Sealed | State::Refused);
+            assert_eq!(record.is_sendable(just_before), sendable, "{state}");
+            assert!(!record.is_sendable(record.deadline), "{state}");
+        }
+    }
+
+    #[test]
+    fn keys_and_states_have_the_names_that_stand_in_tables_and_logs() {
+        let names = State::ALL.map(State::as_str);
+        assert_eq!(
+            names.join(" "),
+            "sealed accepted refused disputed conflict unconfirmed expired moved dry-run"
+        );
+        for state in State::ALL {
+            assert_eq!(state.to_string().parse(), Ok(state));
+        }
+        assert!("lost".parse::<State>().is_err());
+        let key: RecordKey = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
+        assert_eq!(key.to_string(), "legacy|code|cust 2026-11-21T02 gb");
+    }
 }

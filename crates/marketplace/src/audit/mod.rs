@@ -189,4 +189,35 @@ mod tests {
             vec![span("02:00", "03:00"), span("09:00", "11:00")]
         );
     }
+
+    #[test]
+    fn a_doubtful_record_is_looked_at_hourly_then_daily_until_the_history_ends() {
+        let key: crate::record::RecordKey = "legacy|code|cust@2026-11-01T00#gb".parse().unwrap();
+        let record = MeteringRecord {
+            product: "code".parse().unwrap(),
+            account: None,
+            quantity: "1".parse().unwrap(),
+            allocations: Vec::new(),
+            stamp: key.hour.start(),
+            deadline: key.hour.end(),
+            sealed_at: key.hour.end(),
+            state: State::Disputed,
+            version: 1,
+            movements: 0,
+            attempts: 0,
+            due: None,
+            outcome: None,
+            key,
+        };
+        let next = |now: &str| next_look(&record, at(now));
+        for (now, then) in [
+            ("2026-11-01T02:00:00Z", "2026-11-01T03:00:00Z"),
+            ("2026-11-02T23:59:59Z", "2026-11-03T00:59:59Z"),
+            ("2026-11-03T00:00:00Z", "2026-11-04T00:00:00Z"),
+            ("2027-01-29T23:59:59Z", "2027-01-30T23:59:59Z"),
+        ] {
+            assert_eq!(next(now), Some(at(then)), "{now}");
+        }
+        assert_eq!(next("2027-01-30T00:00:00Z"), None);
+    }
 }
