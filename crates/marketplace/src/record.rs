@@ -457,6 +457,15 @@ mod tests {
         );
         check(
             hour,
+            "2026-11-21T02:24:10Z",
+            None,
+            now,
+            State::Sealed,
+            "2026-11-21T02:24:10Z",
+            false,
+        );
+        check(
+            hour,
             early,
             Some("2026-11-21T02:10:00Z"),
             now,

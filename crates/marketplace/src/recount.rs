@@ -377,4 +377,43 @@ mod tests {
         };
         assert_eq!((entries.len(), complete), (MOVEMENT_ENTRIES_MAX, false));
     }
+
+    #[test]
+    fn usage_that_comes_back_after_a_refund_is_late_by_its_tags() {
+        check(
+            record(State::Accepted, &[("", 1), ("a", 4)]),
+            &[moved(MovementKind::Refunded, &[("", 1)])],
+            &[("", 1), ("a", 5)],
+            Ok(&[("", 1), ("a", 1)]),
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_one_entry_is_left_for_the_next_recount() {
+        let mut fold = rows(&[("", 1)]);
+        fold.own = fold.own.plus(Quantity::MAX).unwrap();
+        fold.buckets.insert(tagged(""), fold.own);
+        let late = difference(&record(State::Expired, &[("", 1)]), &[], Some(&fold));
+        let expected = Difference::Late {
+            entries: vec![(tagged(""), Quantity::MAX)],
+            complete: false,
+        };
+        assert_eq!(late.unwrap(), expected);
+    }
+
+    #[test]
+    fn movements_have_the_names_that_stand_in_tables() {
+        let carried = MovementKind::Carried {
+            target: "2026-11-21T05".parse().unwrap(),
+            into: None,
+        };
+        let others = [
+            MovementKind::Held,
+            MovementKind::WrittenOff,
+            MovementKind::Refunded,
+        ];
+        assert_eq!(carried.as_str(), "carried");
+        let names = others.map(|kind| kind.as_str());
+        assert_eq!(names, ["held", "written-off", "refunded"]);
+    }
 }

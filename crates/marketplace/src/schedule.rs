@@ -184,4 +184,26 @@ mod tests {
         assert_eq!(target("2026-11-30T23", "2026-12-01T03:10:00Z"), None);
         assert_eq!(target("2026-10-30T20", "2026-11-21T04:10:00Z"), None);
     }
+
+    #[test]
+    fn an_hour_that_may_have_been_read_or_is_due_takes_nothing_more() {
+        let schedule = Schedule::default();
+        let target = |watermark: &str, now: &str| {
+            schedule.carry_target(hour("2026-11-30T20"), hour(watermark), at(now))
+        };
+        let last = Some(hour("2026-11-30T23"));
+        assert_eq!(target("2026-11-30T22", "2026-12-01T04:59:59Z"), last);
+        assert_eq!(target("2026-11-30T23", "2026-12-01T04:59:59Z"), None);
+        assert_eq!(target("2026-11-30T22", "2026-12-01T05:00:00Z"), None);
+    }
+
+    #[test]
+    fn hours_settle_for_as_long_as_is_set_up_to_four_hours() {
+        let due =
+            |minutes| Schedule::with_settle_minutes(minutes).map(|s| s.due(hour("2026-11-21T02")));
+        assert_eq!(due(0), Ok(at("2026-11-21T03:00:00Z")));
+        assert_eq!(due(240), Ok(at("2026-11-21T07:00:00Z")));
+        assert_eq!(due(-1), Err(InvalidSettleTime(-1)));
+        assert_eq!(due(241), Err(InvalidSettleTime(241)));
+    }
 }

@@ -138,4 +138,25 @@ mod tests {
             assert!(text.parse::<Subscription>().is_err(), "{text:?}");
         }
     }
+
+    #[test]
+    fn what_is_no_identity_at_all_is_told_the_three_forms() {
+        let problem = "code1".parse::<Subscription>().unwrap_err().to_string();
+        assert!(problem.contains("legacy|<product code>"), "{problem}");
+        let problem = "arn:aws:x".parse::<Subscription>().unwrap_err().to_string();
+        assert!(!problem.contains("legacy|"), "{problem}");
+    }
+
+    #[test]
+    fn identity_kinds_are_read_by_name() {
+        for (kind, name) in [
+            (IdentityKind::License, "license"),
+            (IdentityKind::Customer, "customer"),
+            (IdentityKind::Account, "account"),
+        ] {
+            assert_eq!((kind.as_str(), kind.to_string().as_str()), (name, name));
+            assert_eq!(name.parse(), Ok(kind));
+        }
+        assert!("seller".parse::<IdentityKind>().is_err());
+    }
 }

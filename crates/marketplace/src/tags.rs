@@ -138,4 +138,22 @@ mod tests {
         ]);
         assert_eq!(TagSet::try_from(six), Err(InvalidTags::TooMany(6)));
     }
+
+    #[test]
+    fn a_set_is_read_in_the_order_of_its_keys() {
+        let set = TagSet::try_from(tags(&[("b", "2"), ("a", "1")])).unwrap();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+        assert_eq!(
+            (set.len(), set.is_empty(), set.is_untagged()),
+            (2, false, false)
+        );
+        assert_eq!(Tags::from(&set), tags(&[("a", "1"), ("b", "2")]));
+        let untagged = TagSet::untagged();
+        assert_eq!(
+            (untagged.len(), untagged.is_empty(), untagged.is_untagged()),
+            (0, true, true)
+        );
+        let five = tags(&[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"), ("e", "1")]);
+        assert!(TagSet::try_from(five).is_ok());
+    }
 }

@@ -192,7 +192,6 @@ pub(crate) fn check_row<'r>(
     }
     let tags = match &row.tags {
         Field::Absent => TagSet::untagged(),
-        Field::Value(tags) if tags.is_empty() => TagSet::untagged(),
         Field::Value(tags) => TagSet::try_from(tags.clone())?,
         Field::WrongType(expected) => {
             return Err(SetAsideReason::WrongType {
@@ -253,6 +252,16 @@ mod tests {
         ] {
             assert!(split_key(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_key_may_be_as_long_as_the_table_takes() {
+        let dimension = "𝄞".repeat(225);
+        let key = |id: usize| format!("{dimension}#{}", "x".repeat(id));
+        assert_eq!(key(122).len(), DIMENSION_EVENT_BYTES_MAX);
+        assert!(split_key(&key(122)).is_ok());
+        assert!(split_key(&key(123)).is_err());
+        assert!(split_key(&key(128)).is_err());
     }
 
     #[test]
