@@ -19,8 +19,6 @@ use crate::subscription::Subscription;
 
 /// Differences that are named; more are counted only. Ours.
 pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
-/// Opaque events of which the time is remembered; more make everything undecidable. Ours.
-const OPAQUE_KEPT_MAX: usize = 10_000;
 
 /// The outcome code of a record that the audit inferred to be billed: no Success stands for it in
 /// the history.
@@ -163,8 +161,8 @@ pub struct Comparison {
     entries: HashMap<Slot, Entry>,
     counts: Counts,
     differences: Vec<Difference>,
-    opaque: Vec<Option<Timestamp>>,
-    is_overrun: bool,
+    /// Whether some event may hold successes that it does not show.
+    is_clouded: bool,
 }
 
 impl Comparison {
@@ -217,9 +215,7 @@ impl Comparison {
     /// Marks the records that a call was a success for, and judges nothing else: for calls that are
     /// compared elsewhere.
     pub fn witness(&mut self, call: &Call) {
-        if is_clouding(call) {
-            self.remember(Some(call.at));
-        }
+        self.is_clouded |= is_clouding(call);
         for key in call.slots() {
             if let Effect::Success { .. } = call.effect(key)
                 && let Some(entry) = self.slot(key).and_then(|slot| self.entries.get_mut(&slot))
@@ -230,9 +226,9 @@ impl Comparison {
     }
 
     /// Counts an event that may be a call and cannot be read.
-    pub fn unreadable(&mut self, at: Option<Timestamp>) {
+    pub fn unreadable(&mut self) {
         self.counts.unreadable_events = self.counts.unreadable_events.saturating_add(1);
-        self.remember(at);
+        self.is_clouded = true;
     }
 
     /// Counts an event of something else.
@@ -249,17 +245,7 @@ impl Comparison {
         counts.truncated_calls = counts
             .truncated_calls
             .saturating_add(u64::from(call.is_truncated));
-        if is_clouding(call) {
-            self.remember(Some(call.at));
-        }
-    }
-
-    fn remember(&mut self, at: Option<Timestamp>) {
-        if self.opaque.len() < OPAQUE_KEPT_MAX {
-            self.opaque.push(at);
-        } else {
-            self.is_overrun = true;
-        }
+        self.is_clouded |= is_clouding(call);
     }
 
     fn slot(&self, key: &RecordKey) -> Option<Slot> {
@@ -367,7 +353,6 @@ impl Comparison {
                 .saturating_add(INVOCATION_MINUTES_MAX)
                 .saturating_neg(),
         );
-        let is_clouded = self.is_overrun || !self.opaque.is_empty();
         let inferred = self
             .entries
             .values()
@@ -380,7 +365,7 @@ impl Comparison {
         for (slot, entry) in missing {
             if entry.last_word_at > recent {
                 self.counts.too_recent = self.counts.too_recent.saturating_add(1);
-            } else if is_clouded {
+            } else if self.is_clouded {
                 self.counts.undecidable = self.counts.undecidable.saturating_add(1);
             } else if let Some(key) = self.key_of(&slot) {
                 self.differ(Difference {

@@ -133,8 +133,8 @@ async fn compare_page(
         .iter()
         .filter_map(|event| match event {
             Event::Call(call) => Some(call),
-            Event::Unreadable { at, .. } => {
-                comparison.unreadable(*at);
+            Event::Unreadable { .. } => {
+                comparison.unreadable();
                 None
             }
             Event::Foreign(_) => {
@@ -234,7 +234,7 @@ async fn look_for_hour(
             .history
             .read(&spans, Some(budget), |event| match event {
                 Event::Call(call) => comparison.witness(call),
-                Event::Unreadable { at, .. } => comparison.unreadable(*at),
+                Event::Unreadable { .. } => comparison.unreadable(),
                 Event::Foreign(_) => {}
             })
             .await?;

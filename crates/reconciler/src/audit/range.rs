@@ -150,7 +150,7 @@ pub async fn compare_range(
     let each = |event: &Event| {
         match event {
             Event::Call(call) => comparison.call(call, |key| range.contains(key.hour)),
-            Event::Unreadable { at, .. } => comparison.unreadable(*at),
+            Event::Unreadable { .. } => comparison.unreadable(),
             Event::Foreign(_) => comparison.foreign(),
         }
         events += 1;

@@ -166,5 +166,126 @@ fn successes_of_what_is_not_served_here_are_counted_apart() {
         (comparison.counts().unknown, comparison.counts().elsewhere),
         (1, 1)
     );
-    assert_eq!(comparison.differences().len(), 1);
+    assert_eq!(kinds(&comparison), [("gb", DifferenceKind::UnknownHere)]);
+}
+
+#[test]
+fn a_difference_counts_whatever_its_kind() {
+    let kinds = [
+        DifferenceKind::MissingAtAws,
+        DifferenceKind::UnknownHere,
+        DifferenceKind::Quantity,
+        DifferenceKind::BilledUnexpectedly,
+    ];
+    assert_eq!(
+        kinds.map(DifferenceKind::as_str).join(" "),
+        "missing-at-aws unknown-here different-quantity billed-unexpectedly"
+    );
+    let counts = Counts {
+        missing: 1,
+        unknown: 2,
+        different: 4,
+        unexpected: 8,
+        matched: 16,
+        ..Counts::default()
+    };
+    assert_eq!(counts.differences(), 15);
+}
+
+#[test]
+fn so_many_differences_are_named_and_all_are_counted() {
+    let names = (0..=DIFFERENCES_KEPT_MAX).map(|n| success(&format!("d{n}"), 1));
+    let found = compare(&[], &names.collect::<Vec<_>>());
+    assert_eq!(found.differences().len(), DIFFERENCES_KEPT_MAX);
+    assert_eq!(found.counts().unknown, 1_001);
+}
+
+#[test]
+fn records_are_forgotten_and_what_was_counted_is_not() {
+    let mut comparison = Comparison::default();
+    assert!(comparison.is_empty());
+    for dimension in ["gb", "other"] {
+        comparison.record(&record(dimension, State::Accepted));
+    }
+    comparison.call(&success("gb", 5), |_| true);
+    assert_eq!((comparison.len(), comparison.is_empty()), (2, false));
+    comparison.forget_records();
+    assert_eq!((comparison.len(), comparison.is_empty()), (0, true));
+    comparison.judge_unseen(at(NOW));
+    assert_eq!(comparison.counts().matched, 1);
+    assert_eq!(comparison.counts().differences(), 0);
+}
+
+#[test]
+fn events_that_are_not_calls_are_counted_and_what_may_be_one_clouds_the_rest() {
+    let mut comparison = Comparison::default();
+    comparison.record(&record("gb", State::Accepted));
+    comparison.foreign();
+    comparison.unreadable();
+    comparison.judge_unseen(at(NOW));
+    let counts = comparison.counts();
+    assert_eq!(
+        (
+            counts.foreign_events,
+            counts.unreadable_events,
+            counts.undecidable
+        ),
+        (1, 1, 1)
+    );
+    let mut comparison = Comparison::default();
+    comparison.record(&record("gb", State::Accepted));
+    comparison.foreign();
+    comparison.judge_unseen(at(NOW));
+    assert_eq!(comparison.counts().missing, 1);
+}
+
+#[test]
+fn only_what_was_accepted_by_inference_alone_is_counted_as_inferred() {
+    let inferred = |dimension: &str, state| {
+        let mut record = record(dimension, state);
+        record.outcome.as_mut().unwrap().code = INFERRED.to_owned();
+        record
+    };
+    let records = [
+        inferred("a", State::Accepted),
+        inferred("b", State::Accepted),
+        inferred("c", State::Conflict),
+        record("d", State::Accepted),
+    ];
+    let found = compare(&records, &[success("b", 5)]);
+    let counts = found.counts();
+    assert_eq!((counts.inferred, counts.matched, counts.missing), (1, 1, 1));
+}
+
+#[test]
+fn a_success_is_missing_once_the_history_must_have_it() {
+    let accepted_at = |time: &str| {
+        let mut record = record("gb", State::Accepted);
+        record.outcome.as_mut().unwrap().at = at(time);
+        let counts = compare(&[record], &[]).counts();
+        (counts.too_recent, counts.missing)
+    };
+    assert_eq!(accepted_at("2026-11-22T23:25:00Z"), (0, 1));
+    assert_eq!(accepted_at("2026-11-22T23:25:01Z"), (1, 0));
+}
+
+#[test]
+fn only_a_call_that_may_have_recorded_more_than_it_shows_clouds_the_rest() {
+    let accepted = [
+        record("gb", State::Accepted),
+        record("other", State::Accepted),
+    ];
+    let undecidable = |change: fn(&mut Call)| {
+        let mut call = success("other", 5);
+        change(&mut call);
+        compare(&accepted, &[call]).counts().undecidable > 0
+    };
+    assert!(!undecidable(|_| {}));
+    assert!(undecidable(|call| call.is_truncated = true));
+    assert!(undecidable(|call| call.is_sent_complete = false));
+    assert!(!undecidable(|call| {
+        call.is_truncated = true;
+        call.error = Some("AccessDenied".to_owned());
+        call.results.clear();
+    }));
 }

@@ -258,3 +258,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_quantity_that_the_answer_does_not_repeat_is_the_one_that_was_sent() {
+    let answered =
+        || json!({"results": [{"usageRecord": record(Value::Null), "status": "Success"}]});
+    let effect = |quantities: &[&str]| {
+        let sent: Vec<Value> = quantities.iter().map(|q| record(json!(q))).collect();
+        call(&event(json!({"usageRecords": sent}), answered(), None)).effect(&key(LICENSE))
+    };
+    let billed = Effect::Success {
+        quantity: units("2"),
+        metering_record_id: None,
+    };
+    assert_eq!(effect(&["2"]), billed);
+    assert_eq!(effect(&["2", "2"]), billed);
+    assert_eq!(
+        effect(&["2", "3"]),
+        Effect::Doubtful(vec![units("2"), units("3")])
+    );
+}
+
+#[test]
+fn a_request_is_read_completely_whether_or_not_it_names_a_product() {
+    for (product, complete) in [
+        (Value::Null, true),
+        (json!(""), true),
+        (json!("code"), true),
+        (json!("a|b"), false),
+    ] {
+        let request = json!({"productCode": product, "usageRecords": [record(json!("1"))]});
+        let call = call(&event(request, Value::Null, None));
+        assert_eq!(call.is_sent_complete, complete, "{product}");
+    }
+}
