@@ -6,7 +6,9 @@
 //! while it may be sent, in `audit#<n>` while the audit is to look at it.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use aws_sdk_dynamodb::config::AsyncSleep;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, Put, TransactWriteItem};
 use jiff::Timestamp;
 use marketplace::audit::due;
@@ -548,8 +550,11 @@ impl Ledger {
             if wanted.is_empty() {
                 return Ok(items);
             }
-            if round > 0 {
-                tokio::time::sleep(std::time::Duration::from_millis(25 << round)).await;
+            // As the client itself waits before it tries again.
+            if round > 0
+                && let Some(sleep) = self.client.config().sleep_impl()
+            {
+                sleep.sleep(Duration::from_millis(25 << round)).await;
             }
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut wanted)))

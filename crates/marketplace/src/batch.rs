@@ -36,12 +36,8 @@ pub fn plan<T>(
 ) -> Vec<Batch<T>> {
     let mut groups: BTreeMap<BatchGroup, Vec<(T, usize)>> = BTreeMap::new();
     for record in records {
-        let (mut group, bytes) = describe(&record);
-        if is_planted(Bug::ProductsMixed)
-            && let Some(other) = groups.keys().find(|other| other.kind == group.kind)
-        {
-            group = other.clone();
-        }
+        let (group, bytes) = describe(&record);
+        let group = planted_group(groups.keys(), group);
         groups.entry(group).or_default().push((record, bytes));
     }
     let mut batches = Vec::new();
@@ -70,6 +66,20 @@ pub fn plan<T>(
         }
     }
     batches
+}
+
+/// The record's own group; with a planted mistake, any of the same kind.
+fn planted_group<'g>(
+    mut groups: impl Iterator<Item = &'g BatchGroup>,
+    own: BatchGroup,
+) -> BatchGroup {
+    match is_planted(Bug::ProductsMixed) {
+        true => groups
+            .find(|other| other.kind == own.kind)
+            .cloned()
+            .unwrap_or(own),
+        false => own,
+    }
 }
 
 #[cfg(test)]

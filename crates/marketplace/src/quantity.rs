@@ -69,7 +69,7 @@ impl Quantity {
                 Ok(micros) => {
                     Self::from_micros(micros).ok_or_else(|| InvalidQuantity::TooLarge(shown(text)))
                 }
-                Err(_) if micros < 0 => Err(InvalidQuantity::Negative(shown(text))),
+                Err(_) if micros.is_negative() => Err(InvalidQuantity::Negative(shown(text))),
                 Err(_) => Err(InvalidQuantity::TooLarge(shown(text))),
             },
             Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(shown(text))),

@@ -1,10 +1,13 @@
 //! AWS SDK clients whose HTTP ends in this process. They never retry, wait or look at a clock.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig,
 };
+use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -24,6 +27,7 @@ pub fn dynamodb(wire: &Wire) -> aws_sdk_dynamodb::Client {
         .credentials_provider(credentials())
         .endpoint_url("http://dynamodb.example")
         .http_client(http_client(wire))
+        .sleep_impl(AtOnce)
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -62,6 +66,16 @@ pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
         .identity_cache(IdentityCache::no_cache())
         .build();
     aws_sdk_cloudtrail::Client::from_conf(config)
+}
+
+/// Nothing waits for real time.
+#[derive(Debug)]
+struct AtOnce;
+
+impl AsyncSleep for AtOnce {
+    fn sleep(&self, _: Duration) -> Sleep {
+        Sleep::new(std::future::ready(()))
+    }
 }
 
 fn credentials() -> Credentials {

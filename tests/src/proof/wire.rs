@@ -58,6 +58,8 @@ pub enum Fate {
     Conflicting,
     /// A query of an index is answered as it was some time ago. Other calls are answered.
     Stale,
+    /// Of a BatchGetItem one key is left unprocessed. Other calls are answered.
+    Partly,
 }
 
 /// Decides what becomes of each call.
@@ -413,6 +415,9 @@ impl Wire {
             state.earlier.push_back((asked, answer.clone()));
             return reply(answer);
         }
+        if operation == "BatchGetItem" && fate == Fate::Partly {
+            return self.read_partly(body);
+        }
         if matches!(
             operation,
             "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems"
@@ -420,6 +425,43 @@ impl Wire {
             self.state().writes += 1;
         }
         reply(self.database.answer(operation, body))
+    }
+
+    /// Reads all of the first table's keys but the last, which is left unprocessed.
+    fn read_partly(&self, body: &[u8]) -> http::Response<String> {
+        let whole = || reply(self.database.answer("BatchGetItem", body));
+        let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
+            return whole();
+        };
+        let mut unprocessed = serde_json::json!({});
+        let Some((table, request)) = asked["RequestItems"]
+            .as_object_mut()
+            .and_then(|tables| tables.iter_mut().next())
+        else {
+            return whole();
+        };
+        let Some(key) = request["Keys"].as_array_mut().and_then(Vec::pop) else {
+            return whole();
+        };
+        unprocessed[table] = request.clone();
+        unprocessed[table]["Keys"] = Value::from(vec![key]);
+        if request["Keys"].as_array().is_none_or(Vec::is_empty) {
+            let nothing = serde_json::json!({"Responses": {}, "UnprocessedKeys": unprocessed});
+            return reply(WireAnswer {
+                status: 200,
+                body: nothing.to_string(),
+            });
+        }
+        let mut answer = self
+            .database
+            .answer("BatchGetItem", asked.to_string().as_bytes());
+        if let Ok(mut told) = serde_json::from_str::<Value>(&answer.body)
+            && answer.status == 200
+        {
+            told["UnprocessedKeys"] = unprocessed;
+            answer.body = told.to_string();
+        }
+        reply(answer)
     }
 
     async fn ask_marketplace(

@@ -532,6 +532,18 @@ impl World {
             .expect("a row");
     }
 
+    /// DynamoDB removes a row whose time to live is over.
+    pub async fn delete_row(&self, partition: &str, sort: &str) {
+        self.client
+            .delete_item()
+            .table_name(&self.ledger.tables().usage_events)
+            .key("subscription_hour", AttributeValue::S(partition.to_owned()))
+            .key("dimension_event", AttributeValue::S(sort.to_owned()))
+            .send()
+            .await
+            .expect("a row removed");
+    }
+
     /// Everything that is due at this time happens once, function after function.
     pub async fn tick(&self, reconcile: bool) {
         let now = self.now.get();

@@ -119,11 +119,12 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
     // hours before its deadline; or by the proof of the books, which comes every 8 hours.
     let unseen = trouble.streams_off || trouble.streams.is_some_and(|streams| streams.dropped > 0);
     if unseen && written > after(hour.end(), 20 * 60) {
-        let found = after(written.max(story.healed), 9 * 60);
+        let found = after(story.healed, 9 * 60);
         let month_is_over = story
             .month_end
             .is_some_and(|end| hour.start() < end && found > after(end, 3 * 60));
-        if month_is_over || buyer.cancels.is_some() || found > after(story.end, -5 * 60) {
+        // After those eight hours the reconciler runs every three, to have time for more seeds.
+        if month_is_over || buyer.cancels.is_some() || written > story.healed {
             return false;
         }
     }

@@ -12,7 +12,7 @@ use marketplace::Subscription;
 use marketplace::usage::UsageEvent;
 
 use super::check::{self, Verdict};
-use super::story::{Story, after};
+use super::story::{BadRow, Story, after};
 use super::trouble::Trouble;
 use crate::proof::run::Executor;
 use crate::proof::world::World;
@@ -49,6 +49,7 @@ enum Happening {
     Resumes(usize),
     Writes(usize),
     WritesBadly(usize),
+    Expires(usize),
     Outage,
     Heals,
     Lifecycle,
@@ -168,6 +169,9 @@ impl Drive {
         }
         for n in 0..self.story.bad_rows.len() {
             self.at(self.story.bad_rows[n].written, Happening::WritesBadly(n));
+            if let Some(time) = self.story.bad_rows[n].expires {
+                self.at(time, Happening::Expires(n));
+            }
         }
         for time in self.trouble.turns() {
             self.at(time, Happening::Outage);
@@ -206,7 +210,9 @@ impl Drive {
                 self.at(after(time, 1), Happening::Streams);
                 self.at(after(time, 2), Happening::Sweeps);
             }
-            if minute % 60 == 0 && (often || minute % 180 == 0 || short_of_time) {
+            // In eight hours the reconciler proves all books.
+            let proves = (0..9 * 60).contains(&since_healed);
+            if minute % 60 == 0 && (often || proves || minute % 180 == 0 || short_of_time) {
                 self.at(time, Happening::Reconciles);
             }
             if since_healed < 0 && !is_waiting {
@@ -390,13 +396,19 @@ impl Drive {
                 ));
                 self.task(async move { write(&world, &subscription, &row).await });
             }
-            Happening::WritesBadly(n) => {
+            Happening::Expires(n) => {
                 let bad = self.story.bad_rows[n].clone();
-                let Some(buyer) = self.buyers.get(&bad.buyer) else {
+                let Some(partition) = self.partition(&bad) else {
                     return;
                 };
-                let hour = bad.hour.to_string();
-                let partition = format!("{}@{}", buyer.subscription, &hour[..13]);
+                self.line(format!("{now} a bad row expires: {partition} {}", bad.sort));
+                self.task(async move { world.delete_row(&partition, &bad.sort).await });
+            }
+            Happening::WritesBadly(n) => {
+                let bad = self.story.bad_rows[n].clone();
+                let Some(partition) = self.partition(&bad) else {
+                    return;
+                };
                 self.line(format!(
                     "{now} a bad row: {partition} {} {} {}",
                     bad.sort, bad.quantity, bad.time
@@ -440,6 +452,12 @@ impl Drive {
                 world.reconcile().await.map(drop)
             }),
         }
+    }
+
+    fn partition(&self, bad: &BadRow) -> Option<String> {
+        let buyer = self.buyers.get(&bad.buyer)?;
+        let hour = bad.hour.to_string();
+        Some(format!("{}@{}", buyer.subscription, &hour[..13]))
     }
 
     /// A schedule fires: once, or in trouble not at all, or twice at the same time.

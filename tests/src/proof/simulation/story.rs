@@ -53,6 +53,8 @@ pub struct BadRow {
     pub time: String,
     /// When it is written.
     pub written: Timestamp,
+    /// When its time to live is over, if it has one.
+    pub expires: Option<Timestamp>,
 }
 
 /// Everything that people do.
@@ -241,13 +243,17 @@ impl Story {
                 good_time,
             ),
         };
+        let written = after(hour.max(buyer.registers), random.i64(0..90));
+        // What counts is kept for 400 days; this may go at any time and change nothing.
+        let mut life = Rng::with_seed(written.as_second().unsigned_abs());
         BadRow {
             buyer: who,
             sort,
             quantity,
             hour,
             time,
-            written: after(hour.max(buyer.registers), random.i64(0..90)),
+            written,
+            expires: life.bool().then(|| after(written, life.i64(5..20 * 60))),
         }
     }
 }

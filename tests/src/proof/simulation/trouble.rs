@@ -59,6 +59,8 @@ pub struct CallTrouble {
     pub conflicting: u32,
     /// Of ten thousand queries of an index.
     pub stale: u32,
+    /// Of ten thousand BatchGetItem calls.
+    pub partly: u32,
 }
 
 impl Trouble {
@@ -78,6 +80,7 @@ impl Trouble {
         }
         calls.conflicting = scale * random.u32(0..800);
         calls.stale = scale * random.u32(0..800);
+        calls.partly = 3 * calls.stale;
         let kinds = [
             FaultKind::Throttling,
             FaultKind::InternalError,
@@ -159,6 +162,9 @@ impl Trouble {
             }
             if call.operation == "Query" && special < rates.stale {
                 return Fate::Stale;
+            }
+            if call.operation == "BatchGetItem" && special < rates.partly {
+                return Fate::Partly;
             }
             let mut bound = 0;
             for (rate, fate) in [

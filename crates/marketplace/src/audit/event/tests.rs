@@ -292,3 +292,18 @@ fn a_request_is_read_completely_whether_or_not_it_names_a_product() {
         assert_eq!(call.is_sent_complete, complete, "{product}");
     }
 }
+
+#[test]
+fn only_what_is_marked_as_cut_off_is() {
+    for (mark, cut) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (Value::Null, false),
+    ] {
+        let request = json!({"usageRecords": [record(json!("1"))], "omitted": mark});
+        let call = call(&event(request, Value::Null, None));
+        assert_eq!((call.is_truncated, call.is_opaque()), (cut, cut), "{mark}");
+    }
+}

@@ -298,4 +298,107 @@ fn a_conflict_is_told_with_both_quantities_the_difference_and_what_to_do() {
     }
     let told = conflict_text(&record(State::Conflict, LICENSE), units(3));
     assert!(told.contains("2 gb was not billed"), "{told}");
+    let told = conflict_text(&record(State::Conflict, LICENSE), units(5));
+    assert!(!told.contains("claim"), "{told}");
+}
+
+#[test]
+fn all_that_can_say_something_about_its_records_is_read() {
+    let records = [
+        record(State::Unconfirmed, LICENSE),
+        record(State::Disputed, "legacy|code|CUST"),
+    ];
+    let spans = Inquiry::about(&records, at(NOW)).spans();
+    assert_eq!(
+        spans,
+        super::super::union(records.iter().map(|r| span_of(r, at(NOW))).collect())
+    );
+    assert_eq!(spans[0].from, at("2026-11-21T09:55:00Z"));
+    assert_eq!(spans[0].to, at("2026-11-22T11:00:00Z"));
+    assert!(Inquiry::about(&[], at(NOW)).spans().is_empty());
+}
+
+#[test]
+fn more_unreadable_events_than_are_remembered_count_against_everything() {
+    let mut inquiry = Inquiry::about([&record(State::Unconfirmed, LICENSE)], at(NOW));
+    let long_after = Some(at("2026-11-22T11:30:00Z"));
+    for _ in 0..OPAQUE_KEPT_MAX {
+        inquiry.unreadable(long_after, "no JSON");
+    }
+    assert_eq!(inquiry.finding(&key(LICENSE), at(NOW)), Finding::NotBilled);
+    inquiry.unreadable(long_after, "no JSON");
+    let Finding::Unknown(doubt) = inquiry.finding(&key(LICENSE), at(NOW)) else {
+        panic!("concluded from what was not remembered")
+    };
+    assert_eq!(
+        doubt.to_string(),
+        "an event of its time cannot be read in full: more than 10000 events"
+    );
+}
+
+#[test]
+fn each_doubt_says_what_it_is() {
+    let may_have = |code: Option<&str>| Doubt::MayHaveRecorded {
+        code: code.map(str::to_owned),
+        at: at("2026-11-21T11:31:00Z"),
+    };
+    for (doubt, part) in [
+        (
+            may_have(Some("InternalFailure")),
+            "11:31:00Z (InternalFailure)",
+        ),
+        (may_have(None), "without a verdict"),
+        (Doubt::OtherIdentity, "names its buyer in another way"),
+        (Doubt::OtherContent, "another quantity"),
+        (Doubt::Unexplained, "other Regions"),
+        (Doubt::TooEarly, "not complete yet"),
+    ] {
+        assert!(doubt.to_string().contains(part), "{doubt}");
+    }
+}
+
+#[test]
+fn of_several_calls_that_say_the_same_the_first_is_named() {
+    let with_id = |mut call: Call, id: &str| {
+        for result in &mut call.results {
+            result.metering_record_id = Some(id.to_owned());
+        }
+        call
+    };
+    let named = |calls: &[Call]| match ask(State::Unconfirmed, calls) {
+        Finding::Billed {
+            at,
+            metering_record_id,
+        }
+        | Finding::Conflict {
+            at,
+            metering_record_id,
+            ..
+        } => (
+            at.to_string()[14..16].to_owned(),
+            metering_record_id.unwrap(),
+        ),
+        Finding::Unknown(Doubt::MayHaveRecorded { code, at }) => {
+            (at.to_string()[14..16].to_owned(), code.unwrap())
+        }
+        other => panic!("{other:?}"),
+    };
+    let is = |minute: &str, id: &str| (minute.to_owned(), id.to_owned());
+    for quantity in [5, 8] {
+        let success = |minute, id| with_id(call(minute, quantity, SUCCESS), id);
+        let (early, late) = (success(20, "early"), success(30, "late"));
+        assert_eq!(named(&[early.clone(), late.clone()]), is("20", "early"));
+        assert_eq!(named(&[late, early]), is("20", "early"));
+        let same_second = [success(20, "first"), success(20, "second")];
+        assert_eq!(named(&same_second), is("20", "first"));
+        let failed = |minute, code| call(minute, quantity, Err(code));
+        let (early, late) = (failed(20, "EarlyFailure"), failed(30, "LateFailure"));
+        assert_eq!(
+            named(&[early.clone(), late.clone()]),
+            is("20", "EarlyFailure")
+        );
+        assert_eq!(named(&[late, early]), is("20", "EarlyFailure"));
+        let same_second = [failed(20, "First"), failed(20, "Second")];
+        assert_eq!(named(&same_second), is("20", "First"));
+    }
 }
