@@ -85,7 +85,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
     let all: Vec<u64> = seeds.clone().collect();
     let done = AtomicU64::new(0);
     let reports: Vec<SeedReport> = on_all_cores(&all, |seed| {
-        let report = simulation::run(*seed, 0);
+        let report = simulation::judge(*seed);
         for violation in &report.verdict.violations {
             println!("seed {seed}: {violation}");
         }

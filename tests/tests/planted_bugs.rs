@@ -149,7 +149,7 @@ fn by_simulation(first: u64) -> Option<String> {
     let others = SEEDS.filter(|seed| *seed != first);
     std::iter::once(first).chain(others).find_map(|seed| {
         finding(|| {
-            let verdict = simulation::run(seed, 0).verdict;
+            let verdict = simulation::judge(seed).verdict;
             let violation = verdict.violations.first()?;
             Some(format!("seed {seed}: {violation}"))
         })

@@ -25,7 +25,7 @@ fn a_seed_repeats_call_by_call() {
 #[test]
 fn some_seeds_lose_nothing_and_bill_nothing_twice() {
     let seeds: Vec<u64> = (0..12).collect();
-    let reports = on_all_cores(&seeds, |seed| simulation::run(*seed, 0));
+    let reports = on_all_cores(&seeds, |seed| simulation::judge(*seed));
     for report in &reports {
         assert!(
             report.verdict.violations.is_empty(),

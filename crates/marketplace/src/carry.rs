@@ -137,7 +137,7 @@ mod tests {
                 hour("2026-11-21T02"),
                 hour(watermark),
                 Some(time("2026-11-21T06:50:00Z")),
-                time("2026-11-21T06:55:00Z"),
+                time("2026-11-21T07:05:00Z"),
             )
         };
         let carried = MovementKind::Carried {

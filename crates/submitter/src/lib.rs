@@ -29,7 +29,7 @@ use serde_json::value::RawValue;
 use startup::clients;
 use startup::metrics::{Unit, emit};
 use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use pace::Pace;
@@ -158,7 +158,8 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
     keys.into_iter().collect()
 }
 
-/// Sends everything that is due by the work index, shard by shard, while the invocation lasts.
+/// Sends everything that is due by the work index, while the invocation lasts: a page of each shard
+/// in turn, what has been due longest first, so that no shard waits until another is empty.
 async fn sweep(
     app: &App,
     now: Timestamp,
@@ -166,18 +167,15 @@ async fn sweep(
     tally: &mut Tally,
 ) -> Result<(), SubmitError> {
     let mut queue = Queue::new(SWEEP_ALLOWANCE);
-    for shard in 0..SHARDS {
-        let mut start = None;
-        loop {
-            if budget.is_spent() || tally.gave_up {
-                return Ok(());
-            }
-            let page = app.ledger.due_records(shard, now, start).await?;
-            submit(app, &mut queue, page.keys, now, budget, tally).await?;
-            start = page.next;
-            if start.is_none() {
-                break;
-            }
+    let mut shards: VecDeque<_> = (0..SHARDS).map(|shard| (shard, None)).collect();
+    while let Some((shard, start)) = shards.pop_front() {
+        if budget.is_spent() || tally.gave_up {
+            break;
+        }
+        let page = app.ledger.due_records(shard, now, start).await?;
+        submit(app, &mut queue, page.keys, now, budget, tally).await?;
+        if page.next.is_some() {
+            shards.push_back((shard, page.next));
         }
     }
     Ok(())

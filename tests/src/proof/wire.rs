@@ -94,12 +94,22 @@ struct State {
     tokens: u64,
     earlier: VecDeque<(String, WireAnswer)>,
     strikes: u64,
-    writes: u64,
+    writes: Writes,
+}
+
+/// Requests to write that the tables carried out, whoever made them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Writes {
+    /// Of usage.
+    pub usage: u64,
+    /// Of everything else.
+    pub other: u64,
 }
 
 /// What was called, in order, with every answer: equal for equal seeds.
 #[derive(Default)]
 struct Trace {
+    is_off: bool,
     digest: Sha256,
     lines: VecDeque<String>,
     keep: usize,
@@ -132,7 +142,7 @@ impl Wire {
                 tokens: 0,
                 earlier: VecDeque::new(),
                 strikes: 0,
-                writes: 0,
+                writes: Writes::default(),
             })),
         }
     }
@@ -204,14 +214,23 @@ impl Wire {
         self.state().strikes
     }
 
-    /// Requests to write that the tables answered, whoever made them.
-    pub fn writes(&self) -> u64 {
+    /// What the tables were made to write.
+    pub fn writes(&self) -> Writes {
         self.state().writes
     }
 
     /// Adds a line to the trace.
     pub fn note(&self, line: &str) {
         self.state().trace.add(line);
+    }
+
+    /// Keeps no trace at all, which takes a good part of a call's time.
+    pub fn trace_nothing(&self) {
+        self.state().trace.is_off = true;
+    }
+
+    fn is_traced(&self) -> bool {
+        !self.state().trace.is_off
     }
 
     /// Keeps the latest lines of the trace.
@@ -313,12 +332,16 @@ impl Wire {
             }
         };
         let body = self.supply_token(operation, request.body());
-        let traced = format!(
-            "{} {} {operation} {fate:?} {}",
-            call.number,
-            function,
-            canonical(&body)
-        );
+        let is_traced = self.is_traced();
+        let traced = match is_traced {
+            true => format!(
+                "{} {} {operation} {fate:?} {}",
+                call.number,
+                function,
+                canonical(&body)
+            ),
+            false => String::new(),
+        };
         match fate {
             Fate::Waits => self.wait().await,
             Fate::DiesBefore => {
@@ -356,15 +379,17 @@ impl Wire {
             Service::DynamoDb => Ok(self.ask_database(operation, &body, fate)),
             Service::Marketplace => self.ask_marketplace(request, body).await,
         };
-        let answered = match &answer {
-            Ok(answer) => format!(
-                "{} {}",
-                answer.status().as_u16(),
-                canonical(answer.body().as_bytes())
-            ),
-            Err(problem) => problem.clone(),
-        };
-        self.note(&format!("{traced} -> {answered}"));
+        if is_traced {
+            let answered = match &answer {
+                Ok(answer) => format!(
+                    "{} {}",
+                    answer.status().as_u16(),
+                    canonical(answer.body().as_bytes())
+                ),
+                Err(problem) => problem.clone(),
+            };
+            self.note(&format!("{traced} -> {answered}"));
+        }
         match fate {
             Fate::DiesAfter => {
                 dies(&invocation);
@@ -418,13 +443,21 @@ impl Wire {
         if operation == "BatchGetItem" && fate == Fate::Partly {
             return self.read_partly(body);
         }
-        if matches!(
-            operation,
-            "PutItem" | "UpdateItem" | "DeleteItem" | "TransactWriteItems"
-        ) {
-            self.state().writes += 1;
+        let answer = self.database.answer(operation, body);
+        if answer.status == 200 {
+            let is_of_usage = || body.windows(13).any(|part| part == b"-UsageEvents\"");
+            let writes = &mut self.state().writes;
+            match operation {
+                "PutItem" | "UpdateItem" | "DeleteItem" if is_of_usage() => writes.usage += 1,
+                "PutItem" | "UpdateItem" | "DeleteItem" => writes.other += 1,
+                "TransactWriteItems" => {
+                    writes.usage += 1;
+                    writes.other += 1;
+                }
+                _ => {}
+            }
         }
-        reply(self.database.answer(operation, body))
+        reply(answer)
     }
 
     /// Reads all of the first table's keys but the last, which is left unprocessed.
@@ -526,6 +559,9 @@ fn transaction_conflict(body: &[u8]) -> http::Response<String> {
 
 impl Trace {
     fn add(&mut self, line: &str) {
+        if self.is_off {
+            return;
+        }
         self.digest.update(line.as_bytes());
         self.digest.update(b"\n");
         if self.keep > 0 {

@@ -12,4 +12,4 @@ mod drive;
 pub mod story;
 pub mod trouble;
 
-pub use drive::{SeedReport, run};
+pub use drive::{SeedReport, judge, run};
