@@ -10,6 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use end_to_end::proof::run::{on_a_thread, on_all_cores};
 use end_to_end::proof::simulation::{self, SeedReport};
 
+/// Half of the work is the clients' and the tables' small pieces of memory.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const HELP: &str = "\
 Random sellers, buyers, usage, clocks and trouble, checked against what was billed.
 

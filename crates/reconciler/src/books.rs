@@ -16,7 +16,7 @@ use marketplace::{Dimension, Month, Subscription, Total, UsageHour};
 use startup::Budget;
 
 use crate::recount::first_recount_due;
-use crate::{AT_ONCE, App, ReconcileError, Report};
+use crate::{AT_ONCE, App, ReconcileError, Report, first_possible_hour};
 
 /// How long after a month's end its rows are still read for the proof.
 const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
@@ -165,7 +165,8 @@ pub async fn of_all(
 ///
 /// It reads every row for that, and so finds the ones that came after their hour's last recount and
 /// that no stream told of: those hours are flagged. For two days after a month's end that month is
-/// read as well.
+/// read as well. Hours before there can have been a subscription are left to the recount of the whole
+/// month.
 pub(crate) async fn prove_shard(
     app: &App,
     now: Timestamp,
@@ -175,6 +176,11 @@ pub(crate) async fn prove_shard(
 ) -> Result<bool, ReconcileError> {
     let shard = UsageHour::of(now).number().rem_euclid(i64::from(SHARDS));
     let month = Month::of(watermark.start()).first_hour();
+    let is_past_read = shift(now, -PAST_MONTH_READ) < month.start();
+    let first = match is_past_read {
+        true => month.previous().month().first_hour(),
+        false => month,
+    };
     let mut astray = 0_u64;
     let mut start = None;
     loop {
@@ -186,13 +192,7 @@ pub(crate) async fn prove_shard(
             if budget.is_spent() {
                 return Ok(false);
             }
-            let first = if shift(now, -PAST_MONTH_READ) < month.start() {
-                let past = month.previous().month().first_hour();
-                // Before that there was no subscription whose usage a row could be.
-                past.max(crate::first_possible_hour(profile)).min(month)
-            } else {
-                month
-            };
+            let first = first.max(first_possible_hour(profile));
             match of_subscription(&app.ledger, profile, first, watermark).await {
                 Ok(books) => {
                     astray += books.astray.len() as u64;

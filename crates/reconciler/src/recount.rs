@@ -4,13 +4,15 @@
 //! its records; in a month's last hours all of the month is. Progress is kept, so an outage only
 //! delays it.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
-use marketplace::{Month, Subscription, UsageHour};
+use marketplace::{Dimension, Month, Subscription, UsageHour};
 use startup::Budget;
 
 use crate::{AT_ONCE, App, ReconcileError, Report};
@@ -114,18 +116,21 @@ async fn recount_hours(
     for shard in 0..SHARDS {
         let mut after = None;
         loop {
+            if budget.is_spent() {
+                return Ok(false);
+            }
             let page = app.ledger.live_page(shard, after.as_ref()).await?;
-            for hour in &hours {
-                if budget.is_spent() {
-                    return Ok(false);
-                }
-                let flagged: Vec<bool> = stream::iter(page.subscriptions.clone())
-                    .map(|subscription| recount(app, subscription, *hour, now))
-                    .buffered(AT_ONCE)
-                    .try_collect()
-                    .await?;
-                report.hours_recounted += flagged.len() as u64;
-                report.hours_flagged += flagged.iter().filter(|flagged| **flagged).count() as u64;
+            let recounted: Vec<Recounted> = stream::iter(page.subscriptions)
+                .map(|subscription| recount_subscription(app, subscription, &hours, now, budget))
+                .buffered(AT_ONCE)
+                .try_collect()
+                .await?;
+            for of_one in &recounted {
+                report.hours_recounted += of_one.hours;
+                report.hours_flagged += of_one.flagged;
+            }
+            if !recounted.iter().all(|of_one| of_one.finished) {
+                return Ok(false);
             }
             after = page.next;
             if after.is_none() {
@@ -136,21 +141,53 @@ async fn recount_hours(
     Ok(true)
 }
 
-async fn recount(
+/// What became of one subscription's hours.
+struct Recounted {
+    hours: u64,
+    flagged: u64,
+    finished: bool,
+}
+
+async fn recount_subscription(
     app: &App,
     subscription: Subscription,
-    hour: UsageHour,
+    hours: &[UsageHour],
     now: Timestamp,
-) -> Result<bool, LedgerError> {
+    budget: Budget,
+) -> Result<Recounted, LedgerError> {
+    let mut recounted = Recounted {
+        hours: 0,
+        flagged: 0,
+        finished: true,
+    };
     let Some(profile) = app.ledger.profile(&subscription).await? else {
-        return Ok(false);
+        return Ok(recounted);
     };
     if profile.status() == Status::Pending {
-        return Ok(false);
+        return Ok(recounted);
     }
     let product = app.ledger.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
-    let count = match app.ledger.count_hour(&subscription, hour, known).await {
+    for hour in hours {
+        if budget.is_spent() {
+            recounted.finished = false;
+            break;
+        }
+        let is_flagged = recount(app, &subscription, *hour, known, now).await?;
+        recounted.hours += 1;
+        recounted.flagged += u64::from(is_flagged);
+    }
+    Ok(recounted)
+}
+
+async fn recount(
+    app: &App,
+    subscription: &Subscription,
+    hour: UsageHour,
+    known: Option<&BTreeSet<Dimension>>,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let count = match app.ledger.count_hour(subscription, hour, known).await {
         Ok(count) => count,
         Err(LedgerError::Malformed(error)) => {
             // One damaged item must not keep the rest from being counted.
@@ -165,7 +202,7 @@ async fn recount(
         .any(|(_, line)| line.uncounted.is_positive());
     if uncounted {
         tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
-        app.ledger.flag_late(&subscription, hour, now).await?;
+        app.ledger.flag_late(subscription, hour, now).await?;
     }
     Ok(uncounted)
 }

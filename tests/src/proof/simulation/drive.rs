@@ -220,9 +220,11 @@ impl Drive {
             // In the middle of a long outage every run comes to the same.
             let is_waiting = long_outage
                 .is_some_and(|(from, until)| after(from, 120) < time && time < after(until, -30));
-            let often = since_healed < 0 && !is_waiting || short_of_time;
+            let is_troubled = since_healed < 0 && !is_waiting;
             let minute = time.as_second().div_euclid(60);
-            if often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35 {
+            let often = short_of_time && (since_healed < 0 || minute % 15 == 5);
+            if is_troubled || often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35
+            {
                 self.at(time, Happening::Lifecycle);
                 self.at(time, Happening::Seals);
                 self.at(after(time, 1), Happening::Streams);
@@ -230,10 +232,11 @@ impl Drive {
             }
             // In eight hours the reconciler proves all books.
             let proves = (0..9 * 60).contains(&since_healed);
-            if minute % 60 == 0 && (often || proves || minute % 180 == 0 || short_of_time) {
+            let reconciles = is_troubled || short_of_time || proves || minute % 180 == 0;
+            if minute % 60 == 0 && reconciles {
                 self.at(time, Happening::Reconciles);
             }
-            if since_healed < 0 && !is_waiting {
+            if is_troubled {
                 for seconds in [70, 190] {
                     let soon = time
                         .checked_add(jiff::SignedDuration::from_secs(seconds))
