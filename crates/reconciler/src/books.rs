@@ -192,15 +192,9 @@ pub(crate) async fn prove_shard(
             if budget.is_spent() {
                 return Ok(false);
             }
-            let first = first.max(first_possible_hour(profile));
-            match of_subscription(&app.ledger, profile, first, watermark).await {
+            match prove(app, profile, first, watermark).await {
                 Ok(books) => {
                     astray += books.astray.len() as u64;
-                    for slot in &books.astray {
-                        let subscription = &books.subscription;
-                        let (hour, dimension) = (slot.hour, &slot.dimension);
-                        tracing::error!(%subscription, %hour, %dimension, sent = %slot.sent, arrived = %slot.arrived, "the books do not balance: late usage did not arrive as it was sent");
-                    }
                     flag_uncounted(app, profile, &books, now, report).await?;
                 }
                 Err(LedgerError::Malformed(error)) => {
@@ -220,6 +214,32 @@ pub(crate) async fn prove_shard(
     report.slots_astray += astray;
     report.balanced = Some(astray == 0);
     Ok(true)
+}
+
+/// Counts the hours `begin` to `last` of one subscription, as far as it can have used anything, and
+/// names what is astray.
+async fn prove(
+    app: &App,
+    profile: &Profile,
+    begin: UsageHour,
+    last: UsageHour,
+) -> Result<SubscriptionBooks, LedgerError> {
+    let ledger = &app.ledger;
+    let first = begin.max(first_possible_hour(profile));
+    let mut books = of_subscription(ledger, profile, first, last).await?;
+    if books.astray.is_empty() {
+        return Ok(books);
+    }
+    // Late usage that came from an hour before the first, or that was on its way while this was read,
+    // seems astray too. What really is stays so.
+    let again = of_subscription(ledger, profile, begin, last).await?;
+    books.astray.retain(|slot| again.astray.contains(slot));
+    for slot in &books.astray {
+        let subscription = &books.subscription;
+        let (hour, dimension) = (slot.hour, &slot.dimension);
+        tracing::error!(%subscription, %hour, %dimension, sent = %slot.sent, arrived = %slot.arrived, "the books do not balance: late usage did not arrive as it was sent");
+    }
+    Ok(books)
 }
 
 /// Flags the hours with rows that nothing has counted, as far as their first recount was due: before

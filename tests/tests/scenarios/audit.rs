@@ -334,3 +334,26 @@ async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_o
     let after = run_at("2026-11-22T13:00:00Z").await;
     assert_eq!((after.matched, after.calls), (0, 0), "{after:?}");
 }
+
+#[tokio::test]
+async fn usage_from_long_before_its_subscription_does_not_unbalance_the_books() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.until("2026-11-21T12:10:00Z").await;
+    market.uses("gb", "old", "3", "2026-11-18T10:06:00Z").await;
+    market.until("2026-11-21T14:40:00Z").await;
+    assert_eq!(market.bill(), ["2026-11-21T12 gb 3"]);
+    let mut app = reconciler::App::start(&env(&market))
+        .await
+        .expect("it starts");
+    app.history.pause = Duration::ZERO;
+    // In eight hours all books are proved.
+    for n in 0..8 {
+        let now = hour("2026-11-21T15").plus(n).start();
+        market.stack.emulator().set_clock(Some(now), None);
+        app.clock = Clock::InProcess(std::sync::Arc::new(move || now));
+        let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60)))
+            .await
+            .expect("it runs");
+        assert_eq!((report.slots_astray, report.balanced), (0, Some(true)));
+    }
+}

@@ -1,6 +1,6 @@
 //! One event after the other, while calls wait to be let through.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -86,6 +86,8 @@ struct Drive {
     healthy: bool,
     /// By schedule.
     idle_since: BTreeMap<&'static str, IdleSince>,
+    /// The books balance at any time, so nobody is called.
+    alarms: Rc<RefCell<Vec<String>>>,
 }
 
 /// Runs a seed.
@@ -128,6 +130,7 @@ fn drive(seed: u64, keep_calls: Option<usize>) -> SeedReport {
         lines: VecDeque::new(),
         healthy: false,
         idle_since: BTreeMap::new(),
+        alarms: Rc::default(),
         story,
         trouble,
     };
@@ -483,9 +486,22 @@ impl Drive {
                     |world| async move { world.sweep().await },
                 )
             }
-            Happening::Reconciles => self.fire("reconciler", true, |world| async move {
-                world.reconcile().await.map(drop)
-            }),
+            Happening::Reconciles => {
+                let alarms = Rc::clone(&self.alarms);
+                self.fire("reconciler", true, move |world| {
+                    let alarms = Rc::clone(&alarms);
+                    async move {
+                        let report = world.reconcile().await?;
+                        if report.slots_astray > 0 {
+                            let slots = report.slots_astray;
+                            alarms.borrow_mut().push(format!(
+                                "at {now} the reconciler found {slots} slots out of balance"
+                            ));
+                        }
+                        Ok(())
+                    }
+                });
+            }
         }
     }
 
@@ -538,7 +554,7 @@ impl Drive {
         let calls = self.world.wire.calls();
         let strikes = self.world.wire.strikes();
         let running = self.running.get();
-        let verdict = {
+        let mut verdict = {
             let world = Rc::clone(&self.world);
             let story = self.story.clone();
             let trouble = self.trouble.clone();
@@ -547,6 +563,7 @@ impl Drive {
                 .finish(async move { check::verdict(&world, &story, &trouble, &buyers).await })
         };
         assert_eq!(running, 0, "seed {}: an invocation never ended", self.seed);
+        verdict.violations.append(&mut self.alarms.borrow_mut());
         let (trace, called) = self.world.wire.trace();
         let mut story: Vec<String> = self.lines.into();
         story.extend(called);
