@@ -5,13 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use emulator::FaultKind;
 use jiff::Timestamp;
 use marketplace::{Subscription, UsageHour};
 use reconciler::books::of_subscription;
 
 use super::drive::Subscribed;
 use super::story::{Buyer, Row, Story, after};
-use super::trouble::Trouble;
+use super::trouble::{Outage, Trouble};
 use crate::proof::verdict::billed;
 use crate::proof::world::World;
 
@@ -127,6 +128,16 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
         if month_is_over || buyer.cancels.is_some() || written > story.healed {
             return false;
         }
+    }
+    // Where every answer is lost, a refusal is too: what was refused beside a renamed dimension cannot
+    // be told from what was billed, and is held.
+    let unheard = |outage: &Outage| {
+        outage.kind == FaultKind::DropAfter
+            && outage.from < hour.end()
+            && hour.start() < outage.until
+    };
+    if story.renamed && trouble.outages.iter().any(unheard) {
+        return false;
     }
     if let Some(month_end) = story.month_end {
         let of_the_past_month = hour.start() < month_end;

@@ -226,8 +226,15 @@ impl Drive {
             let is_troubled = since_healed < 0 && !is_waiting;
             let minute = time.as_second().div_euclid(60);
             let often = short_of_time && (since_healed < 0 || minute % 15 == 5);
-            if is_troubled || often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35
-            {
+            let ticks = often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35;
+            if is_troubled || ticks {
+                // Lambda polls by the second: what one poll reads, the next delivers.
+                for seconds in [70, 190] {
+                    let soon = time
+                        .checked_add(jiff::SignedDuration::from_secs(seconds))
+                        .expect("a time");
+                    self.at(soon, Happening::Streams);
+                }
                 self.at(time, Happening::Lifecycle);
                 self.at(time, Happening::Seals);
                 self.at(after(time, 1), Happening::Streams);
@@ -238,14 +245,6 @@ impl Drive {
             let reconciles = is_troubled || short_of_time || proves || minute % 180 == 0;
             if minute % 60 == 0 && reconciles {
                 self.at(time, Happening::Reconciles);
-            }
-            if is_troubled {
-                for seconds in [70, 190] {
-                    let soon = time
-                        .checked_add(jiff::SignedDuration::from_secs(seconds))
-                        .expect("a time");
-                    self.at(soon, Happening::Streams);
-                }
             }
             time = after(time, 5);
             tick += 1;
