@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use end_to_end::proof::run::{on_a_thread, on_all_cores};
 use end_to_end::proof::simulation::{self, SeedReport};
 
-/// Half of the work is the clients' and the tables' small pieces of memory.
+/// Clients and tables ask for many small pieces of memory, which this one hands out sooner.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

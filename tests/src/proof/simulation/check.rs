@@ -130,13 +130,13 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
         }
     }
     // Where every answer is lost, a refusal is too: what was refused beside a renamed dimension cannot
-    // be told from what was billed, and is held.
+    // be told from what was billed, and is held. Only the first product has one.
     let unheard = |outage: &Outage| {
         outage.kind == FaultKind::DropAfter
             && outage.from < hour.end()
             && hour.start() < outage.until
     };
-    if story.renamed && trouble.outages.iter().any(unheard) {
+    if story.renamed && buyer.listing == 0 && trouble.outages.iter().any(unheard) {
         return false;
     }
     if let Some(month_end) = story.month_end {
