@@ -5,8 +5,9 @@
 //! the reconciler sees that the rounds have it.
 //!
 //! An ending subscription has one more hour in which usage is accepted. Its complete hours are sealed
-//! at once, the hour of its end twenty minutes after it, and all hours of the open month are
-//! recounted in every run: streams may fail just then.
+//! at once, the hour of its end twenty minutes after it, and with that the past month's last hour if
+//! the end lies in the first hours of a month. All hours of the open month are recounted in every run:
+//! streams may fail just then.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::SignedDuration;
@@ -106,10 +107,19 @@ async fn seal_ending(
     if is_planted(Bug::LastHourNotHurried) {
         return Ok(());
     }
-    // Earlier hours first: their late usage may still go into the last one.
-    let hours: Vec<UsageHour> = begin.through(complete).collect();
+    let is_settled = run.now >= final_due(ended_at);
+    // Late usage can only go into a later hour of its own month, so the latest of each month is left
+    // open as long as can be: the end's own, and where that is in a new month, the past month's last.
+    let is_kept_open = |hour: &UsageHour| {
+        *hour > run.watermark && *hour == hour.month().last_hour() && !is_settled
+    };
+    // Earlier hours first: what is late of them must be in those before they are sealed.
+    let hours: Vec<UsageHour> = begin
+        .through(complete)
+        .filter(|hour| !is_kept_open(hour))
+        .collect();
     let finished = recount_all(run, profile, hours, report).await?;
-    if finished && run.now >= final_due(ended_at) {
+    if finished && is_settled {
         report.add(&recount_hour(run, profile, last).await?);
     }
     Ok(())

@@ -39,6 +39,30 @@ async fn late_usage_found_at_the_end_goes_into_the_last_hour() {
     market.books().await;
 }
 
+/// The end's own hour lies in the new month, so the old month's last hour is the latest that late usage
+/// can go into.
+#[tokio::test]
+async fn late_usage_of_the_past_month_found_at_the_end_goes_into_that_months_last_hour() {
+    let mut market = Market::open("2026-11-30T20:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-30T22:05:00Z").await;
+    market.uses("gb", "b", "2", "2026-11-30T23:05:00Z").await;
+    market.until("2026-12-01T00:04:57Z").await;
+    market.uses("gb", "c", "4", "2026-12-01T00:02:00Z").await;
+    cancel(&market).await;
+    market.until("2026-12-01T00:13:00Z").await;
+    market.uses("gb", "late", "8", "2026-11-30T22:06:00Z").await;
+    market.until("2026-12-01T01:04:00Z").await;
+    assert_eq!(
+        market.bill(),
+        [
+            "2026-11-30T22 gb 1",
+            "2026-11-30T23 gb 10",
+            "2026-12-01T00 gb 4"
+        ]
+    );
+    market.books().await;
+}
+
 #[tokio::test]
 async fn usage_after_the_end_is_held_and_the_subscription_ends() {
     let mut market = Market::open("2026-11-21T08:20:00Z").await;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emulator::FaultKind;
+use emulator::{FaultKind, LicenseOnRenewal};
 use jiff::Timestamp;
 use marketplace::{Subscription, UsageHour};
 use reconciler::books::of_subscription;
@@ -53,6 +53,7 @@ pub(super) async fn verdict(
     let mut verdict = Verdict::default();
     let mut accounts: BTreeMap<(String, String), Account> = BTreeMap::new();
     let mut seen = BTreeSet::new();
+    let survives = world.emulator.readings().license_on_renewal == LicenseOnRenewal::Survives;
     for row in &story.rows {
         let Some(subscribed) = buyers.get(&row.buyer) else {
             continue;
@@ -66,7 +67,10 @@ pub(super) async fn verdict(
             continue;
         }
         let quantity = u128::from(row.event.quantity.micros());
-        let owed = is_owed(story, trouble, &story.buyers[row.buyer], row, first);
+        let mut buyer = story.buyers[row.buyer].clone();
+        // Otherwise the story leaves the renewal out.
+        buyer.renews = buyer.renews.filter(|_| survives);
+        let owed = is_owed(story, trouble, &buyer, row, first);
         let account = accounts.entry((who, dimension)).or_default();
         let entry = account.sent.entry(hour).or_default();
         entry.0 += quantity;
@@ -139,10 +143,22 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
     if story.renamed && buyer.listing == 0 && trouble.outages.iter().any(unheard) {
         return false;
     }
-    if let Some(month_end) = story.month_end {
-        let of_the_past_month = hour.start() < month_end;
-        if of_the_past_month && written > after(month_end, 3 * 60) {
+    // The more calls fail, the longer it takes to come through.
+    let margin = 150 + i64::from(trouble.failing()) / 2;
+    if let Some(month_end) = story.month_end.filter(|end| hour.start() < *end) {
+        if written > after(month_end, 3 * 60) {
             return false;
+        }
+        // Where the end of the renewed agreement is known and the new one is not yet, the month's last
+        // hour is sealed twenty minutes after that end, and then nothing late of the month has a place.
+        let seals_early = |renews: &Timestamp| {
+            (-60..5 * 60).contains(&renews.duration_since(month_end).as_mins())
+        };
+        if let Some(renews) = buyer.renews.filter(seals_early) {
+            let is_late = written > hour.end().min(renews);
+            if is_late && (unseen || written > after(renews, -margin)) {
+                return false;
+            }
         }
     }
     if let Some(cancels) = buyer.cancels {
@@ -151,9 +167,7 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
                 outage.from <= after(cancels, 70) && outage.until >= after(cancels, -minutes)
             })
         };
-        // The last hours belong to a final hour of sixty minutes, which trouble may use up; the more
-        // calls fail, the longer it takes to come through.
-        let margin = 150 + i64::from(trouble.failing()) / 2;
+        // The last hours belong to a final hour of sixty minutes, which trouble may use up.
         let last_hours = after(hour.end(), margin) > cancels || written > after(cancels, -margin);
         if row.event.time > cancels || last_hours || outage(margin) {
             return false;

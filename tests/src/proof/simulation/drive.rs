@@ -60,8 +60,8 @@ enum Happening {
     Reconciles,
 }
 
-/// What had been written, of what matters to it, when a schedule last came through, and in which half
-/// hour.
+/// What had been written, of what matters to it, when a schedule last came through, and in which part of
+/// an hour.
 type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 
 /// A buyer once it has subscribed.
@@ -239,6 +239,10 @@ impl Drive {
                 self.at(time, Happening::Seals);
                 self.at(after(time, 1), Happening::Streams);
                 self.at(after(time, 2), Happening::Sweeps);
+                if !is_troubled {
+                    // What no stream tells of is due five minutes after it was sealed.
+                    self.at(after(time, 7), Happening::Sweeps);
+                }
             }
             // In eight hours the reconciler proves all books.
             let proves = (0..9 * 60).contains(&since_healed);
@@ -511,15 +515,16 @@ impl Drive {
     }
 
     /// A schedule fires: once, or in trouble not at all, or twice at the same time.
-    /// Where nothing was written since it last came through, and no half hour began, it has nothing
-    /// to do: that is left out, to have time for more seeds. `usage_matters` says whether rows are
-    /// such a writing.
+    /// Where nothing was written since it last came through, and no half hour began, or no ten minutes
+    /// once schedules fire seldom, it has nothing to do: that is left out, to have time for more seeds.
+    /// `usage_matters` says whether rows are such a writing.
     fn fire<F>(&mut self, name: &'static str, usage_matters: bool, work: impl Fn(Rc<World>) -> F)
     where
         F: Future<Output = Result<(), String>> + 'static,
     {
         let idle_since = Rc::clone(self.idle_since.entry(name).or_default());
-        let half_hour = self.world.now.get().as_second().div_euclid(1_800);
+        let part_s = if self.healthy { 600 } else { 1_800 };
+        let part = self.world.now.get().as_second().div_euclid(part_s);
         let matters = move |world: &World| {
             let writes = world.wire.writes();
             match usage_matters {
@@ -527,7 +532,7 @@ impl Drive {
                 false => Writes { usage: 0, ..writes },
             }
         };
-        if idle_since.get() == Some((matters(&self.world), half_hour)) {
+        if idle_since.get() == Some((matters(&self.world), part)) {
             return;
         }
         let mut times = 1;
@@ -541,7 +546,7 @@ impl Drive {
             let idle_since = Rc::clone(&idle_since);
             self.task(async move {
                 let came_through = run.await;
-                idle_since.set(came_through.is_ok().then(|| (matters(&world), half_hour)));
+                idle_since.set(came_through.is_ok().then(|| (matters(&world), part)));
                 if let Err(problem) = came_through {
                     world.wire.note(&problem);
                 }
