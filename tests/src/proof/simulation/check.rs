@@ -173,9 +173,6 @@ fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: 
             return false;
         }
     }
-    if buyer.suspended.is_some() && story.month_end.is_some() {
-        return false;
-    }
     true
 }
 
