@@ -70,6 +70,9 @@ pub enum Retry {
     Never,
     /// After a minute, then half as often each time, at least every 15 minutes.
     Soon,
+    /// Likewise; records that have failed so several times are tried in ever smaller requests, since one
+    /// of them may be the reason although nothing says so.
+    SoonInParts,
     /// After 5 minutes, then half as often each time, at least every hour.
     Slowly,
     /// Every hour, in requests of suspects only.
@@ -151,6 +154,9 @@ impl Retry {
         match self {
             Self::Never => "never",
             Self::Soon => "after a minute, then ever more slowly, at least every 15 minutes",
+            Self::SoonInParts => {
+                "after a minute, then ever more slowly, at least every 15 minutes, and at last in smaller requests"
+            }
             Self::Slowly => "after 5 minutes, then ever more slowly, at least every hour",
             Self::HourlyAmongSuspects => "every hour, in requests of suspects only",
         }
@@ -161,7 +167,7 @@ impl Retry {
         let mins = SignedDuration::from_mins;
         let (first, most) = match self {
             Self::Never => return None,
-            Self::Soon => (mins(1), mins(15)),
+            Self::Soon | Self::SoonInParts => (mins(1), mins(15)),
             Self::Slowly => (mins(5), mins(60)),
             Self::HourlyAmongSuspects => (mins(60), mins(60)),
         };
@@ -214,6 +220,11 @@ pub fn about(code: &str) -> About {
     of_error(code).about
 }
 
+/// Whether records that fail with this code again and again are tried in smaller requests.
+pub fn may_hide_a_record(code: &str) -> bool {
+    of_error(code).retry == Retry::SoonInParts
+}
+
 /// Whether an error code stands in the table.
 pub fn is_known_error(code: &str) -> bool {
     of_error(code) != &rows::OTHER_CODE
@@ -249,6 +260,32 @@ mod tests {
             "",
         ] {
             assert_eq!(about(code), About::Request, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_record_may_be_the_reason_only_where_nothing_else_is_named() {
+        for code in [
+            "InternalServiceErrorException",
+            "ServiceUnavailableException",
+            "NeverSeenException",
+            SERVER_ERROR,
+            TIMEOUT,
+            CONNECTION_FAILED,
+            RESPONSE_UNREADABLE,
+        ] {
+            assert!(may_hide_a_record(code), "{code}");
+        }
+        for code in [
+            "ThrottlingException",
+            "AccessDeniedException",
+            "ExpiredTokenException",
+            "DisabledApiException",
+            "InvalidProductCodeException",
+            NO_CREDENTIALS,
+            NOT_SENT,
+        ] {
+            assert!(!may_hide_a_record(code), "{code}");
         }
     }
 
@@ -304,6 +341,7 @@ mod tests {
         assert_eq!(minutes(Retry::Soon, 0), 1);
         assert_eq!(minutes(Retry::Soon, 3), 8);
         assert_eq!(minutes(Retry::Soon, u32::MAX), 15);
+        assert_eq!(minutes(Retry::SoonInParts, 1), 2);
         assert_eq!(minutes(Retry::Slowly, 1), 10);
         assert_eq!(minutes(Retry::Slowly, 9), 60);
         assert_eq!(minutes(Retry::HourlyAmongSuspects, 0), 60);
@@ -321,6 +359,7 @@ mod tests {
         let retries = [
             Retry::Never,
             Retry::Soon,
+            Retry::SoonInParts,
             Retry::Slowly,
             Retry::HourlyAmongSuspects,
         ];

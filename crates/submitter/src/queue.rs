@@ -12,6 +12,10 @@
 //!   refused ones may be [`SWEEP_ALLOWANCE`] in a sweep, [`STREAM_ALLOWANCE`] in a delivery, and one
 //!   for nine other calls; then the rest waits for an hour, unsent.
 //!
+//! A record may also be what makes every request fail that it is in, without an error that says so.
+//! What has failed in several invocations is halved until it succeeds or stands alone; in an outage
+//! the submitter has stopped asking by then.
+//!
 //! What is guilty is learnt anew in each invocation. With the records in the order of their
 //! dimensions that costs two rounds of calls, nine with four at once. 200,000 records are 20
 //! deliveries, so learning of a renamed dimension costs an hour with 12 sweeps some 300 of its 36,000
@@ -179,6 +183,31 @@ impl Queue {
     pub fn given_up(&mut self, attempt: Attempt) -> Vec<MeteringRecord> {
         self.leave_over(attempt.other, attempt.suspects, attempt.again);
         attempt.batch.records
+    }
+
+    /// An attempt failed as often as it may, and nothing says why: each half is tried once more, so that
+    /// a record that makes every request fail stands alone in the end. Gives it back when it does.
+    pub fn failed_again(&mut self, attempt: Attempt) -> Option<MeteringRecord> {
+        self.leave_over(attempt.other, attempt.suspects.clone(), attempt.again);
+        let Batch { group, mut records } = attempt.batch;
+        if records.len() <= 1 {
+            return records.pop();
+        }
+        let second = records.split_off(records.len().div_ceil(2));
+        for records in [records, second] {
+            self.ordinary.push_back(Attempt {
+                batch: Batch {
+                    group: group.clone(),
+                    records,
+                },
+                tries: attempt.tries,
+                suspects: attempt.suspects.clone(),
+                other: None,
+                searched: attempt.searched,
+                again: attempt.again,
+            });
+        }
+        None
     }
 
     /// An attempt was refused because of a record: gives back the record if it stood alone.
@@ -605,6 +634,31 @@ mod tests {
         assert_eq!(told.accepted.len(), 500);
         assert_eq!(told.culprits.len() + told.unsent.len(), 500);
         assert!(told.calls <= 20 + 10, "{} calls", told.calls);
+    }
+
+    #[test]
+    fn what_makes_every_request_fail_stands_alone_in_the_end() {
+        let mut queue = Queue::new(0);
+        queue.add((0..25).map(|n| record(n, "gb")).collect());
+        let (mut calls, mut accepted, mut alone) = (0, 0, Vec::new());
+        loop {
+            let attempts = queue.next(4);
+            if attempts.is_empty() {
+                break;
+            }
+            for attempt in attempts {
+                calls += 1;
+                let records = &attempt.batch.records;
+                if records.iter().any(|r| r.key == record(17, "gb").key) {
+                    alone.extend(queue.failed_again(attempt));
+                } else {
+                    accepted += queue.answered(attempt).records.len();
+                }
+            }
+        }
+        assert_eq!((accepted, alone.len()), (24, 1));
+        assert_eq!(alone[0].key, record(17, "gb").key);
+        assert!(calls <= 11, "{calls} calls");
     }
 
     #[test]

@@ -4,7 +4,9 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::LedgerError;
 use marketplace::MeteringRecord;
-use marketplace::error_table::{About, CONNECTION_FAILED, TIMEOUT, is_known_error};
+use marketplace::error_table::{
+    About, CONNECTION_FAILED, TIMEOUT, is_known_error, may_hide_a_record,
+};
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::planted::{Bug, is_planted};
 use marketplace::record::Urgency;
@@ -17,6 +19,8 @@ use crate::{App, write};
 
 /// How often a call, or what a call left unprocessed, is tried within one invocation.
 const TRIES_MAX: u32 = 4;
+/// Invocations in which a record failed, after which the reason may be one of its neighbours, or itself.
+const FAILED_BEFORE_PARTS: u32 = 3;
 /// Requests that may fail in a row for reasons outside their records before the invocation stops
 /// asking: credentials, permissions and outages do not heal within minutes.
 const FAILURES_IN_A_ROW_MAX: u32 = 3;
@@ -221,7 +225,16 @@ async fn after_failure(
         Vec::new()
     } else {
         let failed = |record| (record, Verdict::RequestFailed { code: code() });
-        queue.given_up(attempt).into_iter().map(failed).collect()
+        let is_old = |record: &MeteringRecord| record.attempts >= FAILED_BEFORE_PARTS;
+        let in_parts = may_hide_a_record(&error.code) && attempt.batch.records.iter().all(is_old);
+        match in_parts {
+            true => queue
+                .failed_again(attempt)
+                .into_iter()
+                .map(failed)
+                .collect(),
+            false => queue.given_up(attempt).into_iter().map(failed).collect(),
+        }
     };
     write::outcomes(app, ends, now, tally).await
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use emulator::NewAgreement;
+use emulator::{Fault, FaultKind, Faults, NewAgreement};
 use marketplace::usage::UsageEvent;
 use marketplace::{State, Subscription, TagSet};
 
@@ -8,8 +8,8 @@ use crate::market::{Market, PRODUCT, at};
 
 const BUYERS: usize = 30;
 
-/// An hour in which each of many buyers uses `gb` and one more dimension; the calls that it took.
-async fn an_hour_with(dimension: &str) -> (Market, usize) {
+/// A market with many buyers more.
+async fn with_buyers() -> (Market, Vec<Subscription>) {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     let mut subscriptions: Vec<Subscription> = Vec::new();
     for _ in 0..BUYERS {
@@ -19,21 +19,30 @@ async fn an_hour_with(dimension: &str) -> (Market, usize) {
         subscriptions.push(license.parse().expect("a licence"));
     }
     market.until("2026-11-21T09:50:00Z").await;
+    (market, subscriptions)
+}
+
+async fn use_one(market: &Market, subscription: &Subscription, dimension: &str) {
+    let event = UsageEvent {
+        dimension: dimension.parse().expect("a dimension"),
+        id: "one".parse().expect("an id"),
+        quantity: "1".parse().expect("a quantity"),
+        time: at("2026-11-21T10:05:00Z"),
+        tags: TagSet::untagged(),
+    };
+    let ledger = market.stack.ledger();
+    ledger
+        .put_event(subscription, &event)
+        .await
+        .expect("stored");
+}
+
+/// An hour in which each of many buyers uses `gb` and one more dimension; the calls that it took.
+async fn an_hour_with(dimension: &str) -> (Market, usize) {
+    let (mut market, subscriptions) = with_buyers().await;
     for subscription in &subscriptions {
-        for dimension in ["gb", dimension] {
-            let event = UsageEvent {
-                dimension: dimension.parse().expect("a dimension"),
-                id: "one".parse().expect("an id"),
-                quantity: "1".parse().expect("a quantity"),
-                time: at("2026-11-21T10:05:00Z"),
-                tags: TagSet::untagged(),
-            };
-            let ledger = market.stack.ledger();
-            ledger
-                .put_event(subscription, &event)
-                .await
-                .expect("stored");
-        }
+        use_one(&market, subscription, "gb").await;
+        use_one(&market, subscription, dimension).await;
     }
     market.until("2026-11-21T11:40:00Z").await;
     let calls = market.calls();
@@ -66,4 +75,30 @@ async fn a_renamed_dimension_of_every_buyer_holds_up_none_of_the_good_records() 
             .copied()
             .unwrap_or_default();
     assert_eq!(waiting, BUYERS as u64, "nothing ended without an outcome");
+}
+
+#[tokio::test]
+async fn a_record_that_makes_every_request_fail_does_not_keep_its_neighbours_waiting() {
+    let (mut market, subscriptions) = with_buyers().await;
+    for subscription in &subscriptions {
+        use_one(&market, subscription, "gb").await;
+    }
+    let Subscription::License(license) = &subscriptions[11] else {
+        panic!("{} is no licence", subscriptions[11]);
+    };
+    let fails = Fault::rate("BatchMeterUsage", FaultKind::InternalError, 1.0);
+    market.stack.emulator().set_faults(Faults {
+        seed: 0,
+        faults: vec![fails.containing(license.as_str())],
+    });
+    market.until("2026-11-21T12:30:00Z").await;
+    assert_eq!(market.bill().len(), BUYERS - 1, "all but the one");
+    assert_eq!(market.books().await.pending.to_string(), "1");
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-21T13:00:00Z").await;
+    assert_eq!(market.bill().len(), BUYERS);
+    assert_eq!(
+        market.books().await.accepted.to_string(),
+        BUYERS.to_string()
+    );
 }

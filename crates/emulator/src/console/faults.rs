@@ -88,6 +88,7 @@ fn with_added(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError>
             "delay_ms",
             form.whole::<u64>("delay_ms")?.map(|delay| json!(delay)),
         ),
+        ("containing", form.get("containing").map(|text| json!(text))),
     ]))?;
     faults.faults.push(fault);
     Ok(faults)
@@ -155,7 +156,10 @@ fn row(place: usize, fault: &Fault) -> Markup {
     html! {
         tr {
             th scope="row" { code { (name) } br; (words(fault.kind)) }
-            td { @if fault.operation == "*" { "every operation" } @else { (fault.operation) } }
+            td {
+                @if fault.operation == "*" { "every operation" } @else { (fault.operation) }
+                @if let Some(text) = &fault.containing { " with " code { (text) } " in its body" }
+            }
             td {
                 @match fault.when {
                     When::Next(0) => "spent: struck as often as it should",
@@ -213,6 +217,9 @@ fn form(faults: &Faults, refused: Option<&Refused>) -> Markup {
                 }
                 (number("records", "Records struck", "For faults that strike records; blank for one."))
                 (number("delay_ms", "Delay in milliseconds", "For delay alone: 1 to 600000, of real time."))
+                label for="containing" { "Only calls with this text in their body" }
+                input id="containing" name="containing" value=(typed(refused, "containing")) autocomplete="off" aria-describedby="containing-rule";
+                p.hint id="containing-rule" { "Such as a customer's identifier; blank for any body." }
                 label for="seed" { "Seed" }
                 input id="seed" name="seed" value=(faults.seed) inputmode="numeric" autocomplete="off" aria-describedby="seed-rule";
                 p.hint id="seed-rule" { "The same seed strikes the same calls. Draws begin anew whenever the faults are set." }

@@ -94,7 +94,7 @@ async fn index() -> Json<Vec<&'static str>> {
         "POST /_emulator/agreements/{agreement_id}/renew",
         "POST /_emulator/agreements/{agreement_id}/amend, /suspend, /resume",
         "GET, PUT /_emulator/clock {\"now\"?,\"speed\"?,\"advance\"?: \"1h\"}",
-        "GET, PUT /_emulator/faults {\"seed\"?,\"faults\":[{\"operation\",\"kind\",\"rate\"|\"next\",\"records\"?,\"delay_ms\"?}]}",
+        "GET, PUT /_emulator/faults {\"seed\"?,\"faults\":[{\"operation\",\"kind\",\"rate\"|\"next\",\"records\"?,\"delay_ms\"?,\"containing\"?}]}",
         "GET, PUT /_emulator/readings",
         "GET, PUT /_emulator/settings",
         "GET /_emulator/metered",

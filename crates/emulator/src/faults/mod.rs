@@ -70,6 +70,8 @@ pub struct Fault {
     pub records: u32,
     /// For [`FaultKind::Delay`]: how long, in milliseconds of real time.
     pub delay_ms: u64,
+    /// Only calls whose body contains this text, such as a customer's identifier; all if absent.
+    pub containing: Option<String>,
 }
 
 impl Fault {
@@ -81,6 +83,7 @@ impl Fault {
             when: When::Rate(rate),
             records: 1,
             delay_ms: 0,
+            containing: None,
         }
     }
 
@@ -95,6 +98,12 @@ impl Fault {
     /// The same fault, striking this many records of a call.
     pub fn records(mut self, records: u32) -> Fault {
         self.records = records;
+        self
+    }
+
+    /// The same fault, only in calls whose body contains this text.
+    pub fn containing(mut self, text: &str) -> Fault {
+        self.containing = Some(text.to_owned());
         self
     }
 }
@@ -142,6 +151,12 @@ pub enum FaultError {
         /// The delay given.
         delay_ms: u64,
     },
+    /// A text that every body contains.
+    #[error("fault `{kind}`: `containing` is empty; leave it out for calls with any body")]
+    Containing {
+        /// The fault's kind.
+        kind: String,
+    },
     /// An operation the emulator does not have.
     #[error("fault for operation `{operation}`: no such operation; use one of {known}, or `*`")]
     Operation {
@@ -173,6 +188,8 @@ struct FaultText {
     records: u32,
     #[serde(default)]
     delay_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    containing: Option<String>,
 }
 
 fn every_operation() -> String {
@@ -202,12 +219,16 @@ impl TryFrom<FaultText> for Fault {
             let delay_ms = text.delay_ms;
             return Err(FaultError::Delay { kind, delay_ms });
         }
+        if text.containing.as_deref() == Some("") {
+            return Err(FaultError::Containing { kind });
+        }
         Ok(Fault {
             operation: text.operation,
             kind: text.kind,
             when,
             records: text.records,
             delay_ms: text.delay_ms,
+            containing: text.containing,
         })
     }
 }
@@ -225,6 +246,7 @@ impl From<Fault> for FaultText {
             next,
             records: fault.records,
             delay_ms: fault.delay_ms,
+            containing: fault.containing,
         }
     }
 }

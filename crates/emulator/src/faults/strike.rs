@@ -42,14 +42,16 @@ impl FaultState {
         self.faults.clone()
     }
 
-    /// Draws every rule that covers the operation once. A rule's draws depend on nothing but the
-    /// seed, its place and how often it was drawn.
-    pub(crate) fn strike(&mut self, operation: &str) -> Struck {
+    /// Draws every rule that covers the call once. A rule's draws depend on nothing but the seed, its
+    /// place and how often it was drawn.
+    pub(crate) fn strike(&mut self, operation: &str, body: &[u8]) -> Struck {
         let mut struck = Struck::default();
         let seed = self.faults.seed;
         let rules = self.faults.faults.iter_mut().zip(self.draws.iter_mut());
         for (place, (fault, draws)) in rules.enumerate() {
-            if fault.operation != "*" && fault.operation != operation {
+            let is_covered = fault.operation == "*" || fault.operation == operation;
+            let text = fault.containing.as_deref();
+            if !is_covered || text.is_some_and(|text| !contains(body, text.as_bytes())) {
                 continue;
             }
             *draws += 1;
@@ -60,6 +62,10 @@ impl FaultState {
         }
         struck
     }
+}
+
+fn contains(body: &[u8], text: &[u8]) -> bool {
+    body.windows(text.len().max(1)).any(|part| part == text)
 }
 
 fn strikes(when: &mut When, draw: u64) -> bool {
@@ -156,7 +162,9 @@ mod tests {
             faults: vec![Fault::rate("*", FaultKind::Throttling, 0.3)],
         };
         let story = |mut state: FaultState| -> Vec<Struck> {
-            (0..100).map(|_| state.strike("BatchMeterUsage")).collect()
+            (0..100)
+                .map(|_| state.strike("BatchMeterUsage", b""))
+                .collect()
         };
         let first = story(FaultState::new(faults.clone()));
         assert_eq!(first, story(FaultState::new(faults)));
@@ -170,11 +178,24 @@ mod tests {
             seed: 0,
             faults: vec![Fault::next("BatchMeterUsage", FaultKind::DropAfter, 2)],
         });
-        assert!(!state.strike("ResolveCustomer").drop_after);
+        assert!(!state.strike("ResolveCustomer", b"").drop_after);
         let struck: Vec<bool> = (0..4)
-            .map(|_| state.strike("BatchMeterUsage").drop_after)
+            .map(|_| state.strike("BatchMeterUsage", b"").drop_after)
             .collect();
         assert_eq!(struck, [true, true, false, false]);
+    }
+
+    #[test]
+    fn a_fault_may_strike_only_calls_that_contain_a_text() {
+        let mut state = FaultState::new(Faults {
+            seed: 0,
+            faults: vec![Fault::next("*", FaultKind::InternalError, 1).containing("cust7")],
+        });
+        let mut refusal = |body: &str| state.strike("BatchMeterUsage", body.as_bytes()).refusal;
+        assert_eq!(refusal("\"cust6\""), None);
+        assert_eq!(refusal(""), None);
+        assert_eq!(refusal("\"cust7\""), Some(FaultKind::InternalError));
+        assert_eq!(refusal("\"cust7\""), None, "its one call is spent");
     }
 
     #[test]
@@ -186,6 +207,7 @@ mod tests {
             r#"{"kind":"delay","next":1}"#,
             r#"{"kind":"reorder","next":1,"records":0}"#,
             r#"{"kind":"thunder","next":1}"#,
+            r#"{"kind":"throttling","next":1,"containing":""}"#,
         ] {
             assert!(serde_json::from_str::<Fault>(text).is_err(), "{text}");
         }

@@ -70,7 +70,7 @@ impl Emulator {
         let core = &mut *self.core();
         let now = core.clock.now();
         let number = core.world.calls.next();
-        let struck = core.faults.strike(operation.name());
+        let struck = core.faults.strike(operation.name(), body);
         let arrival = Arrival {
             now,
             region: &caller.region,
