@@ -102,3 +102,33 @@ async fn a_record_that_makes_every_request_fail_does_not_keep_its_neighbours_wai
         BUYERS.to_string()
     );
 }
+
+#[tokio::test]
+async fn an_outage_is_not_met_with_ever_more_and_smaller_requests() {
+    let (mut market, subscriptions) = with_buyers().await;
+    for subscription in &subscriptions {
+        use_one(&market, subscription, "gb").await;
+    }
+    market.stack.emulator().set_faults(Faults {
+        seed: 0,
+        faults: vec![Fault::rate(
+            "BatchMeterUsage",
+            FaultKind::InternalError,
+            1.0,
+        )],
+    });
+    market.until("2026-11-21T12:30:00Z").await;
+    let before = market.calls();
+    market.until("2026-11-21T13:30:00Z").await;
+    let calls = market.calls() - before;
+    // Twelve sweeps, each of which stops after twelve failures with three calls more under way; the
+    // SDK makes each call three times.
+    assert!(calls <= 12 * 15 * 3, "{calls} calls in an hour of outage");
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-21T14:00:00Z").await;
+    assert_eq!(market.bill().len(), BUYERS);
+    assert_eq!(
+        market.books().await.accepted.to_string(),
+        BUYERS.to_string()
+    );
+}
