@@ -17,6 +17,7 @@ import tempfile
 import urllib.request
 
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -85,11 +86,16 @@ class Walk:
         """Clicks the first link or button whose name begins so, and waits for the page."""
         for element in self.browser.find_elements(By.CSS_SELECTOR, "a, button"):
             if element.accessible_name.startswith(words):
-                old = self.browser.find_element(By.TAG_NAME, "html")
-                element.click()
-                WebDriverWait(self.browser, PATIENCE_S).until(lambda _: is_gone(old))
+                self.leave_by(element.click)
                 return
         raise AssertionError(f"nothing to click says {words!r} on {self.heading()!r}")
+
+    def leave_by(self, deed):
+        """Does what leads to another page, and waits until the old one is gone: what is found before
+        then may be of either."""
+        old = self.browser.find_element(By.TAG_NAME, "html")
+        deed()
+        WebDriverWait(self.browser, PATIENCE_S).until(lambda _: is_gone(old))
 
     def fill(self, name, text):
         field = self.field(name)
@@ -264,12 +270,16 @@ def by_keyboard(walk):
     assert focused.text == "Skip to the content", focused.text
     focused.send_keys(Keys.ENTER)
     assert walk.browser.current_url.endswith("#main"), walk.browser.current_url
-    before = walk.browser.find_element(By.CSS_SELECTOR, "main time").text
+    before = now_shown(walk)
     walk.browser.switch_to.active_element.send_keys(Keys.TAB)
     focused = walk.browser.switch_to.active_element
     assert focused.text == "Advance one hour", focused.text
-    focused.send_keys(Keys.ENTER)
-    eventually("the next hour", lambda: walk.browser.find_element(By.CSS_SELECTOR, "main time").text != before)
+    walk.leave_by(lambda: focused.send_keys(Keys.ENTER))
+    assert now_shown(walk) != before, before
+
+
+def now_shown(walk):
+    return walk.browser.find_element(By.CSS_SELECTOR, "main time").text
 
 
 def fits_a_phone(walk):
@@ -303,6 +313,10 @@ def main():
             walk = Walk(stack, profile)
             try:
                 show(walk, stack, stack.http)
+            except WebDriverException as error:
+                # Addresses in the driver's machine code, which push the message out of sight.
+                error.stacktrace = None
+                raise
             finally:
                 walk.stop()
     finally:
