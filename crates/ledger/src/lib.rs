@@ -31,6 +31,7 @@ pub mod record;
 pub mod set_aside;
 pub mod stream;
 pub mod tables;
+mod transaction;
 pub mod usage_event;
 
 use aws_sdk_dynamodb::Client;

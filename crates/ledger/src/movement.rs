@@ -13,7 +13,8 @@ use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
-use crate::record::{put_if_absent, put_over, sort_key};
+use crate::record::sort_key;
+use crate::transaction::{put_if_absent, put_over};
 use crate::usage_event::{carried_time, to_item as event_item};
 
 fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32) -> String {
