@@ -3,7 +3,8 @@
 //! # Layout
 //! * [`wire`]: every call of every function passes here: numbered, traced, and given a fate
 //! * [`clients`]: AWS SDK clients whose HTTP ends in this process
-//! * [`world`]: the tables, AWS Marketplace, the seven functions and what triggers them
+//! * [`functions`]: the seven functions, and their clocks
+//! * [`world`]: the tables, AWS Marketplace, the functions and what triggers them
 //! * [`run`]: an executor that knows when nothing moves any more
 //! * [`scenarios`]: the standard scenarios, each call of which is a crash point
 //! * [`races`]: one function stopped before each of its calls, while somebody else acts
@@ -11,6 +12,7 @@
 //! * [`verdict`]: what the seller's software sent against what was billed
 
 pub mod clients;
+pub mod functions;
 pub mod races;
 pub mod run;
 pub mod scenarios;

@@ -1,8 +1,8 @@
 //! The tables, AWS Marketplace, the seven functions and what triggers them.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -19,143 +19,18 @@ use local::pump::EventSource;
 use local::stack::{DeliveryTrouble, event_sources, function_event};
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription};
-use metering_api::MeteringApi;
 use serde_json::Value;
-use startup::{Budget, Clock, Env};
+use startup::Budget;
 use tokio::sync::{Mutex, Notify};
 
 use super::clients;
+use super::functions::{Functions, Now, STACK};
 use super::wire::{INVOCATION, Invocation, Wire};
 
 /// Time an invocation has: none of them takes as long on the real clock.
 const INVOCATION_TIME: Duration = Duration::from_secs(890);
 /// How often what must arrive is tried again at once.
 const TRIES_MAX: u32 = 20;
-
-/// The time, which only the world's driver moves, and how far each function's clock is off.
-#[derive(Clone)]
-pub struct Now {
-    now: Arc<StdMutex<Timestamp>>,
-}
-
-impl Now {
-    fn at(now: Timestamp) -> Self {
-        Self {
-            now: Arc::new(StdMutex::new(now)),
-        }
-    }
-
-    /// The true time.
-    pub fn get(&self) -> Timestamp {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, now: Timestamp) {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
-    }
-
-    fn clock(&self, off_ms: &Arc<AtomicI64>) -> Clock {
-        let now = self.clone();
-        let off_ms = Arc::clone(off_ms);
-        Clock::InProcess(Arc::new(move || {
-            let off = SignedDuration::from_millis(off_ms.load(Ordering::Relaxed));
-            now.get().checked_add(off).unwrap_or(Timestamp::MAX)
-        }))
-    }
-}
-
-/// The functions of one world, or the mould they are made from.
-#[derive(Clone)]
-pub struct Functions {
-    /// The landing page.
-    pub registration: registration::App,
-    /// Lifecycle.
-    pub agreements: agreements::App,
-    /// Usage over HTTP.
-    pub intake: intake::App,
-    /// Late flags.
-    pub late_usage: late_usage::App,
-    /// Rows to records.
-    pub sealer: sealer::App,
-    /// Records to AWS Marketplace.
-    pub submitter: submitter::App,
-    /// Everything again.
-    pub reconciler: reconciler::App,
-}
-
-thread_local! {
-    /// Reading settings and building clients takes longer than a world lives: done once.
-    static MOULD: Functions = Functions::mould();
-}
-
-impl Functions {
-    fn mould() -> Self {
-        let names = TableNames::of_stack(STACK);
-        let env = Env::of(
-            [
-                ("SUBSCRIPTIONS_TABLE", names.subscriptions.as_str()),
-                ("USAGE_EVENTS_TABLE", &names.usage_events),
-                ("METERING_RECORDS_TABLE", &names.metering_records),
-                ("DYNAMODB_ENDPOINT", "http://dynamodb.example"),
-                ("MARKETPLACE_ENDPOINT", "http://metering.example"),
-                ("CLOUDTRAIL_ENDPOINT", "http://cloudtrail.example"),
-                ("AWS_REGION", "us-east-1"),
-                ("SELLER_NAME", "Example Seller"),
-                ("SUPPORT_CONTACT", "support@example.com"),
-                (
-                    "SESSION_KEY",
-                    "a key for this machine only, never used on AWS",
-                ),
-                ("SUBMIT_AT_ONCE", "1"),
-                ("SUBMIT_PER_SECOND", "0"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            Self {
-                registration: registration::App::start(&env).await.expect("settings"),
-                agreements: agreements::App::start(&env).await.expect("settings"),
-                intake: intake::App::start(&env).await.expect("settings"),
-                late_usage: late_usage::App::start(&env).await.expect("settings"),
-                sealer: sealer::App::start(&env).await.expect("settings"),
-                submitter: submitter::App::start(&env).await.expect("settings"),
-                reconciler: reconciler::App::start(&env).await.expect("settings"),
-            }
-        })
-    }
-
-    fn on(wire: &Wire, ledger: &Ledger, now: &Now, off_ms: &[Arc<AtomicI64>; 7]) -> Self {
-        let mut all = MOULD.with(Clone::clone);
-        let metering = MeteringApi::new(clients::metering(wire));
-        all.registration.ledger = ledger.clone();
-        all.registration.metering = metering.clone();
-        all.registration.clock = now.clock(&off_ms[0]);
-        all.agreements.ledger = ledger.clone();
-        all.agreements.clock = now.clock(&off_ms[1]);
-        all.intake.ledger = ledger.clone();
-        all.intake.clock = now.clock(&off_ms[2]);
-        all.late_usage.ledger = ledger.clone();
-        all.late_usage.clock = now.clock(&off_ms[3]);
-        all.sealer.ledger = ledger.clone();
-        all.sealer.clock = now.clock(&off_ms[4]);
-        all.submitter.ledger = ledger.clone();
-        all.submitter.metering = metering;
-        all.submitter.clock = now.clock(&off_ms[5]);
-        all.submitter.pause = Duration::ZERO;
-        all.reconciler.ledger = ledger.clone();
-        all.reconciler.clock = now.clock(&off_ms[6]);
-        all.reconciler.history.client = clients::cloudtrail(wire);
-        all.reconciler.history.pause = Duration::ZERO;
-        all
-    }
-}
-
-/// The name of the stack.
-const STACK: &str = "metering";
 
 /// A product of the world.
 #[derive(Debug, Clone)]

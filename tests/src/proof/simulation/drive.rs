@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use emulator::{Agreement, Readings, Settings};
+use emulator::{Agreement, Settings};
 use fastrand::Rng;
 use jiff::Timestamp;
 use marketplace::Subscription;
-use marketplace::usage::UsageEvent;
 
 use super::check::{self, Verdict};
-use super::story::{BadRow, Story, after};
+use super::happen::Happening;
+use super::readings::readings;
+use super::story::{Story, after};
 use super::trouble::Trouble;
 use crate::proof::run::Executor;
 use crate::proof::wire::Writes;
@@ -40,29 +41,9 @@ pub struct SeedReport {
     pub story: Vec<String>,
 }
 
-#[derive(Debug, Clone)]
-enum Happening {
-    Subscribes(usize),
-    Registers(usize),
-    Renews(usize),
-    Cancels(usize),
-    Suspends(usize),
-    Resumes(usize),
-    Writes(usize),
-    WritesBadly(usize),
-    Expires(usize),
-    Outage,
-    Heals,
-    Lifecycle,
-    Streams,
-    Seals,
-    Sweeps,
-    Reconciles,
-}
-
 /// What had been written, of what matters to it, when a schedule last came through, and in which part of
 /// an hour.
-type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
+pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 
 /// A buyer once it has subscribed.
 pub(super) struct Subscribed {
@@ -70,24 +51,24 @@ pub(super) struct Subscribed {
     pub subscription: Subscription,
 }
 
-struct Drive {
+pub(super) struct Drive {
     seed: u64,
-    story: Story,
-    trouble: Trouble,
-    world: Rc<World>,
+    pub story: Story,
+    pub trouble: Trouble,
+    pub world: Rc<World>,
     executor: Executor,
-    random: Rng,
+    pub random: Rng,
     queue: BTreeMap<(Timestamp, u64), Happening>,
     happened: u64,
-    buyers: BTreeMap<usize, Subscribed>,
+    pub buyers: BTreeMap<usize, Subscribed>,
     running: Rc<Cell<usize>>,
     oldest: Option<Timestamp>,
     lines: VecDeque<String>,
-    healthy: bool,
+    pub healthy: bool,
     /// By schedule.
-    idle_since: BTreeMap<&'static str, IdleSince>,
+    pub idle_since: BTreeMap<&'static str, IdleSince>,
     /// The books balance at any time, so nobody is called.
-    alarms: Rc<RefCell<Vec<String>>>,
+    pub alarms: Rc<RefCell<Vec<String>>>,
 }
 
 /// Runs a seed.
@@ -263,7 +244,7 @@ impl Drive {
         self.queue.insert((time, self.happened), happening);
     }
 
-    fn line(&mut self, line: String) {
+    pub(super) fn line(&mut self, line: String) {
         self.world.wire.note(&line);
         if self.lines.len() == LINES_MAX {
             self.lines.pop_front();
@@ -271,7 +252,7 @@ impl Drive {
         self.lines.push_back(line);
     }
 
-    fn set_faults(&mut self, now: Timestamp) {
+    pub(super) fn set_faults(&mut self, now: Timestamp) {
         let faults = self
             .trouble
             .faults(self.seed ^ now.as_second().unsigned_abs(), now);
@@ -323,7 +304,7 @@ impl Drive {
         }
     }
 
-    fn task(&mut self, work: impl Future<Output = ()> + 'static) {
+    pub(super) fn task(&mut self, work: impl Future<Output = ()> + 'static) {
         self.oldest.get_or_insert(self.world.now.get());
         let running = Rc::clone(&self.running);
         running.set(running.get() + 1);
@@ -331,227 +312,6 @@ impl Drive {
             work.await;
             running.set(running.get() - 1);
         });
-    }
-
-    fn happen(&mut self, happening: Happening) {
-        let now = self.world.now.get();
-        let world = Rc::clone(&self.world);
-        match happening {
-            Happening::Subscribes(n) => {
-                let listing = self.story.listings[self.story.buyers[n].listing].clone();
-                let (agreement, subscription) = world.subscribe(&listing);
-                self.line(format!("{now} buyer {n} subscribes: {subscription}"));
-                self.buyers.insert(
-                    n,
-                    Subscribed {
-                        agreement,
-                        subscription,
-                    },
-                );
-            }
-            Happening::Registers(n) => {
-                let Some(buyer) = self.buyers.get(&n) else {
-                    return;
-                };
-                let token = buyer.agreement.registration_token.clone();
-                self.line(format!("{now} buyer {n} registers"));
-                self.task(async move {
-                    let status = world.register(&token).await;
-                    world.wire.note(&format!("registration answered {status}"));
-                });
-            }
-            Happening::Renews(n) => {
-                // With another license it is another subscription, which the seller's software would
-                // have to be told of.
-                let survives = world.emulator.readings().license_on_renewal
-                    == emulator::LicenseOnRenewal::Survives;
-                let Some(buyer) = self.buyers.get_mut(&n).filter(|_| survives) else {
-                    return;
-                };
-                let renewed = world
-                    .emulator
-                    .renew_agreement(&buyer.agreement.agreement_id);
-                let said = format!("{now} buyer {n} renews: {:?}", renewed.as_ref().map(|_| ()));
-                if let Ok(agreement) = renewed {
-                    buyer.agreement.agreement_id = agreement.agreement_id;
-                }
-                self.line(said);
-            }
-            Happening::Cancels(n) => {
-                let Some(buyer) = self.buyers.get(&n) else {
-                    return;
-                };
-                let cancelled = world
-                    .emulator
-                    .cancel_agreement(&buyer.agreement.agreement_id);
-                self.line(format!("{now} buyer {n} cancels: {cancelled:?}"));
-            }
-            Happening::Suspends(n) => {
-                let Some(buyer) = self.buyers.get(&n) else {
-                    return;
-                };
-                let done = world
-                    .emulator
-                    .suspend_agreement(&buyer.agreement.agreement_id);
-                self.line(format!("{now} buyer {n} is suspended: {done:?}"));
-            }
-            Happening::Resumes(n) => {
-                let Some(buyer) = self.buyers.get(&n) else {
-                    return;
-                };
-                let done = world
-                    .emulator
-                    .resume_agreement(&buyer.agreement.agreement_id);
-                self.line(format!("{now} buyer {n} is no longer suspended: {done:?}"));
-            }
-            Happening::Writes(n) => {
-                let row = self.story.rows[n].clone();
-                let Some(buyer) = self.buyers.get(&row.buyer) else {
-                    return;
-                };
-                let subscription = buyer.subscription.clone();
-                let UsageEvent {
-                    dimension,
-                    id,
-                    quantity,
-                    time,
-                    ..
-                } = &row.event;
-                self.line(format!(
-                    "{now} buyer {} uses {quantity} {dimension} at {time} ({id})",
-                    row.buyer
-                ));
-                self.task(async move { write(&world, &subscription, &row).await });
-            }
-            Happening::Expires(n) => {
-                let bad = self.story.bad_rows[n].clone();
-                let Some(partition) = self.partition(&bad) else {
-                    return;
-                };
-                self.line(format!("{now} a bad row expires: {partition} {}", bad.sort));
-                self.task(async move { world.delete_row(&partition, &bad.sort).await });
-            }
-            Happening::WritesBadly(n) => {
-                let bad = self.story.bad_rows[n].clone();
-                let Some(partition) = self.partition(&bad) else {
-                    return;
-                };
-                self.line(format!(
-                    "{now} a bad row: {partition} {} {} {}",
-                    bad.sort, bad.quantity, bad.time
-                ));
-                self.task(async move {
-                    world
-                        .put_raw(&partition, &bad.sort, bad.quantity, &bad.time)
-                        .await
-                });
-            }
-            Happening::Outage => {
-                self.line(format!("{now} an outage begins or ends"));
-                self.set_faults(now);
-            }
-            Happening::Heals => {
-                self.line(format!("{now} everything is healed"));
-                self.healthy = true;
-                world.wire.heal();
-                world.wire.hold(false);
-                world.emulator.set_faults(emulator::Faults::default());
-                for off in &world.off_ms {
-                    off.store(0, Ordering::Relaxed);
-                }
-            }
-            Happening::Lifecycle => self.task(async move { world.deliver_lifecycle().await }),
-            Happening::Streams => {
-                if !self.trouble.streams_off {
-                    self.task(async move {
-                        let now = world.now.get();
-                        world.pump_usage(now).await;
-                        world.pump_records(now).await;
-                    });
-                }
-            }
-            Happening::Seals => {
-                // Each run counts again what an ending subscription uses; otherwise an hour's rows
-                // are read when it is due, or a late flag says so.
-                let ends = self.story.buyers.iter().any(|buyer| {
-                    let suspended = buyer.suspended.map(|(from, _)| from);
-                    let ends = buyer.cancels.into_iter().chain(suspended).min();
-                    ends.is_some_and(|at| at <= now)
-                });
-                self.fire("sealer", ends, |world| async move {
-                    world.seal().await.map(drop)
-                });
-            }
-            Happening::Sweeps => {
-                self.fire(
-                    "submitter",
-                    false,
-                    |world| async move { world.sweep().await },
-                )
-            }
-            Happening::Reconciles => {
-                let alarms = Rc::clone(&self.alarms);
-                self.fire("reconciler", true, move |world| {
-                    let alarms = Rc::clone(&alarms);
-                    async move {
-                        let report = world.reconcile().await?;
-                        if report.slots_astray > 0 {
-                            let slots = report.slots_astray;
-                            alarms.borrow_mut().push(format!(
-                                "at {now} the reconciler found {slots} slots out of balance"
-                            ));
-                        }
-                        Ok(())
-                    }
-                });
-            }
-        }
-    }
-
-    fn partition(&self, bad: &BadRow) -> Option<String> {
-        let buyer = self.buyers.get(&bad.buyer)?;
-        let hour = bad.hour.to_string();
-        Some(format!("{}@{}", buyer.subscription, &hour[..13]))
-    }
-
-    /// A schedule fires: once, or in trouble not at all, or twice at the same time.
-    /// Where nothing was written since it last came through, and no half hour began, or no ten minutes
-    /// once schedules fire seldom, it has nothing to do: that is left out, to have time for more seeds.
-    /// `usage_matters` says whether rows are such a writing.
-    fn fire<F>(&mut self, name: &'static str, usage_matters: bool, work: impl Fn(Rc<World>) -> F)
-    where
-        F: Future<Output = Result<(), String>> + 'static,
-    {
-        let idle_since = Rc::clone(self.idle_since.entry(name).or_default());
-        let part_s = if self.healthy { 600 } else { 1_800 };
-        let part = self.world.now.get().as_second().div_euclid(part_s);
-        let matters = move |world: &World| {
-            let writes = world.wire.writes();
-            match usage_matters {
-                true => writes,
-                false => Writes { usage: 0, ..writes },
-            }
-        };
-        if idle_since.get() == Some((matters(&self.world), part)) {
-            return;
-        }
-        let mut times = 1;
-        if !self.healthy {
-            times -= u32::from(self.random.u32(0..100) < self.trouble.missed);
-            times += u32::from(self.random.u32(0..100) < self.trouble.doubled);
-        }
-        for _ in 0..times {
-            let world = Rc::clone(&self.world);
-            let run = work(Rc::clone(&world));
-            let idle_since = Rc::clone(&idle_since);
-            self.task(async move {
-                let came_through = run.await;
-                idle_since.set(came_through.is_ok().then(|| (matters(&world), part)));
-                if let Err(problem) = came_through {
-                    world.wire.note(&problem);
-                }
-            });
-        }
     }
 
     fn end(mut self) -> SeedReport {
@@ -580,77 +340,4 @@ impl Drive {
             story,
         }
     }
-}
-
-async fn write(world: &World, subscription: &Subscription, row: &super::story::Row) {
-    let event = &row.event;
-    if row.over_http {
-        let tags: marketplace::tags::Tags = (&event.tags).into();
-        let body = serde_json::json!({"events": [{
-            "id": event.id.to_string(),
-            "subscription": subscription.to_string(),
-            "dimension": event.dimension.to_string(),
-            "quantity": event.quantity.to_string(),
-            "time": event.time.to_string(),
-            "tags": tags,
-        }]});
-        let (status, answer) = world.post_usage(&body).await;
-        let heard = status == 200 && answer["rejected"].as_u64() == Some(0);
-        if heard {
-            return;
-        }
-        // Software whose usage was not taken writes the row itself.
-    }
-    world.report(subscription, event).await;
-}
-
-/// Any setting of everything that AWS does not document.
-fn readings(random: &mut Rng) -> Readings {
-    use emulator::{
-        BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
-        IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal,
-        SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
-    };
-    let mut flip = || random.bool();
-    let mut readings = Readings::default();
-    if flip() {
-        readings.identical_resubmission = IdenticalResubmission::DuplicateRecord;
-    }
-    if flip() {
-        readings.identical_record_id = IdenticalRecordId::New;
-    }
-    if flip() {
-        readings.empty_customer_identifier = EmptyCustomerIdentifier::Refused;
-    }
-    if flip() {
-        readings.before_exception = BeforeException::EarlierRecorded;
-    }
-    if flip() {
-        readings.zero_quantity = ZeroQuantity::LeavesSlotFree;
-    }
-    if flip() {
-        readings.stamp_outside_agreement = StampOutsideAgreement::Accepted;
-    }
-    if flip() {
-        readings.slot_scope = SlotScope::Global;
-    }
-    if flip() {
-        readings.invalid_customer = InvalidCustomer::Exception;
-    }
-    if flip() {
-        readings.final_hour_from = FinalHourFrom::Ended;
-    }
-    if flip() {
-        readings.license_on_renewal = LicenseOnRenewal::Replaced;
-    }
-    if flip() {
-        readings.cloudtrail_timestamps = CloudTrailTimestamps::Iso8601;
-    }
-    if flip() {
-        readings.five_tags = FiveTags::PerRecord;
-    }
-    if flip() {
-        readings.slot_granularity = SlotGranularity::ExactTimestamp;
-    }
-    readings
 }

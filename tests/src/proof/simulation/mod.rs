@@ -4,11 +4,15 @@
 //! # Layout
 //! * [`story`]: what a seed makes happen, and when
 //! * [`trouble`]: what a seed breaks
+//! * `readings`: how a seed's AWS Marketplace does what is not documented
 //! * `drive`: one event after the other, while calls wait to be let through
+//! * `happen`: what each of them does
 //! * [`check`]: what was sent against what was billed
 
 pub mod check;
 mod drive;
+mod happen;
+mod readings;
 pub mod story;
 pub mod trouble;
 

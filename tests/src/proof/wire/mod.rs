@@ -1,7 +1,9 @@
 //! Every call that leaves a function: numbered, traced, and given a fate.
 
+mod answers;
+mod trace;
+
 use std::collections::VecDeque;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use emulator::{ConnectionDropped, Emulator};
@@ -10,8 +12,10 @@ use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, oneshot};
+
+use answers::{exception, read_partly, reply, transaction_conflict};
+use trace::{Trace, canonical};
 
 /// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,15 +108,6 @@ pub struct Writes {
     pub usage: u64,
     /// Of everything else.
     pub other: u64,
-}
-
-/// What was called, in order, with every answer: equal for equal seeds.
-#[derive(Default)]
-struct Trace {
-    is_off: bool,
-    digest: Sha256,
-    lines: VecDeque<String>,
-    keep: usize,
 }
 
 /// Answers of index queries kept for stale reads.
@@ -226,29 +221,22 @@ impl Wire {
 
     /// Keeps no trace at all, which takes a good part of a call's time.
     pub fn trace_nothing(&self) {
-        self.state().trace.is_off = true;
+        self.state().trace.turn_off();
     }
 
     fn is_traced(&self) -> bool {
-        !self.state().trace.is_off
+        self.state().trace.is_on()
     }
 
     /// Keeps the latest lines of the trace.
     pub fn keep_lines(&self, lines: usize) {
-        self.state().trace.keep = lines;
+        self.state().trace.keep(lines);
     }
 
     /// The digest of the whole trace, and its latest lines.
     pub fn trace(&self) -> (String, Vec<String>) {
         let state = self.state();
-        let digest = state.trace.digest.clone().finalize();
-        let digest = digest.iter().fold(String::new(), |mut text, byte| {
-            if write!(text, "{byte:02x}").is_err() {
-                text.push('?');
-            }
-            text
-        });
-        (digest, state.trace.lines.iter().cloned().collect())
+        (state.trace.digest(), state.trace.lines())
     }
 
     async fn pass(&self) {
@@ -313,17 +301,13 @@ impl Wire {
         let (call, fate) = match &invocation {
             Some(_) => self.decide(service, operation, function),
             None => {
-                let number = 0;
-                let operation = operation.to_owned();
-                (
-                    Call {
-                        number,
-                        function,
-                        service,
-                        operation,
-                    },
-                    Fate::Answered,
-                )
+                let call = Call {
+                    number: 0,
+                    function,
+                    service,
+                    operation: operation.to_owned(),
+                };
+                (call, Fate::Answered)
             }
         };
         let dies = |invocation: &Option<Arc<Invocation>>| {
@@ -342,6 +326,10 @@ impl Wire {
             ),
             false => String::new(),
         };
+        if let Some(answer) = struck(fate, service, operation, &body) {
+            self.note(&traced);
+            return Ok(answer);
+        }
         match fate {
             Fate::Waits => self.wait().await,
             Fate::DiesBefore => {
@@ -352,26 +340,6 @@ impl Wire {
             Fate::Unsent => {
                 self.note(&traced);
                 return Err("the connection broke before the request was sent".to_owned());
-            }
-            Fate::Throttled if service == Service::DynamoDb => {
-                self.note(&traced);
-                return Ok(exception(
-                    400,
-                    "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
-                    "too much at once",
-                ));
-            }
-            Fate::Failed if service == Service::DynamoDb => {
-                self.note(&traced);
-                return Ok(exception(
-                    500,
-                    "com.amazonaws.dynamodb.v20120810#InternalServerError",
-                    "something broke",
-                ));
-            }
-            Fate::Conflicting if operation == "TransactWriteItems" => {
-                self.note(&traced);
-                return Ok(transaction_conflict(&body));
             }
             _ => {}
         }
@@ -441,7 +409,7 @@ impl Wire {
             return reply(answer);
         }
         if operation == "BatchGetItem" && fate == Fate::Partly {
-            return self.read_partly(body);
+            return read_partly(&self.database, body);
         }
         let answer = self.database.answer(operation, body);
         if answer.status == 200 {
@@ -456,43 +424,6 @@ impl Wire {
                 }
                 _ => {}
             }
-        }
-        reply(answer)
-    }
-
-    /// Reads all of the first table's keys but the last, which is left unprocessed.
-    fn read_partly(&self, body: &[u8]) -> http::Response<String> {
-        let whole = || reply(self.database.answer("BatchGetItem", body));
-        let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
-            return whole();
-        };
-        let mut unprocessed = serde_json::json!({});
-        let Some((table, request)) = asked["RequestItems"]
-            .as_object_mut()
-            .and_then(|tables| tables.iter_mut().next())
-        else {
-            return whole();
-        };
-        let Some(key) = request["Keys"].as_array_mut().and_then(Vec::pop) else {
-            return whole();
-        };
-        unprocessed[table] = request.clone();
-        unprocessed[table]["Keys"] = Value::from(vec![key]);
-        if request["Keys"].as_array().is_none_or(Vec::is_empty) {
-            let nothing = serde_json::json!({"Responses": {}, "UnprocessedKeys": unprocessed});
-            return reply(WireAnswer {
-                status: 200,
-                body: nothing.to_string(),
-            });
-        }
-        let mut answer = self
-            .database
-            .answer("BatchGetItem", asked.to_string().as_bytes());
-        if let Ok(mut told) = serde_json::from_str::<Value>(&answer.body)
-            && answer.status == 200
-        {
-            told["UnprocessedKeys"] = unprocessed;
-            answer.body = told.to_string();
         }
         reply(answer)
     }
@@ -524,59 +455,25 @@ impl Wire {
     }
 }
 
-fn reply(answer: WireAnswer) -> http::Response<String> {
-    let mut response = http::Response::new(answer.body);
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
-    response
-}
-
-fn exception(status: u16, code: &str, message: &str) -> http::Response<String> {
-    reply(WireAnswer {
-        status,
-        body: serde_json::json!({"__type": code, "message": message}).to_string(),
-    })
-}
-
-/// The answer to a transaction of which the first item is part of another.
-fn transaction_conflict(body: &[u8]) -> http::Response<String> {
-    let items = serde_json::from_slice::<Value>(body)
-        .ok()
-        .and_then(|body| Some(body["TransactItems"].as_array()?.len()))
-        .unwrap_or(1);
-    let reasons: Vec<Value> = (0..items)
-        .map(|n| serde_json::json!({"Code": if n == 0 { "TransactionConflict" } else { "None" }}))
-        .collect();
-    reply(WireAnswer {
-        status: 400,
-        body: serde_json::json!({
-            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
-            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
-            "CancellationReasons": reasons,
-        })
-        .to_string(),
-    })
-}
-
-impl Trace {
-    fn add(&mut self, line: &str) {
-        if self.is_off {
-            return;
-        }
-        self.digest.update(line.as_bytes());
-        self.digest.update(b"\n");
-        if self.keep > 0 {
-            if self.lines.len() == self.keep {
-                self.lines.pop_front();
-            }
-            self.lines.push_back(line.to_owned());
-        }
-    }
-}
-
-/// JSON with its members in order; anything else as it is.
-fn canonical(body: &[u8]) -> String {
-    match serde_json::from_slice::<Value>(body) {
-        Ok(value) => value.to_string(),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
+/// What a call is answered that is not carried out.
+fn struck(
+    fate: Fate,
+    service: Service,
+    operation: &str,
+    body: &[u8],
+) -> Option<http::Response<String>> {
+    match fate {
+        Fate::Throttled if service == Service::DynamoDb => Some(exception(
+            400,
+            "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+            "too much at once",
+        )),
+        Fate::Failed if service == Service::DynamoDb => Some(exception(
+            500,
+            "com.amazonaws.dynamodb.v20120810#InternalServerError",
+            "something broke",
+        )),
+        Fate::Conflicting if operation == "TransactWriteItems" => Some(transaction_conflict(body)),
+        _ => None,
     }
 }

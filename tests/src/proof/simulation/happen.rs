@@ -1,0 +1,310 @@
+//! What happens in a seed: to buyers, to rows, and when a schedule fires.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use emulator::LicenseOnRenewal;
+use marketplace::Subscription;
+use marketplace::usage::UsageEvent;
+
+use super::drive::{Drive, Subscribed};
+use super::story::{BadRow, Row};
+use crate::proof::wire::Writes;
+use crate::proof::world::World;
+
+/// An event of a seed; numbers are those of the story's buyers and rows.
+#[derive(Debug, Clone)]
+pub(super) enum Happening {
+    Subscribes(usize),
+    Registers(usize),
+    Renews(usize),
+    Cancels(usize),
+    Suspends(usize),
+    Resumes(usize),
+    Writes(usize),
+    WritesBadly(usize),
+    Expires(usize),
+    Outage,
+    Heals,
+    Lifecycle,
+    Streams,
+    Seals,
+    Sweeps,
+    Reconciles,
+}
+
+impl Drive {
+    pub(super) fn happen(&mut self, happening: Happening) {
+        let world = Rc::clone(&self.world);
+        match happening {
+            Happening::Subscribes(n) => self.subscribe(n),
+            Happening::Registers(n) => self.register(n),
+            Happening::Renews(n) => self.renew(n),
+            Happening::Cancels(n) => {
+                self.tell_of(n, "cancels", emulator::Emulator::cancel_agreement)
+            }
+            Happening::Suspends(n) => {
+                self.tell_of(n, "is suspended", emulator::Emulator::suspend_agreement);
+            }
+            Happening::Resumes(n) => {
+                self.tell_of(
+                    n,
+                    "is no longer suspended",
+                    emulator::Emulator::resume_agreement,
+                );
+            }
+            Happening::Writes(n) => self.write_row(n),
+            Happening::WritesBadly(n) => self.write_bad_row(n),
+            Happening::Expires(n) => self.expire_bad_row(n),
+            Happening::Outage => {
+                let now = world.now.get();
+                self.line(format!("{now} an outage begins or ends"));
+                self.set_faults(now);
+            }
+            Happening::Heals => self.heal(),
+            Happening::Lifecycle => self.task(async move { world.deliver_lifecycle().await }),
+            Happening::Streams => {
+                if !self.trouble.streams_off {
+                    self.task(async move {
+                        let now = world.now.get();
+                        world.pump_usage(now).await;
+                        world.pump_records(now).await;
+                    });
+                }
+            }
+            Happening::Seals => self.fire_sealer(),
+            Happening::Sweeps => {
+                self.fire(
+                    "submitter",
+                    false,
+                    |world| async move { world.sweep().await },
+                )
+            }
+            Happening::Reconciles => self.fire_reconciler(),
+        }
+    }
+
+    fn subscribe(&mut self, n: usize) {
+        let now = self.world.now.get();
+        let listing = self.story.listings[self.story.buyers[n].listing].clone();
+        let (agreement, subscription) = self.world.subscribe(&listing);
+        self.line(format!("{now} buyer {n} subscribes: {subscription}"));
+        let buyer = Subscribed {
+            agreement,
+            subscription,
+        };
+        self.buyers.insert(n, buyer);
+    }
+
+    fn register(&mut self, n: usize) {
+        let Some(buyer) = self.buyers.get(&n) else {
+            return;
+        };
+        let token = buyer.agreement.registration_token.clone();
+        let world = Rc::clone(&self.world);
+        let now = world.now.get();
+        self.line(format!("{now} buyer {n} registers"));
+        self.task(async move {
+            let status = world.register(&token).await;
+            world.wire.note(&format!("registration answered {status}"));
+        });
+    }
+
+    fn renew(&mut self, n: usize) {
+        let world = Rc::clone(&self.world);
+        let now = world.now.get();
+        // With another license it is another subscription, which the seller's software would have to
+        // be told of.
+        let survives = world.emulator.readings().license_on_renewal == LicenseOnRenewal::Survives;
+        let Some(buyer) = self.buyers.get_mut(&n).filter(|_| survives) else {
+            return;
+        };
+        let renewed = world
+            .emulator
+            .renew_agreement(&buyer.agreement.agreement_id);
+        let said = format!("{now} buyer {n} renews: {:?}", renewed.as_ref().map(|_| ()));
+        if let Ok(agreement) = renewed {
+            buyer.agreement.agreement_id = agreement.agreement_id;
+        }
+        self.line(said);
+    }
+
+    /// Does something to a buyer's agreement, if there is one.
+    fn tell_of<E: std::fmt::Debug>(
+        &mut self,
+        n: usize,
+        words: &str,
+        deed: impl Fn(&emulator::Emulator, &str) -> Result<(), E>,
+    ) {
+        let Some(buyer) = self.buyers.get(&n) else {
+            return;
+        };
+        let done = deed(&self.world.emulator, &buyer.agreement.agreement_id);
+        let now = self.world.now.get();
+        self.line(format!("{now} buyer {n} {words}: {done:?}"));
+    }
+
+    fn write_row(&mut self, n: usize) {
+        let row = self.story.rows[n].clone();
+        let Some(buyer) = self.buyers.get(&row.buyer) else {
+            return;
+        };
+        let subscription = buyer.subscription.clone();
+        let UsageEvent {
+            dimension,
+            id,
+            quantity,
+            time,
+            ..
+        } = &row.event;
+        let world = Rc::clone(&self.world);
+        let now = world.now.get();
+        self.line(format!(
+            "{now} buyer {} uses {quantity} {dimension} at {time} ({id})",
+            row.buyer
+        ));
+        self.task(async move { write(&world, &subscription, &row).await });
+    }
+
+    fn write_bad_row(&mut self, n: usize) {
+        let bad = self.story.bad_rows[n].clone();
+        let Some(partition) = self.partition(&bad) else {
+            return;
+        };
+        let world = Rc::clone(&self.world);
+        let now = world.now.get();
+        self.line(format!(
+            "{now} a bad row: {partition} {} {} {}",
+            bad.sort, bad.quantity, bad.time
+        ));
+        self.task(async move {
+            world
+                .put_raw(&partition, &bad.sort, bad.quantity, &bad.time)
+                .await
+        });
+    }
+
+    fn expire_bad_row(&mut self, n: usize) {
+        let bad = self.story.bad_rows[n].clone();
+        let Some(partition) = self.partition(&bad) else {
+            return;
+        };
+        let world = Rc::clone(&self.world);
+        let now = world.now.get();
+        self.line(format!("{now} a bad row expires: {partition} {}", bad.sort));
+        self.task(async move { world.delete_row(&partition, &bad.sort).await });
+    }
+
+    fn heal(&mut self) {
+        let world = Rc::clone(&self.world);
+        let now = world.now.get();
+        self.line(format!("{now} everything is healed"));
+        self.healthy = true;
+        world.wire.heal();
+        world.wire.hold(false);
+        world.emulator.set_faults(emulator::Faults::default());
+        for off in &world.off_ms {
+            off.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn fire_sealer(&mut self) {
+        let now = self.world.now.get();
+        // Each run counts again what an ending subscription uses; otherwise an hour's rows are read
+        // when it is due, or a late flag says so.
+        let ends = self.story.buyers.iter().any(|buyer| {
+            let suspended = buyer.suspended.map(|(from, _)| from);
+            let ends = buyer.cancels.into_iter().chain(suspended).min();
+            ends.is_some_and(|at| at <= now)
+        });
+        self.fire("sealer", ends, |world| async move {
+            world.seal().await.map(drop)
+        });
+    }
+
+    fn fire_reconciler(&mut self) {
+        let now = self.world.now.get();
+        let alarms = Rc::clone(&self.alarms);
+        self.fire("reconciler", true, move |world| {
+            let alarms = Rc::clone(&alarms);
+            async move {
+                let report = world.reconcile().await?;
+                if report.slots_astray > 0 {
+                    let slots = report.slots_astray;
+                    alarms.borrow_mut().push(format!(
+                        "at {now} the reconciler found {slots} slots out of balance"
+                    ));
+                }
+                Ok(())
+            }
+        });
+    }
+
+    fn partition(&self, bad: &BadRow) -> Option<String> {
+        let buyer = self.buyers.get(&bad.buyer)?;
+        let hour = bad.hour.to_string();
+        Some(format!("{}@{}", buyer.subscription, &hour[..13]))
+    }
+
+    /// A schedule fires: once, or in trouble not at all, or twice at the same time.
+    /// Where nothing was written since it last came through, and no half hour began, or no ten minutes
+    /// once schedules fire seldom, it has nothing to do: that is left out, to have time for more seeds.
+    /// `usage_matters` says whether rows are such a writing.
+    fn fire<F>(&mut self, name: &'static str, usage_matters: bool, work: impl Fn(Rc<World>) -> F)
+    where
+        F: Future<Output = Result<(), String>> + 'static,
+    {
+        let idle_since = Rc::clone(self.idle_since.entry(name).or_default());
+        let part_s = if self.healthy { 600 } else { 1_800 };
+        let part = self.world.now.get().as_second().div_euclid(part_s);
+        let matters = move |world: &World| {
+            let writes = world.wire.writes();
+            match usage_matters {
+                true => writes,
+                false => Writes { usage: 0, ..writes },
+            }
+        };
+        if idle_since.get() == Some((matters(&self.world), part)) {
+            return;
+        }
+        let mut times = 1;
+        if !self.healthy {
+            times -= u32::from(self.random.u32(0..100) < self.trouble.missed);
+            times += u32::from(self.random.u32(0..100) < self.trouble.doubled);
+        }
+        for _ in 0..times {
+            let world = Rc::clone(&self.world);
+            let run = work(Rc::clone(&world));
+            let idle_since = Rc::clone(&idle_since);
+            self.task(async move {
+                let came_through = run.await;
+                idle_since.set(came_through.is_ok().then(|| (matters(&world), part)));
+                if let Err(problem) = came_through {
+                    world.wire.note(&problem);
+                }
+            });
+        }
+    }
+}
+
+async fn write(world: &World, subscription: &Subscription, row: &Row) {
+    let event = &row.event;
+    if row.over_http {
+        let tags: marketplace::tags::Tags = (&event.tags).into();
+        let body = serde_json::json!({"events": [{
+            "id": event.id.to_string(),
+            "subscription": subscription.to_string(),
+            "dimension": event.dimension.to_string(),
+            "quantity": event.quantity.to_string(),
+            "time": event.time.to_string(),
+            "tags": tags,
+        }]});
+        let (status, answer) = world.post_usage(&body).await;
+        let heard = status == 200 && answer["rejected"].as_u64() == Some(0);
+        if heard {
+            return;
+        }
+        // Software whose usage was not taken writes the row itself.
+    }
+    world.report(subscription, event).await;
+}

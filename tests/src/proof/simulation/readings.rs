@@ -1,0 +1,54 @@
+//! What AWS does not document, decided one way or the other.
+
+use emulator::{
+    BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
+    IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
+    SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
+};
+use fastrand::Rng;
+
+/// Any setting of everything that AWS does not document.
+pub(super) fn readings(random: &mut Rng) -> Readings {
+    let mut flip = || random.bool();
+    let mut readings = Readings::default();
+    if flip() {
+        readings.identical_resubmission = IdenticalResubmission::DuplicateRecord;
+    }
+    if flip() {
+        readings.identical_record_id = IdenticalRecordId::New;
+    }
+    if flip() {
+        readings.empty_customer_identifier = EmptyCustomerIdentifier::Refused;
+    }
+    if flip() {
+        readings.before_exception = BeforeException::EarlierRecorded;
+    }
+    if flip() {
+        readings.zero_quantity = ZeroQuantity::LeavesSlotFree;
+    }
+    if flip() {
+        readings.stamp_outside_agreement = StampOutsideAgreement::Accepted;
+    }
+    if flip() {
+        readings.slot_scope = SlotScope::Global;
+    }
+    if flip() {
+        readings.invalid_customer = InvalidCustomer::Exception;
+    }
+    if flip() {
+        readings.final_hour_from = FinalHourFrom::Ended;
+    }
+    if flip() {
+        readings.license_on_renewal = LicenseOnRenewal::Replaced;
+    }
+    if flip() {
+        readings.cloudtrail_timestamps = CloudTrailTimestamps::Iso8601;
+    }
+    if flip() {
+        readings.five_tags = FiveTags::PerRecord;
+    }
+    if flip() {
+        readings.slot_granularity = SlotGranularity::ExactTimestamp;
+    }
+    readings
+}

@@ -1,0 +1,72 @@
+//! Answers of DynamoDB, and those it gives in trouble.
+
+use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
+use serde_json::Value;
+
+pub(super) fn reply(answer: WireAnswer) -> http::Response<String> {
+    let mut response = http::Response::new(answer.body);
+    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    response
+}
+
+pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Response<String> {
+    reply(WireAnswer {
+        status,
+        body: serde_json::json!({"__type": code, "message": message}).to_string(),
+    })
+}
+
+/// The answer to a transaction of which the first item is part of another.
+pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<String> {
+    let items = serde_json::from_slice::<Value>(body)
+        .ok()
+        .and_then(|body| Some(body["TransactItems"].as_array()?.len()))
+        .unwrap_or(1);
+    let reasons: Vec<Value> = (0..items)
+        .map(|n| serde_json::json!({"Code": if n == 0 { "TransactionConflict" } else { "None" }}))
+        .collect();
+    reply(WireAnswer {
+        status: 400,
+        body: serde_json::json!({
+            "__type": "com.amazonaws.dynamodb.v20120810#TransactionCanceledException",
+            "Message": "Transaction cancelled, please refer cancellation reasons for specific reasons",
+            "CancellationReasons": reasons,
+        })
+        .to_string(),
+    })
+}
+
+/// Reads all of the first table's keys but the last, which is left unprocessed.
+pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<String> {
+    let whole = || reply(database.answer("BatchGetItem", body));
+    let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
+        return whole();
+    };
+    let mut unprocessed = serde_json::json!({});
+    let Some((table, request)) = asked["RequestItems"]
+        .as_object_mut()
+        .and_then(|tables| tables.iter_mut().next())
+    else {
+        return whole();
+    };
+    let Some(key) = request["Keys"].as_array_mut().and_then(Vec::pop) else {
+        return whole();
+    };
+    unprocessed[table] = request.clone();
+    unprocessed[table]["Keys"] = Value::from(vec![key]);
+    if request["Keys"].as_array().is_none_or(Vec::is_empty) {
+        let nothing = serde_json::json!({"Responses": {}, "UnprocessedKeys": unprocessed});
+        return reply(WireAnswer {
+            status: 200,
+            body: nothing.to_string(),
+        });
+    }
+    let mut answer = database.answer("BatchGetItem", asked.to_string().as_bytes());
+    if let Ok(mut told) = serde_json::from_str::<Value>(&answer.body)
+        && answer.status == 200
+    {
+        told["UnprocessedKeys"] = unprocessed;
+        answer.body = told.to_string();
+    }
+    reply(answer)
+}

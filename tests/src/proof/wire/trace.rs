@@ -1,0 +1,69 @@
+//! What was called, in order, with every answer.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Equal for equal seeds.
+#[derive(Default)]
+pub(super) struct Trace {
+    is_off: bool,
+    digest: Sha256,
+    lines: VecDeque<String>,
+    keep: usize,
+}
+
+impl Trace {
+    pub fn turn_off(&mut self) {
+        self.is_off = true;
+    }
+
+    pub fn is_on(&self) -> bool {
+        !self.is_off
+    }
+
+    /// Keeps the latest lines.
+    pub fn keep(&mut self, lines: usize) {
+        self.keep = lines;
+    }
+
+    pub fn add(&mut self, line: &str) {
+        if self.is_off {
+            return;
+        }
+        self.digest.update(line.as_bytes());
+        self.digest.update(b"\n");
+        if self.keep > 0 {
+            if self.lines.len() == self.keep {
+                self.lines.pop_front();
+            }
+            self.lines.push_back(line.to_owned());
+        }
+    }
+
+    /// Of all lines, kept or not.
+    pub fn digest(&self) -> String {
+        let digest = self.digest.clone().finalize();
+        digest.iter().fold(String::new(), |mut text, byte| {
+            if write!(text, "{byte:02x}").is_err() {
+                text.push('?');
+            }
+            text
+        })
+    }
+
+    /// The latest.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.iter().cloned().collect()
+    }
+}
+
+/// JSON with its members in order; anything else as it is.
+pub(super) fn canonical(body: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(value) => value.to_string(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    }
+}
