@@ -11,6 +11,26 @@ use marketplace::{Dimension, MeteringRecord, Subscription, UsageHour};
 use crate::Ledger;
 use crate::error::LedgerError;
 
+/// What is stored about the hours of a subscription, as read before their rows.
+#[derive(Debug, Default)]
+pub struct Stored {
+    hours: BTreeMap<UsageHour, StoredHour>,
+}
+
+impl Stored {
+    /// What is stored about one of them; nothing, once it was taken.
+    pub fn take(&mut self, hour: UsageHour) -> StoredHour {
+        self.hours.remove(&hour).unwrap_or_default()
+    }
+}
+
+/// An hour's records and their movements, by dimension.
+#[derive(Debug, Default)]
+pub struct StoredHour {
+    records: BTreeMap<Dimension, MeteringRecord>,
+    movements: BTreeMap<Dimension, Vec<Movement>>,
+}
+
 /// What is stored about an hour, and what its rows come to now.
 #[derive(Debug)]
 pub struct HourCount<'d> {
@@ -100,27 +120,68 @@ impl Ledger {
         hour: UsageHour,
         dimensions_known: Option<&'d BTreeSet<Dimension>>,
     ) -> Result<HourCount<'d>, LedgerError> {
-        let mut records = BTreeMap::new();
-        for record in self.records_of_hour(subscription, hour).await? {
-            records.insert(record.key.dimension.clone(), record);
+        let mut stored = self.stored(subscription, &format!("{hour}#")).await?;
+        let stored = stored.take(hour);
+        self.count_stored(subscription, hour, stored, dimensions_known)
+            .await
+    }
+
+    /// The records and movements of all hours of a day, in one read instead of one for each hour.
+    pub async fn stored_on_day(
+        &self,
+        subscription: &Subscription,
+        day_of: UsageHour,
+    ) -> Result<Stored, LedgerError> {
+        self.stored(subscription, &day_of.day()).await
+    }
+
+    /// The rows of an hour, to what had been stored about it: the second half of a count.
+    pub async fn count_stored<'d>(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        stored: StoredHour,
+        dimensions_known: Option<&'d BTreeSet<Dimension>>,
+    ) -> Result<HourCount<'d>, LedgerError> {
+        let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
+        Ok(HourCount {
+            records: stored.records,
+            movements: stored.movements,
+            fold,
+        })
+    }
+
+    /// Records and movements of the hours whose names begin with `hours`.
+    async fn stored(
+        &self,
+        subscription: &Subscription,
+        hours: &str,
+    ) -> Result<Stored, LedgerError> {
+        let mut stored = Stored::default();
+        let records = self
+            .records_with_prefix(subscription, &format!("r#{hours}"))
+            .await?;
+        let have_moved = records.iter().any(|record| record.movements > 0);
+        for record in records {
+            let hour = stored.hours.entry(record.key.hour).or_default();
+            hour.records.insert(record.key.dimension.clone(), record);
         }
-        let mut movements: BTreeMap<Dimension, Vec<Movement>> = BTreeMap::new();
-        if records.values().any(|record| record.movements > 0) {
-            for (dimension, movement) in self.movements_of_hour(subscription, hour).await? {
+        if have_moved {
+            let movements = self
+                .movements_with_prefix(subscription, &format!("c#{hours}"))
+                .await?;
+            for (hour, dimension, movement) in movements {
+                let hour = stored.hours.entry(hour).or_default();
                 // A movement newer than the record as read belongs to a decision made since: leave
                 // it out, and the write conditional on the record's version will fail.
-                let seen = records.get(&dimension).map_or(0, |record| record.movements);
+                let record = hour.records.get(&dimension);
+                let seen = record.map_or(0, |record| record.movements);
                 if movement.number <= seen {
-                    movements.entry(dimension).or_default().push(movement);
+                    hour.movements.entry(dimension).or_default().push(movement);
                 }
             }
         }
-        let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
-        Ok(HourCount {
-            records,
-            movements,
-            fold,
-        })
+        Ok(stored)
     }
 
     /// Whether a row that claims to be carried usage is what a movement brought here.
@@ -138,10 +199,13 @@ impl Ledger {
         } else {
             // Of another dimension, which the hash tells only once it is guessed.
             let movements = self.movements_of_hour(subscription, carry.origin).await?;
-            movements.into_iter().find(|(dimension, movement)| {
-                movement.number == carry.movement
-                    && carry.hash == origin_hash(subscription, dimension)
-            })
+            movements
+                .into_iter()
+                .map(|(_, dimension, movement)| (dimension, movement))
+                .find(|(dimension, movement)| {
+                    movement.number == carry.movement
+                        && carry.hash == origin_hash(subscription, dimension)
+                })
         };
         let Some((origin, movement)) = found else {
             return Ok(false);

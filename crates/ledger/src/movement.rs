@@ -52,16 +52,17 @@ pub(crate) fn to_item(key: &RecordKey, movement: &Movement) -> Item {
     item
 }
 
-/// Reads a movement and the dimension it belongs to.
-pub(crate) fn from_item(item: &Item) -> Result<(Dimension, Movement), Malformed> {
+/// Reads a movement, and the hour and dimension it belongs to.
+pub(crate) fn from_item(item: &Item) -> Result<(UsageHour, Dimension, Movement), Malformed> {
     let read = Reader::new(item);
     let sort = read.text("item")?;
     let key = || {
         let (rest, movement) = sort.strip_prefix("c#")?.rsplit_once('#')?;
-        let (_, dimension) = rest.split_once('#')?;
-        Some((dimension.parse().ok()?, movement.parse().ok()?))
+        let (hour, dimension) = rest.split_once('#')?;
+        let (hour, dimension) = (hour.parse().ok()?, dimension.parse().ok()?);
+        Some((hour, dimension, movement.parse().ok()?))
     };
-    let (dimension, movement): (Dimension, u32) =
+    let (hour, dimension, movement): (UsageHour, Dimension, u32) =
         key().ok_or_else(|| read.malformed("item", "is not c#<hour>#<dimension>#<number>"))?;
     let kind = match read.text("kind")? {
         "carried" => MovementKind::Carried {
@@ -84,6 +85,7 @@ pub(crate) fn from_item(item: &Item) -> Result<(Dimension, Movement), Malformed>
         })
         .collect::<Result<_, Malformed>>()?;
     Ok((
+        hour,
         dimension,
         Movement {
             number: movement,
@@ -133,15 +135,26 @@ fn carried_rows(
 }
 
 impl Ledger {
-    /// The movements of one hour's records, strongly consistent, with their dimensions.
+    /// The movements of one hour's records, strongly consistent, with hour and dimension.
     pub async fn movements_of_hour(
         &self,
         subscription: &Subscription,
         hour: UsageHour,
-    ) -> Result<Vec<(Dimension, Movement)>, LedgerError> {
+    ) -> Result<Vec<(UsageHour, Dimension, Movement)>, LedgerError> {
+        self.movements_with_prefix(subscription, &format!("c#{hour}#"))
+            .await
+    }
+
+    /// All movements of a subscription of which the sort key begins with `prefix`, which begins with
+    /// `c#`.
+    pub(crate) async fn movements_with_prefix(
+        &self,
+        subscription: &Subscription,
+        prefix: &str,
+    ) -> Result<Vec<(UsageHour, Dimension, Movement)>, LedgerError> {
         let table = &self.tables.metering_records;
         let items = self
-            .query_all(table, &subscription.to_string(), &format!("c#{hour}#"))
+            .query_all(table, &subscription.to_string(), prefix)
             .await?;
         Ok(items.iter().map(from_item).collect::<Result<_, _>>()?)
     }
@@ -166,7 +179,7 @@ impl Ledger {
             .as_ref()
             .map(from_item)
             .transpose()?
-            .map(|(_, movement)| movement))
+            .map(|(_, _, movement)| movement))
     }
 
     /// The movements of one record, as far as it had been read, strongly consistent.
@@ -181,10 +194,10 @@ impl Ledger {
         let all = self.movements_of_hour(&key.subscription, key.hour).await?;
         Ok(all
             .into_iter()
-            .filter(|(dimension, movement)| {
+            .filter(|(_, dimension, movement)| {
                 *dimension == key.dimension && movement.number <= record.movements
             })
-            .map(|(_, movement)| movement)
+            .map(|(_, _, movement)| movement)
             .collect())
     }
 
@@ -321,8 +334,8 @@ mod tests {
                 at: "2026-11-21T05:10:00Z".parse().unwrap(),
                 reason: Some("by hand".to_owned()),
             };
-            let (dimension, read) = from_item(&to_item(&key, &movement)).unwrap();
-            assert_eq!((dimension, read), (key.dimension.clone(), movement));
+            let read = from_item(&to_item(&key, &movement)).unwrap();
+            assert_eq!(read, (key.hour, key.dimension.clone(), movement));
         }
     }
 }

@@ -10,6 +10,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::ids::InvalidId;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
+const HOURS_PER_DAY: i64 = 24;
+/// Bytes of an hour's name up to the hour of its day.
+const DAY_BYTES: usize = "2026-11-21T".len();
 /// 9999-12-30T00, as far as an hour may lie ahead; keeps every sum below in range.
 const HOURS_MAX: i64 = 70_389_000;
 
@@ -64,6 +67,30 @@ impl UsageHour {
     /// The hours from this one to `last`, both included; none if `last` is earlier.
     pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
         (self.0..=last.0).map(Self)
+    }
+
+    /// The same hours, day by day of UTC: the first and the last of each day, both included.
+    pub fn through_days(self, last: Self) -> impl Iterator<Item = (Self, Self)> {
+        let mut next = self.0;
+        std::iter::from_fn(move || {
+            let first = next;
+            if first > last.0 {
+                return None;
+            }
+            let left_of_day = HOURS_PER_DAY
+                .saturating_sub(1)
+                .saturating_sub(first.rem_euclid(HOURS_PER_DAY));
+            let end = first.saturating_add(left_of_day).min(last.0);
+            next = end.saturating_add(1);
+            Some((Self(first), Self(end)))
+        })
+    }
+
+    /// What the names of its day's hours begin with, as `2026-11-21T`.
+    pub fn day(self) -> String {
+        let mut day = self.to_string();
+        day.truncate(DAY_BYTES);
+        day
     }
 
     /// The calendar month it belongs to.
@@ -282,6 +309,44 @@ mod tests {
             prop_assert!(hour.contains(time));
             prop_assert!(!hour.next().contains(time));
             prop_assert_eq!(hour.to_string().parse::<UsageHour>().unwrap(), hour);
+        }
+    }
+
+    #[test]
+    fn days_are_cut_at_midnight_in_utc() {
+        let hour = |text: &str| text.parse::<UsageHour>().unwrap();
+        let days = |first, last| -> Vec<String> {
+            hour(first)
+                .through_days(hour(last))
+                .map(|(first, last)| format!("{first} {last}"))
+                .collect()
+        };
+        assert_eq!(
+            days("2026-11-29T22", "2026-12-01T00"),
+            [
+                "2026-11-29T22 2026-11-29T23",
+                "2026-11-30T00 2026-11-30T23",
+                "2026-12-01T00 2026-12-01T00",
+            ]
+        );
+        assert_eq!(
+            days("2026-11-29T05", "2026-11-29T07"),
+            ["2026-11-29T05 2026-11-29T07"]
+        );
+        assert!(days("2026-11-29T05", "2026-11-29T04").is_empty());
+        assert_eq!(hour("2026-11-29T05").day(), "2026-11-29T");
+    }
+
+    proptest! {
+        #[test]
+        fn days_have_the_same_hours(first in 0..=HOURS_MAX, hours in 0i64..800) {
+            let first = UsageHour(first);
+            let last = first.plus(hours);
+            let by_day: Vec<UsageHour> = first
+                .through_days(last)
+                .flat_map(|(begin, end)| begin.through(end).collect::<Vec<_>>())
+                .collect();
+            prop_assert_eq!(by_day, first.through(last).collect::<Vec<_>>());
         }
     }
 

@@ -16,10 +16,15 @@ use marketplace::{Dimension, Month, Subscription, Total, UsageHour};
 use startup::Budget;
 
 use crate::recount::first_recount_due;
-use crate::{AT_ONCE, App, ReconcileError, Report, first_possible_hour};
+use crate::{App, ReconcileError, Report, first_possible_hour};
 
 /// How long after a month's end its rows are still read for the proof.
 const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
+
+/// Days of a subscription that are read at the same time.
+const DAYS_AT_ONCE: usize = 2;
+/// Hours of each of them.
+const HOURS_AT_ONCE: usize = 8;
 
 /// One line of the books.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,24 +122,41 @@ pub async fn of_subscription(
         sum: Books::default(),
     };
     let mut transit = Transit::default();
-    let mut hours = stream::iter(first.through(last))
-        .map(|hour| ledger.count_hour(subscription, hour, known))
-        .buffered(AT_ONCE);
-    while let Some(count) = hours.try_next().await? {
-        books.sum.merge(&count.books()?)?;
-        transit.add(&count)?;
-        let hour = count.fold.hour();
-        for (dimension, slot) in count.lines()? {
-            books.lines.push(Line {
-                subscription: subscription.clone(),
-                hour,
-                dimension,
-                slot,
-            });
+    let mut days = stream::iter(first.through_days(last))
+        .map(|day| count_day(ledger, subscription, day, known))
+        .buffered(DAYS_AT_ONCE);
+    while let Some(day) = days.try_next().await? {
+        for count in day {
+            books.sum.merge(&count.books()?)?;
+            transit.add(&count)?;
+            let hour = count.fold.hour();
+            for (dimension, slot) in count.lines()? {
+                books.lines.push(Line {
+                    subscription: subscription.clone(),
+                    hour,
+                    dimension,
+                    slot,
+                });
+            }
         }
     }
     books.astray = transit.astray(last);
     Ok(books)
+}
+
+/// Counts hours of one day, the first to the last: its records in one read, its rows hour by hour.
+async fn count_day<'d>(
+    ledger: &Ledger,
+    subscription: &Subscription,
+    (first, last): (UsageHour, UsageHour),
+    known: Option<&'d BTreeSet<Dimension>>,
+) -> Result<Vec<HourCount<'d>>, LedgerError> {
+    let mut stored = ledger.stored_on_day(subscription, first).await?;
+    stream::iter(first.through(last))
+        .map(|hour| ledger.count_stored(subscription, hour, stored.take(hour), known))
+        .buffered(HOURS_AT_ONCE)
+        .try_collect()
+        .await
 }
 
 /// Counts every subscription, ended ones too, over the hours `first` to `last`. `each` sees one

@@ -105,20 +105,18 @@ async fn is_done(
     let known = product.as_ref().map(|p| &p.dimensions);
     let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
     // Usage dated after the end belongs to no hour that a round will still seal: it is found here.
-    for hour in begin.through(last.max(UsageHour::of(now).next())) {
-        let count = app
-            .ledger
-            .count_hour(&profile.subscription, hour, known)
-            .await?;
-        if count
-            .lines()?
-            .iter()
-            .any(|(_, line)| line.uncounted.is_positive())
-        {
-            app.ledger
-                .flag_late(&profile.subscription, hour, now)
+    let (ledger, subscription) = (&app.ledger, &profile.subscription);
+    for (first, last) in begin.through_days(last.max(UsageHour::of(now).next())) {
+        let mut stored = ledger.stored_on_day(subscription, first).await?;
+        for hour in first.through(last) {
+            let count = ledger
+                .count_stored(subscription, hour, stored.take(hour), known)
                 .await?;
-            return Ok(false);
+            let lines = count.lines()?;
+            if lines.iter().any(|(_, line)| line.uncounted.is_positive()) {
+                ledger.flag_late(subscription, hour, now).await?;
+                return Ok(false);
+            }
         }
     }
     Ok(true)

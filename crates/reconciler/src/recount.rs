@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
+use ledger::hour::{Stored, StoredHour};
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
@@ -45,10 +46,7 @@ pub(crate) async fn recount_due(
     let into_month = now.duration_since(month.start()).as_mins();
     if (MONTH_RECOUNT_BEGIN_MINUTES..MONTH_RECOUNT_END_MINUTES).contains(&into_month) {
         let past = month.first_hour().previous().month();
-        let hours = past
-            .first_hour()
-            .through(past.last_hour().min(watermark))
-            .collect();
+        let hours = (past.first_hour(), past.last_hour().min(watermark));
         finished &= recount_hours(app, hours, now, budget, report).await?;
     }
     Ok(finished)
@@ -90,7 +88,7 @@ async fn recount_through(
     let mut progress = progress;
     while progress.through < through {
         let hour = progress.through.next();
-        if !recount_hours(app, vec![hour], now, budget, report).await? {
+        if !recount_hours(app, (hour, hour), now, budget, report).await? {
             return Ok(false);
         }
         match app
@@ -105,10 +103,11 @@ async fn recount_through(
     Ok(true)
 }
 
-/// Recounts hours of every live subscription, and flags those with rows that nothing has counted.
+/// Recounts hours, the first to the last, of every live subscription, and flags those with rows that
+/// nothing has counted.
 async fn recount_hours(
     app: &App,
-    hours: Vec<UsageHour>,
+    hours: (UsageHour, UsageHour),
     now: Timestamp,
     budget: Budget,
     report: &mut Report,
@@ -121,7 +120,7 @@ async fn recount_hours(
             }
             let page = app.ledger.live_page(shard, after.as_ref()).await?;
             let recounted: Vec<Recounted> = stream::iter(page.subscriptions)
-                .map(|subscription| recount_subscription(app, subscription, &hours, now, budget))
+                .map(|subscription| recount_subscription(app, subscription, hours, now, budget))
                 .buffered(AT_ONCE)
                 .try_collect()
                 .await?;
@@ -151,7 +150,7 @@ struct Recounted {
 async fn recount_subscription(
     app: &App,
     subscription: Subscription,
-    hours: &[UsageHour],
+    (first, last): (UsageHour, UsageHour),
     now: Timestamp,
     budget: Budget,
 ) -> Result<Recounted, LedgerError> {
@@ -168,26 +167,54 @@ async fn recount_subscription(
     }
     let product = app.ledger.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
-    for hour in hours {
-        if budget.is_spent() {
-            recounted.finished = false;
-            break;
+    for (begin, end) in first.through_days(last) {
+        let mut stored = stored_on_day(app, &subscription, begin, end).await?;
+        for hour in begin.through(end) {
+            if budget.is_spent() {
+                recounted.finished = false;
+                return Ok(recounted);
+            }
+            let stored = stored.as_mut().map(|stored| stored.take(hour));
+            let is_flagged = recount(app, &subscription, hour, stored, known, now).await?;
+            recounted.hours += 1;
+            recounted.flagged += u64::from(is_flagged);
         }
-        let is_flagged = recount(app, &subscription, *hour, known, now).await?;
-        recounted.hours += 1;
-        recounted.flagged += u64::from(is_flagged);
     }
     Ok(recounted)
+}
+
+/// What is stored about several hours of a day; nothing for a single hour, which is read by itself,
+/// nor where an item is damaged: then each hour is, to tell which.
+async fn stored_on_day(
+    app: &App,
+    subscription: &Subscription,
+    begin: UsageHour,
+    end: UsageHour,
+) -> Result<Option<Stored>, LedgerError> {
+    if begin == end {
+        return Ok(None);
+    }
+    match app.ledger.stored_on_day(subscription, begin).await {
+        Ok(stored) => Ok(Some(stored)),
+        Err(LedgerError::Malformed(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 async fn recount(
     app: &App,
     subscription: &Subscription,
     hour: UsageHour,
+    stored: Option<StoredHour>,
     known: Option<&BTreeSet<Dimension>>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let count = match app.ledger.count_hour(subscription, hour, known).await {
+    let ledger = &app.ledger;
+    let count = match stored {
+        Some(stored) => ledger.count_stored(subscription, hour, stored, known).await,
+        None => ledger.count_hour(subscription, hour, known).await,
+    };
+    let count = match count {
         Ok(count) => count,
         Err(LedgerError::Malformed(error)) => {
             // One damaged item must not keep the rest from being counted.

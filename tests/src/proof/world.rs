@@ -17,6 +17,7 @@ use ledger::{Ledger, TableNames, Written};
 use local::dynamodb::EmbeddedDynamoDb;
 use local::pump::EventSource;
 use local::stack::{DeliveryTrouble, event_sources, function_event};
+use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription};
 use serde_json::Value;
@@ -405,6 +406,29 @@ impl World {
             .send()
             .await
             .expect("a row");
+    }
+
+    /// Somebody changes a record by hand, into one that cannot be read.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such record.
+    pub async fn damage(&self, key: &RecordKey) {
+        let sort = ledger::record::sort_key(key.hour, &key.dimension);
+        self.client
+            .update_item()
+            .table_name(&self.ledger.tables().metering_records)
+            .key(
+                "subscription",
+                AttributeValue::S(key.subscription.to_string()),
+            )
+            .key("item", AttributeValue::S(sort))
+            .update_expression("SET stamp = :nothing")
+            .condition_expression("attribute_exists(stamp)")
+            .expression_attribute_values(":nothing", AttributeValue::S("nothing".to_owned()))
+            .send()
+            .await
+            .expect("a record");
     }
 
     /// DynamoDB removes a row whose time to live is over.

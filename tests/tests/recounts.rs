@@ -1,0 +1,146 @@
+//! What counting a month again costs, in queries of the tables, and what does not keep it from ending.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::wire::Fate;
+use end_to_end::proof::world::{Listing, World};
+use jiff::Timestamp;
+use ledger::{SHARDS, shard_of};
+use marketplace::record::RecordKey;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+
+/// Queries of a run beside those: of indexes, and for the two hours whose recount is due.
+const OTHERS_MAX: u64 = 60;
+
+#[test]
+fn counting_a_month_again_takes_a_query_an_hour_and_one_a_day() {
+    on_a_thread(|| Executor::default().finish(count_a_month()));
+}
+
+async fn count_a_month() {
+    let world = Rc::new(World::at(at("2026-11-27T00:20:00Z"), 7));
+    let subscription = begin(&world).await;
+    let counted = Arc::new(AtomicU64::new(0));
+    let queries = Arc::clone(&counted);
+    world.wire.follow(Box::new(move |call| {
+        let is_counted = call.function == "reconciler" && call.operation == "Query";
+        counted.fetch_add(u64::from(is_counted), Ordering::Relaxed);
+        Fate::Answered
+    }));
+    // What was due meanwhile is recounted first.
+    let shard = i64::from(shard_of(&subscription));
+    let mut hour: UsageHour = "2026-11-30T10".parse().unwrap();
+    reconcile(&world, hour).await;
+    while hour.number().rem_euclid(i64::from(SHARDS)) != shard {
+        hour = hour.next();
+        reconcile(&world, hour).await;
+    }
+
+    for _ in 1..SHARDS {
+        hour = hour.next();
+        reconcile(&world, hour).await;
+    }
+    let hour = hour.next();
+    let before = queries.load(Ordering::Relaxed);
+    let report = reconcile(&world, hour).await;
+    let proof = queries.load(Ordering::Relaxed) - before;
+    assert_eq!(report.balanced, Some(true));
+    // From a day before the subscription was first heard of.
+    let hours = u64::try_from(hour.since("2026-11-26T00".parse().unwrap())).unwrap();
+    assert!(proof >= hours - 1, "{proof} queries for {hours} hours");
+    assert!(
+        proof <= hours + hours.div_ceil(24) + OTHERS_MAX,
+        "the proof of {hours} hours took {proof} queries"
+    );
+
+    let last_chance: UsageHour = "2026-12-01T04".parse().unwrap();
+    assert_ne!(last_chance.number().rem_euclid(i64::from(SHARDS)), shard);
+    reconcile(&world, last_chance.previous()).await;
+    let before = queries.load(Ordering::Relaxed);
+    let report = reconcile(&world, last_chance).await;
+    let month = queries.load(Ordering::Relaxed) - before;
+    // The month without its last hour; and by themselves those whose deadline is near, as after every
+    // hour: records, rows, and who is live in each shard.
+    let hours = 719;
+    let alone = report.hours_recounted.checked_sub(hours).unwrap();
+    assert!(alone > 0, "{report:?}");
+    assert!(
+        month <= hours + hours.div_ceil(24) + alone * (2 + u64::from(SHARDS)) + OTHERS_MAX,
+        "the recount of {hours} hours, and of {alone} by themselves, took {month} queries"
+    );
+}
+
+#[test]
+fn a_damaged_record_keeps_no_other_hour_of_its_day_from_being_counted() {
+    on_a_thread(|| Executor::default().finish(count_beside_damage()));
+}
+
+async fn count_beside_damage() {
+    let world = World::at(at("2026-11-27T00:20:00Z"), 7);
+    let subscription = begin(&world).await;
+    let hours = ["2026-11-27T05", "2026-11-27T06"];
+    for hour in hours {
+        world.report(&subscription, &used("sealed", hour)).await;
+    }
+    reconcile(&world, "2026-11-30T22".parse().unwrap()).await;
+    reconcile(&world, "2026-12-01T03".parse().unwrap()).await;
+    let [damaged, late] = hours;
+    world
+        .damage(&RecordKey {
+            subscription: subscription.clone(),
+            hour: damaged.parse().unwrap(),
+            dimension: "gb".parse().unwrap(),
+        })
+        .await;
+    // No stream tells of it, and only the month's recount still reads its hour.
+    world.report(&subscription, &used("late", late)).await;
+    let report = reconcile(&world, "2026-12-01T04".parse().unwrap()).await;
+    assert_eq!(report.hours_flagged, 1, "{report:?}");
+}
+
+fn used(id: &str, hour: &str) -> UsageEvent {
+    UsageEvent {
+        dimension: "gb".parse().unwrap(),
+        id: id.parse().unwrap(),
+        quantity: "1".parse().unwrap(),
+        time: at(&format!("{hour}:10:00Z")),
+        tags: TagSet::untagged(),
+    }
+}
+
+/// A buyer whose subscription the rounds have taken over.
+async fn begin(world: &World) -> Subscription {
+    let listing = Listing {
+        code: "countedproduct".to_owned(),
+        identity: IdentityKind::License,
+        dimensions: vec!["gb".to_owned()],
+    };
+    world.list(&listing).await;
+    let (agreement, subscription) = world.subscribe(&listing);
+    world.register(&agreement.registration_token).await;
+    for time in [
+        "2026-11-27T00:20:00Z",
+        "2026-11-27T00:30:00Z",
+        "2026-11-27T01:31:00Z",
+    ] {
+        world.set_time(at(time));
+        world.tick(true).await;
+    }
+    subscription
+}
+
+async fn reconcile(world: &World, hour: UsageHour) -> reconciler::Report {
+    world.set_time(hour.start() + jiff::SignedDuration::from_mins(5));
+    world.seal().await.unwrap();
+    let report = world.reconcile().await.unwrap();
+    assert!(report.finished, "{report:?}");
+    report
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
