@@ -98,6 +98,8 @@ pub struct Report {
     pub over_metered: u64,
     /// Rows set aside.
     pub rows_set_aside: u64,
+    /// Hours that are due and not yet sealed, in the shard that is furthest behind.
+    pub hours_behind: i64,
     /// Whether the run came through; otherwise the next one goes on.
     pub finished: bool,
 }
@@ -170,6 +172,7 @@ fn publish(report: &Report, now: Timestamp) {
             ("HoursLeftFlagged", Unit::Count, count(report.left_flagged)),
             ("OverMeteredSlots", Unit::Count, count(report.over_metered)),
             ("RowsSetAside", Unit::Count, count(report.rows_set_aside)),
+            ("HoursBehind", Unit::Count, report.hours_behind),
             ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
         ],
     );

@@ -5,7 +5,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::progress::ShardProgress;
-use ledger::{LedgerError, SHARDS, Written};
+use ledger::{Ledger, LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
@@ -13,85 +13,114 @@ use marketplace::{Subscription, UsageHour};
 use crate::settle::{Settled, seal_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// Seals what is due in every shard; `false` if the invocation's time ran out before the end.
+/// Seals what is due in every shard; `false` if the invocation's time ran out before the end, or another
+/// run is at work on a shard.
 pub(crate) async fn seal_due(
     run: &Run<'_>,
     begin: UsageHour,
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
+    let mut shards = Vec::new();
     for shard in 0..SHARDS {
-        if !seal_shard(run, shard, begin, report).await? {
+        match begin_shard(&run.app.ledger, shard, begin).await? {
+            Some(progress) => shards.push(progress),
+            None => return Ok(false),
+        }
+    }
+    let finished = seal_shards(run, &mut shards, report).await?;
+    let behind = shards.iter().map(|p| run.watermark.since(p.sealed_through));
+    report.hours_behind = behind.max().unwrap_or_default().max(0);
+    Ok(finished)
+}
+
+/// A shard's progress; a new one has come as far as the stack had before this run.
+async fn begin_shard(
+    ledger: &Ledger,
+    shard: u8,
+    begin: UsageHour,
+) -> Result<Option<ShardProgress>, LedgerError> {
+    if let Some(progress) = ledger.shard_progress(shard).await? {
+        return Ok(Some(progress));
+    }
+    ledger.create_shard_progress(shard, begin).await?;
+    ledger.shard_progress(shard).await
+}
+
+/// One hour of one shard after the other, always of the one that is furthest behind: after an outage the
+/// hours whose deadline is nearest come first, in whichever shard they are.
+async fn seal_shards(
+    run: &Run<'_>,
+    shards: &mut [ShardProgress],
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
+    loop {
+        let behind = shards
+            .iter_mut()
+            .filter(|progress| progress.sealed_through < run.watermark)
+            .min_by_key(|progress| (progress.sealed_through, progress.shard));
+        let Some(progress) = behind else {
+            return Ok(true);
+        };
+        if !seal_next_hour(run, progress, report).await? {
+            return Ok(false);
+        }
+        let is_left = |progress: &ShardProgress| progress.sealed_through < run.watermark;
+        if run.budget.is_spent() && shards.iter().any(is_left) {
             return Ok(false);
         }
     }
-    Ok(true)
 }
 
-async fn seal_shard(
+/// Seals a shard's next hour, page by page; `false` if our time is up, or another run is at work on the
+/// shard.
+async fn seal_next_hour(
     run: &Run<'_>,
-    shard: u8,
-    begin: UsageHour,
+    progress: &mut ShardProgress,
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     let ledger = &run.app.ledger;
-    let progress = match ledger.shard_progress(shard).await? {
-        Some(progress) => progress,
-        None => {
-            ledger.create_shard_progress(shard, begin).await?;
-            match ledger.shard_progress(shard).await? {
-                Some(progress) => progress,
-                None => return Ok(false),
-            }
-        }
-    };
-    let mut progress = progress;
-    while progress.sealed_through < run.watermark {
-        let hour = progress.sealed_through.next();
-        if is_planted(Bug::ProgressBeforeWork) {
-            let next = ShardProgress {
-                sealed_through: hour,
-                version: progress.version + 1,
-                ..progress.clone()
-            };
-            if ledger.change_shard_progress(&progress, &next).await? == Written::Conflict {
-                return Ok(false);
-            }
-            progress = next;
-        }
-        loop {
-            let page = ledger.live_page(shard, progress.place.as_ref()).await?;
-            let last = page.subscriptions.last().cloned();
-            seal_page(run, hour, page.subscriptions, report).await?;
-            if page.next.is_none() {
-                break;
-            }
-            let next = ShardProgress {
-                place: last,
-                version: progress.version + 1,
-                ..progress.clone()
-            };
-            if ledger.change_shard_progress(&progress, &next).await? == Written::Conflict
-                || run.budget.is_spent()
-            {
-                // Another run is at work on this shard, or our time is up: the next run goes on.
-                return Ok(false);
-            }
-            progress = next;
-        }
-        let next = ShardProgress {
-            sealed_through: hour,
-            place: None,
-            version: progress.version + 1,
-            ..progress.clone()
-        };
-        if ledger.change_shard_progress(&progress, &next).await? == Written::Conflict {
-            return Ok(false);
-        }
-        progress = next;
-        if run.budget.is_spent() && progress.sealed_through < run.watermark {
+    let hour = progress.sealed_through.next();
+    if is_planted(Bug::ProgressBeforeWork) {
+        let sealed_through = hour;
+        if !write(ledger, progress, |p| p.sealed_through = sealed_through).await? {
             return Ok(false);
         }
     }
+    loop {
+        let page = ledger
+            .live_page(progress.shard, progress.place.as_ref())
+            .await?;
+        let last = page.subscriptions.last().cloned();
+        seal_page(run, hour, page.subscriptions, report).await?;
+        if page.next.is_none() {
+            break;
+        }
+        if !write(ledger, progress, |p| p.place = last).await? || run.budget.is_spent() {
+            return Ok(false);
+        }
+    }
+    write(ledger, progress, |p| {
+        p.sealed_through = hour;
+        p.place = None;
+    })
+    .await
+}
+
+/// Writes how far a shard has come; `false` if another run has.
+async fn write(
+    ledger: &Ledger,
+    progress: &mut ShardProgress,
+    change: impl FnOnce(&mut ShardProgress),
+) -> Result<bool, LedgerError> {
+    let mut next = ShardProgress {
+        version: progress.version + 1,
+        ..progress.clone()
+    };
+    change(&mut next);
+    if ledger.change_shard_progress(progress, &next).await? == Written::Conflict {
+        return Ok(false);
+    }
+    *progress = next;
     Ok(true)
 }
 

@@ -1,8 +1,10 @@
-//! What counting a month again costs, in queries of the tables, and what does not keep it from ending.
+//! When there is much to do: in which order hours are sealed, what counting a month again costs, and what
+//! does not keep it from ending.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::wire::Fate;
@@ -12,9 +14,43 @@ use ledger::{SHARDS, shard_of};
 use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+use startup::Budget;
 
 /// Queries of a run beside those: of indexes, and for the two hours whose recount is due.
 const OTHERS_MAX: u64 = 60;
+
+#[test]
+fn after_an_outage_no_shard_waits_for_another() {
+    on_a_thread(|| Executor::default().finish(catch_up()));
+}
+
+async fn catch_up() {
+    let world = World::at(at("2026-11-27T00:20:00Z"), 7);
+    begin(&world).await;
+    assert_eq!(world.seal().await.unwrap().hours_behind, 0);
+    world.set_time(at("2026-11-27T12:35:00Z"));
+    // A run whose time is up after the first hour of the first shard.
+    let seal_a_little = || sealer::handle(&world.functions.sealer, Budget::of(Duration::ZERO));
+    let mut behind_at_first = None;
+    loop {
+        let report = seal_a_little().await.unwrap();
+        let mut sealed = Vec::new();
+        for shard in 0..SHARDS {
+            let progress = world.ledger.shard_progress(shard).await.unwrap().unwrap();
+            sealed.push(progress.sealed_through);
+        }
+        let (first, last) = (sealed.iter().min().unwrap(), sealed.iter().max().unwrap());
+        assert!(last.since(*first) <= 1, "{sealed:?}");
+        let watermark: UsageHour = report.watermark.parse().unwrap();
+        assert_eq!(report.hours_behind, watermark.since(*first));
+        assert!(!report.finished, "{report:?}");
+        behind_at_first.get_or_insert(report.hours_behind);
+        if report.hours_behind == 0 {
+            break;
+        }
+    }
+    assert_eq!(behind_at_first, Some(11));
+}
 
 #[test]
 fn counting_a_month_again_takes_a_query_an_hour_and_one_a_day() {
