@@ -12,12 +12,18 @@ use end_to_end::proof::world::{Listing, World};
 use jiff::Timestamp;
 use ledger::{SHARDS, shard_of};
 use marketplace::record::RecordKey;
+use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use startup::Budget;
 
 /// Queries of a run beside those: of indexes, and for the two hours whose recount is due.
 const OTHERS_MAX: u64 = 60;
+
+/// Items that a run reads one by one: profiles, products, progress, and six movements.
+const GETS_MAX: u64 = 20;
+/// More than a record's own item holds of them.
+const TAG_SETS: u32 = 45;
 
 #[test]
 fn after_an_outage_no_shard_waits_for_another() {
@@ -60,11 +66,29 @@ fn counting_a_month_again_takes_a_query_an_hour_and_one_a_day() {
 async fn count_a_month() {
     let world = Rc::new(World::at(at("2026-11-27T00:20:00Z"), 7));
     let subscription = begin(&world).await;
-    let counted = Arc::new(AtomicU64::new(0));
-    let queries = Arc::clone(&counted);
+    // Billed in time, with their allocations; and sealed past their deadline, so carried row by row.
+    for (day, hours) in [("2026-11-27", 10..22), ("2026-11-28", 10..16)] {
+        for hour in hours {
+            for n in 0..TAG_SETS {
+                let event = tagged(n, &format!("{day}T{hour}"));
+                world.report(&subscription, &event).await;
+            }
+        }
+    }
+    for hour in 11..24 {
+        world.set_time(at(&format!("2026-11-27T{hour}:35:00Z")));
+        world.seal().await.unwrap();
+        world.set_time(at(&format!("2026-11-27T{hour}:45:00Z")));
+        world.sweep().await.unwrap();
+    }
+    reconcile(&world, "2026-11-30T09".parse().unwrap()).await;
+    let queries = Arc::new(AtomicU64::new(0));
+    let gets = Arc::new(AtomicU64::new(0));
+    let (counted, got) = (Arc::clone(&queries), Arc::clone(&gets));
     world.wire.follow(Box::new(move |call| {
-        let is_counted = call.function == "reconciler" && call.operation == "Query";
-        counted.fetch_add(u64::from(is_counted), Ordering::Relaxed);
+        let is_a = |operation| call.function == "reconciler" && call.operation == operation;
+        counted.fetch_add(u64::from(is_a("Query")), Ordering::Relaxed);
+        got.fetch_add(u64::from(is_a("GetItem")), Ordering::Relaxed);
         Fate::Answered
     }));
     // What was due meanwhile is recounted first.
@@ -82,8 +106,14 @@ async fn count_a_month() {
     }
     let hour = hour.next();
     let before = queries.load(Ordering::Relaxed);
+    gets.store(0, Ordering::Relaxed);
     let report = reconcile(&world, hour).await;
     let proof = queries.load(Ordering::Relaxed) - before;
+    let gets = gets.load(Ordering::Relaxed);
+    assert!(
+        gets <= GETS_MAX,
+        "{gets} items by themselves: of allocations?"
+    );
     assert_eq!(report.balanced, Some(true));
     // From a day before the subscription was first heard of.
     let hours = u64::try_from(hour.since("2026-11-26T00".parse().unwrap())).unwrap();
@@ -145,6 +175,14 @@ fn used(id: &str, hour: &str) -> UsageEvent {
         quantity: "1".parse().unwrap(),
         time: at(&format!("{hour}:10:00Z")),
         tags: TagSet::untagged(),
+    }
+}
+
+fn tagged(n: u32, hour: &str) -> UsageEvent {
+    let team = format!("{n:0>200}");
+    UsageEvent {
+        tags: TagSet::try_from(Tags::from([("team".to_owned(), team)])).unwrap(),
+        ..used(&n.to_string(), hour)
     }
 }
 

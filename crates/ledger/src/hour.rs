@@ -6,27 +6,27 @@ use marketplace::books::{Books, SlotBooks};
 use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
 use marketplace::planted::{Bug, is_planted};
 use marketplace::recount::{Movement, MovementKind};
-use marketplace::{Dimension, MeteringRecord, Subscription, UsageHour};
+use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};
 
 use crate::Ledger;
 use crate::error::LedgerError;
 
-/// What is stored about the hours of a subscription, as read before their rows.
+/// Records and movements of the hours of a day, as read before their rows.
 #[derive(Debug, Default)]
-pub struct Stored {
-    hours: BTreeMap<UsageHour, StoredHour>,
+pub struct StoredDay {
+    hours: BTreeMap<UsageHour, Stored>,
 }
 
-impl Stored {
-    /// What is stored about one of them; nothing, once it was taken.
-    pub fn take(&mut self, hour: UsageHour) -> StoredHour {
+impl StoredDay {
+    /// What is stored about one of its hours; nothing, once it was taken.
+    pub fn take(&mut self, hour: UsageHour) -> Stored {
         self.hours.remove(&hour).unwrap_or_default()
     }
 }
 
 /// An hour's records and their movements, by dimension.
 #[derive(Debug, Default)]
-pub struct StoredHour {
+pub struct Stored {
     records: BTreeMap<Dimension, MeteringRecord>,
     movements: BTreeMap<Dimension, Vec<Movement>>,
 }
@@ -88,6 +88,41 @@ impl HourCount<'_> {
     }
 }
 
+/// An hour counted for the books. Its records may lack their allocations, so it shows nothing by which
+/// usage could be billed or carried.
+#[derive(Debug)]
+pub struct HourBooks<'d>(HourCount<'d>);
+
+impl HourBooks<'_> {
+    /// The hour's lines in the books, by dimension.
+    pub fn lines(&self) -> Result<Vec<(Dimension, SlotBooks)>, LedgerError> {
+        self.0.lines()
+    }
+
+    /// The hour's sum.
+    pub fn books(&self) -> Result<Books, LedgerError> {
+        self.0.books()
+    }
+
+    /// Which hour.
+    pub fn hour(&self) -> UsageHour {
+        self.0.fold.hour()
+    }
+
+    /// The movements of the hour's records, by dimension.
+    pub fn movements(&self) -> &BTreeMap<Dimension, Vec<Movement>> {
+        &self.0.movements
+    }
+
+    /// What was carried into the hour, by dimension, where anything was.
+    pub fn carried_in(&self) -> impl Iterator<Item = (&Dimension, Total)> {
+        let dimensions = self.0.fold.dimensions().iter();
+        dimensions
+            .map(|(dimension, rows)| (dimension, rows.carried_in))
+            .filter(|(_, total)| !total.is_zero())
+    }
+}
+
 impl Ledger {
     /// Folds an hour's rows, strongly consistent. Carried rows count only if their movement exists
     /// and says the same.
@@ -100,9 +135,18 @@ impl Ledger {
         let mut fold = Fold::new(hour, dimensions_known);
         self.for_each_row(subscription, hour, |row| fold.add(row))
             .await?;
+        // The rows of one movement name it one after the other: it is read once.
+        let mut movements: BTreeMap<_, Option<(Dimension, Movement)>> = BTreeMap::new();
         for row in fold.take_carries() {
+            let carry = &row.carry;
+            let key = (carry.origin, carry.hash.clone(), carry.movement);
+            if !movements.contains_key(&key) {
+                let movement = self.movement_of_row(subscription, &row).await?;
+                movements.insert(key.clone(), movement);
+            }
+            let found = movements.get(&key).and_then(Option::as_ref);
             if is_planted(Bug::ForgedCarryCounted)
-                || self.is_moved_here(subscription, hour, &row).await?
+                || found.is_some_and(|(origin, movement)| brings(origin, movement, hour, &row))
             {
                 fold.admit(row)?;
             } else {
@@ -120,47 +164,58 @@ impl Ledger {
         hour: UsageHour,
         dimensions_known: Option<&'d BTreeSet<Dimension>>,
     ) -> Result<HourCount<'d>, LedgerError> {
-        let mut stored = self.stored(subscription, &format!("{hour}#")).await?;
-        let stored = stored.take(hour);
-        self.count_stored(subscription, hour, stored, dimensions_known)
-            .await
-    }
-
-    /// The records and movements of all hours of a day, in one read instead of one for each hour.
-    pub async fn stored_on_day(
-        &self,
-        subscription: &Subscription,
-        day_of: UsageHour,
-    ) -> Result<Stored, LedgerError> {
-        self.stored(subscription, &day_of.day()).await
-    }
-
-    /// The rows of an hour, to what had been stored about it: the second half of a count.
-    pub async fn count_stored<'d>(
-        &self,
-        subscription: &Subscription,
-        hour: UsageHour,
-        stored: StoredHour,
-        dimensions_known: Option<&'d BTreeSet<Dimension>>,
-    ) -> Result<HourCount<'d>, LedgerError> {
+        let records = self.records_of_hour(subscription, hour).await?;
+        let mut stored = self
+            .with_movements(subscription, records, &format!("{hour}#"))
+            .await?;
+        let Stored { records, movements } = stored.take(hour);
         let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
         Ok(HourCount {
-            records: stored.records,
-            movements: stored.movements,
+            records,
+            movements,
             fold,
         })
     }
 
-    /// Records and movements of the hours whose names begin with `hours`.
-    async fn stored(
+    /// The records and movements of all hours of a day, in one read instead of one for each hour: what
+    /// [`Ledger::count_for_books`] begins with.
+    pub async fn stored_on_day(
         &self,
         subscription: &Subscription,
-        hours: &str,
-    ) -> Result<Stored, LedgerError> {
-        let mut stored = Stored::default();
+        day_of: UsageHour,
+    ) -> Result<StoredDay, LedgerError> {
+        let day = day_of.day();
         let records = self
-            .records_with_prefix(subscription, &format!("r#{hours}"))
+            .records_without_allocations(subscription, &format!("r#{day}"))
             .await?;
+        self.with_movements(subscription, records, &day).await
+    }
+
+    /// Counts an hour as [`Ledger::count_hour`] does, but for the books only.
+    pub async fn count_for_books<'d>(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        stored: Stored,
+        dimensions_known: Option<&'d BTreeSet<Dimension>>,
+    ) -> Result<HourBooks<'d>, LedgerError> {
+        let Stored { records, movements } = stored;
+        let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
+        Ok(HourBooks(HourCount {
+            records,
+            movements,
+            fold,
+        }))
+    }
+
+    /// Records, and the movements of the hours whose names begin with `hours`, hour by hour.
+    async fn with_movements(
+        &self,
+        subscription: &Subscription,
+        records: Vec<MeteringRecord>,
+        hours: &str,
+    ) -> Result<StoredDay, LedgerError> {
+        let mut stored = StoredDay::default();
         let have_moved = records.iter().any(|record| record.movements > 0);
         for record in records {
             let hour = stored.hours.entry(record.key.hour).or_default();
@@ -184,40 +239,37 @@ impl Ledger {
         Ok(stored)
     }
 
-    /// Whether a row that claims to be carried usage is what a movement brought here.
-    async fn is_moved_here(
+    /// The movement that a row names which claims to be carried usage, and the dimension it is of.
+    async fn movement_of_row(
         &self,
         subscription: &Subscription,
-        hour: UsageHour,
         row: &CarriedRow,
-    ) -> Result<bool, LedgerError> {
+    ) -> Result<Option<(Dimension, Movement)>, LedgerError> {
         let carry = &row.carry;
-        let found = if carry.hash == origin_hash(subscription, &row.dimension) {
-            self.movement(subscription, carry.origin, &row.dimension, carry.movement)
-                .await?
-                .map(|movement| (row.dimension.clone(), movement))
-        } else {
-            // Of another dimension, which the hash tells only once it is guessed.
-            let movements = self.movements_of_hour(subscription, carry.origin).await?;
-            movements
-                .into_iter()
-                .map(|(_, dimension, movement)| (dimension, movement))
-                .find(|(dimension, movement)| {
-                    movement.number == carry.movement
-                        && carry.hash == origin_hash(subscription, dimension)
-                })
-        };
-        let Some((origin, movement)) = found else {
-            return Ok(false);
-        };
-        let MovementKind::Carried { target, into } = &movement.kind else {
-            return Ok(false);
-        };
-        let entry = usize::try_from(carry.entry)
-            .ok()
-            .and_then(|n| movement.entries.get(n));
-        Ok(*target == hour
-            && into.as_ref().unwrap_or(&origin) == &row.dimension
-            && entry == Some(&(row.tags.clone(), row.quantity)))
+        if carry.hash == origin_hash(subscription, &row.dimension) {
+            let movement = self
+                .movement(subscription, carry.origin, &row.dimension, carry.movement)
+                .await?;
+            return Ok(movement.map(|movement| (row.dimension.clone(), movement)));
+        }
+        // Of another dimension, which the hash tells only once it is guessed.
+        let movements = self.movements_of_hour(subscription, carry.origin).await?;
+        let found = movements.into_iter().find(|(_, dimension, movement)| {
+            movement.number == carry.movement && carry.hash == origin_hash(subscription, dimension)
+        });
+        Ok(found.map(|(_, dimension, movement)| (dimension, movement)))
     }
+}
+
+/// Whether a row is what a movement of `origin` brought into `hour`.
+fn brings(origin: &Dimension, movement: &Movement, hour: UsageHour, row: &CarriedRow) -> bool {
+    let MovementKind::Carried { target, into } = &movement.kind else {
+        return false;
+    };
+    let entry = usize::try_from(row.carry.entry)
+        .ok()
+        .and_then(|n| movement.entries.get(n));
+    *target == hour
+        && into.as_ref().unwrap_or(origin) == &row.dimension
+        && entry == Some(&(row.tags.clone(), row.quantity))
 }

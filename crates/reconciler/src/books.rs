@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use ledger::hour::HourCount;
+use ledger::hour::HourBooks;
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError, SHARDS, shard_of};
 use marketplace::books::{Books, SlotBooks};
@@ -70,8 +70,8 @@ pub struct Astray {
 struct Transit(BTreeMap<(UsageHour, Dimension), (Total, Total)>);
 
 impl Transit {
-    fn add(&mut self, count: &HourCount<'_>) -> Result<(), LedgerError> {
-        for (origin, movements) in &count.movements {
+    fn add(&mut self, count: &HourBooks<'_>) -> Result<(), LedgerError> {
+        for (origin, movements) in count.movements() {
             for movement in movements {
                 if let MovementKind::Carried { target, into } = &movement.kind {
                     let into = into.as_ref().unwrap_or(origin).clone();
@@ -80,12 +80,10 @@ impl Transit {
                 }
             }
         }
-        for (dimension, rows) in count.fold.dimensions() {
-            if !rows.carried_in.is_zero() {
-                let slot = (count.fold.hour(), dimension.clone());
-                let (_, arrived) = self.0.entry(slot).or_default();
-                *arrived = arrived.plus(rows.carried_in)?;
-            }
+        for (dimension, total) in count.carried_in() {
+            let slot = (count.hour(), dimension.clone());
+            let (_, arrived) = self.0.entry(slot).or_default();
+            *arrived = arrived.plus(total)?;
         }
         Ok(())
     }
@@ -129,7 +127,7 @@ pub async fn of_subscription(
         for count in day {
             books.sum.merge(&count.books()?)?;
             transit.add(&count)?;
-            let hour = count.fold.hour();
+            let hour = count.hour();
             for (dimension, slot) in count.lines()? {
                 books.lines.push(Line {
                     subscription: subscription.clone(),
@@ -150,10 +148,10 @@ async fn count_day<'d>(
     subscription: &Subscription,
     (first, last): (UsageHour, UsageHour),
     known: Option<&'d BTreeSet<Dimension>>,
-) -> Result<Vec<HourCount<'d>>, LedgerError> {
+) -> Result<Vec<HourBooks<'d>>, LedgerError> {
     let mut stored = ledger.stored_on_day(subscription, first).await?;
     stream::iter(first.through(last))
-        .map(|hour| ledger.count_stored(subscription, hour, stored.take(hour), known))
+        .map(|hour| ledger.count_for_books(subscription, hour, stored.take(hour), known))
         .buffered(HOURS_AT_ONCE)
         .try_collect()
         .await

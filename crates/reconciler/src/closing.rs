@@ -110,7 +110,7 @@ async fn is_done(
         let mut stored = ledger.stored_on_day(subscription, first).await?;
         for hour in first.through(last) {
             let count = ledger
-                .count_stored(subscription, hour, stored.take(hour), known)
+                .count_for_books(subscription, hour, stored.take(hour), known)
                 .await?;
             let lines = count.lines()?;
             if lines.iter().any(|(_, line)| line.uncounted.is_positive()) {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use ledger::hour::{Stored, StoredHour};
+use ledger::hour::{Stored, StoredDay};
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
@@ -190,7 +190,7 @@ async fn stored_on_day(
     subscription: &Subscription,
     begin: UsageHour,
     end: UsageHour,
-) -> Result<Option<Stored>, LedgerError> {
+) -> Result<Option<StoredDay>, LedgerError> {
     if begin == end {
         return Ok(None);
     }
@@ -205,17 +205,23 @@ async fn recount(
     app: &App,
     subscription: &Subscription,
     hour: UsageHour,
-    stored: Option<StoredHour>,
+    stored: Option<Stored>,
     known: Option<&BTreeSet<Dimension>>,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let ledger = &app.ledger;
-    let count = match stored {
-        Some(stored) => ledger.count_stored(subscription, hour, stored, known).await,
-        None => ledger.count_hour(subscription, hour, known).await,
+    let lines = match stored {
+        Some(stored) => {
+            let count = ledger.count_for_books(subscription, hour, stored, known);
+            count.await.and_then(|count| count.lines())
+        }
+        None => {
+            let count = ledger.count_hour(subscription, hour, known);
+            count.await.and_then(|count| count.lines())
+        }
     };
-    let count = match count {
-        Ok(count) => count,
+    let lines = match lines {
+        Ok(lines) => lines,
         Err(LedgerError::Malformed(error)) => {
             // One damaged item must not keep the rest from being counted.
             tracing::error!(%subscription, %hour, %error, "this hour cannot be counted");
@@ -223,10 +229,7 @@ async fn recount(
         }
         Err(error) => return Err(error),
     };
-    let uncounted = count
-        .lines()?
-        .iter()
-        .any(|(_, line)| line.uncounted.is_positive());
+    let uncounted = lines.iter().any(|(_, line)| line.uncounted.is_positive());
     if uncounted {
         tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
         app.ledger.flag_late(subscription, hour, now).await?;

@@ -126,6 +126,20 @@ impl Ledger {
         Ok(records)
     }
 
+    /// The same, without the allocations that are in items of their own: for whoever only sums.
+    pub(crate) async fn records_without_allocations(
+        &self,
+        subscription: &Subscription,
+        prefix: &str,
+    ) -> Result<Vec<MeteringRecord>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let items = self
+            .query_all(table, &subscription.to_string(), prefix)
+            .await?;
+        let read = items.iter().map(|item| Ok(from_item(item)?.0));
+        read.collect()
+    }
+
     /// Writes what a verdict made of a record. A success is a fact and is written whatever the
     /// version; anything else only if nobody has written since the record was read.
     pub async fn write_outcome(
