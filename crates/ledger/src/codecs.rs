@@ -90,8 +90,8 @@ prop_compose! {
         allocations in proptest::collection::vec((tags(), quantity()), 0..4),
         (stamp, deadline, sealed_at) in (second(), second(), second()),
         state in proptest::sample::select(&State::ALL[..]),
-        (version, movements, attempts) in (1_u64..1_000_000, any::<u32>(), any::<u32>()),
-        due in of(second()),
+        (version, movements, attempts, doubtful) in (1_u64..1_000_000, any::<u32>(), any::<u32>(), any::<u32>()),
+        (due, final_at) in (of(second()), of(second())),
         outcome in of(outcome()),
     ) -> MeteringRecord {
         MeteringRecord {
@@ -109,7 +109,9 @@ prop_compose! {
             state,
             version,
             movements,
+            final_at,
             attempts,
+            doubtful,
             due,
             outcome,
         }

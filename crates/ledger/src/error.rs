@@ -1,9 +1,19 @@
 //! What can go wrong between us and DynamoDB.
 
-use aws_sdk_dynamodb::error::{DisplayErrorContext, SdkError};
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::config::AsyncSleep;
+use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::CreateUnhandledError;
 use aws_smithy_runtime_api::http::Response;
 use marketplace::quantity::Overflow;
+
+use crate::Ledger;
+
+/// How often one write is tried while a transaction of somebody else holds its item. Ours: such a
+/// transaction lasts milliseconds, and the pauses add up to half a second.
+const HELD_TRIES_MAX: u32 = 6;
 
 /// What became of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,12 +69,7 @@ impl LedgerError {
         error: SdkError<E, Response>,
     ) -> Self
     where
-        E: std::error::Error
-            + Send
-            + Sync
-            + CreateUnhandledError
-            + aws_sdk_dynamodb::error::ProvideErrorMetadata
-            + 'static,
+        E: std::error::Error + Send + Sync + CreateUnhandledError + ProvideErrorMetadata + 'static,
     {
         let code = match &error {
             SdkError::TimeoutError(_) => "timeout".to_owned(),
@@ -84,4 +89,107 @@ impl LedgerError {
             message: DisplayErrorContext(error).to_string(),
         }
     }
+}
+
+impl Ledger {
+    /// Makes one write that others compete for. A failed condition is a conflict. DynamoDB also
+    /// refuses a write while a transaction holds its item (`TransactionConflictException`), which the
+    /// SDK does not try again: here it is tried again, and is a conflict if the item is still held.
+    pub(crate) async fn write<T, E, Sent>(
+        &self,
+        operation: &'static str,
+        table: &str,
+        send: impl Fn() -> Sent,
+    ) -> Result<Written, LedgerError>
+    where
+        E: std::error::Error + Send + Sync + CreateUnhandledError + ProvideErrorMetadata + 'static,
+        Sent: Future<Output = Result<T, SdkError<E, Response>>>,
+    {
+        match self.send_while_held(send).await {
+            Err(error) if has_code(&error, ITEM_HELD) => Ok(Written::Conflict),
+            answer => conditional(operation, table, answer),
+        }
+    }
+
+    /// Makes one write whose failed condition tells something about the item, for example that it
+    /// exists. An item that stays held by transactions tells nothing, so that is an error.
+    pub(crate) async fn write_if<T, E, Sent>(
+        &self,
+        operation: &'static str,
+        table: &str,
+        send: impl Fn() -> Sent,
+    ) -> Result<Written, LedgerError>
+    where
+        E: std::error::Error + Send + Sync + CreateUnhandledError + ProvideErrorMetadata + 'static,
+        Sent: Future<Output = Result<T, SdkError<E, Response>>>,
+    {
+        conditional(operation, table, self.send_while_held(send).await)
+    }
+
+    /// Makes one write without a condition. An item that stays held by transactions is an error:
+    /// nothing was written.
+    pub(crate) async fn write_always<T, E, Sent>(
+        &self,
+        operation: &'static str,
+        table: &str,
+        send: impl Fn() -> Sent,
+    ) -> Result<(), LedgerError>
+    where
+        E: std::error::Error + Send + Sync + CreateUnhandledError + ProvideErrorMetadata + 'static,
+        Sent: Future<Output = Result<T, SdkError<E, Response>>>,
+    {
+        match self.send_while_held(send).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(LedgerError::unavailable(operation, table, error)),
+        }
+    }
+
+    async fn send_while_held<T, E, Sent>(
+        &self,
+        send: impl Fn() -> Sent,
+    ) -> Result<T, SdkError<E, Response>>
+    where
+        E: ProvideErrorMetadata,
+        Sent: Future<Output = Result<T, SdkError<E, Response>>>,
+    {
+        let mut tries = 1;
+        loop {
+            match send().await {
+                Err(error) if has_code(&error, ITEM_HELD) && tries < HELD_TRIES_MAX => {
+                    self.sleep(Duration::from_millis(8 << tries)).await;
+                    tries += 1;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Waits as the client itself does before it tries again.
+    pub(crate) async fn sleep(&self, time: Duration) {
+        if let Some(sleep) = self.client.config().sleep_impl() {
+            sleep.sleep(time).await;
+        }
+    }
+}
+
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+const ITEM_HELD: &str = "TransactionConflictException";
+
+fn conditional<T, E>(
+    operation: &'static str,
+    table: &str,
+    answer: Result<T, SdkError<E, Response>>,
+) -> Result<Written, LedgerError>
+where
+    E: std::error::Error + Send + Sync + CreateUnhandledError + ProvideErrorMetadata + 'static,
+{
+    match answer {
+        Ok(_) => Ok(Written::Done),
+        Err(error) if has_code(&error, CONDITION_FAILED) => Ok(Written::Conflict),
+        Err(error) => Err(LedgerError::unavailable(operation, table, error)),
+    }
+}
+
+fn has_code<E: ProvideErrorMetadata>(error: &SdkError<E, Response>, code: &str) -> bool {
+    error.as_service_error().and_then(|e| e.code()) == Some(code)
 }

@@ -126,7 +126,7 @@ impl Ledger {
     /// Removes a flag after its recount, unless it was put again meanwhile.
     pub async fn clear_late_flag(&self, flag: &LateFlag) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
-        let result = self
+        let request = self
             .client
             .delete_item()
             .table_name(table)
@@ -137,18 +137,8 @@ impl Ledger {
                 false => "#version = :read",
             })
             .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":read", text(&flag.mark))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(Written::Done),
-            Err(e)
-                if e.as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(Written::Conflict)
-            }
-            Err(e) => Err(LedgerError::unavailable("DeleteItem", table, e)),
-        }
+            .expression_attribute_values(":read", text(&flag.mark));
+        self.write("DeleteItem", table, || request.clone().send())
+            .await
     }
 }

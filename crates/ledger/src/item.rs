@@ -182,37 +182,26 @@ impl Ledger {
         } else {
             "subscription"
         };
-        let result = self
+        let request = self
             .client
             .put_item()
             .table_name(table)
             .set_item(Some(item))
             .condition_expression("attribute_not_exists(#key)")
-            .expression_attribute_names("#key", key)
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(Written::Done),
-            Err(e)
-                if e.as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(Written::Conflict)
-            }
-            Err(e) => Err(LedgerError::unavailable("PutItem", table, e)),
-        }
+            .expression_attribute_names("#key", key);
+        self.write_if("PutItem", table, || request.clone().send())
+            .await
     }
 
     /// Puts an item, whatever is there.
     pub(crate) async fn put_any(&self, table: &str, item: Item) -> Result<(), LedgerError> {
-        self.client
+        let request = self
+            .client
             .put_item()
             .table_name(table)
-            .set_item(Some(item))
-            .send()
+            .set_item(Some(item));
+        self.write_always("PutItem", table, || request.clone().send())
             .await
-            .map(drop)
-            .map_err(|e| LedgerError::unavailable("PutItem", table, e))
     }
 
     /// Reads one item, strongly consistent.
@@ -258,16 +247,8 @@ impl Ledger {
                 request = request.key(key, value.clone());
             }
         }
-        match request.send().await {
-            Ok(_) => Ok(Written::Done),
-            Err(e)
-                if e.as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(Written::Conflict)
-            }
-            Err(e) => Err(LedgerError::unavailable("UpdateItem", table, e)),
-        }
+        self.write("UpdateItem", table, || request.clone().send())
+            .await
     }
 
     /// All items of a partition whose sort key begins with `prefix`, strongly consistent, all pages.

@@ -54,7 +54,7 @@ impl Ledger {
     /// Raises the watermark; it never falls. Call it **before** reading any row of the hour.
     pub async fn raise_watermark(&self, hour: UsageHour) -> Result<(), LedgerError> {
         let table = &self.tables.metering_records;
-        let result = self
+        let request = self
             .client
             .update_item()
             .table_name(table)
@@ -66,19 +66,11 @@ impl Ledger {
             .expression_attribute_names("#through", "sealing_through")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":hour", text(hour))
-            .expression_attribute_values(":one", number(1))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(()),
-            Err(e)
-                if e.as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(())
-            }
-            Err(e) => Err(LedgerError::unavailable("UpdateItem", table, e)),
-        }
+            .expression_attribute_values(":one", number(1));
+        // A failed condition means that it stands there or higher already.
+        self.write_if("UpdateItem", table, || request.clone().send())
+            .await
+            .map(drop)
     }
 
     /// A shard's progress, strongly consistent; `None` before its first run.

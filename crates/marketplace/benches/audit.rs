@@ -107,7 +107,9 @@ fn record(hour: UsageHour, n: usize) -> MeteringRecord {
         state: State::Accepted,
         version: 2,
         movements: 0,
+        final_at: None,
         attempts: 0,
+        doubtful: 0,
         due: None,
         outcome: Some(Outcome {
             at: sealed_at,

@@ -224,7 +224,9 @@ mod tests {
             state,
             version: 1,
             movements: 0,
+            final_at: None,
             attempts: 0,
+            doubtful: 0,
             due: None,
             outcome: None,
         }

@@ -235,7 +235,9 @@ mod tests {
             state: State::Sealed,
             version: 1,
             movements: 0,
+            final_at: None,
             attempts: 0,
+            doubtful: 0,
             due: None,
             outcome: None,
         }

@@ -151,6 +151,9 @@ pub struct MeteringRecord {
     pub stamp: Timestamp,
     /// From when it is not sent any more.
     pub deadline: Timestamp,
+    /// When its subscription's final hour is over, where an end is known: AWS Marketplace may refuse
+    /// the record from then on, so it goes before all others. It is still sent until its deadline.
+    pub final_at: Option<Timestamp>,
     /// When it was frozen; one round's records share it.
     pub sealed_at: Timestamp,
     /// Where it is in its life.
@@ -161,6 +164,9 @@ pub struct MeteringRecord {
     pub movements: u32,
     /// How often it was sent without an outcome that ends it.
     pub attempts: u32,
+    /// Of those, the ones that may have recorded it: calls without an answer, and answers that do not
+    /// say. A call that certainly recorded nothing does not count.
+    pub doubtful: u32,
     /// When it is to be looked at next, if at all.
     pub due: Option<Timestamp>,
     /// The last answer.
@@ -299,7 +305,9 @@ pub fn seal(
         state,
         version: 1,
         movements: 0,
+        final_at: None,
         attempts: 0,
+        doubtful: 0,
         due: first_due(state, now),
         outcome: None,
     };
@@ -346,7 +354,9 @@ pub fn heartbeat(
         state,
         version: 1,
         movements: 0,
+        final_at: None,
         attempts: 0,
+        doubtful: 0,
         due: first_due(state, now),
         outcome: None,
     })

@@ -129,7 +129,9 @@ fn record(buyer: usize, dimension: &str) -> Option<MeteringRecord> {
         state: State::Sealed,
         version: 1,
         movements: 0,
+        final_at: None,
         attempts: 0,
+        doubtful: 0,
         due: None,
         outcome: None,
     })

@@ -57,6 +57,12 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
     if record.movements > 0 {
         item.insert("movements".to_owned(), number(record.movements));
     }
+    if let Some(at) = record.final_at {
+        item.insert("final_at".to_owned(), number(at.as_second()));
+    }
+    if record.doubtful > 0 {
+        item.insert("doubtful".to_owned(), number(record.doubtful));
+    }
     if record.attempts > 0 {
         item.insert("attempts".to_owned(), number(record.attempts));
     }
@@ -204,7 +210,9 @@ pub(crate) fn from_item(
         state: read.parsed("state")?,
         version: read.version()?,
         movements: read.number_opt("movements")?.unwrap_or_default(),
+        final_at: read.second_opt("final_at")?,
         attempts: read.number_opt("attempts")?.unwrap_or_default(),
+        doubtful: read.number_opt("doubtful")?.unwrap_or_default(),
         due: read.second_opt("due")?,
         outcome,
     };
@@ -241,7 +249,9 @@ mod tests {
             state: State::Sealed,
             version: 3,
             movements: 2,
+            final_at: Some(at),
             attempts: 1,
+            doubtful: 1,
             due: Some(at),
             outcome: Some(Outcome {
                 at,

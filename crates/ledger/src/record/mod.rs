@@ -10,7 +10,6 @@ mod codec;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::AsyncSleep;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
 use marketplace::audit::due;
@@ -311,7 +310,7 @@ impl Ledger {
         values: HashMap<String, AttributeValue>,
     ) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
-        let result = self
+        let request = self
             .client
             .update_item()
             .table_name(table)
@@ -320,19 +319,9 @@ impl Ledger {
             .update_expression(expression)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .send()
-            .await;
-        match result {
-            Ok(_) => Ok(Written::Done),
-            Err(e)
-                if e.as_service_error()
-                    .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
-            {
-                Ok(Written::Conflict)
-            }
-            Err(e) => Err(LedgerError::unavailable("UpdateItem", table, e)),
-        }
+            .set_expression_attribute_values(Some(values));
+        self.write("UpdateItem", table, || request.clone().send())
+            .await
     }
 
     async fn complete(
@@ -375,10 +364,8 @@ impl Ledger {
                 return Ok(items);
             }
             // As the client itself waits before it tries again.
-            if round > 0
-                && let Some(sleep) = self.client.config().sleep_impl()
-            {
-                sleep.sleep(Duration::from_millis(25 << round)).await;
+            if round > 0 {
+                self.sleep(Duration::from_millis(25 << round)).await;
             }
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut wanted)))

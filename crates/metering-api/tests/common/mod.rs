@@ -215,7 +215,9 @@ pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRe
         state: State::Sealed,
         version: 1,
         movements: 0,
+        final_at: None,
         attempts: 0,
+        doubtful: 0,
         due: None,
         outcome: None,
     }

@@ -35,7 +35,9 @@ fn record(dimension: &str, state: State) -> MeteringRecord {
         state,
         version: 2,
         movements: 0,
+        final_at: None,
         attempts: 0,
+        doubtful: 0,
         due: None,
         outcome: Some(Outcome {
             at: at("2026-11-21T11:31:00Z"),

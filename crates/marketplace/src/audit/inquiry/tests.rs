@@ -37,7 +37,9 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
         state,
         version: 3,
         movements: 0,
+        final_at: None,
         attempts: 1,
+        doubtful: 0,
         due: None,
         outcome: Some(Outcome {
             at: match state {
