@@ -3,7 +3,8 @@
 //! The paths and headers are those of the Lambda developer guide, "Using the Lambda runtime API".
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -50,6 +51,7 @@ impl Answer {
 /// A bootstrap as a process, and the Runtime API it talks to.
 pub struct Bootstrap {
     process: Child,
+    printed: File,
     invocations: mpsc::UnboundedSender<Invocation>,
     answers: Mutex<mpsc::UnboundedReceiver<(String, Answer)>>,
     timeout: Duration,
@@ -97,11 +99,14 @@ impl Bootstrap {
         let address = listener.local_addr().expect("an address").to_string();
         tokio::spawn(async move { axum::serve(listener, routes(api)).await });
         let started = Instant::now();
+        let printed = tempfile::tempfile().expect("a file");
         let process = command(binary, name, environment, &address)
+            .stdout(printed.try_clone().expect("the same file"))
             .spawn()
             .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
         Self {
             process,
+            printed,
             invocations,
             answers: Mutex::new(answers),
             timeout,
@@ -123,6 +128,19 @@ impl Bootstrap {
             .expect("the bootstrap calls the Runtime API")
             .expect("the Runtime API runs");
         called.map_or(Duration::MAX, |called| called.duration_since(self.started))
+    }
+
+    /// What the bootstrap has printed so far, a line each.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be read.
+    pub fn printed(&self) -> Vec<String> {
+        let mut file = self.printed.try_clone().expect("the same file");
+        file.rewind().expect("its beginning");
+        let mut text = String::new();
+        file.read_to_string(&mut text).expect("what it printed");
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Hands the bootstrap one event and waits for what it posts.

@@ -174,6 +174,29 @@ impl World {
             .expect("an item to forget");
     }
 
+    /// Puts an item whose members are texts, but for `quantity`, which is a number.
+    ///
+    /// # Panics
+    ///
+    /// When it is no such item, or the table cannot be written.
+    pub async fn put(&self, table: &str, item: Value) {
+        let mut request = self
+            .client
+            .put_item()
+            .table_name(format!("{STACK}-{table}"));
+        for (name, value) in item.as_object().expect("an item") {
+            let text = value.as_str().expect("a text").to_owned();
+            request = request.item(
+                name,
+                match name.as_str() {
+                    "quantity" => AttributeValue::N(text),
+                    _ => AttributeValue::S(text),
+                },
+            );
+        }
+        request.send().await.expect("a table");
+    }
+
     /// One item, as JSON; null when there is none. Tables go by the template's names.
     ///
     /// # Panics
@@ -202,6 +225,15 @@ impl Function {
     /// When it failed, or made a call that its role does not allow.
     pub async fn answer(&self, name: &str) -> Value {
         self.invoke(&sample(name)).await.response()
+    }
+
+    /// What the function has printed so far, a line each; its metrics are among that.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be read.
+    pub fn printed(&self) -> Vec<String> {
+        self.bootstrap.printed()
     }
 
     /// Lets the function's calls to DynamoDB fail, or work again.
@@ -252,6 +284,7 @@ pub fn environment(
                 (Some(value), _) => value
                     .replace(DYNAMODB, dynamodb)
                     .replace(MARKETPLACE, marketplace),
+                (None, Some("AWS::StackName")) => STACK.to_owned(),
                 (None, Some(parameter)) => plain_text(&parameters[parameter]["Default"]),
                 (None, None) => plain_text(&value),
             };

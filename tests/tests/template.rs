@@ -95,7 +95,7 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
 }
 
 /// What reading one of `startup`'s shared settings reads, besides the tables, which all have.
-const SHARED_SETTINGS: [(&str, &[&str]); 8] = [
+const SHARED_SETTINGS: [(&str, &[&str]); 9] = [
     (
         "clients::ledger(",
         &[
@@ -115,7 +115,11 @@ const SHARED_SETTINGS: [(&str, &[&str]); 8] = [
     ),
     ("Clock::from_env(", &["METERING_CLOCK"]),
     ("settings::schedule(", &["SETTLE_MINUTES"]),
-    ("settings::seal_policy(", &["WINDOW_HOURS", "DRY_RUN"]),
+    (
+        "settings::seal_policy(",
+        &["WINDOW_HOURS", "SETTLE_MINUTES", "DRY_RUN"],
+    ),
+    ("emit(", &["STACK_NAME"]),
     ("settings::late_policy(", &["LATE_POLICY"]),
     ("settings::heartbeats(", &["HEARTBEATS"]),
 ];
@@ -204,19 +208,32 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
     startup::settings::late_policy(&env).unwrap();
     startup::settings::Products::from_env(&env).unwrap();
 
-    // The bounds are those of the code: one step further, and the functions would not start.
-    for (parameter, variable) in [
-        ("SettleMinutes", "SETTLE_MINUTES"),
-        ("WindowHours", "WINDOW_HOURS"),
+    // The bounds are those of the code: one step further, and the functions would not start. The two
+    // depend on each other, so each is tried beside the hardest value of the other.
+    let bound = |parameter: &str, name: &str| parameters[parameter][name].as_i64().unwrap();
+    for (parameter, variable, beside, hardest) in [
+        (
+            "SettleMinutes",
+            "SETTLE_MINUTES",
+            "WINDOW_HOURS",
+            bound("WindowHours", "MinValue"),
+        ),
+        (
+            "WindowHours",
+            "WINDOW_HOURS",
+            "SETTLE_MINUTES",
+            bound("SettleMinutes", "MaxValue"),
+        ),
     ] {
-        let bound = |name: &str| parameters[parameter][name].as_i64().unwrap();
+        let bound = |name: &str| bound(parameter, name);
         for (value, allowed) in [
             (bound("MinValue") - 1, false),
             (bound("MinValue"), true),
             (bound("MaxValue"), true),
             (bound("MaxValue") + 1, false),
         ] {
-            let env = startup::Env::of([(variable, value.to_string())]);
+            let env =
+                startup::Env::of([(variable, value.to_string()), (beside, hardest.to_string())]);
             let starts = startup::settings::schedule(&env).is_ok()
                 && startup::settings::seal_policy(&env).is_ok();
             assert_eq!(starts, allowed, "{variable}={value}");
@@ -448,7 +465,12 @@ fn alarms_watch_metrics_that_the_functions_emit() {
                 continue;
             }
             watched += 1;
-            let function = metric["Dimensions"][0]["Value"].as_str().unwrap();
+            let function = dimension(metric, "Function").as_str().unwrap();
+            assert_eq!(
+                dimension(metric, "Stack")["Ref"],
+                "AWS::StackName",
+                "{name}"
+            );
             let emitted = format!("\"{}\"", metric["MetricName"].as_str().unwrap());
             assert!(
                 sources[function].contains(&emitted),
@@ -507,4 +529,11 @@ fn variables(source: &str) -> BTreeSet<String> {
         .filter(|text| !text.starts_with("AWS_"))
         .map(str::to_owned)
         .collect()
+}
+
+/// The value of one of a metric's dimensions.
+fn dimension<'m>(metric: &'m Value, name: &str) -> &'m Value {
+    let dimensions = metric["Dimensions"].as_array().into_iter().flatten();
+    let mut found = dimensions.filter(|dimension| dimension["Name"] == name);
+    &found.next().expect("the dimension")["Value"]
 }

@@ -18,6 +18,24 @@ pub struct Window {
 #[error("a window of {0} hours: it must be 3 to 744, longer than an hour needs to end and settle")]
 pub struct InvalidWindow(pub i64);
 
+/// Minutes that a record has to be sent in at least, between its sealing and its deadline. Ours: a
+/// sweep every five minutes, and room for trouble.
+pub const SEND_MINUTES_MIN: i64 = 60;
+
+/// Hours settle for so long that their records could not be sent in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a window of {window_hours} hours does not fit a settle time of {settle_minutes} minutes: an hour of usage takes 60 minutes, then it settles, then its records need {SEND_MINUTES_MIN} minutes to be sent; the window must be at least {window_hours_min} hours"
+)]
+pub struct SettleTooLong {
+    /// The window.
+    pub window_hours: i64,
+    /// The settle time.
+    pub settle_minutes: i64,
+    /// The shortest window that fits this settle time.
+    pub window_hours_min: i64,
+}
+
 impl Default for Window {
     fn default() -> Self {
         Self {
@@ -36,6 +54,22 @@ impl Window {
         } else {
             Err(InvalidWindow(hours))
         }
+    }
+
+    /// Checks that a record stamped with its hour's start can be sent in time when its hour settles
+    /// for this many minutes after its end.
+    pub fn check_settle(self, settle_minutes: i64) -> Result<(), SettleTooLong> {
+        let needed = settle_minutes
+            .saturating_add(60)
+            .saturating_add(SEND_MINUTES_MIN);
+        if needed <= self.max_age.as_mins() {
+            return Ok(());
+        }
+        Err(SettleTooLong {
+            window_hours: self.max_age.as_hours(),
+            settle_minutes,
+            window_hours_min: needed.saturating_add(59).saturating_div(60),
+        })
     }
 
     /// The instant from which a record stamped `stamp` is too old to be accepted: the window's
@@ -100,6 +134,19 @@ mod tests {
                     stamp += SignedDuration::from_mins(30);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_settle_time_must_leave_time_to_send() {
+        let check = |window, settle| Window::from_hours(window).unwrap().check_settle(settle);
+        for (window, settle) in [(3, 30), (3, 60), (6, 240), (24, 240)] {
+            assert_eq!(check(window, settle), Ok(()), "{window} {settle}");
+        }
+        for (window, settle, least) in [(3, 61, 4), (5, 240, 6), (3, 240, 6)] {
+            let refused = check(window, settle).unwrap_err();
+            assert_eq!(refused.window_hours_min, least, "{refused}");
+            assert_eq!(check(least, settle), Ok(()));
         }
     }
 

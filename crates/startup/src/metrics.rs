@@ -16,8 +16,28 @@ pub enum Unit {
     Percent,
 }
 
-/// One log line with metrics of one function.
-pub fn line(function: &str, at_ms: i64, values: &[(&str, Unit, i64)]) -> Value {
+/// Metrics that are written at every run, even when they are zero: alarms go by their absence, or by
+/// the best of several runs. A metric that is zero is otherwise left out, because CloudWatch charges
+/// for every hour in which a metric was written.
+const AT_EVERY_RUN: [&str; 2] = ["HoursBehind", "UnfinishedRuns"];
+
+/// The name of the stack where none is set: a function that was started by hand.
+const NO_STACK: &str = "local";
+
+/// One log line with metrics of one function of one stack, or none if there is nothing to say.
+pub fn line(
+    stack: &str,
+    function: &str,
+    at_ms: i64,
+    values: &[(&str, Unit, i64)],
+) -> Option<Value> {
+    let values: Vec<_> = values
+        .iter()
+        .filter(|(name, _, value)| *value != 0 || AT_EVERY_RUN.contains(name))
+        .collect();
+    if values.is_empty() {
+        return None;
+    }
     let metrics: Vec<Value> = values
         .iter()
         .map(|(name, unit, _)| {
@@ -33,21 +53,29 @@ pub fn line(function: &str, at_ms: i64, values: &[(&str, Unit, i64)]) -> Value {
             "_aws".to_owned(),
             json!({
                 "Timestamp": at_ms,
-                "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": metrics}],
+                "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": [["Stack", "Function"]], "Metrics": metrics}],
             }),
         ),
+        ("Stack".to_owned(), json!(stack)),
         ("Function".to_owned(), json!(function)),
     ]);
     for (name, _, value) in values {
         line.insert((*name).to_owned(), json!(value));
     }
-    Value::Object(line)
+    Some(Value::Object(line))
 }
 
-/// Prints metrics where Lambda picks them up; elsewhere, nothing.
+/// Prints metrics where Lambda picks them up; elsewhere, nothing. The environment variable
+/// `STACK_NAME` names the stack, so that two stacks in one account do not share metrics.
 pub fn emit(function: &str, now: jiff::Timestamp, values: &[(&str, Unit, i64)]) {
-    if std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_some() {
-        println!("{}", line(function, now.as_millisecond(), values));
+    if std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_none() {
+        return;
+    }
+    let stack = std::env::var("STACK_NAME").unwrap_or_default();
+    let stack = Some(stack.as_str()).filter(|name| !name.is_empty());
+    let stack = stack.unwrap_or(NO_STACK);
+    if let Some(line) = line(stack, function, now.as_millisecond(), values) {
+        println!("{line}");
     }
 }
 
@@ -57,12 +85,36 @@ mod tests {
 
     #[test]
     fn a_line_declares_what_it_carries() {
-        let line = line("sealer", 1_000, &[("RecordsSealed", Unit::Count, 3)]);
+        let values = [
+            ("RecordsSealed", Unit::Count, 3),
+            ("LateMovements", Unit::Count, 0),
+            ("HoursBehind", Unit::Count, 0),
+        ];
+        let line = line("metering", "sealer", 1_000, &values).unwrap();
         let declared = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(declared["Metrics"][0]["Name"], "RecordsSealed");
         assert_eq!(
             (line["RecordsSealed"].as_i64(), line["Function"].as_str()),
             (Some(3), Some("sealer"))
+        );
+        assert_eq!(line["Stack"], "metering");
+        assert_eq!(declared["Dimensions"][0], json!(["Stack", "Function"]));
+        // What is zero costs nothing, unless an alarm needs to see the zero.
+        assert_eq!(declared["Metrics"].as_array().unwrap().len(), 2);
+        assert!(line.get("LateMovements").is_none());
+        assert_eq!(line["HoursBehind"], 0);
+    }
+
+    #[test]
+    fn nothing_to_say_is_no_line() {
+        assert_eq!(
+            line(
+                "metering",
+                "late-usage",
+                1,
+                &[("UsageChanges", Unit::Count, 0)]
+            ),
+            None
         );
     }
 }

@@ -11,9 +11,19 @@ use crate::budget::Budget;
 /// What went wrong in an invocation, as Lambda reports it.
 pub type Error = lambda_runtime::Error;
 
-/// Runs a function's main on a single-threaded runtime. A failed start is one line that names what
-/// is wrong, and exit code 1: Lambda shows it in the function's log.
-pub fn block_on<E: Display>(main: impl Future<Output = Result<(), E>>) -> std::process::ExitCode {
+/// The function was serving, and the Lambda Runtime API no longer answers.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the Lambda Runtime API no longer answers, so this process ends; nothing is wrong with the function's settings: {0}"
+)]
+struct RuntimeApiGone(Error);
+
+/// Runs a function's main on a single-threaded runtime. An end is one line that says whether the
+/// function failed to start, and why, or lost the Lambda Runtime API while it was serving; and exit
+/// code 1. Lambda shows the line in the function's log.
+pub fn block_on<E: Into<Error>>(
+    main: impl Future<Output = Result<(), E>>,
+) -> std::process::ExitCode {
     lambda_runtime::tracing::init_default_subscriber();
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -28,8 +38,13 @@ pub fn block_on<E: Display>(main: impl Future<Output = Result<(), E>>) -> std::p
     match runtime.block_on(main) {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(%error, "the function did not start");
-            eprintln!("the function did not start: {error}");
+            let error: Error = error.into();
+            let happened = match error.is::<RuntimeApiGone>() {
+                true => "the function stopped serving",
+                false => "the function did not start",
+            };
+            tracing::error!(%error, "{happened}");
+            eprintln!("{happened}: {error}");
             std::process::ExitCode::FAILURE
         }
     }
@@ -54,12 +69,15 @@ where
         })
     }))
     .await
+    .map_err(|error| RuntimeApiGone(error).into())
 }
 
 /// Serves HTTP with an axum router until Lambda ends the process.
 #[cfg(feature = "http")]
 pub async fn run_http(router: axum::Router) -> Result<(), Error> {
-    lambda_http::run(router).await
+    lambda_http::run(router)
+        .await
+        .map_err(|error| RuntimeApiGone(error).into())
 }
 
 /// What a stream or queue function answers: the records to deliver again.

@@ -21,17 +21,26 @@ pub fn table_names(env: &Env) -> Result<TableNames, SettingError> {
     })
 }
 
+/// Minutes for which hours settle unless `SETTLE_MINUTES` is set.
+const SETTLE_MINUTES_DEFAULT: i64 = 30;
+
 /// When hours are sealed: `SETTLE_MINUTES`, 30 unless set.
 pub fn schedule(env: &Env) -> Result<Schedule, SettingError> {
-    let minutes = env.parsed_or("SETTLE_MINUTES", 30_i64)?;
+    let minutes = env.parsed_or("SETTLE_MINUTES", SETTLE_MINUTES_DEFAULT)?;
     Schedule::with_settle_minutes(minutes).map_err(|e| env.invalid("SETTLE_MINUTES", e))
 }
 
-/// How records are frozen: `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false unless set.
+/// How records are frozen: `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false unless set. The window
+/// must leave time to send after `SETTLE_MINUTES`.
 pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
     let hours = env.parsed_or("WINDOW_HOURS", marketplace::limits::WINDOW_HOURS_DEFAULT)?;
+    let window = Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?;
+    let settle = env.parsed_or("SETTLE_MINUTES", SETTLE_MINUTES_DEFAULT)?;
+    window
+        .check_settle(settle)
+        .map_err(|e| env.invalid("WINDOW_HOURS", e))?;
     Ok(SealPolicy {
-        window: Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?,
+        window,
         dry_run: env.parsed_or("DRY_RUN", false)?,
         heartbeats: false,
     })

@@ -68,6 +68,33 @@ fn a_wrong_setting_stops_the_function_that_reads_it() {
 }
 
 #[test]
+fn a_window_must_leave_time_to_send() {
+    for function in ["Sealer", "Reconciler"] {
+        let mut settings = settings(function);
+        settings.insert("SETTLE_MINUTES".to_owned(), "240".to_owned());
+        settings.insert("WINDOW_HOURS".to_owned(), "5".to_owned());
+        let (status, printed) = run_to_its_end(&binary(function), function, &settings);
+        assert_eq!(status.code(), Some(1), "{printed}");
+        assert!(printed.contains("the function did not start"), "{printed}");
+        assert!(printed.contains("at least 6 hours"), "{printed}");
+    }
+}
+
+/// What it says must not send an operator to look for a wrong setting.
+#[test]
+fn a_function_whose_runtime_api_is_gone_says_so() {
+    for (function, _) in FUNCTIONS {
+        let (status, printed) = run_to_its_end(&binary(function), function, &settings(function));
+        assert_eq!(status.code(), Some(1), "{function}: {printed}");
+        assert!(
+            printed.contains("the Lambda Runtime API no longer answers"),
+            "{function}: {printed}"
+        );
+        assert!(!printed.contains("did not start"), "{function}: {printed}");
+    }
+}
+
+#[test]
 fn a_session_key_that_is_too_short_is_refused_without_being_shown() {
     let mut settings = settings("Registration");
     settings.insert("SESSION_KEY".to_owned(), "tooshortsecret".to_owned());

@@ -1,0 +1,95 @@
+//! Every state in which usage waits, or is not billed, raises an alarm that names it: each state is
+//! planted in the world of `events/`, the function is run as a process, and what it prints is read
+//! against the alarms of `template.yaml`.
+
+use std::collections::BTreeSet;
+
+use end_to_end::alarms::raised;
+use end_to_end::runtime_api::Answer;
+use end_to_end::template::Template;
+use end_to_end::world::{World, sample};
+use serde_json::json;
+
+const LICENSE: &str =
+    "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
+
+/// Runs a function with a sample; the alarms that go off.
+async fn alarms(world: &World, function: &'static str, event: &str) -> BTreeSet<String> {
+    let function = world.function(function).await;
+    let answer = function.invoke(&sample(event)).await;
+    assert!(matches!(answer, Answer::Response(_)), "{answer:?}");
+    raised(&Template::read(), &function.printed())
+}
+
+#[track_caller]
+fn has(raised: &BTreeSet<String>, alarm: &str) {
+    assert!(raised.contains(alarm), "{alarm} is not among {raised:?}");
+}
+
+#[tokio::test]
+async fn a_calm_world_raises_no_alarm() {
+    let world = World::start().await;
+    for (function, event) in [
+        ("LateUsage", "late-usage-insert"),
+        ("Sealer", "sealer-schedule"),
+        ("Submitter", "submitter-stream"),
+        ("Submitter", "submitter-schedule"),
+        ("Reconciler", "reconciler-schedule"),
+        ("Agreements", "agreements-license-updated"),
+    ] {
+        let raised = alarms(&world, function, event).await;
+        assert!(raised.is_empty(), "{function} {event}: {raised:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_set_aside() {
+    let world = World::start().await;
+    world
+        .put(
+            "UsageEvents",
+            json!({
+                "subscription_hour": format!("{LICENSE}@2026-11-21T03"),
+                "dimension_event": "gb#negative",
+                "quantity": "-1",
+                "time": "2026-11-21T03:10:00Z",
+            }),
+        )
+        .await;
+    has(
+        &alarms(&world, "Sealer", "sealer-schedule").await,
+        "RowsSetAside",
+    );
+}
+
+#[tokio::test]
+async fn rows_of_unknown_subscriptions() {
+    let world = World::start().await;
+    has(
+        &alarms(&world, "LateUsage", "late-usage-unreadable").await,
+        "RowsUnattributed",
+    );
+}
+
+#[tokio::test]
+async fn more_metered_than_there_are_rows() {
+    let world = World::start().await;
+    let hour = format!("{LICENSE}@2026-11-21T02");
+    for row in ["gb#sample-2", "gb#late-0001"] {
+        world.forget("UsageEvents", &hour, row).await;
+    }
+    alarms(&world, "LateUsage", "late-usage-insert").await;
+    has(
+        &alarms(&world, "Sealer", "sealer-schedule").await,
+        "OverMetered",
+    );
+}
+
+#[tokio::test]
+async fn lifecycle_events_that_cannot_be_read() {
+    let world = World::start().await;
+    has(
+        &alarms(&world, "Agreements", "agreements-malformed").await,
+        "LifecycleMalformed",
+    );
+}
