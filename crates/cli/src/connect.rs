@@ -21,6 +21,9 @@ pub const LOCAL_AWS: &str = "127.0.0.1:8081";
 /// Its `/register` and `/usage`.
 pub const LOCAL_HTTP: &str = "127.0.0.1:8080";
 
+/// Transmissions of one call: a command sends the same content again.
+const TRANSMISSIONS_MAX: u32 = 3;
+
 /// Which stack's tables.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which stack")]
@@ -138,7 +141,7 @@ impl Service {
             .map(|url| ("MARKETPLACE_ENDPOINT", url))
             .into_iter()
             .chain(region.map(|region| ("AWS_REGION", region)));
-        clients::metering_api(&Env::of(pairs))
+        clients::metering_api(&Env::of(pairs), TRANSMISSIONS_MAX)
             .await
             .map_err(Failure::usage)
     }

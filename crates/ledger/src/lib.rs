@@ -7,12 +7,14 @@
 //! * [`usage_event`]: UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`set_aside`]: MeteringRecords
 //! * [`audit`]: what the audit concludes about records, and how far it has come
+//! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
 //! * [`hour`]: an hour's records, movements and rows, read in the order that loses nothing
 //! * [`stream`]: what the streams of the tables deliver
 //!
 //! Every item has a `version`; every write after creation is conditional on the version read before
-//! the decision, and none replaces a whole item. Two exceptions, both facts: a success is written
-//! whatever the version, touching only the outcome; a late flag is put with a random version.
+//! the decision, and none replaces a whole item. Three exceptions: a success is a fact and is written
+//! whatever the version, touching only the outcome; a late flag is put with a random version; a lane
+//! is a hint and is put whole.
 
 pub mod audit;
 #[cfg(test)]
@@ -23,11 +25,13 @@ pub mod hour;
 pub mod item;
 pub mod joined;
 pub mod joint;
+pub mod lane;
 pub mod movement;
 pub mod product;
 pub mod profile;
 pub mod progress;
 pub mod record;
+pub mod sender;
 pub mod set_aside;
 pub mod stream;
 pub mod tables;

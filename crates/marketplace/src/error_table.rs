@@ -225,6 +225,21 @@ pub fn may_hide_a_record(code: &str) -> bool {
     of_error(code).retry == Retry::SoonInParts
 }
 
+/// Whether a call that failed with this code may have recorded what it sent.
+pub fn may_have_recorded(code: &str) -> bool {
+    // What a record may hide behind is what gives no definite answer.
+    may_hide_a_record(code)
+}
+
+/// Whether a failure with this code says that every other request fails as well: the account, its
+/// permissions, its credentials or its quota. Any other failure may be of one product only.
+pub fn is_of_every_request(code: &str) -> bool {
+    let row = of_error(code);
+    let may_be_of_a_product =
+        row.retry == Retry::SoonInParts || row.code == "InvalidProductCodeException";
+    row.about == About::Request && !may_be_of_a_product
+}
+
 /// Whether an error code stands in the table.
 pub fn is_known_error(code: &str) -> bool {
     of_error(code) != &rows::OTHER_CODE
@@ -286,6 +301,50 @@ mod tests {
             NOT_SENT,
         ] {
             assert!(!may_hide_a_record(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn what_fails_for_one_product_only_is_told_from_what_fails_for_all() {
+        for code in [
+            "InvalidProductCodeException",
+            "InternalServiceErrorException",
+            "NeverSeenException",
+            TIMEOUT,
+            CONNECTION_FAILED,
+        ] {
+            assert!(!is_of_every_request(code), "{code}");
+        }
+        for code in [
+            "ThrottlingException",
+            "AccessDeniedException",
+            "ExpiredTokenException",
+            "DisabledApiException",
+            NO_CREDENTIALS,
+            NOT_SENT,
+        ] {
+            assert!(is_of_every_request(code), "{code}");
+        }
+        assert!(!is_of_every_request("InvalidTagException"));
+    }
+
+    #[test]
+    fn only_a_call_with_a_definite_answer_has_recorded_nothing() {
+        for code in [
+            TIMEOUT,
+            CONNECTION_FAILED,
+            SERVER_ERROR,
+            "NeverSeenException",
+        ] {
+            assert!(may_have_recorded(code), "{code}");
+        }
+        for code in [
+            "ThrottlingException",
+            "AccessDeniedException",
+            NO_CREDENTIALS,
+            NOT_SENT,
+        ] {
+            assert!(!may_have_recorded(code), "{code}");
         }
     }
 

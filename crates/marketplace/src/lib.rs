@@ -38,6 +38,7 @@ pub mod error_table;
 pub mod fold;
 pub mod hour;
 pub mod ids;
+pub mod lane;
 pub mod lifecycle;
 pub mod limits;
 pub mod outcome;

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::error_table::{self, About, ErrorRow, UNANSWERED, UNPROCESSED};
+use crate::error_table::{self, About, ErrorRow, Retry, UNANSWERED, UNPROCESSED};
 use crate::hour::UsageHour;
 use crate::planted::{Bug, is_planted};
 use crate::record::{MeteringRecord, State};
@@ -70,6 +70,11 @@ pub enum Verdict {
         /// The error code.
         code: String,
     },
+    /// It was not sent, because the requests of its product and identity kind fail.
+    GroupFailing {
+        /// The error code of the others.
+        code: String,
+    },
 }
 
 impl Verdict {
@@ -82,9 +87,10 @@ impl Verdict {
             Self::Unprocessed => UNPROCESSED,
             Self::Unanswered => UNANSWERED,
             Self::UnknownStatus(status) => status,
-            Self::Culprit { code } | Self::Suspected { code } | Self::RequestFailed { code } => {
-                code
-            }
+            Self::Culprit { code }
+            | Self::Suspected { code }
+            | Self::RequestFailed { code }
+            | Self::GroupFailing { code } => code,
         }
     }
 }
@@ -177,10 +183,14 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
         Verdict::Culprit { .. } if row.about == About::Record => State::Refused,
         _ => state,
     };
+    let retry = match verdict {
+        // Those of its group that were sent are tried again soon, and tell when it works again.
+        Verdict::GroupFailing { .. } => Retry::Slowly,
+        _ => row.retry,
+    };
     Next {
         state,
-        retry_after: row
-            .retry
+        retry_after: retry
             .after(attempts)
             .filter(|_| !planted_end(verdict, attempts)),
     }
@@ -198,10 +208,12 @@ fn planted_end(verdict: &Verdict, attempts: u32) -> bool {
 fn row_of(verdict: &Verdict) -> &'static ErrorRow {
     match verdict {
         Verdict::Culprit { code } | Verdict::Suspected { code } => error_table::of_error(code),
-        Verdict::RequestFailed { code } => match error_table::of_error(code) {
-            row if row.about == About::Request => row,
-            _ => error_table::of_error(error_table::ANY_OTHER_CODE),
-        },
+        Verdict::RequestFailed { code } | Verdict::GroupFailing { code } => {
+            match error_table::of_error(code) {
+                row if row.about == About::Request => row,
+                _ => error_table::of_error(error_table::ANY_OTHER_CODE),
+            }
+        }
         Verdict::UnknownStatus(_) => error_table::of_status(error_table::ANY_OTHER_STATUS),
         Verdict::Accepted { .. }
         | Verdict::NotSubscribed

@@ -14,6 +14,12 @@ use crate::subscription::Subscription;
 use crate::tags::TagSet;
 use crate::window::Window;
 
+/// A record is sent again after this part of the time that is left for it, at the latest. Ours: in a
+/// subscription's final hour, and in the last hour of a month's usage, that is 10 minutes.
+const RETRY_PART_OF_TIME_LEFT: i64 = 6;
+/// It is not sent again sooner than after so many seconds. Ours.
+const RETRY_SECONDS_MIN: i64 = 60;
+
 /// One slot on the buyer's bill, and so one record: AWS Marketplace de-duplicates by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
@@ -207,6 +213,23 @@ impl MeteringRecord {
     /// Whether it may be sent at `now`.
     pub fn is_sendable(&self, now: Timestamp) -> bool {
         self.state.is_sendable() && now < self.deadline
+    }
+
+    /// Until when AWS Marketplace takes it: its deadline, or the end of its subscription's final hour
+    /// where that is earlier.
+    pub fn last_chance(&self) -> Timestamp {
+        self.final_at
+            .map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    /// When it is sent again, `after` an answer at `now`: sooner where little time is left.
+    pub fn retry_at(&self, now: Timestamp, after: SignedDuration) -> Timestamp {
+        let left = self
+            .last_chance()
+            .as_second()
+            .saturating_sub(now.as_second());
+        let part = (left / RETRY_PART_OF_TIME_LEFT).max(RETRY_SECONDS_MIN);
+        shift(now, after.min(SignedDuration::from_secs(part)))
     }
 }
 

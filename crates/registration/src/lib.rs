@@ -36,6 +36,9 @@ use crate::session::SessionKey;
 /// Bytes of a request's body: a token has a few hundred, a contact form fewer than 1,000. Ours.
 pub const BODY_BYTES_MAX: usize = 64 * 1_024;
 
+/// Transmissions of one call: asking again who a token belongs to changes nothing.
+const TRANSMISSIONS_MAX: u32 = 3;
+
 /// What the function needs.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -60,7 +63,7 @@ impl App {
     pub async fn start(env: &Env) -> Result<Self, StartError> {
         Ok(Self {
             ledger: clients::ledger(env).await?,
-            metering: clients::metering_api(env).await?,
+            metering: clients::metering_api(env, TRANSMISSIONS_MAX).await?,
             clock: Clock::from_env(env)?,
             products: Products::from_env(env)?,
             seller: seller(env)?,

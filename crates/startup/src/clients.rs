@@ -20,13 +20,13 @@ pub async fn ledger(env: &Env) -> Result<Ledger, SettingError> {
 }
 
 /// The metering service; `MARKETPLACE_ENDPOINT` points it elsewhere, `METERING_REGION` to the Region
-/// the product is registered for. Its retries adapt to the service's pace.
-pub async fn metering_api(env: &Env) -> Result<MeteringApi, SettingError> {
+/// the product is registered for. A call is transmitted at most `transmissions_max` times.
+pub async fn metering_api(env: &Env, transmissions_max: u32) -> Result<MeteringApi, SettingError> {
     let region = env.text_opt("METERING_REGION").map(str::to_owned);
     let config = sdk_config(env, "MARKETPLACE_ENDPOINT", region).await?;
     let config = config
         .into_builder()
-        .retry_config(RetryConfig::adaptive().with_max_attempts(3))
+        .retry_config(RetryConfig::standard().with_max_attempts(transmissions_max))
         .build();
     Ok(MeteringApi::new(aws_sdk_marketplacemetering::Client::new(
         &config,

@@ -3,9 +3,10 @@
 //!
 //! `cargo run --release -p submitter --example isolation`
 
+use marketplace::lane::Guilt;
 use marketplace::record::{Outcome, RecordKey};
 use marketplace::{MeteringRecord, State, UsageHour};
-use submitter::queue::{Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
+use submitter::queue::{LaneChange, Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 
 const BUYERS: usize = 100_000;
 /// BatchMeterUsage: 10 requests per second.
@@ -22,6 +23,7 @@ struct Hour {
     refused_calls: usize,
     accepted: usize,
     waiting: Vec<MeteringRecord>,
+    lanes: Vec<Guilt>,
 }
 
 fn main() {
@@ -72,7 +74,8 @@ fn hour(is_renamed: bool) -> Option<Hour> {
 }
 
 fn invoke(hour: &mut Hour, allowance: u64, records: Vec<MeteringRecord>, is_renamed: bool) {
-    let mut queue = Queue::new(allowance);
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    let mut queue = Queue::new(allowance, hour.lanes.clone());
     let wrong = |r: &MeteringRecord| is_renamed && r.key.dimension.as_str() == "requests";
     for chunk in records.chunks(RECORDS_AT_ONCE) {
         queue.add(chunk.to_vec());
@@ -85,13 +88,22 @@ fn invoke(hour: &mut Hour, allowance: u64, records: Vec<MeteringRecord>, is_rena
                 hour.calls += 1;
                 if attempt.batch.records.iter().any(wrong) {
                     hour.refused_calls += 1;
-                    if let Some(mut culprit) = queue.refused(attempt, CODE) {
+                    if let Some(mut culprit) = queue.refused(attempt, CODE, now) {
                         culprit.state = State::Refused;
                         hour.waiting.push(told(culprit));
                     }
                 } else {
                     hour.accepted += queue.answered(attempt).records.len();
                 }
+            }
+        }
+        for change in queue.take_lane_changes() {
+            match change {
+                LaneChange::Refused(guilt) => {
+                    hour.lanes.retain(|known| known.lane != guilt.lane);
+                    hour.lanes.push(guilt);
+                }
+                LaneChange::PutRight(lane) => hour.lanes.retain(|known| known.lane != lane),
             }
         }
         let unsent = queue.take_unsent_suspects();

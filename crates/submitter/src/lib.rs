@@ -4,6 +4,8 @@
 //! * [`handle`]: one invocation, from the stream of new records or from the schedule
 //! * [`queue`]: what is sent next, the search for the record that spoils a batch, and suspects
 //! * [`pace`]: calls at the pace of the quota
+//! * `source`: where an invocation's records come from
+//! * `turn`: whose turn it is to send
 //! * `send`: calls, retries, and what becomes of what they answer
 //! * `write`: what the answers made of the records
 //!
@@ -11,17 +13,18 @@
 //! Nothing is written before a call: the record was frozen when it was sealed, and it is sent
 //! identical for ever, so a call whose answer was lost is made again and billed once. A crash after
 //! the call and before its outcome is written leaves the record sealed and due; the schedule sends it
-//! again. Both triggers may send the same record at the same time; it is the same record.
+//! again. It is the same record, whoever sends it.
 
 pub mod pace;
 pub mod queue;
 mod send;
+mod source;
+mod turn;
 mod write;
 
 use jiff::Timestamp;
 use ledger::stream::StreamRecord;
-use ledger::{Ledger, LedgerError, SHARDS};
-use marketplace::MeteringRecord;
+use ledger::{Ledger, LedgerError};
 use marketplace::record::RecordKey;
 use metering_api::MeteringApi;
 use serde::{Deserialize, Serialize};
@@ -29,20 +32,22 @@ use serde_json::value::RawValue;
 use startup::clients;
 use startup::metrics::{Unit, emit};
 use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pace::Pace;
-use queue::{Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
+use queue::{STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 pub use send::Tally;
-
-/// Records read and sent together; what one invocation keeps in memory is bounded by it.
-const RECORDS_AT_ONCE_MAX: usize = 2_500;
+use source::Source;
 
 /// BatchMeterUsage requests per second that AWS grants an account in a Region unless asked for more.
 const QUOTA_PER_SECOND: u32 = 10;
 /// The most that makes sense as such a quota. Ours.
 const PER_SECOND_MAX: u32 = 1_000;
+
+/// Transmissions of one call. The audit counts the transmissions whose answer was lost, so each is one
+/// call; the queue makes it again.
+const ONE_TRANSMISSION: u32 = 1;
 
 /// How long a sweep lasts at most. The next begins 5 minutes after it: two at a time would send the
 /// same records.
@@ -81,7 +86,7 @@ impl App {
         }
         Ok(Self {
             ledger: clients::ledger(env).await?,
-            metering: clients::metering_api(env).await?,
+            metering: clients::metering_api(env, ONE_TRANSMISSION).await?,
             clock: Clock::from_env(env)?,
             calls_at_once,
             pace: Pace::per_second(per_second),
@@ -122,15 +127,26 @@ pub struct Answer {
 
 /// One invocation.
 pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answer, SubmitError> {
-    let now = app.clock.now().await?;
     let mut tally = Tally::default();
-    match trigger.records {
+    let now = app.clock.now().await?;
+    let holder = turn::new_holder();
+    let (source, allowance, budget, waits) = match trigger.records {
         Some(records) => {
             let keys = read_keys(&records, &mut tally);
-            let mut queue = Queue::new(STREAM_ALLOWANCE);
-            submit(app, &mut queue, keys, now, budget, &mut tally).await?;
+            let budget = budget.at_most(turn::DELIVERY_TIME_MAX);
+            (Source::delivered(keys), STREAM_ALLOWANCE, budget, false)
         }
-        None => sweep(app, now, budget.at_most(SWEEP_TIME_MAX), &mut tally).await?,
+        None => {
+            let budget = budget.at_most(SWEEP_TIME_MAX);
+            (Source::due(now), SWEEP_ALLOWANCE, budget, true)
+        }
+    };
+    if turn::take(app, &holder, budget, waits).await? {
+        let sent = send::send_all(app, source, allowance, budget, &mut tally).await;
+        turn::end(app, &holder).await;
+        sent?;
+    } else {
+        tally.is_others_turn = true;
     }
     publish(&tally, now);
     Ok(Answer {
@@ -158,56 +174,6 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
     keys.into_iter().collect()
 }
 
-/// Sends everything that is due by the work index, while the invocation lasts: a page of each shard
-/// in turn, what has been due longest first, so that no shard waits until another is empty.
-async fn sweep(
-    app: &App,
-    now: Timestamp,
-    budget: Budget,
-    tally: &mut Tally,
-) -> Result<(), SubmitError> {
-    let mut queue = Queue::new(SWEEP_ALLOWANCE);
-    let mut shards: VecDeque<_> = (0..SHARDS).map(|shard| (shard, None)).collect();
-    while let Some((shard, start)) = shards.pop_front() {
-        if budget.is_spent() || tally.gave_up {
-            break;
-        }
-        let page = app.ledger.due_records(shard, now, start).await?;
-        submit(app, &mut queue, page.keys, now, budget, tally).await?;
-        if page.next.is_some() {
-            shards.push_back((shard, page.next));
-        }
-    }
-    Ok(())
-}
-
-/// Reads the records as they are now and sends those that may be sent: a delivery can be hours old,
-/// and an index lags behind.
-async fn submit(
-    app: &App,
-    queue: &mut Queue,
-    keys: Vec<RecordKey>,
-    now: Timestamp,
-    budget: Budget,
-    tally: &mut Tally,
-) -> Result<(), SubmitError> {
-    for chunk in keys.chunks(RECORDS_AT_ONCE_MAX) {
-        let records = app.ledger.records(chunk).await?;
-        let sendable: Vec<MeteringRecord> = records
-            .into_iter()
-            .filter(|r| is_to_be_sent(r, now))
-            .collect();
-        send::send_all(app, queue, sendable, now, budget, tally).await?;
-    }
-    Ok(())
-}
-
-/// Whether to send a record now: before its deadline, and not while it waits after an answer.
-fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
-    let waits = record.attempts > 0 && record.due.is_some_and(|due| due > now);
-    record.is_sendable(now) && !waits
-}
-
 fn publish(tally: &Tally, now: Timestamp) {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(?tally, "submitted");
@@ -227,6 +193,11 @@ fn publish(tally: &Tally, now: Timestamp) {
         ("RecordsRefused", Unit::Count, count(tally.refused)),
         ("RecordsDisputed", Unit::Count, count(tally.disputed)),
         ("RecordsSuspected", Unit::Count, count(tally.suspected)),
+        (
+            "RecordsGroupFailing",
+            Unit::Count,
+            count(tally.group_failing),
+        ),
         ("AnswersUnknown", Unit::Count, count(tally.unknown)),
         ("RecordsLeft", Unit::Count, count(tally.left)),
     ];

@@ -2,9 +2,8 @@
 //!
 //! AWS Marketplace answers 10 BatchMeterUsage requests per second of an account in a Region, and
 //! refuses the rest; a refused request costs its time and its turn. So calls begin at that pace, and
-//! a few of them at once make up for the time in which answers were written down. Invocations know
-//! nothing of each other: where several are under way and some of their calls are refused, the SDK's
-//! adaptive retries slow each of them down.
+//! a few of them at once make up for the time in which answers were written down. One invocation sends
+//! at a time (`turn`), so its pace is the account's.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,9 +32,14 @@ impl Pace {
         }
     }
 
-    /// Waits for a turn.
+    /// Whether there is one.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.interval.is_zero()
+    }
+
+    /// Waits until the next call may begin.
     pub(crate) async fn turn(&self) {
-        if !self.interval.is_zero() {
+        if self.is_kept() {
             startup::run::pause(self.wait(Instant::now())).await;
         }
     }

@@ -1,11 +1,12 @@
 //! Calls, retries, and what becomes of what they answer.
 
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
-use ledger::LedgerError;
 use marketplace::MeteringRecord;
 use marketplace::error_table::{
-    About, CONNECTION_FAILED, TIMEOUT, is_known_error, may_hide_a_record,
+    About, CONNECTION_FAILED, TIMEOUT, is_known_error, is_of_every_request, may_have_recorded,
+    may_hide_a_record,
 };
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::planted::{Bug, is_planted};
@@ -15,14 +16,15 @@ use serde::Serialize;
 use startup::Budget;
 
 use crate::queue::{Attempt, Queue};
-use crate::{App, write};
+use crate::source::Source;
+use crate::{App, SubmitError, write};
 
 /// How often a call, or what a call left unprocessed, is tried within one invocation.
 const TRIES_MAX: u32 = 4;
 /// Invocations in which a record failed, after which the reason may be one of its neighbours, or itself.
 const FAILED_BEFORE_PARTS: u32 = 3;
-/// Requests that may fail in a row for reasons outside their records before the invocation stops
-/// asking: credentials, permissions and outages do not heal within minutes.
+/// Requests that may fail in a row, each tried as often as it may, for a reason that is every request's:
+/// credentials, permissions and the quota do not heal within minutes, so the invocation ends.
 const FAILURES_IN_A_ROW_MAX: u32 = 3;
 
 /// What an invocation did.
@@ -44,12 +46,16 @@ pub struct Tally {
     pub suspected: u64,
     /// Statuses and error codes that nobody has seen.
     pub unknown: u64,
+    /// Records that were not sent, because the requests of their product and identity kind fail.
+    pub group_failing: u64,
     /// Records left to be sent later.
     pub left: u64,
     /// Stream records that name no metering record.
     pub unreadable: u64,
     /// Whether the invocation stopped asking.
     pub gave_up: bool,
+    /// Whether another invocation had the turn to send, so that this one sent nothing.
+    pub is_others_turn: bool,
     /// The nearest deadline among the records that were not accepted, in seconds.
     pub seconds_to_nearest_deadline: Option<i64>,
     /// The most that any of them has used of its time between sealing and deadline, in percent.
@@ -72,67 +78,244 @@ impl Tally {
 /// What came of one call.
 struct Exchange {
     attempt: Attempt,
-    outcome: Result<Vec<Verdict>, metering_api::CallError>,
+    outcome: Result<Vec<Verdict>, CallError>,
 }
 
-/// Sends records until each has a verdict, is left for later, or the invocation ends.
+/// One invocation's sending.
+struct Sending<'a> {
+    app: &'a App,
+    source: Source,
+    has_more: bool,
+    queue: Queue,
+    /// Failures in a row that every request would have met.
+    failures_in_a_row: u32,
+    budget: Budget,
+    tally: &'a mut Tally,
+}
+
+/// Sends the records of a source until each has a verdict, is left for later, or the invocation ends.
 pub(crate) async fn send_all(
     app: &App,
-    queue: &mut Queue,
-    records: Vec<MeteringRecord>,
-    now: Timestamp,
+    source: Source,
+    allowance: u64,
     budget: Budget,
     tally: &mut Tally,
-) -> Result<(), LedgerError> {
-    queue.add(records);
-    let mut failures_in_a_row = 0_u32;
-    loop {
-        if budget.is_spent() || tally.gave_up {
-            for record in queue.rest() {
-                tally.left += 1;
-                tally.note(&record, now);
+) -> Result<(), SubmitError> {
+    let now = app.clock.now().await?;
+    let lanes = app.ledger.lanes(now).await?;
+    let mut sending = Sending {
+        app,
+        source,
+        has_more: true,
+        queue: Queue::new(allowance, lanes),
+        failures_in_a_row: 0,
+        budget,
+        tally,
+    };
+    sending.run().await
+}
+
+impl Sending<'_> {
+    async fn run(&mut self) -> Result<(), SubmitError> {
+        let app = self.app;
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            if !self.is_over() {
+                self.read_more().await?;
             }
-            return Ok(());
-        }
-        let attempts = queue.next(app.calls_at_once.max(1));
-        if attempts.is_empty() {
-            break;
-        }
-        pause_before(app, &attempts).await;
-        if is_planted(Bug::AcceptedBeforeSent) {
-            write_accepted(app, &attempts, now, tally).await?;
-        }
-        let exchanges: Vec<Exchange> = stream::iter(attempts)
-            .map(|attempt| exchange(app, attempt))
-            .buffered(app.calls_at_once.max(1))
-            .collect()
-            .await;
-        for Exchange { attempt, outcome } in exchanges {
-            tally.calls += 1;
-            match outcome {
-                Ok(verdicts) => {
-                    failures_in_a_row = 0;
-                    settle(app, queue, attempt, verdicts, now, tally).await?;
+            while under_way.len() < app.calls_at_once.max(1) && !self.is_over() {
+                let Some(attempt) = self.queue.next_one() else {
+                    break;
+                };
+                if is_planted(Bug::AcceptedBeforeSent) {
+                    let records = attempt.batch.records.clone();
+                    write::outcomes(app, accepted(records), self.tally).await?;
                 }
-                Err(error) => {
-                    tally.failed_calls += 1;
-                    tally.unknown += u64::from(!is_known_error(&error.code));
-                    tracing::warn!(%error, records = attempt.batch.records.len(), "BatchMeterUsage failed");
-                    if error.about() == About::Request {
-                        failures_in_a_row += 1;
+                under_way.push(exchange(app, attempt));
+            }
+            match under_way.next().await {
+                Some(exchange) => self.take_in(exchange).await?,
+                None if self.is_over() => return self.leave_rest().await,
+                // Nothing is under way, and nothing that was read may be sent.
+                None => {
+                    self.leave_suspects().await?;
+                    if !self.has_more {
+                        return Ok(());
                     }
-                    after_failure(app, queue, attempt, &error, now, tally).await?;
-                    tally.gave_up |= failures_in_a_row >= FAILURES_IN_A_ROW_MAX * TRIES_MAX;
                 }
             }
         }
     }
-    let suspected = |(record, code)| (record, Verdict::Suspected { code });
-    let unsent = queue.take_unsent_suspects();
-    write::outcomes(app, unsent.into_iter().map(suspected).collect(), now, tally).await
+
+    fn is_over(&self) -> bool {
+        self.budget.is_spent() || self.tally.gave_up
+    }
+
+    /// Reads records until there are enough to send. They are read as they are now: a delivery can be
+    /// hours old, and an index lags behind.
+    async fn read_more(&mut self) -> Result<(), SubmitError> {
+        let ledger = &self.app.ledger;
+        while self.has_more && self.queue.wants_more() {
+            let Some(keys) = self.source.next(ledger).await? else {
+                self.has_more = false;
+                return Ok(());
+            };
+            if keys.is_empty() {
+                continue;
+            }
+            let now = self.app.clock.now().await?;
+            let mut records = ledger.records(&keys).await?;
+            records.retain(|record| is_to_be_sent(record, now));
+            let aside = self.queue.add(records);
+            let failing = |(record, code)| (record, Verdict::GroupFailing { code });
+            let aside = aside.into_iter().map(failing).collect();
+            write::outcomes(self.app, aside, self.tally).await?;
+            if self.queue.is_full() {
+                self.leave_suspects().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn take_in(&mut self, exchange: Exchange) -> Result<(), SubmitError> {
+        let Exchange { attempt, outcome } = exchange;
+        self.tally.calls += 1;
+        let ends = match outcome {
+            Ok(verdicts) => {
+                self.failures_in_a_row = 0;
+                self.answered(attempt, verdicts)
+            }
+            Err(error) => {
+                self.tally.failed_calls += 1;
+                self.tally.unknown += u64::from(!is_known_error(&error.code));
+                tracing::warn!(%error, records = attempt.batch.records.len(), "BatchMeterUsage failed");
+                self.failed(attempt, &error).await?
+            }
+        };
+        write::lanes(self.app, self.queue.take_lane_changes()).await;
+        write::outcomes(self.app, ends, self.tally).await
+    }
+
+    /// What was left unprocessed is sent again while tries are left; everything else has its end.
+    fn answered(
+        &mut self,
+        attempt: Attempt,
+        verdicts: Vec<Verdict>,
+    ) -> Vec<(MeteringRecord, Verdict)> {
+        let tries = attempt.tries;
+        let batch = self.queue.answered(attempt);
+        let mut ends = Vec::new();
+        let mut again = Vec::new();
+        for (mut record, verdict) in batch.records.into_iter().zip(verdicts) {
+            if verdict == Verdict::Unanswered {
+                record.doubtful = record.doubtful.saturating_add(1);
+            }
+            let is_transient = matches!(verdict, Verdict::Unprocessed | Verdict::Unanswered);
+            if is_transient && tries + 1 < TRIES_MAX {
+                again.push(record);
+            } else {
+                ends.push((record, verdict));
+            }
+        }
+        self.queue.add_again(again, tries + 1);
+        ends
+    }
+
+    /// What becomes of records after a call that failed as a whole.
+    async fn failed(
+        &mut self,
+        mut attempt: Attempt,
+        error: &CallError,
+    ) -> Result<Vec<(MeteringRecord, Verdict)>, SubmitError> {
+        let code = error.code.as_str();
+        if may_have_recorded(code) {
+            for record in &mut attempt.batch.records {
+                record.doubtful = record.doubtful.saturating_add(1);
+            }
+        }
+        let is_lost = code == TIMEOUT || code == CONNECTION_FAILED;
+        if is_lost && is_planted(Bug::LostAnswerIsSuccess) {
+            return Ok(accepted(self.queue.given_up(attempt)));
+        }
+        if error.about() != About::Request {
+            let now = self.app.clock.now().await?;
+            let culprit = self.queue.refused(attempt, code, now);
+            let code = code.to_owned();
+            return Ok(culprit
+                .map(|record| (record, Verdict::Culprit { code }))
+                .into_iter()
+                .collect());
+        }
+        let group = attempt.batch.group.clone();
+        let mut ends = request_failed(self.after_request_failure(attempt, code), code);
+        if is_of_every_request(code) {
+            self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+            self.tally.gave_up |= self.failures_in_a_row >= FAILURES_IN_A_ROW_MAX * TRIES_MAX;
+        } else {
+            let aside = self.queue.group_failed(&group, code);
+            if !aside.is_empty() {
+                tracing::error!(product = %group.product, kind = %group.kind, code, records = aside.len(), "the requests of this product fail; it is set aside until the next invocation");
+            }
+            ends.extend(aside.into_iter().map(|(record, failed)| {
+                let verdict = match failed {
+                    Some(code) => Verdict::RequestFailed { code },
+                    None => Verdict::GroupFailing {
+                        code: code.to_owned(),
+                    },
+                };
+                (record, verdict)
+            }));
+        }
+        Ok(ends)
+    }
+
+    /// Gives back the records that are not tried again in this invocation.
+    fn after_request_failure(&mut self, attempt: Attempt, code: &str) -> Vec<MeteringRecord> {
+        if attempt.tries + 1 < TRIES_MAX {
+            self.queue.put_back(attempt, code);
+            return Vec::new();
+        }
+        let is_old = |record: &MeteringRecord| record.attempts >= FAILED_BEFORE_PARTS;
+        match may_hide_a_record(code) && attempt.batch.records.iter().all(is_old) {
+            true => self.queue.failed_again(attempt, code).into_iter().collect(),
+            false => self.queue.given_up(attempt),
+        }
+    }
+
+    /// Writes down that suspects wait, so that the next invocation does not begin with them.
+    async fn leave_suspects(&mut self) -> Result<(), SubmitError> {
+        let unsent = self.queue.take_unsent_suspects();
+        let suspected = |(record, code)| (record, Verdict::Suspected { code });
+        let unsent = unsent.into_iter().map(suspected).collect();
+        write::outcomes(self.app, unsent, self.tally).await
+    }
+
+    /// The invocation ends before everything was sent. What was tried is written down; the rest stays
+    /// due as it is.
+    async fn leave_rest(&mut self) -> Result<(), SubmitError> {
+        let now = self.app.clock.now().await?;
+        let mut tried = Vec::new();
+        for (record, failed) in self.queue.rest() {
+            match failed {
+                Some(code) => tried.push((record, Verdict::RequestFailed { code })),
+                None => {
+                    self.tally.left += 1;
+                    self.tally.note(&record, now);
+                }
+            }
+        }
+        write::outcomes(self.app, tried, self.tally).await
+    }
+}
+
+/// Whether to send a record now: before its deadline, and not while it waits after an answer.
+fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
+    let waits = record.attempts > 0 && record.due.is_some_and(|due| due > now);
+    record.is_sendable(now) && !waits
 }
 
 async fn exchange(app: &App, attempt: Attempt) -> Exchange {
+    pause_before(app, &attempt).await;
     let sent: Vec<&MeteringRecord> = attempt.batch.records.iter().collect();
     app.pace.turn().await;
     let answer = app
@@ -144,10 +327,9 @@ async fn exchange(app: &App, attempt: Attempt) -> Exchange {
 }
 
 /// Waits before what was tried already, longer each time, and not all invocations equally long.
-async fn pause_before(app: &App, attempts: &[Attempt]) {
-    let tries = attempts.iter().map(|a| a.tries).max().unwrap_or_default();
-    if tries > 0 {
-        let base = app.pause.saturating_mul(1 << tries.min(6));
+async fn pause_before(app: &App, attempt: &Attempt) {
+    if attempt.tries > 0 {
+        let base = app.pause.saturating_mul(1 << attempt.tries.min(6));
         startup::run::pause(base / 1_000 * jitter_per_mille()).await;
     }
 }
@@ -159,31 +341,6 @@ fn jitter_per_mille() -> u32 {
     u32::try_from(500 + random % 501).unwrap_or(1_000)
 }
 
-/// Writes the verdicts; what was left unprocessed is sent again while tries are left.
-async fn settle(
-    app: &App,
-    queue: &mut Queue,
-    attempt: Attempt,
-    verdicts: Vec<Verdict>,
-    now: Timestamp,
-    tally: &mut Tally,
-) -> Result<(), LedgerError> {
-    let tries = attempt.tries;
-    let batch = queue.answered(attempt);
-    let mut ends = Vec::new();
-    let mut again = Vec::new();
-    for (record, verdict) in batch.records.into_iter().zip(verdicts) {
-        let is_transient = matches!(verdict, Verdict::Unprocessed | Verdict::Unanswered);
-        if is_transient && tries + 1 < TRIES_MAX {
-            again.push(record);
-        } else {
-            ends.push((record, verdict));
-        }
-    }
-    queue.add_again(again, tries + 1);
-    write::outcomes(app, ends, now, tally).await
-}
-
 /// Every record as if it had been billed: only for planted bugs.
 fn accepted(records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, Verdict)> {
     let verdict = Verdict::Accepted {
@@ -193,48 +350,10 @@ fn accepted(records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, Verdict)> {
     records.into_iter().map(both).collect()
 }
 
-async fn write_accepted(
-    app: &App,
-    attempts: &[Attempt],
-    now: Timestamp,
-    tally: &mut Tally,
-) -> Result<(), LedgerError> {
-    let records = attempts.iter().flat_map(|a| a.batch.records.clone());
-    write::outcomes(app, accepted(records.collect()), now, tally).await
-}
-
-/// What to do after a call that failed as a whole.
-async fn after_failure(
-    app: &App,
-    queue: &mut Queue,
-    attempt: Attempt,
-    error: &CallError,
-    now: Timestamp,
-    tally: &mut Tally,
-) -> Result<(), LedgerError> {
-    let code = || error.code.clone();
-    let is_lost = error.code == TIMEOUT || error.code == CONNECTION_FAILED;
-    let ends = if is_lost && is_planted(Bug::LostAnswerIsSuccess) {
-        accepted(queue.given_up(attempt))
-    } else if error.about() != About::Request {
-        let culprit = queue.refused(attempt, &error.code);
-        let verdict = |record| (record, Verdict::Culprit { code: code() });
-        culprit.into_iter().map(verdict).collect()
-    } else if attempt.tries + 1 < TRIES_MAX {
-        queue.put_back(attempt);
-        Vec::new()
-    } else {
-        let failed = |record| (record, Verdict::RequestFailed { code: code() });
-        let is_old = |record: &MeteringRecord| record.attempts >= FAILED_BEFORE_PARTS;
-        let in_parts = may_hide_a_record(&error.code) && attempt.batch.records.iter().all(is_old);
-        match in_parts {
-            true => queue
-                .failed_again(attempt)
-                .into_iter()
-                .map(failed)
-                .collect(),
-            false => queue.given_up(attempt).into_iter().map(failed).collect(),
-        }
+fn request_failed(records: Vec<MeteringRecord>, code: &str) -> Vec<(MeteringRecord, Verdict)> {
+    let verdict = Verdict::RequestFailed {
+        code: code.to_owned(),
     };
-    write::outcomes(app, ends, now, tally).await
+    let both = |record| (record, verdict.clone());
+    records.into_iter().map(both).collect()
 }

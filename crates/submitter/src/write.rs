@@ -1,13 +1,13 @@
 //! What the answers made of the records.
 
 use futures_util::{StreamExt, stream};
-use jiff::Timestamp;
 use ledger::{LedgerError, Written};
-use marketplace::outcome::{Verdict, next};
+use marketplace::outcome::{Next, Verdict, next};
 use marketplace::{MeteringRecord, State};
 
-use crate::App;
+use crate::queue::LaneChange;
 use crate::send::Tally;
+use crate::{App, SubmitError};
 
 /// Outcomes written at the same time.
 const AT_ONCE: usize = 16;
@@ -17,24 +17,30 @@ const AT_ONCE: usize = 16;
 pub(crate) async fn outcomes(
     app: &App,
     verdicts: Vec<(MeteringRecord, Verdict)>,
-    now: Timestamp,
     tally: &mut Tally,
-) -> Result<(), LedgerError> {
-    for (record, verdict) in &verdicts {
-        if next(verdict, record.state, record.attempts)
-            .retry_after
-            .is_some()
-        {
-            tally.note(record, now);
-        }
+) -> Result<(), SubmitError> {
+    if verdicts.is_empty() {
+        return Ok(());
     }
-    let written: Vec<Result<(State, Verdict), LedgerError>> = stream::iter(verdicts)
-        .map(|(record, verdict)| async move {
+    // As late as it is when they are written: an invocation may last for many minutes, and what is due
+    // again follows from the answer.
+    let now = app.clock.now().await?;
+    let written: Vec<Result<(Next, Verdict), LedgerError>> = stream::iter(verdicts)
+        .map(|(record, verdict)| {
             let next = next(&verdict, record.state, record.attempts);
-            if app.ledger.write_outcome(&record, &verdict, &next, now).await? == Written::Conflict {
-                tracing::debug!(slot = %record.key, "somebody else wrote first; this answer changes nothing");
+            if next.retry_after.is_some() {
+                tally.note(&record, now);
             }
-            Ok((next.state, verdict))
+            async move {
+                let written = app.ledger.write_outcome(&record, &verdict, &next, now).await?;
+                if written == Written::Conflict {
+                    tracing::debug!(slot = %record.key, "somebody else wrote first; this answer changes nothing");
+                    if record.doubtful > 0 {
+                        app.ledger.raise_doubtful(&record).await?;
+                    }
+                }
+                Ok((next, verdict))
+            }
         })
         .buffered(AT_ONCE)
         .collect()
@@ -42,11 +48,28 @@ pub(crate) async fn outcomes(
     let mut failure = None;
     for one in written {
         match one {
-            Ok((state, verdict)) => count(tally, state, &verdict),
+            Ok((next, verdict)) => count(tally, next.state, &verdict),
             Err(error) => failure = Some(error),
         }
     }
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Writes what is remembered of lanes. It is a hint for later invocations: one that could not be
+/// written costs them calls, and must not cost this one its other records.
+pub(crate) async fn lanes(app: &App, changes: Vec<LaneChange>) {
+    let write = |change| async move {
+        let written = match &change {
+            LaneChange::Refused(guilt) => app.ledger.remember_lane(guilt).await,
+            LaneChange::PutRight(lane) => app.ledger.forget_lane(lane).await,
+        };
+        if let Err(error) = written {
+            tracing::warn!(%error, ?change, "a lane could not be written; later requests find it out again");
+        }
+    };
+    stream::iter(changes)
+        .for_each_concurrent(AT_ONCE, write)
+        .await;
 }
 
 fn count(tally: &mut Tally, state: State, verdict: &Verdict) {
@@ -54,6 +77,7 @@ fn count(tally: &mut Tally, state: State, verdict: &Verdict) {
         (State::Accepted, _) => tally.accepted += 1,
         (State::Disputed, _) => tally.disputed += 1,
         (_, Verdict::Suspected { .. }) => tally.suspected += 1,
+        (_, Verdict::GroupFailing { .. }) => tally.group_failing += 1,
         (State::Refused, _) => tally.refused += 1,
         (_, Verdict::NotSubscribed) => tally.not_subscribed += 1,
         (_, Verdict::UnknownStatus(_)) => {

@@ -33,7 +33,8 @@ impl Now {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set(&self, now: Timestamp) {
+    /// Moves the true time on.
+    pub fn set(&self, now: Timestamp) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 

@@ -53,7 +53,9 @@ fn once(market: &Market, kind: FaultKind) {
 
 /// Somebody else with the seller's credentials meters this buyer.
 async fn somebody_else_meters(market: &Market, hour_text: &str, record: Value) -> Value {
-    let api = clients::metering_api(&env(market)).await.expect("a client");
+    let api = clients::metering_api(&env(market), 3)
+        .await
+        .expect("a client");
     let mut record = record;
     record["LicenseArn"] = json!(market.agreement.license_arn);
     record["CustomerAWSAccountId"] = json!(market.agreement.account_id);

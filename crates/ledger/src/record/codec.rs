@@ -32,6 +32,11 @@ pub fn send_partition(shard: u8) -> String {
     format!("send#{shard}")
 }
 
+/// Partition of the work index for records that may be sent, in their subscription's final hour.
+pub fn urgent_partition(shard: u8) -> String {
+    format!("urgent#{shard}")
+}
+
 /// What a record's item holds besides the record itself.
 pub(crate) struct RecordItem {
     pub item: Item,

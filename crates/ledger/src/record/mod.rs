@@ -10,6 +10,7 @@ mod codec;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use jiff::Timestamp;
 use marketplace::audit::due;
@@ -174,6 +175,11 @@ impl Ledger {
             (":outcome_at".to_owned(), text(now)),
             (":one".to_owned(), number(1)),
         ]);
+        if record.doubtful > 0 && !is_success {
+            set.push("#doubtful = :doubtful");
+            names.insert("#doubtful".to_owned(), "doubtful".to_owned());
+            values.insert(":doubtful".to_owned(), number(record.doubtful));
+        }
         if let Verdict::Accepted {
             metering_record_id: Some(id),
         } = verdict
@@ -186,7 +192,7 @@ impl Ledger {
             Some(after) => {
                 set.extend(["#due = :due", "#work = :work", "#attempts = :attempts"]);
                 names.insert("#attempts".to_owned(), "attempts".to_owned());
-                let due = marketplace::hour::shift(now, after);
+                let due = record.retry_at(now, after);
                 values.insert(":due".to_owned(), number(due.as_second()));
                 let shard = shard_of(&record.key.subscription);
                 values.insert(":work".to_owned(), text(send_partition(shard)));
@@ -212,7 +218,36 @@ impl Ledger {
             "#version = :read"
         };
         let expression = format!("SET {} REMOVE {}", set.join(", "), remove.join(", "));
-        self.update_record(&record.key, expression, condition, names, values)
+        let request = self.update_of_record(&record.key, expression, condition, names, values);
+        let table = &self.tables.metering_records;
+        if is_success {
+            // The record stays open until this is written, whoever holds its item just now.
+            return self
+                .write_if("UpdateItem", table, || request.clone().send())
+                .await;
+        }
+        self.write("UpdateItem", table, || request.clone().send())
+            .await
+    }
+
+    /// Raises the number of transmissions that may have recorded this record, whatever else was
+    /// written meanwhile: the audit counts on it.
+    pub async fn raise_doubtful(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
+        let names = [("#version", "version"), ("#doubtful", "doubtful")];
+        let values = HashMap::from([
+            (":doubtful".to_owned(), number(record.doubtful)),
+            (":one".to_owned(), number(1)),
+        ]);
+        let request = self.update_of_record(
+            &record.key,
+            "SET #doubtful = :doubtful, #version = #version + :one".to_owned(),
+            "attribute_exists(#version) AND (attribute_not_exists(#doubtful) OR #doubtful < :doubtful)",
+            names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
+            values,
+        );
+        let table = &self.tables.metering_records;
+        // A failed condition means that as many are known already.
+        self.write_if("UpdateItem", table, || request.clone().send())
             .await
     }
 
@@ -271,6 +306,17 @@ impl Ledger {
         self.due_in(&send_partition(shard), now, start).await
     }
 
+    /// The same of records in their subscription's final hour.
+    pub async fn due_urgent(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        start: Option<Item>,
+    ) -> Result<DuePage, LedgerError> {
+        self.due_in(&codec::urgent_partition(shard), now, start)
+            .await
+    }
+
     /// One page of a partition of the work index that holds records.
     pub(crate) async fn due_in(
         &self,
@@ -309,19 +355,29 @@ impl Ledger {
         names: HashMap<String, String>,
         values: HashMap<String, AttributeValue>,
     ) -> Result<Written, LedgerError> {
+        let request = self.update_of_record(key, expression, condition, names, values);
         let table = &self.tables.metering_records;
-        let request = self
-            .client
+        self.write("UpdateItem", table, || request.clone().send())
+            .await
+    }
+
+    fn update_of_record(
+        &self,
+        key: &RecordKey,
+        expression: String,
+        condition: &str,
+        names: HashMap<String, String>,
+        values: HashMap<String, AttributeValue>,
+    ) -> UpdateItemFluentBuilder {
+        self.client
             .update_item()
-            .table_name(table)
+            .table_name(&self.tables.metering_records)
             .key("subscription", text(&key.subscription))
             .key("item", text(sort_key(key.hour, &key.dimension)))
             .update_expression(expression)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values));
-        self.write("UpdateItem", table, || request.clone().send())
-            .await
+            .set_expression_attribute_values(Some(values))
     }
 
     async fn complete(

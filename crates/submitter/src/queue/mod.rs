@@ -1,49 +1,69 @@
 //! What is sent next: full batches, the search for what spoils one, and suspects by themselves.
 //!
 //! A request is refused as a whole when one of its records is wrong, so what is wrong costs its
-//! neighbours their turn. Three rules bound that cost in calls:
+//! neighbours their turn. These rules bound that cost in calls:
+//! * *Groups.* The requests of one product and identity kind are a group. Groups take turns. A group
+//!   whose calls fail makes one call at a time, and is set aside for the invocation after 12 failures
+//!   in a row; the others go on.
 //! * *Search.* A refused batch is split, and the first part is sent. If it is accepted, the culprit
-//!   is in the second, which is split without sending it again; if it is refused, nothing is known of
+//!   is in the second, which is split without sending it again. If it is refused, nothing is known of
 //!   the second, which joins what other searches have left over. One culprit among 25 costs at most
-//!   8 calls, three cost 26, and 25 cost 60.
-//! * *Accusation.* A culprit that names more than itself (a dimension of a product, a buyer, an hour)
-//!   makes everything of its [`Class`] in this invocation a suspect; full batches of the rest go on.
-//! * *Allowance.* Suspects go last, in batches of their own class. An accepted one costs nothing. The
-//!   refused ones may be [`SWEEP_ALLOWANCE`] in a sweep, [`STREAM_ALLOWANCE`] in a delivery, and one
-//!   for nine other calls; then the rest waits for an hour, unsent.
+//!   8 calls, three cost 26, and 25 cost 60. Where a quarter of what was searched is guilty, the
+//!   records of a refused batch are sent one by one, which costs 25.
+//! * *Accusation.* A culprit makes everything of its narrow [`Class`] a suspect: of its subscription,
+//!   and with most errors of its dimension too. Only when 8 subscriptions were found guilty one by one and none
+//!   was accepted are all subscriptions suspected. One accepted record takes an accusation back.
+//! * *Memory.* Guilty lanes are remembered from one invocation to the next (`marketplace::lane`).
+//! * *Allowance.* Suspects go last and alone, first the class that was refused longest ago. An
+//!   accepted one costs nothing, and releases its class. The refused ones may be [`SWEEP_ALLOWANCE`]
+//!   in a sweep, [`STREAM_ALLOWANCE`] in a delivery, and one for nine other calls; then the rest waits
+//!   for an hour, unsent.
 //!
 //! A record may also be what makes every request fail that it is in, without an error that says so.
-//! What has failed in several invocations is halved until it succeeds or stands alone; in an outage
-//! the submitter has stopped asking by then.
+//! What has failed in several invocations is halved until it succeeds or stands alone.
 //!
-//! What is guilty is learnt anew in each invocation. With the records in the order of their
-//! dimensions that costs two rounds of calls, nine with four at once. 200,000 records are 20
-//! deliveries, so learning of a renamed dimension costs an hour with 12 sweeps some 300 of its 36,000
-//! calls (`cargo run -p submitter --example isolation`). Keeping the knowledge in a table would save
-//! them, and it would have to be forgotten in time when the dimension is put right. A suspect's own
-//! outcome is kept, with the record.
+//! `cargo run --release -p submitter --example isolation` counts the calls of an hour with a renamed
+//! dimension, and with agreements of which 1, 10 and 50 % lack a dimension.
 
 mod class;
+mod group;
+mod guilt;
 mod parts;
+mod suspects;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::Bound;
 
+use jiff::Timestamp;
 use marketplace::MeteringRecord;
-use marketplace::batch::{Batch, plan};
+use marketplace::batch::{Batch, BatchGroup};
 use marketplace::error_table::{About, about};
+use marketplace::lane::Guilt;
 
 pub use class::Class;
-use parts::{attempts, describe, group_of, order_of_suspects, split};
+use group::Group;
+use guilt::Guilty;
+pub use guilt::LaneChange;
+use parts::{attempts, group_of, split};
+use suspects::Suspects;
 
 /// Refused calls of suspects in a sweep: with 12 sweeps an hour 2,400 of the 36,000 calls that the
 /// quota of 10 per second allows.
 pub const SWEEP_ALLOWANCE: u64 = 200;
 /// Refused calls of suspects in a delivery of the stream, of which there may be one a minute.
 pub const STREAM_ALLOWANCE: u64 = 4;
-/// One refused call of suspects for so many calls of others: a tenth of all.
-const OTHERS_FOR_ONE: u64 = 9;
+
+/// Records in the queue, each counted with its allocations, beyond which no more are read. Ours: what
+/// an invocation keeps in memory is bounded by it.
+const WEIGHT_MAX: usize = 20_000;
+/// Records that may be sent now, of which there should always be some: several calls.
+const READY_MIN: usize = 250;
+/// Records searched before the share of guilty ones among them means anything.
+const SEARCHED_MIN: u64 = 20;
+/// One guilty record of so many searched: then a refused batch is sent record by record.
+const ONE_BY_ONE_FROM: u64 = 4;
 
 /// A batch to be sent.
 #[derive(Debug)]
@@ -52,6 +72,8 @@ pub struct Attempt {
     pub batch: Batch<MeteringRecord>,
     /// How often it was, for reasons outside its records.
     pub tries: u32,
+    /// The code it failed by last, if it was tried.
+    pub failed: Option<String>,
     /// The suspects' class it belongs to, if it does.
     suspects: Option<Class>,
     /// The other part of what was refused, and by which code: if this part is not refused, that one
@@ -63,254 +85,400 @@ pub struct Attempt {
     again: bool,
 }
 
+impl Attempt {
+    fn of(records: Vec<MeteringRecord>) -> Option<Self> {
+        let group = group_of(records.first()?);
+        Some(Self {
+            batch: Batch { group, records },
+            tries: 0,
+            failed: None,
+            suspects: None,
+            other: None,
+            searched: false,
+            again: false,
+        })
+    }
+}
+
 /// What is to be sent in one invocation.
 #[derive(Debug, Default)]
 pub struct Queue {
-    ordinary: VecDeque<Attempt>,
-    search: Vec<Attempt>,
-    /// What searches have left over; it is sent together.
-    left_over: Vec<MeteringRecord>,
-    suspects: BTreeMap<Class, Vec<MeteringRecord>>,
-    /// Classes with the code that accused them.
-    accused: BTreeMap<Class, String>,
-    /// Calls of suspects that were refused, by class.
-    wasted: BTreeMap<Class, u64>,
-    /// Calls of others.
-    others: u64,
-    allowance: u64,
-    turn: Option<Class>,
+    groups: BTreeMap<BatchGroup, Group>,
+    /// The group that had its turn last.
+    last: Option<BatchGroup>,
+    guilty: Guilty,
+    suspects: Suspects,
+    /// Records of refused batches that were found guilty, and found good.
+    found: (u64, u64),
+    weight: usize,
+}
+
+fn weight_of(record: &MeteringRecord) -> usize {
+    record.allocations.len().saturating_add(1)
 }
 
 impl Queue {
-    /// An empty queue in which suspects may be refused this often.
-    pub fn new(allowance: u64) -> Self {
+    /// An empty queue in which suspects may be refused this often, with the lanes that are remembered.
+    pub fn new(allowance: u64, lanes: Vec<Guilt>) -> Self {
         Self {
-            allowance,
+            guilty: Guilty::remembered(lanes),
+            suspects: Suspects::with_allowance(allowance),
             ..Self::default()
         }
     }
 
-    /// Adds records: what is nearest to its deadline is sent first, then dimension by dimension.
-    pub fn add(&mut self, records: Vec<MeteringRecord>) {
-        let mut others = Vec::new();
+    /// Whether more records should be read.
+    pub fn wants_more(&self) -> bool {
+        let ready: usize = self.groups.values().map(Group::ready).sum();
+        self.weight < WEIGHT_MAX && ready < READY_MIN
+    }
+
+    /// Whether there is no room for more records.
+    pub fn is_full(&self) -> bool {
+        self.weight >= WEIGHT_MAX
+    }
+
+    /// Adds records: within a group, what has least time left is sent first, then dimension by
+    /// dimension. Gives back those of groups that were set aside, with the reason.
+    pub fn add(&mut self, records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, String)> {
+        let mut aside = Vec::new();
+        let mut ordinary = Vec::new();
         for record in records {
-            match self.class_of_suspect(&record) {
-                Some(class) => self.suspects.entry(class).or_default().push(record),
-                None => others.push(record),
+            let reason = self.groups.get(&group_of(&record)).and_then(Group::aside);
+            match reason.map(str::to_owned) {
+                Some(code) => aside.push((record, code)),
+                None => {
+                    self.weight = self.weight.saturating_add(weight_of(&record));
+                    ordinary.extend(self.unless_suspect(record));
+                }
             }
         }
-        self.ordinary.extend(attempts(others, 0));
+        self.add_ordinary(ordinary, 0);
+        aside
     }
 
     /// Adds again what was sent and not refused, but not answered either.
     pub fn add_again(&mut self, records: Vec<MeteringRecord>, tries: u32) {
-        self.ordinary.extend(attempts(records, tries));
+        for record in &records {
+            self.weight = self.weight.saturating_add(weight_of(record));
+        }
+        self.add_ordinary(records, tries);
+    }
+
+    fn add_ordinary(&mut self, records: Vec<MeteringRecord>, tries: u32) {
+        for attempt in attempts(records, tries) {
+            let group = self.groups.entry(attempt.batch.group.clone()).or_default();
+            group.ordinary.push_back(attempt);
+        }
     }
 
     /// Puts back an attempt that failed for a reason outside its records.
-    pub fn put_back(&mut self, attempt: Attempt) {
+    pub fn put_back(&mut self, attempt: Attempt, code: &str) {
+        self.returned(&attempt);
         let tries = attempt.tries.saturating_add(1);
-        self.ordinary.push_back(Attempt { tries, ..attempt });
+        let failed = Some(code.to_owned());
+        self.group_of(&attempt).ordinary.push_back(Attempt {
+            tries,
+            failed,
+            ..attempt
+        });
     }
 
-    /// The next attempts, at most `count`; none when all that may be sent was.
+    /// The next attempts, at most `count`.
     pub fn next(&mut self, count: usize) -> Vec<Attempt> {
-        let mut next: Vec<Attempt> = Vec::new();
-        while next.len() < count {
-            let searching = next.iter().any(|attempt| attempt.other.is_some());
-            if !searching && self.search.is_empty() && !self.left_over.is_empty() {
-                let together = std::mem::take(&mut self.left_over);
-                for attempt in attempts(together, 0).into_iter().rev() {
-                    let again = true;
-                    self.ordinary.push_front(Attempt { again, ..attempt });
+        std::iter::from_fn(|| self.next_one()).take(count).collect()
+    }
+
+    /// The next attempt; none while nothing more may be sent before others are answered.
+    pub fn next_one(&mut self) -> Option<Attempt> {
+        while let Some(group) = self.next_group() {
+            let popped = self.groups.get_mut(&group).and_then(Group::pop);
+            self.last = Some(group);
+            let attempt = popped?;
+            if let Some(attempt) = self.without_accused(attempt) {
+                if attempt.suspects.is_none() {
+                    self.suspects.other_sent();
                 }
-            }
-            let attempt = self.search.pop().or_else(|| self.ordinary.pop_front());
-            match attempt {
-                Some(attempt) => next.extend(self.without_accused(attempt)),
-                None => match self.next_suspects() {
-                    Some(attempt) => next.push(attempt),
-                    None => break,
-                },
+                self.group_of(&attempt).sent(&attempt);
+                return Some(attempt);
             }
         }
-        let others = next.iter().filter(|a| a.suspects.is_none()).count();
-        self.others = self.others.saturating_add(others as u64);
-        next
+        let attempt = self.next_suspect()?;
+        self.group_of(&attempt).sent(&attempt);
+        Some(attempt)
+    }
+
+    fn next_group(&self) -> Option<BatchGroup> {
+        let may_send = |(_, group): &(&BatchGroup, &Group)| group.may_send();
+        let Some(last) = &self.last else {
+            return self.groups.iter().find(may_send).map(|(id, _)| id.clone());
+        };
+        let after = self
+            .groups
+            .range((Bound::Excluded(last), Bound::Unbounded))
+            .find(may_send);
+        let next = after.or_else(|| self.groups.range(..=last).find(may_send));
+        next.map(|(id, _)| id.clone())
+    }
+
+    fn next_suspect(&mut self) -> Option<Attempt> {
+        let guilty = &self.guilty;
+        let groups = &self.groups;
+        let may_call = |id: &BatchGroup| groups.get(id).is_none_or(Group::may_call);
+        let (class, record) = self
+            .suspects
+            .next(|class| guilty.refused_at(class), may_call)?;
+        let suspects = Some(class);
+        let attempt = Attempt::of(vec![record])?;
+        Some(Attempt {
+            suspects,
+            ..attempt
+        })
+    }
+
+    fn group_of(&mut self, attempt: &Attempt) -> &mut Group {
+        self.groups.entry(attempt.batch.group.clone()).or_default()
+    }
+
+    fn returned(&mut self, attempt: &Attempt) {
+        self.group_of(attempt).returned(attempt);
+        if let Some(class) = &attempt.suspects {
+            self.suspects.returned(class);
+        }
+    }
+
+    fn took_out(&mut self, records: &[MeteringRecord]) {
+        let weight: usize = records.iter().map(weight_of).sum();
+        self.weight = self.weight.saturating_sub(weight);
     }
 
     /// An attempt was answered, so nothing in it spoils a request: gives back its batch.
     pub fn answered(&mut self, attempt: Attempt) -> Batch<MeteringRecord> {
+        self.returned(&attempt);
+        self.group_of(&attempt).works();
+        self.took_out(&attempt.batch.records);
+        if attempt.searched {
+            self.found.1 = self
+                .found
+                .1
+                .saturating_add(attempt.batch.records.len() as u64);
+        }
+        for record in &attempt.batch.records {
+            for class in self.guilty.answered(record) {
+                let released = self.suspects.released(&class);
+                let ordinary = released
+                    .into_iter()
+                    .filter_map(|record| self.unless_suspect(record))
+                    .collect();
+                self.add_ordinary(ordinary, 0);
+            }
+        }
         if let Some((culprits, code)) = attempt.other {
-            self.search_in(culprits, code, attempt.suspects, true, attempt.again);
+            self.search_in(culprits, code, true, attempt.again);
         }
         attempt.batch
     }
 
-    /// An attempt failed for good, for a reason outside its records: gives back its records. Of the
-    /// part that was not sent nothing is known.
+    /// An attempt failed for good, for a reason outside its records: gives back its records. The part
+    /// that was not sent is still to be sent.
     pub fn given_up(&mut self, attempt: Attempt) -> Vec<MeteringRecord> {
-        self.leave_over(attempt.other, attempt.suspects, attempt.again);
+        self.returned(&attempt);
+        self.leave_over(attempt.other, attempt.again);
+        self.took_out(&attempt.batch.records);
         attempt.batch.records
     }
 
     /// An attempt failed as often as it may, and nothing says why: each half is tried once more, so that
     /// a record that makes every request fail stands alone in the end. Gives it back when it does.
-    pub fn failed_again(&mut self, attempt: Attempt) -> Option<MeteringRecord> {
-        self.leave_over(attempt.other, attempt.suspects.clone(), attempt.again);
+    pub fn failed_again(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
+        self.returned(&attempt);
+        self.leave_over(attempt.other, attempt.again);
         let Batch { group, mut records } = attempt.batch;
         if records.len() <= 1 {
+            self.took_out(&records);
             return records.pop();
         }
         let second = records.split_off(records.len().div_ceil(2));
-        for records in [records, second] {
-            self.ordinary.push_back(Attempt {
-                batch: Batch {
-                    group: group.clone(),
-                    records,
-                },
-                tries: attempt.tries,
-                suspects: attempt.suspects.clone(),
-                other: None,
-                searched: attempt.searched,
-                again: attempt.again,
-            });
-        }
+        let halves = [records, second].map(|records| Attempt {
+            batch: Batch {
+                group: group.clone(),
+                records,
+            },
+            tries: attempt.tries,
+            failed: Some(code.to_owned()),
+            suspects: attempt.suspects.clone(),
+            other: None,
+            searched: attempt.searched,
+            again: attempt.again,
+        });
+        self.groups
+            .entry(group)
+            .or_default()
+            .ordinary
+            .extend(halves);
         None
     }
 
-    /// An attempt was refused because of a record: gives back the record if it stood alone.
-    pub fn refused(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
-        if let Some(class) = &attempt.suspects {
-            let wasted = self.wasted.entry(class.clone()).or_default();
-            *wasted = wasted.saturating_add(1);
-        }
-        self.leave_over(attempt.other, attempt.suspects.clone(), attempt.again);
+    /// An attempt was refused at `now` because of a record: gives back the record if it stood alone.
+    pub fn refused(
+        &mut self,
+        attempt: Attempt,
+        code: &str,
+        now: Timestamp,
+    ) -> Option<MeteringRecord> {
+        self.returned(&attempt);
+        self.group_of(&attempt).works();
+        self.leave_over(attempt.other, attempt.again);
         let mut records = attempt.batch.records;
         if records.len() == 1 {
+            self.took_out(&records);
             let culprit = records.pop()?;
-            self.accuse(Class::of(code, &culprit), code);
+            self.found.0 = self.found.0.saturating_add(1);
+            match attempt.suspects {
+                // It was known already, so it says nothing new of others.
+                Some(class) => {
+                    self.guilty.note(class.clone(), code, now);
+                    self.suspects.was_refused(&class);
+                }
+                None => {
+                    if let Some(wide) = self.guilty.accuse(code, &culprit, now) {
+                        self.batch_again(&wide);
+                    }
+                }
+            }
             return Some(culprit);
         }
-        if attempt.suspects.is_none() && records.iter().any(|r| self.accused_class(r).is_some()) {
+        if records.iter().any(|r| self.guilty.class_of(r).is_some()) {
             // Somebody was found guilty while this was under way.
             self.add_left_over(records);
             return None;
         }
-        self.search_in(
-            records,
-            code.to_owned(),
-            attempt.suspects,
-            attempt.searched,
-            attempt.again,
-        );
+        self.search_in(records, code.to_owned(), attempt.searched, attempt.again);
         None
     }
 
-    /// Everything that was not sent, suspects as well.
-    pub fn rest(&mut self) -> Vec<MeteringRecord> {
-        let attempts = self.ordinary.drain(..).chain(self.search.drain(..));
-        let mut rest: Vec<MeteringRecord> = attempts
-            .flat_map(|attempt| {
-                let other = attempt.other.map(|(records, _)| records);
-                attempt
-                    .batch
-                    .records
-                    .into_iter()
-                    .chain(other.into_iter().flatten())
-            })
-            .collect();
-        rest.append(&mut self.left_over);
-        rest.extend(std::mem::take(&mut self.suspects).into_values().flatten());
+    /// A call of a group failed for a reason outside its records. Where that sets the group aside,
+    /// gives back everything of it that was not sent, with the code it failed by, if it was tried.
+    pub fn group_failed(
+        &mut self,
+        id: &BatchGroup,
+        code: &str,
+    ) -> Vec<(MeteringRecord, Option<String>)> {
+        if !self.groups.entry(id.clone()).or_default().failed(code) {
+            return Vec::new();
+        }
+        let mut rest = self
+            .groups
+            .get_mut(id)
+            .map(Group::drain)
+            .unwrap_or_default();
+        let suspects = self.suspects.drain_group(id).into_iter();
+        rest.extend(suspects.map(|record| (record, None)));
+        rest.iter()
+            .for_each(|(record, _)| self.took_out(std::slice::from_ref(record)));
         rest
     }
 
-    /// The suspects for which there is no allowance, with the code they are suspected of.
+    /// What changed of the lanes that are remembered, since this was asked last.
+    pub fn take_lane_changes(&mut self) -> Vec<LaneChange> {
+        self.guilty.take_changes()
+    }
+
+    /// Everything that was not sent, suspects as well. What was tried already comes with the code it
+    /// failed by.
+    pub fn rest(&mut self) -> Vec<(MeteringRecord, Option<String>)> {
+        let mut rest: Vec<_> = self.groups.values_mut().flat_map(Group::drain).collect();
+        let suspects = self.suspects.take_all().into_iter();
+        rest.extend(suspects.map(|(_, record)| (record, None)));
+        self.weight = 0;
+        rest
+    }
+
+    /// The suspects that are not sent in this invocation, with the code they are suspected of: all of
+    /// them, or when the queue is full only those that it has no room for.
     pub fn take_unsent_suspects(&mut self) -> Vec<(MeteringRecord, String)> {
-        let mut unsent = Vec::new();
-        for (class, records) in std::mem::take(&mut self.suspects) {
-            for record in records {
-                let own = record.outcome.as_ref().map(|outcome| &outcome.code);
-                let own = own.filter(|code| about(code) != About::Request);
-                if let Some(code) = self.accused.get(&class).or(own).cloned() {
-                    unsent.push((record, code));
-                }
+        let unsent = match self.is_full() {
+            true => self.suspects.take_excess(),
+            false => self.suspects.take_all(),
+        };
+        let coded = unsent.into_iter().filter_map(|(class, record)| {
+            self.took_out(std::slice::from_ref(&record));
+            let own = record.outcome.as_ref().map(|outcome| outcome.code.as_str());
+            let own = own.filter(|code| about(code) != About::Request);
+            let code = self.guilty.code(&class).or(own)?.to_owned();
+            Some((record, code))
+        });
+        coded.collect()
+    }
+
+    /// Puts a record among the suspects if it is one; otherwise gives it back.
+    fn unless_suspect(&mut self, record: MeteringRecord) -> Option<MeteringRecord> {
+        let class = self.guilty.class_of(&record);
+        match class.or_else(|| self.guilty.class_of_answer(&record)) {
+            Some(class) => {
+                self.suspects.add(class, record);
+                None
             }
+            None => Some(record),
         }
-        unsent
     }
 
-    fn accused_class(&self, record: &MeteringRecord) -> Option<Class> {
-        if self.accused.is_empty() {
-            return None;
+    /// Batches again what was not tried yet, without a class that is accused now, so that requests
+    /// stay full.
+    fn batch_again(&mut self, accused: &Class) {
+        let mut fresh = Vec::new();
+        for group in self.groups.values_mut() {
+            let is_fresh = |a: &Attempt| {
+                a.tries == 0 && a.suspects.is_none() && a.other.is_none() && !a.searched
+            };
+            let (taken, kept) = group.ordinary.drain(..).partition::<Vec<_>, _>(is_fresh);
+            group.ordinary.extend(kept);
+            fresh.extend(taken.into_iter().flat_map(|attempt| attempt.batch.records));
         }
-        Class::all_of(record)
-            .into_iter()
-            .find(|class| self.accused.contains_key(class))
-    }
-
-    fn class_of_suspect(&self, record: &MeteringRecord) -> Option<Class> {
-        self.accused_class(record).or_else(|| {
-            let code = record.outcome.as_ref().map(|o| o.code.as_str());
-            let code = code.filter(|code| about(code) != About::Request)?;
-            Some(Class::of(code, record))
-        })
-    }
-
-    /// Makes everything of a class a suspect; the rest is batched anew, so that requests stay full.
-    fn accuse(&mut self, class: Class, code: &str) {
-        if matches!(class, Class::Itself(_)) || self.accused.contains_key(&class) {
-            return;
-        }
-        self.accused.insert(class, code.to_owned());
-        let (fresh, tried): (Vec<_>, Vec<_>) = self
-            .ordinary
-            .drain(..)
-            .partition(|a| a.tries == 0 && a.suspects.is_none() && a.other.is_none());
-        self.ordinary.extend(tried);
-        self.add(fresh.into_iter().flat_map(|a| a.batch.records).collect());
+        tracing::debug!(
+            ?accused,
+            records = fresh.len(),
+            "all subscriptions are suspected"
+        );
+        let ordinary = fresh.into_iter();
+        let ordinary = ordinary.filter_map(|r| self.unless_suspect(r)).collect();
+        self.add_ordinary(ordinary, 0);
     }
 
     fn without_accused(&mut self, attempt: Attempt) -> Option<Attempt> {
-        let is_accused = |record: &MeteringRecord| self.accused_class(record).is_some();
+        let is_accused = |record: &MeteringRecord| self.guilty.class_of(record).is_some();
         if attempt.suspects.is_some() || !attempt.batch.records.iter().any(is_accused) {
             return Some(attempt);
         }
         // Without the accused in it, what was known of the other part is no longer so.
         self.add_left_over(attempt.batch.records);
-        self.leave_over(attempt.other, None, attempt.again);
+        self.leave_over(attempt.other, attempt.again);
         None
     }
 
     fn add_left_over(&mut self, records: Vec<MeteringRecord>) {
         for record in records {
-            match self.class_of_suspect(&record) {
-                Some(class) => self.suspects.entry(class).or_default().push(record),
-                None => self.left_over.push(record),
+            if let Some(record) = self.unless_suspect(record) {
+                let group = self.groups.entry(group_of(&record)).or_default();
+                group.left_over.push(record);
             }
         }
     }
 
-    fn leave_over(
-        &mut self,
-        other: Option<(Vec<MeteringRecord>, String)>,
-        suspects: Option<Class>,
-        again: bool,
-    ) {
-        match (other, suspects) {
-            (None, _) => {}
-            (Some((records, _)), Some(class)) => {
-                self.suspects.entry(class).or_default().extend(records);
+    fn leave_over(&mut self, other: Option<(Vec<MeteringRecord>, String)>, again: bool) {
+        match other {
+            None => {}
+            Some((records, _)) if again => {
+                for attempt in attempts(records, 0) {
+                    let group = self.groups.entry(attempt.batch.group.clone()).or_default();
+                    group.search.push(Attempt {
+                        searched: true,
+                        again,
+                        ..attempt
+                    });
+                }
             }
-            (Some((records, _)), None) if again => {
-                let attempts = attempts(records, 0).into_iter();
-                self.search.extend(attempts.map(|attempt| Attempt {
-                    searched: true,
-                    again,
-                    ..attempt
-                }));
-            }
-            (Some((records, _)), None) => self.add_left_over(records),
+            Some((records, _)) => self.add_left_over(records),
         }
     }
 
@@ -319,60 +487,37 @@ impl Queue {
         &mut self,
         records: Vec<MeteringRecord>,
         code: String,
-        suspects: Option<Class>,
         searched: bool,
         again: bool,
     ) {
+        let (guilty, good) = self.found;
+        let all = guilty.saturating_add(good);
+        if all >= SEARCHED_MIN && guilty.saturating_mul(ONE_BY_ONE_FROM) >= all {
+            for record in records {
+                self.search(vec![record], None, again);
+            }
+            return;
+        }
         let (first, second) = split(records, &code, searched);
-        let Some(record) = first.first() else {
+        let other = (!second.is_empty()).then_some((second, code));
+        self.search(first, other, again);
+    }
+
+    fn search(
+        &mut self,
+        records: Vec<MeteringRecord>,
+        other: Option<(Vec<MeteringRecord>, String)>,
+        again: bool,
+    ) {
+        let Some(attempt) = Attempt::of(records) else {
             return;
         };
-        let other = (!second.is_empty()).then_some((second, code));
-        self.search.push(Attempt {
-            batch: Batch {
-                group: group_of(record),
-                records: first,
-            },
-            tries: 0,
-            suspects,
+        let group = self.groups.entry(attempt.batch.group.clone()).or_default();
+        group.search.push(Attempt {
             other,
             searched: true,
             again,
+            ..attempt
         });
-    }
-
-    /// The next batch of suspects, of each class in turn, while there is an allowance for it.
-    fn next_suspects(&mut self) -> Option<Attempt> {
-        let allowance = self.allowance.saturating_add(self.others / OTHERS_FOR_ONE);
-        let wasted = self
-            .wasted
-            .values()
-            .fold(0_u64, |sum, n| sum.saturating_add(*n));
-        if wasted >= allowance {
-            return None;
-        }
-        let share = (allowance / (self.suspects.len().max(1) as u64)).max(1);
-        let may = |class: &&Class| self.wasted.get(*class).copied().unwrap_or_default() < share;
-        let behind = |class: &&Class| self.turn.as_ref().is_none_or(|turn| *class > turn);
-        let class = self.suspects.keys().filter(may).find(behind);
-        let class = class.or_else(|| self.suspects.keys().find(may))?.clone();
-        self.turn = Some(class.clone());
-        let mut records = self.suspects.remove(&class)?;
-        // Those that were not yet found guilty by themselves come first.
-        records.sort_by(|a, b| order_of_suspects(a).cmp(&order_of_suspects(b)));
-        let mut batches = plan(records, describe).into_iter();
-        let batch = batches.next()?;
-        let rest: Vec<MeteringRecord> = batches.flat_map(|batch| batch.records).collect();
-        if !rest.is_empty() {
-            self.suspects.insert(class.clone(), rest);
-        }
-        Some(Attempt {
-            batch,
-            tries: 0,
-            suspects: Some(class),
-            other: None,
-            searched: false,
-            again: false,
-        })
     }
 }

@@ -12,7 +12,7 @@ pub(super) fn order_of_suspects(
     record: &MeteringRecord,
 ) -> (bool, u32, jiff::Timestamp, &marketplace::RecordKey) {
     let refused = record.state == State::Refused;
-    (refused, record.attempts, record.deadline, &record.key)
+    (refused, record.attempts, record.last_chance(), &record.key)
 }
 
 pub(super) fn group_of(record: &MeteringRecord) -> BatchGroup {
@@ -29,13 +29,14 @@ pub(super) fn describe(record: &MeteringRecord) -> (BatchGroup, usize) {
 /// Batches in the order in which they are sent. Within a deadline they go by dimension, so that one
 /// that the product does not have meets few others.
 pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
-    let order = |r: &MeteringRecord| (r.deadline, r.key.dimension.clone());
+    let order = |r: &MeteringRecord| (r.last_chance(), r.key.dimension.clone());
     records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
     let mut batches = plan(records, describe);
-    batches.sort_by_key(|batch| batch.records.iter().map(|r| r.deadline).min());
+    batches.sort_by_key(|batch| batch.records.iter().map(MeteringRecord::last_chance).min());
     let attempt = |batch| Attempt {
         batch,
         tries,
+        failed: None,
         suspects: None,
         other: None,
         searched: false,
@@ -44,24 +45,26 @@ pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Atte
     batches.into_iter().map(attempt).collect()
 }
 
-/// Splits records in two, the first part never empty: between two classes of the code where there
-/// are several; at first one from the rest where all are of one class, for which it can then speak;
-/// else in the middle.
+/// Splits records in two, the first part never empty. Where the error may be of more than one
+/// subscription, and the records are of several such classes, the split is between two of them. Where
+/// they are of one, the first record goes alone, because its answer is one for the class. Otherwise
+/// the split is in the middle.
 pub(super) fn split(
     mut records: Vec<MeteringRecord>,
     code: &str,
     searched: bool,
 ) -> (Vec<MeteringRecord>, Vec<MeteringRecord>) {
-    let classes: BTreeSet<Class> = records.iter().map(|r| Class::of(code, r)).collect();
+    let class_of = |record: &MeteringRecord| Class::wide(code, record);
+    let classes: BTreeSet<Option<Class>> = records.iter().map(class_of).collect();
     let middle = records.len().div_ceil(2);
-    let speaks_for_others = !searched && !matches!(classes.first(), Some(Class::Itself(_)));
+    let speaks_for_others = !searched && !classes.contains(&None);
     let at = if classes.len() > 1 {
-        records.sort_by_key(|record| Class::of(code, record));
+        records.sort_by_key(class_of);
         let bounds = records
             .windows(2)
             .zip(1_usize..)
             .filter(|(pair, _)| match pair {
-                [a, b] => Class::of(code, a) != Class::of(code, b),
+                [a, b] => class_of(a) != class_of(b),
                 _ => false,
             })
             .map(|(_, at)| at);

@@ -58,7 +58,8 @@ pub enum Fate {
     Throttled,
     /// DynamoDB fails: nothing is done.
     Failed,
-    /// Another transaction holds one of its items: nothing is done. Other calls are answered.
+    /// A transaction holds one of the items it writes: nothing is done. Calls that write nothing are
+    /// answered.
     Conflicting,
     /// A query of an index is answered as it was some time ago. Other calls are answered.
     Stale,
@@ -474,6 +475,13 @@ fn struck(
             "something broke",
         )),
         Fate::Conflicting if operation == "TransactWriteItems" => Some(transaction_conflict(body)),
+        Fate::Conflicting if matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem") => {
+            Some(exception(
+                400,
+                "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+                "Transaction is ongoing for the item",
+            ))
+        }
         _ => None,
     }
 }

@@ -1,0 +1,184 @@
+//! Lanes that were refused: partition `lanes` of MeteringRecords, one item each.
+//!
+//! A lane is a hint to the submitter, so it is written and removed without a condition, and read
+//! eventually consistent. A damaged one is left out, with an error in the log.
+
+use jiff::Timestamp;
+use marketplace::lane::{Guilt, Lane};
+use sha2::{Digest, Sha256};
+
+use crate::Ledger;
+use crate::error::{LedgerError, Malformed};
+use crate::item::{Item, Reader, number, text};
+
+const LANES: &str = "lanes";
+
+/// Lanes read by one invocation. Ours: a lane is about 300 bytes, so they are 15 MB in memory. Lanes
+/// beyond these are not known, and are found again by being refused.
+const LANES_MAX: usize = 50_000;
+
+/// Stale lanes removed by one reading; the next removes more.
+const FORGOTTEN_AT_ONCE_MAX: usize = 100;
+
+/// The sort key: a digest, because a subscription and a dimension together may be longer than a
+/// sort key can be.
+fn sort_key(lane: &Lane) -> String {
+    let named = match lane {
+        Lane::Dimension(product, dimension) => format!("dimension\n{product}\n{dimension}"),
+        Lane::SubscriptionDimension(subscription, dimension) => {
+            format!("subscription dimension\n{subscription}\n{dimension}")
+        }
+        Lane::Subscription(subscription) => format!("subscription\n{subscription}"),
+    };
+    let digest = Sha256::digest(named);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn to_item(guilt: &Guilt) -> Item {
+    let mut item = Item::from([
+        ("subscription".to_owned(), text(LANES)),
+        ("item".to_owned(), text(sort_key(&guilt.lane))),
+        ("code".to_owned(), text(&guilt.code)),
+        (
+            "refused_at".to_owned(),
+            number(guilt.refused_at.as_second()),
+        ),
+    ]);
+    let mut put = |name: &str, value: &dyn std::fmt::Display| {
+        item.insert(name.to_owned(), text(value));
+    };
+    match &guilt.lane {
+        Lane::Dimension(product, dimension) => {
+            put("product_code", product);
+            put("dimension", dimension);
+        }
+        Lane::SubscriptionDimension(subscription, dimension) => {
+            put("of_subscription", subscription);
+            put("dimension", dimension);
+        }
+        Lane::Subscription(subscription) => put("of_subscription", subscription),
+    }
+    item
+}
+
+fn from_item(item: &Item) -> Result<Guilt, Malformed> {
+    let read = Reader::new(item);
+    let product = read.parsed_opt("product_code")?;
+    let subscription = read.parsed_opt("of_subscription")?;
+    let dimension = read.parsed_opt("dimension")?;
+    let lane = match (product, subscription, dimension) {
+        (Some(product), None, Some(dimension)) => Lane::Dimension(product, dimension),
+        (None, Some(subscription), Some(dimension)) => {
+            Lane::SubscriptionDimension(subscription, dimension)
+        }
+        (None, Some(subscription), None) => Lane::Subscription(subscription),
+        _ => {
+            let rule = "must name a product or a subscription, or one of them and a dimension";
+            return Err(read.malformed("of_subscription", rule));
+        }
+    };
+    Ok(Guilt {
+        lane,
+        code: read.text("code")?.to_owned(),
+        refused_at: read.second("refused_at")?,
+    })
+}
+
+impl Ledger {
+    /// The lanes that are remembered at `now`, at most [`LANES_MAX`]. Stale ones are removed.
+    pub async fn lanes(&self, now: Timestamp) -> Result<Vec<Guilt>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let mut lanes = Vec::new();
+        let mut stale = Vec::new();
+        let mut start = None;
+        while lanes.len() < LANES_MAX {
+            let page = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression("#p = :p")
+                .expression_attribute_names("#p", "subscription")
+                .expression_attribute_values(":p", text(LANES))
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            for item in page.items() {
+                match from_item(item) {
+                    Ok(guilt) if guilt.is_stale(now) => stale.push(guilt.lane),
+                    Ok(guilt) => lanes.push(guilt),
+                    Err(damaged) => tracing::error!(%damaged, "a damaged lane is left out"),
+                }
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                break;
+            }
+        }
+        for lane in stale.iter().take(FORGOTTEN_AT_ONCE_MAX) {
+            self.forget_lane(lane).await?;
+        }
+        Ok(lanes)
+    }
+
+    /// Remembers that a lane was refused.
+    pub async fn remember_lane(&self, guilt: &Guilt) -> Result<(), LedgerError> {
+        self.put_any(&self.tables.metering_records, to_item(guilt))
+            .await
+    }
+
+    /// Forgets a lane that was put right.
+    pub async fn forget_lane(&self, lane: &Lane) -> Result<(), LedgerError> {
+        let table = &self.tables.metering_records;
+        let request = self
+            .client
+            .delete_item()
+            .table_name(table)
+            .key("subscription", text(LANES))
+            .key("item", text(sort_key(lane)));
+        self.write_always("DeleteItem", table, || request.clone().send())
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guilt(lane: Lane) -> Guilt {
+        Guilt {
+            lane,
+            code: "InvalidUsageDimensionException".to_owned(),
+            refused_at: Timestamp::from_second(1_795_226_400).unwrap(),
+        }
+    }
+
+    fn lanes() -> [Lane; 3] {
+        let subscription = || "legacy|code|customer".parse().unwrap();
+        let dimension = || "gb#x".parse().unwrap();
+        [
+            Lane::Dimension("code".parse().unwrap(), dimension()),
+            Lane::SubscriptionDimension(subscription(), dimension()),
+            Lane::Subscription(subscription()),
+        ]
+    }
+
+    #[test]
+    fn lanes_are_read_as_they_were_written() {
+        for lane in lanes() {
+            let guilt = guilt(lane);
+            assert_eq!(from_item(&to_item(&guilt)).as_ref(), Ok(&guilt));
+        }
+        let keys: std::collections::BTreeSet<_> = lanes().iter().map(sort_key).collect();
+        assert_eq!(keys.len(), 3);
+    }
+
+    #[test]
+    fn a_damaged_lane_is_named() {
+        for attribute in ["code", "refused_at", "of_subscription"] {
+            let mut item = to_item(&guilt(lanes()[2].clone()));
+            item.remove(attribute);
+            assert_eq!(from_item(&item).unwrap_err().attribute, attribute);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The turn to send: one submitter invocation at a time makes the calls.
+//!
+//! The quota of BatchMeterUsage belongs to the account and the Region, and nothing but the
+//! submitter calls it. So the invocations take turns, and the one that has the turn keeps the pace.
+//! A turn ends by itself at its `until`: an invocation that died keeps nobody waiting for longer.
+
+use jiff::Timestamp;
+
+use crate::Ledger;
+use crate::error::{LedgerError, Written};
+use crate::item::{Reader, number, text};
+
+const SENDER: (&str, &str) = ("stack", "sender");
+
+/// Whether an invocation may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// It has the turn.
+    Taken,
+    /// Another invocation has it, until then at most.
+    Busy {
+        /// When the other invocation's turn ends by itself.
+        until: Timestamp,
+    },
+}
+
+impl Ledger {
+    /// Takes the turn to send until `until`, if nobody else has it at `now`.
+    pub async fn take_turn(
+        &self,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Turn, LedgerError> {
+        let table = &self.tables.metering_records;
+        let request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", text(SENDER.0))
+            .key("item", text(SENDER.1))
+            .update_expression("SET #holder = :holder, #until = :until ADD #version :one")
+            .condition_expression("attribute_not_exists(#until) OR #until <= :now")
+            .expression_attribute_names("#holder", "holder")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":holder", text(holder))
+            .expression_attribute_values(":until", number(until.as_second()))
+            .expression_attribute_values(":now", number(now.as_second()))
+            .expression_attribute_values(":one", number(1));
+        match self
+            .write_if("UpdateItem", table, || request.clone().send())
+            .await?
+        {
+            Written::Done => Ok(Turn::Taken),
+            Written::Conflict => {
+                let item = self.get(table, SENDER.0, SENDER.1).await?;
+                let until = match &item {
+                    Some(item) => Reader::new(item).second_opt("until")?,
+                    None => None,
+                };
+                // The other turn ended just now: it may be asked for again at once.
+                Ok(Turn::Busy {
+                    until: until.unwrap_or(now),
+                })
+            }
+        }
+    }
+
+    /// Ends the turn of `holder`, if it still has it.
+    pub async fn end_turn(&self, holder: &str) -> Result<(), LedgerError> {
+        let table = &self.tables.metering_records;
+        let request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", text(SENDER.0))
+            .key("item", text(SENDER.1))
+            .update_expression("REMOVE #holder, #until ADD #version :one")
+            .condition_expression("#holder = :holder")
+            .expression_attribute_names("#holder", "holder")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":holder", text(holder))
+            .expression_attribute_values(":one", number(1));
+        // A failed condition means that the turn was over, and somebody else has taken it.
+        self.write_if("UpdateItem", table, || request.clone().send())
+            .await
+            .map(drop)
+    }
+}

@@ -1,0 +1,117 @@
+//! What is to be sent of one batch group, and how its calls fare.
+
+use std::collections::VecDeque;
+
+use marketplace::MeteringRecord;
+
+use super::Attempt;
+use super::parts::attempts;
+
+/// Failures of a group in a row, for reasons outside its records, before it is set aside for the
+/// invocation. Ours: three requests that are tried four times each.
+const FAILURES_MAX: u32 = 12;
+
+/// The requests of one product and identity kind.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub ordinary: VecDeque<Attempt>,
+    pub search: Vec<Attempt>,
+    /// What searches have left over; it is sent together.
+    pub left_over: Vec<MeteringRecord>,
+    under_way: usize,
+    searching: usize,
+    failures: u32,
+    /// The code of the failures for which it was set aside.
+    aside: Option<String>,
+}
+
+impl Group {
+    /// Whether it has something to send now. While its calls fail, one is made at a time: the others
+    /// are made for groups whose calls succeed.
+    pub fn may_send(&self) -> bool {
+        let has_left_over = self.searching == 0 && !self.left_over.is_empty();
+        let has_any = !self.search.is_empty() || !self.ordinary.is_empty() || has_left_over;
+        has_any && self.may_call()
+    }
+
+    /// Whether another call of it may be made now.
+    pub fn may_call(&self) -> bool {
+        self.aside.is_none() && (self.failures == 0 || self.under_way == 0)
+    }
+
+    /// Why it was set aside, if it was.
+    pub fn aside(&self) -> Option<&str> {
+        self.aside.as_deref()
+    }
+
+    pub fn pop(&mut self) -> Option<Attempt> {
+        if self.searching == 0 && self.search.is_empty() && !self.left_over.is_empty() {
+            let together = std::mem::take(&mut self.left_over);
+            for attempt in attempts(together, 0).into_iter().rev() {
+                let again = true;
+                self.ordinary.push_front(Attempt { again, ..attempt });
+            }
+        }
+        self.search.pop().or_else(|| self.ordinary.pop_front())
+    }
+
+    pub fn sent(&mut self, attempt: &Attempt) {
+        self.under_way = self.under_way.saturating_add(1);
+        self.searching = self
+            .searching
+            .saturating_add(usize::from(attempt.other.is_some()));
+    }
+
+    pub fn returned(&mut self, attempt: &Attempt) {
+        self.under_way = self.under_way.saturating_sub(1);
+        self.searching = self
+            .searching
+            .saturating_sub(usize::from(attempt.other.is_some()));
+    }
+
+    /// A call was answered, or refused because of a record in it: the group as a whole works.
+    pub fn works(&mut self) {
+        self.failures = 0;
+        self.aside = None;
+    }
+
+    /// A call failed for a reason that may be the group's. Says whether it is set aside now.
+    pub fn failed(&mut self, code: &str) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES_MAX {
+            self.aside = Some(code.to_owned());
+        }
+        self.aside.is_some()
+    }
+
+    /// Records that may be sent without waiting for anything.
+    pub fn ready(&self) -> usize {
+        match self.failures == 0 && self.aside.is_none() {
+            true => self.waiting(),
+            false => 0,
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        let of = |attempt: &Attempt| attempt.batch.records.len();
+        let ordinary: usize = self.ordinary.iter().map(of).sum();
+        let search: usize = self.search.iter().map(of).sum();
+        ordinary + search + self.left_over.len()
+    }
+
+    /// Everything that was not sent. What was tried already comes with the code it failed by.
+    pub fn drain(&mut self) -> Vec<(MeteringRecord, Option<String>)> {
+        let attempts = self.ordinary.drain(..).chain(self.search.drain(..));
+        let mut rest: Vec<(MeteringRecord, Option<String>)> = attempts
+            .flat_map(|attempt| {
+                let failed = attempt.failed;
+                let other = attempt.other.into_iter().flat_map(|(records, _)| records);
+                let sent = attempt.batch.records.into_iter();
+                sent.map(move |record| (record, failed.clone()))
+                    .chain(other.map(|record| (record, None)))
+            })
+            .collect();
+        rest.extend(self.left_over.drain(..).map(|record| (record, None)));
+        rest
+    }
+}

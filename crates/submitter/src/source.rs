@@ -1,0 +1,101 @@
+//! Where an invocation's records come from, a page at a time.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use ledger::item::Item;
+use ledger::{Ledger, LedgerError, SHARDS};
+use marketplace::record::RecordKey;
+
+/// Keys of a delivery that are read at once.
+const DELIVERED_AT_ONCE: usize = 1_000;
+/// A sweep begins at the next shard every so many seconds: the time of its schedule.
+const SHARD_SECONDS: i64 = 300;
+
+/// Records to be sent, if they still may be.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// What a delivery of the stream names.
+    Delivered(VecDeque<RecordKey>),
+    /// What is due by the work index.
+    Due {
+        /// When.
+        now: Timestamp,
+        /// Pages that are still to be read: those of subscriptions in their final hour, then a page of
+        /// each shard in turn, so that no shard waits until another is empty.
+        pages: VecDeque<Page>,
+    },
+}
+
+/// A page of the work index.
+#[derive(Debug)]
+pub(crate) struct Page {
+    shard: u8,
+    is_urgent: bool,
+    start: Option<Item>,
+}
+
+impl Source {
+    pub fn delivered(keys: Vec<RecordKey>) -> Self {
+        Self::Delivered(keys.into())
+    }
+
+    /// Everything due at `now`, beginning at another shard each time.
+    pub fn due(now: Timestamp) -> Self {
+        let first = (now.as_second() / SHARD_SECONDS).rem_euclid(i64::from(SHARDS));
+        let first = u8::try_from(first).unwrap_or_default();
+        let shards = || (0..SHARDS).map(move |n| (first + n) % SHARDS);
+        let page = |is_urgent| {
+            move |shard| Page {
+                shard,
+                is_urgent,
+                start: None,
+            }
+        };
+        Self::Due {
+            now,
+            pages: shards()
+                .map(page(true))
+                .chain(shards().map(page(false)))
+                .collect(),
+        }
+    }
+
+    /// The next keys; none when all were read.
+    pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<RecordKey>>, LedgerError> {
+        match self {
+            Self::Delivered(keys) => {
+                let count = keys.len().min(DELIVERED_AT_ONCE);
+                let next: Vec<RecordKey> = keys.drain(..count).collect();
+                Ok((!next.is_empty()).then_some(next))
+            }
+            Self::Due { now, pages } => {
+                let Some(Page {
+                    shard,
+                    is_urgent,
+                    start,
+                }) = pages.pop_front()
+                else {
+                    return Ok(None);
+                };
+                let page = match is_urgent {
+                    true => ledger.due_urgent(shard, *now, start).await?,
+                    false => ledger.due_records(shard, *now, start).await?,
+                };
+                if page.next.is_some() {
+                    let start = page.next;
+                    let next = Page {
+                        shard,
+                        is_urgent,
+                        start,
+                    };
+                    match is_urgent {
+                        true => pages.push_front(next),
+                        false => pages.push_back(next),
+                    }
+                }
+                Ok(Some(page.keys))
+            }
+        }
+    }
+}

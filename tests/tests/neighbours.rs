@@ -1,0 +1,226 @@
+//! Whatever is wrong with one product or with some buyers, the others' usage is billed in its hour.
+//!
+//! The submitter as it is, on the proof's wire, with records as the sealer writes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use emulator::{Fault, FaultKind, Faults};
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::wire::Fate;
+use end_to_end::proof::world::{Listing, World};
+use jiff::{SignedDuration, Timestamp};
+use marketplace::record::RecordKey;
+use marketplace::{IdentityKind, MeteringRecord, State, Subscription, UsageHour};
+
+const START: &str = "2026-11-21T00:20:00Z";
+const HEALTHY_BUYERS: usize = 40;
+const FAILING_BUYERS: usize = 400;
+const HOURS: i64 = 2;
+const SWEEPS_AN_HOUR: i64 = 12;
+
+fn listing(code: &str) -> Listing {
+    Listing {
+        code: code.to_owned(),
+        identity: IdentityKind::Customer,
+        dimensions: vec!["gb".to_owned()],
+    }
+}
+
+fn record(subscription: &Subscription, hour: UsageHour, sealed_at: Timestamp) -> MeteringRecord {
+    MeteringRecord {
+        key: RecordKey {
+            subscription: subscription.clone(),
+            hour,
+            dimension: "gb".parse().unwrap(),
+        },
+        product: subscription.product().unwrap().clone(),
+        account: None,
+        quantity: "1.5".parse().unwrap(),
+        allocations: Vec::new(),
+        stamp: hour.start(),
+        deadline: hour.plus(24).start(),
+        sealed_at,
+        state: State::Sealed,
+        version: 1,
+        movements: 0,
+        final_at: None,
+        attempts: 0,
+        doubtful: 0,
+        due: Some(sealed_at),
+        outcome: None,
+    }
+}
+
+async fn accepted(world: &World, subscriptions: &[Subscription], hour: UsageHour) -> usize {
+    let key = |subscription: &Subscription| RecordKey {
+        subscription: subscription.clone(),
+        hour,
+        dimension: "gb".parse().unwrap(),
+    };
+    let keys: Vec<RecordKey> = subscriptions.iter().map(key).collect();
+    let records = world.ledger.records(&keys).await.unwrap();
+    let accepted = |record: &&MeteringRecord| record.state == State::Accepted;
+    records.iter().filter(accepted).count()
+}
+
+/// Seals an hour of every subscription, and fires the submitter's schedule until the next is due.
+async fn one_hour(world: &World, subscriptions: &[Subscription], hour: UsageHour) {
+    let sealed_at = hour.end() + SignedDuration::from_mins(30);
+    world.set_time(sealed_at);
+    for subscription in subscriptions {
+        let record = record(subscription, hour, sealed_at);
+        world.ledger.create_record(&record).await.unwrap();
+    }
+    for sweep in 0..SWEEPS_AN_HOUR {
+        world.set_time(sealed_at + SignedDuration::from_mins(5 * sweep));
+        world.sweep().await.unwrap();
+    }
+}
+
+fn buyers_of_nothing() -> Vec<Subscription> {
+    // Before the healthy product in every order.
+    let name = |n| format!("legacy|aproductunknown|c{n:06}").parse().unwrap();
+    (0..FAILING_BUYERS).map(name).collect()
+}
+
+fn beside_a_failing_product(fault: Option<FaultKind>) {
+    on_a_thread(move || {
+        Executor::default().finish(async move {
+            let world = World::at(START.parse().unwrap(), 7);
+            world.wire.trace_nothing();
+            let healthy = listing("bproduct");
+            world.list(&healthy).await;
+            let buyers: Vec<Subscription> = (0..HEALTHY_BUYERS)
+                .map(|_| world.subscribe(&healthy).1)
+                .collect();
+            let failing = buyers_of_nothing();
+            if let Some(kind) = fault {
+                world.emulator.set_faults(Faults {
+                    seed: 7,
+                    faults: vec![Fault {
+                        containing: Some("aproductunknown".to_owned()),
+                        ..Fault::rate("BatchMeterUsage", kind, 1.0)
+                    }],
+                });
+            }
+            let all: Vec<Subscription> = failing.iter().chain(&buyers).cloned().collect();
+            let first: UsageHour = "2026-11-21T01".parse().unwrap();
+            let mut billed = 0;
+            for hour in first.through(first.plus(HOURS - 1)) {
+                one_hour(&world, &all, hour).await;
+                let in_its_hour = accepted(&world, &buyers, hour).await;
+                assert_eq!(in_its_hour, HEALTHY_BUYERS, "{hour}, {fault:?}");
+                billed += in_its_hour;
+            }
+            println!("{fault:?}: {billed} records of the healthy product accepted in their hour");
+            // What fails is tried in every hour, and never ended before its deadline.
+            let last = first.plus(HOURS - 1);
+            let key = record(&failing[0], last, last.end()).key;
+            let record = world.ledger.records(&[key]).await.unwrap().remove(0);
+            assert_eq!(record.state, State::Sealed);
+            assert!(record.attempts > 0 && record.due.is_some(), "{record:?}");
+        })
+    });
+}
+
+#[test]
+fn a_product_that_aws_marketplace_does_not_know_delays_no_other() {
+    beside_a_failing_product(None);
+}
+
+#[test]
+fn a_product_whose_calls_fail_with_500_delays_no_other() {
+    beside_a_failing_product(Some(FaultKind::InternalError));
+}
+
+#[test]
+fn a_product_whose_calls_are_never_answered_delays_no_other() {
+    beside_a_failing_product(Some(FaultKind::DropBefore));
+}
+
+#[test]
+fn a_product_whose_calls_fail_with_an_unknown_code_delays_no_other() {
+    beside_a_failing_product(Some(FaultKind::UnknownError));
+}
+
+#[test]
+fn what_is_due_again_follows_from_the_answer_and_not_from_the_start_of_a_long_run() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = World::at(START.parse().unwrap(), 7);
+            let product = listing("bproduct");
+            world.list(&product).await;
+            let buyers: Vec<Subscription> = (0..60).map(|_| world.subscribe(&product).1).collect();
+            let hour: UsageHour = "2026-11-21T01".parse().unwrap();
+            let sealed_at = hour.end() + SignedDuration::from_mins(30);
+            world.set_time(sealed_at);
+            for buyer in &buyers {
+                let record = record(buyer, hour, sealed_at);
+                world.ledger.create_record(&record).await.unwrap();
+            }
+            world.emulator.set_faults(Faults {
+                seed: 7,
+                faults: vec![Fault::rate("BatchMeterUsage", FaultKind::AccessDenied, 1.0)],
+            });
+            // Every call takes four minutes.
+            let clock = world.now.clone();
+            let minutes = Arc::new(AtomicI64::new(0));
+            let passed = Arc::clone(&minutes);
+            world.wire.follow(Box::new(move |call| {
+                if call.operation == "BatchMeterUsage" {
+                    let now = passed.fetch_add(4, Ordering::Relaxed) + 4;
+                    clock.set(sealed_at + SignedDuration::from_mins(now));
+                }
+                Fate::Answered
+            }));
+            world.sweep().await.unwrap();
+            world.wire.heal();
+            let ended = sealed_at + SignedDuration::from_mins(minutes.load(Ordering::Relaxed));
+            let keys: Vec<_> = buyers
+                .iter()
+                .map(|b| record(b, hour, sealed_at).key)
+                .collect();
+            let records = world.ledger.records(&keys).await.unwrap();
+            let tried: Vec<_> = records.iter().filter(|r| r.attempts > 0).collect();
+            assert!(!tried.is_empty());
+            for record in tried {
+                let due = record.due.unwrap();
+                let at = record.outcome.as_ref().unwrap().at;
+                assert!(due >= at + SignedDuration::from_mins(1), "{record:?}");
+                assert!(at > sealed_at && at <= ended, "{record:?}");
+            }
+        })
+    });
+}
+
+#[test]
+fn a_success_that_could_not_be_written_is_an_error_and_is_found_again() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = World::at(START.parse().unwrap(), 7);
+            let product = listing("bproduct");
+            world.list(&product).await;
+            let buyer = world.subscribe(&product).1;
+            let hour: UsageHour = "2026-11-21T01".parse().unwrap();
+            let sealed_at = hour.end() + SignedDuration::from_mins(30);
+            world.set_time(sealed_at);
+            let sealed = record(&buyer, hour, sealed_at);
+            world.ledger.create_record(&sealed).await.unwrap();
+            // Transactions hold the record for as long as the sweep lasts.
+            world
+                .wire
+                .follow(Box::new(|call| match call.operation.as_str() {
+                    "UpdateItem" => Fate::Conflicting,
+                    _ => Fate::Answered,
+                }));
+            let error = world.sweep().await.unwrap_err();
+            assert!(error.contains("TransactionConflictException"), "{error}");
+            world.wire.heal();
+            world.set_time(sealed_at + SignedDuration::from_mins(5));
+            world.sweep().await.unwrap();
+            let found = world.ledger.records(&[sealed.key]).await.unwrap();
+            assert_eq!(found[0].state, State::Accepted);
+        })
+    });
+}
