@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::printed_time;
 use crate::hour::UsageHour;
@@ -224,7 +225,7 @@ impl Event {
         if wire.event_source != SOURCE || wire.event_name != NAME {
             return Self::Foreign(format!("{} of {}", wire.event_name, wire.event_source));
         }
-        let at = wire.event_time.as_ref().and_then(read_time).or(listed_at);
+        let at = wire.event_time.as_deref().and_then(read_time).or(listed_at);
         match at {
             Some(at) => Self::Call(wire.into_call(at)),
             None => Self::Unreadable {
@@ -240,7 +241,7 @@ impl Event {
 struct Wire {
     #[serde(default, rename = "eventID")]
     event_id: String,
-    event_time: Option<Value>,
+    event_time: Option<Box<RawValue>>,
     #[serde(default)]
     event_source: String,
     #[serde(default)]
@@ -280,7 +281,7 @@ struct Answer {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Record {
-    timestamp: Option<Value>,
+    timestamp: Option<Box<RawValue>>,
     dimension: Option<String>,
     customer_identifier: Option<String>,
     #[serde(
@@ -357,7 +358,7 @@ impl Wire {
 impl Record {
     /// Its slot and quantity; `None` when the slot cannot be told.
     fn read(&self, product: Option<&ProductCode>) -> Option<SentRecord> {
-        let time = self.timestamp.as_ref().and_then(read_time)?;
+        let time = self.timestamp.as_deref().and_then(read_time)?;
         Some(SentRecord {
             key: RecordKey {
                 subscription: self.subscription(product)?,
@@ -401,13 +402,9 @@ impl Record {
     }
 }
 
-/// A printed time, or seconds since the epoch.
-fn read_time(value: &Value) -> Option<Timestamp> {
-    match value {
-        Value::String(text) => printed_time::read(text),
-        Value::Number(seconds) => Timestamp::from_second(seconds.as_i64()?).ok(),
-        _ => None,
-    }
+/// A printed time, or seconds since the epoch, from their own digits.
+fn read_time(value: &RawValue) -> Option<Timestamp> {
+    printed_time::read_json(value.get())
 }
 
 fn is_set(flag: Option<&Value>) -> bool {

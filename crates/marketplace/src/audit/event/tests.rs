@@ -100,6 +100,33 @@ fn each_way_of_naming_a_buyer_and_each_spelling_is_read() {
 }
 
 #[test]
+fn a_time_is_read_in_every_form_that_a_client_writes() {
+    for time in [
+        "1795255200",
+        "1795255200.0",
+        "1.7952552E9",
+        "1795258799.99999999999999",
+        r#""1795255200.0""#,
+        r#""Nov 21, 2026, 10:00:00 AM""#,
+        r#""2026-11-21T10:00:00Z""#,
+    ] {
+        let record = format!(
+            r#"{{"timestamp": {time}, "dimension": "gb", "licenseArn": "{LICENSE}", "quantity": 3}}"#
+        );
+        let text = format!(
+            r#"{{"eventTime": {time}, "eventSource": "{SOURCE}", "eventName": "{NAME}",
+                "requestParameters": {{"usageRecords": [{record}]}}}}"#
+        );
+        let Event::Call(call) = Event::read(&text, None) else {
+            panic!("{time} is not read");
+        };
+        assert_eq!(call.sent[0].key, key(LICENSE), "{time}");
+        assert!(call.is_sent_complete, "{time}");
+        assert_eq!(UsageHour::of(call.at), key(LICENSE).hour, "{time}");
+    }
+}
+
+#[test]
 fn a_record_without_a_quantity_is_a_record_of_zero() {
     let request = json!({"usageRecords": [record(Value::Null)]});
     let call = call(&event(
