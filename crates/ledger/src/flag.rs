@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 
-use crate::error::{LedgerError, Written};
+use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
 use crate::{Ledger, shard_of};
 
@@ -31,6 +31,13 @@ fn sort_key(hour: UsageHour) -> String {
 
 fn partition(shard: u8) -> String {
     format!("late#{shard}")
+}
+
+/// Whose hour a flag in the index is about.
+fn read_key(read: &Reader<'_>) -> Result<(Subscription, UsageHour), Malformed> {
+    let hour = read.text("item")?.trim_start_matches("l#");
+    let hour = hour.parse().map_err(|e| read.malformed("item", e))?;
+    Ok((read.parsed("subscription")?, hour))
 }
 
 /// Where the marks of flags come from: no two flags ever have the same.
@@ -94,10 +101,10 @@ impl Ledger {
             .map_err(|e| LedgerError::unavailable("Query", table, e))?;
         let mut flags = Vec::new();
         for item in answer.items() {
-            let read = Reader::new(item);
-            let hour = read.text("item")?.trim_start_matches("l#");
-            let hour = hour.parse().map_err(|e| read.malformed("item", e))?;
-            flags.push((read.parsed("subscription")?, hour));
+            match read_key(&Reader::new(item)) {
+                Ok(flag) => flags.push(flag),
+                Err(damaged) => self.note_damaged(&damaged),
+            }
         }
         Ok((flags, answer.last_evaluated_key))
     }

@@ -5,7 +5,8 @@
 //! * [`item`]: reading and writing attributes
 //! * [`profile`], [`joint`], [`joined`], [`product`]: Subscriptions
 //! * [`usage_event`]: UsageEvents, the public interface
-//! * [`record`], [`movement`], [`flag`], [`progress`], [`set_aside`]: MeteringRecords
+//! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`set_aside`]: MeteringRecords
+//! * [`damage`]: items that cannot be read, set aside and named
 //! * [`audit`]: what the audit concludes about records, and how far it has come
 //! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
 //! * [`hour`]: an hour's records, movements and rows, read in the order that loses nothing
@@ -14,11 +15,12 @@
 //! Every item has a `version`; every write after creation is conditional on the version read before
 //! the decision, and none replaces a whole item. Three exceptions: a success is a fact and is written
 //! whatever the version, touching only the outcome; a late flag is put with a random version; a lane
-//! is a hint and is put whole.
+//! and a place are put whole, because they only save work.
 
 pub mod audit;
 #[cfg(test)]
 mod codecs;
+pub mod damage;
 pub mod error;
 pub mod flag;
 pub mod hour;
@@ -27,6 +29,7 @@ pub mod joined;
 pub mod joint;
 pub mod lane;
 pub mod movement;
+pub mod place;
 pub mod product;
 pub mod profile;
 pub mod progress;
@@ -54,6 +57,7 @@ pub struct Ledger {
     pub(crate) client: Client,
     pub(crate) tables: TableNames,
     pub(crate) marks: flag::Marks,
+    pub(crate) damage: damage::Damage,
 }
 
 impl Ledger {
@@ -63,6 +67,7 @@ impl Ledger {
             client,
             tables,
             marks: flag::Marks::random(),
+            damage: damage::Damage::default(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! A subscription's profile: who the buyer is, where the agreement stands, how far it is sealed.
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use marketplace::lifecycle::{Lifecycle, Status};
 use marketplace::record::Terms;
@@ -152,7 +151,7 @@ impl std::fmt::Debug for Contact {
 /// A page of subscriptions and where the next one begins.
 #[derive(Debug, Clone)]
 pub struct SubscriptionPage {
-    /// Up to 500 of them.
+    /// Up to 500 of them, or a few pages where the first ends with a damaged key.
     pub subscriptions: Vec<Subscription>,
     /// `None` on the last page.
     pub next: Option<Subscription>,
@@ -260,7 +259,7 @@ impl Ledger {
         Ok(all)
     }
 
-    /// A page of all profiles, ended ones too, in no order.
+    /// A page of all profiles, ended ones too, in no order. A damaged one is noted and left out.
     pub async fn profiles_page(
         &self,
         start: Option<Item>,
@@ -278,12 +277,22 @@ impl Ledger {
             .send()
             .await
             .map_err(|e| LedgerError::unavailable("Scan", table, e))?;
-        let profiles = answer
-            .items()
-            .iter()
-            .map(Profile::from_item)
-            .collect::<Result<_, _>>()?;
+        let mut profiles = Vec::new();
+        for item in answer.items() {
+            match Profile::from_item(item) {
+                Ok(profile) => profiles.push(profile),
+                Err(damaged) => self.note_damaged(&damaged),
+            }
+        }
         Ok((profiles, answer.last_evaluated_key))
+    }
+
+    /// Where the pages of all profiles go on behind one of them.
+    pub fn behind_profile(subscription: &Subscription) -> Item {
+        Item::from([
+            ("subscription".to_owned(), text(subscription)),
+            ("item".to_owned(), text(ITEM)),
+        ])
     }
 
     async fn index_page(
@@ -294,44 +303,47 @@ impl Ledger {
         after: Option<&Subscription>,
     ) -> Result<SubscriptionPage, LedgerError> {
         let table = &self.tables.subscriptions;
-        let start = after.map(|subscription| {
+        let mut start = after.map(|subscription| {
             Item::from([
                 (attribute.to_owned(), text(value)),
                 ("subscription".to_owned(), text(subscription)),
                 ("item".to_owned(), text(ITEM)),
             ])
         });
-        let answer = self
-            .client
-            .query()
-            .table_name(table)
-            .index_name(index)
-            .key_condition_expression("#a = :a")
-            .expression_attribute_names("#a", attribute)
-            .expression_attribute_values(":a", text(value))
-            .limit(PAGE)
-            .set_exclusive_start_key(start)
-            .send()
-            .await
-            .map_err(|e| LedgerError::unavailable("Query", table, e))?;
-        let read = |item: &Item| Reader::new(item).parsed::<Subscription>("subscription");
-        let subscriptions = answer
-            .items()
-            .iter()
-            .map(read)
-            .collect::<Result<Vec<_>, _>>()?;
-        let next = match answer
-            .last_evaluated_key
-            .as_ref()
-            .and_then(|key| key.get("subscription"))
-        {
-            Some(AttributeValue::S(text)) => text.parse().ok(),
-            _ => None,
-        };
-        Ok(SubscriptionPage {
-            subscriptions,
-            next,
-        })
+        let mut subscriptions = Vec::new();
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table)
+                .index_name(index)
+                .key_condition_expression("#a = :a")
+                .expression_attribute_names("#a", attribute)
+                .expression_attribute_values(":a", text(value))
+                .limit(PAGE)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            for item in answer.items() {
+                match Reader::new(item).parsed("subscription") {
+                    Ok(subscription) => subscriptions.push(subscription),
+                    Err(damaged) => self.note_damaged(&damaged),
+                }
+            }
+            start = answer.last_evaluated_key;
+            let next = start
+                .as_ref()
+                .map(|key| Reader::new(key).parsed("subscription"));
+            // A page that ends with a key that is no subscription's names no place to go on from.
+            if let Some(Err(_)) = next {
+                continue;
+            }
+            return Ok(SubscriptionPage {
+                subscriptions,
+                next: next.and_then(Result::ok),
+            });
+        }
     }
 }
 

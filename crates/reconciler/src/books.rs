@@ -21,6 +21,9 @@ use crate::{App, ReconcileError, Report, first_possible_hour};
 /// How long after a month's end its rows are still read for the proof.
 const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
 
+/// The place of the proof.
+const PLACE: &str = "books";
+
 /// Days of a subscription that are read at the same time.
 const DAYS_AT_ONCE: usize = 2;
 /// Hours of each of them.
@@ -181,29 +184,84 @@ pub async fn of_all(
     }
 }
 
-/// Each hour's run proves one shard's month to date, so that a day proves all of it three times.
+/// Each hour's run proves one shard's month to date, so that a day proves all of it three times. A run
+/// whose time is up keeps its place, and the next one goes on there: the shards come in their order,
+/// whatever one of them takes.
 ///
 /// It reads every row for that, and so finds the ones that came after their hour's last recount and
 /// that no stream told of: those hours are flagged. For two days after a month's end that month is
 /// read as well. Hours before there can have been a subscription are left to the recount of the whole
 /// month.
-pub(crate) async fn prove_shard(
+pub(crate) async fn prove_due(
     app: &App,
     now: Timestamp,
     watermark: UsageHour,
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
-    let shard = UsageHour::of(now).number().rem_euclid(i64::from(SHARDS));
-    let month = Month::of(watermark.start()).first_hour();
-    let is_past_read = shift(now, -PAST_MONTH_READ) < month.start();
-    let first = match is_past_read {
-        true => month.previous().month().first_hour(),
-        false => month,
+    let kept = app.ledger.place(PLACE).await?;
+    let due = UsageHour::of(now).number();
+    let (mut turn, mut after) = kept.as_deref().and_then(read_place).unwrap_or((due, None));
+    // More than a round behind: the next round serves as well.
+    while turn <= due - i64::from(SHARDS) {
+        turn += i64::from(SHARDS);
+    }
+    let mut reached = None;
+    while turn <= due {
+        if !prove_shard(app, turn, &mut after, (now, watermark), budget, report).await? {
+            reached = Some(place_text(turn, after.as_ref()));
+            break;
+        }
+        (turn, after) = (turn + 1, None);
+    }
+    let finished = reached.is_none();
+    // What was found astray is told even if the time ran out over the rest.
+    report.balanced = match (report.slots_astray, finished) {
+        (0, true) => Some(true),
+        (0, false) => None,
+        _ => Some(false),
     };
-    let mut astray = 0_u64;
-    let mut start = None;
+    if reached != kept {
+        app.ledger.keep_place(PLACE, reached.as_deref()).await?;
+    }
+    Ok(finished)
+}
+
+/// `<turn>|<subscription>`: each hour has its turn, by its number, and a turn its shard.
+fn place_text(turn: i64, after: Option<&Subscription>) -> String {
+    let after = after.map(Subscription::to_string).unwrap_or_default();
+    format!("{turn}|{after}")
+}
+
+fn read_place(text: &str) -> Option<(i64, Option<Subscription>)> {
+    let (turn, after) = text.split_once('|')?;
+    // The hours of three thousand years.
+    let turn = turn
+        .parse()
+        .ok()
+        .filter(|turn| (0..30_000_000).contains(turn))?;
+    match after {
+        "" => Some((turn, None)),
+        after => Some((turn, Some(after.parse().ok()?))),
+    }
+}
+
+/// Proves the shard whose turn it is from a place on; `after` is where it came to.
+async fn prove_shard(
+    app: &App,
+    turn: i64,
+    after: &mut Option<Subscription>,
+    (now, watermark): (Timestamp, UsageHour),
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    let shard = turn.rem_euclid(i64::from(SHARDS));
+    let first = first_hour_to_prove(now, watermark);
+    let mut start = after.as_ref().map(Ledger::behind_profile);
     loop {
+        if budget.is_spent() {
+            return Ok(false);
+        }
         let (profiles, next) = app.ledger.profiles_page(start).await?;
         for profile in &profiles {
             if i64::from(shard_of(&profile.subscription)) != shard {
@@ -212,28 +270,35 @@ pub(crate) async fn prove_shard(
             if budget.is_spent() {
                 return Ok(false);
             }
-            match prove(app, profile, first, watermark).await {
-                Ok(books) => {
-                    astray += books.astray.len() as u64;
+            let proved = prove(app, profile, first, watermark).await;
+            match app.ledger.unless_damaged(&profile.subscription, proved)? {
+                Some(books) => {
+                    report.slots_astray += books.astray.len() as u64;
                     flag_uncounted(app, profile, &books, now, report).await?;
                 }
-                Err(LedgerError::Malformed(error)) => {
-                    // One damaged item must not keep the others' books from being proved.
+                // Books that cannot be counted are not balanced, and keep no other from being proved.
+                None => {
                     let subscription = &profile.subscription;
-                    tracing::error!(%subscription, %error, "the books of this subscription cannot be counted");
-                    astray += 1;
+                    tracing::error!(%subscription, "the books of this subscription cannot be counted");
+                    report.slots_astray += 1;
                 }
-                Err(error) => return Err(error.into()),
             }
+            *after = Some(profile.subscription.clone());
         }
         start = next;
         if start.is_none() {
-            break;
+            return Ok(true);
         }
     }
-    report.slots_astray += astray;
-    report.balanced = Some(astray == 0);
-    Ok(true)
+}
+
+/// The month's first; for two days after a month's end, that month's.
+fn first_hour_to_prove(now: Timestamp, watermark: UsageHour) -> UsageHour {
+    let month = Month::of(watermark.start()).first_hour();
+    match shift(now, -PAST_MONTH_READ) < month.start() {
+        true => month.previous().month().first_hour(),
+        false => month,
+    }
 }
 
 /// Counts the hours `begin` to `last` of one subscription, as far as it can have used anything, and
@@ -271,7 +336,7 @@ async fn flag_uncounted(
     now: Timestamp,
     report: &mut Report,
 ) -> Result<(), LedgerError> {
-    if is_planted(Bug::NothingRecounted) || profile.status() == Status::Pending {
+    if is_planted(Bug::NothingRecounted) {
         return Ok(());
     }
     let settled = first_recount_due(app, now);
@@ -281,6 +346,14 @@ async fn flag_uncounted(
         .filter(|line| line.hour <= settled && line.slot.uncounted.is_positive())
         .map(|line| line.hour)
         .collect();
+    if profile.status() == Status::Pending {
+        if let Some(hour) = hours.first() {
+            let subscription = &books.subscription;
+            tracing::warn!(%subscription, %hour, "usage of a subscription that is not active yet");
+            report.pending_with_usage += 1;
+        }
+        return Ok(());
+    }
     for hour in hours {
         let subscription = &books.subscription;
         tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");

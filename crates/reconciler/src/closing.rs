@@ -1,5 +1,10 @@
 //! Subscriptions that the rounds have, and subscriptions that are done.
+//!
+//! Many are looked at at a time, and no longer than the task's share of the run. The next run goes on
+//! behind the last one that was begun: a subscription that takes all of the time cannot keep the others
+//! from their turn.
 
+use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::profile::Profile;
 use ledger::{LedgerError, Written};
@@ -8,10 +13,34 @@ use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
 use startup::Budget;
 
-use crate::{App, ReconcileError, Report, first_possible_hour};
+use crate::{AT_ONCE, App, ReconcileError, Report, first_possible_hour};
 
 /// Minutes that attention lasts at least: far longer than an index lags behind its table.
 const ATTENTION_MINUTES_MIN: i64 = 60;
+/// The place of the walk over the subscriptions that have attention.
+const PLACE: &str = "closing";
+
+/// What the run is about.
+#[derive(Clone, Copy)]
+struct Task<'a> {
+    app: &'a App,
+    now: Timestamp,
+    watermark: UsageHour,
+    budget: Budget,
+}
+
+/// What became of one subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Looked {
+    /// Nothing, or nothing yet.
+    Left,
+    /// The rounds have it.
+    Cleared,
+    /// Everything of it is metered or itemised.
+    Closed,
+    /// The time ran out over it.
+    Unfinished,
+}
 
 /// Clears attention where it has done its work, and ends what is metered; `false` if the time ran
 /// out.
@@ -22,102 +51,159 @@ pub(crate) async fn close(
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
-    let mut after: Option<Subscription> = None;
-    loop {
-        let page = app.ledger.attention_page(after.as_ref()).await?;
-        for subscription in &page.subscriptions {
-            if budget.is_spent() {
+    let task = Task {
+        app,
+        now,
+        watermark,
+        budget,
+    };
+    let kept = app.ledger.place(PLACE).await?;
+    let begin: Option<Subscription> = kept.as_deref().and_then(|place| place.parse().ok());
+    let mut place = begin.clone();
+    let mut finished = task.walk(&mut place, None, report).await?;
+    if let (true, Some(begin)) = (finished, &begin) {
+        // From the beginning, through where this run began.
+        place = None;
+        finished = task.walk(&mut place, Some(begin), report).await?;
+    }
+    let reached = match finished {
+        true => None,
+        false => place.map(|place| place.to_string()),
+    };
+    if reached != kept {
+        app.ledger.keep_place(PLACE, reached.as_deref()).await?;
+    }
+    Ok(finished)
+}
+
+impl Task<'_> {
+    /// Looks at the subscriptions behind `place`, through `last` if there is one; `place` is the last
+    /// one that was begun.
+    async fn walk(
+        self,
+        place: &mut Option<Subscription>,
+        last: Option<&Subscription>,
+        report: &mut Report,
+    ) -> Result<bool, LedgerError> {
+        let last = last.map(Subscription::to_string);
+        loop {
+            if self.budget.is_spent() {
                 return Ok(false);
             }
-            if let Err(error) = look_at(app, subscription, now, watermark, report).await {
+            let page = self.app.ledger.attention_page(place.as_ref()).await?;
+            let is_within =
+                |one: &Subscription| last.as_ref().is_none_or(|last| one.to_string() <= *last);
+            let is_last_page = !page.subscriptions.iter().all(is_within);
+            let within = page.subscriptions.into_iter().filter(is_within);
+            let mut looked = stream::iter(within)
+                .map(|subscription| self.look_at_one(subscription))
+                .buffered(AT_ONCE);
+            let mut finished = true;
+            while let Some((subscription, looked)) = looked.next().await {
+                report.attention_cleared += u64::from(looked == Looked::Cleared);
+                report.subscriptions_closed += u64::from(looked == Looked::Closed);
+                finished &= looked != Looked::Unfinished;
+                *place = Some(subscription);
+                if !finished && self.budget.is_spent() {
+                    return Ok(false);
+                }
+            }
+            if page.next.is_none() || is_last_page {
+                return Ok(finished);
+            }
+            *place = page.next;
+        }
+    }
+
+    async fn look_at_one(self, subscription: Subscription) -> (Subscription, Looked) {
+        let looked = self.look_at(&subscription).await;
+        let looked = match self.app.ledger.unless_damaged(&subscription, looked) {
+            Ok(looked) => looked.unwrap_or(Looked::Left),
+            Err(error) => {
                 tracing::error!(%subscription, %error, "this subscription could not be looked at");
+                Looked::Left
             }
-        }
-        after = page.next;
-        if after.is_none() {
-            return Ok(true);
-        }
+        };
+        (subscription, looked)
     }
-}
 
-async fn look_at(
-    app: &App,
-    subscription: &Subscription,
-    now: Timestamp,
-    watermark: UsageHour,
-    report: &mut Report,
-) -> Result<(), LedgerError> {
-    let Some(profile) = app.ledger.profile(subscription).await? else {
-        return Ok(());
-    };
-    let Some(since) = profile.attention_since else {
-        return Ok(());
-    };
-    match profile.status() {
-        Status::Active => {
-            // Sealed through the watermark by itself, and long enough in the live index: every later
-            // hour is read after a raise of the watermark that is still to come, by a round that
-            // sees the subscription.
-            let caught_up = profile.sealed_through >= Some(watermark);
-            let seen = shift(since, SignedDuration::from_mins(ATTENTION_MINUTES_MIN)) <= now;
-            if caught_up && seen {
-                let mut calm = profile.clone();
-                calm.attention_since = None;
-                calm.sealed_through = None;
-                report.attention_cleared +=
-                    u64::from(app.ledger.change_profile(&profile, &calm).await? == Written::Done);
+    async fn look_at(self, subscription: &Subscription) -> Result<Looked, LedgerError> {
+        let Self {
+            app,
+            now,
+            watermark,
+            ..
+        } = self;
+        let Some(profile) = app.ledger.profile(subscription).await? else {
+            return Ok(Looked::Left);
+        };
+        let Some(since) = profile.attention_since else {
+            return Ok(Looked::Left);
+        };
+        let mut changed = profile.clone();
+        let looked = match profile.status() {
+            Status::Active => {
+                // Sealed through the watermark by itself, and long enough in the live index: every
+                // later hour is read after a raise of the watermark that is still to come, by a round
+                // that sees the subscription.
+                let caught_up = profile.sealed_through >= Some(watermark);
+                let seen = shift(since, SignedDuration::from_mins(ATTENTION_MINUTES_MIN)) <= now;
+                if !caught_up || !seen {
+                    return Ok(Looked::Left);
+                }
+                Looked::Cleared
             }
-        }
-        Status::Ending => {
-            if is_done(app, &profile, now, watermark).await? {
-                let mut ended = profile.clone();
-                ended.lifecycle.closed_at = Some(now);
-                ended.attention_since = None;
-                ended.sealed_through = None;
-                let written = app.ledger.change_profile(&profile, &ended).await?;
-                report.subscriptions_closed += u64::from(written == Written::Done);
-            }
-        }
-        Status::Pending | Status::Ended => {}
+            Status::Ending => match self.is_done(&profile).await? {
+                Some(true) => {
+                    changed.lifecycle.closed_at = Some(now);
+                    Looked::Closed
+                }
+                Some(false) => return Ok(Looked::Left),
+                None => return Ok(Looked::Unfinished),
+            },
+            Status::Pending | Status::Ended => return Ok(Looked::Left),
+        };
+        changed.attention_since = None;
+        changed.sealed_through = None;
+        Ok(match app.ledger.change_profile(&profile, &changed).await? {
+            Written::Done => looked,
+            Written::Conflict => Looked::Left,
+        })
     }
-    Ok(())
-}
 
-/// Whether an ending subscription's time is over, its last hour is below the watermark (so that any
-/// later row is flagged), and every row of its open months is counted.
-async fn is_done(
-    app: &App,
-    profile: &Profile,
-    now: Timestamp,
-    watermark: UsageHour,
-) -> Result<bool, LedgerError> {
-    let (Some(first_end), Some(until)) = (
-        profile.lifecycle.first_end(),
-        profile.lifecycle.recount_until(),
-    ) else {
-        return Ok(false);
-    };
-    let last = UsageHour::of(first_end);
-    if now < until || watermark < last {
-        return Ok(false);
-    }
-    let product = app.ledger.product(&profile.product).await?;
-    let known = product.as_ref().map(|p| &p.dimensions);
-    let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
-    // Usage dated after the end belongs to no hour that a round will still seal: it is found here.
-    let (ledger, subscription) = (&app.ledger, &profile.subscription);
-    for (first, last) in begin.through_days(last.max(UsageHour::of(now).next())) {
-        let mut stored = ledger.stored_on_day(subscription, first).await?;
-        for hour in first.through(last) {
-            let count = ledger
-                .count_for_books(subscription, hour, stored.take(hour), known)
-                .await?;
-            let lines = count.lines()?;
-            if lines.iter().any(|(_, line)| line.uncounted.is_positive()) {
-                ledger.flag_late(subscription, hour, now).await?;
-                return Ok(false);
+    /// Whether an ending subscription's time is over, its last hour is below the watermark (so that any
+    /// later row is flagged), and every row of its open months is counted; `None` if the time ran out.
+    async fn is_done(self, profile: &Profile) -> Result<Option<bool>, LedgerError> {
+        let lifecycle = &profile.lifecycle;
+        let (Some(first_end), Some(until)) = (lifecycle.first_end(), lifecycle.recount_until())
+        else {
+            return Ok(Some(false));
+        };
+        let last = UsageHour::of(first_end);
+        if self.now < until || self.watermark < last {
+            return Ok(Some(false));
+        }
+        let (ledger, subscription) = (&self.app.ledger, &profile.subscription);
+        let product = ledger.product(&profile.product).await?;
+        let known = product.as_ref().map(|p| &p.dimensions);
+        let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
+        // Usage dated after the end belongs to no hour that a round will still seal: it is found here.
+        for (first, last) in begin.through_days(last.max(UsageHour::of(self.now).next())) {
+            if self.budget.is_spent() {
+                return Ok(None);
+            }
+            let mut stored = ledger.stored_on_day(subscription, first).await?;
+            for hour in first.through(last) {
+                let count = ledger
+                    .count_for_books(subscription, hour, stored.take(hour), known)
+                    .await?;
+                let lines = count.lines()?;
+                if lines.iter().any(|(_, line)| line.uncounted.is_positive()) {
+                    ledger.flag_late(subscription, hour, self.now).await?;
+                    return Ok(Some(false));
+                }
             }
         }
+        Ok(Some(true))
     }
-    Ok(true)
 }

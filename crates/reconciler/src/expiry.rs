@@ -3,18 +3,21 @@
 //! A record past its deadline without an outcome may have been billed all the same: its answer may
 //! be what got lost. So it is Unconfirmed, and held, until CloudTrail proves what happened.
 
+use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use ledger::{SHARDS, Written};
-use marketplace::State;
+use ledger::{LedgerError, SHARDS, Written};
 use marketplace::error_table::DEADLINE_PASSED;
 use marketplace::hour::shift;
 use marketplace::planted::{Bug, is_planted};
+use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
-use crate::{App, ReconcileError, Report};
+use crate::{AT_ONCE, App, ReconcileError, Report};
 
 /// The longest a record waits between two attempts; everything due by then is looked at.
 const LOOK_AHEAD_HOURS: i64 = 2;
+/// Records read at the same time: what is begun of them is finished.
+const READ_AT_ONCE: usize = 100;
 
 /// Ends what is past its deadline; `false` if the time ran out.
 pub(crate) async fn expire(
@@ -31,32 +34,12 @@ pub(crate) async fn expire(
                 return Ok(false);
             }
             let page = app.ledger.due_records(shard, horizon, start).await?;
-            for record in app.ledger.records(&page.keys).await? {
-                if !record.state.is_sendable() {
-                    continue;
+            for keys in page.keys.chunks(READ_AT_ONCE) {
+                if budget.is_spent() {
+                    return Ok(false);
                 }
-                if now < record.deadline {
-                    report.note(record.urgency(now));
-                    continue;
-                }
-                if is_planted(Bug::UnconfirmedIsExpired) {
-                    let key = &record.key;
-                    app.ledger
-                        .flag_late(&key.subscription, key.hour, now)
-                        .await?;
-                }
-                let ended = match is_planted(Bug::UnconfirmedIsExpired) {
-                    true => State::Expired,
-                    false => State::Unconfirmed,
-                };
-                let written = app
-                    .ledger
-                    .write_state(&record, ended, DEADLINE_PASSED, now)
-                    .await?;
-                if written == Written::Done {
-                    tracing::error!(slot = %record.key, quantity = %record.quantity, "past its deadline without an outcome");
-                    report.unconfirmed += 1;
-                }
+                let records = app.ledger.records(keys).await?;
+                end_overdue(app, records, now, report).await?;
             }
             start = page.next;
             if start.is_none() {
@@ -65,4 +48,46 @@ pub(crate) async fn expire(
         }
     }
     Ok(true)
+}
+
+/// Ends those of some records that are past their deadline, and notes the others.
+async fn end_overdue(
+    app: &App,
+    mut records: Vec<MeteringRecord>,
+    now: Timestamp,
+    report: &mut Report,
+) -> Result<(), LedgerError> {
+    records.retain(|record| record.state.is_sendable());
+    let (overdue, waiting): (Vec<_>, Vec<_>) = records
+        .into_iter()
+        .partition(|record| record.deadline <= now);
+    for record in &waiting {
+        report.note(record.urgency(now));
+    }
+    let mut all = stream::iter(&overdue)
+        .map(|record| end(app, record, now))
+        .buffered(AT_ONCE);
+    while let Some(written) = all.try_next().await? {
+        report.unconfirmed += u64::from(written == Written::Done);
+    }
+    Ok(())
+}
+
+async fn end(app: &App, record: &MeteringRecord, now: Timestamp) -> Result<Written, LedgerError> {
+    let mut ended = State::Unconfirmed;
+    if is_planted(Bug::UnconfirmedIsExpired) {
+        let key = &record.key;
+        app.ledger
+            .flag_late(&key.subscription, key.hour, now)
+            .await?;
+        ended = State::Expired;
+    }
+    let written = app
+        .ledger
+        .write_state(record, ended, DEADLINE_PASSED, now)
+        .await?;
+    if written == Written::Done {
+        tracing::error!(slot = %record.key, quantity = %record.quantity, "past its deadline without an outcome");
+    }
+    Ok(written)
 }

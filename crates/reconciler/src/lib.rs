@@ -6,6 +6,7 @@
 //! * [`audit`]: what CloudTrail proves about records, and the comparison with it
 //! * `expiry`: records that can no longer be sent
 //! * `recount`: hours read again, whether or not a stream told of them
+//! * `place`: where a run breaks off in a walk over all subscriptions
 //! * `closing`: subscriptions that the rounds have, and subscriptions that are done
 //! * [`books`]: the proof that no unit was lost or billed twice
 //!
@@ -16,7 +17,10 @@ pub mod audit;
 pub mod books;
 mod closing;
 mod expiry;
+mod place;
 mod recount;
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 use ledger::profile::Profile;
@@ -101,6 +105,10 @@ pub struct Report {
     pub audit: AuditReport,
     /// Slots that keep the books from balancing; the log names them.
     pub slots_astray: u64,
+    /// Items that cannot be read. They were set aside; the log says what is wrong with each.
+    pub damaged: Vec<String>,
+    /// Subscriptions that are not active yet, with usage that nothing counts until they are.
+    pub pending_with_usage: u64,
     /// Whether the run came through; otherwise the next one goes on.
     pub finished: bool,
 }
@@ -124,23 +132,64 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError>
 async fn run(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     let now = app.clock.now().await?;
     let mut report = Report::default();
-    let mut finished = expiry::expire(app, now, budget, &mut report).await?;
-    if let Some(watermark) = app.ledger.watermark().await? {
-        finished &= recount::recount_due(app, now, watermark, budget, &mut report).await?;
-        finished &= closing::close(app, now, watermark, budget, &mut report).await?;
-        // Reading the history may take all the time there is: the proof keeps half of it.
-        let half = Budget::of(budget.left() / 2);
-        let judged = Box::pin(audit::judge(app, now, half, &mut report)).await;
-        finished &= audit::noted(judged, &mut report)?;
-        finished &= books::prove_shard(app, now, watermark, budget, &mut report).await?;
-        if report.audit.failure.is_none() {
-            let followed = Box::pin(audit::follow(app, now, budget, &mut report)).await;
-            finished &= audit::noted(followed, &mut report)?;
-        }
+    // What is damaged is counted run by run.
+    let app = &App {
+        ledger: app.ledger.noting_damage(),
+        ..app.clone()
+    };
+    let watermark = app.ledger.watermark().await;
+    let watermark = app.ledger.unless_damaged(&"the watermark", watermark)?;
+    let due = expiry::expire(app, now, budget, &mut report).await;
+    let mut finished = watermark.is_some() & came_through(app, due)?;
+    if let Some(watermark) = watermark.flatten() {
+        finished &= tasks(app, now, watermark, budget, &mut report).await?;
     }
     report.finished = finished;
+    report.damaged = app.ledger.damaged();
     publish(&report, now);
     Ok(report)
+}
+
+/// Everything that needs sealed hours. Each task has its share of the time that is left, so that none
+/// starves those after it.
+async fn tasks(
+    app: &App,
+    now: Timestamp,
+    watermark: UsageHour,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    let share = |of: fn(Duration) -> Duration| budget.at_most(of(budget.left()));
+    let most = share(|left| left / 3 * 2);
+    let done = recount::recount_due(app, now, watermark, most, report).await;
+    let mut finished = came_through(app, done)?;
+    let quarter = share(|left| left / 4);
+    let done = closing::close(app, now, watermark, quarter, report).await;
+    finished &= came_through(app, done)?;
+    let half = share(|left| left / 2);
+    let judged = Box::pin(audit::judge(app, now, half, report)).await;
+    finished &= came_through(app, audit::noted(judged, report))?;
+    let half = share(|left| left / 2);
+    let done = books::prove_due(app, now, watermark, half, report).await;
+    finished &= came_through(app, done)?;
+    if report.audit.failure.is_none() {
+        let followed = Box::pin(audit::follow(app, now, budget, report)).await;
+        finished &= came_through(app, audit::noted(followed, report))?;
+    }
+    Ok(finished)
+}
+
+/// Whether a task came through. A damaged item that kept it from that ends nothing else.
+fn came_through(app: &App, done: Result<bool, ReconcileError>) -> Result<bool, ReconcileError> {
+    match done {
+        Err(ReconcileError::Ledger(error)) => {
+            let read = app
+                .ledger
+                .unless_damaged(&"the reconciler's task", Err(error));
+            Ok(read?.unwrap_or(false))
+        }
+        done => done,
+    }
 }
 
 /// The first hour that usage of a subscription can belong to: a day before we first heard of it.
@@ -182,6 +231,16 @@ fn publish(report: &Report, now: Timestamp) {
         ),
         ("RecordsMatched", Unit::Count, count(report.audit.matched)),
         ("AuditUnclear", Unit::Count, count(report.audit.unclear)),
+        (
+            "DamagedItems",
+            Unit::Count,
+            count(report.damaged.len() as u64),
+        ),
+        (
+            "PendingWithUsage",
+            Unit::Count,
+            count(report.pending_with_usage),
+        ),
     ];
     if let Some(minutes) = report.minutes_to_nearest_deadline {
         values.push((

@@ -1,8 +1,8 @@
 //! Hours read again, whether or not a stream told of them.
 //!
 //! Each sealed hour is recounted six hours after it was due, and two hours before the deadline of
-//! its records; in a month's last hours all of the month is. Progress is kept, so an outage only
-//! delays it.
+//! its records; in a month's last hours all of the month is. Progress is kept, and the place within an
+//! hour or a month too, so an outage only delays it.
 
 use std::collections::BTreeSet;
 
@@ -16,6 +16,7 @@ use marketplace::planted::{Bug, is_planted};
 use marketplace::{Dimension, Month, Subscription, UsageHour};
 use startup::Budget;
 
+use crate::place::Place;
 use crate::{AT_ONCE, App, ReconcileError, Report};
 
 /// Hours after which a sealed hour is recounted first.
@@ -47,7 +48,7 @@ pub(crate) async fn recount_due(
     if (MONTH_RECOUNT_BEGIN_MINUTES..MONTH_RECOUNT_END_MINUTES).contains(&into_month) {
         let past = month.first_hour().previous().month();
         let hours = (past.first_hour(), past.last_hour().min(watermark));
-        finished &= recount_hours(app, hours, now, budget, report).await?;
+        finished &= recount_hours(app, "recount-month", hours, now, budget, report).await?;
     }
     Ok(finished)
 }
@@ -88,7 +89,7 @@ async fn recount_through(
     let mut progress = progress;
     while progress.through < through {
         let hour = progress.through.next();
-        if !recount_hours(app, (hour, hour), now, budget, report).await? {
+        if !recount_hours(app, name, (hour, hour), now, budget, report).await? {
             return Ok(false);
         }
         match app
@@ -104,35 +105,61 @@ async fn recount_through(
 }
 
 /// Recounts hours, the first to the last, of every live subscription, and flags those with rows that
-/// nothing has counted.
+/// nothing has counted. A run whose time is up keeps its place, and the next one goes on there.
 async fn recount_hours(
     app: &App,
+    name: &str,
     hours: (UsageHour, UsageHour),
     now: Timestamp,
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
-    for shard in 0..SHARDS {
-        let mut after = None;
+    let round = hours.0.to_string();
+    let kept = app.ledger.place(name).await?;
+    let mut place = Place::of_round(kept.as_deref(), &round);
+    let finished = walk(app, &mut place, hours, now, budget, report).await;
+    let reached = match &finished {
+        Ok(true) => None,
+        _ => Some(place.to_text(&round)),
+    };
+    if reached != kept {
+        app.ledger.keep_place(name, reached.as_deref()).await?;
+    }
+    Ok(finished?)
+}
+
+/// Recounts from a place on; `place` is where it came to.
+async fn walk(
+    app: &App,
+    place: &mut Place,
+    hours: (UsageHour, UsageHour),
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
+    for shard in place.shard..SHARDS {
+        if shard != place.shard {
+            *place = Place { shard, after: None };
+        }
         loop {
             if budget.is_spent() {
                 return Ok(false);
             }
-            let page = app.ledger.live_page(shard, after.as_ref()).await?;
-            let recounted: Vec<Recounted> = stream::iter(page.subscriptions)
-                .map(|subscription| recount_subscription(app, subscription, hours, now, budget))
-                .buffered(AT_ONCE)
-                .try_collect()
-                .await?;
-            for of_one in &recounted {
+            let page = app.ledger.live_page(shard, place.after.as_ref()).await?;
+            let mut recounted = stream::iter(page.subscriptions)
+                .map(|subscription| recount_one(app, subscription, hours, now, budget))
+                .buffered(AT_ONCE);
+            while let Some((subscription, of_one)) = recounted.try_next().await? {
                 report.hours_recounted += of_one.hours;
                 report.hours_flagged += of_one.flagged;
+                report.pending_with_usage += u64::from(of_one.waits);
+                if !of_one.finished {
+                    return Ok(false);
+                }
+                place.after = Some(subscription);
             }
-            if !recounted.iter().all(|of_one| of_one.finished) {
-                return Ok(false);
-            }
-            after = page.next;
-            if after.is_none() {
+            place.after = page.next;
+            if place.after.is_none() {
                 break;
             }
         }
@@ -141,45 +168,72 @@ async fn recount_hours(
 }
 
 /// What became of one subscription's hours.
+#[derive(Default)]
 struct Recounted {
     hours: u64,
     flagged: u64,
+    /// Whether it is not active yet, and has usage.
+    waits: bool,
     finished: bool,
+}
+
+/// Recounts one subscription's hours; one of which an item is damaged is set aside.
+async fn recount_one(
+    app: &App,
+    subscription: Subscription,
+    hours: (UsageHour, UsageHour),
+    now: Timestamp,
+    budget: Budget,
+) -> Result<(Subscription, Recounted), LedgerError> {
+    let recounted = recount_subscription(app, &subscription, hours, now, budget).await;
+    let recounted = app.ledger.unless_damaged(&subscription, recounted)?;
+    let set_aside = Recounted {
+        finished: true,
+        ..Recounted::default()
+    };
+    Ok((subscription, recounted.unwrap_or(set_aside)))
 }
 
 async fn recount_subscription(
     app: &App,
-    subscription: Subscription,
+    subscription: &Subscription,
     (first, last): (UsageHour, UsageHour),
     now: Timestamp,
     budget: Budget,
 ) -> Result<Recounted, LedgerError> {
-    let mut recounted = Recounted {
-        hours: 0,
-        flagged: 0,
-        finished: true,
-    };
-    let Some(profile) = app.ledger.profile(&subscription).await? else {
+    let mut recounted = Recounted::default();
+    let Some(profile) = app.ledger.profile(subscription).await? else {
+        recounted.finished = true;
         return Ok(recounted);
     };
-    if profile.status() == Status::Pending {
+    let is_pending = profile.status() == Status::Pending;
+    if is_pending && first != last {
+        // Its usage was seen when each hour was recounted by itself.
+        recounted.finished = true;
         return Ok(recounted);
     }
     let product = app.ledger.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
     for (begin, end) in first.through_days(last) {
-        let mut stored = stored_on_day(app, &subscription, begin, end).await?;
+        let mut stored = stored_on_day(app, subscription, begin, end).await?;
         for hour in begin.through(end) {
             if budget.is_spent() {
-                recounted.finished = false;
                 return Ok(recounted);
             }
             let stored = stored.as_mut().map(|stored| stored.take(hour));
-            let is_flagged = recount(app, &subscription, hour, stored, known, now).await?;
+            let has_uncounted = recount(app, subscription, hour, stored, known).await?;
             recounted.hours += 1;
-            recounted.flagged += u64::from(is_flagged);
+            if has_uncounted && is_pending {
+                recounted.waits = true;
+                tracing::warn!(%subscription, %hour, "usage of a subscription that is not active yet");
+            } else if has_uncounted {
+                tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
+                app.ledger.flag_late(subscription, hour, now).await?;
+                recounted.flagged += 1;
+            }
         }
     }
+    recounted.finished = true;
     Ok(recounted)
 }
 
@@ -201,13 +255,13 @@ async fn stored_on_day(
     }
 }
 
+/// Whether an hour has rows that nothing has counted.
 async fn recount(
     app: &App,
     subscription: &Subscription,
     hour: UsageHour,
     stored: Option<Stored>,
     known: Option<&BTreeSet<Dimension>>,
-    now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let ledger = &app.ledger;
     let lines = match stored {
@@ -220,19 +274,8 @@ async fn recount(
             count.await.and_then(|count| count.lines())
         }
     };
-    let lines = match lines {
-        Ok(lines) => lines,
-        Err(LedgerError::Malformed(error)) => {
-            // One damaged item must not keep the rest from being counted.
-            tracing::error!(%subscription, %hour, %error, "this hour cannot be counted");
-            return Ok(false);
-        }
-        Err(error) => return Err(error),
-    };
-    let uncounted = lines.iter().any(|(_, line)| line.uncounted.is_positive());
-    if uncounted {
-        tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
-        app.ledger.flag_late(subscription, hour, now).await?;
-    }
-    Ok(uncounted)
+    // One damaged item must not keep the rest from being counted.
+    let lines = ledger.unless_damaged(&format_args!("{subscription} / {hour}"), lines)?;
+    let lines = lines.unwrap_or_default();
+    Ok(lines.iter().any(|(_, line)| line.uncounted.is_positive()))
 }

@@ -1,5 +1,6 @@
 //! How much of an invocation is left.
 
+use std::future::Future;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -40,6 +41,11 @@ impl Budget {
     /// Whether nothing more should be begun.
     pub fn is_spent(&self) -> bool {
         Instant::now() >= self.until
+    }
+
+    /// Waits for `work` for no longer than there is time: `None` if it took longer.
+    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout_at(self.until, work).await.ok()
     }
 
     /// What is left.

@@ -33,12 +33,28 @@ pub async fn metering_api(env: &Env, transmissions_max: u32) -> Result<MeteringA
     )))
 }
 
+/// How long a page of LookupEvents is waited for: a seller has measured 4 seconds on average and 35
+/// at most.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(45);
+
 /// CloudTrail's Event history of the Region in which usage is metered (`METERING_REGION`);
-/// `CLOUDTRAIL_ENDPOINT` points it elsewhere.
+/// `CLOUDTRAIL_ENDPOINT` points it elsewhere. Who reads it tries again, at the pace it allows.
 pub async fn cloudtrail(env: &Env) -> Result<aws_sdk_cloudtrail::Client, SettingError> {
     let region = env.text_opt("METERING_REGION").map(str::to_owned);
     let config = sdk_config(env, "CLOUDTRAIL_ENDPOINT", region).await?;
+    let config = config
+        .into_builder()
+        .timeout_config(timeouts(LOOKUP_TIMEOUT))
+        .retry_config(RetryConfig::disabled())
+        .build();
     Ok(aws_sdk_cloudtrail::Client::new(&config))
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(3))
+        .operation_attempt_timeout(attempt)
+        .build()
 }
 
 async fn sdk_config(
@@ -46,11 +62,8 @@ async fn sdk_config(
     endpoint: &'static str,
     region: Option<String>,
 ) -> Result<SdkConfig, SettingError> {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(3))
-        .operation_attempt_timeout(Duration::from_secs(15))
-        .build();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts(Duration::from_secs(15)));
     if let Some(region) = region {
         loader = loader.region(Region::new(region));
     }

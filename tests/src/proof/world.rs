@@ -220,9 +220,14 @@ impl World {
 
     /// The reconciler's schedule fires.
     pub async fn reconcile(&self) -> Result<reconciler::Report, String> {
+        self.reconcile_within(INVOCATION_TIME).await
+    }
+
+    /// The reconciler's schedule fires, and its invocation has this much time.
+    pub async fn reconcile_within(&self, time: Duration) -> Result<reconciler::Report, String> {
         let app = self.functions.reconciler.clone();
         invoke("reconciler", async move {
-            reconciler::handle(&app, Budget::of(INVOCATION_TIME))
+            reconciler::handle(&app, Budget::of(time))
                 .await
                 .map_err(|e| e.to_string())
         })
@@ -406,6 +411,25 @@ impl World {
             .send()
             .await
             .expect("a row");
+    }
+
+    /// Somebody sets one attribute of an item by hand, which need not have been there, to a text.
+    ///
+    /// # Panics
+    ///
+    /// When DynamoDB refuses it.
+    pub async fn scribble(&self, table: &str, key: (&str, &str), attribute: &str, value: &str) {
+        self.client
+            .update_item()
+            .table_name(table)
+            .key("subscription", AttributeValue::S(key.0.to_owned()))
+            .key("item", AttributeValue::S(key.1.to_owned()))
+            .update_expression("SET #attribute = :value")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
+            .send()
+            .await
+            .expect("an item");
     }
 
     /// Somebody changes a record by hand, into one that cannot be read.

@@ -87,9 +87,7 @@ impl Ledger {
                 };
                 match read {
                     Ok(record) => records.push(record),
-                    Err(LedgerError::Malformed(damaged)) => {
-                        tracing::error!(%damaged, "a damaged record is left out");
-                    }
+                    Err(LedgerError::Malformed(damaged)) => self.note_damaged(&damaged),
                     Err(error) => return Err(error),
                 }
             }
@@ -331,15 +329,10 @@ impl Ledger {
             .map_err(|e| LedgerError::unavailable("Query", table, e))?;
         let mut keys = Vec::new();
         for item in answer.items() {
-            let read = Reader::new(item);
-            let sort = read.text("item")?;
-            let (hour, dimension) = read_sort_key(sort)
-                .ok_or_else(|| read.malformed("item", "is not r#<hour>#<dimension>"))?;
-            keys.push(RecordKey {
-                subscription: read.parsed("subscription")?,
-                hour,
-                dimension,
-            });
+            match read_key(&Reader::new(item)) {
+                Ok(key) => keys.push(key),
+                Err(damaged) => self.note_damaged(&damaged),
+            }
         }
         Ok(DuePage {
             keys,
@@ -460,4 +453,15 @@ impl Ledger {
             ),
         })
     }
+}
+
+/// The key of a record in an index.
+fn read_key(read: &Reader<'_>) -> Result<RecordKey, Malformed> {
+    let (hour, dimension) = read_sort_key(read.text("item")?)
+        .ok_or_else(|| read.malformed("item", "is not r#<hour>#<dimension>"))?;
+    Ok(RecordKey {
+        subscription: read.parsed("subscription")?,
+        hour,
+        dimension,
+    })
 }

@@ -2,13 +2,17 @@
 //!
 //! It goes two ways. By the time of the call, as soon as CloudTrail has it: every success must be of a
 //! record that is here, with its quantity. By the hour of usage, once its deadline is an hour over:
-//! every record accepted here must have its success there. Progress is kept for both, so an outage
-//! only delays them; a step is an hour of calls or an hour of usage, and its repetition after a crash
-//! finds the same.
+//! every record accepted here must have its success there. CloudTrail promises neither when an event
+//! comes nor in which order, so calls are compared a second time [`AGAIN_AFTER_HOURS`] later: a reading
+//! finds what came too late for the first one. A difference that stands is told by both.
+//!
+//! Progress is kept for all three, step by step, so an outage only delays them; a step is at most an
+//! hour of calls or an hour of usage, and its repetition after a crash finds the same.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::Written;
+use ledger::audit::AuditProgress;
 use marketplace::audit::event::Effect;
 use marketplace::audit::{
     CLOCK_MARGIN_MINUTES, Call, Comparison, DifferenceKind, Event, Span, UNCONFIRMED_WAIT_MINUTES,
@@ -20,14 +24,24 @@ use marketplace::window::Window;
 use marketplace::{MeteringRecord, State, UsageHour};
 use startup::Budget;
 
+use super::history::Page;
 use super::range::{drop_what_is_elsewhere, records_of};
 use super::{AuditError, done};
 use crate::{AT_ONCE, App, Report};
 
-/// Minutes of calls in one step.
+/// Minutes of calls in one step at most.
 const STEP_MINUTES: i64 = 60;
+/// Pages in one step, about: what is longer is cut, so that a run's work is kept. Ours: at 4 seconds a
+/// page, three minutes.
+const STEP_PAGES: i64 = 45;
+/// Hours after their first comparison at which calls are compared again. Ours: AWS says "typically
+/// within 15 minutes", and events eight hours late are among what is tested.
+const AGAIN_AFTER_HOURS: i64 = 9;
+/// The place of the second comparison.
+const AGAIN: &str = "audit-calls-again";
 
-/// Compares what has come since the last run; `false` if the time ran out.
+/// Compares what has come since the last run; `false` if the time ran out. Of the three ways each has
+/// its share of the time, so that none starves another.
 pub(crate) async fn follow(
     app: &App,
     now: Timestamp,
@@ -41,35 +55,89 @@ pub(crate) async fn follow(
         app.ledger.create_audit_progress(seen, over).await?;
         return Ok(true);
     };
-    // What the history does not reach back to cannot be compared.
-    let oldest = shift(
-        now,
-        SignedDuration::from_hours(-24 * CLOUDTRAIL_HISTORY_DAYS + 1),
-    );
-    let mut calls = progress.calls_through.max(whole_second(oldest));
-    let mut hours = progress.hours_through.max(UsageHour::of(oldest));
+    let share = || budget.at_most(budget.left() / 2);
+    let mut finished = new_calls(app, &mut progress, now, share(), report).await?;
+    finished &= calls_again(app, &progress, now, share(), report).await?;
+    finished &= hours_over(app, &mut progress, now, budget, report).await?;
+    Ok(finished)
+}
+
+/// What the history does not reach back to cannot be compared.
+fn oldest(now: Timestamp) -> Timestamp {
+    let hours = -24 * CLOUDTRAIL_HISTORY_DAYS + 1;
+    whole_second(shift(now, SignedDuration::from_hours(hours)))
+}
+
+async fn new_calls(
+    app: &App,
+    progress: &mut AuditProgress,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let seen = whole_second(minutes(now, -CLOUDTRAIL_DELAY_MINUTES));
+    let mut calls = progress.calls_through.max(oldest(now));
     while calls < seen {
         let end = minutes(calls, STEP_MINUTES).min(seen);
-        if budget.is_spent() || !compare_calls(app, calls, end, budget, report).await? {
+        let Some(end) = compare_calls(app, calls, end, budget, report).await? else {
             return Ok(false);
-        }
+        };
         calls = end;
-        let written = app
-            .ledger
-            .advance_audit_progress(&mut progress, calls, hours);
+        let hours = progress.hours_through;
+        let written = app.ledger.advance_audit_progress(progress, calls, hours);
         if written.await? == Written::Conflict {
             return Ok(false);
         }
     }
+    Ok(true)
+}
+
+/// Compares calls a second time, as far as the first time lies long enough back.
+async fn calls_again(
+    app: &App,
+    progress: &AuditProgress,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let back = SignedDuration::from_hours(-AGAIN_AFTER_HOURS);
+    let through = shift(progress.calls_through, back);
+    let place = app.ledger.place(AGAIN).await?;
+    let kept = place.and_then(|place| place.parse::<Timestamp>().ok());
+    // The first run, or a place that cannot be read: the last step before.
+    let mut calls = kept
+        .unwrap_or_else(|| minutes(through, -STEP_MINUTES))
+        .max(oldest(now));
+    while calls < through {
+        let end = minutes(calls, STEP_MINUTES).min(through);
+        let Some(end) = compare_calls(app, calls, end, budget, report).await? else {
+            return Ok(false);
+        };
+        calls = end;
+        app.ledger
+            .keep_place(AGAIN, Some(&calls.to_string()))
+            .await?;
+    }
+    Ok(true)
+}
+
+async fn hours_over(
+    app: &App,
+    progress: &mut AuditProgress,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let over = latest_over(app.window, now);
+    let mut hours = progress.hours_through.max(UsageHour::of(oldest(now)));
     while hours < over {
         let hour = hours.next();
         if budget.is_spent() || !look_for_hour(app, hour, now, budget, report).await? {
             return Ok(false);
         }
         hours = hour;
-        let written = app
-            .ledger
-            .advance_audit_progress(&mut progress, calls, hours);
+        let calls = progress.calls_through;
+        let written = app.ledger.advance_audit_progress(progress, calls, hours);
         if written.await? == Written::Conflict {
             return Ok(false);
         }
@@ -91,36 +159,84 @@ fn latest_over(window: Window, now: Timestamp) -> UsageHour {
     hour
 }
 
-/// Compares the calls from `from` to before `end` with the records they name.
+/// Compares the calls from `from` to before `end` with the records they name. Answers through when it
+/// came, which is earlier where there are very many; `None` if the time ran out.
 async fn compare_calls(
     app: &App,
     from: Timestamp,
     end: Timestamp,
     budget: Budget,
     report: &mut Report,
-) -> Result<bool, AuditError> {
-    // Both ends of a span belong to it.
-    let to = shift(end, SignedDuration::from_secs(-1));
-    let span = Span { from, to };
+) -> Result<Option<Timestamp>, AuditError> {
+    if budget.is_spent() {
+        return Ok(None);
+    }
+    let Some(mut page) = app
+        .history
+        .page(before(from, end), None, Some(budget))
+        .await?
+    else {
+        return Ok(None);
+    };
+    let mut until = end;
+    if page.next.is_some()
+        && let Some(cut) = cut_short(from, end, &page)
+    {
+        until = cut;
+        let again = app.history.page(before(from, cut), None, Some(budget));
+        let Some(shorter) = again.await? else {
+            return Ok(None);
+        };
+        page = shorter;
+    }
     let mut comparison = Comparison::default();
-    let mut token = None;
     loop {
-        let page = app.history.page(span, token).await?;
         compare_page(app, &page.events, &mut comparison, report).await?;
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
+        let Some(token) = page.next else { break };
         if budget.is_spent() {
-            return Ok(false);
+            return Ok(None);
         }
+        let next = app
+            .history
+            .page(before(from, until), Some(token), Some(budget));
+        let Some(next) = next.await? else {
+            return Ok(None);
+        };
+        page = next;
     }
     drop_what_is_elsewhere(&app.ledger, &app.products, &mut comparison).await?;
     let mut counts = comparison.counts();
     // Matches are counted by the record, below.
     counts.matched = 0;
     report.audit.add(counts, comparison.differences());
-    Ok(true)
+    Ok(Some(until))
+}
+
+/// Both ends of a span belong to it.
+fn before(from: Timestamp, end: Timestamp) -> Span {
+    let to = shift(end, SignedDuration::from_secs(-1));
+    Span {
+        from,
+        to: to.max(from),
+    }
+}
+
+/// Where a step is to end instead, if the times of its first page say that it is much longer than
+/// [`STEP_PAGES`].
+fn cut_short(from: Timestamp, end: Timestamp, page: &Page) -> Option<Timestamp> {
+    let times = || page.events.iter().filter_map(time_of);
+    let covered = times().max()?.duration_since(times().min()?).as_secs();
+    let seconds = covered.max(1).saturating_mul(STEP_PAGES);
+    let cut = shift(from, SignedDuration::from_secs(seconds));
+    (cut < end).then_some(cut)
+}
+
+fn time_of(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::Call(call) => Some(call.at),
+        Event::Unreadable { at, .. } => *at,
+        Event::Foreign(_) => None,
+    }
 }
 
 async fn compare_page(

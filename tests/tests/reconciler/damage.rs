@@ -1,0 +1,160 @@
+//! One damaged item of each kind, beside healthy ones of the same kind.
+
+use end_to_end::proof::run::{Executor, on_a_thread};
+use ledger::record::{send_partition, sort_key};
+use marketplace::State;
+use marketplace::lifecycle::Status;
+
+use crate::town::{Town, at};
+
+const HOUR: &str = "2026-11-27T02";
+const LATER: &str = "2026-11-27T05";
+
+/// The buyers of the town.
+const HEALTHY: usize = 0;
+const DAMAGED_RECORD: usize = 1;
+const DAMAGED_PROFILE: usize = 2;
+const DAMAGED_MOVEMENT: usize = 3;
+const LEAVER: usize = 4;
+const LATE: usize = 5;
+const DAMAGED_LEAVER: usize = 6;
+const DAMAGED_PRODUCT: usize = 7;
+
+#[test]
+fn damaged_items_of_every_kind_hold_up_nothing_beside_them() {
+    on_a_thread(|| Executor::default().finish(reconcile_beside_damage()));
+}
+
+async fn reconcile_beside_damage() {
+    let mut town = Town::of(DAMAGED_PRODUCT).await;
+    town.settle("damagedproduct", 1).await;
+    for n in 0..town.buyers.len() {
+        town.uses(n, "sealed", HOUR).await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    // A movement of late usage.
+    town.uses(DAMAGED_MOVEMENT, "late", HOUR).await;
+    let (late, hour) = (town.buyer(DAMAGED_MOVEMENT), HOUR.parse().unwrap());
+    let flagged = town
+        .world
+        .ledger
+        .flag_late(late, hour, at("2026-11-27T03:50:00Z"));
+    flagged.await.unwrap();
+    town.seal_at("2026-11-27T04:31:00Z").await;
+    assert_eq!(town.record(DAMAGED_MOVEMENT, HOUR).await.movements, 1);
+    for n in [LEAVER, DAMAGED_LEAVER] {
+        let agreement = &town.buyers[n].0.agreement_id;
+        town.world.emulator.cancel_agreement(agreement).unwrap();
+    }
+    town.world.set_time(at("2026-11-27T04:40:00Z"));
+    town.world.deliver_lifecycle().await;
+    for minute in [
+        "2026-11-27T05:35:00Z",
+        "2026-11-27T06:31:00Z",
+        "2026-11-27T07:31:00Z",
+    ] {
+        town.seal_at(minute).await;
+    }
+    town.uses(LATE, "untold", LATER).await;
+    town.world.forget_usage_stream().await;
+    let names = damage(&town).await;
+
+    // Past the deadline of the first hour's records, and the first recount of the later one.
+    town.seal_at("2026-11-28T03:31:00Z").await;
+    let mut reports = Vec::new();
+    for hour in 4..12 {
+        let time = format!("2026-11-28T{hour:02}:35:00Z");
+        town.seal_at(&time).await;
+        reports.push(town.reconcile_at(&time).await);
+    }
+    let sum = |of: fn(&reconciler::Report) -> u64| reports.iter().map(of).sum::<u64>();
+    // Everybody's but the one that is damaged, and the one that late usage was carried into.
+    assert_eq!(sum(|report| report.unconfirmed), 8, "{reports:?}");
+    // Never sent, as the history proves.
+    assert_eq!(town.record(HEALTHY, HOUR).await.state, State::Expired);
+    assert!(sum(|report| report.hours_flagged) >= 1, "{reports:?}");
+    assert_eq!(sum(|report| report.subscriptions_closed), 1, "{reports:?}");
+    let leaver = town.world.ledger.profile(town.buyer(LEAVER)).await.unwrap();
+    assert_eq!(leaver.unwrap().status(), Status::Ended);
+    let met: Vec<&String> = reports.iter().flat_map(|report| &report.damaged).collect();
+    for name in names {
+        assert!(met.contains(&&name), "{name} is not among {met:?}");
+    }
+    // Only what cannot be read of the progress keeps a run from coming through.
+    let unfinished = reports.iter().filter(|report| !report.finished).count();
+    assert_eq!(unfinished, reports.len(), "{reports:?}");
+    assert!(reports.iter().any(|report| report.balanced == Some(false)));
+}
+
+/// Damages an item of each kind; their names.
+async fn damage(town: &Town) -> Vec<String> {
+    let (world, tables) = (&town.world, town.world.ledger.tables());
+    let (subscriptions, records) = (&tables.subscriptions, &tables.metering_records);
+    let mut names = Vec::new();
+    let mut scribble =
+        async |table: &str, partition: String, sort: &str, attribute: &str, value: &str| {
+            world
+                .scribble(table, (&partition, sort), attribute, value)
+                .await;
+            names.push(format!("{partition} / {sort}"));
+        };
+    let name = |n: usize| town.buyer(n).to_string();
+    let record = sort_key(HOUR.parse().unwrap(), &"gb".parse().unwrap());
+    scribble(records, name(DAMAGED_RECORD), &record, "stamp", "nothing").await;
+    let profile = "profile";
+    scribble(
+        subscriptions,
+        name(DAMAGED_PROFILE),
+        profile,
+        "created_at",
+        "soon",
+    )
+    .await;
+    scribble(
+        subscriptions,
+        name(DAMAGED_LEAVER),
+        profile,
+        "version",
+        "one",
+    )
+    .await;
+    let movement = format!("c#{HOUR}#gb#1");
+    scribble(records, name(DAMAGED_MOVEMENT), &movement, "kind", "stolen").await;
+    let product = "product|damagedproduct".to_owned();
+    scribble(subscriptions, product, "configuration", "dimensions", "gb").await;
+    scribble(
+        records,
+        "sweeps".to_owned(),
+        "recount-last",
+        "through",
+        "now",
+    )
+    .await;
+    scribble(records, "places".to_owned(), "books", "place", "nowhere").await;
+    // No more than keys, in every index.
+    for (attribute, value) in [("live", "0"), ("attention", "yes")] {
+        scribble(
+            subscriptions,
+            "nobody".to_owned(),
+            profile,
+            attribute,
+            value,
+        )
+        .await;
+    }
+    let strange = "r#yesterday";
+    scribble(records, name(HEALTHY), strange, "work", &send_partition(0)).await;
+    // A lifecycle event, and a row of usage, of which the reconciler reads nothing, or sets it aside.
+    let event = format!("event#{HOUR}#1");
+    let joint = "joint#1".to_owned();
+    scribble(subscriptions, joint, &event, "sign", "nothing").await;
+    let row = format!("{}@{HOUR}", name(HEALTHY));
+    world.put_raw(&row, "gb#strange", "-1", "never").await;
+    // Neither is damaged for the reconciler: a place is a text of any kind, and nobody asks for that
+    // event. What has no `due` is in no index.
+    let unread = ["places / ", "joint#1 / ", "r#yesterday"];
+    names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,89 @@
+//! A CloudTrail that is slow, fails, or has its events hours late.
+
+use emulator::{Fault, FaultKind, Faults};
+use end_to_end::proof::run::{Executor, on_a_thread};
+use marketplace::UsageHour;
+use serde_json::json;
+
+use crate::town::{Town, at};
+
+fn fails(town: &Town, kind: FaultKind, times: u32) {
+    town.world.emulator.set_faults(Faults {
+        seed: 0,
+        faults: vec![Fault::next("LookupEvents", kind, times)],
+    });
+}
+
+#[test]
+fn a_page_that_fails_in_passing_is_asked_for_again() {
+    on_a_thread(|| Executor::default().finish(read_through_failures()));
+}
+
+async fn read_through_failures() {
+    let town = Town::of(1).await;
+    let mut hour: UsageHour = "2026-11-27T02".parse().unwrap();
+    for kind in [
+        FaultKind::Throttling,
+        FaultKind::InternalError,
+        FaultKind::BadGateway,
+        FaultKind::UnknownError,
+        FaultKind::DropBefore,
+        FaultKind::DropAfter,
+    ] {
+        fails(&town, kind, 3);
+        hour = hour.next();
+        let report = town.reconcile_at(&format!("{hour}:40:00Z")).await;
+        assert_eq!(report.audit.failure, None, "{kind:?}");
+        assert!(report.finished, "{kind:?}: {report:?}");
+    }
+    // What does not pass is told at once; and what passes too seldom, in the end.
+    for (kind, times, tries) in [
+        (FaultKind::AccessDenied, 3, "tried 1 times"),
+        (FaultKind::Throttling, 1_000, "tried 6 times"),
+    ] {
+        fails(&town, kind, times);
+        hour = hour.next();
+        let report = town.reconcile_at(&format!("{hour}:40:00Z")).await;
+        let failure = report.audit.failure.expect("a failure");
+        assert!(failure.contains(tries), "{failure}");
+        assert!(!report.finished);
+    }
+}
+
+#[test]
+fn a_call_that_comes_late_into_the_history_is_compared_all_the_same() {
+    on_a_thread(|| Executor::default().finish(find_late_call()));
+}
+
+async fn find_late_call() {
+    let town = Town::of(1).await;
+    let mut settings = town.world.emulator.settings();
+    settings.cloudtrail_delay_s = 8 * 3_600;
+    town.world.emulator.set_settings(settings);
+    town.world.set_time(at("2026-11-27T02:40:00Z"));
+    let theirs = json!({"UsageRecords": [{
+        "LicenseArn": town.buyers[0].0.license_arn,
+        "CustomerAWSAccountId": town.buyers[0].0.account_id,
+        "Dimension": "gb",
+        "Quantity": 3,
+        "Timestamp": at("2026-11-27T02:00:00Z").as_second(),
+    }]});
+    let metering = &town.world.functions.submitter.metering;
+    metering
+        .batch_meter_usage_raw(theirs)
+        .await
+        .expect("metered");
+    let mut told = Vec::new();
+    let mut hour: UsageHour = "2026-11-27T03".parse().unwrap();
+    for _ in 0..20 {
+        let report = town.reconcile_at(&format!("{hour}:05:00Z")).await;
+        assert!(report.finished, "{report:?}");
+        if report.audit.unknown > 0 {
+            assert_eq!(report.audit.unknown, 1, "{report:?}");
+            told.push(hour.to_string());
+        }
+        hour = hour.next();
+    }
+    // Nobody sealed anything in that hour: a success for a slot that the ledger knows nothing of.
+    assert_eq!(told, ["2026-11-27T12"]);
+}

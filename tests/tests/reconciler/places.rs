@@ -1,0 +1,91 @@
+//! A run whose time is up keeps its place.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::wire::Fate;
+
+use crate::town::Town;
+
+const BUYERS: usize = 24;
+/// What an invocation has; it takes a small part of that, unless a call is made to take all of it.
+const TIME: Duration = Duration::from_secs(3);
+/// Queries from the beginning of a run to the call that takes all of its time.
+const QUERIES: u64 = 100;
+/// Queries that a run takes beside the work that is kept: what was under way when the time was up, and
+/// the indexes.
+const EXTRA_PER_RUN: u64 = 100;
+
+/// What all runs took, until one came through.
+#[derive(Debug)]
+struct Taken {
+    runs: u64,
+    queries: u64,
+    hours: u64,
+    balanced: Vec<Option<bool>>,
+}
+
+/// Reconciles until a run comes through. A run whose time is up early goes on for no longer.
+async fn taken(is_slow: bool) -> Taken {
+    let town = Town::of(BUYERS).await;
+    for n in 0..BUYERS {
+        town.uses(n, "a", "2026-11-27T02").await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    town.reconcile_at("2026-11-27T03:45:00Z").await;
+    town.seal_at("2026-11-27T12:31:00Z").await;
+    let queries = Arc::new(AtomicU64::new(0));
+    let of_run = Arc::new(AtomicU64::new(0));
+    let (all, one) = (Arc::clone(&queries), Arc::clone(&of_run));
+    town.world.wire.follow(Box::new(move |call| {
+        if call.function == "reconciler" && call.operation == "Query" {
+            all.fetch_add(1, Ordering::Relaxed);
+            let made = one.fetch_add(1, Ordering::Relaxed);
+            if is_slow && made == QUERIES {
+                std::thread::sleep(TIME);
+            }
+        }
+        Fate::Answered
+    }));
+    let mut taken = Taken {
+        runs: 0,
+        queries: 0,
+        hours: 0,
+        balanced: Vec::new(),
+    };
+    for _ in 0..100 {
+        of_run.store(0, Ordering::Relaxed);
+        let report = match is_slow {
+            true => town.world.reconcile_within(TIME).await,
+            false => town.world.reconcile().await,
+        };
+        let report = report.unwrap();
+        taken.runs += 1;
+        taken.hours += report.hours_recounted;
+        taken.balanced.push(report.balanced);
+        if report.finished {
+            break;
+        }
+    }
+    taken.queries = queries.load(Ordering::Relaxed);
+    taken
+}
+
+#[test]
+fn recounts_and_proofs_go_on_where_the_time_was_up() {
+    let at_once = on_a_thread(|| Executor::default().finish(taken(false)));
+    let bit_by_bit = on_a_thread(|| Executor::default().finish(taken(true)));
+    assert_eq!(at_once.runs, 1, "{at_once:?}");
+    assert!(bit_by_bit.runs > 4, "{bit_by_bit:?}");
+    assert_eq!(
+        at_once.hours, bit_by_bit.hours,
+        "{at_once:?} {bit_by_bit:?}"
+    );
+    assert!(
+        bit_by_bit.queries <= at_once.queries + bit_by_bit.runs * EXTRA_PER_RUN,
+        "{at_once:?} {bit_by_bit:?}"
+    );
+    assert_eq!(bit_by_bit.balanced.last(), Some(&Some(true)));
+}

@@ -1,0 +1,91 @@
+//! Several buyers of one product, in a world that stands still between its steps.
+
+use std::rc::Rc;
+
+use emulator::Agreement;
+use end_to_end::proof::world::{Listing, World};
+use jiff::Timestamp;
+use marketplace::record::RecordKey;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
+
+/// A world with buyers.
+pub struct Town {
+    pub world: Rc<World>,
+    pub buyers: Vec<(Agreement, Subscription)>,
+}
+
+impl Town {
+    /// So many buyers, whose subscriptions the rounds have taken over at `2026-11-27T01:31:00Z`.
+    pub async fn of(buyers: usize) -> Self {
+        let world = Rc::new(World::at(at("2026-11-27T00:20:00Z"), 7));
+        let mut town = Self {
+            world,
+            buyers: Vec::new(),
+        };
+        town.settle("townproduct", buyers).await;
+        town
+    }
+
+    /// So many more, of another product.
+    pub async fn settle(&mut self, product: &str, buyers: usize) {
+        let listing = Listing {
+            code: product.to_owned(),
+            identity: IdentityKind::License,
+            dimensions: vec!["gb".to_owned()],
+        };
+        self.world.list(&listing).await;
+        for _ in 0..buyers {
+            let (agreement, subscription) = self.world.subscribe(&listing);
+            self.world.register(&agreement.registration_token).await;
+            self.buyers.push((agreement, subscription));
+        }
+        for time in ["00:20:00", "00:30:00", "01:31:00"] {
+            self.world.set_time(at(&format!("2026-11-27T{time}Z")));
+            self.world.tick(true).await;
+        }
+    }
+
+    pub fn buyer(&self, n: usize) -> &Subscription {
+        &self.buyers[n].1
+    }
+
+    /// A buyer uses a unit of `gb` at ten past an hour.
+    pub async fn uses(&self, n: usize, id: &str, hour: &str) {
+        let event = UsageEvent {
+            dimension: "gb".parse().unwrap(),
+            id: id.parse().unwrap(),
+            quantity: "1".parse().unwrap(),
+            time: at(&format!("{hour}:10:00Z")),
+            tags: TagSet::untagged(),
+        };
+        self.world.report(self.buyer(n), &event).await;
+    }
+
+    pub fn key(&self, n: usize, hour: &str) -> RecordKey {
+        RecordKey {
+            subscription: self.buyer(n).clone(),
+            hour: hour.parse().unwrap(),
+            dimension: "gb".parse().unwrap(),
+        }
+    }
+
+    pub async fn record(&self, n: usize, hour: &str) -> MeteringRecord {
+        let read = self.world.ledger.records(&[self.key(n, hour)]).await;
+        read.unwrap().pop().expect("a record")
+    }
+
+    pub async fn seal_at(&self, time: &str) {
+        self.world.set_time(at(time));
+        self.world.seal().await.unwrap();
+    }
+
+    pub async fn reconcile_at(&self, time: &str) -> reconciler::Report {
+        self.world.set_time(at(time));
+        self.world.reconcile().await.unwrap()
+    }
+}
+
+pub fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
