@@ -8,6 +8,9 @@ use end_to_end::alarms::raised;
 use end_to_end::runtime_api::Answer;
 use end_to_end::template::Template;
 use end_to_end::world::{World, sample};
+use ledger::profile::Profile;
+use ledger::{SHARDS, shard_of};
+use marketplace::{Subscription, UsageHour};
 use serde_json::json;
 
 const LICENSE: &str =
@@ -91,5 +94,49 @@ async fn lifecycle_events_that_cannot_be_read() {
     has(
         &alarms(&world, "Agreements", "agreements-malformed").await,
         "LifecycleMalformed",
+    );
+}
+
+#[tokio::test]
+async fn items_that_cannot_be_read() {
+    let world = World::start().await;
+    let damaged = "arn:aws:license-manager::294406891311:license:l-damaged";
+    let profile = json!({"subscription": damaged, "item": "profile", "created_at": "yesterday"});
+    world.put("Subscriptions", profile).await;
+    has(
+        &alarms(&world, "Reconciler", "reconciler-schedule").await,
+        "DamagedItems",
+    );
+}
+
+#[tokio::test]
+async fn usage_of_a_subscription_that_is_not_active() {
+    let world = World::start().await;
+    // The books of one shard are proved in each hour.
+    let now = world.emulator.now();
+    let shard = UsageHour::of(now).number().rem_euclid(i64::from(SHARDS));
+    let subscription = (0..1_000)
+        .map(|n| format!("account|examplecode3|{n:012}"))
+        .map(|text| text.parse::<Subscription>().expect("a subscription"))
+        .find(|subscription| i64::from(shard_of(subscription)) == shard)
+        .expect("one in each shard");
+    let product = "examplecode3".parse().expect("a product code");
+    let profile = Profile::new(subscription.clone(), product, now);
+    let created = world.ledger.create_profile(&profile).await;
+    created.expect("a profile");
+    world
+        .put(
+            "UsageEvents",
+            json!({
+                "subscription_hour": format!("{subscription}@2026-11-20T18"),
+                "dimension_event": "gb#early",
+                "quantity": "1",
+                "time": "2026-11-20T18:10:00Z",
+            }),
+        )
+        .await;
+    has(
+        &alarms(&world, "Reconciler", "reconciler-schedule").await,
+        "PendingWithUsage",
     );
 }
