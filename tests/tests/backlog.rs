@@ -20,8 +20,8 @@ use startup::Budget;
 /// Queries of a run beside those: of indexes, and for the two hours whose recount is due.
 const OTHERS_MAX: u64 = 60;
 
-/// Items that a run reads one by one: profiles, products, progress, and six movements.
-const GETS_MAX: u64 = 20;
+/// Items that a run reads one by one: profiles, products, progress, places, and six movements.
+const GETS_MAX: u64 = 25;
 /// More than a record's own item holds of them.
 const TAG_SETS: u32 = 45;
 

@@ -180,7 +180,10 @@ async fn tasks(
 }
 
 /// Whether a task came through. A damaged item that kept it from that ends nothing else.
-fn came_through(app: &App, done: Result<bool, ReconcileError>) -> Result<bool, ReconcileError> {
+pub(crate) fn came_through(
+    app: &App,
+    done: Result<bool, ReconcileError>,
+) -> Result<bool, ReconcileError> {
     match done {
         Err(ReconcileError::Ledger(error)) => {
             let read = app

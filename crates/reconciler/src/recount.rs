@@ -17,7 +17,7 @@ use marketplace::{Dimension, Month, Subscription, UsageHour};
 use startup::Budget;
 
 use crate::place::Place;
-use crate::{AT_ONCE, App, ReconcileError, Report};
+use crate::{AT_ONCE, App, ReconcileError, Report, came_through};
 
 /// Hours after which a sealed hour is recounted first.
 const FIRST_RECOUNT_HOURS: i64 = 6;
@@ -40,9 +40,11 @@ pub(crate) async fn recount_due(
         return Ok(true);
     }
     let first = first_recount_due(app, now).min(watermark);
-    let mut finished = recount_through(app, "recount-first", first, now, budget, report).await?;
+    let done = recount_through(app, "recount-first", first, now, budget, report).await;
+    let mut finished = came_through(app, done)?;
     let last = latest_near_deadline(app, now).min(watermark);
-    finished &= recount_through(app, "recount-last", last, now, budget, report).await?;
+    let done = recount_through(app, "recount-last", last, now, budget, report).await;
+    finished &= came_through(app, done)?;
     let month = Month::of(now);
     let into_month = now.duration_since(month.start()).as_mins();
     if (MONTH_RECOUNT_BEGIN_MINUTES..MONTH_RECOUNT_END_MINUTES).contains(&into_month) {

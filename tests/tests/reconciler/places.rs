@@ -7,7 +7,7 @@ use std::time::Duration;
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::wire::Fate;
 
-use crate::town::Town;
+use crate::town::{Town, at};
 
 const BUYERS: usize = 24;
 /// What an invocation has; it takes a small part of that, unless a call is made to take all of it.
@@ -27,15 +27,8 @@ struct Taken {
     balanced: Vec<Option<bool>>,
 }
 
-/// Reconciles until a run comes through. A run whose time is up early goes on for no longer.
-async fn taken(is_slow: bool) -> Taken {
-    let town = Town::of(BUYERS).await;
-    for n in 0..BUYERS {
-        town.uses(n, "a", "2026-11-27T02").await;
-    }
-    town.seal_at("2026-11-27T03:31:00Z").await;
-    town.reconcile_at("2026-11-27T03:45:00Z").await;
-    town.seal_at("2026-11-27T12:31:00Z").await;
+/// Counts the reconciler's queries, of all runs and of each; a certain one of a run takes all of its time.
+fn count_queries(town: &Town, is_slow: bool) -> (Arc<AtomicU64>, Arc<AtomicU64>) {
     let queries = Arc::new(AtomicU64::new(0));
     let of_run = Arc::new(AtomicU64::new(0));
     let (all, one) = (Arc::clone(&queries), Arc::clone(&of_run));
@@ -49,6 +42,19 @@ async fn taken(is_slow: bool) -> Taken {
         }
         Fate::Answered
     }));
+    (queries, of_run)
+}
+
+/// Reconciles until a run comes through. A run whose time is up early goes on for no longer.
+async fn taken(is_slow: bool) -> Taken {
+    let town = Town::of(BUYERS).await;
+    for n in 0..BUYERS {
+        town.uses(n, "a", "2026-11-27T02").await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    town.reconcile_at("2026-11-27T03:45:00Z").await;
+    town.seal_at("2026-11-27T12:31:00Z").await;
+    let (queries, of_run) = count_queries(&town, is_slow);
     let mut taken = Taken {
         runs: 0,
         queries: 0,
@@ -88,4 +94,35 @@ fn recounts_and_proofs_go_on_where_the_time_was_up() {
         "{at_once:?} {bit_by_bit:?}"
     );
     assert_eq!(bit_by_bit.balanced.last(), Some(&Some(true)));
+}
+
+#[test]
+fn subscriptions_that_end_together_are_closed_in_their_turn() {
+    on_a_thread(|| Executor::default().finish(close_in_turn()));
+}
+
+async fn close_in_turn() {
+    let town = Town::of(BUYERS).await;
+    for (agreement, _) in &town.buyers {
+        let agreement = &agreement.agreement_id;
+        town.world.emulator.cancel_agreement(agreement).unwrap();
+    }
+    town.world.set_time(at("2026-11-27T01:40:00Z"));
+    town.world.deliver_lifecycle().await;
+    for time in ["02:31:00", "03:31:00", "04:31:00", "05:31:00"] {
+        town.seal_at(&format!("2026-11-27T{time}Z")).await;
+    }
+    let (_, of_run) = count_queries(&town, true);
+    let (mut closed, mut runs) = (0, 0);
+    while closed < BUYERS as u64 {
+        of_run.store(0, Ordering::Relaxed);
+        let report = town.world.reconcile_within(TIME).await.unwrap();
+        closed += report.subscriptions_closed;
+        runs += 1;
+        assert!(
+            runs < 40,
+            "{closed} of {BUYERS} are closed after {runs} runs"
+        );
+    }
+    assert!(runs > 2, "the time was to be up in between");
 }

@@ -79,7 +79,10 @@ impl BooksOf {
         report.begin()?;
         let sum = self.count(&ledger, month, now, &mut report).await?;
         std::mem::replace(&mut report.written, Ok(()))?;
-        let is_balanced = sum.is_balanced().map_err(Failure::failed)? && report.astray.is_empty();
+        let left_out = ledger.damaged();
+        let is_balanced = sum.is_balanced().map_err(Failure::failed)?
+            && report.astray.is_empty()
+            && left_out.is_empty();
         if self.json {
             output::print_json(&json!({
                 "month": month.to_string(),
@@ -95,6 +98,13 @@ impl BooksOf {
         }
         if is_balanced {
             return Ok(());
+        }
+        if !left_out.is_empty() {
+            let named: Vec<String> = left_out.into_iter().take(SLOTS_NAMED_MAX).collect();
+            return Err(Failure::failed(format!(
+                "the books of {month} lack what belongs to damaged items: {}; correct them by hand and count again",
+                named.join("; ")
+            )));
         }
         let slots = report.astray.iter().take(SLOTS_NAMED_MAX).map(|slot| {
             let text = |name: &str| slot[name].as_str().unwrap_or_default().to_owned();

@@ -169,13 +169,10 @@ pub(super) async fn records_of(
     subscription: &Subscription,
     prefix: &str,
 ) -> Result<Vec<MeteringRecord>, LedgerError> {
-    match ledger.records_with_prefix(subscription, prefix).await {
-        Err(LedgerError::Malformed(damaged)) => {
-            tracing::error!(%subscription, %damaged, "records that cannot be read are not compared");
-            Ok(Vec::new())
-        }
-        read => read,
-    }
+    let read = ledger.records_with_prefix(subscription, prefix).await;
+    Ok(ledger
+        .unless_damaged(subscription, read)?
+        .unwrap_or_default())
 }
 
 /// Takes successes of products that this stack does not serve out of the differences.
@@ -198,10 +195,15 @@ pub(super) async fn drop_what_is_elsewhere(
         let is_ours = match key.subscription.product() {
             Some(product) => products.serve(product),
             // A licence's product stands in its profile.
-            None => match ledger.profile(&key.subscription).await? {
-                Some(profile) => products.serve(&profile.product),
-                None => false,
-            },
+            None => {
+                let read = ledger.profile(&key.subscription).await;
+                match ledger.unless_damaged(&key.subscription, read)? {
+                    Some(Some(profile)) => products.serve(&profile.product),
+                    Some(None) => false,
+                    // Whose it is cannot be told: it stays a difference.
+                    None => true,
+                }
+            }
         };
         if !is_ours {
             elsewhere.insert(key);
