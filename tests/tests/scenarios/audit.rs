@@ -305,7 +305,7 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
 }
 
 #[tokio::test]
-async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_once() {
+async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_in_both_readings() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T12:30:00Z").await;
@@ -330,11 +330,14 @@ async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_o
     assert_eq!((found.unknown, found.differences()), (1, 1), "{found:?}");
     let again = run_at("2026-11-21T13:00:01Z").await;
     assert_eq!((again.calls, again.differences()), (0, 0), "{again:?}");
-    // A day later the hour's deadline is over, and its record is looked for.
+    // A day later the hour's deadline is over, and its record is looked for. Its calls were compared
+    // again meanwhile, and the difference stands.
     let later = run_at("2026-11-22T12:00:00Z").await;
-    assert_eq!((later.matched, later.differences()), (1, 0), "{later:?}");
+    let told = (later.matched, later.unknown, later.differences());
+    assert_eq!(told, (1, 1, 1), "{later:?}");
     let after = run_at("2026-11-22T13:00:00Z").await;
-    assert_eq!((after.matched, after.calls), (0, 0), "{after:?}");
+    let told = (after.matched, after.calls, after.differences());
+    assert_eq!(told, (0, 0, 0), "{after:?}");
 }
 
 #[tokio::test]
