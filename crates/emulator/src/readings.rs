@@ -37,11 +37,12 @@ pub enum EmptyCustomerIdentifier {
     Refused,
 }
 
-/// What of a request has been recorded when one of its records makes it fail as a whole.
+/// What of a request has been recorded when one of its records makes it fail as a whole. A refused
+/// timestamp is no question: "the entire batch is not processed".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BeforeException {
-    /// Nothing: documented for timestamps ("the entire batch is not processed").
+    /// Nothing, as after a refused timestamp.
     #[default]
     NothingRecorded,
     /// The records that stood before the culprit.

@@ -444,6 +444,11 @@ async fn reading_3_records_before_the_culprit_may_have_been_recorded() {
         ..Readings::default()
     });
     let good = by_license(&buyer);
+    // A refused timestamp is documented: the entire batch is not processed.
+    let old = with(&good, "Timestamp", json!(epoch("2026-11-01T00:00:00Z")));
+    let answer = running.meter(&[good.clone(), old]).await;
+    assert_eq!(answer.error(), "TimestampOutOfBoundsException");
+    assert!(running.emulator.metered().is_empty());
     let bad = with(&good, "Dimension", "unknown");
     let after = with(&good, "Dimension", "gb");
     let answer = running.meter(&[good, bad, after]).await;

@@ -1,4 +1,5 @@
-//! What the audit concludes about records, and how far it has come: item `audit`/`progress`.
+//! What the audit concludes about records, and how far it has come: item `audit`/`progress`. Item
+//! `stack`/`witness` says since when the audit waits for a later call in the history, if it does.
 //!
 //! Records in dispute and records past their deadline without an outcome stand in partitions of their
 //! own of the work index, `audit#<shard>`, due when CloudTrail can tell what became of them.
@@ -16,6 +17,7 @@ use crate::item::{Item, Reader, number, text};
 use crate::record::DuePage;
 
 const PROGRESS: (&str, &str) = ("audit", "progress");
+const WITNESS: (&str, &str) = ("stack", "witness");
 
 /// Partition of the work index for records that the audit is to look at.
 pub(crate) fn audit_partition(shard: u8) -> String {
@@ -45,7 +47,52 @@ impl AuditProgress {
     }
 }
 
+/// That the audit waits for a call of BatchMeterUsage to appear in the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WitnessWanted {
+    /// Since when; a call made for it must be later.
+    pub since: Timestamp,
+}
+
 impl Ledger {
+    /// Asks for a call of BatchMeterUsage later than `now`, whether or not one is asked for already.
+    pub async fn want_witness(&self, now: Timestamp) -> Result<(), LedgerError> {
+        let item = Item::from([
+            ("subscription".to_owned(), text(WITNESS.0)),
+            ("item".to_owned(), text(WITNESS.1)),
+            ("version".to_owned(), number(1)),
+            ("wanted_since".to_owned(), text(now)),
+        ]);
+        self.put_any(&self.tables.metering_records, item).await
+    }
+
+    /// Whether a call is asked for, strongly consistent.
+    pub async fn witness_wanted(&self) -> Result<Option<WitnessWanted>, LedgerError> {
+        let item = self
+            .get(&self.tables.metering_records, WITNESS.0, WITNESS.1)
+            .await?;
+        let Some(item) = item else { return Ok(None) };
+        let since = Reader::new(&item).parsed_opt("wanted_since")?;
+        Ok(since.map(|since| WitnessWanted { since }))
+    }
+
+    /// Takes the request back after the call was made, unless a later one was put meanwhile.
+    pub async fn witness_called(&self, wanted: &WitnessWanted) -> Result<Written, LedgerError> {
+        let table = &self.tables.metering_records;
+        let request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", text(WITNESS.0))
+            .key("item", text(WITNESS.1))
+            .update_expression("REMOVE #since")
+            .condition_expression("#since = :since")
+            .expression_attribute_names("#since", "wanted_since")
+            .expression_attribute_values(":since", text(wanted.since));
+        self.write("UpdateItem", table, || request.clone().send())
+            .await
+    }
+
     /// One page of the records of a shard that the audit is to look at by `now`, earliest first. The
     /// index lags behind: read the records themselves before deciding anything.
     pub async fn due_for_audit(

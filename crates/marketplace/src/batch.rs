@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::ids::ProductCode;
 use crate::limits::{AUDITABLE_REQUEST_BYTES_MAX, BATCH_RECORDS_MAX};
 use crate::planted::{Bug, is_planted};
+use crate::record::MeteringRecord;
 use crate::subscription::IdentityKind;
 
 /// What the records of one request have in common.
@@ -66,6 +67,48 @@ pub fn plan<T>(
         }
     }
     batches
+}
+
+/// Bytes of a record's JSON besides its texts and allocations: names, quotes, numbers. Generous.
+const RECORD_BYTES: usize = 300;
+/// The same of an allocation, and of a tag.
+const ALLOCATION_BYTES: usize = 100;
+const TAG_BYTES: usize = 24;
+
+/// Whether a request of this record may be more than CloudTrail keeps of one. It is then sent alone,
+/// so whatever is cut off is such a record. Counted generously: without the JSON itself.
+pub fn may_be_cut_off(record: &MeteringRecord) -> bool {
+    let account = record
+        .account
+        .as_ref()
+        .map_or(0, |id| json_bytes(id.as_str()));
+    let names = [
+        json_bytes(&record.key.subscription.to_string()),
+        json_bytes(record.key.dimension.as_str()),
+        json_bytes(record.product.as_str()),
+        account,
+    ];
+    let allocations = record.allocations.iter().map(|allocation| {
+        let tags = allocation.tags.iter().map(|(key, value)| {
+            let texts = json_bytes(key).saturating_add(json_bytes(value));
+            texts.saturating_add(TAG_BYTES)
+        });
+        tags.fold(ALLOCATION_BYTES, usize::saturating_add)
+    });
+    let bytes = allocations
+        .chain(names)
+        .fold(RECORD_BYTES, usize::saturating_add);
+    bytes > AUDITABLE_REQUEST_BYTES_MAX
+}
+
+/// At most so many bytes a text takes in JSON.
+fn json_bytes(text: &str) -> usize {
+    let escapes = |byte: u8| match byte {
+        b'"' | b'\\' => 2,
+        0..0x20 => 6,
+        _ => 1,
+    };
+    text.bytes().map(escapes).fold(0, usize::saturating_add)
 }
 
 /// The record's own group; with a planted mistake, any of the same kind.

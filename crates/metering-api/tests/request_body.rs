@@ -3,7 +3,8 @@
 mod common;
 
 use common::share;
-use marketplace::batch::BatchGroup;
+use marketplace::batch::{BatchGroup, may_be_cut_off};
+use marketplace::limits::AUDITABLE_REQUEST_BYTES_MAX;
 use marketplace::record::Allocation;
 use marketplace::{IdentityKind, MeteringRecord, Quantity};
 use metering_api::{record_bytes, request_body};
@@ -80,6 +81,15 @@ proptest! {
         let empty = request_body(&group, &[]).len();
         let sizes: usize = records.iter().map(|r| record_bytes(r)).sum();
         prop_assert_eq!(request_body(&group, &records).len(), empty + sizes + records.len() - 1);
+    }
+
+    #[test]
+    fn what_cloudtrail_may_cut_off_is_known_without_the_bytes(one in record(), copies in 0_usize..1_200) {
+        let mut large = one.clone();
+        large.allocations = one.allocations.iter().cycle().take(copies).cloned().collect();
+        let bytes = record_bytes(&large);
+        prop_assert!(bytes < AUDITABLE_REQUEST_BYTES_MAX || may_be_cut_off(&large), "{bytes} bytes");
+        prop_assert!(bytes > AUDITABLE_REQUEST_BYTES_MAX / 3 || !may_be_cut_off(&large), "{bytes} bytes");
     }
 
     #[test]

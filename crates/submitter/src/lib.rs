@@ -7,6 +7,7 @@
 //! * `source`: where an invocation's records come from
 //! * `turn`: whose turn it is to send
 //! * `send`: calls, retries, and what becomes of what they answer
+//! * `witness`: the empty call that a quiet stack's audit waits for
 //! * `write`: what the answers made of the records
 //!
 //! # What a crash does
@@ -20,6 +21,7 @@ pub mod queue;
 mod send;
 mod source;
 mod turn;
+mod witness;
 mod write;
 
 use jiff::Timestamp;
@@ -142,7 +144,7 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
         }
     };
     if turn::take(app, &holder, budget, waits).await? {
-        let sent = send::send_all(app, source, allowance, budget, &mut tally).await;
+        let sent = send(app, source, allowance, budget, &mut tally).await;
         turn::end(app, &holder).await;
         sent?;
     } else {
@@ -153,6 +155,21 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
         batch: BatchResponse::done(),
         tally,
     })
+}
+
+async fn send(
+    app: &App,
+    source: Source,
+    allowance: u64,
+    budget: Budget,
+    tally: &mut Tally,
+) -> Result<(), SubmitError> {
+    let is_sweep = matches!(source, Source::Due { .. });
+    send::send_all(app, source, allowance, budget, tally).await?;
+    match is_sweep {
+        true => witness::call_if_wanted(app, tally).await,
+        false => Ok(()),
+    }
 }
 
 /// The records that a stream delivery names, each once.

@@ -2,13 +2,15 @@ use std::time::Duration;
 
 use emulator::{
     BeforeException, CloudTrailTimestamps, Fault, FaultKind, Faults, IdenticalResubmission,
-    Readings,
+    Readings, Settings,
 };
 use local::stack::StackOptions;
-use marketplace::State;
 use marketplace::audit::{Comparison, DifferenceKind};
 use marketplace::books::Books;
+use marketplace::tags::Tags;
+use marketplace::usage::UsageEvent;
 use marketplace::window::Window;
+use marketplace::{State, TagSet};
 use reconciler::audit::{History, Range, compare_range};
 use serde_json::{Value, json};
 use startup::settings::Products;
@@ -178,6 +180,83 @@ async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
     }
 }
 
+/// Answers are lost at the very end of a day without permission, although AWS Marketplace recorded,
+/// and the history is hours behind: what it does not show is no proof.
+#[tokio::test]
+async fn what_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    let emulator = market.stack.emulator();
+    emulator.set_settings(Settings {
+        cloudtrail_delay_s: 3 * 3_600,
+        ..emulator.settings()
+    });
+    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+    always(&market, FaultKind::AccessDenied);
+    market.until("2026-11-22T09:30:00Z").await;
+    always(&market, FaultKind::DropAfter);
+    market.until("2026-11-22T10:00:00Z").await;
+    assert_eq!(market.bill(), ["2026-11-21T10 gb 5"]);
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-22T12:30:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
+    assert_eq!(market.books().await.held.to_string(), "5");
+    market.until("2026-11-22T20:00:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!(record.state, State::Accepted);
+    assert_eq!(market.bill(), ["2026-11-21T10 gb 5"]);
+    assert_eq!(market.books().await.accepted.to_string(), "5");
+}
+
+/// A stack that meters nothing else makes one empty call, and with it the history proves what it does
+/// not show.
+#[tokio::test]
+async fn a_quiet_stack_makes_one_empty_call_that_bears_witness() {
+    let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
+    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+    always(&market, FaultKind::AccessDenied);
+    market.until("2026-11-21T13:00:00Z").await;
+    market.stack.emulator().set_faults(Faults::default());
+    market.until("2026-11-21T18:00:00Z").await;
+    let empty = |call: &emulator::Call| {
+        call.operation == "BatchMeterUsage" && call.error.is_none() && call.records.is_empty()
+    };
+    let calls = market.stack.emulator().calls();
+    assert_eq!(calls.iter().filter(|call| empty(call)).count(), 1);
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((record.state, record.movements), (State::Expired, 1));
+    let bill = market.bill();
+    assert!(bill.len() == 1 && bill[0].ends_with(" gb 5"), "{bill:?}");
+    assert_eq!(market.books().await.accepted.to_string(), "5");
+}
+
+/// An exception of which AWS says that the entire batch is not processed proves that.
+#[tokio::test]
+async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    let emulator = market.stack.emulator();
+    emulator.set_settings(Settings {
+        window_hours: 1,
+        ..emulator.settings()
+    });
+    emulator.set_readings(Readings {
+        before_exception: BeforeException::EarlierRecorded,
+        ..Readings::default()
+    });
+    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+    market.until("2026-11-22T10:00:00Z").await;
+    assert!(market.bill().is_empty());
+    let emulator = market.stack.emulator();
+    emulator.set_settings(Settings {
+        window_hours: 24,
+        ..emulator.settings()
+    });
+    market.until("2026-11-22T16:00:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((record.state, record.movements), (State::Expired, 1));
+    assert_eq!(market.books().await.accepted.to_string(), "5");
+}
+
 #[tokio::test]
 async fn thirty_hours_without_permission_lose_nothing_and_bill_nothing_twice() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
@@ -230,25 +309,43 @@ async fn what_a_failing_aws_may_have_recorded_stays_held() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_cut_off_proves_nothing() {
+async fn an_event_that_is_cut_off_holds_up_only_records_that_are_as_large() {
     let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    let team = |n: u32| format!("{n:0>250}");
+    for n in 0..400 {
+        let event = UsageEvent {
+            dimension: "requests".parse().expect("a dimension"),
+            id: n.to_string().parse().expect("an id"),
+            quantity: "1".parse().expect("a quantity"),
+            time: at("2026-11-21T10:06:00Z"),
+            tags: TagSet::try_from(Tags::from([("team".to_owned(), team(n))])).expect("tags"),
+        };
+        let put = market
+            .stack
+            .ledger()
+            .put_event(&market.subscription, &event);
+        put.await.expect("the row is stored");
+    }
     market.until("2026-11-21T10:40:00Z").await;
-    let allocations: Vec<Value> = (0..1_000)
+    let allocations: Vec<Value> = (0..400)
         .map(|n| {
-            let tags = json!([{"Key": "team", "Value": format!("{n:0>120}")}]);
+            let tags = json!([{"Key": "team", "Value": team(n)}]);
             json!({"AllocatedUsageQuantity": 1, "Tags": tags})
         })
         .collect();
-    let record =
-        json!({"Dimension": "requests", "Quantity": 1_000, "UsageAllocations": allocations});
+    let record = json!({"Dimension": "requests", "Quantity": 400, "UsageAllocations": allocations});
     somebody_else_meters(&market, "2026-11-21T10", record).await;
     always(&market, FaultKind::AccessDenied);
-    market.until("2026-11-21T14:10:00Z").await;
-    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
+    // Each sweep is refused, and each refusal is a witness.
+    market.until("2026-11-21T15:10:00Z").await;
+    let small = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((small.state, small.movements), (State::Expired, 1));
+    let large = market.record("2026-11-21T10", "requests").await;
+    let large = large.expect("kept");
+    assert_eq!((large.state, large.movements), (State::Unconfirmed, 0));
     let compared = audited(&market, "2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z").await;
-    assert_eq!(compared.counts().truncated_calls, 1);
+    assert!(compared.counts().truncated_calls > 0);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::event::{Call, Effect};
 use super::{CLOCK_MARGIN_MINUTES, Span, minutes_after};
+use crate::batch::may_be_cut_off;
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::{CLOUDTRAIL_DELAY_MINUTES, INVOCATION_MINUTES_MAX};
@@ -150,6 +151,7 @@ struct Entry {
     state: State,
     is_inferred: bool,
     is_seen: bool,
+    may_be_cut_off: bool,
     last_word_at: Timestamp,
 }
 
@@ -163,6 +165,8 @@ pub struct Comparison {
     differences: Vec<Difference>,
     /// Whether some event may hold successes that it does not show.
     is_clouded: bool,
+    /// Whether one may hold the success of a record that is more than CloudTrail keeps.
+    is_clouded_for_large: bool,
 }
 
 impl Comparison {
@@ -179,6 +183,7 @@ impl Comparison {
             state: record.state,
             is_inferred: outcome.is_some_and(|outcome| outcome.code == INFERRED),
             is_seen: false,
+            may_be_cut_off: may_be_cut_off(record),
             last_word_at: outcome.map_or(record.sealed_at, |outcome| outcome.at),
         };
         self.entries.insert(slot, entry);
@@ -215,7 +220,7 @@ impl Comparison {
     /// Marks the records that a call was a success for, and judges nothing else: for calls that are
     /// compared elsewhere.
     pub fn witness(&mut self, call: &Call) {
-        self.is_clouded |= is_clouding(call);
+        self.note_clouds(call);
         for key in call.slots() {
             if let Effect::Success { .. } = call.effect(key)
                 && let Some(entry) = self.slot(key).and_then(|slot| self.entries.get_mut(&slot))
@@ -245,7 +250,13 @@ impl Comparison {
         counts.truncated_calls = counts
             .truncated_calls
             .saturating_add(u64::from(call.is_truncated));
-        self.is_clouded |= is_clouding(call);
+        self.note_clouds(call);
+    }
+
+    fn note_clouds(&mut self, call: &Call) {
+        let is_clouding = is_clouding(call);
+        self.is_clouded_for_large |= is_clouding;
+        self.is_clouded |= is_clouding && !call.is_of_one_large_record();
     }
 
     fn slot(&self, key: &RecordKey) -> Option<Slot> {
@@ -365,7 +376,7 @@ impl Comparison {
         for (slot, entry) in missing {
             if entry.last_word_at > recent {
                 self.counts.too_recent = self.counts.too_recent.saturating_add(1);
-            } else if self.is_clouded {
+            } else if self.is_clouded || self.is_clouded_for_large && entry.may_be_cut_off {
                 self.counts.undecidable = self.counts.undecidable.saturating_add(1);
             } else if let Some(key) = self.key_of(&slot) {
                 self.differ(Difference {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::printed_time;
+use crate::error_table::{About, about};
 use crate::hour::UsageHour;
 use crate::ids::{LicenseArn, ProductCode};
 use crate::planted::{Bug, is_planted};
@@ -23,8 +24,9 @@ const SOURCE: &str = "metering-marketplace.amazonaws.com";
 const NAME: &str = "BatchMeterUsage";
 
 /// Error codes of calls that certainly recorded nothing: AWS refuses them before it looks at a
-/// record. CloudTrail prints some without their ending.
-const NOTHING_RECORDED: [&str; 22] = [
+/// record, or its reference says of them that the entire batch is not processed. CloudTrail prints
+/// some without their ending.
+const NOTHING_RECORDED: [&str; 24] = [
     "AccessDenied",
     "AccessDeniedException",
     "AuthFailure",
@@ -44,6 +46,8 @@ const NOTHING_RECORDED: [&str; 22] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
+    "TimestampOutOfBounds",
+    "TimestampOutOfBoundsException",
     "TooManyRequestsException",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
@@ -132,15 +136,26 @@ impl Call {
     /// Whether this call certainly recorded nothing, whatever it carried.
     pub fn recorded_nothing(&self) -> bool {
         self.results.is_empty()
-            && self
-                .error
-                .as_deref()
-                .is_some_and(|code| NOTHING_RECORDED.contains(&code))
+            && self.error.as_deref().is_some_and(|code| {
+                NOTHING_RECORDED.contains(&code) || self.was_refused_alone(code)
+            })
+    }
+
+    /// Whether its only record was refused for what stands in that record. Of a refused batch nobody
+    /// knows what stood before the culprit; of one record nothing did.
+    fn was_refused_alone(&self, code: &str) -> bool {
+        self.is_sent_complete && self.sent.len() == 1 && about(code) != About::Request
     }
 
     /// Whether it may have recorded a slot that cannot be told from the event.
     pub fn is_opaque(&self) -> bool {
         !self.is_sent_complete && !self.recorded_nothing()
+    }
+
+    /// Whether it is what CloudTrail keeps of a request of one record that is too large for it: cut
+    /// off, with none of its records left. A request of this stack is cut off in no other way.
+    pub fn is_of_one_large_record(&self) -> bool {
+        self.is_truncated && self.sent.is_empty() && self.results.len() <= 1
     }
 
     /// The slots it names.

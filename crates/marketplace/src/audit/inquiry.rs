@@ -6,7 +6,9 @@ use std::fmt;
 use jiff::Timestamp;
 
 use super::event::{Call, Effect};
-use super::{Span, minutes_after, span_of};
+use super::witness::Witness;
+use super::{CLOCK_MARGIN_MINUTES, Span, minutes_after, span_of};
+use crate::batch::may_be_cut_off;
 use crate::hour::UsageHour;
 use crate::ids::{Dimension, ProductCode};
 use crate::limits::CLOUDTRAIL_DELAY_MINUTES;
@@ -63,6 +65,18 @@ pub enum Doubt {
     OtherContent,
     /// DuplicateRecord, and no call of this Region explains it.
     Unexplained,
+    /// No call that is certainly later than those in question is in the history, which may lag behind.
+    NoWitness {
+        /// Later than this one would have to be.
+        since: Timestamp,
+    },
+    /// More calls were made for it, without a clear answer, than the history has.
+    CallsMissing {
+        /// The calls that name its slot.
+        seen: u32,
+        /// The calls without a clear answer.
+        sent: u32,
+    },
     /// The history is not old enough yet.
     TooEarly,
 }
@@ -85,6 +99,14 @@ impl fmt::Display for Doubt {
             Self::Unexplained => f.write_str(
                 "its slot is taken, and no call in this Region's history took it; look for calls in other Regions",
             ),
+            Self::NoWitness { since } => write!(
+                f,
+                "the history shows no call of BatchMeterUsage after {since} yet, so it may lag behind; the next sweep of the submitter makes an empty one"
+            ),
+            Self::CallsMissing { seen, sent } => write!(
+                f,
+                "it was sent {sent} times without a clear answer, and the history has {seen} calls that name its slot"
+            ),
             Self::TooEarly => f.write_str("the history is not complete yet"),
         }
     }
@@ -96,9 +118,17 @@ struct Watched {
     key: RecordKey,
     quantity: Quantity,
     is_duplicate: bool,
+    /// Whether its own request may be more than CloudTrail keeps.
+    may_be_cut_off: bool,
     span: Span,
     /// From when silence proves something.
     over_at: Timestamp,
+    /// From when no call can carry it any more.
+    quiet_at: Timestamp,
+    /// How often it was sent without a clear answer.
+    doubtful: u32,
+    /// How many calls named its slot.
+    seen: u32,
     billed: Option<(Timestamp, Option<String>)>,
     other: Option<(Timestamp, Quantity, Option<String>)>,
     duplicate_at: Option<Timestamp>,
@@ -114,8 +144,19 @@ pub struct Inquiry {
     by_key: HashMap<RecordKey, usize>,
     /// Records by product code, which may be named by customer or by account.
     by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
-    opaque: Vec<(Option<Timestamp>, Option<ProductCode>, String)>,
+    opaque: Vec<OpaqueEvent>,
     is_overrun: bool,
+    witness: Witness,
+}
+
+/// An event that may have recorded slots it does not show.
+#[derive(Debug)]
+struct OpaqueEvent {
+    at: Option<Timestamp>,
+    product: Option<ProductCode>,
+    /// Whether it can only be of a record whose request is more than CloudTrail keeps.
+    is_of_large_record: bool,
+    what: String,
 }
 
 impl Inquiry {
@@ -143,8 +184,12 @@ impl Inquiry {
             key: key.clone(),
             quantity: record.quantity,
             is_duplicate: record.state == State::Disputed,
+            may_be_cut_off: may_be_cut_off(record),
             span: span_of(record, now),
             over_at: super::over_at(record, now),
+            quiet_at: super::witness::quiet_at(record, now),
+            doubtful: record.doubtful,
+            seen: 0,
             billed: None,
             other: None,
             duplicate_at: None,
@@ -155,36 +200,50 @@ impl Inquiry {
     }
 
     /// The spans that must be read, to their ends, before anything is concluded.
-    pub fn spans(&self) -> Vec<Span> {
-        super::union(self.records.iter().map(|record| record.span).collect())
+    pub fn spans(&self, now: Timestamp) -> Vec<Span> {
+        let spans = self.records.iter().flat_map(|record| {
+            let witnesses = super::witness::spans_after(record.quiet_at, now);
+            std::iter::once(record.span).chain(witnesses)
+        });
+        super::union(spans.collect())
     }
 
     /// Shows it a call.
     pub fn call(&mut self, call: &Call) {
+        self.witness.see(call);
         if call.is_opaque() {
-            let what = format!("event {} at {}", call.event_id, call.at);
-            self.remember(Some(call.at), call.product.clone(), what);
+            self.remember(OpaqueEvent {
+                at: Some(call.at),
+                product: call.product.clone(),
+                is_of_large_record: call.is_of_one_large_record(),
+                what: format!("event {} at {}", call.event_id, call.at),
+            });
         }
         for key in call.slots() {
             let effect = call.effect(key);
-            if effect == Effect::Nothing {
-                continue;
-            }
+            let is_something = effect != Effect::Nothing;
             if let Some(record) = self.by_key.get(key).and_then(|n| self.records.get_mut(*n)) {
                 record.note(call, effect);
             }
-            self.note_other_identity(key);
+            if is_something {
+                self.note_other_identity(key);
+            }
         }
     }
 
     /// Shows it an event that may be a call and cannot be read.
     pub fn unreadable(&mut self, at: Option<Timestamp>, problem: &str) {
-        self.remember(at, None, problem.to_owned());
+        self.remember(OpaqueEvent {
+            at,
+            product: None,
+            is_of_large_record: false,
+            what: problem.to_owned(),
+        });
     }
 
-    fn remember(&mut self, at: Option<Timestamp>, product: Option<ProductCode>, what: String) {
+    fn remember(&mut self, event: OpaqueEvent) {
         if self.opaque.len() < OPAQUE_KEPT_MAX {
-            self.opaque.push((at, product, what));
+            self.opaque.push(event);
         } else {
             self.is_overrun = true;
         }
@@ -226,9 +285,9 @@ impl Inquiry {
         match self.doubt_of_span(record) {
             Some(doubt) => Finding::Unknown(doubt),
             None if record.is_duplicate || record.duplicate_at.is_some() => {
-                record.finding_of_duplicate(now)
+                record.finding_of_duplicate(now, &self.witness)
             }
-            None => record.finding_of_silence(now),
+            None => record.finding_of_silence(now, &self.witness),
         }
     }
 
@@ -236,18 +295,23 @@ impl Inquiry {
         if self.is_overrun {
             return Some(Doubt::Opaque(format!("more than {OPAQUE_KEPT_MAX} events")));
         }
-        let concerns = |at: &Option<Timestamp>, product: &Option<ProductCode>| {
-            let is_of_another = match (product, record.key.subscription.product()) {
-                (Some(theirs), Some(ours)) => theirs != ours,
-                _ => false,
-            };
-            at.is_none_or(|at| record.span.contains(at)) && !is_of_another
-        };
         self.opaque
             .iter()
-            .find(|(at, product, _)| concerns(at, product))
-            .map(|(_, _, what)| Doubt::Opaque(what.clone()))
+            .find(|event| event.may_have_carried(record))
+            .map(|event| Doubt::Opaque(event.what.clone()))
             .or_else(|| record.has_other_identity.then_some(Doubt::OtherIdentity))
+    }
+}
+
+impl OpaqueEvent {
+    /// Whether the record can have been in it.
+    fn may_have_carried(&self, record: &Watched) -> bool {
+        let is_of_another = match (&self.product, record.key.subscription.product()) {
+            (Some(theirs), Some(ours)) => theirs != ours,
+            _ => false,
+        };
+        let fits = record.may_be_cut_off || !self.is_of_large_record;
+        fits && !is_of_another && self.at.is_none_or(|at| record.span.contains(at))
     }
 }
 
@@ -259,6 +323,7 @@ fn is_other_kind(ours: &Subscription, theirs: &Subscription) -> bool {
 
 impl Watched {
     fn note(&mut self, call: &Call, effect: Effect) {
+        self.seen = self.seen.saturating_add(1);
         match effect {
             Effect::Nothing => {}
             Effect::Duplicate => {
@@ -298,7 +363,7 @@ impl Watched {
 
     /// Something took the slot. If every call that can have done so carried exactly this record, it
     /// was this record.
-    fn finding_of_duplicate(&self, now: Timestamp) -> Finding {
+    fn finding_of_duplicate(&self, now: Timestamp, witness: &Witness) -> Finding {
         let Some(duplicate_at) = self.duplicate_at else {
             // Not even the answer itself is in the history yet.
             return Finding::Unknown(Doubt::TooEarly);
@@ -308,12 +373,19 @@ impl Watched {
         }
         match (&self.other_doubtful, &self.ours_doubtful) {
             (Some(_), _) => Finding::Unknown(Doubt::OtherContent),
-            (None, Some((at, _))) if *at <= duplicate_at => Finding::BilledByInference,
+            (None, Some((at, _))) if *at <= duplicate_at => {
+                // What took the slot was there before the refusal: that far the history must reach.
+                let since = minutes_after(duplicate_at, CLOCK_MARGIN_MINUTES);
+                match self.doubt_of_silence(since, witness) {
+                    Some(doubt) => Finding::Unknown(doubt),
+                    None => Finding::BilledByInference,
+                }
+            }
             (None, _) => Finding::Unknown(Doubt::Unexplained),
         }
     }
 
-    fn finding_of_silence(&self, now: Timestamp) -> Finding {
+    fn finding_of_silence(&self, now: Timestamp, witness: &Witness) -> Finding {
         if let Some((at, code)) = self.ours_doubtful.as_ref().or(self.other_doubtful.as_ref()) {
             return Finding::Unknown(Doubt::MayHaveRecorded {
                 code: code.clone(),
@@ -323,7 +395,21 @@ impl Watched {
         if now < self.over_at {
             return Finding::Unknown(Doubt::TooEarly);
         }
-        Finding::NotBilled
+        match self.doubt_of_silence(self.quiet_at, witness) {
+            Some(doubt) => Finding::Unknown(doubt),
+            None => Finding::NotBilled,
+        }
+    }
+
+    /// Why nothing follows from what the history does not show, if so.
+    fn doubt_of_silence(&self, since: Timestamp, witness: &Witness) -> Option<Doubt> {
+        if !witness.is_from(since) {
+            return Some(Doubt::NoWitness { since });
+        }
+        (self.seen < self.doubtful).then_some(Doubt::CallsMissing {
+            seen: self.seen,
+            sent: self.doubtful,
+        })
     }
 }
 

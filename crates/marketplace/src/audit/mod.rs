@@ -18,7 +18,12 @@
 //!
 //! The span begins with the record's hour, because nobody can meter an hour before it has begun, and
 //! ends after the last call that can have carried the record was over. Nothing is concluded from what
-//! is *absent* until CloudTrail's delay has passed over the end of the span.
+//! is *absent* until CloudTrail's usual delay has passed over the end of the span, a *witness* shows
+//! that the history reaches beyond it (`witness`), and it has at least as many calls for the record
+//! as were made without a clear answer.
+//!
+//! An event that is cut off can be of this stack only where one record alone is more than CloudTrail
+//! keeps, because requests of several are kept below that. So it is a doubt about such records only.
 //!
 //! # Races and crash points
 //! * *A call under way while the record is judged.* A record is judged unbilled an hour after the
@@ -42,6 +47,7 @@ pub mod comparison;
 pub mod event;
 pub mod inquiry;
 mod printed_time;
+mod witness;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -60,6 +66,9 @@ pub const CLOCK_MARGIN_MINUTES: i64 = 5;
 pub const UNCONFIRMED_WAIT_MINUTES: i64 = 60;
 /// Hours between two looks at a record that could not be judged, at first.
 const RETRY_HOURS: i64 = 1;
+/// Minutes after which a call made for it can have become a witness: the submitter's next sweep, and
+/// CloudTrail's usual delay.
+const WITNESS_MINUTES: i64 = 30;
 /// From this age on it is looked at once a day.
 const DAILY_AFTER_HOURS: i64 = 48;
 
@@ -107,6 +116,11 @@ pub fn next_look(record: &MeteringRecord, now: Timestamp) -> Option<Timestamp> {
         24
     };
     Some(shift(now, SignedDuration::from_hours(hours)))
+}
+
+/// The same for a record that waits for a witness, which is called for at `now`.
+pub fn next_look_for_witness(record: &MeteringRecord, now: Timestamp) -> Option<Timestamp> {
+    next_look(record, now).map(|next| next.min(minutes_after(now, WITNESS_MINUTES)))
 }
 
 /// When every call that can carry a record is over, and in the history.

@@ -1,9 +1,10 @@
 //! Records in dispute, and records past their deadline without an outcome.
 
+use jiff::SignedDuration;
 use jiff::Timestamp;
 use ledger::SHARDS;
 use marketplace::audit::inquiry::Finding;
-use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look};
+use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look, next_look_for_witness};
 use marketplace::record::RecordKey;
 use marketplace::{MeteringRecord, State};
 use startup::Budget;
@@ -13,6 +14,10 @@ use crate::{App, Report};
 
 /// Records judged by one reading of the history; what is kept in memory is bounded by it.
 const RECORDS_AT_ONCE_MAX: usize = 10_000;
+
+/// Hours for which a missing witness is nothing unusual: a quiet stack, and a history that lags behind.
+/// From then on it is reported. Ours.
+const WITNESS_PATIENCE_HOURS: i64 = 12;
 
 /// Judges what is due; `false` if the time ran out.
 pub(crate) async fn judge(
@@ -64,7 +69,7 @@ async fn judge_together(
         return Ok(true);
     }
     let mut inquiry = Inquiry::about(&records, now);
-    let spans = inquiry.spans();
+    let spans = inquiry.spans(now);
     let complete = app
         .history
         .read(&spans, Some(budget), |event| match event {
@@ -81,9 +86,14 @@ async fn judge_together(
         report.audit.undecided += records.len() as u64;
         return Ok(false);
     }
+    let mut lacks_witness = false;
     for record in &records {
         let finding = inquiry.finding(&record.key, now);
+        lacks_witness |= matches!(finding, Finding::Unknown(Doubt::NoWitness { .. }));
         close(app, record, finding, now, report).await?;
+    }
+    if lacks_witness {
+        app.ledger.want_witness(now).await?;
     }
     Ok(true)
 }
@@ -139,14 +149,28 @@ async fn leave(
     now: Timestamp,
     report: &mut Report,
 ) -> Result<(), AuditError> {
-    let next = next_look(record, now);
+    let next = match doubt {
+        Doubt::NoWitness { .. } => next_look_for_witness(record, now),
+        _ => next_look(record, now),
+    };
     app.ledger.look_again(record, next).await?;
     if next.is_none() {
         report.audit.given_up += 1;
         tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail cannot tell any more what became of this record: a person must decide");
-    } else if *doubt != Doubt::TooEarly {
+    } else if !is_to_be_expected(doubt, now) {
         report.audit.undecided += 1;
         tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not tell what became of this record; it stays held");
     }
     Ok(())
+}
+
+/// Whether a doubt is nothing that a person should hear of: time alone resolves it.
+fn is_to_be_expected(doubt: &Doubt, now: Timestamp) -> bool {
+    match doubt {
+        Doubt::TooEarly => true,
+        Doubt::NoWitness { since } => {
+            now.duration_since(*since) < SignedDuration::from_hours(WITNESS_PATIENCE_HOURS)
+        }
+        _ => false,
+    }
 }

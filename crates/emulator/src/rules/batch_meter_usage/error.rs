@@ -95,6 +95,12 @@ pub(crate) enum CustomerProblem {
 }
 
 impl BatchMeterUsageError {
+    /// Whether AWS's reference says that the entire batch is not processed, so that no reading has
+    /// records before the culprit recorded.
+    pub(crate) fn is_of_whole_batch(&self) -> bool {
+        matches!(self, Self::Timestamp { .. } | Self::OutsideUsage { .. })
+    }
+
     /// The exception of the API model.
     pub(crate) fn code(&self) -> &'static str {
         use BatchMeterUsageError as E;

@@ -50,8 +50,11 @@ pub(crate) fn batch_meter_usage(
             }
         }
     }
-    let keep = world.readings.before_exception == BeforeException::EarlierRecorded;
-    if refusal.is_none() || keep {
+    let keeps_earlier = world.readings.before_exception == BeforeException::EarlierRecorded;
+    let keep = refusal
+        .as_ref()
+        .is_none_or(|error| keeps_earlier && !error.is_of_whole_batch());
+    if keep {
         for (index, (record, judged)) in judged.into_iter().enumerate() {
             outcomes.push(match unprocessed.get(index) {
                 Some(true) => RecordOutcome {

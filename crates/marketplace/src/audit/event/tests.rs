@@ -165,15 +165,56 @@ fn what_a_call_did_to_a_slot_depends_on_its_answer() {
             Some("InternalServiceErrorException"),
             doubtful(),
         ),
+        (Value::Null, Some("NeverSeenException"), doubtful()),
+        (
+            Value::Null,
+            Some("TimestampOutOfBoundsException"),
+            Effect::Nothing,
+        ),
         (
             Value::Null,
             Some("InvalidUsageDimensionException"),
-            doubtful(),
+            Effect::Nothing,
         ),
-        (Value::Null, Some("NeverSeenException"), doubtful()),
     ] {
         let call = call(&event(sent(), answer.clone(), error));
         assert_eq!(call.effect(&key(LICENSE)), effect, "{answer} {error:?}");
+    }
+}
+
+#[test]
+fn of_a_batch_refused_for_one_record_the_others_may_have_been_recorded() {
+    let mut other = record(json!("2"));
+    other["dimension"] = json!("requests");
+    let request = json!({"usageRecords": [record(json!("1")), other]});
+    for (error, effect) in [
+        (
+            "InvalidUsageDimensionException",
+            Effect::Doubtful(vec![units("1")]),
+        ),
+        (
+            "InvalidProductCodeException",
+            Effect::Doubtful(vec![units("1")]),
+        ),
+        // Of these AWS says that the entire batch is not processed.
+        ("TimestampOutOfBoundsException", Effect::Nothing),
+    ] {
+        let call = call(&event(request.clone(), Value::Null, Some(error)));
+        assert_eq!(call.effect(&key(LICENSE)), effect, "{error}");
+    }
+}
+
+#[test]
+fn only_what_shows_none_of_its_records_may_be_one_large_record_of_ours() {
+    let cut = json!({"usageRecords": [], "omitted": true});
+    assert!(call(&event(cut, Value::Null, None)).is_of_one_large_record());
+    for request in [
+        json!({"usageRecords": [record(json!("1"))], "omitted": true}),
+        json!({"usageRecords": [record(json!("1"))]}),
+        Value::Null,
+    ] {
+        let call = call(&event(request.clone(), Value::Null, None));
+        assert!(!call.is_of_one_large_record(), "{request}");
     }
 }
 

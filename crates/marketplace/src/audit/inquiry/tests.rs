@@ -53,6 +53,15 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
     }
 }
 
+/// Somebody's call after everything in question.
+fn witness() -> Call {
+    let mut call = call(0, 1, SUCCESS);
+    call.event_id = "e-witness".to_owned();
+    call.at = at(NOW);
+    (call.sent, call.results) = (Vec::new(), Vec::new());
+    call
+}
+
 /// A call with this quantity, at a minute of the hour 11, answered with a status or an error.
 fn call(minute: u32, quantity: u64, answer: Result<&str, &str>) -> Call {
     call_of(LICENSE, minute, quantity, answer)
@@ -87,11 +96,26 @@ fn ask(state: State, calls: &[Call]) -> Finding {
 }
 
 fn ask_at(state: State, calls: &[Call], now: &str) -> Finding {
-    let mut inquiry = Inquiry::about([&record(state, LICENSE)], at(now));
+    ask_without_witness(
+        &record(state, LICENSE),
+        &[calls, &[witness()]].concat(),
+        now,
+    )
+}
+
+fn ask_without_witness(record: &MeteringRecord, calls: &[Call], now: &str) -> Finding {
+    let mut inquiry = Inquiry::about([record], at(now));
     for call in calls {
         inquiry.call(call);
     }
-    inquiry.finding(&key(LICENSE), at(now))
+    inquiry.finding(&record.key, at(now))
+}
+
+/// An inquiry about one record that has been shown a witness.
+fn inquiry_about(record: &MeteringRecord) -> Inquiry {
+    let mut inquiry = Inquiry::about([record], at(NOW));
+    inquiry.call(&witness());
+    inquiry
 }
 
 fn billed(minute: u32) -> Finding {
@@ -139,7 +163,7 @@ fn another_quantity_in_the_slot_is_a_conflict_and_the_first_of_them_counts() {
 
 #[test]
 fn a_taken_slot_that_only_our_own_record_can_have_taken_is_ours() {
-    for lost in [LOST, Err("InvalidUsageDimensionException"), Ok("NeverSeen")] {
+    for lost in [LOST, Err("InvalidProductCodeException"), Ok("NeverSeen")] {
         let calls = [call(40, 5, DUPLICATE), call(31, 5, lost)];
         assert_eq!(ask(State::Disputed, &calls), Finding::BilledByInference);
     }
@@ -195,6 +219,9 @@ fn what_no_call_can_have_recorded_is_not_billed() {
         Err("ExpiredTokenException"),
         Err("InvalidSignatureException"),
         Err("DisabledApiException"),
+        Err("TimestampOutOfBoundsException"),
+        // Refused alone, for what stands in it.
+        Err("InvalidUsageDimensionException"),
         Ok("CustomerNotSubscribed"),
     ]
     .into_iter()
@@ -207,7 +234,6 @@ fn what_no_call_can_have_recorded_is_not_billed() {
 fn a_call_that_may_have_recorded_it_leaves_it_held() {
     for code in [
         "InternalServiceErrorException",
-        "InvalidUsageDimensionException",
         "ServiceUnavailableException",
         "InvalidProductCodeException",
     ] {
@@ -218,6 +244,16 @@ fn a_call_that_may_have_recorded_it_leaves_it_held() {
         };
         assert_eq!(ask(State::Unconfirmed, &calls), Finding::Unknown(doubt));
     }
+    // What stood before the culprit of a batch may have been recorded.
+    let mut batch = call(31, 5, Err("InvalidUsageDimensionException"));
+    batch.sent.push(SentRecord {
+        key: key("legacy|code|OTHER"),
+        quantity: Some(units(1)),
+    });
+    assert!(matches!(
+        ask(State::Unconfirmed, &[batch]),
+        Finding::Unknown(Doubt::MayHaveRecorded { .. })
+    ));
     // A taken slot is never called unbilled, whoever took it.
     assert_eq!(
         ask(State::Unconfirmed, &[call(31, 5, DUPLICATE)]),
@@ -253,18 +289,116 @@ fn an_event_of_its_time_that_cannot_be_read_in_full_decides_nothing() {
     long_after.at = at("2026-11-22T11:30:00Z");
     assert_eq!(ask(State::Unconfirmed, &[long_after]), Finding::NotBilled);
 
-    let mut inquiry = Inquiry::about([&record(State::Unconfirmed, LICENSE)], at(NOW));
+    let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
     inquiry.unreadable(None, "no JSON");
     assert!(is_opaque(inquiry.finding(&key(LICENSE), at(NOW))));
 
     // A request of another product cannot have named a buyer of this one by product code.
     let buyer = "legacy|code|CUST";
     for (product, expected) in [("code", true), ("other", false)] {
-        let mut inquiry = Inquiry::about([&record(State::Unconfirmed, buyer)], at(NOW));
+        let mut inquiry = inquiry_about(&record(State::Unconfirmed, buyer));
         let mut cut = cut.clone();
         cut.product = product.parse().ok();
         inquiry.call(&cut);
         assert_eq!(is_opaque(inquiry.finding(&key(buyer), at(NOW))), expected);
+    }
+}
+
+#[test]
+fn a_request_that_was_cut_off_concerns_only_records_that_are_too_large_for_cloudtrail() {
+    let mut cut = call(31, 5, SUCCESS);
+    (cut.is_sent_complete, cut.is_truncated) = (false, true);
+    let sent = std::mem::take(&mut cut.sent);
+    cut.results.clear();
+    let small = record(State::Unconfirmed, LICENSE);
+    let mut large = small.clone();
+    large.allocations = (0..400)
+        .map(|n| crate::record::Allocation {
+            tags: crate::tags::TagSet::try_from(crate::tags::Tags::from([(
+                "team".to_owned(),
+                format!("{n:0>200}"),
+            )]))
+            .unwrap(),
+            quantity: Quantity::ZERO,
+        })
+        .collect();
+    let ask = |record: &MeteringRecord, cut: &Call| {
+        let mut inquiry = inquiry_about(record);
+        inquiry.call(cut);
+        inquiry.finding(&record.key, at(NOW))
+    };
+    let is_opaque = |finding| matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
+    assert_eq!(ask(&small, &cut), Finding::NotBilled);
+    assert!(is_opaque(ask(&large, &cut)));
+    // This stack sends no batch that is cut off, so somebody else did, and it may have named anything.
+    let mut of_somebody_else = cut.clone();
+    of_somebody_else.sent = vec![SentRecord {
+        key: key("legacy|code|OTHER"),
+        ..sent[0].clone()
+    }];
+    assert!(is_opaque(ask(&small, &of_somebody_else)));
+}
+
+#[test]
+fn nothing_follows_from_silence_without_a_call_that_is_certainly_later() {
+    let unconfirmed = record(State::Unconfirmed, LICENSE);
+    let since = at("2026-11-22T10:20:00Z");
+    let no_witness = Finding::Unknown(Doubt::NoWitness { since });
+    let denied = call(31, 5, Err("AccessDeniedException"));
+    let ask = |record: &MeteringRecord, calls: &[Call]| ask_without_witness(record, calls, NOW);
+    assert_eq!(ask(&unconfirmed, &[]), no_witness);
+    let mut late = witness();
+    late.at = at("2026-11-22T10:19:59Z");
+    assert_eq!(
+        ask(&unconfirmed, &[denied.clone(), late.clone()]),
+        no_witness
+    );
+    late.at = since;
+    assert_eq!(ask(&unconfirmed, &[late]), Finding::NotBilled);
+    // What the history does show is a fact without any witness.
+    assert_eq!(ask(&unconfirmed, &[call(35, 5, SUCCESS)]), billed(35));
+
+    let disputed = record(State::Disputed, LICENSE);
+    let calls = [call(40, 5, DUPLICATE), call(31, 5, LOST)];
+    let since = at("2026-11-21T11:45:00Z");
+    assert_eq!(
+        ask(&disputed, &calls),
+        Finding::Unknown(Doubt::NoWitness { since })
+    );
+    let later = call_of("legacy|code|OTHER", 45, 1, SUCCESS);
+    let with_witness = [&calls[..], &[later]].concat();
+    assert_eq!(ask(&disputed, &with_witness), Finding::BilledByInference);
+}
+
+#[test]
+fn more_calls_without_a_clear_answer_than_the_history_has_leave_it_held() {
+    let calls = [
+        call(31, 5, Err("AccessDeniedException")),
+        call(32, 5, Err("ThrottlingException")),
+        witness(),
+    ];
+    let mut unconfirmed = record(State::Unconfirmed, LICENSE);
+    for (doubtful, finding) in [
+        (2, Finding::NotBilled),
+        (
+            3,
+            Finding::Unknown(Doubt::CallsMissing { seen: 2, sent: 3 }),
+        ),
+    ] {
+        unconfirmed.doubtful = doubtful;
+        assert_eq!(ask_without_witness(&unconfirmed, &calls, NOW), finding);
+    }
+    let calls = [call(40, 5, DUPLICATE), call(31, 5, LOST), witness()];
+    let mut disputed = record(State::Disputed, LICENSE);
+    for (doubtful, finding) in [
+        (2, Finding::BilledByInference),
+        (
+            3,
+            Finding::Unknown(Doubt::CallsMissing { seen: 2, sent: 3 }),
+        ),
+    ] {
+        disputed.doubtful = doubtful;
+        assert_eq!(ask_without_witness(&disputed, &calls, NOW), finding);
     }
 }
 
@@ -280,7 +414,7 @@ fn a_buyer_named_in_another_way_may_be_this_buyer() {
         ("account|other|111122223333", Finding::NotBilled),
         (LICENSE, Finding::NotBilled),
     ] {
-        let mut inquiry = Inquiry::about([&record(State::Unconfirmed, ours)], at(NOW));
+        let mut inquiry = inquiry_about(&record(State::Unconfirmed, ours));
         inquiry.call(&call_of(theirs, 20, 8, SUCCESS));
         assert_eq!(inquiry.finding(&key(ours), at(NOW)), finding, "{theirs}");
     }
@@ -310,19 +444,28 @@ fn all_that_can_say_something_about_its_records_is_read() {
         record(State::Unconfirmed, LICENSE),
         record(State::Disputed, "legacy|code|CUST"),
     ];
-    let spans = Inquiry::about(&records, at(NOW)).spans();
+    // From the hour, until now: a witness may come last.
+    let spans = Inquiry::about(&records, at(NOW)).spans(at(NOW));
+    let span = |from: &str, to: &str| Span {
+        from: at(from),
+        to: at(to),
+    };
+    assert_eq!(spans, [span("2026-11-21T09:55:00Z", NOW)]);
+    assert!(Inquiry::about(&[], at(NOW)).spans(at(NOW)).is_empty());
+    // A record that waits for weeks costs no reading of weeks.
+    let spans = Inquiry::about(&records[..1], at(NOW)).spans(at("2026-12-20T12:00:00Z"));
     assert_eq!(
         spans,
-        super::super::union(records.iter().map(|r| span_of(r, at(NOW))).collect())
+        [
+            span("2026-11-21T09:55:00Z", "2026-11-23T12:20:00Z"),
+            span("2026-12-19T10:00:00Z", "2026-12-20T12:00:00Z"),
+        ]
     );
-    assert_eq!(spans[0].from, at("2026-11-21T09:55:00Z"));
-    assert_eq!(spans[0].to, at("2026-11-22T11:00:00Z"));
-    assert!(Inquiry::about(&[], at(NOW)).spans().is_empty());
 }
 
 #[test]
 fn more_unreadable_events_than_are_remembered_count_against_everything() {
-    let mut inquiry = Inquiry::about([&record(State::Unconfirmed, LICENSE)], at(NOW));
+    let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
     let long_after = Some(at("2026-11-22T11:30:00Z"));
     for _ in 0..OPAQUE_KEPT_MAX {
         inquiry.unreadable(long_after, "no JSON");
@@ -353,6 +496,16 @@ fn each_doubt_says_what_it_is() {
         (Doubt::OtherIdentity, "names its buyer in another way"),
         (Doubt::OtherContent, "another quantity"),
         (Doubt::Unexplained, "other Regions"),
+        (
+            Doubt::NoWitness {
+                since: at("2026-11-21T11:31:00Z"),
+            },
+            "no call of BatchMeterUsage after 2026-11-21T11:31:00Z",
+        ),
+        (
+            Doubt::CallsMissing { seen: 2, sent: 3 },
+            "sent 3 times without a clear answer",
+        ),
         (Doubt::TooEarly, "not complete yet"),
     ] {
         assert!(doubt.to_string().contains(part), "{doubt}");
