@@ -228,7 +228,7 @@ fn what_came_after_its_month_is_held_until_it_is_written_off() {
     assert!(!sample.waiting("2026-10").iter().any(|w| w["slot"] == slot));
     let twice = sample.run(&[&write_off[..], &["again"]].concat());
     assert!(
-        twice.err.contains("nothing of it is held or refused"),
+        twice.err.contains("nothing of it is held, refused"),
         "{}",
         twice.err
     );
@@ -275,6 +275,92 @@ fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
         sample.billed("2026-11-21T05:00:00Z", "gb")
     });
     assert_eq!(billed, "5");
+}
+
+#[test]
+fn what_aws_may_have_billed_is_shown_and_decided_only_by_somebody_who_checked() {
+    let sample = Sample::start();
+    let failing = json!({"faults": [
+        {"operation": "BatchMeterUsage", "kind": "internal-error", "rate": 1.0},
+    ]});
+    sample.local.control("PUT", "faults", &failing.to_string());
+    for (dimension, quantity) in [("gb", "5"), ("seats", "3")] {
+        sample.report(dimension, "x", quantity, "2026-11-21T04:10:00Z");
+    }
+    sample.clock(&json!({"advance": "70m"}));
+    let unconfirmed = || {
+        let is_ours = |w: &Value| {
+            let slot = w["slot"].as_str().unwrap_or_default();
+            w["why"] == "unconfirmed" && slot.starts_with(&format!("{CUSTOMER}@2026-11-21T04"))
+        };
+        let waiting = sample.waiting("2026-11");
+        let in_doubt = waiting.iter().filter(|w| is_ours(w));
+        in_doubt.count()
+    };
+    let slot = |dimension: &str| format!("{CUSTOMER}@2026-11-21T04#{dimension}");
+    let shown = |dimension: &str| {
+        let ran = sample.run(&["late", "show", &slot(dimension), "--json"]);
+        serde_json::from_str::<Value>(&ran.out).ok()
+    };
+    for dimension in ["gb", "seats"] {
+        eventually("an attempt", || {
+            let attempts = shown(dimension)?["record"]["attempts"].as_u64()?;
+            (attempts > 0).then_some(())
+        });
+    }
+    sample.clock(&json!({"advance": "24h"}));
+    eventually("the deadline", || (unconfirmed() == 2).then_some(()));
+    sample.clock(&json!({"advance": "2h"}));
+    let doubt = eventually("the audit", || {
+        let doubt = shown("gb")?["doubt"].as_str()?.to_owned();
+        doubt.contains("may have recorded it").then_some(doubt)
+    });
+    let text = sample.run(&["late", "show", &slot("gb")]).ok();
+    for part in [&doubt, "DeadlinePassed", "to be checked"] {
+        assert!(text.contains(part), "{text}");
+    }
+
+    for verb in ["carry", "write-off"] {
+        let ran = sample.run(&["late", verb, &slot("gb"), "--reason", "nothing there"]);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        for part in [
+            doubt.as_str(),
+            "--i-checked",
+            "unconfirmed",
+            "2026-11-21T03:55",
+        ] {
+            assert!(ran.err.contains(part), "{}", ran.err);
+        }
+    }
+    assert_eq!(unconfirmed(), 2);
+    let checked = ["--reason", "nothing there", "--i-checked"];
+    let decide = |verb: &str, dimension: &str| {
+        sample.run(&[&["late", verb, &slot(dimension)][..], &checked].concat())
+    };
+    let carried = decide("carry", "gb").ok();
+    assert!(carried.contains("carried"), "{carried}");
+    decide("write-off", "seats").ok();
+    assert_eq!(unconfirmed(), 0);
+    assert_eq!(decide("carry", "gb").code, 1);
+    sample.local.control("PUT", "faults", "{}");
+    sample.clock(&json!({"advance": "3h"}));
+    let show = ["records", "show", "--subscription", CUSTOMER];
+    let of = ["--hour", "2026-11-21T04", "--dimension", "gb", "--json"];
+    let record = sample.run(&[&show[..], &of].concat()).json();
+    assert_eq!(record["record"]["state"], "moved");
+    let target = record["movements"][0]["target_hour"].as_str().unwrap();
+    let billed = eventually("the bill", || {
+        sample.billed(&format!("{target}:00:00Z"), "gb")
+    });
+    assert_eq!(billed, "5");
+    assert_eq!(sample.billed("2026-11-21T04:00:00Z", "gb"), None);
+    let books = sample
+        .run(&["books", "--month", "2026-11", "--json"])
+        .json();
+    assert_eq!(
+        (&books["balanced"], &books["sum"]["lost"]),
+        (&json!(true), &json!("3"))
+    );
 }
 
 #[test]

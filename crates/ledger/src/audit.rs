@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use marketplace::audit::comparison::INFERRED;
 use marketplace::outcome::{Next, Verdict};
-use marketplace::{MeteringRecord, Quantity, State, UsageHour};
+use marketplace::{MeteringRecord, Quantity, RecordKey, State, UsageHour};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, Reader, number, text};
-use crate::record::DuePage;
+use crate::record::{DuePage, sort_key};
 
 const PROGRESS: (&str, &str) = ("audit", "progress");
 const WITNESS: (&str, &str) = ("stack", "witness");
@@ -171,26 +171,38 @@ impl Ledger {
             .await
     }
 
-    /// Says when the audit is to look at a record again, or with `None` that it cannot any more; if
-    /// nobody has written since it was read.
+    /// Says when the audit is to look at a record again, or with `None` that it cannot any more, and
+    /// why it could not close it; if nobody has written since it was read.
     pub async fn look_again(
         &self,
         record: &MeteringRecord,
         due: Option<Timestamp>,
+        doubt: &str,
     ) -> Result<Written, LedgerError> {
         let mut values = HashMap::from([
             (":one".to_owned(), number(1)),
+            (":doubt".to_owned(), text(doubt)),
             (":read".to_owned(), number(record.version)),
         ]);
         let (change, names) = match due {
             Some(due) => {
                 values.insert(":due".to_owned(), number(due.as_second()));
-                let change = "SET #due = :due, #version = #version + :one";
-                (change, names(&[("#due", "due"), ("#version", "version")]))
+                let change = "SET #due = :due, #doubt = :doubt, #version = #version + :one";
+                let all = [
+                    ("#due", "due"),
+                    ("#doubt", "doubt"),
+                    ("#version", "version"),
+                ];
+                (change, names(&all))
             }
             None => {
-                let change = "SET #version = #version + :one REMOVE #due, #work";
-                let all = [("#due", "due"), ("#work", "work"), ("#version", "version")];
+                let change = "SET #doubt = :doubt, #version = #version + :one REMOVE #due, #work";
+                let all = [
+                    ("#due", "due"),
+                    ("#doubt", "doubt"),
+                    ("#work", "work"),
+                    ("#version", "version"),
+                ];
                 (change, names(&all))
             }
         };
@@ -202,6 +214,18 @@ impl Ledger {
             values,
         )
         .await
+    }
+
+    /// Why the audit could not close a record when it last looked at it; `None` before that.
+    pub async fn doubt_about(&self, key: &RecordKey) -> Result<Option<String>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let sort = sort_key(key.hour, &key.dimension);
+        let item = self
+            .get(table, &key.subscription.to_string(), &sort)
+            .await?;
+        let Some(item) = item else { return Ok(None) };
+        let doubt = Reader::new(&item).text_opt("doubt")?;
+        Ok(doubt.map(str::to_owned))
     }
 
     /// How far the comparison with CloudTrail has come, strongly consistent; `None` before its first

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::fold::DimensionFold;
 use crate::quantity::{Overflow, Total};
 use crate::record::{MeteringRecord, State};
-use crate::recount::{Movement, MovementKind, counted};
+use crate::recount::{Movement, MovementKind, OF_SHORTFALL, counted};
 
 /// One slot's line.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,7 +19,7 @@ pub struct SlotBooks {
     /// Late usage of earlier hours, by its rows.
     pub carried_in: Total,
     /// What the slot's record bills or will bill; of a record in conflict the larger of what AWS
-    /// Marketplace holds and what was frozen.
+    /// Marketplace holds and what was frozen, less what was moved of a shortfall.
     pub here: Total,
     /// Of a record in conflict: the part of it that AWS Marketplace bills.
     pub at_aws: Total,
@@ -67,8 +67,13 @@ impl SlotBooks {
                 MovementKind::Refunded => &mut line.refunded,
             };
             *place = place.plus(movement.total()?)?;
-            if movement.of.is_some() {
-                line.held = line.held.minus(movement.total()?)?;
+            match movement.of {
+                None => {}
+                Some(OF_SHORTFALL) if record.state == State::Conflict => {
+                    line.here = line.here.minus(movement.total()?)?;
+                }
+                Some(OF_SHORTFALL) => {}
+                Some(_) => line.held = line.held.minus(movement.total()?)?,
             }
         }
         line.uncounted = rows.minus(counted(record, movements)?)?;

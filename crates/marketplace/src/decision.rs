@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use crate::limits::MOVEMENT_ENTRIES_MAX;
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::{MeteringRecord, State};
-use crate::recount::{Movement, MovementKind};
+use crate::recount::{Movement, MovementKind, OF_SHORTFALL, moved_shortfall};
 use crate::tags::TagSet;
 
 /// Characters of a reason. Ours: enough for a sentence and a ticket's number.
@@ -76,13 +76,56 @@ pub fn close_hold(
     }
 }
 
-/// Whether a person may close a record: AWS Marketplace has refused it, so it is certainly not
-/// billed. What may have been billed waits for the audit.
-pub fn may_close(record: &MeteringRecord) -> bool {
-    record.state == State::Refused
+/// Whether a person may end a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// At once: AWS Marketplace has refused it, so it is certainly not billed.
+    Free,
+    /// After a look of his own: it may have been billed, and the audit could not tell yet.
+    Checked,
+    /// It has an outcome, or is still being sent.
+    Never,
 }
 
-/// The movement with which a refused record closes: all of its quantity, by tags where they fit and
+/// Whether a person may end a record.
+pub fn ending(record: &MeteringRecord) -> Ending {
+    match record.state {
+        State::Refused => Ending::Free,
+        State::Disputed | State::Unconfirmed => Ending::Checked,
+        _ => Ending::Never,
+    }
+}
+
+/// What AWS Marketplace's slot of a record in conflict is short of what was used, and nobody has
+/// decided about yet.
+pub fn shortfall(record: &MeteringRecord, movements: &[Movement]) -> Result<Quantity, Overflow> {
+    if record.state != State::Conflict || record.quantity_at_aws() >= record.quantity {
+        return Ok(Quantity::ZERO);
+    }
+    let short = Total::from(record.quantity).minus(record.quantity_at_aws())?;
+    let decided = moved_shortfall(movements)?;
+    short.minus(decided)?.to_quantity().ok_or(Overflow)
+}
+
+/// The movement that brings what a conflict is short of to another place.
+pub fn move_shortfall(
+    record: &MeteringRecord,
+    quantity: Quantity,
+    kind: MovementKind,
+    at: Timestamp,
+    reason: &Reason,
+) -> Movement {
+    Movement {
+        number: record.movements.saturating_add(1),
+        kind,
+        entries: vec![(TagSet::untagged(), quantity)],
+        of: Some(OF_SHORTFALL),
+        at,
+        reason: Some(reason.to_string()),
+    }
+}
+
+/// The movement with which a record closes that is certainly not billed: all of its quantity, by tags where they fit and
 /// are not what was refused.
 pub fn close_record(
     record: &MeteringRecord,
@@ -140,7 +183,7 @@ mod tests {
     use super::*;
     use crate::books::{Books, SlotBooks};
     use crate::fold::Fold;
-    use crate::record::{Allocation, RecordKey};
+    use crate::record::{Allocation, Outcome, RecordKey};
     use crate::recount::{Difference, counted, difference};
     use crate::tags::Tags;
     use crate::usage::{Field, UsageRow};
@@ -249,8 +292,11 @@ mod tests {
                 quantity: "0.02".parse().unwrap(),
             })
             .collect();
-        assert!(may_close(&refused));
-        assert!(!may_close(&record(State::Unconfirmed, "5")));
+        assert_eq!(ending(&refused), Ending::Free);
+        for state in [State::Disputed, State::Unconfirmed] {
+            assert_eq!(ending(&record(state, "5")), Ending::Checked);
+        }
+        assert_eq!(ending(&record(State::Accepted, "5")), Ending::Never);
         for (untagged, entries) in [(false, MOVEMENT_ENTRIES_MAX), (true, 1)] {
             let at = Timestamp::UNIX_EPOCH;
             let movement = close_record(&refused, carried(), untagged, at, &reason()).unwrap();
@@ -260,6 +306,49 @@ mod tests {
             closed.state = State::Moved;
             assert_eq!(counted(&closed, &[movement]).unwrap().to_string(), "5");
         }
+    }
+
+    #[test]
+    fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
+        let mut record = record(State::Conflict, "5");
+        record.outcome = Some(Outcome {
+            at: Timestamp::UNIX_EPOCH,
+            code: "Conflict".to_owned(),
+            metering_record_id: None,
+            quantity_at_aws: Some("3".parse().unwrap()),
+        });
+        let fold = rows("5");
+        let rows = fold.dimensions().get("gb");
+        for kind in [carried(), MovementKind::WrittenOff] {
+            let short = shortfall(&record, &[]).unwrap();
+            assert_eq!(short.to_string(), "2");
+            let is_carried = kind != MovementKind::WrittenOff;
+            let movement = move_shortfall(&record, short, kind, Timestamp::UNIX_EPOCH, &reason());
+            let movements = [movement];
+            assert_eq!(shortfall(&record, &movements).unwrap(), Quantity::ZERO);
+            assert_eq!(
+                difference(&record, &movements, rows).unwrap(),
+                Difference::None
+            );
+            let line = SlotBooks::of(rows, Some(&record), &movements).unwrap();
+            let mut books = Books::default();
+            books.add(&line).unwrap();
+            books.carried_in = line.carried_out;
+            books.ingested = books.ingested.minus(line.carried_out).unwrap();
+            assert!(books.is_balanced().unwrap(), "{books:?}");
+            let lost = if is_carried { "0" } else { "2" };
+            assert_eq!(
+                [books.accepted, books.lost, books.held].map(|t| t.to_string()),
+                ["3", lost, "0"]
+            );
+            // Found billed after all: what was carried is billed a second time, and shows.
+            let mut accepted = record.clone();
+            accepted.state = State::Accepted;
+            let over = difference(&accepted, &movements, rows).unwrap();
+            assert_eq!(over, Difference::Over(Total::from(short)));
+        }
+        record.state = State::Accepted;
+        assert_eq!(shortfall(&record, &[]).unwrap(), Quantity::ZERO);
     }
 
     #[test]

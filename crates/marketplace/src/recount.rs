@@ -10,7 +10,7 @@ use crate::ids::Dimension;
 use crate::limits::MOVEMENT_ENTRIES_MAX;
 use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
-use crate::record::MeteringRecord;
+use crate::record::{MeteringRecord, State};
 use crate::tags::TagSet;
 
 /// What becomes of a quantity that its own record does not bill.
@@ -43,6 +43,10 @@ impl MovementKind {
     }
 }
 
+/// Stands in [`Movement::of`] where the quantity is what AWS Marketplace's slot of a record in conflict
+/// is short of: it was counted with the record. Movements are numbered from 1.
+pub const OF_SHORTFALL: u32 = 0;
+
 /// One movement of a record's quantity; immutable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
@@ -53,7 +57,7 @@ pub struct Movement {
     /// How much of which tags.
     pub entries: Vec<(TagSet, Quantity)>,
     /// The number of the held movement whose quantity this one brings to its place, if it does: it
-    /// was counted there already.
+    /// was counted there already. [`OF_SHORTFALL`] for what a record in conflict is short of.
     pub of: Option<u32>,
     /// When.
     pub at: Timestamp,
@@ -66,6 +70,24 @@ impl Movement {
     pub fn total(&self) -> Result<Total, Overflow> {
         Total::sum(self.entries.iter().map(|(_, quantity)| *quantity))
     }
+
+    /// Whether its quantity was counted already before it, with the record or with a movement. What a
+    /// conflict is short of is, as long as the record is one.
+    fn is_counted_already(&self, record: &MeteringRecord) -> bool {
+        match self.of {
+            None => false,
+            Some(OF_SHORTFALL) => record.state == State::Conflict,
+            Some(_) => true,
+        }
+    }
+}
+
+/// How much of what a record in conflict is short of was moved.
+pub fn moved_shortfall(movements: &[Movement]) -> Result<Total, Overflow> {
+    movements
+        .iter()
+        .filter(|movement| movement.of == Some(OF_SHORTFALL))
+        .try_fold(Total::ZERO, |sum, movement| sum.plus(movement.total()?))
 }
 
 /// What a recount comes to.
@@ -88,7 +110,7 @@ pub enum Difference {
 pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total, Overflow> {
     movements
         .iter()
-        .filter(|movement| movement.of.is_none())
+        .filter(|movement| !movement.is_counted_already(record))
         .try_fold(record.here(), |sum, movement| match movement.kind {
             MovementKind::Refunded => sum.minus(movement.total()?),
             _ => sum.plus(movement.total()?),
@@ -141,7 +163,8 @@ fn difference_by_tags(
             take(&allocation.tags, allocation.quantity.into())?;
         }
     }
-    for movement in movements.iter().filter(|movement| movement.of.is_none()) {
+    let uncounted = |movement: &&Movement| !movement.is_counted_already(record);
+    for movement in movements.iter().filter(uncounted) {
         for (tags, quantity) in &movement.entries {
             let quantity = Total::from(*quantity);
             match movement.kind {
@@ -175,7 +198,7 @@ fn late_entries(by_tags: impl IntoIterator<Item = (TagSet, Total)>) -> Differenc
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Allocation, RecordKey, State};
+    use crate::record::{Allocation, RecordKey};
     use crate::tags::Tags;
 
     fn tagged(team: &str) -> TagSet {

@@ -4,9 +4,12 @@ use emulator::{
     BeforeException, CloudTrailTimestamps, Fault, FaultKind, Faults, IdenticalResubmission,
     Readings, Settings,
 };
+use ledger::Written;
 use local::stack::StackOptions;
 use marketplace::audit::{Comparison, DifferenceKind};
 use marketplace::books::Books;
+use marketplace::decision::{move_shortfall, shortfall};
+use marketplace::recount::MovementKind;
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::window::Window;
@@ -255,6 +258,40 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!((record.state, record.movements), (State::Expired, 1));
     assert_eq!(market.books().await.accepted.to_string(), "5");
+}
+
+/// What AWS Marketplace holds less than was used is billed with a later hour, once a person says that it
+/// was not metered anywhere else.
+#[tokio::test]
+async fn what_a_conflict_is_short_of_is_carried_by_a_decision() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+    market.until("2026-11-21T11:00:00Z").await;
+    let theirs = json!({"Dimension": "gb", "Quantity": 3});
+    somebody_else_meters(&market, "2026-11-21T10", theirs).await;
+    market.until("2026-11-21T12:10:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!(record.state, State::Conflict);
+    let short = shortfall(&record, &[]).expect("in range");
+    let kind = MovementKind::Carried {
+        target: hour("2026-11-21T12"),
+        into: None,
+    };
+    let reason = "nobody else metered it".parse().expect("a reason");
+    let now = market.stack.emulator().now();
+    let movement = move_shortfall(&record, short, kind, now, &reason);
+    let ledger = market.stack.ledger();
+    for expected in [Written::Done, Written::Conflict] {
+        let written = ledger.move_quantity(&record, &movement).await;
+        assert_eq!(written.expect("written"), expected);
+    }
+    market.until("2026-11-21T16:00:00Z").await;
+    assert_eq!(market.bill(), ["2026-11-21T10 gb 3", "2026-11-21T12 gb 2"]);
+    let books = market.books().await;
+    assert_eq!(
+        [books.accepted, books.lost, books.held].map(|total| total.to_string()),
+        ["5", "0", "0"]
+    );
 }
 
 #[tokio::test]

@@ -389,7 +389,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         retry: Retry::Never,
         alarm: Alarm::RecordsUnconfirmed,
         meaning: "The record's deadline passed without an outcome. AWS Marketplace may have billed it: an answer can get lost.",
-        action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail tells what happened.",
+        action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail tells what happened; `metering late show` says what it told so far, and `metering late carry` and `write-off` decide with --i-checked.",
     },
     ErrorRow {
         code: "InferredFromDuplicate",

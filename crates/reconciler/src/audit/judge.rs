@@ -153,7 +153,8 @@ async fn leave(
         Doubt::NoWitness { .. } => next_look_for_witness(record, now),
         _ => next_look(record, now),
     };
-    app.ledger.look_again(record, next).await?;
+    let told = doubt.to_string();
+    app.ledger.look_again(record, next, &told).await?;
     if next.is_none() {
         report.audit.given_up += 1;
         tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail cannot tell any more what became of this record: a person must decide");

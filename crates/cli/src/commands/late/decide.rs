@@ -1,53 +1,21 @@
-//! `metering late`.
+//! `metering late carry` and `write-off`.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use jiff::Timestamp;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
 use marketplace::carry::{LatePolicy, destination};
-use marketplace::decision::{Reason, close_hold, close_record, may_close, open_holds};
+use marketplace::decision::{
+    Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds, shortfall,
+};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::schedule::Schedule;
-use marketplace::{Dimension, MeteringRecord, Month, RecordKey, State, Subscription};
-use serde_json::{Value, json};
+use marketplace::{Dimension, MeteringRecord, Quantity, RecordKey};
 
+use super::show;
 use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
-
-/// `metering late list`, `carry` and `write-off`.
-#[derive(Debug, Subcommand)]
-pub enum Late {
-    List(List),
-    Carry(Carry),
-    WriteOff(WriteOff),
-}
-
-/// Lists usage that waits for a person
-///
-/// Late usage that is held, and records that were refused, are disputed, conflict with what AWS
-/// Marketplace holds, or passed their deadline without an outcome.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  metering late list --local
-  metering late list --stack metering --month 2026-11 --json | jq -r '.[].slot'
-
-Held and refused usage can be carried or written off. What may have been billed waits for the audit.
-A month without such usage is an empty list.")]
-pub struct List {
-    /// The month, in UTC, as in 2026-11 [default: the present one]
-    #[arg(long)]
-    month: Option<Month>,
-    /// Only this subscription
-    #[arg(long)]
-    subscription: Option<Subscription>,
-    /// As JSON: a list
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    tables: Tables,
-}
 
 /// Bills waiting usage of a slot with an hour that is still open
 ///
@@ -71,6 +39,9 @@ pub struct Carry {
     /// API name of another dimension of the same product
     #[arg(long, value_name = "DIMENSION")]
     into: Option<Dimension>,
+    /// AWS Marketplace certainly does not bill it: I looked; for what is disputed, unconfirmed or short
+    #[arg(long)]
+    i_checked: bool,
     #[command(flatten)]
     tables: Tables,
 }
@@ -89,135 +60,15 @@ pub struct WriteOff {
     /// Why, in 1 to 500 characters; it is kept
     #[arg(long)]
     reason: Reason,
+    /// AWS Marketplace certainly does not bill it: I looked; for what is disputed, unconfirmed or short
+    #[arg(long)]
+    i_checked: bool,
     #[command(flatten)]
     tables: Tables,
 }
 
-impl Late {
-    /// Does it.
-    pub async fn run(&self) -> Result<(), Failure> {
-        match self {
-            Self::List(list) => list.run().await,
-            Self::Carry(carry) => carry.run().await,
-            Self::WriteOff(write_off) => write_off.run().await,
-        }
-    }
-}
-
-/// One slot with usage that waits.
-struct Waiting {
-    record: MeteringRecord,
-    quantity: String,
-    why: &'static str,
-    code: Option<String>,
-    next: &'static str,
-}
-
-impl List {
-    async fn run(&self) -> Result<(), Failure> {
-        let ledger = self.tables.ledger().await?;
-        let month = match self.month {
-            Some(month) => month,
-            None => Month::of(self.tables.now().await?),
-        };
-        let mut all = Vec::new();
-        if let Some(subscription) = &self.subscription {
-            all.extend(waiting(&ledger, subscription, month).await?);
-        } else {
-            let mut start = None;
-            loop {
-                let (profiles, next) = ledger.profiles_page(start).await?;
-                for profile in &profiles {
-                    all.extend(waiting(&ledger, &profile.subscription, month).await?);
-                }
-                start = next;
-                if start.is_none() {
-                    break;
-                }
-            }
-        }
-        if self.json {
-            return output::print_json(&all.iter().map(Waiting::to_json).collect());
-        }
-        if all.is_empty() {
-            eprintln!("nothing of {month} waits for a person");
-            return Ok(());
-        }
-        let mut table = output::table(&["slot", "quantity", "why", "last answer", "next"]);
-        for one in &all {
-            let code = one.code.clone().unwrap_or_default();
-            let slot = one.record.key.slot();
-            let why = one.why.to_owned();
-            table.add_row([slot, one.quantity.clone(), why, code, one.next.to_owned()]);
-        }
-        output::print(table.trim_fmt())
-    }
-}
-
-impl Waiting {
-    fn to_json(&self) -> Value {
-        let key = &self.record.key;
-        json!({
-            "slot": key.slot(),
-            "subscription": key.subscription.to_string(),
-            "hour": key.hour.to_string(),
-            "dimension": key.dimension.as_str(),
-            "quantity": self.quantity,
-            "why": self.why,
-            "last_answer": self.code,
-            "next": self.next,
-        })
-    }
-}
-
-/// What of a subscription's month waits, slot by slot.
-async fn waiting(
-    ledger: &Ledger,
-    subscription: &Subscription,
-    month: Month,
-) -> Result<Vec<Waiting>, Failure> {
-    let prefix = format!("{month}-");
-    let records = ledger
-        .records_with_prefix(subscription, &format!("r#{prefix}"))
-        .await?;
-    let mut waiting = Vec::new();
-    for record in records {
-        let code = record.outcome.as_ref().map(|outcome| outcome.code.clone());
-        let told = match record.state {
-            State::Refused => Some(("refused", "carry or write off")),
-            State::Disputed => Some(("disputed", "wait for the audit")),
-            State::Unconfirmed => Some(("unconfirmed", "wait for the audit")),
-            State::Conflict => Some(("conflict", "claim the difference; see metering adjust plan")),
-            _ => None,
-        };
-        if let Some((why, next)) = told {
-            waiting.push(Waiting {
-                quantity: record.quantity.to_string(),
-                record: record.clone(),
-                why,
-                code: code.clone(),
-                next,
-            });
-        }
-        if record.movements == 0 {
-            continue;
-        }
-        let movements = ledger.movements_of(&record).await?;
-        for hold in open_holds(&movements) {
-            waiting.push(Waiting {
-                quantity: hold.total().map_err(Failure::failed)?.to_string(),
-                record: record.clone(),
-                why: "held",
-                code: code.clone(),
-                next: "carry or write off",
-            });
-        }
-    }
-    Ok(waiting)
-}
-
 impl Carry {
-    async fn run(&self) -> Result<(), Failure> {
+    pub(super) async fn run(&self) -> Result<(), Failure> {
         let ledger = self.tables.ledger().await?;
         let now = self.tables.now().await?;
         let profile = profile_of(&ledger, &self.slot).await?;
@@ -233,6 +84,7 @@ impl Carry {
             slot: &self.slot,
             kind,
             reason: &self.reason,
+            is_checked: self.i_checked,
             now,
         };
         decision.carry_out(&ledger).await
@@ -283,12 +135,13 @@ impl Carry {
 }
 
 impl WriteOff {
-    async fn run(&self) -> Result<(), Failure> {
+    pub(super) async fn run(&self) -> Result<(), Failure> {
         let ledger = self.tables.ledger().await?;
         let decision = Decision {
             slot: &self.slot,
             kind: MovementKind::WrittenOff,
             reason: &self.reason,
+            is_checked: self.i_checked,
             now: self.tables.now().await?,
         };
         decision.carry_out(&ledger).await
@@ -310,7 +163,16 @@ struct Decision<'a> {
     slot: &'a RecordKey,
     kind: MovementKind,
     reason: &'a Reason,
+    is_checked: bool,
     now: Timestamp,
+}
+
+/// What a decision writes next.
+enum Step {
+    /// A movement of a record that stays as it is.
+    Move(Movement),
+    /// The movement with which the record closes.
+    Close(Movement),
 }
 
 /// Held movements of one slot that one command closes; more of them take another.
@@ -324,12 +186,16 @@ impl Decision<'_> {
                 return Err(self.nothing("there is no such record"));
             };
             let movements = ledger.movements_of(&record).await?;
-            let Some((movement, closes)) = self.next(&record, &movements)? else {
-                break;
+            let step = match self.next(&record, &movements)? {
+                Some(step) => step,
+                None if done == 0 && self.needs_check(&record, &movements)? => {
+                    return Err(show::unchecked(ledger, &record).await?);
+                }
+                None => break,
             };
-            let written = match closes {
-                true => ledger.close_record(&record, &movement).await?,
-                false => ledger.move_quantity(&record, &movement).await?,
+            let (written, movement) = match &step {
+                Step::Close(movement) => (ledger.close_record(&record, movement).await?, movement),
+                Step::Move(movement) => (ledger.move_quantity(&record, movement).await?, movement),
             };
             if written == Written::Conflict {
                 return Err(Failure::failed(format!(
@@ -337,12 +203,12 @@ impl Decision<'_> {
                     self.slot.slot()
                 )));
             }
-            let table = view::movement_table(std::slice::from_ref(&movement));
+            let table = view::movement_table(std::slice::from_ref(movement));
             output::print(table.trim_fmt())?;
             done += 1;
         }
         match done {
-            0 => Err(self.nothing("nothing of it is held or refused")),
+            0 => Err(self.nothing("nothing of it is held, refused, in doubt or short")),
             _ => Ok(()),
         }
     }
@@ -354,18 +220,35 @@ impl Decision<'_> {
         ))
     }
 
-    /// The next movement, and whether the record closes with it.
+    /// Whether something of it can be decided only by somebody who has checked it.
+    fn needs_check(
+        &self,
+        record: &MeteringRecord,
+        movements: &[Movement],
+    ) -> Result<bool, Failure> {
+        let short = shortfall(record, movements).map_err(Failure::failed)?;
+        let is_in_doubt = ending(record) == Ending::Checked || short > Quantity::ZERO;
+        Ok(is_in_doubt && !self.is_checked)
+    }
+
     fn next(
         &self,
         record: &MeteringRecord,
         movements: &[Movement],
-    ) -> Result<Option<(Movement, bool)>, Failure> {
+    ) -> Result<Option<Step>, Failure> {
         if let Some(hold) = open_holds(movements).next() {
             let movement = close_hold(record, hold, self.kind.clone(), self.now, self.reason);
-            return Ok(Some((movement, false)));
+            return Ok(Some(Step::Move(movement)));
         }
-        if !may_close(record) {
-            return Ok(None);
+        let short = shortfall(record, movements).map_err(Failure::failed)?;
+        if self.is_checked && short > Quantity::ZERO {
+            let movement = move_shortfall(record, short, self.kind.clone(), self.now, self.reason);
+            return Ok(Some(Step::Move(movement)));
+        }
+        match ending(record) {
+            Ending::Free => {}
+            Ending::Checked if self.is_checked => {}
+            Ending::Checked | Ending::Never => return Ok(None),
         }
         let code = record.outcome.as_ref().map(|o| o.code.as_str());
         let refused_dimension = code == Some("InvalidUsageDimensionException");
@@ -382,6 +265,6 @@ impl Decision<'_> {
             self.now,
             self.reason,
         );
-        Ok(Some((movement.map_err(Failure::failed)?, true)))
+        Ok(Some(Step::Close(movement.map_err(Failure::failed)?)))
     }
 }

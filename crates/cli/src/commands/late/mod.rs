@@ -1,0 +1,201 @@
+//! `metering late`.
+
+mod decide;
+mod show;
+
+use clap::{Args, Subcommand};
+use ledger::Ledger;
+use marketplace::decision::{open_holds, shortfall};
+use marketplace::recount::Movement;
+use marketplace::{MeteringRecord, Month, Quantity, State, Subscription};
+use serde_json::{Value, json};
+
+use crate::connect::Tables;
+use crate::failure::Failure;
+use crate::output;
+
+use decide::{Carry, WriteOff};
+use show::Show;
+
+/// `metering late list`, `show`, `carry` and `write-off`.
+#[derive(Debug, Subcommand)]
+pub enum Late {
+    List(List),
+    Show(Show),
+    Carry(Carry),
+    WriteOff(WriteOff),
+}
+
+/// Lists usage that waits for a person
+///
+/// Late usage that is held, and records that were refused, are disputed, conflict with what AWS
+/// Marketplace holds, or passed their deadline without an outcome.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  metering late list --local
+  metering late list --stack metering --month 2026-11 --json | jq -r '.[].slot'
+
+Held and refused usage can be carried or written off. What may have been billed is the audit's to
+close; where that takes too long, `metering late show` tells what it found so far, and after you have
+checked it yourself --i-checked lets you decide. A month without such usage is an empty list.")]
+pub struct List {
+    /// The month, in UTC, as in 2026-11 [default: the present one]
+    #[arg(long)]
+    month: Option<Month>,
+    /// Only this subscription
+    #[arg(long)]
+    subscription: Option<Subscription>,
+    /// As JSON: a list
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+impl Late {
+    /// Does it.
+    pub async fn run(&self) -> Result<(), Failure> {
+        match self {
+            Self::List(list) => list.run().await,
+            Self::Show(show) => show.run().await,
+            Self::Carry(carry) => carry.run().await,
+            Self::WriteOff(write_off) => write_off.run().await,
+        }
+    }
+}
+
+/// One slot with usage that waits.
+struct Waiting {
+    record: MeteringRecord,
+    quantity: String,
+    why: &'static str,
+    code: Option<String>,
+    next: &'static str,
+}
+
+impl List {
+    async fn run(&self) -> Result<(), Failure> {
+        let ledger = self.tables.ledger().await?;
+        let month = match self.month {
+            Some(month) => month,
+            None => Month::of(self.tables.now().await?),
+        };
+        let mut all = Vec::new();
+        if let Some(subscription) = &self.subscription {
+            all.extend(waiting(&ledger, subscription, month).await?);
+        } else {
+            let mut start = None;
+            loop {
+                let (profiles, next) = ledger.profiles_page(start).await?;
+                for profile in &profiles {
+                    all.extend(waiting(&ledger, &profile.subscription, month).await?);
+                }
+                start = next;
+                if start.is_none() {
+                    break;
+                }
+            }
+        }
+        if self.json {
+            return output::print_json(&all.iter().map(Waiting::to_json).collect());
+        }
+        if all.is_empty() {
+            eprintln!("nothing of {month} waits for a person");
+            return Ok(());
+        }
+        let mut table = output::table(&["slot", "quantity", "why", "last answer", "next"]);
+        for one in &all {
+            let code = one.code.clone().unwrap_or_default();
+            let slot = one.record.key.slot();
+            let why = one.why.to_owned();
+            table.add_row([slot, one.quantity.clone(), why, code, one.next.to_owned()]);
+        }
+        output::print(table.trim_fmt())
+    }
+}
+
+impl Waiting {
+    fn to_json(&self) -> Value {
+        let key = &self.record.key;
+        json!({
+            "slot": key.slot(),
+            "subscription": key.subscription.to_string(),
+            "hour": key.hour.to_string(),
+            "dimension": key.dimension.as_str(),
+            "quantity": self.quantity,
+            "why": self.why,
+            "last_answer": self.code,
+            "next": self.next,
+        })
+    }
+}
+
+/// What of a subscription's month waits, slot by slot.
+async fn waiting(
+    ledger: &Ledger,
+    subscription: &Subscription,
+    month: Month,
+) -> Result<Vec<Waiting>, Failure> {
+    let prefix = format!("{month}-");
+    let records = ledger
+        .records_with_prefix(subscription, &format!("r#{prefix}"))
+        .await?;
+    let mut waiting = Vec::new();
+    for record in records {
+        let movements = ledger.movements_of(&record).await?;
+        let code = record.outcome.as_ref().map(|outcome| outcome.code.clone());
+        if let Some(one) = waiting_record(&record, &movements)? {
+            waiting.push(one);
+        }
+        for hold in open_holds(&movements) {
+            waiting.push(Waiting {
+                quantity: hold.total().map_err(Failure::failed)?.to_string(),
+                record: record.clone(),
+                why: "held",
+                code: code.clone(),
+                next: "carry or write off",
+            });
+        }
+    }
+    Ok(waiting)
+}
+
+/// What of a record itself waits, its movements aside.
+fn waiting_record(
+    record: &MeteringRecord,
+    movements: &[Movement],
+) -> Result<Option<Waiting>, Failure> {
+    let all = record.quantity;
+    let (quantity, why, next) = match record.state {
+        State::Refused => (all, "refused", "carry or write off"),
+        State::Disputed => (all, "disputed", WAIT_OR_CHECK),
+        State::Unconfirmed => (all, "unconfirmed", WAIT_OR_CHECK),
+        State::Conflict if record.quantity_at_aws() > all => (
+            all,
+            "conflict",
+            "claim the difference; see metering adjust plan",
+        ),
+        State::Conflict => {
+            let short = shortfall(record, movements).map_err(Failure::failed)?;
+            if short == Quantity::ZERO {
+                return Ok(None);
+            }
+            (
+                short,
+                "conflict",
+                "check, then carry or write off what is short",
+            )
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some(Waiting {
+        quantity: quantity.to_string(),
+        record: record.clone(),
+        why,
+        code: record.outcome.as_ref().map(|outcome| outcome.code.clone()),
+        next,
+    }))
+}
+
+const WAIT_OR_CHECK: &str = "wait for the audit, or check and decide; see metering late show";

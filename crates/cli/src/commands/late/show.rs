@@ -1,0 +1,122 @@
+//! `metering late show`, and what must be checked before usage in doubt is decided.
+
+use clap::Args;
+use ledger::Ledger;
+use marketplace::audit::{CLOCK_MARGIN_MINUTES, Span, span_of};
+use marketplace::{MeteringRecord, RecordKey, State};
+use serde_json::{Value, json};
+
+use crate::connect::Tables;
+use crate::failure::Failure;
+use crate::{output, view};
+
+/// Shows what is known of a slot that waits: the last answer, the calls, and what the audit found
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  metering late show 'legacy|examplecode2|CUSTEXAMPLE2@2026-11-21T02#seats' --local
+
+`metering late list` prints the slots.")]
+pub struct Show {
+    /// <subscription>@<hour>#<dimension>
+    slot: RecordKey,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    tables: Tables,
+}
+
+impl Show {
+    /// Does it.
+    pub(super) async fn run(&self) -> Result<(), Failure> {
+        let ledger = self.tables.ledger().await?;
+        let now = self.tables.now().await?;
+        let Some(record) = ledger
+            .records(std::slice::from_ref(&self.slot))
+            .await?
+            .pop()
+        else {
+            return Err(Failure::failed(format!(
+                "{}: there is no such record; `metering late list` shows what waits",
+                self.slot.slot()
+            )));
+        };
+        let movements = ledger.movements_of(&record).await?;
+        let doubt = doubt(&ledger, &record).await?;
+        let check = is_in_doubt(&record).then(|| what_to_check(span_of(&record, now)));
+        if self.json {
+            let movements: Vec<Value> = movements.iter().map(view::movement).collect();
+            return output::print_json(&json!({
+                "record": view::record(&record),
+                "doubtful": record.doubtful,
+                "doubt": doubt,
+                "check": check,
+                "movements": movements,
+            }));
+        }
+        let mut facts = view::record_facts(&record);
+        facts.add_row([
+            "without a clear answer".to_owned(),
+            record.doubtful.to_string(),
+        ]);
+        if let Some(doubt) = doubt {
+            facts.add_row(["the audit".to_owned(), doubt]);
+        }
+        if let Some(check) = check {
+            facts.add_row(["to be checked".to_owned(), check]);
+        }
+        let mut parts = vec![facts.trim_fmt()];
+        if !movements.is_empty() {
+            parts.push(view::movement_table(&movements).trim_fmt());
+        }
+        output::print(parts.join("\n\n"))
+    }
+}
+
+/// Whether AWS Marketplace may have billed it.
+fn is_in_doubt(record: &MeteringRecord) -> bool {
+    matches!(record.state, State::Disputed | State::Unconfirmed)
+}
+
+/// Why the audit has not closed a record, as it was when it last looked.
+async fn doubt(ledger: &Ledger, record: &MeteringRecord) -> Result<Option<String>, Failure> {
+    if !is_in_doubt(record) {
+        return Ok(None);
+    }
+    let found = ledger.doubt_about(&record.key).await?;
+    Ok(Some(
+        found.unwrap_or_else(|| "has not looked yet".to_owned()),
+    ))
+}
+
+fn what_to_check(span: Span) -> String {
+    format!(
+        "CloudTrail's events BatchMeterUsage from {} to {}, in every Region, and the hour in AWS Marketplace's usage reports",
+        span.from, span.to
+    )
+}
+
+/// Why usage in doubt is not decided without a word that it was checked.
+pub(super) async fn unchecked(
+    ledger: &Ledger,
+    record: &MeteringRecord,
+) -> Result<Failure, Failure> {
+    let slot = record.key.slot();
+    if record.state == State::Conflict {
+        return Ok(Failure::usage(format!(
+            "{slot} is in conflict: AWS Marketplace holds {} of {}. Find out who else metered it; if what is short was certainly not metered anywhere else, say so with --i-checked",
+            record.quantity_at_aws(),
+            record.quantity
+        )));
+    }
+    let code = record.outcome.as_ref().map_or("none", |o| o.code.as_str());
+    let doubt = doubt(ledger, record).await?.unwrap_or_default();
+    let end = record.outcome.as_ref().map_or(record.deadline, |o| o.at);
+    let span = span_of(record, end.max(record.deadline));
+    Ok(Failure::usage(format!(
+        "{slot} is {}: AWS Marketplace may bill it (last answer {code}; the audit: {doubt}). Check {}; allow {CLOCK_MARGIN_MINUTES} minutes for clocks. If it is certainly not billed, say so with --i-checked",
+        record.state,
+        what_to_check(span)
+    )))
+}
