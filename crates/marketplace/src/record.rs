@@ -199,14 +199,22 @@ impl MeteringRecord {
             .unwrap_or_default()
     }
 
-    /// How near its deadline is at `now`.
+    /// How near its deadline is at `now`, or the end of its final hour where that comes first.
     pub fn urgency(&self, now: Timestamp) -> Urgency {
-        let left = self.deadline.duration_since(now).as_secs();
-        let whole = self.deadline.duration_since(self.sealed_at).as_secs();
+        let until = self
+            .final_at
+            .map_or(self.deadline, |end| end.min(self.deadline));
+        let left = until.duration_since(now).as_secs();
+        let whole = until.duration_since(self.sealed_at).as_secs();
         let used = whole.saturating_sub(left).saturating_mul(100);
+        // What was sealed after that has no time of which to use a share.
+        let percent = match whole > 0 {
+            true => used.checked_div(whole).unwrap_or(100),
+            false => 100,
+        };
         Urgency {
             seconds_left: left,
-            percent_used: used.checked_div(whole).unwrap_or(100).clamp(0, 100),
+            percent_used: percent.clamp(0, 100),
         }
     }
 
@@ -571,6 +579,21 @@ mod tests {
         check(hour, sealed, "2026-11-22T03:00:00Z", -3_600, 100);
         let (last, sealed) = ("2026-11-30T23", "2026-12-01T05:00:00Z");
         check(last, sealed, "2026-12-01T05:48:00Z", 720, 80);
+        let (sealed, now) = ("2026-11-21T03:30:00Z", "2026-11-21T04:20:00Z");
+        let mut hurried = super::tests::sealed(hour, early, None, sealed, false)
+            .unwrap()
+            .record;
+        for (final_at, left, used) in [
+            ("2026-11-21T04:30:00Z", 600, 83),
+            ("2026-11-21T04:00:00Z", -1_200, 100),
+            ("2026-11-21T03:00:00Z", -4_800, 100),
+            // The deadline comes first.
+            ("2026-11-23T00:00:00Z", 78_000, 3),
+        ] {
+            hurried.final_at = Some(final_at.parse().unwrap());
+            let urgency = hurried.urgency(now.parse().unwrap());
+            assert_eq!((urgency.seconds_left, urgency.percent_used), (left, used));
+        }
     }
 
     #[test]

@@ -27,13 +27,17 @@ pub(crate) async fn expire(
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
     let horizon = shift(now, SignedDuration::from_hours(LOOK_AHEAD_HOURS));
-    for shard in 0..SHARDS {
+    let shards = (0..SHARDS).flat_map(|shard| [(shard, true), (shard, false)]);
+    for (shard, is_urgent) in shards {
         let mut start = None;
         loop {
             if budget.is_spent() {
                 return Ok(false);
             }
-            let page = app.ledger.due_records(shard, horizon, start).await?;
+            let page = match is_urgent {
+                true => app.ledger.due_urgent(shard, horizon, start).await?,
+                false => app.ledger.due_records(shard, horizon, start).await?,
+            };
             for keys in page.keys.chunks(READ_AT_ONCE) {
                 if budget.is_spent() {
                     return Ok(false);

@@ -32,9 +32,18 @@ pub fn send_partition(shard: u8) -> String {
     format!("send#{shard}")
 }
 
-/// Partition of the work index for records that may be sent, in their subscription's final hour.
+/// Partition of the work index for records that may be sent and have only a final hour for it.
 pub fn urgent_partition(shard: u8) -> String {
     format!("urgent#{shard}")
+}
+
+/// The partition that a record waits in while it may be sent.
+pub(super) fn waiting_partition(record: &MeteringRecord) -> String {
+    let shard = shard_of(&record.key.subscription);
+    match record.final_at {
+        Some(_) => urgent_partition(shard),
+        None => send_partition(shard),
+    }
 }
 
 /// What a record's item holds besides the record itself.
@@ -73,10 +82,9 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
     }
     if let Some(due) = record.due {
         item.insert("due".to_owned(), number(due.as_second()));
-        let shard = shard_of(&key.subscription);
         let partition = match record.state {
-            State::Disputed | State::Unconfirmed => audit_partition(shard),
-            _ => send_partition(shard),
+            State::Disputed | State::Unconfirmed => audit_partition(shard_of(&key.subscription)),
+            _ => waiting_partition(record),
         };
         item.insert("work".to_owned(), text(partition));
     }
@@ -273,6 +281,25 @@ mod tests {
         let stored = to_item(&full);
         assert!(stored.parts.is_empty());
         assert_eq!(from_item(&stored.item).unwrap(), (full, None));
+    }
+
+    #[test]
+    fn a_record_with_a_final_hour_waits_apart_from_the_others() {
+        let shard = shard_of(&record().key.subscription);
+        let work = |final_at: Option<Timestamp>, state: State| {
+            let record = MeteringRecord {
+                final_at,
+                state,
+                ..record()
+            };
+            to_item(&record).item["work"].as_s().unwrap().clone()
+        };
+        let end = record().final_at;
+        for state in [State::Sealed, State::Refused] {
+            assert_eq!(work(end, state), format!("urgent#{shard}"));
+            assert_eq!(work(None, state), format!("send#{shard}"));
+        }
+        assert_eq!(work(end, State::Disputed), format!("audit#{shard}"));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! `send` is there only from the freezing write to the first write after it: the submitter's stream
 //! filter matches it, and so never sees what the submitter itself wrote. `work` and `due` put a
 //! record into the work index while there is something to do about it: in the partitions `send#<n>`
-//! while it may be sent, in `audit#<n>` while the audit is to look at it.
+//! while it may be sent, in `urgent#<n>` instead while it has only its subscription's final hour for
+//! that, in `audit#<n>` while the audit is to look at it.
 
 mod codec;
+mod hurry;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -25,9 +27,9 @@ use crate::item::{Item, Reader, number, text};
 use crate::transaction::{put_if_absent, put_over};
 use crate::{Ledger, shard_of};
 
-use codec::{RecordItem, part_key, read_allocations};
+use codec::{RecordItem, part_key, read_allocations, waiting_partition};
 pub(crate) use codec::{from_item, to_item};
-pub use codec::{read_sort_key, send_partition, sort_key};
+pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// Keys in one BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
@@ -41,6 +43,15 @@ pub struct DuePage {
     pub keys: Vec<RecordKey>,
     /// Where the next page begins.
     pub next: Option<Item>,
+}
+
+/// Records that may still be sent.
+#[derive(Debug, Clone, Default)]
+pub struct Waiting {
+    /// Without the allocations that are in items of their own.
+    pub records: Vec<MeteringRecord>,
+    /// How many records among them are damaged; the log names them.
+    pub damaged: u64,
 }
 
 impl Ledger {
@@ -192,8 +203,7 @@ impl Ledger {
                 names.insert("#attempts".to_owned(), "attempts".to_owned());
                 let due = record.retry_at(now, after);
                 values.insert(":due".to_owned(), number(due.as_second()));
-                let shard = shard_of(&record.key.subscription);
-                values.insert(":work".to_owned(), text(send_partition(shard)));
+                values.insert(":work".to_owned(), text(waiting_partition(record)));
                 values.insert(
                     ":attempts".to_owned(),
                     number(record.attempts.saturating_add(1)),

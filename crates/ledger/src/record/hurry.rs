@@ -1,0 +1,116 @@
+//! Records whose subscription has only a final hour left, which go before all others.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use marketplace::record::MeteringRecord;
+use marketplace::{State, Subscription, UsageHour};
+
+use super::codec::{from_item, urgent_partition};
+use super::{DuePage, Waiting};
+use crate::error::{LedgerError, Written};
+use crate::item::{Item, number, text};
+use crate::{Ledger, shard_of};
+
+impl Ledger {
+    /// One page of the records of a shard that are due at `now` and have only their subscription's
+    /// final hour, earliest first. The index lags behind: read the records themselves before deciding
+    /// anything.
+    pub async fn due_urgent(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        start: Option<Item>,
+    ) -> Result<DuePage, LedgerError> {
+        self.due_in(&urgent_partition(shard), now, start).await
+    }
+
+    /// The records of a subscription's hours `first` through `last` that may still be sent, by their
+    /// state; strongly consistent.
+    pub async fn waiting_records(
+        &self,
+        subscription: &Subscription,
+        first: UsageHour,
+        last: UsageHour,
+    ) -> Result<Waiting, LedgerError> {
+        let table = &self.tables.metering_records;
+        let mut waiting = Waiting::default();
+        let mut start = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression("#p = :p AND #s BETWEEN :first AND :last")
+                .filter_expression("#state = :sealed OR #state = :refused")
+                .expression_attribute_names("#p", "subscription")
+                .expression_attribute_names("#s", "item")
+                .expression_attribute_names("#state", "state")
+                .expression_attribute_values(":p", text(subscription))
+                .expression_attribute_values(":first", text(format!("r#{first}#")))
+                // The character after `#`, so behind every dimension of the hour.
+                .expression_attribute_values(":last", text(format!("r#{last}$")))
+                .expression_attribute_values(":sealed", text(State::Sealed))
+                .expression_attribute_values(":refused", text(State::Refused))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            for item in answer.items() {
+                match from_item(item) {
+                    Ok((record, _)) => waiting.records.push(record),
+                    Err(damaged) => {
+                        tracing::error!(%damaged, "a damaged record is not hurried");
+                        waiting.damaged += 1;
+                    }
+                }
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(waiting);
+            }
+        }
+    }
+
+    /// Says that a record's subscription has a final hour, which is over at `final_at`, and that the
+    /// record is due at `due`; if nobody has written since it was read. A record that is not sent any
+    /// more is left as it is.
+    pub async fn hurry(
+        &self,
+        record: &MeteringRecord,
+        final_at: Timestamp,
+        due: Timestamp,
+    ) -> Result<Written, LedgerError> {
+        if !record.state.is_sendable() {
+            return Ok(Written::Conflict);
+        }
+        let names = [
+            ("#final", "final_at"),
+            ("#due", "due"),
+            ("#work", "work"),
+            ("#version", "version"),
+            ("#send", "send"),
+        ];
+        let shard = shard_of(&record.key.subscription);
+        let values = HashMap::from([
+            (":final".to_owned(), number(final_at.as_second())),
+            (":due".to_owned(), number(due.as_second())),
+            (":work".to_owned(), text(urgent_partition(shard))),
+            (":one".to_owned(), number(1)),
+            (":read".to_owned(), number(record.version)),
+        ]);
+        self.update_record(
+            &record.key,
+            "SET #final = :final, #due = :due, #work = :work, #version = #version + :one \
+             REMOVE #send"
+                .to_owned(),
+            "#version = :read",
+            names
+                .map(|(short, name)| (short.to_owned(), name.to_owned()))
+                .into(),
+            values,
+        )
+        .await
+    }
+}
