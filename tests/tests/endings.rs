@@ -1,16 +1,23 @@
 //! Subscriptions that end: what has only a final hour goes first, however many end together and however
 //! much there is to count again.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use emulator::Agreement;
 use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::verdict::billed;
+use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{SHARDS, Written};
+use marketplace::books::Books;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
+use reconciler::books::of_subscription;
+use startup::Budget;
 
 #[test]
 fn a_record_with_a_final_hour_waits_apart_until_it_is_accepted() {
@@ -21,7 +28,7 @@ async fn hurry_one() {
     let world = World::at(at("2026-11-21T00:20:00Z"), 7);
     let listing = listing("hurriedproduct");
     world.list(&listing).await;
-    let buyer = buy(&world, &listing).await;
+    let (_, buyer) = buy(&world, &listing).await;
     use_in(&world, &buyer, "2026-11-21T01").await;
     world.set_time(at("2026-11-21T02:35:00Z"));
     world.seal().await.unwrap();
@@ -67,6 +74,155 @@ async fn hurry_one() {
     assert_eq!(late, Written::Conflict);
 }
 
+/// Subscriptions that end in the same minute, and those that go on.
+const ENDED: usize = 60;
+const OTHERS: usize = 25;
+/// Calls of a sealer's run: a quarter of what it takes to recount all hours of all that end.
+const CALLS: u64 = 2_400;
+
+#[test]
+fn many_that_end_together_are_billed_within_the_final_hour_while_rounds_go_on() {
+    on_a_thread(|| Executor::default().finish(end_together()));
+}
+
+async fn end_together() {
+    let world = World::at(at("2026-11-19T08:20:00Z"), 7);
+    let listing = listing("endingproduct");
+    world.list(&listing).await;
+    let mut buyers = Vec::new();
+    for _ in 0..ENDED + OTHERS {
+        buyers.push(buy(&world, &listing).await);
+    }
+    let (ended, others) = buyers.split_at(ENDED);
+    taken_over_and_sealed_for_two_days(&world).await;
+
+    for (_, subscription) in &buyers {
+        use_in(&world, subscription, "2026-11-21T09").await;
+        use_in(&world, subscription, "2026-11-21T10").await;
+    }
+    // No stream tells of it.
+    for (_, subscription) in ended {
+        use_in(&world, subscription, "2026-11-20T20").await;
+    }
+    world.set_time(at("2026-11-21T10:24:57Z"));
+    for (agreement, _) in ended {
+        world
+            .emulator
+            .cancel_agreement(&agreement.agreement_id)
+            .unwrap();
+    }
+    world.deliver_lifecycle().await;
+    let report = run_until(&world, at("2026-11-21T11:20:00Z"), CALLS).await;
+    assert_eq!(report.hours_behind, 0);
+
+    let billed = billed(&world);
+    let is_billed = |subscription: &Subscription, hour: &str| {
+        let key = (
+            subscription.to_string(),
+            "gb".to_owned(),
+            hour.parse().unwrap(),
+        );
+        billed.contains_key(&key)
+    };
+    let missing = |of: &[(Agreement, Subscription)], hour: &str| {
+        of.iter().filter(|(_, s)| !is_billed(s, hour)).count()
+    };
+    assert_eq!(missing(ended, "2026-11-21T09"), 0);
+    assert_eq!(missing(ended, "2026-11-21T10"), 0);
+    assert_eq!(missing(others, "2026-11-21T09"), 0);
+    let (first, last) = ("2026-11-20T20", "2026-11-21T10");
+    for (_, subscription) in ended {
+        let books = books_of(&world, subscription, first, last).await;
+        assert!(books.is_balanced().unwrap(), "{books:?}");
+        assert_eq!(books.pending.to_string(), "0", "{books:?}");
+    }
+}
+
+#[test]
+fn one_that_takes_longer_to_recount_than_a_run_lasts_gets_its_last_record() {
+    on_a_thread(|| Executor::default().finish(end_large()));
+}
+
+async fn end_large() {
+    let world = World::at(at("2026-11-19T08:20:00Z"), 7);
+    let listing = listing("largeproduct");
+    world.list(&listing).await;
+    let (agreement, subscription) = buy(&world, &listing).await;
+    taken_over_and_sealed_for_two_days(&world).await;
+    for hour in ["2026-11-21T09", "2026-11-21T10"] {
+        use_in(&world, &subscription, hour).await;
+    }
+    // No stream tells of it; and no run is long enough for all hours.
+    use_in(&world, &subscription, "2026-11-19T10").await;
+    world.set_time(at("2026-11-21T10:24:57Z"));
+    world
+        .emulator
+        .cancel_agreement(&agreement.agreement_id)
+        .unwrap();
+    world.deliver_lifecycle().await;
+    run_until(&world, at("2026-11-21T11:20:00Z"), 110).await;
+    let hours: Vec<String> = billed(&world)
+        .keys()
+        .map(|(_, _, hour)| hour.to_string())
+        .collect();
+    assert_eq!(hours, ["2026-11-21T09", "2026-11-21T10"]);
+    let (first, last) = ("2026-11-19T08", "2026-11-21T10");
+    let books = books_of(&world, &subscription, first, last).await;
+    assert_eq!(books.pending.to_string(), "0", "{books:?}");
+}
+
+async fn books_of(world: &World, subscription: &Subscription, first: &str, last: &str) -> Books {
+    let profile = world.ledger.profile(subscription).await.unwrap().unwrap();
+    let (first, last) = (first.parse().unwrap(), last.parse().unwrap());
+    let books = of_subscription(&world.ledger, &profile, first, last).await;
+    books.unwrap().sum
+}
+
+/// The rounds have taken all buyers over, and sealed 48 hours and more.
+async fn taken_over_and_sealed_for_two_days(world: &World) {
+    for time in ["2026-11-19T08:30:00Z", "2026-11-19T09:31:00Z"] {
+        world.set_time(at(time));
+        world.seal().await.unwrap();
+        world.reconcile().await.unwrap();
+    }
+    assert_eq!(
+        world
+            .ledger
+            .attention_page(None)
+            .await
+            .unwrap()
+            .subscriptions,
+        []
+    );
+    world.set_time(at("2026-11-21T09:35:00Z"));
+    world.seal().await.unwrap();
+}
+
+/// Runs every five minutes whose time is up after so many calls.
+async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report {
+    let made: &'static AtomicU64 = Box::leak(Box::default());
+    world.wire.follow(Box::new(move |call| {
+        made.fetch_add(u64::from(call.function == "sealer"), Ordering::Relaxed);
+        Fate::Answered
+    }));
+    let mut now = world.now.get();
+    loop {
+        world.set_time(now);
+        let before = made.load(Ordering::Relaxed);
+        let budget = Budget::of_calls(made, calls);
+        let report = world.seal_within(budget).await.unwrap();
+        // What was begun when the time was up is finished.
+        let used = made.load(Ordering::Relaxed) - before;
+        assert!(used <= calls + calls / 2 + 200, "{used} calls");
+        world.sweep().await.unwrap();
+        world.pump_records(now).await;
+        now = now + SignedDuration::from_mins(5);
+        if now > end {
+            return report;
+        }
+    }
+}
+
 /// How many records are due at `time` with a final hour, and without.
 async fn waiting(world: &World, time: Timestamp) -> (usize, usize) {
     let (mut urgent, mut others) = (0, 0);
@@ -88,18 +244,18 @@ fn listing(code: &str) -> Listing {
 }
 
 /// Somebody buys and registers, and AWS Marketplace tells of it.
-async fn buy(world: &World, listing: &Listing) -> Subscription {
+async fn buy(world: &World, listing: &Listing) -> (Agreement, Subscription) {
     let (agreement, subscription) = world.subscribe(listing);
     world.register(&agreement.registration_token).await;
     world.deliver_lifecycle().await;
-    subscription
+    (agreement, subscription)
 }
 
 async fn use_in(world: &World, subscription: &Subscription, hour: &str) {
     let hour: UsageHour = hour.parse().unwrap();
     let event = UsageEvent {
         dimension: "gb".parse().unwrap(),
-        id: "used".parse().unwrap(),
+        id: format!("of-{hour}").parse().unwrap(),
         quantity: "1".parse().unwrap(),
         time: hour.start() + Duration::from_secs(600),
         tags: TagSet::untagged(),

@@ -2,11 +2,15 @@
 //!
 //! A flag is put unconditionally with a version that is never used again, and is removed only if its
 //! version is still the one read before the recount: a flag put meanwhile survives.
+//!
+//! A flag whose hour cannot be recounted yet is put off, longer each time, so that it does not stand
+//! before the others for ever. A flag put meanwhile is due at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use marketplace::hour::shift;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 
@@ -23,6 +27,28 @@ pub struct LateFlag {
     pub hour: UsageHour,
     /// The flag's own mark.
     pub mark: String,
+    /// How often it was put off.
+    pub tries: u32,
+}
+
+/// Minutes that a flag is put off the first time: the sealer's next run.
+const PUT_OFF_MINUTES: i64 = 5;
+
+/// How long a flag is put off that was put off `tries` times before, at most `most`.
+fn put_off_for(tries: u32, most: SignedDuration) -> SignedDuration {
+    let doubled = PUT_OFF_MINUTES.saturating_mul(1_i64.checked_shl(tries.min(30)).unwrap_or(1));
+    SignedDuration::from_mins(doubled).min(most)
+}
+
+/// A page of the flags that are due.
+#[derive(Debug, Default)]
+pub struct FlagPage {
+    /// Whose hours, and which.
+    pub flags: Vec<(Subscription, UsageHour)>,
+    /// How many items among them are no flags; the log names them.
+    pub damaged: u64,
+    /// Where the next page begins.
+    pub next: Option<Item>,
 }
 
 fn sort_key(hour: UsageHour) -> String {
@@ -34,7 +60,8 @@ fn partition(shard: u8) -> String {
 }
 
 /// Whose hour a flag in the index is about.
-fn read_key(read: &Reader<'_>) -> Result<(Subscription, UsageHour), Malformed> {
+fn read_key(item: &Item) -> Result<(Subscription, UsageHour), Malformed> {
+    let read = Reader::new(item);
     let hour = read.text("item")?.trim_start_matches("l#");
     let hour = hour.parse().map_err(|e| read.malformed("item", e))?;
     Ok((read.parsed("subscription")?, hour))
@@ -93,20 +120,43 @@ impl Ledger {
         shard: u8,
         now: Timestamp,
         start: Option<Item>,
-    ) -> Result<(Vec<(Subscription, UsageHour)>, Option<Item>), LedgerError> {
+    ) -> Result<FlagPage, LedgerError> {
         let table = &self.tables.metering_records;
         let answer = self
             .query_work(&partition(shard), now, start)
             .await
             .map_err(|e| LedgerError::unavailable("Query", table, e))?;
-        let mut flags = Vec::new();
+        let mut page = FlagPage::default();
         for item in answer.items() {
-            match read_key(&Reader::new(item)) {
-                Ok(flag) => flags.push(flag),
-                Err(damaged) => self.note_damaged(&damaged),
+            match read_key(item) {
+                Ok(flag) => page.flags.push(flag),
+                Err(damaged) => {
+                    self.note_damaged(&damaged);
+                    page.damaged += 1;
+                }
             }
         }
-        Ok((flags, answer.last_evaluated_key))
+        page.next = answer.last_evaluated_key;
+        Ok(page)
+    }
+
+    /// The hours of one subscription that are flagged, strongly consistent, due or not.
+    pub async fn late_hours(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<Vec<UsageHour>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let items = self
+            .query_all(table, &subscription.to_string(), "l#")
+            .await?;
+        let mut hours = Vec::new();
+        for item in &items {
+            match read_key(item) {
+                Ok((_, hour)) => hours.push(hour),
+                Err(damaged) => tracing::error!(%damaged, "a damaged late flag is passed over"),
+            }
+        }
+        Ok(hours)
     }
 
     /// A flag, strongly consistent.
@@ -123,11 +173,41 @@ impl Ledger {
             )
             .await?;
         let Some(item) = item else { return Ok(None) };
+        let read = Reader::new(&item);
         Ok(Some(LateFlag {
             subscription: subscription.clone(),
             hour,
-            mark: Reader::new(&item).text("version")?.to_owned(),
+            mark: read.text("version")?.to_owned(),
+            tries: read.number_opt("tries")?.unwrap_or_default(),
         }))
+    }
+
+    /// Puts a flag off whose hour cannot be recounted now, longer each time and at most for `most`,
+    /// unless it was put again meanwhile. It stays the same flag.
+    pub async fn put_off_late_flag(
+        &self,
+        flag: &LateFlag,
+        now: Timestamp,
+        most: SignedDuration,
+    ) -> Result<Written, LedgerError> {
+        let table = &self.tables.metering_records;
+        let due = shift(now, put_off_for(flag.tries, most));
+        let request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", text(&flag.subscription))
+            .key("item", text(sort_key(flag.hour)))
+            .update_expression("SET #due = :due, #tries = :tries")
+            .condition_expression("#version = :read")
+            .expression_attribute_names("#due", "due")
+            .expression_attribute_names("#tries", "tries")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":due", number(due.as_second()))
+            .expression_attribute_values(":tries", number(flag.tries.saturating_add(1)))
+            .expression_attribute_values(":read", text(&flag.mark));
+        self.write("UpdateItem", table, || request.clone().send())
+            .await
     }
 
     /// Removes a flag after its recount, unless it was put again meanwhile.
@@ -147,5 +227,18 @@ impl Ledger {
             .expression_attribute_values(":read", text(&flag.mark));
         self.write("DeleteItem", table, || request.clone().send())
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_is_put_off_longer_each_time_up_to_a_bound() {
+        let most = SignedDuration::from_hours(6);
+        let minutes = |tries| put_off_for(tries, most).as_mins();
+        assert_eq!([0, 1, 2, 6].map(minutes), [5, 10, 20, 320]);
+        assert_eq!([7, 30, u32::MAX].map(minutes), [360, 360, 360]);
     }
 }

@@ -1,5 +1,6 @@
 //! A subscription's profile: who the buyer is, where the agreement stands, how far it is sealed.
 
+use aws_sdk_dynamodb::operation::query::QueryOutput;
 use jiff::Timestamp;
 use marketplace::lifecycle::{Lifecycle, Status};
 use marketplace::record::Terms;
@@ -149,10 +150,12 @@ impl std::fmt::Debug for Contact {
 }
 
 /// A page of subscriptions and where the next one begins.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SubscriptionPage {
     /// Up to 500 of them, or a few pages where the first ends with a damaged key.
     pub subscriptions: Vec<Subscription>,
+    /// How many items among them name no subscription; the log names them.
+    pub damaged: u64,
     /// `None` on the last page.
     pub next: Option<Subscription>,
 }
@@ -295,6 +298,7 @@ impl Ledger {
         ])
     }
 
+    /// An item that names no subscription is passed over: it must not hold up those behind it.
     async fn index_page(
         &self,
         index: &str,
@@ -302,7 +306,7 @@ impl Ledger {
         value: &str,
         after: Option<&Subscription>,
     ) -> Result<SubscriptionPage, LedgerError> {
-        let table = &self.tables.subscriptions;
+        let mut page = SubscriptionPage::default();
         let mut start = after.map(|subscription| {
             Item::from([
                 (attribute.to_owned(), text(value)),
@@ -310,40 +314,49 @@ impl Ledger {
                 ("item".to_owned(), text(ITEM)),
             ])
         });
-        let mut subscriptions = Vec::new();
         loop {
-            let answer = self
-                .client
-                .query()
-                .table_name(table)
-                .index_name(index)
-                .key_condition_expression("#a = :a")
-                .expression_attribute_names("#a", attribute)
-                .expression_attribute_values(":a", text(value))
-                .limit(PAGE)
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            let answer = self.query_index(index, attribute, value, start).await?;
             for item in answer.items() {
-                match Reader::new(item).parsed("subscription") {
-                    Ok(subscription) => subscriptions.push(subscription),
-                    Err(damaged) => self.note_damaged(&damaged),
+                match Reader::new(item).parsed::<Subscription>("subscription") {
+                    Ok(subscription) => page.subscriptions.push(subscription),
+                    Err(damaged) => {
+                        self.note_damaged(&damaged);
+                        page.damaged += 1;
+                    }
                 }
             }
             start = answer.last_evaluated_key;
-            let next = start
-                .as_ref()
-                .map(|key| Reader::new(key).parsed("subscription"));
-            // A page that ends with a key that is no subscription's names no place to go on from.
-            if let Some(Err(_)) = next {
-                continue;
+            if start.is_none() {
+                return Ok(page);
             }
-            return Ok(SubscriptionPage {
-                subscriptions,
-                next: next.and_then(Result::ok),
-            });
+            // The next page begins behind a subscription, so there must be one in this.
+            page.next = page.subscriptions.last().cloned();
+            if page.next.is_some() {
+                return Ok(page);
+            }
         }
+    }
+
+    async fn query_index(
+        &self,
+        index: &str,
+        attribute: &str,
+        value: &str,
+        start: Option<Item>,
+    ) -> Result<QueryOutput, LedgerError> {
+        let table = &self.tables.subscriptions;
+        self.client
+            .query()
+            .table_name(table)
+            .index_name(index)
+            .key_condition_expression("#a = :a")
+            .expression_attribute_names("#a", attribute)
+            .expression_attribute_values(":a", text(value))
+            .limit(PAGE)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|e| LedgerError::unavailable("Query", table, e))
     }
 }
 

@@ -4,148 +4,208 @@
 //! known late. So it is sealed by itself, from before its activation through the watermark, until
 //! the reconciler sees that the rounds have it.
 //!
-//! An ending subscription has one more hour in which usage is accepted. Its complete hours are sealed
-//! at once, the hour of its end twenty minutes after it, and with that the past month's last hour if
-//! the end lies in the first hours of a month. All hours of the open month are recounted in every run:
-//! streams may fail just then.
+//! An ending subscription has one more hour in which usage is accepted. What is open of it is sealed
+//! first, whatever else there is to do: its complete hours at once, the hour of its end twenty minutes
+//! after it, and with that the past month's last hour if the end lies in the first hours of a month.
+//! Its records go before all others. That costs a few reads for each, however long it lasted. Last of
+//! all its earlier hours of the open month are recounted (`ending`).
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::SignedDuration;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ledger::profile::Profile;
-use ledger::{LedgerError, Written};
-use marketplace::carry::final_due;
+use ledger::{LedgerError, SHARDS, Written, shard_of};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::schedule::MONTH_CATCH_HOURS;
 use marketplace::{Subscription, UsageHour};
+use startup::Budget;
 
-use crate::settle::{Settled, recount_hour};
-use crate::{AT_ONCE, Report, Run};
+use crate::pass::{Kind, Work, over_attention};
+use crate::settle::recount_hour;
+use crate::{AT_ONCE, Report, Run, ending};
 
 /// Hours before the first sign of a subscription that are looked at: usage may be reported before we
 /// hear of the purchase.
 const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
+/// Hours of one subscription worked on at the same time.
+const HOURS_AT_ONCE: usize = 4;
+/// What the ending subscriptions may take of the time for all that have attention, in percent.
+const ENDING_PERCENT: u32 = 80;
 
-/// Seals every subscription that has attention; `false` if the time ran out.
-pub(crate) async fn seal_each(run: &Run<'_>, report: &mut Report) -> Result<bool, LedgerError> {
-    let mut after: Option<Subscription> = None;
-    loop {
-        let page = run.app.ledger.attention_page(after.as_ref()).await?;
-        for subscription in &page.subscriptions {
-            if run.budget.is_spent() {
-                return Ok(false);
-            }
-            if let Err(error) = seal_one(run, subscription, report).await {
-                // It keeps its attention, so the next run tries again.
-                tracing::error!(%subscription, %error, "this subscription could not be sealed by itself");
-                report.left_flagged += 1;
-            }
+/// The hour through which the rounds have sealed each shard, as far as one is known.
+pub(crate) type Rounds = [Option<UsageHour>; SHARDS as usize];
+
+/// What was seen of the subscriptions with attention.
+pub(crate) struct Seen {
+    /// Whether nothing open was left.
+    pub finished: bool,
+    /// Whether some of them may be ending.
+    pub has_ending: bool,
+}
+
+/// Seals what is open of every subscription that has attention: of the ending ones first.
+pub(crate) async fn seal_open(
+    run: &Run<'_>,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<Seen, LedgerError> {
+    let rounds = read_rounds(run, report).await?;
+    let for_ending = budget.share(ENDING_PERCENT);
+    let work = |subscription| {
+        let rounds = &rounds;
+        async move { seal_if_ending(run, &subscription, rounds, for_ending).await }
+    };
+    let passed = over_attention(run, "open", for_ending, work, report).await?;
+    let finished = seal_all_new(run, &passed.new, budget, report).await?;
+    Ok(Seen {
+        has_ending: passed.ending > 0 || !passed.finished,
+        finished: passed.finished && finished,
+    })
+}
+
+/// A shard whose progress is damaged has none here: the round says so.
+async fn read_rounds(run: &Run<'_>, report: &mut Report) -> Result<Rounds, LedgerError> {
+    let mut rounds = Rounds::default();
+    for (shard, sealed_through) in (0..SHARDS).zip(&mut rounds) {
+        match run.app.ledger.shard_progress(shard).await {
+            Ok(progress) => *sealed_through = progress.map(|progress| progress.sealed_through),
+            Err(LedgerError::Malformed(_)) => report.damaged += 1,
+            Err(error) => return Err(error),
         }
-        after = page.next;
-        if after.is_none() {
-            return Ok(true);
+    }
+    Ok(rounds)
+}
+
+async fn seal_if_ending(
+    run: &Run<'_>,
+    subscription: &Subscription,
+    rounds: &Rounds,
+    budget: Budget,
+) -> Result<Work, LedgerError> {
+    let Some(profile) = read_profile(run, subscription).await? else {
+        return Ok(Work::default());
+    };
+    match profile.status() {
+        Status::Active => Ok(Work {
+            kind: Kind::New,
+            ..Work::default()
+        }),
+        Status::Ending => {
+            let sealed_through = rounds.get(usize::from(shard_of(subscription)));
+            ending::seal_open(run, &profile, sealed_through.copied().flatten(), budget).await
         }
+        Status::Pending | Status::Ended => Ok(Work::default()),
     }
 }
 
-async fn seal_one(
+/// The profile, if it still has attention: the index lags behind.
+pub(crate) async fn read_profile(
     run: &Run<'_>,
     subscription: &Subscription,
+) -> Result<Option<Profile>, LedgerError> {
+    let profile = run.app.ledger.profile(subscription).await?;
+    Ok(profile.filter(|profile| profile.attention_since.is_some()))
+}
+
+/// Seals new subscriptions. Those that are sealed cost a read each, so that after a run whose time was
+/// over the next one comes to the others.
+async fn seal_all_new(
+    run: &Run<'_>,
+    subscriptions: &[Subscription],
+    budget: Budget,
     report: &mut Report,
-) -> Result<(), LedgerError> {
-    let Some(profile) = run.app.ledger.profile(subscription).await? else {
-        return Ok(());
-    };
-    if profile.attention_since.is_none() {
-        return Ok(());
+) -> Result<bool, LedgerError> {
+    let mut finished = true;
+    let mut done = stream::iter(subscriptions)
+        .map(|subscription| async move {
+            if budget.is_spent() {
+                return None;
+            }
+            Some((subscription, seal_new(run, subscription, budget).await))
+        })
+        .buffer_unordered(AT_ONCE);
+    while let Some(one) = done.next().await {
+        match one {
+            Some((_, Ok(work))) => {
+                work.settled.iter().for_each(|one| report.add(one));
+                finished &= !work.is_cut;
+            }
+            Some((subscription, Err(error))) => {
+                tracing::error!(%subscription, %error, "this new subscription could not be sealed");
+                report.left_flagged += 1;
+                report.damaged += u64::from(matches!(error, LedgerError::Malformed(_)));
+            }
+            None => finished = false,
+        }
     }
-    match profile.status() {
-        Status::Active => seal_new(run, &profile, report).await,
-        Status::Ending => seal_ending(run, &profile, report).await,
-        Status::Pending | Status::Ended => Ok(()),
-    }
+    Ok(finished)
 }
 
 /// Seals a new subscription through the watermark and notes how far it is. A row put after its hour
 /// was read here was put after the watermark, as in the round.
 async fn seal_new(
     run: &Run<'_>,
-    profile: &Profile,
-    report: &mut Report,
-) -> Result<(), LedgerError> {
+    subscription: &Subscription,
+    budget: Budget,
+) -> Result<Work, LedgerError> {
+    let mut work = Work::default();
+    let Some(profile) = read_profile(run, subscription).await? else {
+        return Ok(work);
+    };
+    if profile.status() != Status::Active {
+        return Ok(work);
+    }
     let begin = match profile.sealed_through {
         Some(hour) => hour.next(),
-        None => first_hour(profile, run.now),
+        None => first_hour(&profile, run.now),
     };
-    if begin > run.watermark {
-        return Ok(());
-    }
     let hours: Vec<UsageHour> = begin.through(run.watermark).collect();
-    if recount_all(run, profile, hours, report).await? {
-        let mut sealed = profile.clone();
-        sealed.sealed_through = Some(run.watermark);
-        if run.app.ledger.change_profile(profile, &sealed).await? == Written::Conflict {
-            tracing::debug!(subscription = %profile.subscription, "the profile changed meanwhile; sealed again in the next run");
-        }
-    }
-    Ok(())
+    let sealed_through = recount_all(run, &profile, &hours, budget, &mut work).await?;
+    note_sealed(run, &profile, sealed_through).await?;
+    Ok(work)
 }
 
-async fn seal_ending(
+/// Notes through which hour a subscription is sealed by itself.
+pub(crate) async fn note_sealed(
     run: &Run<'_>,
     profile: &Profile,
-    report: &mut Report,
+    sealed_through: Option<UsageHour>,
 ) -> Result<(), LedgerError> {
-    let Some(ended_at) = profile.lifecycle.first_end() else {
-        return Ok(());
-    };
-    let last = UsageHour::of(ended_at);
-    let begin = first_hour(profile, run.now);
-    let complete = last.previous().min(UsageHour::of(run.now).previous());
-    if is_planted(Bug::LastHourNotHurried) {
+    if sealed_through <= profile.sealed_through {
         return Ok(());
     }
-    let is_settled = run.now >= final_due(ended_at);
-    // Late usage can only go into a later hour of its own month, so the latest of each month is left
-    // open as long as can be: the end's own, and where that is in a new month, the past month's last.
-    let is_kept_open = |hour: &UsageHour| {
-        *hour > run.watermark && *hour == hour.month().last_hour() && !is_settled
-    };
-    // Earlier hours first: what is late of them must be in those before they are sealed.
-    let hours: Vec<UsageHour> = begin
-        .through(complete)
-        .filter(|hour| !is_kept_open(hour))
-        .collect();
-    let finished = recount_all(run, profile, hours, report).await?;
-    if finished && is_settled {
-        report.add(&recount_hour(run, profile, last).await?);
+    let mut sealed = profile.clone();
+    sealed.sealed_through = sealed_through;
+    if run.app.ledger.change_profile(profile, &sealed).await? == Written::Conflict {
+        tracing::debug!(subscription = %profile.subscription, "the profile changed meanwhile; sealed again in the next run");
     }
     Ok(())
 }
 
-/// Recounts hours of one subscription; `false` if one had to be left, or the time ran out.
-async fn recount_all(
+/// Recounts hours of one subscription, in their order; the last hour that is done, with all before it.
+/// The work is cut where the time ran out or an hour had to be left.
+pub(crate) async fn recount_all(
     run: &Run<'_>,
     profile: &Profile,
-    hours: Vec<UsageHour>,
-    report: &mut Report,
-) -> Result<bool, LedgerError> {
-    for chunk in hours.chunks(AT_ONCE) {
-        if run.budget.is_spent() {
-            return Ok(false);
+    hours: &[UsageHour],
+    budget: Budget,
+    work: &mut Work,
+) -> Result<Option<UsageHour>, LedgerError> {
+    let mut done = None;
+    for chunk in hours.chunks(HOURS_AT_ONCE) {
+        if budget.is_spent() {
+            work.is_cut = true;
+            return Ok(done);
         }
-        let settled: Vec<Settled> = stream::iter(chunk.to_vec())
+        let settled: Vec<_> = stream::iter(chunk.to_vec())
             .map(|hour| recount_hour(run, profile, hour))
-            .buffered(AT_ONCE)
+            .buffered(HOURS_AT_ONCE)
             .try_collect()
             .await?;
-        for one in &settled {
-            report.add(one);
-        }
+        work.settled.extend(settled);
+        done = chunk.last().copied();
     }
-    Ok(true)
+    Ok(done)
 }
 
 /// The earliest hour that may have usage which can still be billed.

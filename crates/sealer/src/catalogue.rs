@@ -1,6 +1,7 @@
 //! Product configurations, read once per run and product.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ledger::product::Product;
@@ -11,6 +12,7 @@ use marketplace::ProductCode;
 pub(crate) struct Catalogue<'a> {
     ledger: &'a Ledger,
     known: Mutex<BTreeMap<ProductCode, Option<Arc<Product>>>>,
+    damaged: AtomicU64,
 }
 
 impl<'a> Catalogue<'a> {
@@ -18,10 +20,18 @@ impl<'a> Catalogue<'a> {
         Self {
             ledger,
             known: Mutex::default(),
+            damaged: AtomicU64::new(0),
         }
     }
 
-    /// A product's configuration; `None` while it has none, and then every dimension is taken.
+    /// How many configurations are damaged.
+    pub fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// A product's configuration; `None` while it has none, and then every dimension is taken. A damaged
+    /// one is none: usage would else wait past its deadline, and what AWS Marketplace refuses of it is
+    /// kept for a person.
     pub async fn product(&self, code: &ProductCode) -> Result<Option<Arc<Product>>, LedgerError> {
         let known = self
             .known
@@ -32,7 +42,15 @@ impl<'a> Catalogue<'a> {
         if let Some(known) = known {
             return Ok(known);
         }
-        let product = self.ledger.product(code).await?.map(Arc::new);
+        let product = match self.ledger.product(code).await {
+            Ok(product) => product.map(Arc::new),
+            Err(LedgerError::Malformed(damaged)) => {
+                tracing::error!(%code, %damaged, "metered as if this product had no configuration");
+                self.damaged.fetch_add(1, Ordering::Relaxed);
+                None
+            }
+            Err(error) => return Err(error),
+        };
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

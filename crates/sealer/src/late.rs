@@ -2,60 +2,121 @@
 //!
 //! The flag is read, then the hour is recounted, then the flag is removed only if it is still the
 //! one that was read: a row that came meanwhile has put it again.
+//!
+//! An hour that cannot be recounted yet is put off, so that the others are settled: of a subscription
+//! that is unknown, or not active yet, or whose profile is damaged.
 
 use futures_util::{StreamExt, stream};
+use jiff::SignedDuration;
+use ledger::flag::LateFlag;
 use ledger::{LedgerError, SHARDS, Written};
+use marketplace::lifecycle::Status;
 use marketplace::{Subscription, UsageHour};
+use startup::Budget;
 
 use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// Recounts every flagged hour; `false` if the time ran out.
+/// Hours that a flag is put off at most whose subscription is not active: once it is, all its hours
+/// are sealed whether or not they are flagged.
+const PUT_OFF_HOURS_MAX: i64 = 6;
+/// Hours that a flag is put off at most that something damaged stands in the way of: it may be put
+/// right at any time, and nothing else tells.
+const PUT_OFF_DAMAGED_HOURS_MAX: i64 = 1;
+/// Seconds between two runs, by which each begins at another shard.
+const TURN_SECONDS: i64 = 300;
+
+/// Recounts every flagged hour that is due; `false` if the time ran out.
 pub(crate) async fn recount_flagged(
     run: &Run<'_>,
+    budget: Budget,
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
-    for shard in 0..SHARDS {
-        let mut start = None;
-        loop {
-            if run.budget.is_spent() {
-                return Ok(false);
-            }
-            let (flags, next) = run.app.ledger.late_flags(shard, run.now, start).await?;
-            let done: Vec<(Subscription, UsageHour, Result<Outcome, LedgerError>)> =
-                stream::iter(flags)
-                    .map(|(subscription, hour)| async move {
-                        let outcome = recount_flag(run, &subscription, hour).await;
-                        (subscription, hour, outcome)
-                    })
-                    .buffered(AT_ONCE)
-                    .collect()
-                    .await;
-            for (subscription, hour, outcome) in done {
-                match outcome {
-                    Ok(outcome) => {
-                        report.add(&outcome.settled);
-                        report.flags_cleared += u64::from(outcome.cleared);
-                    }
-                    Err(error) => {
-                        tracing::error!(%subscription, %hour, %error, "this hour could not be recounted and stays flagged");
-                        report.left_flagged += 1;
-                    }
-                }
-            }
-            start = next;
-            if start.is_none() {
-                break;
-            }
+    let turn = run.now.as_second().div_euclid(TURN_SECONDS);
+    for n in 0..i64::from(SHARDS) {
+        let shard = turn.saturating_add(n).rem_euclid(i64::from(SHARDS));
+        let shard = u8::try_from(shard).unwrap_or_default();
+        if !recount_shard(run, shard, budget, report).await? {
+            return Ok(false);
         }
     }
     Ok(true)
+}
+
+async fn recount_shard(
+    run: &Run<'_>,
+    shard: u8,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
+    let mut start = None;
+    loop {
+        if budget.is_spent() {
+            return Ok(false);
+        }
+        let page = run.app.ledger.late_flags(shard, run.now, start).await?;
+        report.damaged += page.damaged;
+        let mut done = stream::iter(page.flags)
+            .map(|(subscription, hour)| async move {
+                if budget.is_spent() {
+                    return None;
+                }
+                let outcome = recount_flag(run, &subscription, hour).await;
+                Some((subscription, hour, outcome))
+            })
+            .buffered(AT_ONCE);
+        let mut finished = true;
+        while let Some(one) = done.next().await {
+            match one {
+                Some((subscription, hour, outcome)) => note(&subscription, hour, outcome, report),
+                None => finished = false,
+            }
+        }
+        if !finished {
+            return Ok(false);
+        }
+        start = page.next;
+        if start.is_none() {
+            return Ok(true);
+        }
+    }
+}
+
+fn note(
+    subscription: &Subscription,
+    hour: UsageHour,
+    outcome: Result<Outcome, LedgerError>,
+    report: &mut Report,
+) {
+    match outcome {
+        Ok(outcome) => {
+            report.add(&outcome.settled);
+            report.flags_cleared += u64::from(outcome.cleared);
+        }
+        Err(error) => {
+            tracing::error!(%subscription, %hour, %error, "this hour could not be recounted and stays flagged");
+            report.left_flagged += 1;
+            report.damaged += u64::from(matches!(error, LedgerError::Malformed(_)));
+        }
+    }
 }
 
 #[derive(Default)]
 struct Outcome {
     settled: Settled,
     cleared: bool,
+}
+
+impl Outcome {
+    fn left() -> Self {
+        Self {
+            settled: Settled {
+                left_flagged: true,
+                ..Settled::default()
+            },
+            cleared: false,
+        }
+    }
 }
 
 async fn recount_flag(
@@ -67,11 +128,35 @@ async fn recount_flag(
     let Some(flag) = ledger.late_flag(subscription, hour).await? else {
         return Ok(Outcome::default());
     };
-    let Some(profile) = ledger.profile(subscription).await? else {
-        tracing::warn!(%subscription, %hour, "flagged, but there is no such subscription yet");
-        return Ok(Outcome::default());
+    let profile = match ledger.profile(subscription).await {
+        Ok(Some(profile)) if profile.status() != Status::Pending => profile,
+        Ok(known) => {
+            let is_known = known.is_some();
+            tracing::warn!(%subscription, %hour, is_known, "flagged, but the subscription is not active yet");
+            put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
+            return Ok(Outcome::left());
+        }
+        Err(LedgerError::Malformed(damaged)) => {
+            put_off(run, &flag, PUT_OFF_DAMAGED_HOURS_MAX).await?;
+            return Err(damaged.into());
+        }
+        Err(error) => return Err(error),
     };
     let settled = recount_hour(run, &profile, hour).await?;
     let cleared = !settled.left_flagged && ledger.clear_late_flag(&flag).await? == Written::Done;
     Ok(Outcome { settled, cleared })
+}
+
+/// Somebody who has put the flag again meanwhile wants it looked at sooner: then it is left so.
+async fn put_off(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), LedgerError> {
+    let most = SignedDuration::from_hours(hours_max);
+    let written = run
+        .app
+        .ledger
+        .put_off_late_flag(flag, run.now, most)
+        .await?;
+    if written == Written::Conflict {
+        tracing::debug!(subscription = %flag.subscription, hour = %flag.hour, "flagged again meanwhile");
+    }
+    Ok(())
 }

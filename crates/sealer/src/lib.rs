@@ -5,6 +5,8 @@
 //! * `settle`: one hour of one subscription, sealed or recounted
 //! * `round`: every live subscription, hour by hour, through the watermark
 //! * `attention`: subscriptions just activated or ending, each by itself
+//! * `ending`: what is open of an ending one, and the recount of what is not
+//! * `pass`: many of them at a time, and none for ever before others
 //! * `late`: hours that were flagged after they were sealed
 //!
 //! # Why no row is lost
@@ -16,7 +18,9 @@
 
 mod attention;
 mod catalogue;
+mod ending;
 mod late;
+mod pass;
 mod round;
 mod settle;
 
@@ -98,6 +102,10 @@ pub struct Report {
     pub over_metered: u64,
     /// Rows set aside.
     pub rows_set_aside: u64,
+    /// Records that go before all others from now on, since their subscription is in its final hour.
+    pub records_hurried: u64,
+    /// Times that a damaged item was met and set aside; the log names each.
+    pub damaged: u64,
     /// Hours that are due and not yet sealed, in the shard that is furthest behind.
     pub hours_behind: i64,
     /// Whether the run came through; otherwise the next one goes on.
@@ -121,7 +129,6 @@ pub(crate) struct Run<'a> {
     pub now: Timestamp,
     pub watermark: UsageHour,
     pub catalogue: Catalogue<'a>,
-    pub budget: Budget,
 }
 
 /// One run: raises the watermark, then seals what is due and recounts what came late.
@@ -141,23 +148,45 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
         now,
         watermark,
         catalogue: Catalogue::new(&app.ledger),
-        budget,
     };
     let mut report = Report {
         watermark: watermark.to_string(),
         ..Report::default()
     };
-    // An ending subscription has only an hour left, so it comes first.
-    let mut finished = attention::seal_each(&run, &mut report).await?;
     // A shard without progress begins where the stack stood before this run.
-    finished &= round::seal_due(&run, before.unwrap_or(watermark), &mut report).await?;
+    let begin = before.unwrap_or(watermark);
+    report.finished = seal(&run, begin, budget, &mut report).await?;
     if !is_raised && !raise_first {
         app.ledger.raise_watermark(watermark).await?;
     }
-    finished &= late::recount_flagged(&run, &mut report).await?;
-    report.finished = finished;
+    report.damaged += run.catalogue.damaged();
     publish(&report, now);
     Ok(report)
+}
+
+/// What a kind of work may take of the time that is left when its turn comes, in percent: what comes
+/// after it always has some.
+const SHARE_PERCENT: u32 = 50;
+
+/// Each kind of work in its turn, the most urgent first; `false` if some of it is left.
+async fn seal(
+    run: &Run<'_>,
+    begin: UsageHour,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
+    let share = || budget.share(SHARE_PERCENT);
+    // An ending subscription has only an hour left.
+    let seen = attention::seal_open(run, share(), report).await?;
+    let mut sealed = round::seal_due(run, begin, share(), report).await?;
+    let settled = late::recount_flagged(run, share(), report).await?;
+    let left = if sealed && settled { budget } else { share() };
+    let recounted = !seen.has_ending || ending::recount_all_ending(run, left, report).await?;
+    // Whatever the others left over is for the rounds.
+    if !sealed && !budget.is_spent() {
+        sealed = round::seal_due(run, begin, budget, report).await?;
+    }
+    Ok(seen.finished && sealed && settled && recounted)
 }
 
 fn publish(report: &Report, now: Timestamp) {
@@ -172,6 +201,7 @@ fn publish(report: &Report, now: Timestamp) {
             ("HoursLeftFlagged", Unit::Count, count(report.left_flagged)),
             ("OverMeteredSlots", Unit::Count, count(report.over_metered)),
             ("RowsSetAside", Unit::Count, count(report.rows_set_aside)),
+            ("DamagedItems", Unit::Count, count(report.damaged)),
             ("HoursBehind", Unit::Count, report.hours_behind),
             ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
         ],

@@ -9,28 +9,37 @@ use ledger::{Ledger, LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
+use startup::Budget;
 
 use crate::settle::{Settled, seal_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// Seals what is due in every shard; `false` if the invocation's time ran out before the end, or another
-/// run is at work on a shard.
+/// Seals what is due in every shard; `false` if the time ran out before the end, or another run is at
+/// work on a shard. A shard whose progress is damaged stays where it is.
 pub(crate) async fn seal_due(
     run: &Run<'_>,
     begin: UsageHour,
+    budget: Budget,
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     let mut shards = Vec::new();
+    let mut is_damaged = false;
     for shard in 0..SHARDS {
-        match begin_shard(&run.app.ledger, shard, begin).await? {
-            Some(progress) => shards.push(progress),
-            None => return Ok(false),
+        match begin_shard(&run.app.ledger, shard, begin).await {
+            Ok(Some(progress)) => shards.push(progress),
+            Ok(None) => return Ok(false),
+            Err(LedgerError::Malformed(damaged)) => {
+                tracing::error!(shard, %damaged, "nothing of this shard is sealed");
+                report.damaged += 1;
+                is_damaged = true;
+            }
+            Err(error) => return Err(error),
         }
     }
-    let finished = seal_shards(run, &mut shards, report).await?;
+    let finished = seal_shards(run, &mut shards, budget, report).await?;
     let behind = shards.iter().map(|p| run.watermark.since(p.sealed_through));
     report.hours_behind = behind.max().unwrap_or_default().max(0);
-    Ok(finished)
+    Ok(finished && !is_damaged)
 }
 
 /// A shard's progress; a new one has come as far as the stack had before this run.
@@ -51,6 +60,7 @@ async fn begin_shard(
 async fn seal_shards(
     run: &Run<'_>,
     shards: &mut [ShardProgress],
+    budget: Budget,
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     loop {
@@ -61,11 +71,11 @@ async fn seal_shards(
         let Some(progress) = behind else {
             return Ok(true);
         };
-        if !seal_next_hour(run, progress, report).await? {
+        if !seal_next_hour(run, progress, budget, report).await? {
             return Ok(false);
         }
         let is_left = |progress: &ShardProgress| progress.sealed_through < run.watermark;
-        if run.budget.is_spent() && shards.iter().any(is_left) {
+        if budget.is_spent() && shards.iter().any(is_left) {
             return Ok(false);
         }
     }
@@ -76,6 +86,7 @@ async fn seal_shards(
 async fn seal_next_hour(
     run: &Run<'_>,
     progress: &mut ShardProgress,
+    budget: Budget,
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     let ledger = &run.app.ledger;
@@ -90,12 +101,13 @@ async fn seal_next_hour(
         let page = ledger
             .live_page(progress.shard, progress.place.as_ref())
             .await?;
+        report.damaged += page.damaged;
         let last = page.subscriptions.last().cloned();
         seal_page(run, hour, page.subscriptions, report).await?;
         if page.next.is_none() {
             break;
         }
-        if !write(ledger, progress, |p| p.place = last).await? || run.budget.is_spent() {
+        if !write(ledger, progress, |p| p.place = last).await? || budget.is_spent() {
             return Ok(false);
         }
     }
@@ -130,36 +142,39 @@ async fn seal_page(
     subscriptions: Vec<Subscription>,
     report: &mut Report,
 ) -> Result<(), LedgerError> {
-    let settled: Vec<Settled> = stream::iter(subscriptions)
+    let settled: Vec<(Settled, bool)> = stream::iter(subscriptions)
         .map(|subscription| seal_or_flag(run, hour, subscription))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    for one in &settled {
+    for (one, is_damaged) in &settled {
         report.add(one);
+        report.damaged += u64::from(*is_damaged);
     }
     Ok(())
 }
 
 /// One subscription's trouble must not hold up the shard: its hour is flagged and tried again by
-/// every run. Only when not even that can be written does the round break off.
+/// every run. Only when not even that can be written does the round break off. And whether what
+/// troubled it is a damaged item.
 async fn seal_or_flag(
     run: &Run<'_>,
     hour: UsageHour,
     subscription: Subscription,
-) -> Result<Settled, LedgerError> {
+) -> Result<(Settled, bool), LedgerError> {
     match seal_one(run, hour, &subscription).await {
-        Ok(settled) => Ok(settled),
+        Ok(settled) => Ok((settled, false)),
         Err(error) => {
             tracing::error!(%subscription, %hour, %error, "this hour could not be sealed and stays flagged");
             run.app
                 .ledger
                 .flag_late(&subscription, hour, run.now)
                 .await?;
-            Ok(Settled {
+            let settled = Settled {
                 left_flagged: true,
                 ..Settled::default()
-            })
+            };
+            Ok((settled, matches!(error, LedgerError::Malformed(_))))
         }
     }
 }

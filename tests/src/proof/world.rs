@@ -202,9 +202,14 @@ impl World {
 
     /// The sealer's schedule fires.
     pub async fn seal(&self) -> Result<sealer::Report, String> {
+        self.seal_within(Budget::of(INVOCATION_TIME)).await
+    }
+
+    /// The same, with an invocation that ends when its budget is spent.
+    pub async fn seal_within(&self, budget: Budget) -> Result<sealer::Report, String> {
         let app = self.functions.sealer.clone();
         invoke("sealer", async move {
-            sealer::handle(&app, Budget::of(INVOCATION_TIME))
+            sealer::handle(&app, budget)
                 .await
                 .map_err(|e| e.to_string())
         })

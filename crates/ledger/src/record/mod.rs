@@ -314,17 +314,6 @@ impl Ledger {
         self.due_in(&send_partition(shard), now, start).await
     }
 
-    /// The same of records in their subscription's final hour.
-    pub async fn due_urgent(
-        &self,
-        shard: u8,
-        now: Timestamp,
-        start: Option<Item>,
-    ) -> Result<DuePage, LedgerError> {
-        self.due_in(&codec::urgent_partition(shard), now, start)
-            .await
-    }
-
     /// One page of a partition of the work index that holds records.
     pub(crate) async fn due_in(
         &self,

@@ -1,0 +1,253 @@
+//! What is open of an ending subscription, and the recount of what is not.
+
+use jiff::{SignedDuration, Timestamp};
+use ledger::profile::Profile;
+use ledger::{LedgerError, Written};
+use marketplace::carry::final_due;
+use marketplace::hour::shift;
+use marketplace::lifecycle::{Lifecycle, Status};
+use marketplace::planted::{Bug, is_planted};
+use marketplace::{MeteringRecord, Subscription, UsageHour};
+use startup::Budget;
+
+use crate::attention::{first_hour, note_sealed, read_profile, recount_all};
+use crate::pass::{Kind, Work, over_attention};
+use crate::settle::recount_hour;
+use crate::{Report, Run};
+
+/// Hours for which a subscription is young: the rounds may have passed some of its hours before they
+/// knew of it. What is older than that is past its deadline as well, and left to the recounts.
+const YOUNG_HOURS: i64 = 26;
+/// The longest window that can be set, in hours.
+const WINDOW_HOURS_MAX: i64 = 744;
+
+/// The hours of one ending subscription.
+struct Hours {
+    /// Not sealed yet, or not for good.
+    open: Vec<UsageHour>,
+    /// The hour of the end.
+    last: UsageHour,
+    /// Whether that is to be sealed now.
+    is_settled: bool,
+}
+
+/// Seals what is open, the hour of the end too once that is due, and lets its records go first.
+pub(crate) async fn seal_open(
+    run: &Run<'_>,
+    profile: &Profile,
+    rounds: Option<UsageHour>,
+    budget: Budget,
+) -> Result<Work, LedgerError> {
+    let mut work = Work {
+        kind: Kind::Ending,
+        ..Work::default()
+    };
+    let Some(ended_at) = profile.lifecycle.first_end() else {
+        return Ok(work);
+    };
+    if is_planted(Bug::LastHourNotHurried) {
+        return Ok(work);
+    }
+    let hours = hours_of(run, profile, ended_at, rounds);
+    let is_over = profile
+        .lifecycle
+        .recount_until()
+        .is_none_or(|until| until <= run.now);
+    if profile.sealed_through < Some(hours.last) || !is_over {
+        seal_hours(run, profile, &hours, budget, &mut work).await?;
+    }
+    hurry(run, profile, hours.last, &mut work).await?;
+    Ok(work)
+}
+
+async fn seal_hours(
+    run: &Run<'_>,
+    profile: &Profile,
+    hours: &Hours,
+    budget: Budget,
+    work: &mut Work,
+) -> Result<(), LedgerError> {
+    // Earlier hours first: what is late of them must be in the last one before that is sealed.
+    let mut sealed_through = recount_all(run, profile, &hours.open, budget, work).await?;
+    if hours.is_settled && !work.is_cut {
+        if profile.sealed_through < Some(hours.last) {
+            recount_flagged(run, profile, hours, budget, work).await?;
+        }
+        work.settled
+            .push(recount_hour(run, profile, hours.last).await?);
+        sealed_through = Some(hours.last);
+    }
+    note_sealed(run, profile, sealed_through).await
+}
+
+/// Its flags would have their turn later in this run: too late for the hour of its end.
+async fn recount_flagged(
+    run: &Run<'_>,
+    profile: &Profile,
+    hours: &Hours,
+    budget: Budget,
+    work: &mut Work,
+) -> Result<(), LedgerError> {
+    let mut flagged = run.app.ledger.late_hours(&profile.subscription).await?;
+    flagged.retain(|hour| *hour < hours.last && !hours.open.contains(hour));
+    recount_all(run, profile, &flagged, budget, work).await?;
+    // The hour of the end does not wait for what is left of them.
+    Ok(())
+}
+
+fn hours_of(
+    run: &Run<'_>,
+    profile: &Profile,
+    ended_at: Timestamp,
+    rounds: Option<UsageHour>,
+) -> Hours {
+    let first = first_hour(profile, run.now);
+    let begin = match (profile.sealed_through, rounds) {
+        (Some(sealed_through), _) => sealed_through.next(),
+        (None, Some(_)) if is_young(profile, run.now) => UsageHour::of(run.now).plus(-YOUNG_HOURS),
+        (None, Some(rounds)) => rounds.next(),
+        (None, None) => first,
+    };
+    // What is above the watermark is flagged by nobody, so it is read in every run.
+    let begin = begin.min(run.watermark.next()).max(first);
+    let last = UsageHour::of(ended_at);
+    let is_settled = run.now >= final_due(ended_at);
+    Hours {
+        open: begin
+            .through(complete(last, run.now))
+            .filter(|hour| is_settled || !is_kept_open(run, *hour))
+            .collect(),
+        last,
+        is_settled,
+    }
+}
+
+/// The last of its hours that is over, but for the hour of its end.
+fn complete(last: UsageHour, now: Timestamp) -> UsageHour {
+    last.previous().min(UsageHour::of(now).previous())
+}
+
+/// Late usage can only go into a later hour of its own month, so the latest of each month is left open
+/// as long as can be: the end's own, and where that is in a new month, the past month's last.
+fn is_kept_open(run: &Run<'_>, hour: UsageHour) -> bool {
+    hour > run.watermark && hour == hour.month().last_hour()
+}
+
+fn is_young(profile: &Profile, now: Timestamp) -> bool {
+    let known_since = profile
+        .lifecycle
+        .last_activated_at
+        .map_or(profile.created_at, |activated| {
+            activated.max(profile.created_at)
+        });
+    shift(known_since, SignedDuration::from_hours(YOUNG_HOURS)) > now
+}
+
+/// When its final hour is over, if its removal is known.
+fn final_hour_end(life: &Lifecycle) -> Option<Timestamp> {
+    let first_end = life.first_end()?;
+    life.deprovisioned_at
+        .filter(|removed| *removed >= first_end)
+        .and_then(|_| life.recount_until())
+}
+
+/// Lets every record that is still to be sent go before all others, as long as the final hour lasts.
+async fn hurry(
+    run: &Run<'_>,
+    profile: &Profile,
+    last: UsageHour,
+    work: &mut Work,
+) -> Result<(), LedgerError> {
+    let Some(final_at) = final_hour_end(&profile.lifecycle).filter(|end| run.now < *end) else {
+        return Ok(());
+    };
+    let ledger = &run.app.ledger;
+    let first = first_in_time(run, last);
+    let waiting = ledger
+        .waiting_records(&profile.subscription, first, last)
+        .await?;
+    work.damaged += waiting.damaged;
+    for record in &waiting.records {
+        if record.final_at == Some(final_at) || !record.is_sendable(run.now) {
+            continue;
+        }
+        let due = due_after(record, run.now);
+        let written = ledger.hurry(record, final_at, due).await?;
+        // Somebody has written to it meanwhile: the next run looks again.
+        work.hurried += u64::from(written == Written::Done);
+    }
+    Ok(())
+}
+
+/// A record that was never sent is about to be sent by its stream delivery, and keeps its head start.
+fn due_after(record: &MeteringRecord, now: Timestamp) -> Timestamp {
+    match record.attempts {
+        0 => record.due.unwrap_or(now).max(now),
+        _ => now,
+    }
+}
+
+/// The earliest hour whose records can still be sent.
+fn first_in_time(run: &Run<'_>, last: UsageHour) -> UsageHour {
+    let window = run.app.policy.window;
+    let mut first = last;
+    for _ in 0..WINDOW_HOURS_MAX {
+        // A stamp may be as late as the hour's end.
+        let before = first.previous();
+        if window.deadline(before.end()) <= run.now {
+            break;
+        }
+        first = before;
+    }
+    first
+}
+
+/// Recounts the earlier hours of every ending subscription in the open month; `false` if the time ran
+/// out. Streams may fail just when it ends, so every run does.
+pub(crate) async fn recount_all_ending(
+    run: &Run<'_>,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, LedgerError> {
+    let work = |subscription| async move { recount_one(run, &subscription, budget).await };
+    let passed = over_attention(run, "recount", budget, work, report).await?;
+    Ok(passed.finished)
+}
+
+/// Recounts from the latest hour backwards, because late usage is seldom very late, and keeps the place
+/// where the time ran out.
+async fn recount_one(
+    run: &Run<'_>,
+    subscription: &Subscription,
+    budget: Budget,
+) -> Result<Work, LedgerError> {
+    let mut work = Work::default();
+    let profile = read_profile(run, subscription).await?;
+    let Some(profile) = profile.filter(|profile| profile.status() == Status::Ending) else {
+        return Ok(work);
+    };
+    let Some(ended_at) = profile.lifecycle.first_end() else {
+        return Ok(work);
+    };
+    if is_planted(Bug::LastHourNotHurried) {
+        return Ok(work);
+    }
+    let last = UsageHour::of(ended_at);
+    let ledger = &run.app.ledger;
+    let place = ledger.place_of_recount(subscription).await?;
+    // Later ones are read with what is open.
+    let mut hours: Vec<UsageHour> = first_hour(&profile, run.now)
+        .through(complete(last, run.now).min(run.watermark))
+        .filter(|hour| place.at.is_none_or(|done| *hour < done))
+        .collect();
+    hours.reverse();
+    let done = recount_all(run, &profile, &hours, budget, &mut work).await?;
+    let at = match work.is_cut {
+        true => done.or(place.at),
+        false => None,
+    };
+    if ledger.move_place(&place, at).await? == Written::Conflict {
+        tracing::debug!(%subscription, "another run has moved the place of this recount");
+    }
+    Ok(work)
+}
