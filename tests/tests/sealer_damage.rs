@@ -1,0 +1,352 @@
+//! What one damaged item, or hours that nobody can settle yet, keep the sealer from: from nothing else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue;
+use end_to_end::proof::clients;
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::verdict::billed;
+use end_to_end::proof::wire::Fate;
+use end_to_end::proof::world::{Listing, World};
+use jiff::{SignedDuration, Timestamp};
+use ledger::shard_of;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+
+const BUYERS: usize = 8;
+const HOUR: &str = "2026-11-21T09";
+
+/// A world whose tables somebody changes by hand.
+struct Damaged {
+    world: World,
+    client: Client,
+    buyers: Vec<Subscription>,
+}
+
+impl Damaged {
+    /// Buyers with usage in an hour that is due at 10:30; all new, or all with the rounds.
+    async fn with_buyers(are_new: bool) -> Self {
+        let world = World::at(at("2026-11-21T08:20:00Z"), 7);
+        let client = clients::dynamodb(&world.wire);
+        let listing = Listing {
+            code: "damagedproduct".to_owned(),
+            identity: IdentityKind::License,
+            dimensions: vec!["gb".to_owned()],
+        };
+        world.list(&listing).await;
+        let mut buyers = Vec::new();
+        for _ in 0..BUYERS {
+            let (agreement, subscription) = world.subscribe(&listing);
+            world.register(&agreement.registration_token).await;
+            world.deliver_lifecycle().await;
+            buyers.push(subscription);
+        }
+        for time in ["2026-11-21T08:30:00Z", "2026-11-21T09:31:00Z"] {
+            world.set_time(at(time));
+            world.seal().await.unwrap();
+            if !are_new {
+                world.reconcile().await.unwrap();
+            }
+        }
+        for buyer in &buyers {
+            report(&world, buyer, HOUR).await;
+        }
+        Self {
+            world,
+            client,
+            buyers,
+        }
+    }
+
+    /// An item of the subscriptions gets another value in one attribute, or loses it.
+    async fn change(&self, partition: &str, sort: &str, name: &str, value: Option<AttributeValue>) {
+        let table = &self.world.ledger.tables().subscriptions;
+        self.change_in(table, partition, sort, name, value).await;
+    }
+
+    async fn change_in(
+        &self,
+        table: &str,
+        partition: &str,
+        sort: &str,
+        name: &str,
+        value: Option<AttributeValue>,
+    ) {
+        let request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", AttributeValue::S(partition.to_owned()))
+            .key("item", AttributeValue::S(sort.to_owned()))
+            .condition_expression("attribute_exists(#version)")
+            .expression_attribute_names("#name", name)
+            .expression_attribute_names("#version", "version");
+        let request = match value {
+            Some(value) => request
+                .update_expression("SET #name = :value")
+                .expression_attribute_values(":value", value),
+            None => request.update_expression("REMOVE #name"),
+        };
+        request.send().await.unwrap();
+    }
+
+    /// An item that none of the functions wrote.
+    async fn put(&self, table: &str, attributes: &[(&str, AttributeValue)]) {
+        let mut request = self.client.put_item().table_name(table);
+        for (name, value) in attributes {
+            request = request.item(*name, value.clone());
+        }
+        request.send().await.unwrap();
+    }
+
+    /// Ten runs of the sealer, each of which must come to its end; how much damage they told of.
+    async fn run_ten_times(&self) -> u64 {
+        let mut damaged = 0;
+        let mut now = at("2026-11-21T10:31:00Z");
+        for _ in 0..10 {
+            self.world.set_time(now);
+            self.world.pump_usage(now).await;
+            damaged += self.world.seal().await.unwrap().damaged;
+            self.world.sweep().await.unwrap();
+            self.world.pump_records(now).await;
+            now = now + SignedDuration::from_mins(5);
+        }
+        damaged
+    }
+
+    /// How many of the buyers are billed for the hour.
+    fn billed(&self) -> usize {
+        let hour: UsageHour = HOUR.parse().unwrap();
+        let slots = billed(&self.world);
+        slots.keys().filter(|(_, _, of)| *of == hour).count()
+    }
+}
+
+fn on_damaged<Work: Future<Output = ()>>(
+    are_new: bool,
+    work: impl Fn(Arc<Damaged>) -> Work + Send + Copy + 'static,
+) where
+    Work: 'static,
+{
+    on_a_thread(move || {
+        Executor::default().finish(async move {
+            let damaged = Arc::new(Damaged::with_buyers(are_new).await);
+            work(damaged).await;
+        });
+    });
+}
+
+#[test]
+fn a_damaged_profile_keeps_nobody_else_from_being_sealed() {
+    let damages = [
+        ("product_code", None),
+        ("product_code", Some(AttributeValue::N("7".to_owned()))),
+        ("activated_at", Some(AttributeValue::S("lately".to_owned()))),
+        ("version", None),
+    ];
+    for are_new in [false, true] {
+        for (name, value) in damages.clone() {
+            on_a_thread(|| {
+                Executor::default().finish(async move {
+                    let damaged = Damaged::with_buyers(are_new).await;
+                    let victim = damaged.buyers[3].to_string();
+                    damaged.change(&victim, "profile", name, value).await;
+                    assert!(damaged.run_ten_times().await > 0);
+                    assert_eq!(damaged.billed(), BUYERS - 1, "{name}");
+                });
+            });
+        }
+    }
+}
+
+#[test]
+fn what_a_damaged_profile_used_is_billed_once_that_is_put_right() {
+    on_damaged(false, |damaged| async move {
+        let victim = damaged.buyers[3].to_string();
+        damaged
+            .change(&victim, "profile", "product_code", None)
+            .await;
+        assert!(damaged.run_ten_times().await > 0);
+        let code = AttributeValue::S("damagedproduct".to_owned());
+        damaged
+            .change(&victim, "profile", "product_code", Some(code))
+            .await;
+        let now = at("2026-11-21T12:20:00Z");
+        damaged.world.set_time(now);
+        let report = damaged.world.seal().await.unwrap();
+        assert_eq!((report.damaged, report.left_flagged), (0, 0), "{report:?}");
+        damaged.world.set_time(now + SignedDuration::from_mins(6));
+        damaged.world.sweep().await.unwrap();
+        assert_eq!(damaged.billed(), BUYERS);
+    });
+}
+
+#[test]
+fn an_index_item_that_names_nobody_keeps_nobody_from_being_sealed() {
+    on_damaged(true, |damaged| async move {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        for shard in 0..8 {
+            damaged
+                .put(
+                    &damaged.world.ledger.tables().subscriptions,
+                    &[
+                        ("subscription", text(&format!("nobody{shard}"))),
+                        ("item", text("profile")),
+                        ("live", text(&shard.to_string())),
+                        ("attention", text("yes")),
+                    ],
+                )
+                .await;
+        }
+        assert!(damaged.run_ten_times().await > 0);
+        assert_eq!(damaged.billed(), BUYERS);
+    });
+}
+
+#[test]
+fn a_damaged_product_is_metered_as_one_without_configuration() {
+    on_damaged(false, |damaged| async move {
+        let value = Some(AttributeValue::S("gb".to_owned()));
+        let product = "product|damagedproduct";
+        damaged
+            .change(product, "configuration", "dimensions", value)
+            .await;
+        assert!(damaged.run_ten_times().await > 0);
+        assert_eq!(damaged.billed(), BUYERS);
+    });
+}
+
+#[test]
+fn a_shard_with_a_damaged_progress_keeps_no_other_from_being_sealed() {
+    on_damaged(false, |damaged| async move {
+        let shard = shard_of(&damaged.buyers[0]);
+        let table = damaged.world.ledger.tables().metering_records.clone();
+        let value = Some(AttributeValue::N("9".to_owned()));
+        damaged
+            .change_in(
+                &table,
+                &format!("shard#{shard}"),
+                "progress",
+                "sealed_through",
+                value,
+            )
+            .await;
+        assert!(damaged.run_ten_times().await > 0);
+        let others = damaged.buyers.iter().filter(|b| shard_of(b) != shard);
+        // Of the shard itself the stream may have flagged some.
+        assert!(damaged.billed() >= others.count());
+    });
+}
+
+#[test]
+fn a_damaged_flag_keeps_no_other_from_being_settled() {
+    on_damaged(false, |damaged| async move {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let table = damaged.world.ledger.tables().metering_records.clone();
+        damaged.world.set_time(at("2026-11-21T10:30:00Z"));
+        damaged.world.seal().await.unwrap();
+        for buyer in &damaged.buyers {
+            let work = format!("late#{}", shard_of(buyer));
+            for (item, version) in [
+                ("l#soon", text("mark")),
+                ("l#2026-11-21T07", AttributeValue::N("1".to_owned())),
+            ] {
+                damaged
+                    .put(
+                        &table,
+                        &[
+                            ("subscription", text(&buyer.to_string())),
+                            ("item", text(item)),
+                            ("version", version),
+                            ("work", text(&work)),
+                            ("due", AttributeValue::N("0".to_owned())),
+                        ],
+                    )
+                    .await;
+            }
+            report(&damaged.world, buyer, "2026-11-21T08").await;
+        }
+        assert!(damaged.run_ten_times().await > 0);
+        assert_eq!(damaged.billed(), BUYERS);
+        assert_eq!(billed(&damaged.world).len(), 2 * BUYERS);
+    });
+}
+
+#[test]
+fn a_damaged_place_costs_no_more_than_the_place() {
+    on_damaged(true, |damaged| async move {
+        let table = damaged.world.ledger.tables().metering_records.clone();
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        for pass in ["open", "recount"] {
+            damaged
+                .put(
+                    &table,
+                    &[
+                        ("subscription", text("places")),
+                        ("item", text(pass)),
+                        ("place", text("somewhere")),
+                    ],
+                )
+                .await;
+        }
+        damaged.world.set_time(at("2026-11-21T10:31:00Z"));
+        let report = damaged.world.seal().await.unwrap();
+        assert!(report.finished, "{report:?}");
+        damaged.run_ten_times().await;
+        assert_eq!(damaged.billed(), BUYERS);
+    });
+}
+
+#[test]
+fn hours_that_cannot_be_settled_yet_are_tried_less_and_less() {
+    on_damaged(false, |damaged| async move {
+        let world = &damaged.world;
+        for n in 0..50 {
+            let nobody = format!("legacy|damagedproduct|nobody{n}").parse().unwrap();
+            let hour = "2026-11-21T08".parse().unwrap();
+            world
+                .ledger
+                .flag_late(&nobody, hour, world.now.get())
+                .await
+                .unwrap();
+        }
+        let gets = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&gets);
+        world.wire.follow(Box::new(move |call| {
+            let is_one = call.function == "sealer" && call.operation == "GetItem";
+            counted.fetch_add(u64::from(is_one), Ordering::Relaxed);
+            Fate::Answered
+        }));
+        let mut now = at("2026-11-21T09:32:00Z");
+        let mut left = Vec::new();
+        for _ in 0..24 {
+            world.set_time(now);
+            left.push(world.seal().await.unwrap().left_flagged);
+            now = now + SignedDuration::from_mins(5);
+        }
+        let tries: u64 = left.iter().sum::<u64>() / 50;
+        // After 5, 15, 35 and 75 minutes again.
+        assert_eq!((left[0], tries), (50, 5), "{left:?}");
+        let gets = gets.load(Ordering::Relaxed);
+        assert!(gets < 24 * 50, "{gets}");
+    });
+}
+
+async fn report(world: &World, subscription: &Subscription, hour: &str) {
+    let hour: UsageHour = hour.parse().unwrap();
+    let event = UsageEvent {
+        dimension: "gb".parse().unwrap(),
+        id: format!("of-{hour}").parse().unwrap(),
+        quantity: "1".parse().unwrap(),
+        time: hour.start() + Duration::from_secs(1_500),
+        tags: TagSet::untagged(),
+    };
+    world.report(subscription, &event).await;
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
