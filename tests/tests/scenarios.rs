@@ -18,5 +18,7 @@ mod isolation;
 mod late;
 #[path = "scenarios/month_end.rs"]
 mod month_end;
+#[path = "scenarios/spans.rs"]
+mod spans;
 #[path = "scenarios/trouble.rs"]
 mod trouble;

@@ -342,7 +342,7 @@ pub fn profile(profile: &Profile) -> Value {
         "reference": profile.reference,
         "created_at": profile.created_at.to_string(),
         "registered_at": time(profile.registered_at),
-        "activated_at": time(life.activated_at),
+        "activated_at": time(life.activated_at()),
         "ended_at": time(life.first_end()),
     })
 }

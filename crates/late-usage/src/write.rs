@@ -57,7 +57,7 @@ pub(crate) async fn write_down<'d>(
         let flags = !is_planted(Bug::LateRowsNotFlagged);
         flags && watermark.is_some_and(|watermark| hour <= watermark)
     };
-    let (known, stopped_at) = find_subscriptions(ledger, delivery, is_late, budget).await;
+    let (known, stopped_at) = find_subscriptions(ledger, delivery, is_late, now, budget).await;
     handled.again_from = stopped_at;
 
     let end = handled.again_from.as_ref().map(|place| place.index);
@@ -101,6 +101,7 @@ async fn find_subscriptions<'d>(
     ledger: &Ledger,
     delivery: &'d Delivery<'_>,
     is_late: impl Fn(UsageHour) -> bool,
+    now: Timestamp,
     budget: Budget,
 ) -> (HashMap<&'d Subscription, Standing>, Option<Place<'d>>) {
     let mut asked = HashSet::new();
@@ -120,7 +121,7 @@ async fn find_subscriptions<'d>(
             (
                 subscription,
                 place,
-                look_up(ledger, subscription, budget).await,
+                look_up(ledger, subscription, now, budget).await,
             )
         })
         .buffered(AT_ONCE);
@@ -146,8 +147,9 @@ enum Standing {
     Absent,
     /// Its hours are sealed in order.
     Open,
-    /// It ends, or ended, in this hour. Later hours are not sealed any more once it is closed, so
-    /// usage dated after the end is flagged at once, and comes to be held.
+    /// Its licence was removed in this hour, or an announced end in it has been given up waiting for.
+    /// Later hours are not sealed any more once it is closed, so usage dated after the end is flagged
+    /// at once, and comes to be held.
     EndsIn(UsageHour),
 }
 
@@ -160,6 +162,7 @@ impl Standing {
 async fn look_up(
     ledger: &Ledger,
     subscription: &Subscription,
+    now: Timestamp,
     budget: Budget,
 ) -> Result<Standing, Stopped> {
     if budget.is_spent() {
@@ -167,8 +170,8 @@ async fn look_up(
     }
     match ledger.profile(subscription).await {
         Ok(None) => Ok(Standing::Absent),
-        Ok(Some(profile)) => Ok(match profile.lifecycle.first_end() {
-            Some(end) => Standing::EndsIn(UsageHour::of(end)),
+        Ok(Some(profile)) => Ok(match profile.lifecycle.spans().over_after(now) {
+            Some(last) => Standing::EndsIn(last),
             None => Standing::Open,
         }),
         // It is there, and its late usage must not be forgotten until somebody has repaired it.

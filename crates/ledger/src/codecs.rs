@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use marketplace::lifecycle::Lifecycle;
+use marketplace::lifecycle::Sign;
 use marketplace::record::{Allocation, Outcome, RecordKey};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::tags::Tags;
@@ -152,13 +152,11 @@ prop_compose! {
         profile.account = account.map(|text| text.parse().unwrap());
         profile.customer = customer.map(|text| text.parse().unwrap());
         profile.agreement = agreement.map(|text| text.parse().unwrap());
-        profile.lifecycle = Lifecycle {
-            activated_at: times[0],
-            last_activated_at: times[1],
-            end_announced_at: times[2],
-            deprovisioned_at: times[3],
-            closed_at: times[4],
-        };
+        let signs = [Sign::Activated, Sign::Activated, Sign::EndAnnounced, Sign::Deprovisioned];
+        for (sign, at) in signs.into_iter().zip(times).filter_map(|(s, at)| Some((s, at?))) {
+            profile.lifecycle.observe(sign, at);
+        }
+        profile.lifecycle.closed_at = times[4];
         profile.registered_at = times[5];
         profile.reference = reference;
         profile.attention_since = attention_since;

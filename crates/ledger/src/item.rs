@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::query::{QueryError, QueryOutput};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use marketplace::lifecycle::Lifecycle;
+use marketplace::lifecycle::{Lifecycle, Sign};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
@@ -146,25 +146,56 @@ impl<'i> Reader<'i> {
         self.number("version")
     }
 
-    /// The facts of a lifecycle, which several kinds of item carry.
+    /// The facts of a lifecycle, which several kinds of item carry. An item written before all signs
+    /// were kept has the earliest or latest of each kind.
     pub fn lifecycle(&self) -> Result<Lifecycle, Malformed> {
-        Ok(Lifecycle {
-            activated_at: self.parsed_opt("activated_at")?,
-            last_activated_at: self.parsed_opt("last_activated_at")?,
-            end_announced_at: self.parsed_opt("end_announced_at")?,
-            deprovisioned_at: self.parsed_opt("deprovisioned_at")?,
-            closed_at: self.parsed_opt("closed_at")?,
-        })
+        let mut life = Lifecycle::default();
+        match self.text_opt("signs")? {
+            Some(signs) => {
+                for entry in signs.split_terminator(", ") {
+                    let (sign, at) = read_sign(entry).ok_or_else(|| {
+                        self.malformed("signs", format!("{entry:?} is not a sign and its time"))
+                    })?;
+                    life.observe(sign, at);
+                }
+            }
+            None => {
+                for (attribute, sign) in [
+                    ("activated_at", Sign::Activated),
+                    ("last_activated_at", Sign::Activated),
+                    ("end_announced_at", Sign::EndAnnounced),
+                    ("deprovisioned_at", Sign::Deprovisioned),
+                ] {
+                    if let Some(at) = self.parsed_opt(attribute)? {
+                        life.observe(sign, at);
+                    }
+                }
+            }
+        }
+        life.closed_at = self.parsed_opt("closed_at")?;
+        Ok(life)
     }
 }
 
-/// Writes the facts of a lifecycle.
+/// Writes the facts of a lifecycle: every sign, and the times that people look for by themselves.
 pub fn put_lifecycle(item: &mut Item, life: &Lifecycle) {
-    put_opt(item, "activated_at", life.activated_at);
-    put_opt(item, "last_activated_at", life.last_activated_at);
-    put_opt(item, "end_announced_at", life.end_announced_at);
-    put_opt(item, "deprovisioned_at", life.deprovisioned_at);
+    let signs: Vec<String> = life
+        .signs()
+        .map(|(sign, at)| format!("{} {at}", sign.as_str()))
+        .collect();
+    if !signs.is_empty() {
+        item.insert("signs".to_owned(), text(signs.join(", ")));
+    }
+    put_opt(item, "activated_at", life.activated_at());
+    put_opt(item, "last_activated_at", life.last_activated_at());
+    put_opt(item, "end_announced_at", life.end_announced_at());
+    put_opt(item, "deprovisioned_at", life.deprovisioned_at());
     put_opt(item, "closed_at", life.closed_at);
+}
+
+fn read_sign(entry: &str) -> Option<(Sign, Timestamp)> {
+    let (sign, at) = entry.split_once(' ')?;
+    Some((sign.parse().ok()?, at.parse().ok()?))
 }
 
 /// Writes a text attribute if there is a value.

@@ -47,7 +47,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         for _ in 0..ROUNDS_MAX {
             let facts = self.joint_facts(joint).await?;
-            let mut lifecycle = facts.lifecycle;
+            let mut lifecycle = facts.lifecycle.clone();
             if !lifecycle.observe(sign, at) {
                 return Ok(());
             }
@@ -161,7 +161,7 @@ impl Ledger {
             new.agreement = Some(current.clone());
         }
         let agreements: Vec<Lifecycle> = agreements.into_iter().map(|(_, life)| life).collect();
-        new.lifecycle = lifecycle_of(new.lifecycle, &agreements, customer);
+        new.lifecycle = lifecycle_of(new.lifecycle.clone(), &agreements, customer);
         call_attention_if_due(stored, &mut new, now);
         if new == *stored {
             return Ok(Some(new));
@@ -208,24 +208,16 @@ impl Known {
 fn current_agreement(agreements: &[(AgreementId, Lifecycle)]) -> Option<&AgreementId> {
     agreements
         .iter()
-        .filter(|(_, life)| life.last_activated_at.is_some())
-        .max_by_key(|(id, life)| (life.last_activated_at, id))
+        .filter(|(_, life)| life.last_activated_at().is_some())
+        .max_by_key(|(id, life)| (life.last_activated_at(), id))
         .map(|(id, _)| id)
 }
 
-/// The sealer looks at a subscription by itself whenever what it may bill has changed: from when,
-/// until when, or whether at all. What it sealed before that was sealed by other terms, so it begins
-/// again; an hour sealed twice recounts to a difference of zero.
+/// The sealer looks at a subscription by itself whenever what it may bill has changed: when it is in
+/// force, or whether at all. What it sealed before that was sealed by other terms, so it begins again;
+/// an hour sealed twice recounts to a difference of zero.
 fn call_attention_if_due(old: &Profile, new: &mut Profile, now: Timestamp) {
-    let terms = |p: &Profile| {
-        let life = &p.lifecycle;
-        (
-            p.status(),
-            life.activated_at,
-            life.first_end(),
-            life.recount_until(),
-        )
-    };
+    let terms = |p: &Profile| (p.status(), p.lifecycle.spans());
     let billed = matches!(new.status(), Status::Active | Status::Ending);
     if billed && terms(old) != terms(new) {
         new.call_attention(now);

@@ -70,15 +70,16 @@ impl Profile {
         self.lifecycle.status()
     }
 
-    /// What sealing must know. A subscription that ended without ever being active is active only at
-    /// its end, so that usage before it is not billed.
+    /// What sealing must know; nothing is sealed before the subscription was ever in force. One that
+    /// ended without ever being active is in force only at its end, so that usage before it is not
+    /// billed.
     pub fn terms(&self) -> Option<Terms> {
-        let ended_at = self.lifecycle.first_end();
+        let spans = self.lifecycle.spans();
+        spans.last()?;
         Some(Terms {
             product: self.product.clone(),
             account: self.account.clone(),
-            activated_at: self.lifecycle.activated_at.or(ended_at)?,
-            ended_at,
+            spans,
         })
     }
 
@@ -387,5 +388,29 @@ mod tests {
         profile.lifecycle.observe(Sign::Deprovisioned, now);
         profile.lifecycle.closed_at = Some(now);
         assert!(!profile.to_item().contains_key("live"));
+        assert_eq!(Profile::from_item(&profile.to_item()).unwrap(), profile);
+    }
+
+    #[test]
+    fn a_profile_written_before_all_signs_were_kept_is_read() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-21T02:03:04Z");
+        let subscription = "account|code|111122223333".parse().unwrap();
+        let mut profile = Profile::new(subscription, "code".parse().unwrap(), now);
+        for (sign, time) in [
+            (Sign::Activated, "2026-11-01T00:00:00Z"),
+            (Sign::Activated, "2026-11-09T00:00:00Z"),
+            (Sign::EndAnnounced, "2026-11-20T00:00:00Z"),
+            (Sign::Deprovisioned, "2026-11-20T00:00:31Z"),
+        ] {
+            profile.lifecycle.observe(sign, at(time));
+        }
+        profile.lifecycle.closed_at = Some(now);
+        let mut item = profile.to_item();
+        item.remove("signs");
+        assert_eq!(Profile::from_item(&item).unwrap(), profile);
+        item.insert("signs".to_owned(), text("activated yesterday"));
+        let error = Profile::from_item(&item).unwrap_err().to_string();
+        assert!(error.contains("activated yesterday"), "{error}");
     }
 }

@@ -5,68 +5,60 @@
 //! lifecycle would let the old end close a subscription that goes on. So each agreement keeps its
 //! own lifecycle, and a subscription ends only when none of its agreements is in force.
 
-use crate::lifecycle::{Lifecycle, Status};
+use jiff::Timestamp;
+
+use crate::lifecycle::{Lifecycle, Sign};
 use crate::planted::{Bug, is_planted};
+use crate::spans::{Span, Spans};
 
 /// What is known of one subscription: `own` is what its profile says already, `agreements` what each
 /// of its agreements says, `customer` what the SNS messages about its legacy customer say.
 ///
-/// The result depends on what is known, not on the order in which it became known.
+/// An agreement's end counts unless another agreement is in force just then. The result depends on
+/// what is known, not on the order in which it became known.
 pub fn lifecycle_of(
     own: Lifecycle,
     agreements: &[Lifecycle],
     customer: Option<Lifecycle>,
 ) -> Lifecycle {
-    let mut life = own;
-    // An end that an agreement accounts for is decided anew, by all agreements together.
-    let announced = agreements.iter().filter_map(|one| one.end_announced_at);
-    let announced = announced.max();
-    let removed = agreements.iter().filter_map(|one| one.deprovisioned_at);
-    let removed = removed.max();
-    life.end_announced_at = life.end_announced_at.filter(|at| Some(*at) > announced);
-    life.deprovisioned_at = life.deprovisioned_at.filter(|at| Some(*at) > removed);
-
-    let in_force = |one: &Lifecycle| one.status() == Status::Active;
-    let last_to_end = agreements
-        .iter()
-        .filter(|one| one.first_end().is_some())
-        .max_by_key(|one| (one.first_end(), one.deprovisioned_at, one.end_announced_at));
-    for agreement in agreements {
-        take_activations(&mut life, agreement);
+    let spans: Vec<Spans> = agreements.iter().map(Lifecycle::spans).collect();
+    let mut life = Lifecycle::default();
+    for (sign, at) in own.signs() {
+        // An end that an agreement accounts for is decided anew, by all agreements together.
+        let is_accounted_for = agreements.iter().any(|one| one.has(sign, at));
+        if sign == Sign::Activated || !is_accounted_for {
+            life.observe(sign, at);
+        }
     }
-    if let Some(ended) = last_to_end
-        && (!agreements.iter().any(in_force) || is_planted(Bug::RenewalEnds))
-    {
-        take_ends(&mut life, ended);
+    for (number, agreement) in agreements.iter().enumerate() {
+        for (sign, at) in agreement.signs() {
+            let is_end = sign != Sign::Activated;
+            if is_end && is_planted(Bug::RenewalEnds) {
+                life.observe(Sign::Deprovisioned, at);
+            } else if !is_end || !is_another_in_force(&spans, number, at) {
+                life.observe(sign, at);
+            }
+        }
     }
-    if let Some(customer) = customer {
-        take_activations(&mut life, &customer);
-        take_ends(&mut life, &customer);
+    for (sign, at) in customer.iter().flat_map(Lifecycle::signs) {
+        life.observe(sign, at);
     }
-    // What was closed stays closed only if it was closed after the end that is known now.
-    life.closed_at = life
-        .closed_at
-        .filter(|closed| life.first_end().is_some_and(|end| end <= *closed));
+    // What was closed stays closed only if nothing has become known about when it was in force.
+    life.closed_at = own.closed_at.filter(|_| life.spans() == own.spans());
     life
 }
 
-fn take_activations(life: &mut Lifecycle, other: &Lifecycle) {
-    life.activated_at = match (life.activated_at, other.activated_at) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
-    life.last_activated_at = life.last_activated_at.max(other.last_activated_at);
-}
-
-fn take_ends(life: &mut Lifecycle, other: &Lifecycle) {
-    life.end_announced_at = life.end_announced_at.max(other.end_announced_at);
-    life.deprovisioned_at = life.deprovisioned_at.max(other.deprovisioned_at);
+/// Whether an agreement other than this one is in force at an instant.
+fn is_another_in_force(spans: &[Spans], this: usize, at: Timestamp) -> bool {
+    let mut others = spans.iter().enumerate().filter(|(n, _)| *n != this);
+    others.any(|(_, spans)| spans.iter().any(|span: &Span| span.contains(at)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::Sign::{self, *};
+    use crate::lifecycle::Sign::*;
+    use crate::lifecycle::Status;
     use jiff::Timestamp;
     use proptest::prelude::*;
 
@@ -116,7 +108,7 @@ mod tests {
     #[test]
     fn an_end_without_any_agreement_stands() {
         let own = life(&[(Activated, 0), (Deprovisioned, 100)]);
-        assert_eq!(lifecycle_of(own, &[], None), own);
+        assert_eq!(lifecycle_of(own.clone(), &[], None), own);
         let customer = life(&[(Activated, 0), (EndAnnounced, 50)]);
         let both = lifecycle_of(own, &[life(&[(Activated, 0)])], Some(customer));
         assert_eq!(both.first_end(), Some(at(50)));
@@ -126,7 +118,7 @@ mod tests {
     fn a_purchase_made_and_ended_again_after_closing_is_open_again() {
         let mut own = life(&[(Activated, 0), (Deprovisioned, 100)]);
         own.closed_at = Some(at(5_000));
-        assert_eq!(lifecycle_of(own, &[], None).status(), Status::Ended);
+        assert_eq!(lifecycle_of(own.clone(), &[], None).status(), Status::Ended);
         let again = life(&[(Activated, 9_000), (Deprovisioned, 9_500)]);
         assert_eq!(lifecycle_of(own, &[again], None).status(), Status::Ending);
     }
@@ -139,12 +131,12 @@ mod tests {
         ) {
             // Joints 0 to 2 are agreements, 3 is the legacy customer.
             let deliver = |events: &[(usize, usize, i64)]| {
-                let mut joints = [Lifecycle::default(); 4];
+                let mut joints: [Lifecycle; 4] = Default::default();
                 let mut own = Lifecycle::default();
                 for (joint, sign, second) in events {
                     let sign = [Activated, EndAnnounced, Deprovisioned, Failed][*sign];
                     joints[*joint].observe(sign, at(*second));
-                    own = lifecycle_of(own, &joints[..3], Some(joints[3]));
+                    own = lifecycle_of(own, &joints[..3], Some(joints[3].clone()));
                 }
                 own
             };

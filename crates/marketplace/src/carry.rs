@@ -2,12 +2,16 @@
 
 use std::str::FromStr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::hour::{UsageHour, shift};
+use crate::decision::open_holds;
+use crate::hour::UsageHour;
 use crate::ids::InvalidId;
-use crate::recount::MovementKind;
-use crate::schedule::{FINAL_SETTLE_MINUTES, Schedule};
+use crate::record::MeteringRecord;
+use crate::recount::{Movement, MovementKind};
+use crate::schedule::Schedule;
+pub use crate::spans::final_due;
+use crate::spans::{Span, Spans, Standing};
 
 /// What to do with late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,93 +34,259 @@ impl FromStr for LatePolicy {
     }
 }
 
-/// When an ending subscription's own last hour is sealed.
-pub fn final_due(ended_at: Timestamp) -> Timestamp {
-    shift(ended_at, SignedDuration::from_mins(FINAL_SETTLE_MINUTES))
+/// Why a movement holds usage that was not in force when it was written. A hold with this reason is
+/// released when the end, or the gap, turns out to be none; a person writes other reasons.
+pub const NOT_IN_FORCE: &str = "dated when no agreement was in force";
+
+/// Why a movement brings such usage back.
+pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
+
+/// Where late usage goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// Into this later hour, which is still open.
+    Carried(UsageHour),
+    /// On hold: no later hour of the month is open, or the policy says so.
+    Held,
+    /// On hold: the hour lies in a gap or after the end, or the end leaves no open hour.
+    HeldNotInForce,
+    /// Nowhere yet: an end was announced or done that a renewal may overrule, or the hour is still
+    /// running.
+    Undecided,
+}
+
+impl Destination {
+    /// The movement this is, and its reason; `None` while undecided.
+    pub fn movement(self) -> Option<(MovementKind, Option<String>)> {
+        match self {
+            Self::Carried(target) => Some((MovementKind::Carried { target, into: None }, None)),
+            Self::Held => Some((MovementKind::Held, None)),
+            Self::HeldNotInForce => Some((MovementKind::Held, Some(NOT_IN_FORCE.to_owned()))),
+            Self::Undecided => None,
+        }
+    }
 }
 
 /// Where late usage of `origin` goes.
 ///
-/// `watermark` is the latest hour that may have been read for sealing. `ended_at` is the first sign
-/// of the subscription's end: after it only the hour of that end is open, until it is sealed.
+/// `watermark` is the latest hour that may have been read for sealing. After the first sign of an
+/// end the last hour takes late usage until it is sealed, since it is sealed early; after that, as
+/// long as no removal is known, the running hour does as ever.
 pub fn destination(
     policy: LatePolicy,
     schedule: Schedule,
     origin: UsageHour,
     watermark: UsageHour,
-    ended_at: Option<Timestamp>,
+    spans: &Spans,
     now: Timestamp,
-) -> MovementKind {
+) -> Destination {
     if policy == LatePolicy::Hold {
-        return MovementKind::Held;
+        return Destination::Held;
+    }
+    match spans.standing(origin, now) {
+        Standing::Gap | Standing::Over => return Destination::HeldNotInForce,
+        Standing::Undecided => return Destination::Undecided,
+        Standing::InForce(_) | Standing::Before => {}
     }
     let Some(target) = schedule.carry_target(origin, watermark, now) else {
-        return MovementKind::Held;
+        // An hour that was sealed before its own end: a later one opens with the next.
+        let is_running = origin >= UsageHour::of(now) && origin < origin.month().last_hour();
+        return match is_running {
+            true => Destination::Undecided,
+            false => Destination::Held,
+        };
     };
-    let Some(ended_at) = ended_at else {
-        return MovementKind::Carried { target, into: None };
+    let ending = spans.last().filter(|span| span.first_end().is_some());
+    let target = match ending {
+        None => target,
+        Some(span) => match at_the_end(span, origin, watermark, target, now) {
+            Ok(target) => target,
+            Err(elsewhere) => return elsewhere,
+        },
     };
-    let last = UsageHour::of(ended_at);
-    let target = target.min(last);
-    let open = target > origin && target > watermark && now < final_due(ended_at);
-    if open && target.month() == origin.month() {
-        MovementKind::Carried { target, into: None }
-    } else {
-        MovementKind::Held
+    match spans.standing(target, now) {
+        Standing::Gap | Standing::Over => Destination::HeldNotInForce,
+        _ => Destination::Carried(target),
     }
+}
+
+/// The open hour of a span that ends, given the one there would be otherwise.
+fn at_the_end(
+    span: &Span,
+    origin: UsageHour,
+    watermark: UsageHour,
+    target: UsageHour,
+    now: Timestamp,
+) -> Result<UsageHour, Destination> {
+    let Some(last) = span.last_hour() else {
+        return Ok(target);
+    };
+    let early = target.min(last);
+    let is_open = span.final_due().is_none_or(|due| now < due);
+    if is_open && early > origin && early > watermark && early.month() == origin.month() {
+        return Ok(early);
+    }
+    if span.certain_at().is_some_and(|certain| certain <= now) {
+        return Err(Destination::HeldNotInForce);
+    }
+    match span.removed_at.is_none() && target > last {
+        true => Ok(target),
+        false => Err(Destination::Undecided),
+    }
+}
+
+/// The movement that brings back the first of a record's holds that was made because no agreement
+/// was in force, now that there is a place for it.
+pub fn release(
+    record: &MeteringRecord,
+    movements: &[Movement],
+    destination: Destination,
+    now: Timestamp,
+) -> Option<Movement> {
+    let Destination::Carried(target) = destination else {
+        return None;
+    };
+    let hold = open_holds(movements).find(|hold| hold.reason.as_deref() == Some(NOT_IN_FORCE))?;
+    Some(Movement {
+        number: record.movements.saturating_add(1),
+        kind: MovementKind::Carried { target, into: None },
+        entries: hold.entries.clone(),
+        of: Some(hold.number),
+        at: now,
+        reason: Some(IN_FORCE_AFTER_ALL.to_owned()),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::{Lifecycle, Sign};
+    use Destination::{Carried, Held, HeldNotInForce, Undecided};
+
+    fn hour(text: &str) -> UsageHour {
+        text.parse().unwrap()
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    /// In force since the beginning of the month, with these ends.
+    fn spans(announced: Option<&str>, removed: Option<&str>) -> Spans {
+        let mut life = Lifecycle::default();
+        life.observe(Sign::Activated, at("2026-11-01T00:00:00Z"));
+        for (sign, time) in [
+            (Sign::EndAnnounced, announced),
+            (Sign::Deprovisioned, removed),
+        ] {
+            if let Some(time) = time {
+                life.observe(sign, at(time));
+            }
+        }
+        life.spans()
+    }
+
+    fn to(origin: &str, watermark: UsageHour, spans: &Spans, now: &str) -> Destination {
+        let (policy, schedule) = (LatePolicy::Carry, Schedule::default());
+        destination(policy, schedule, hour(origin), watermark, spans, at(now))
+    }
 
     #[track_caller]
-    fn check(origin: &str, ended_at: Option<&str>, now: &str, expected: Option<&str>) {
-        let schedule = Schedule::default();
-        let now: Timestamp = now.parse().unwrap();
-        let ended_at = ended_at.map(|e| e.parse().unwrap());
-        let got = destination(
-            LatePolicy::Carry,
-            schedule,
-            origin.parse().unwrap(),
-            schedule.latest_due(now),
-            ended_at,
-            now,
-        );
-        let expected = expected.map_or(MovementKind::Held, |target| MovementKind::Carried {
-            target: target.parse().unwrap(),
-            into: None,
-        });
-        assert_eq!(got, expected);
+    fn check(origin: &str, ends: (Option<&str>, Option<&str>), now: &str, expected: Destination) {
+        let watermark = Schedule::default().latest_due(at(now));
+        let spans = spans(ends.0, ends.1);
+        assert_eq!(to(origin, watermark, &spans, now), expected, "{now}");
     }
 
     #[test]
     fn late_usage_of_a_live_subscription_goes_into_the_running_hour() {
+        let running = Carried(hour("2026-11-21T07"));
         check(
             "2026-11-21T02",
-            None,
+            (None, None),
             "2026-11-21T07:10:00Z",
-            Some("2026-11-21T07"),
+            running,
         );
     }
 
     #[test]
     fn late_usage_of_an_ending_subscription_goes_into_its_last_hour_while_that_is_open() {
-        let ended = Some("2026-11-21T06:50:00Z");
+        let last = Carried(hour("2026-11-21T06"));
+        let (announced, removed) = (Some("2026-11-21T06:50:00Z"), Some("2026-11-21T06:50:31Z"));
+        for ends in [(announced, None), (None, announced), (announced, removed)] {
+            check("2026-11-21T02", ends, "2026-11-21T06:55:00Z", last);
+            check("2026-11-21T02", ends, "2026-11-21T07:09:59Z", last);
+        }
+        let removed = (announced, removed);
+        check("2026-11-21T02", removed, "2026-11-21T07:10:00Z", Undecided);
+        check("2026-11-21T06", removed, "2026-11-21T07:05:00Z", Undecided);
         check(
             "2026-11-21T02",
-            ended,
-            "2026-11-21T06:55:00Z",
-            Some("2026-11-21T06"),
+            removed,
+            "2026-11-21T07:50:31Z",
+            HeldNotInForce,
         );
+    }
+
+    #[test]
+    fn an_announcement_alone_closes_only_the_hour_that_is_sealed_early() {
+        let announced = (Some("2026-11-21T06:10:00Z"), None);
         check(
             "2026-11-21T02",
-            ended,
-            "2026-11-21T07:09:59Z",
-            Some("2026-11-21T06"),
+            announced,
+            "2026-11-21T06:35:00Z",
+            Undecided,
         );
-        check("2026-11-21T02", ended, "2026-11-21T07:10:00Z", None);
-        check("2026-11-21T06", ended, "2026-11-21T07:05:00Z", None);
+        check(
+            "2026-11-21T06",
+            announced,
+            "2026-11-21T06:35:00Z",
+            Undecided,
+        );
+        let running = Carried(hour("2026-11-21T07"));
+        check("2026-11-21T02", announced, "2026-11-21T07:00:00Z", running);
+        check("2026-11-21T06", announced, "2026-11-21T07:00:00Z", running);
+        let given_up = "2026-11-22T08:10:00Z";
+        check("2026-11-21T06", announced, given_up, HeldNotInForce);
+        check("2026-11-22T03", announced, given_up, HeldNotInForce);
+    }
+
+    #[test]
+    fn usage_of_hours_after_a_removal_waits_until_it_is_certain() {
+        let removed = (None, Some("2026-11-21T06:10:00Z"));
+        check("2026-11-21T07", removed, "2026-11-21T07:09:59Z", Undecided);
+        check(
+            "2026-11-21T07",
+            removed,
+            "2026-11-21T07:10:00Z",
+            HeldNotInForce,
+        );
+    }
+
+    #[test]
+    fn usage_in_a_gap_is_held_and_none_is_carried_into_one() {
+        let mut life = Lifecycle::default();
+        life.observe(Sign::Activated, at("2026-11-01T00:00:00Z"));
+        life.observe(Sign::Deprovisioned, at("2026-11-30T20:10:00Z"));
+        life.observe(Sign::Activated, at("2026-12-01T00:30:00Z"));
+        let spans = life.spans();
+        let watermark = hour("2026-11-30T22");
+        for origin in ["2026-11-30T19", "2026-11-30T21"] {
+            let now = "2026-12-01T01:00:00Z";
+            assert_eq!(to(origin, watermark, &spans, now), HeldNotInForce);
+        }
+    }
+
+    #[test]
+    fn what_the_policy_or_the_month_holds_is_not_for_the_end_to_release() {
+        let (none, schedule) = (spans(None, None), Schedule::default());
+        let now = at("2026-11-21T07:10:00Z");
+        let (origin, watermark) = (hour("2026-11-21T02"), hour("2026-11-21T05"));
+        let held = destination(LatePolicy::Hold, schedule, origin, watermark, &none, now);
+        assert_eq!(held, Held);
+        check("2026-11-21T02", (None, None), "2026-12-21T07:10:00Z", Held);
+        assert_eq!(Held.movement(), Some((MovementKind::Held, None)));
+        assert_eq!(Undecided.movement(), None);
     }
 
     #[test]
@@ -128,23 +298,12 @@ mod tests {
 
     #[test]
     fn an_ending_subscriptions_last_hour_is_closed_once_the_watermark_has_it() {
-        let hour = |text: &str| text.parse::<UsageHour>().unwrap();
-        let time = |text: &str| text.parse::<Timestamp>().unwrap();
+        let spans = spans(None, Some("2026-11-21T06:50:00Z"));
         let to = |watermark: &str| {
-            destination(
-                LatePolicy::Carry,
-                Schedule::default(),
-                hour("2026-11-21T02"),
-                hour(watermark),
-                Some(time("2026-11-21T06:50:00Z")),
-                time("2026-11-21T07:05:00Z"),
-            )
+            let now = "2026-11-21T07:05:00Z";
+            to("2026-11-21T02", hour(watermark), &spans, now)
         };
-        let carried = MovementKind::Carried {
-            target: hour("2026-11-21T06"),
-            into: None,
-        };
-        assert_eq!(to("2026-11-21T05"), carried);
-        assert_eq!(to("2026-11-21T06"), MovementKind::Held);
+        assert_eq!(to("2026-11-21T05"), Carried(hour("2026-11-21T06")));
+        assert_eq!(to("2026-11-21T06"), Undecided);
     }
 }

@@ -13,6 +13,7 @@
 //! * [`decision`], [`slot`]: what a person decides about usage that waits, and how a slot is written
 //! * [`batch`], [`outcome`], [`error_table`]: what is sent together, and what an answer means
 //! * [`lifecycle`], [`agreements`]: agreement and licence events folded into a status, in any order
+//! * [`spans`]: the times in which a subscription is in force, and where an hour lies among them
 //! * [`audit`]: what CloudTrail's Event history proves about records
 //! * [`books`]: the equation that proves no unit was lost or billed twice
 //! * [`planted`]: deliberate mistakes, which the suites must find
@@ -48,6 +49,7 @@ pub mod record;
 pub mod recount;
 pub mod schedule;
 pub mod slot;
+pub mod spans;
 pub mod subscription;
 pub mod tags;
 pub mod usage;

@@ -1,18 +1,17 @@
 //! Agreement and licence events folded into a status, whatever order they arrive in.
 //!
-//! Each fact keeps its own earliest or latest time, so observing is commutative and idempotent; the
-//! status is computed from the facts, by the events' own times.
+//! Each sign is kept with its own time, so observing is commutative and idempotent; the spans in
+//! force and the status are computed from the signs.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use crate::hour::shift;
 use crate::ids::InvalidId;
-use crate::limits::FINAL_HOURS;
 use crate::planted::{Bug, is_planted};
-use crate::schedule::END_PATIENCE_HOURS;
+use crate::spans::{Span, Spans};
 
 /// What an event says about one subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +35,27 @@ impl Sign {
             Self::Deprovisioned => "deprovisioned",
             Self::Failed => "failed",
         }
+    }
+}
+
+impl FromStr for Sign {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        [
+            Self::Activated,
+            Self::EndAnnounced,
+            Self::Deprovisioned,
+            Self::Failed,
+        ]
+        .into_iter()
+        .find(|sign| sign.as_str() == text)
+        .ok_or_else(|| {
+            InvalidId::new(
+                "sign",
+                text,
+                "activated, end-announced, deprovisioned or failed",
+            )
+        })
     }
 }
 
@@ -80,17 +100,41 @@ impl FromStr for Status {
     }
 }
 
-/// The facts about one subscription's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Times of one kind of sign that are kept. Ours: an agreement is renewed or amended a few times a
+/// year. When there are more, the earliest stays, because it began everything, and the oldest of the
+/// others goes: what lies between is over for good.
+pub const SIGNS_MAX: usize = 64;
+
+/// The times of one kind of sign: the earliest, and the latest ones. Which they are depends on what
+/// was noted, not on the order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Times(BTreeSet<Timestamp>);
+
+impl Times {
+    fn note(&mut self, at: Timestamp) {
+        self.0.insert(at);
+        if self.0.len() > SIGNS_MAX
+            && let Some(second) = self.0.iter().nth(1).copied()
+        {
+            self.0.remove(&second);
+        }
+    }
+
+    fn first(&self) -> Option<Timestamp> {
+        self.0.first().copied()
+    }
+
+    fn last(&self) -> Option<Timestamp> {
+        self.0.last().copied()
+    }
+}
+
+/// The facts about one subscription's life: every sign with its own time.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lifecycle {
-    /// The earliest activation known.
-    pub activated_at: Option<Timestamp>,
-    /// The latest activation known: later than an end, it revives the subscription.
-    pub last_activated_at: Option<Timestamp>,
-    /// The latest announcement of an end.
-    pub end_announced_at: Option<Timestamp>,
-    /// The latest removal of the licence.
-    pub deprovisioned_at: Option<Timestamp>,
+    activations: Times,
+    announcements: Times,
+    removals: Times,
     /// When everything was metered or itemised after the end; set by the reconciler.
     pub closed_at: Option<Timestamp>,
 }
@@ -98,58 +142,94 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// Takes in one sign; `true` if that changed anything.
     pub fn observe(&mut self, sign: Sign, at: Timestamp) -> bool {
-        let before = *self;
-        match sign {
-            Sign::Activated => {
-                self.activated_at = Some(self.activated_at.map_or(at, |known| known.min(at)));
-                self.last_activated_at = self.last_activated_at.max(Some(at));
-            }
-            Sign::EndAnnounced => self.end_announced_at = self.end_announced_at.max(Some(at)),
-            Sign::Deprovisioned | Sign::Failed => {
-                self.deprovisioned_at = self.deprovisioned_at.max(Some(at))
-            }
+        if self.has(sign, at) {
+            return false;
         }
-        if self.first_end().is_none() {
-            // Revived: what was closed is open again.
+        let before = self.clone();
+        match sign {
+            Sign::Activated => self.activations.note(at),
+            Sign::EndAnnounced => self.announcements.note(at),
+            Sign::Deprovisioned | Sign::Failed => self.removals.note(at),
+        }
+        if self.spans() != before.spans() {
+            // What was closed is open again: revived, or known better.
             self.closed_at = None;
         }
         *self != before
     }
 
+    /// Whether it knows this sign.
+    pub fn has(&self, sign: Sign, at: Timestamp) -> bool {
+        let times = match sign {
+            Sign::Activated => &self.activations,
+            Sign::EndAnnounced => &self.announcements,
+            Sign::Deprovisioned | Sign::Failed => &self.removals,
+        };
+        times.0.contains(&at)
+    }
+
+    /// Every sign it knows, kind by kind, the earliest first. A purchase that failed is a removal.
+    pub fn signs(&self) -> impl Iterator<Item = (Sign, Timestamp)> {
+        let of = |sign: Sign, times: &Times| {
+            let times: Vec<Timestamp> = times.0.iter().copied().collect();
+            times.into_iter().map(move |at| (sign, at))
+        };
+        of(Sign::Activated, &self.activations)
+            .chain(of(Sign::EndAnnounced, &self.announcements))
+            .chain(of(Sign::Deprovisioned, &self.removals))
+    }
+
+    /// The times in which it is in force.
+    pub fn spans(&self) -> Spans {
+        let times = |times: &Times| times.0.iter().copied().collect::<Vec<_>>();
+        Spans::of_signs(
+            times(&self.activations),
+            times(&self.announcements),
+            times(&self.removals),
+        )
+    }
+
+    /// The earliest activation known.
+    pub fn activated_at(&self) -> Option<Timestamp> {
+        self.activations.first()
+    }
+
+    /// The latest activation known.
+    pub fn last_activated_at(&self) -> Option<Timestamp> {
+        self.activations.last()
+    }
+
+    /// The latest announcement of an end.
+    pub fn end_announced_at(&self) -> Option<Timestamp> {
+        self.announcements.last()
+    }
+
+    /// The latest removal of the licence.
+    pub fn deprovisioned_at(&self) -> Option<Timestamp> {
+        self.removals.last()
+    }
+
     /// The first sign of the present end, if there is one: an announcement or a removal that no
     /// later activation overrules.
     pub fn first_end(&self) -> Option<Timestamp> {
-        let current =
-            |sign: Option<Timestamp>| sign.filter(|at| Some(*at) >= self.last_activated_at);
-        match (
-            current(self.end_announced_at),
-            current(self.deprovisioned_at),
-        ) {
-            (Some(announced), Some(removed)) => Some(announced.min(removed)),
-            (announced, removed) => announced.or(removed),
-        }
+        self.spans().last().and_then(Span::first_end)
     }
 
     /// Where the subscription stands.
     pub fn status(&self) -> Status {
-        match (self.first_end(), self.activated_at, self.closed_at) {
-            (Some(_), _, Some(_)) => Status::Ended,
-            (Some(_), _, None) if is_planted(Bug::ClosedAtFirstSign) => Status::Ended,
-            (Some(_), _, None) => Status::Ending,
-            (None, Some(_), _) => Status::Active,
-            (None, None, _) => Status::Pending,
+        match (self.spans().last(), self.closed_at) {
+            (None, _) => Status::Pending,
+            (Some(span), _) if span.first_end().is_none() => Status::Active,
+            (Some(_), Some(_)) => Status::Ended,
+            (Some(_), None) if is_planted(Bug::ClosedAtFirstSign) => Status::Ended,
+            (Some(_), None) => Status::Ending,
         }
     }
 
     /// Until when an ending subscription's hours are recounted in every run: an hour after its
-    /// licence was removed, or 26 hours after the first sign if that never comes.
+    /// licence was removed, or 26 hours after the announcement if that never comes.
     pub fn recount_until(&self) -> Option<Timestamp> {
-        let first_end = self.first_end()?;
-        let removed = self.deprovisioned_at.filter(|at| *at >= first_end);
-        Some(match removed {
-            Some(removed) => shift(removed, SignedDuration::from_hours(FINAL_HOURS)),
-            None => shift(first_end, SignedDuration::from_hours(END_PATIENCE_HOURS)),
-        })
+        self.spans().last().and_then(Span::certain_at)
     }
 }
 
@@ -197,7 +277,7 @@ mod tests {
         assert_eq!(life.status(), Status::Ended);
         assert!(life.observe(Activated, at(10_000)));
         assert_eq!(
-            (life.status(), life.activated_at),
+            (life.status(), life.activated_at()),
             (Status::Active, Some(at(0)))
         );
         life.observe(Deprovisioned, at(20_000));
@@ -212,21 +292,101 @@ mod tests {
         assert_eq!(life.status(), Status::Active);
     }
 
+    #[test]
+    fn a_purchase_after_a_removal_is_a_span_of_its_own() {
+        use Sign::*;
+        let life = life(&[
+            (Activated, 0),
+            (EndAnnounced, 100),
+            (Deprovisioned, 131),
+            (Deprovisioned, 3_700),
+            (Activated, 500_000),
+            (EndAnnounced, 600_000),
+        ]);
+        let spans: Vec<Span> = life.spans().iter().copied().collect();
+        let first = Span {
+            began_at: at(0),
+            announced_at: Some(at(100)),
+            removed_at: Some(at(131)),
+            last_removed_at: Some(at(3_700)),
+        };
+        let second = Span {
+            announced_at: Some(at(600_000)),
+            ..Span::since(at(500_000))
+        };
+        assert_eq!(spans, [first, second]);
+        assert_eq!(life.first_end(), Some(at(600_000)));
+    }
+
+    #[test]
+    fn an_activation_overrules_an_announcement_and_keeps_the_start() {
+        use Sign::*;
+        let signs = [(Activated, 0), (EndAnnounced, 100), (Activated, 150)];
+        let renewed = life(&signs);
+        let spans: Vec<Span> = renewed.spans().iter().copied().collect();
+        assert_eq!(spans, [Span::since(at(0))]);
+        assert_eq!(renewed.status(), Status::Active);
+    }
+
+    #[test]
+    fn a_better_known_past_opens_what_was_closed() {
+        use Sign::*;
+        let mut life = life(&[(Activated, 0), (Deprovisioned, 131)]);
+        life.closed_at = Some(at(9_000));
+        life.observe(Activated, at(140));
+        life.observe(Deprovisioned, at(8_000));
+        assert_eq!((life.status(), life.closed_at), (Status::Ending, None));
+        life.closed_at = Some(at(20_000));
+        // Known already, or inside a span: nothing is to be metered anew.
+        life.observe(Activated, at(140));
+        life.observe(Activated, at(200));
+        assert_eq!(life.status(), Status::Ended);
+    }
+
+    fn signs_of(drawn: &[(usize, i64)]) -> Vec<(Sign, i64)> {
+        use Sign::*;
+        let all = [Activated, EndAnnounced, Deprovisioned, Failed];
+        drawn
+            .iter()
+            .map(|(sign, time)| (all[*sign], *time))
+            .collect()
+    }
+
     proptest! {
         #[test]
         fn any_order_and_any_repetition_comes_to_the_same(
-            signs in proptest::collection::vec((0usize..4, 0i64..1_000), 0..8),
-            swaps in proptest::collection::vec((0usize..8, 0usize..8), 0..8),
+            drawn in proptest::collection::vec((0usize..4, 0i64..1_000), 0..300),
+            seed in 0u64..1_000,
         ) {
-            let all = [Sign::Activated, Sign::EndAnnounced, Sign::Deprovisioned, Sign::Failed];
-            let signs: Vec<_> = signs.into_iter().map(|(s, t)| (all[s], t)).collect();
+            let signs = signs_of(&drawn);
             let mut other = [signs.clone(), signs.clone()].concat();
-            for (a, b) in swaps {
-                if a < other.len() && b < other.len() {
-                    other.swap(a, b);
-                }
+            // A cheap shuffle that any failure can be repeated with.
+            other.sort_by_key(|(sign, time)| {
+                let mixed = (*time as u64).wrapping_mul(seed.wrapping_mul(2).wrapping_add(1));
+                (mixed % 997, *sign)
+            });
+            let (one, other) = (life(&signs), life(&other));
+            prop_assert_eq!(&one, &other);
+            prop_assert!(one.signs().count() <= 3 * SIGNS_MAX);
+            let first = signs.iter().filter(|(sign, _)| *sign == Sign::Activated);
+            prop_assert_eq!(one.activated_at(), first.map(|(_, time)| at(*time)).min());
+        }
+
+        #[test]
+        fn spans_never_overlap_and_no_instant_is_in_two(
+            drawn in proptest::collection::vec((0usize..4, 0i64..60), 0..40),
+        ) {
+            let spans = life(&signs_of(&drawn)).spans();
+            let spans: Vec<&Span> = spans.iter().collect();
+            for pair in spans.windows(2) {
+                let ended = pair[0].last_removed_at.expect("only the last goes on");
+                prop_assert!(pair[0].removed_at <= Some(ended));
+                prop_assert!(pair[0].began_at <= ended && ended < pair[1].began_at);
             }
-            prop_assert_eq!(life(&signs), life(&other));
+            for second in -1..61 {
+                let holding = spans.iter().filter(|span| span.contains(at(second))).count();
+                prop_assert!(holding <= 1);
+            }
         }
     }
 
@@ -253,5 +413,9 @@ mod tests {
             signs.map(Sign::as_str),
             ["activated", "end-announced", "deprovisioned", "failed"]
         );
+        for sign in signs {
+            assert_eq!(sign.as_str().parse(), Ok(sign));
+        }
+        assert!("over".parse::<Sign>().is_err());
     }
 }

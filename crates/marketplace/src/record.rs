@@ -8,8 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::fold::DimensionFold;
 use crate::hour::{UsageHour, shift};
 use crate::ids::{AccountId, Dimension, InvalidId, ProductCode};
+use crate::limits::FINAL_HOURS;
 use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
+use crate::spans::{Span, Spans, Standing};
 use crate::subscription::Subscription;
 use crate::tags::TagSet;
 use crate::window::Window;
@@ -153,7 +155,7 @@ pub struct MeteringRecord {
     pub quantity: Quantity,
     /// Frozen split; empty when nothing is tagged.
     pub allocations: Vec<Allocation>,
-    /// Frozen timestamp: the hour's start, or the activation within that hour.
+    /// Frozen timestamp: the hour's start, or the start of the span in force within that hour.
     pub stamp: Timestamp,
     /// From when it is not sent any more.
     pub deadline: Timestamp,
@@ -260,10 +262,8 @@ pub struct Terms {
     pub product: ProductCode,
     /// The buyer's account, if known.
     pub account: Option<AccountId>,
-    /// Since when it is active.
-    pub activated_at: Timestamp,
-    /// The first sign of its end, if any.
-    pub ended_at: Option<Timestamp>,
+    /// When it is in force.
+    pub spans: Spans,
 }
 
 /// How records are frozen.
@@ -290,8 +290,8 @@ pub struct Sealing {
 /// Minutes a new record waits for its stream delivery to send it, before the work index may.
 pub const STREAM_HEAD_START_MINUTES: i64 = 5;
 
-/// Freezes a slot from the fold of its rows. `None` when they come to nothing: a zero might spend
-/// the slot.
+/// Freezes a slot from the fold of its rows. `None` when they come to nothing, since a zero might
+/// spend the slot, and when it is undecided whether the hour is in force.
 pub fn seal(
     key: RecordKey,
     fold: &DimensionFold,
@@ -304,18 +304,22 @@ pub fn seal(
         return Ok(None);
     }
     let hour = key.hour;
-    let before = hour.end() <= terms.activated_at;
-    let after = terms.ended_at.is_some_and(|end| end < hour.start());
-    // A stamp before the activation would be refused; clamped, it stays in the same slot.
-    let stamp = match () {
-        () if is_planted(Bug::StampedNow) => whole_second_from(now),
-        () if is_planted(Bug::ActivationIgnored) => hour.start(),
-        () => hour
-            .start()
-            .max(whole_second_from(terms.activated_at).min(last_instant(hour))),
+    let standing = terms.spans.standing(hour, now);
+    // A stamp outside the span in force would be refused; clamped, it stays in the same slot.
+    let stamp = match standing {
+        _ if is_planted(Bug::StampedNow) => whole_second_from(now),
+        _ if is_planted(Bug::ActivationIgnored) => hour.start(),
+        Standing::InForce(span) => stamp_in(hour, &span),
+        Standing::Before => last_instant(hour),
+        Standing::Gap | Standing::Over => hour.start(),
+        Standing::Undecided => return Ok(None),
+    };
+    let in_force = match standing {
+        Standing::InForce(span) => Some(span),
+        _ => None,
     };
     let deadline = policy.window.deadline(stamp);
-    let state = if before || after {
+    let state = if in_force.is_none() {
         State::Moved
     } else if policy.dry_run {
         State::DryRun
@@ -336,7 +340,7 @@ pub fn seal(
         state,
         version: 1,
         movements: 0,
-        final_at: None,
+        final_at: in_force.and_then(|span| final_at(&span)),
         attempts: 0,
         doubtful: 0,
         due: first_due(state, now),
@@ -361,9 +365,10 @@ pub fn heartbeat(
     now: Timestamp,
 ) -> Option<MeteringRecord> {
     let hour = key.hour;
-    let inside = terms.activated_at <= hour.start()
-        && terms.ended_at.is_none_or(|end| hour.end() <= end)
-        && hour.end() <= now;
+    let is_whole = |span: &Span| {
+        span.began_at <= hour.start() && span.first_end().is_none_or(|end| hour.end() <= end)
+    };
+    let inside = terms.spans.iter().any(is_whole) && hour.end() <= now;
     let deadline = policy.window.deadline(hour.start());
     if !policy.heartbeats || !inside || now >= deadline {
         return None;
@@ -398,6 +403,18 @@ fn first_due(state: State, now: Timestamp) -> Option<Timestamp> {
     (state == State::Sealed).then(|| shift(now, head_start))
 }
 
+/// The hour's start, or the span's where that is later.
+fn stamp_in(hour: UsageHour, span: &Span) -> Timestamp {
+    let began = whole_second_from(span.began_at).min(last_instant(hour));
+    hour.start().max(began)
+}
+
+/// When the final hour of a span that was removed is over.
+fn final_at(span: &Span) -> Option<Timestamp> {
+    let over = |removed| shift(removed, SignedDuration::from_hours(FINAL_HOURS));
+    span.removed_at.map(over)
+}
+
 /// The hour's last whole second: stamps go to AWS in whole seconds.
 fn last_instant(hour: UsageHour) -> Timestamp {
     shift(hour.end(), SignedDuration::from_secs(-1))
@@ -413,7 +430,17 @@ fn whole_second_from(time: Timestamp) -> Timestamp {
 mod tests {
     use super::*;
     use crate::fold::Fold;
+    use crate::lifecycle::{Lifecycle, Sign};
     use crate::usage::{Field, UsageRow};
+
+    fn spans(activated: &str, removed: Option<&str>) -> Spans {
+        let mut life = Lifecycle::default();
+        life.observe(Sign::Activated, activated.parse().unwrap());
+        if let Some(removed) = removed {
+            life.observe(Sign::Deprovisioned, removed.parse().unwrap());
+        }
+        life.spans()
+    }
 
     fn sealed(
         hour: &str,
@@ -439,8 +466,7 @@ mod tests {
         let terms = Terms {
             product: "code".parse().unwrap(),
             account: None,
-            activated_at: activated.parse().unwrap(),
-            ended_at: ended.map(|e| e.parse().unwrap()),
+            spans: spans(activated, ended),
         };
         let policy = SealPolicy {
             dry_run,
@@ -603,8 +629,7 @@ mod tests {
             let terms = Terms {
                 product: "code".parse().unwrap(),
                 account: None,
-                activated_at: activated.parse().unwrap(),
-                ended_at: ended.map(|end| end.parse().unwrap()),
+                spans: spans(activated, ended),
             };
             let policy = SealPolicy {
                 heartbeats: wanted,

@@ -61,7 +61,7 @@ pub struct Movement {
     pub of: Option<u32>,
     /// When.
     pub at: Timestamp,
-    /// Why, where a person decided.
+    /// Why, where a person decided or an end did.
     pub reason: Option<String>,
 }
 

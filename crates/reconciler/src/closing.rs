@@ -174,12 +174,15 @@ impl Task<'_> {
     /// Whether an ending subscription's time is over, its last hour is below the watermark (so that any
     /// later row is flagged), and every row of its open months is counted; `None` if the time ran out.
     async fn is_done(self, profile: &Profile) -> Result<Option<bool>, LedgerError> {
-        let lifecycle = &profile.lifecycle;
-        let (Some(first_end), Some(until)) = (lifecycle.first_end(), lifecycle.recount_until())
+        let spans = profile.lifecycle.spans();
+        let Some(span) = spans.last() else {
+            return Ok(Some(false));
+        };
+        let (Some(first_end), Some(until), Some(last)) =
+            (span.first_end(), span.certain_at(), span.last_hour())
         else {
             return Ok(Some(false));
         };
-        let last = UsageHour::of(first_end);
         if self.now < until || self.watermark < last {
             return Ok(Some(false));
         }

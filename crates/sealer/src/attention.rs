@@ -212,7 +212,7 @@ pub(crate) async fn recount_all(
 pub(crate) fn first_hour(profile: &Profile, now: Timestamp) -> UsageHour {
     let first_sign = profile
         .lifecycle
-        .activated_at
+        .activated_at()
         .map_or(profile.created_at, |activated| {
             activated.min(profile.created_at)
         });

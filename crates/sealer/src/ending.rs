@@ -3,10 +3,10 @@
 use jiff::{SignedDuration, Timestamp};
 use ledger::profile::Profile;
 use ledger::{LedgerError, Written};
-use marketplace::carry::final_due;
 use marketplace::hour::shift;
-use marketplace::lifecycle::{Lifecycle, Status};
+use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
+use marketplace::spans::Span;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 use startup::Budget;
 
@@ -42,21 +42,22 @@ pub(crate) async fn seal_open(
         kind: Kind::Ending,
         ..Work::default()
     };
-    let Some(ended_at) = profile.lifecycle.first_end() else {
+    let spans = profile.lifecycle.spans();
+    let Some(span) = spans.last() else {
+        return Ok(work);
+    };
+    let Some(last) = span.last_hour() else {
         return Ok(work);
     };
     if is_planted(Bug::LastHourNotHurried) {
         return Ok(work);
     }
-    let hours = hours_of(run, profile, ended_at, rounds);
-    let is_over = profile
-        .lifecycle
-        .recount_until()
-        .is_none_or(|until| until <= run.now);
+    let hours = hours_of(run, profile, span, last, rounds);
+    let is_over = span.certain_at().is_none_or(|until| until <= run.now);
     if profile.sealed_through < Some(hours.last) || !is_over {
         seal_hours(run, profile, &hours, budget, &mut work).await?;
     }
-    hurry(run, profile, hours.last, &mut work).await?;
+    hurry(run, profile, span, last, &mut work).await?;
     Ok(work)
 }
 
@@ -98,7 +99,8 @@ async fn recount_flagged(
 fn hours_of(
     run: &Run<'_>,
     profile: &Profile,
-    ended_at: Timestamp,
+    span: &Span,
+    last: UsageHour,
     rounds: Option<UsageHour>,
 ) -> Hours {
     let first = first_hour(profile, run.now);
@@ -110,8 +112,7 @@ fn hours_of(
     };
     // What is above the watermark is flagged by nobody, so it is read in every run.
     let begin = begin.min(run.watermark.next()).max(first);
-    let last = UsageHour::of(ended_at);
-    let is_settled = run.now >= final_due(ended_at);
+    let is_settled = span.final_due().is_some_and(|due| due <= run.now);
     Hours {
         open: begin
             .through(complete(last, run.now))
@@ -144,21 +145,19 @@ fn is_young(profile: &Profile, now: Timestamp) -> bool {
 }
 
 /// When its final hour is over, if its removal is known.
-fn final_hour_end(life: &Lifecycle) -> Option<Timestamp> {
-    let first_end = life.first_end()?;
-    life.deprovisioned_at
-        .filter(|removed| *removed >= first_end)
-        .and_then(|_| life.recount_until())
+fn final_hour_end(span: &Span) -> Option<Timestamp> {
+    span.last_removed_at.and_then(|_| span.certain_at())
 }
 
 /// Lets every record that is still to be sent go before all others, as long as the final hour lasts.
 async fn hurry(
     run: &Run<'_>,
     profile: &Profile,
+    span: &Span,
     last: UsageHour,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
-    let Some(final_at) = final_hour_end(&profile.lifecycle).filter(|end| run.now < *end) else {
+    let Some(final_at) = final_hour_end(span).filter(|end| run.now < *end) else {
         return Ok(());
     };
     let ledger = &run.app.ledger;
@@ -226,13 +225,13 @@ async fn recount_one(
     let Some(profile) = profile.filter(|profile| profile.status() == Status::Ending) else {
         return Ok(work);
     };
-    let Some(ended_at) = profile.lifecycle.first_end() else {
+    let spans = profile.lifecycle.spans();
+    let Some(last) = spans.last().and_then(Span::last_hour) else {
         return Ok(work);
     };
     if is_planted(Bug::LastHourNotHurried) {
         return Ok(work);
     }
-    let last = UsageHour::of(ended_at);
     let ledger = &run.app.ledger;
     let place = ledger.place_of_recount(subscription).await?;
     // Later ones are read with what is open.

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use ledger::profile::Profile;
 use ledger::{LedgerError, Written};
-use marketplace::carry::destination;
+use marketplace::carry::{destination, release};
 use marketplace::fold::{DimensionFold, Fold};
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{RecordKey, Terms, heartbeat, seal};
 use marketplace::recount::{Difference, Movement, difference};
+use marketplace::spans::Standing;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, MeteringRecord, TagSet, UsageHour};
 
@@ -41,6 +42,9 @@ pub(crate) async fn seal_hour(
     let Some(terms) = profile.terms() else {
         return Ok(settled);
     };
+    if terms.spans.standing(hour, run.now) == Standing::Undecided {
+        return recount_hour(run, profile, hour).await;
+    }
     let product = run.catalogue.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
     let ledger = &run.app.ledger;
@@ -241,6 +245,7 @@ enum Moved {
 }
 
 /// Moves what nothing has counted yet, in one transaction that depends on the record being as read.
+/// Where usage was held because no agreement was in force, and one was after all, that comes first.
 async fn move_late(
     run: &Run<'_>,
     terms: &Terms,
@@ -248,6 +253,22 @@ async fn move_late(
     movements: &[Movement],
     rows: Option<&DimensionFold>,
 ) -> Result<Moved, LedgerError> {
+    let app = run.app;
+    let to = destination(
+        app.late,
+        app.schedule,
+        record.key.hour,
+        run.watermark,
+        &terms.spans,
+        run.now,
+    );
+    if let Some(movement) = release(record, movements, to, run.now) {
+        tracing::info!(slot = %record.key, of = movement.of, "the end was overruled; what was held for it is carried");
+        return Ok(match app.ledger.move_quantity(record, &movement).await? {
+            Written::Conflict => Moved::Conflict,
+            Written::Done => Moved::InPart,
+        });
+    }
     let (entries, complete) = match difference(record, movements, rows)? {
         Difference::None => return Ok(Moved::Nothing),
         Difference::Over(total) => {
@@ -256,22 +277,17 @@ async fn move_late(
         }
         Difference::Late { entries, complete } => (entries, complete),
     };
-    let app = run.app;
-    let kind = destination(
-        app.late,
-        app.schedule,
-        record.key.hour,
-        run.watermark,
-        terms.ended_at,
-        run.now,
-    );
+    let Some((kind, reason)) = to.movement() else {
+        // A later run decides: the reconciler does not close the subscription before.
+        return Ok(Moved::Nothing);
+    };
     let movement = Movement {
         number: record.movements.saturating_add(1),
         kind,
         entries,
         of: None,
         at: run.now,
-        reason: None,
+        reason,
     };
     Ok(match app.ledger.move_quantity(record, &movement).await? {
         Written::Conflict => Moved::Conflict,

@@ -165,7 +165,8 @@ async fn send(
     tally: &mut Tally,
 ) -> Result<(), SubmitError> {
     let is_sweep = matches!(source, Source::Due { .. });
-    send::send_all(app, source, allowance, budget, tally).await?;
+    // Boxed, because the futures of two clients nest more deeply than the compiler follows.
+    Box::pin(send::send_all(app, source, allowance, budget, tally)).await?;
     match is_sweep {
         true => witness::call_if_wanted(app, tally).await,
         false => Ok(()),

@@ -80,7 +80,7 @@ impl List {
                     .account
                     .as_ref()
                     .map_or(String::new(), ToString::to_string),
-                time(profile.lifecycle.activated_at),
+                time(profile.lifecycle.activated_at()),
                 time(profile.registered_at),
             ]);
         }

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
-use marketplace::carry::{LatePolicy, destination};
+use marketplace::carry::{Destination, LatePolicy, destination};
 use marketplace::decision::{
     Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds, shortfall,
 };
@@ -124,11 +124,11 @@ impl Carry {
             ))
         };
         let watermark = ledger.watermark().await?.ok_or_else(none)?;
-        let ended_at = profile.terms().and_then(|terms| terms.ended_at);
+        let spans = profile.lifecycle.spans();
         let hour = self.slot.hour;
         let schedule = Schedule::default();
-        match destination(LatePolicy::Carry, schedule, hour, watermark, ended_at, now) {
-            MovementKind::Carried { target, .. } => Ok(target),
+        match destination(LatePolicy::Carry, schedule, hour, watermark, &spans, now) {
+            Destination::Carried(target) => Ok(target),
             _ => Err(none()),
         }
     }

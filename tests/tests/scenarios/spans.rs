@@ -1,0 +1,337 @@
+//! Subscriptions that are bought again, and ends that are overruled or known late.
+//!
+//! Lifecycle messages are delivered by hand here, so that each can come as late as the story says.
+
+use std::cell::RefCell;
+
+use emulator::{Agreement, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings};
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::verdict::{Outcome, outcome};
+use end_to_end::proof::world::{Listing, World};
+use jiff::{SignedDuration, Timestamp};
+use local::stack::function_event;
+use marketplace::lifecycle::Status;
+use marketplace::record::RecordKey;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, UsageHour};
+use serde_json::Value;
+
+/// One buyer of one product, and the messages that are on their way.
+struct Story {
+    world: World,
+    listing: Listing,
+    agreement: Agreement,
+    subscription: Subscription,
+    start: Timestamp,
+    /// Messages that name this are kept back.
+    late: RefCell<Option<String>>,
+    kept: RefCell<Vec<Value>>,
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn tell_story<Story>(story: impl FnOnce() -> Story + Send)
+where
+    Story: Future<Output = ()> + 'static,
+{
+    on_a_thread(|| Executor::default().finish(story()));
+}
+
+impl Story {
+    async fn begin(start: &str, identity: IdentityKind) -> Self {
+        let world = World::at(at(start), 7);
+        let listing = Listing {
+            code: "storyproduct".to_owned(),
+            identity,
+            dimensions: vec!["gb".to_owned()],
+        };
+        world.list(&listing).await;
+        let (agreement, subscription) = world.subscribe(&listing);
+        world.register(&agreement.registration_token).await;
+        Self {
+            world,
+            listing,
+            agreement,
+            subscription,
+            start: at(start),
+            late: RefCell::default(),
+            kept: RefCell::default(),
+        }
+    }
+
+    /// Everything that is due happens, every `minutes`, until `time`.
+    async fn until(&self, time: &str, minutes: i64) {
+        while self.world.now.get() < at(time) {
+            let next = self.world.now.get() + SignedDuration::from_mins(minutes);
+            let next = next.min(at(time));
+            self.world.set_time(next);
+            self.deliver().await;
+            self.world.pump_usage(next).await;
+            self.world.pump_records(next).await;
+            self.world.seal().await.expect("sealed");
+            self.world.sweep().await.expect("swept");
+            if UsageHour::of(next) != UsageHour::of(next - SignedDuration::from_mins(minutes)) {
+                self.world.reconcile().await.expect("reconciled");
+            }
+            self.world.pump_usage(next).await;
+            self.world.pump_records(next).await;
+        }
+    }
+
+    async fn deliver(&self) {
+        for message in self.world.emulator.take_lifecycle() {
+            let event = function_event(message);
+            let late = self.late.borrow().clone();
+            match late.is_some_and(|late| event.to_string().contains(&late)) {
+                true => self.kept.borrow_mut().push(event),
+                false => self.world.tell(event).await.expect("told"),
+            }
+        }
+    }
+
+    /// What was kept back comes, twice and in the wrong order.
+    async fn deliver_kept(&self) {
+        self.late.take();
+        let mut events = self.kept.take();
+        events.reverse();
+        for event in [events.clone(), events].concat() {
+            self.world.tell(event).await.expect("told");
+        }
+    }
+
+    /// An SNS message of the legacy listing.
+    async fn sns(&self, action: &str, time: &str) {
+        let code = &self.listing.code;
+        let customer = &self.agreement.customer_identifier;
+        let message = LifecycleMessage::Sns {
+            topic_arn: format!(
+                "arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-{code}"
+            ),
+            message: serde_json::json!({
+                "action": action,
+                "customer-identifier": customer,
+                "product-code": code,
+            })
+            .to_string(),
+            message_id: format!("{action}-{time}"),
+            timestamp: at(time),
+        };
+        self.world
+            .tell(function_event(message))
+            .await
+            .expect("told");
+    }
+
+    async fn uses(&self, id: &str, quantity: &str, time: &str) {
+        let event = UsageEvent {
+            dimension: "gb".parse().expect("a dimension"),
+            id: id.parse().expect("an id"),
+            quantity: quantity.parse().expect("a quantity"),
+            time: at(time),
+            tags: TagSet::untagged(),
+        };
+        self.world.report(&self.subscription, &event).await;
+    }
+
+    async fn record(&self, hour: &str) -> Option<MeteringRecord> {
+        let key = RecordKey {
+            subscription: self.subscription.clone(),
+            hour: hour.parse().expect("an hour"),
+            dimension: "gb".parse().expect("a dimension"),
+        };
+        self.world
+            .ledger
+            .records(&[key])
+            .await
+            .expect("readable")
+            .pop()
+    }
+
+    async fn status(&self) -> Status {
+        let profile = self.world.ledger.profile(&self.subscription).await;
+        profile.expect("readable").expect("a profile").status()
+    }
+
+    /// The same with everything metered or held.
+    async fn end(&self) -> (Vec<String>, String) {
+        let (bill, held, pending) = self.stand().await;
+        assert_eq!(pending, "0");
+        (bill, held)
+    }
+
+    /// The bill as AWS Marketplace has it, `hour quantity`, and what the books hold and have pending.
+    async fn stand(&self) -> (Vec<String>, String, String) {
+        let first = UsageHour::of(self.start).plus(-1);
+        let last = UsageHour::of(self.world.now.get());
+        let who = [self.subscription.clone()];
+        let outcome: Outcome = outcome(&self.world, &who, first, last).await;
+        let books = outcome.books.get(&self.subscription).expect("books");
+        assert!(books.is_balanced().expect("in range"), "{books:?}");
+        assert!(books.over_metered.is_zero(), "{books:?}");
+        let bill = outcome.bill();
+        let bill = bill
+            .iter()
+            .map(|line| line.replacen("gb ", "", 1))
+            .collect();
+        (bill, books.held.to_string(), books.pending.to_string())
+    }
+}
+
+/// The stamp goes by the span in force, not by the first activation of all: AWS Marketplace refuses a
+/// time before the new purchase.
+async fn bought_again(identity: IdentityKind) {
+    let story = Story::begin("2026-11-21T08:20:00Z", identity).await;
+    story.uses("a", "1", "2026-11-21T09:05:00Z").await;
+    story.until("2026-11-21T10:05:00Z", 5).await;
+    let id = story.agreement.agreement_id.clone();
+    story
+        .world
+        .emulator
+        .cancel_agreement(&id)
+        .expect("cancelled");
+    story.until("2026-11-21T16:05:00Z", 10).await;
+    assert_eq!(story.status().await, Status::Ended);
+    story.uses("gap", "2", "2026-11-22T10:05:00Z").await;
+    story.until("2026-11-23T12:20:00Z", 120).await;
+    story.world.set_time(at("2026-11-23T12:24:00Z"));
+    let again = NewAgreement::of(&story.listing.code).by(&story.agreement.account_id);
+    let again = story.world.emulator.add_agreement(again).expect("bought");
+    story.world.register(&again.registration_token).await;
+    story.until("2026-11-23T12:30:00Z", 2).await;
+    assert_eq!(story.status().await, Status::Active);
+    story.uses("b", "4", "2026-11-23T12:30:00Z").await;
+    // Late usage of the gap, and of the first purchase, whose month is still open.
+    story.uses("late-gap", "8", "2026-11-22T11:05:00Z").await;
+    story.uses("late", "16", "2026-11-21T09:06:00Z").await;
+    story.until("2026-11-23T15:00:00Z", 5).await;
+    let record = story.record("2026-11-23T12").await.expect("a record");
+    assert_eq!(record.state, State::Accepted);
+    let bought = at("2026-11-23T12:24:00Z");
+    assert!((bought..bought + SignedDuration::from_mins(2)).contains(&record.stamp));
+    let (bill, held) = story.end().await;
+    assert_eq!(bill, ["2026-11-21T09 1", "2026-11-23T12 20"]);
+    assert_eq!(held, "10");
+    for hour in ["2026-11-22T10", "2026-11-22T11"] {
+        let record = story.record(hour).await.expect("itemised");
+        assert_eq!(record.state, State::Moved);
+        let movements = story.world.ledger.movements_of(&record).await;
+        assert_eq!(movements.expect("readable").len(), 1);
+    }
+}
+
+#[test]
+fn a_customer_who_buys_again_is_billed_from_the_new_purchase_on() {
+    tell_story(|| bought_again(IdentityKind::Customer));
+}
+
+#[test]
+fn an_account_that_buys_again_is_billed_from_the_new_purchase_on() {
+    tell_story(|| bought_again(IdentityKind::Account));
+}
+
+/// Ten units in six rows, around a renewal at 10:10 of which the new agreement is known at 13:25.
+async fn renewed_late(identity: IdentityKind, license: LicenseOnRenewal) -> Story {
+    let story = Story::begin("2026-11-21T08:20:00Z", identity).await;
+    let readings = story.world.emulator.readings();
+    story.world.emulator.set_readings(Readings {
+        license_on_renewal: license,
+        ..readings
+    });
+    story.uses("a", "1", "2026-11-21T09:05:00Z").await;
+    story.until("2026-11-21T10:05:00Z", 5).await;
+    story.uses("b", "1", "2026-11-21T10:05:00Z").await;
+    story.until("2026-11-21T10:10:00Z", 5).await;
+    let old = story.agreement.agreement_id.clone();
+    let renewed = story.world.emulator.renew_agreement(&old).expect("renewed");
+    *story.late.borrow_mut() = Some(renewed.agreement_id);
+    for (until, id, quantity, time) in [
+        ("2026-11-21T10:40:00Z", "c", "2", "2026-11-21T10:39:00Z"),
+        ("2026-11-21T11:10:00Z", "d", "1", "2026-11-21T11:05:00Z"),
+        ("2026-11-21T12:10:00Z", "e", "2", "2026-11-21T12:05:00Z"),
+    ] {
+        story.until(until, 5).await;
+        story.uses(id, quantity, time).await;
+    }
+    story.until("2026-11-21T13:25:00Z", 5).await;
+    story
+}
+
+async fn once_it_is_known(story: &Story) -> (Vec<String>, String) {
+    story.deliver_kept().await;
+    assert_eq!(story.status().await, Status::Active);
+    story.until("2026-11-21T13:40:00Z", 5).await;
+    story.uses("f", "3", "2026-11-21T13:36:00Z").await;
+    story.until("2026-11-21T20:00:00Z", 5).await;
+    story.end().await
+}
+
+#[test]
+fn an_announced_end_that_is_overruled_late_loses_nothing() {
+    tell_story(|| async {
+        let story = renewed_late(IdentityKind::License, LicenseOnRenewal::Survives).await;
+        assert_eq!(story.status().await, Status::Ending);
+        let (_, held, _) = story.stand().await;
+        assert_eq!(held, "0");
+        let (bill, held) = once_it_is_known(&story).await;
+        assert_eq!(
+            bill,
+            [
+                "2026-11-21T09 1",
+                "2026-11-21T10 1",
+                "2026-11-21T11 3",
+                "2026-11-21T12 2",
+                "2026-11-21T13 3"
+            ]
+        );
+        assert_eq!(held, "0");
+    });
+}
+
+#[test]
+fn what_was_held_for_a_removal_that_is_overruled_late_is_released_once() {
+    tell_story(|| async {
+        let story = renewed_late(IdentityKind::Account, LicenseOnRenewal::Replaced).await;
+        let (bill, held) = story.end().await;
+        assert_eq!(bill, ["2026-11-21T09 1", "2026-11-21T10 1"]);
+        assert_eq!(held, "5");
+        let (bill, held) = once_it_is_known(&story).await;
+        assert_eq!(
+            bill,
+            ["2026-11-21T09 1", "2026-11-21T10 1", "2026-11-21T13 8"]
+        );
+        assert_eq!(held, "0");
+    });
+}
+
+#[test]
+fn the_hour_between_unsubscribe_pending_and_success_is_billed() {
+    tell_story(|| async {
+        let story = Story::begin("2026-11-21T08:20:00Z", IdentityKind::Customer).await;
+        story.until("2026-11-21T10:20:00Z", 5).await;
+        story.uses("a", "1", "2026-11-21T10:10:00Z").await;
+        story
+            .sns("unsubscribe-pending", "2026-11-21T10:20:00Z")
+            .await;
+        story.until("2026-11-21T10:50:00Z", 5).await;
+        story.uses("b", "2", "2026-11-21T10:48:00Z").await;
+        story.until("2026-11-21T11:20:00Z", 5).await;
+        story.uses("c", "4", "2026-11-21T11:05:00Z").await;
+        story
+            .sns("unsubscribe-success", "2026-11-21T11:20:00Z")
+            .await;
+        story.until("2026-11-21T11:30:00Z", 5).await;
+        story.uses("d", "8", "2026-11-21T11:15:00Z").await;
+        story.until("2026-11-21T12:20:00Z", 5).await;
+        let (bill, _) = story.end().await;
+        assert_eq!(bill, ["2026-11-21T10 1", "2026-11-21T11 14"]);
+        let record = story.record("2026-11-21T11").await.expect("a record");
+        assert_eq!(record.final_at, Some(at("2026-11-21T12:20:00Z")));
+        story.uses("after", "16", "2026-11-21T12:05:00Z").await;
+        story.until("2026-11-21T15:10:00Z", 5).await;
+        let (bill, held) = story.end().await;
+        assert_eq!(bill, ["2026-11-21T10 1", "2026-11-21T11 14"]);
+        assert_eq!((held.as_str(), story.status().await), ("16", Status::Ended));
+    });
+}
