@@ -4,8 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
+use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
+use marketplace::spans::Span;
 use marketplace::usage::SetAsideReason;
 use marketplace::{Subscription, UsageHour};
 use startup::Budget;
@@ -170,10 +173,7 @@ async fn look_up(
     }
     match ledger.profile(subscription).await {
         Ok(None) => Ok(Standing::Absent),
-        Ok(Some(profile)) => Ok(match profile.lifecycle.spans().over_after(now) {
-            Some(last) => Standing::EndsIn(last),
-            None => Standing::Open,
-        }),
+        Ok(Some(profile)) => Ok(standing(&profile, now)),
         // It is there, and its late usage must not be forgotten until somebody has repaired it.
         Err(LedgerError::Malformed(error)) => {
             tracing::error!(%error, "a damaged profile: its hours are flagged all the same");
@@ -181,6 +181,16 @@ async fn look_up(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+fn standing(profile: &Profile, now: Timestamp) -> Standing {
+    let spans = profile.lifecycle.spans();
+    let last = match profile.status() {
+        // Whatever our own clock says.
+        Status::Ended => spans.last().and_then(Span::last_hour),
+        _ => spans.over_after(now),
+    };
+    last.map_or(Standing::Open, Standing::EndsIn)
 }
 
 /// One write, and the first change that asks for it.

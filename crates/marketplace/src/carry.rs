@@ -34,9 +34,9 @@ impl FromStr for LatePolicy {
     }
 }
 
-/// Why a movement holds usage that was not in force when it was written. A hold with this reason is
-/// released when the end, or the gap, turns out to be none; a person writes other reasons.
-pub const NOT_IN_FORCE: &str = "dated when no agreement was in force";
+/// Why a movement holds usage for want of an agreement. A hold with this reason is released when the
+/// end, or the gap, turns out to be none; a person writes other reasons.
+pub const NOT_IN_FORCE: &str = "no agreement was in force to bill it with";
 
 /// Why a movement brings such usage back.
 pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
@@ -69,9 +69,8 @@ impl Destination {
 
 /// Where late usage of `origin` goes.
 ///
-/// `watermark` is the latest hour that may have been read for sealing. After the first sign of an
-/// end the last hour takes late usage until it is sealed, since it is sealed early; after that, as
-/// long as no removal is known, the running hour does as ever.
+/// `watermark` is the latest hour that may have been read for sealing. Usage of one span is not
+/// carried over a gap into another: a new purchase is another agreement, perhaps at other prices.
 pub fn destination(
     policy: LatePolicy,
     schedule: Schedule,
@@ -83,34 +82,55 @@ pub fn destination(
     if policy == LatePolicy::Hold {
         return Destination::Held;
     }
-    match spans.standing(origin, now) {
+    let own = match spans.standing(origin, now) {
         Standing::Gap | Standing::Over => return Destination::HeldNotInForce,
         Standing::Undecided => return Destination::Undecided,
-        Standing::InForce(_) | Standing::Before => {}
-    }
-    let Some(target) = schedule.carry_target(origin, watermark, now) else {
-        // An hour that was sealed before its own end: a later one opens with the next.
-        let is_running = origin >= UsageHour::of(now) && origin < origin.month().last_hour();
-        return match is_running {
-            true => Destination::Undecided,
-            false => Destination::Held,
-        };
+        Standing::InForce(span) => Some(span),
+        Standing::Before => None,
     };
-    let ending = spans.last().filter(|span| span.first_end().is_some());
-    let target = match ending {
-        None => target,
-        Some(span) => match at_the_end(span, origin, watermark, target, now) {
-            Ok(target) => target,
-            Err(elsewhere) => return elsewhere,
-        },
+    let target = match open_hour(schedule, origin, watermark, spans, now) {
+        Ok(target) => target,
+        Err(elsewhere) => return elsewhere,
     };
-    match spans.standing(target, now) {
-        Standing::Gap | Standing::Over => Destination::HeldNotInForce,
+    match (own, spans.standing(target, now)) {
+        (Some(own), Standing::InForce(span)) if !spans.goes_on(&own, &span) => {
+            Destination::HeldNotInForce
+        }
         _ => Destination::Carried(target),
     }
 }
 
-/// The open hour of a span that ends, given the one there would be otherwise.
+/// The hour that late usage of `origin` can still be billed with, wherever `origin` itself lies; where
+/// there is none, what becomes of it.
+///
+/// After the first sign of an end the hours at the end take late usage until they are sealed, since
+/// they are sealed early; as long as no removal is known, the running hour does after that.
+pub fn open_hour(
+    schedule: Schedule,
+    origin: UsageHour,
+    watermark: UsageHour,
+    spans: &Spans,
+    now: Timestamp,
+) -> Result<UsageHour, Destination> {
+    let Some(target) = schedule.carry_target(origin, watermark, now) else {
+        // An hour that was sealed before its own end: a later one opens with the next.
+        let is_running = origin >= UsageHour::of(now) && origin < origin.month().last_hour();
+        return Err(match is_running {
+            true => Destination::Undecided,
+            false => Destination::Held,
+        });
+    };
+    let target = match spans.last() {
+        Some(span) => at_the_end(span, origin, watermark, target, now)?,
+        None => target,
+    };
+    match spans.standing(target, now) {
+        Standing::Gap | Standing::Over => Err(Destination::HeldNotInForce),
+        _ => Ok(target),
+    }
+}
+
+/// The open hour of a span that may end, given the one there would be otherwise.
 fn at_the_end(
     span: &Span,
     origin: UsageHour,
@@ -122,7 +142,7 @@ fn at_the_end(
         return Ok(target);
     };
     let early = target.min(last);
-    let is_open = span.final_due().is_none_or(|due| now < due);
+    let is_open = span.due(early).is_none_or(|due| now < due);
     if is_open && early > origin && early > watermark && early.month() == origin.month() {
         return Ok(early);
     }
@@ -275,6 +295,40 @@ mod tests {
             let now = "2026-12-01T01:00:00Z";
             assert_eq!(to(origin, watermark, &spans, now), HeldNotInForce);
         }
+    }
+
+    #[test]
+    fn usage_of_one_purchase_is_not_carried_into_the_next() {
+        let mut life = Lifecycle::default();
+        life.observe(Sign::Activated, at("2026-11-01T00:00:00Z"));
+        life.observe(Sign::Deprovisioned, at("2026-11-21T02:10:00Z"));
+        life.observe(Sign::Activated, at("2026-11-21T04:10:00Z"));
+        let spans = life.spans();
+        let watermark = hour("2026-11-21T05");
+        let now = "2026-11-21T06:40:00Z";
+        let running = hour("2026-11-21T06");
+        assert_eq!(to("2026-11-21T02", watermark, &spans, now), HeldNotInForce);
+        assert_eq!(
+            to("2026-11-21T04", watermark, &spans, now),
+            Carried(running)
+        );
+        // A person may decide so.
+        let open = open_hour(
+            Schedule::default(),
+            hour("2026-11-21T02"),
+            watermark,
+            &spans,
+            at(now),
+        );
+        assert_eq!(open, Ok(running));
+    }
+
+    #[test]
+    fn the_past_months_last_hour_is_closed_when_the_hour_of_the_first_sign_is_sealed() {
+        let ends = (Some("2026-11-30T23:50:00Z"), Some("2026-12-01T00:05:00Z"));
+        let last = Carried(hour("2026-11-30T23"));
+        check("2026-11-30T21", ends, "2026-12-01T00:09:59Z", last);
+        check("2026-11-30T21", ends, "2026-12-01T00:10:00Z", Undecided);
     }
 
     #[test]

@@ -63,13 +63,18 @@ impl Span {
         self.removed_at.or(self.announced_at).map(UsageHour::of)
     }
 
-    /// When its last hour is sealed, unfinished as it is: twenty minutes after the first sign of an
-    /// end in it.
-    pub fn final_due(&self) -> Option<Timestamp> {
-        let last = self.last_hour()?;
-        let signs = [self.announced_at, self.removed_at].into_iter().flatten();
-        let first = signs.filter(|at| UsageHour::of(*at) == last).min()?;
-        Some(final_due(first))
+    /// When an hour of it is sealed by itself because it ends: the hour of the first sign twenty
+    /// minutes after that sign, which keeps earlier hours open as long; the removal's own, where it is
+    /// a later one, twenty minutes after the removal; and those between them when they are over.
+    pub fn due(&self, hour: UsageHour) -> Option<Timestamp> {
+        let (first_end, last) = (self.first_end()?, self.last_hour()?);
+        if hour <= UsageHour::of(first_end) {
+            return Some(final_due(first_end));
+        }
+        Some(match self.removed_at.filter(|_| hour >= last) {
+            Some(removed) => final_due(removed),
+            None => hour.end(),
+        })
     }
 
     /// Whether it is in force at an instant, by all that is known.
@@ -179,6 +184,18 @@ impl Spans {
         }
     }
 
+    /// Whether one span goes on in another, or is the same: each that begins between them began within
+    /// the final hour of the one before, as when a licence is replaced or a buyer comes back at once.
+    pub fn goes_on(&self, from: &Span, to: &Span) -> bool {
+        let within_final_hour = |pair: &[Span]| match pair {
+            [one, next] if from.began_at < next.began_at && next.began_at <= to.began_at => {
+                one.certain_at().is_some_and(|over| next.began_at < over)
+            }
+            _ => true,
+        };
+        from.began_at <= to.began_at && self.0.windows(2).all(within_final_hour)
+    }
+
     /// The last hour that is sealed in its turn; `None` while later ones will be. Usage dated after
     /// it has to be looked at by itself.
     pub fn over_after(&self, now: Timestamp) -> Option<UsageHour> {
@@ -197,18 +214,10 @@ impl Spans {
         let (Some(first_end), Some(last)) = (span.first_end(), span.last_hour()) else {
             return Vec::new();
         };
-        let own = UsageHour::of(first_end);
-        let begin = own.max(last.plus(-HURRIED_HOURS_MAX));
+        let begin = UsageHour::of(first_end).max(last.plus(-HURRIED_HOURS_MAX));
         begin
             .through(last)
-            .filter(|hour| {
-                let due = match *hour == last {
-                    true => span.final_due(),
-                    false => Some(hour.end()),
-                };
-                let settled = *hour != own || final_due(first_end) <= now;
-                settled && due.is_some_and(|due| due <= now)
-            })
+            .filter(|hour| span.due(*hour).is_some_and(|due| due <= now))
             .collect()
     }
 }
@@ -233,5 +242,108 @@ fn take(spans: &mut Vec<Span>, at: Timestamp, kind: Kind) {
             span.last_removed_at = Some(at);
         }
         (Kind::Announcement | Kind::Removal, _) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Standing::{Before, Gap, InForce, Over, Undecided};
+
+    fn at(text: &str) -> Timestamp {
+        format!("2026-11-{text}Z").parse().unwrap()
+    }
+
+    fn hour(text: &str) -> UsageHour {
+        format!("2026-11-{text}").parse().unwrap()
+    }
+
+    fn spans(activations: &[&str], announcements: &[&str], removals: &[&str]) -> Spans {
+        let times = |texts: &[&str]| texts.iter().map(|text| at(text)).collect::<Vec<_>>();
+        Spans::of_signs(times(activations), times(announcements), times(removals))
+    }
+
+    #[test]
+    fn an_hour_lies_in_the_latest_span_that_overlaps_it() {
+        let spans = spans(
+            &["10T01:30:00", "12T05:24:00", "12T08:40:00"],
+            &["11T02:10:00"],
+            &["11T02:10:31", "12T08:20:00"],
+        );
+        let now = at("13T00:00:00");
+        let began = |text: &str| match spans.standing(hour(text), now) {
+            InForce(span) => span.began_at,
+            other => panic!("{text}: {other:?}"),
+        };
+        assert_eq!(spans.standing(hour("10T00"), now), Before);
+        assert_eq!(began("10T01"), at("10T01:30:00"));
+        assert_eq!(began("11T02"), at("10T01:30:00"));
+        for text in ["11T03", "12T04"] {
+            assert_eq!(spans.standing(hour(text), now), Gap);
+        }
+        assert_eq!(began("12T05"), at("12T05:24:00"));
+        // Ended and bought again within the hour: a stamp before the new start may be refused.
+        assert_eq!(began("12T08"), at("12T08:40:00"));
+        assert_eq!(began("20T08"), at("12T08:40:00"));
+        let all: Vec<&Span> = spans.iter().collect();
+        let goes_on = |from: usize, to: usize| spans.goes_on(all[from], all[to]);
+        assert!(goes_on(0, 0) && goes_on(1, 2));
+        assert!(!goes_on(0, 1) && !goes_on(0, 2) && !goes_on(2, 1));
+    }
+
+    #[test]
+    fn after_a_removal_an_hour_is_undecided_until_the_final_hour_is_over() {
+        let spans = spans(&["10T01:30:00"], &["11T02:10:00"], &["11T02:10:31"]);
+        let standing = |hour_text: &str, now: &str| spans.standing(hour(hour_text), at(now));
+        assert_eq!(standing("11T03", "11T03:10:30"), Undecided);
+        assert_eq!(standing("11T03", "11T03:10:31"), Over);
+        assert!(matches!(standing("11T02", "20T00:00:00"), InForce(_)));
+        assert_eq!(spans.over_after(at("11T02:11:00")), Some(hour("11T02")));
+    }
+
+    #[test]
+    fn an_announcement_alone_ends_nothing_until_it_is_given_up() {
+        let spans = spans(&["10T01:30:00"], &["11T02:10:00"], &[]);
+        let standing = |hour_text: &str, now: &str| spans.standing(hour(hour_text), at(now));
+        assert!(matches!(standing("11T09", "12T04:09:59"), InForce(_)));
+        assert_eq!(standing("11T09", "12T04:10:00"), Over);
+        assert!(matches!(standing("11T02", "12T04:10:00"), InForce(_)));
+        assert_eq!(spans.over_after(at("12T04:09:59")), None);
+        assert_eq!(spans.over_after(at("12T04:10:00")), Some(hour("11T02")));
+    }
+
+    #[test]
+    fn the_hours_at_the_end_are_sealed_by_themselves() {
+        let check = |announced: &[&str], removed: &[&str], now: &str, expected: &[&str]| {
+            let spans = spans(&["10T01:30:00"], announced, removed);
+            let expected: Vec<_> = expected.iter().map(|text| hour(text)).collect();
+            assert_eq!(spans.final_hours(at(now)), expected, "{now}");
+        };
+        let (announced, removed) = (&["11T02:50:00"], &["11T04:05:00"]);
+        check(announced, &[], "11T03:09:59", &[]);
+        check(announced, &[], "11T03:10:00", &["11T02"]);
+        check(announced, removed, "11T04:24:59", &["11T02", "11T03"]);
+        check(
+            announced,
+            removed,
+            "11T04:25:00",
+            &["11T02", "11T03", "11T04"],
+        );
+        // The first sign hurries its hour, whichever it is.
+        check(announced, &["11T02:59:00"], "11T03:10:00", &["11T02"]);
+        check(&[], removed, "11T04:25:00", &["11T04"]);
+        check(&[], &[], "11T04:25:00", &[]);
+    }
+
+    #[test]
+    fn an_end_that_is_all_that_is_known_is_a_span_without_length() {
+        let now = at("20T00:00:00");
+        let orphan = spans(&[], &["11T02:50:00"], &["11T03:05:00"]);
+        assert_eq!(orphan.standing(hour("11T01"), now), Before);
+        assert!(matches!(orphan.standing(hour("11T02"), now), InForce(_)));
+        assert_eq!(orphan.standing(hour("11T04"), now), Over);
+        // An end before the first activation is of a purchase that nothing is known of.
+        let bought = spans(&["12T00:00:00"], &[], &["11T03:05:00"]);
+        assert_eq!(bought, Spans::one(Span::since(at("12T00:00:00"))));
     }
 }

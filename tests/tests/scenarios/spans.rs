@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use emulator::{Agreement, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings};
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::verdict::{Outcome, outcome};
+use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::function_event;
@@ -68,15 +69,9 @@ impl Story {
             let next = next.min(at(time));
             self.world.set_time(next);
             self.deliver().await;
-            self.world.pump_usage(next).await;
-            self.world.pump_records(next).await;
-            self.world.seal().await.expect("sealed");
-            self.world.sweep().await.expect("swept");
-            if UsageHour::of(next) != UsageHour::of(next - SignedDuration::from_mins(minutes)) {
-                self.world.reconcile().await.expect("reconciled");
-            }
-            self.world.pump_usage(next).await;
-            self.world.pump_records(next).await;
+            let before = next - SignedDuration::from_mins(minutes);
+            let reconcile = UsageHour::of(next) != UsageHour::of(before);
+            self.world.tick(reconcile).await;
         }
     }
 
@@ -202,7 +197,7 @@ async fn bought_again(identity: IdentityKind) {
     story.until("2026-11-23T12:30:00Z", 2).await;
     assert_eq!(story.status().await, Status::Active);
     story.uses("b", "4", "2026-11-23T12:30:00Z").await;
-    // Late usage of the gap, and of the first purchase, whose month is still open.
+    // Late usage of the gap, and of the first purchase, which the new one does not pay for.
     story.uses("late-gap", "8", "2026-11-22T11:05:00Z").await;
     story.uses("late", "16", "2026-11-21T09:06:00Z").await;
     story.until("2026-11-23T15:00:00Z", 5).await;
@@ -211,8 +206,8 @@ async fn bought_again(identity: IdentityKind) {
     let bought = at("2026-11-23T12:24:00Z");
     assert!((bought..bought + SignedDuration::from_mins(2)).contains(&record.stamp));
     let (bill, held) = story.end().await;
-    assert_eq!(bill, ["2026-11-21T09 1", "2026-11-23T12 20"]);
-    assert_eq!(held, "10");
+    assert_eq!(bill, ["2026-11-21T09 1", "2026-11-23T12 4"]);
+    assert_eq!(held, "26");
     for hour in ["2026-11-22T10", "2026-11-22T11"] {
         let record = story.record(hour).await.expect("itemised");
         assert_eq!(record.state, State::Moved);
@@ -303,6 +298,35 @@ fn what_was_held_for_a_removal_that_is_overruled_late_is_released_once() {
         );
         assert_eq!(held, "0");
     });
+}
+
+/// A sealer that dies at one of its transactions has released all of a hold or nothing, and the next
+/// run goes on.
+#[test]
+fn a_release_survives_a_death_at_each_of_its_transactions() {
+    for deadly in 1..=3 {
+        for fate in [Fate::DiesBefore, Fate::DiesAfter] {
+            tell_story(move || async move {
+                let story = renewed_late(IdentityKind::Account, LicenseOnRenewal::Replaced).await;
+                let mut transactions = 0;
+                story.world.wire.follow(Box::new(move |call| {
+                    let is_movement = call.operation == "TransactWriteItems";
+                    transactions += i32::from(is_movement);
+                    match is_movement && transactions == deadly {
+                        true => fate,
+                        false => Fate::Answered,
+                    }
+                }));
+                let (bill, held) = once_it_is_known(&story).await;
+                assert_eq!(story.world.wire.strikes(), 1);
+                let [.., last] = &bill[..] else {
+                    panic!("{bill:?}")
+                };
+                assert_eq!((bill.len(), last.as_str()), (3, "2026-11-21T13 8"));
+                assert_eq!(held, "0");
+            });
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
-use marketplace::carry::{Destination, LatePolicy, destination};
+use marketplace::carry::open_hour;
 use marketplace::decision::{
     Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds, shortfall,
 };
@@ -127,10 +127,7 @@ impl Carry {
         let spans = profile.lifecycle.spans();
         let hour = self.slot.hour;
         let schedule = Schedule::default();
-        match destination(LatePolicy::Carry, schedule, hour, watermark, &spans, now) {
-            Destination::Carried(target) => Ok(target),
-            _ => Err(none()),
-        }
+        open_hour(schedule, hour, watermark, &spans, now).map_err(|_| none())
     }
 }
 
