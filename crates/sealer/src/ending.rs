@@ -112,11 +112,15 @@ fn hours_of(
     };
     // What is above the watermark is flagged by nobody, so it is read in every run.
     let begin = begin.min(run.watermark.next()).max(first);
-    let is_settled = span.final_due().is_some_and(|due| due <= run.now);
+    let is_due = |hour: UsageHour| span.due(hour).is_some_and(|due| due <= run.now);
+    let is_settled = is_due(last);
+    let own = span.first_end().map(UsageHour::of);
     Hours {
         open: begin
             .through(complete(last, run.now))
             .filter(|hour| is_settled || !is_kept_open(run, *hour))
+            // The hour of the first sign, and those behind it, have times of their own.
+            .filter(|hour| Some(*hour) < own || is_due(*hour))
             .collect(),
         last,
         is_settled,
@@ -137,7 +141,7 @@ fn is_kept_open(run: &Run<'_>, hour: UsageHour) -> bool {
 fn is_young(profile: &Profile, now: Timestamp) -> bool {
     let known_since = profile
         .lifecycle
-        .last_activated_at
+        .last_activated_at()
         .map_or(profile.created_at, |activated| {
             activated.max(profile.created_at)
         });

@@ -24,6 +24,7 @@ mod turn;
 mod witness;
 mod write;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use ledger::stream::StreamRecord;
 use ledger::{Ledger, LedgerError};
@@ -143,9 +144,10 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
             (Source::due(now), SWEEP_ALLOWANCE, budget, true)
         }
     };
-    if turn::take(app, &holder, budget, waits).await? {
+    // Boxed, because the futures of two clients nest more deeply than the compiler follows.
+    if Box::pin(turn::take(app, &holder, budget, waits)).await? {
         let sent = send(app, source, allowance, budget, &mut tally).await;
-        turn::end(app, &holder).await;
+        Box::pin(turn::end(app, &holder)).await;
         sent?;
     } else {
         tally.is_others_turn = true;
@@ -157,20 +159,22 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
     })
 }
 
-async fn send(
-    app: &App,
+/// Boxed for the same reason as the turn.
+fn send<'a>(
+    app: &'a App,
     source: Source,
     allowance: u64,
     budget: Budget,
-    tally: &mut Tally,
-) -> Result<(), SubmitError> {
-    let is_sweep = matches!(source, Source::Due { .. });
-    // Boxed, because the futures of two clients nest more deeply than the compiler follows.
-    Box::pin(send::send_all(app, source, allowance, budget, tally)).await?;
-    match is_sweep {
-        true => witness::call_if_wanted(app, tally).await,
-        false => Ok(()),
-    }
+    tally: &'a mut Tally,
+) -> BoxFuture<'a, Result<(), SubmitError>> {
+    Box::pin(async move {
+        let is_sweep = matches!(source, Source::Due { .. });
+        send::send_all(app, source, allowance, budget, tally).await?;
+        match is_sweep {
+            true => witness::call_if_wanted(app, tally).await,
+            false => Ok(()),
+        }
+    })
 }
 
 /// The records that a stream delivery names, each once.
