@@ -46,7 +46,7 @@ fn record(subscription: &Subscription, hour: UsageHour, sealed_at: Timestamp) ->
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: marketplace::record::Transmissions::default(),
         due: Some(sealed_at),
         outcome: None,
     }

@@ -90,7 +90,7 @@ prop_compose! {
         allocations in proptest::collection::vec((tags(), quantity()), 0..4),
         (stamp, deadline, sealed_at) in (second(), second(), second()),
         state in proptest::sample::select(&State::ALL[..]),
-        (version, movements, attempts, doubtful) in (1_u64..1_000_000, any::<u32>(), any::<u32>(), any::<u32>()),
+        (version, movements, attempts, doubtful, answered) in (1_u64..1_000_000, any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
         (due, final_at) in (of(second()), of(second())),
         outcome in of(outcome()),
     ) -> MeteringRecord {
@@ -111,7 +111,7 @@ prop_compose! {
             movements,
             final_at,
             attempts,
-            doubtful,
+            sent: Transmissions { doubtful, answered },
             due,
             outcome,
         }

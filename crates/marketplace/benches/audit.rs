@@ -109,7 +109,7 @@ fn record(hour: UsageHour, n: usize) -> MeteringRecord {
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: marketplace::record::Transmissions::default(),
         due: None,
         outcome: Some(Outcome {
             at: sealed_at,

@@ -15,7 +15,7 @@ pub use rows::ERROR_TABLE;
 
 /// Our code for a call without an answer in time.
 pub const TIMEOUT: &str = "Timeout";
-/// Our code for a connection that was refused, or closed without an answer.
+/// Our code for a connection that closed without an answer.
 pub const CONNECTION_FAILED: &str = "ConnectionFailed";
 /// Our code for a caller without credentials.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
@@ -23,6 +23,8 @@ pub const NO_CREDENTIALS: &str = "NoCredentials";
 pub const RESPONSE_UNREADABLE: &str = "ResponseUnreadable";
 /// Our code for a status of 500 or more without a code of its own.
 pub const SERVER_ERROR: &str = "ServerError";
+/// Our code for a connection that could not be opened: nothing was sent.
+pub const NOT_CONNECTED: &str = "NotConnected";
 /// Our code for a request that was refused here.
 pub const NOT_SENT: &str = "NotSent";
 /// Our code for a record in `UnprocessedRecords`.
@@ -231,6 +233,11 @@ pub fn may_have_recorded(code: &str) -> bool {
     may_hide_a_record(code)
 }
 
+/// Whether a call that failed with this code reached AWS Marketplace, as far as is known.
+pub fn was_transmitted(code: &str) -> bool {
+    ![NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT].contains(&code)
+}
+
 /// Whether a failure with this code says that every other request fails as well: the account, its
 /// permissions, its credentials or its quota. Any other failure may be of one product only.
 pub fn is_of_every_request(code: &str) -> bool {
@@ -342,6 +349,7 @@ mod tests {
             "ThrottlingException",
             "AccessDeniedException",
             NO_CREDENTIALS,
+            NOT_CONNECTED,
             NOT_SENT,
         ] {
             assert!(!may_have_recorded(code), "{code}");

@@ -172,9 +172,8 @@ pub struct MeteringRecord {
     pub movements: u32,
     /// How often it was sent without an outcome that ends it.
     pub attempts: u32,
-    /// Of those, the ones that may have recorded it: calls without an answer, and answers that do not
-    /// say. A call that certainly recorded nothing does not count.
-    pub doubtful: u32,
+    /// Its transmissions that were not answered with a success.
+    pub sent: Transmissions,
     /// When it is to be looked at next, if at all.
     pub due: Option<Timestamp>,
     /// The last answer.
@@ -240,6 +239,25 @@ impl MeteringRecord {
             .saturating_sub(now.as_second());
         let part = (left / RETRY_PART_OF_TIME_LEFT).max(RETRY_SECONDS_MIN);
         shift(now, after.min(SignedDuration::from_secs(part)))
+    }
+}
+
+/// Transmissions of a record that were not answered with a success, as far as they are known.
+///
+/// AWS Marketplace may have recorded it in those without a definite answer. CloudTrail shows what
+/// became of them, and the audit counts whether it shows all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Transmissions {
+    /// Without a definite answer: a time-out, a broken connection, an internal error.
+    pub doubtful: u32,
+    /// With an answer that says that nothing was recorded, such as a refusal.
+    pub answered: u32,
+}
+
+impl Transmissions {
+    /// Whether there was none.
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
     }
 }
 
@@ -342,7 +360,7 @@ pub fn seal(
         movements: 0,
         final_at: in_force.and_then(|span| final_at(&span)),
         attempts: 0,
-        doubtful: 0,
+        sent: Transmissions::default(),
         due: first_due(state, now),
         outcome: None,
     };
@@ -392,7 +410,7 @@ pub fn heartbeat(
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: Transmissions::default(),
         due: first_due(state, now),
         outcome: None,
     })

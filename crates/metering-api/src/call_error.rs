@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use marketplace::error_table::{self, About};
 pub(crate) use marketplace::error_table::{
-    CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT,
+    CONNECTION_FAILED, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT,
 };
 
 use crate::exchange::request_id;
@@ -32,7 +32,7 @@ pub struct CallError {
     /// Which operation was called.
     pub operation: Operation,
     /// The error code of AWS (`ThrottlingException`), or one of ours: `Timeout`,
-    /// `ConnectionFailed`, `NoCredentials`, `ServerError` (5xx without a code),
+    /// `ConnectionFailed`, `NotConnected`, `NoCredentials`, `ServerError` (5xx without a code),
     /// `ResponseUnreadable` (half an answer, or none of the service's), `NotSent` (refused here:
     /// certainly nothing was done).
     pub code: String,
@@ -76,11 +76,11 @@ impl CallError {
         }
     }
 
-    /// `transmitted`: whether any attempt got as far as the wire.
+    /// `transmissions`: how many attempts got as far as the wire.
     pub(crate) fn from_sdk<E>(
         operation: Operation,
         error: &SdkError<E, HttpResponse>,
-        transmitted: bool,
+        transmissions: u32,
     ) -> Self
     where
         E: ProvideErrorMetadata + StdError + 'static,
@@ -92,7 +92,9 @@ impl CallError {
             SdkError::TimeoutError(_) => TIMEOUT,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT,
             _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => NO_CREDENTIALS,
-            _ if transmitted => CONNECTION_FAILED,
+            // An earlier attempt may have been connected.
+            _ if transmissions == 1 && was_never_connected(error) => NOT_CONNECTED,
+            _ if transmissions > 0 => CONNECTION_FAILED,
             // Before the wire: no Region, no endpoint, no signature.
             _ => NOT_SENT,
         };
@@ -112,6 +114,12 @@ impl CallError {
             request_id: response.and_then(request_id),
         }
     }
+}
+
+/// Whether no connection could be opened, so that nothing was sent. The SDK tells it only by the text
+/// of hyper's error; with another text the connection counts as broken, which is the careful reading.
+fn was_never_connected(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }
 
 /// The error, its cause, and so on.

@@ -2,7 +2,7 @@
 //! signed, and the answer's body is read here instead of by the SDK's model.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::box_error::BoxError;
@@ -45,8 +45,8 @@ pub(crate) struct Exchange {
     /// The SDK's error type from what the answer says, so that its retry rules see the code.
     error: fn(ErrorMetadata) -> Error,
     reply: Arc<Mutex<Option<Reply>>>,
-    /// Whether an attempt got as far as the wire: from then on the work may have been done.
-    transmitted: Arc<AtomicBool>,
+    /// Attempts that got as far as the wire: from then on the work may have been done.
+    transmissions: Arc<AtomicU32>,
 }
 
 impl Exchange {
@@ -62,7 +62,7 @@ impl Exchange {
             output,
             error,
             reply: Arc::new(Mutex::new(None)),
-            transmitted: Arc::new(AtomicBool::new(false)),
+            transmissions: Arc::new(AtomicU32::new(0)),
         }
     }
 
@@ -71,8 +71,8 @@ impl Exchange {
         self,
         sent: Result<O, SdkError<E, HttpResponse>>,
     ) -> Result<Reply, CallError> {
-        let transmitted = self.transmitted.load(Ordering::Relaxed);
-        sent.map_err(|error| CallError::from_sdk(self.operation, &error, transmitted))?;
+        let transmissions = self.transmissions.load(Ordering::Relaxed);
+        sent.map_err(|error| CallError::from_sdk(self.operation, &error, transmissions))?;
         self.reply
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -144,7 +144,7 @@ impl Intercept for Exchange {
         _components: &RuntimeComponents,
         _cfg: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.transmitted.store(true, Ordering::Relaxed);
+        self.transmissions.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use marketplace::error_table;
 
 use crate::call_error::{
-    CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT,
+    CONNECTION_FAILED, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT,
 };
 use crate::operation::Operation;
 
@@ -31,6 +31,9 @@ fn of_transport(code: &str) -> Option<&'static str> {
         TIMEOUT => "Next: repeat the call unchanged; it may have been done already.",
         CONNECTION_FAILED => {
             "Next: check the endpoint, the Region and the way to the internet, then repeat the call unchanged; it may have been done already."
+        }
+        NOT_CONNECTED => {
+            "Next: check the endpoint, the Region and the way to the internet, then repeat the call; nothing was sent."
         }
         NO_CREDENTIALS => "Next: give the process AWS credentials, as with an execution role.",
         RESPONSE_UNREADABLE => {

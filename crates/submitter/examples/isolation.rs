@@ -143,7 +143,7 @@ fn record(buyer: usize, dimension: &str) -> Option<MeteringRecord> {
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: marketplace::record::Transmissions::default(),
         due: None,
         outcome: None,
     })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use marketplace::MeteringRecord;
 use marketplace::error_table::{
     About, CONNECTION_FAILED, TIMEOUT, is_known_error, is_of_every_request, may_have_recorded,
-    may_hide_a_record,
+    may_hide_a_record, was_transmitted,
 };
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::planted::{Bug, is_planted};
@@ -207,8 +207,10 @@ impl Sending<'_> {
         let mut ends = Vec::new();
         let mut again = Vec::new();
         for (mut record, verdict) in batch.records.into_iter().zip(verdicts) {
-            if verdict == Verdict::Unanswered {
-                record.doubtful = record.doubtful.saturating_add(1);
+            match verdict {
+                Verdict::Accepted { .. } => {}
+                Verdict::Unanswered => note_doubtful(&mut record),
+                _ => note_answered(&mut record),
             }
             let is_transient = matches!(verdict, Verdict::Unprocessed | Verdict::Unanswered);
             if is_transient && tries + 1 < TRIES_MAX {
@@ -228,10 +230,11 @@ impl Sending<'_> {
         error: &CallError,
     ) -> Result<Vec<(MeteringRecord, Verdict)>, SubmitError> {
         let code = error.code.as_str();
-        if may_have_recorded(code) {
-            for record in &mut attempt.batch.records {
-                record.doubtful = record.doubtful.saturating_add(1);
-            }
+        let records = attempt.batch.records.iter_mut();
+        match (may_have_recorded(code), was_transmitted(code)) {
+            (true, _) => records.for_each(note_doubtful),
+            (false, true) => records.for_each(note_answered),
+            (false, false) => {}
         }
         let is_lost = code == TIMEOUT || code == CONNECTION_FAILED;
         if is_lost && is_planted(Bug::LostAnswerIsSuccess) {
@@ -306,6 +309,14 @@ impl Sending<'_> {
         }
         write::outcomes(self.app, tried, self.tally).await
     }
+}
+
+fn note_doubtful(record: &mut MeteringRecord) {
+    record.sent.doubtful = record.sent.doubtful.saturating_add(1);
+}
+
+fn note_answered(record: &mut MeteringRecord) {
+    record.sent.answered = record.sent.answered.saturating_add(1);
 }
 
 /// Whether to send a record now: before its deadline, and not while it waits after an answer.

@@ -35,8 +35,8 @@ pub(crate) async fn outcomes(
                 let written = app.ledger.write_outcome(&record, &verdict, &next, now).await?;
                 if written == Written::Conflict {
                     tracing::debug!(slot = %record.key, "somebody else wrote first; this answer changes nothing");
-                    if record.doubtful > 0 {
-                        app.ledger.raise_doubtful(&record).await?;
+                    if !record.sent.is_empty() {
+                        app.ledger.raise_transmissions(&record).await?;
                     }
                 }
                 Ok((next, verdict))

@@ -1,6 +1,8 @@
 //! A record as an item, and its allocations, in that item or in items of their own.
 
-use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State};
+use marketplace::record::{
+    Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions,
+};
 use marketplace::tags::Tags;
 use marketplace::{Dimension, TagSet, UsageHour};
 use sha2::{Digest, Sha256};
@@ -74,8 +76,11 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
     if let Some(at) = record.final_at {
         item.insert("final_at".to_owned(), number(at.as_second()));
     }
-    if record.doubtful > 0 {
-        item.insert("doubtful".to_owned(), number(record.doubtful));
+    if record.sent.answered > 0 {
+        item.insert("answered".to_owned(), number(record.sent.answered));
+    }
+    if record.sent.doubtful > 0 {
+        item.insert("doubtful".to_owned(), number(record.sent.doubtful));
     }
     if record.attempts > 0 {
         item.insert("attempts".to_owned(), number(record.attempts));
@@ -225,7 +230,10 @@ pub(crate) fn from_item(
         movements: read.number_opt("movements")?.unwrap_or_default(),
         final_at: read.second_opt("final_at")?,
         attempts: read.number_opt("attempts")?.unwrap_or_default(),
-        doubtful: read.number_opt("doubtful")?.unwrap_or_default(),
+        sent: Transmissions {
+            doubtful: read.number_opt("doubtful")?.unwrap_or_default(),
+            answered: read.number_opt("answered")?.unwrap_or_default(),
+        },
         due: read.second_opt("due")?,
         outcome,
     };
@@ -264,7 +272,10 @@ mod tests {
             movements: 2,
             final_at: Some(at),
             attempts: 1,
-            doubtful: 1,
+            sent: Transmissions {
+                doubtful: 1,
+                answered: 2,
+            },
             due: Some(at),
             outcome: Some(Outcome {
                 at,

@@ -184,10 +184,12 @@ impl Ledger {
             (":outcome_at".to_owned(), text(now)),
             (":one".to_owned(), number(1)),
         ]);
-        if record.doubtful > 0 && !is_success {
-            set.push("#doubtful = :doubtful");
+        if !record.sent.is_empty() && !is_success {
+            set.extend(["#doubtful = :doubtful", "#answered = :answered"]);
             names.insert("#doubtful".to_owned(), "doubtful".to_owned());
-            values.insert(":doubtful".to_owned(), number(record.doubtful));
+            names.insert("#answered".to_owned(), "answered".to_owned());
+            values.insert(":doubtful".to_owned(), number(record.sent.doubtful));
+            values.insert(":answered".to_owned(), number(record.sent.answered));
         }
         if let Verdict::Accepted {
             metering_record_id: Some(id),
@@ -238,18 +240,23 @@ impl Ledger {
             .await
     }
 
-    /// Raises the number of transmissions that may have recorded this record, whatever else was
-    /// written meanwhile: the audit counts on it.
-    pub async fn raise_doubtful(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
-        let names = [("#version", "version"), ("#doubtful", "doubtful")];
+    /// Raises the numbers of a record's transmissions, whatever else was written meanwhile: the audit
+    /// counts on them.
+    pub async fn raise_transmissions(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
+        let names = [
+            ("#version", "version"),
+            ("#doubtful", "doubtful"),
+            ("#answered", "answered"),
+        ];
         let values = HashMap::from([
-            (":doubtful".to_owned(), number(record.doubtful)),
+            (":doubtful".to_owned(), number(record.sent.doubtful)),
+            (":answered".to_owned(), number(record.sent.answered)),
             (":one".to_owned(), number(1)),
         ]);
         let request = self.update_of_record(
             &record.key,
-            "SET #doubtful = :doubtful, #version = #version + :one".to_owned(),
-            "attribute_exists(#version) AND (attribute_not_exists(#doubtful) OR #doubtful < :doubtful)",
+            "SET #doubtful = :doubtful, #answered = :answered, #version = #version + :one".to_owned(),
+            "attribute_exists(#version) AND (attribute_not_exists(#doubtful) OR #doubtful < :doubtful OR #answered < :answered)",
             names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
             values,
         );

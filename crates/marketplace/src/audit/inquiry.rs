@@ -13,7 +13,7 @@ use crate::hour::UsageHour;
 use crate::ids::{Dimension, ProductCode};
 use crate::limits::CLOUDTRAIL_DELAY_MINUTES;
 use crate::quantity::Quantity;
-use crate::record::{MeteringRecord, RecordKey, State};
+use crate::record::{MeteringRecord, RecordKey, State, Transmissions};
 use crate::subscription::{IdentityKind, Subscription};
 
 /// Opaque events remembered one by one; if there are more, they count against everything. Ours.
@@ -70,11 +70,11 @@ pub enum Doubt {
         /// Later than this one would have to be.
         since: Timestamp,
     },
-    /// More calls were made for it, without a clear answer, than the history has.
+    /// More calls were made for it than the history has, and some of them without a clear answer.
     CallsMissing {
         /// The calls that name its slot.
         seen: u32,
-        /// The calls without a clear answer.
+        /// The calls that were made without a success.
         sent: u32,
     },
     /// The history is not old enough yet.
@@ -105,7 +105,7 @@ impl fmt::Display for Doubt {
             ),
             Self::CallsMissing { seen, sent } => write!(
                 f,
-                "it was sent {sent} times without a clear answer, and the history has {seen} calls that name its slot"
+                "it was sent {sent} times without a success, and the history has only {seen} calls that name its slot"
             ),
             Self::TooEarly => f.write_str("the history is not complete yet"),
         }
@@ -125,8 +125,8 @@ struct Watched {
     over_at: Timestamp,
     /// From when no call can carry it any more.
     quiet_at: Timestamp,
-    /// How often it was sent without a clear answer.
-    doubtful: u32,
+    /// How often it was sent.
+    sent: Transmissions,
     /// How many calls named its slot.
     seen: u32,
     billed: Option<(Timestamp, Option<String>)>,
@@ -188,7 +188,7 @@ impl Inquiry {
             span: span_of(record, now),
             over_at: super::over_at(record, now),
             quiet_at: super::witness::quiet_at(record, now),
-            doubtful: record.doubtful,
+            sent: record.sent,
             seen: 0,
             billed: None,
             other: None,
@@ -406,9 +406,11 @@ impl Watched {
         if !witness.is_from(since) {
             return Some(Doubt::NoWitness { since });
         }
-        (self.seen < self.doubtful).then_some(Doubt::CallsMissing {
+        // Calls that were answered explain none of those that were not.
+        let explained = self.seen.saturating_sub(self.sent.answered);
+        (explained < self.sent.doubtful).then_some(Doubt::CallsMissing {
             seen: self.seen,
-            sent: self.doubtful,
+            sent: self.sent.answered.saturating_add(self.sent.doubtful),
         })
     }
 }

@@ -220,7 +220,7 @@ mod tests {
             movements: 0,
             final_at: None,
             attempts: 0,
-            doubtful: 0,
+            sent: crate::record::Transmissions::default(),
             due: None,
             outcome: None,
             key,

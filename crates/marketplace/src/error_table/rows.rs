@@ -2,7 +2,7 @@
 
 use super::{
     ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, DEADLINE_PASSED, ErrorRow,
-    Met, NO_CREDENTIALS, NOT_SENT, RESPONSE_UNREADABLE, Retry, SERVER_ERROR, TIMEOUT, UNANSWERED,
+    Met, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, Retry, SERVER_ERROR, TIMEOUT, UNANSWERED,
     UNPROCESSED,
 };
 
@@ -348,8 +348,18 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
-        meaning: "No connection came about, or it closed before an answer; what was sent may have been recorded.",
+        meaning: "The connection closed before an answer; what was sent may have been recorded.",
         action: "Check the endpoint, the Region and the way to the internet. It is sent again, identical, and billed once.",
+    },
+    ErrorRow {
+        code: NOT_CONNECTED,
+        also: &[],
+        met: Met::Failure,
+        about: About::Request,
+        retry: Retry::Soon,
+        alarm: Alarm::MeteringFailing,
+        meaning: "No connection could be opened; nothing was sent.",
+        action: "Check the endpoint, the Region and the way to the internet. Everything is sent after that.",
     },
     ErrorRow {
         code: RESPONSE_UNREADABLE,

@@ -217,7 +217,7 @@ pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRe
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: marketplace::record::Transmissions::default(),
         due: None,
         outcome: None,
     }

@@ -35,7 +35,7 @@ fn record(buyer: usize, dimension: &str) -> MeteringRecord {
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: marketplace::record::Transmissions::default(),
         due: None,
         outcome: None,
     }

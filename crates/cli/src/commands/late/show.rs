@@ -49,7 +49,8 @@ impl Show {
             let movements: Vec<Value> = movements.iter().map(view::movement).collect();
             return output::print_json(&json!({
                 "record": view::record(&record),
-                "doubtful": record.doubtful,
+                "doubtful": record.sent.doubtful,
+                "answered": record.sent.answered,
                 "doubt": doubt,
                 "check": check,
                 "movements": movements,
@@ -58,7 +59,7 @@ impl Show {
         let mut facts = view::record_facts(&record);
         facts.add_row([
             "without a clear answer".to_owned(),
-            record.doubtful.to_string(),
+            record.sent.doubtful.to_string(),
         ]);
         if let Some(doubt) = doubt {
             facts.add_row(["the audit".to_owned(), doubt]);

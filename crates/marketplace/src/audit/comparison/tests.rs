@@ -37,7 +37,7 @@ fn record(dimension: &str, state: State) -> MeteringRecord {
         movements: 0,
         final_at: None,
         attempts: 0,
-        doubtful: 0,
+        sent: crate::record::Transmissions::default(),
         due: None,
         outcome: Some(Outcome {
             at: at("2026-11-21T11:31:00Z"),

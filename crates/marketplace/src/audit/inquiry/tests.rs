@@ -39,7 +39,7 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
         movements: 0,
         final_at: None,
         attempts: 1,
-        doubtful: 0,
+        sent: crate::record::Transmissions::default(),
         due: None,
         outcome: Some(Outcome {
             at: match state {
@@ -385,9 +385,18 @@ fn more_calls_without_a_clear_answer_than_the_history_has_leave_it_held() {
             Finding::Unknown(Doubt::CallsMissing { seen: 2, sent: 3 }),
         ),
     ] {
-        unconfirmed.doubtful = doubtful;
+        unconfirmed.sent.doubtful = doubtful;
         assert_eq!(ask_without_witness(&unconfirmed, &calls, NOW), finding);
     }
+    // Both calls of the history were answered here, so neither is the one that was not.
+    unconfirmed.sent = crate::record::Transmissions {
+        doubtful: 1,
+        answered: 2,
+    };
+    assert_eq!(
+        ask_without_witness(&unconfirmed, &calls, NOW),
+        Finding::Unknown(Doubt::CallsMissing { seen: 2, sent: 3 })
+    );
     let calls = [call(40, 5, DUPLICATE), call(31, 5, LOST), witness()];
     let mut disputed = record(State::Disputed, LICENSE);
     for (doubtful, finding) in [
@@ -397,7 +406,7 @@ fn more_calls_without_a_clear_answer_than_the_history_has_leave_it_held() {
             Finding::Unknown(Doubt::CallsMissing { seen: 2, sent: 3 }),
         ),
     ] {
-        disputed.doubtful = doubtful;
+        disputed.sent.doubtful = doubtful;
         assert_eq!(ask_without_witness(&disputed, &calls, NOW), finding);
     }
 }
@@ -504,7 +513,7 @@ fn each_doubt_says_what_it_is() {
         ),
         (
             Doubt::CallsMissing { seen: 2, sent: 3 },
-            "sent 3 times without a clear answer",
+            "sent 3 times without a success",
         ),
         (Doubt::TooEarly, "not complete yet"),
     ] {
