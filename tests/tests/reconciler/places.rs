@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::wire::Fate;
+use marketplace::fold::{CarryId, origin_hash};
+use marketplace::recount::MovementKind;
 
 use crate::town::{Town, at};
 
@@ -125,4 +127,60 @@ async fn close_in_turn() {
         );
     }
     assert!(runs > 2, "the time was to be up in between");
+}
+
+#[test]
+fn an_imbalance_is_told_even_if_the_time_runs_out_over_the_rest() {
+    on_a_thread(|| Executor::default().finish(tell_imbalance()));
+}
+
+async fn tell_imbalance() {
+    const HOUR: &str = "2026-11-27T02";
+    let town = Town::of(BUYERS).await;
+    for n in 0..BUYERS {
+        town.uses(n, "a", HOUR).await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    for n in 0..BUYERS {
+        town.uses(n, "late", HOUR).await;
+        let (late, now) = (town.buyer(n), at("2026-11-27T03:50:00Z"));
+        let flagged = town
+            .world
+            .ledger
+            .flag_late(late, HOUR.parse().unwrap(), now);
+        flagged.await.unwrap();
+    }
+    town.seal_at("2026-11-27T04:20:00Z").await;
+    town.reconcile_at("2026-11-27T04:25:00Z").await;
+    // Somebody removes what was carried, of everybody.
+    for n in 0..BUYERS {
+        let subscription = town.buyer(n);
+        let record = town.record(n, HOUR).await;
+        let movements = town.world.ledger.movements_of(&record).await.unwrap();
+        let MovementKind::Carried { target, .. } = movements[0].kind else {
+            panic!("{movements:?}");
+        };
+        let carry = CarryId {
+            origin: record.key.hour,
+            hash: origin_hash(subscription, &record.key.dimension),
+            movement: 1,
+            entry: 0,
+        };
+        let partition = format!("{subscription}@{target}");
+        let row = format!("{}#{carry}", record.key.dimension);
+        town.world.delete_row(&partition, &row).await;
+    }
+    let (_, of_run) = count_queries(&town, true);
+    town.seal_at("2026-11-27T05:31:00Z").await;
+    let mut told = 0;
+    for _ in 0..40 {
+        of_run.store(0, Ordering::Relaxed);
+        let report = town.world.reconcile_within(TIME).await.unwrap();
+        if report.finished || told > 0 {
+            break;
+        }
+        assert_eq!(report.balanced == Some(false), report.slots_astray > 0);
+        told += report.slots_astray;
+    }
+    assert!(told > 0, "no run whose time was up told of any");
 }

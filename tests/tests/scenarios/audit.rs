@@ -496,3 +496,35 @@ async fn usage_from_long_before_its_subscription_does_not_unbalance_the_books() 
         assert_eq!((report.slots_astray, report.balanced), (0, Some(true)));
     }
 }
+
+#[tokio::test]
+async fn a_page_that_takes_longer_than_there_is_time_ends_the_run_in_time_and_concludes_nothing() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    market.until("2026-11-21T12:30:00Z").await;
+    let mut app = reconciler::App::start(&env(&market))
+        .await
+        .expect("it starts");
+    app.history.pause = Duration::ZERO;
+    let now = at("2026-11-21T14:00:00Z");
+    market.stack.emulator().set_clock(Some(now), None);
+    app.clock = Clock::InProcess(std::sync::Arc::new(move || now));
+    let mut slow = Fault::rate("LookupEvents", FaultKind::Delay, 1.0);
+    slow.delay_ms = 20_000;
+    market.stack.emulator().set_faults(Faults {
+        faults: vec![slow],
+        ..Faults::default()
+    });
+    let began = std::time::Instant::now();
+    let report = reconciler::handle(&app, Budget::of(Duration::from_secs(4))).await;
+    let report = report.expect("it runs");
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "it waits for the page"
+    );
+    let told = (report.finished, report.audit.calls, &report.audit.failure);
+    assert_eq!(told, (false, 0, &None), "{report:?}");
+    market.stack.emulator().set_faults(Faults::default());
+    let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60))).await;
+    assert!(report.expect("it runs").finished);
+}

@@ -374,3 +374,6 @@ fn minutes(time: Timestamp, minutes: i64) -> Timestamp {
 fn whole_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
+
+#[cfg(test)]
+mod tests;

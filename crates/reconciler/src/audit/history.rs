@@ -239,3 +239,28 @@ fn read(event: &aws_sdk_cloudtrail::types::Event) -> Event {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_grow_and_differ_by_chance() {
+        let config = aws_sdk_cloudtrail::Config::builder()
+            .behavior_version(aws_sdk_cloudtrail::config::BehaviorVersion::latest())
+            .build();
+        let mut history = History::new(Client::from_conf(config));
+        for tries in 1..=TRIES_MAX {
+            let longest = Duration::from_millis(500) * 2_u32.pow(tries);
+            for _ in 0..100 {
+                let pause = history.pause_after(tries);
+                assert!(
+                    pause > longest / 2 && pause <= longest,
+                    "{tries}: {pause:?}"
+                );
+            }
+        }
+        history.pause = Duration::ZERO;
+        assert_eq!(history.pause_after(3), Duration::ZERO);
+    }
+}

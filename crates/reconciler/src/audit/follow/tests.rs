@@ -1,0 +1,42 @@
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn page(times: &[&str]) -> Page {
+    let events = times.iter().map(|time| Event::Unreadable {
+        at: Some(at(time)),
+        problem: String::new(),
+    });
+    Page {
+        events: events.collect(),
+        next: Some("more".to_owned()),
+    }
+}
+
+#[test]
+fn a_step_is_cut_where_its_first_page_says_that_there_are_very_many() {
+    let (from, end) = (at("2026-11-21T02:00:00Z"), at("2026-11-21T03:00:00Z"));
+    // Ten seconds on a page are 360 pages in the hour.
+    let dense = page(&["2026-11-21T02:59:59Z", "2026-11-21T02:59:49Z"]);
+    assert_eq!(
+        cut_short(from, end, &dense),
+        Some(at("2026-11-21T02:07:30Z"))
+    );
+    // All in one second.
+    let denser = page(&["2026-11-21T02:59:59Z"; 50]);
+    assert_eq!(
+        cut_short(from, end, &denser),
+        Some(at("2026-11-21T02:00:45Z"))
+    );
+    // Two minutes on a page are 30 pages, in whatever order they come.
+    let sparse = page(&[
+        "2026-11-21T02:57:00Z",
+        "2026-11-21T02:59:00Z",
+        "2026-11-21T02:58:00Z",
+    ]);
+    assert_eq!(cut_short(from, end, &sparse), None);
+    assert_eq!(cut_short(from, end, &page(&[])), None);
+    assert_eq!(before(from, end).to, at("2026-11-21T02:59:59Z"));
+}
