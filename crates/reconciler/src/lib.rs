@@ -40,6 +40,9 @@ use crate::audit::{AuditReport, History};
 /// Subscriptions worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
 
+/// Damaged items that a report names; the log names all.
+const NAMES_MAX: usize = 100;
+
 /// What the function needs.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -106,8 +109,11 @@ pub struct Report {
     /// Slots that keep the books from balancing; the log names them.
     pub slots_astray: u64,
     /// Items that cannot be read. They were set aside; the log says what is wrong with each.
+    pub damaged_items: u64,
+    /// The names of some of them.
     pub damaged: Vec<String>,
-    /// Subscriptions that are not active yet, with usage that nothing counts until they are.
+    /// Usage of subscriptions that are not active yet, which nothing counts until they are: how often it
+    /// was met. The log names the subscriptions.
     pub pending_with_usage: u64,
     /// Whether the run came through; otherwise the next one goes on.
     pub finished: bool,
@@ -146,6 +152,8 @@ async fn run(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     }
     report.finished = finished;
     report.damaged = app.ledger.damaged();
+    report.damaged_items = report.damaged.len() as u64;
+    report.damaged.truncate(NAMES_MAX);
     publish(&report, now);
     Ok(report)
 }
@@ -234,11 +242,7 @@ fn publish(report: &Report, now: Timestamp) {
         ),
         ("RecordsMatched", Unit::Count, count(report.audit.matched)),
         ("AuditUnclear", Unit::Count, count(report.audit.unclear)),
-        (
-            "DamagedItems",
-            Unit::Count,
-            count(report.damaged.len() as u64),
-        ),
+        ("DamagedItems", Unit::Count, count(report.damaged_items)),
         (
             "PendingWithUsage",
             Unit::Count,
