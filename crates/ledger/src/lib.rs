@@ -5,7 +5,7 @@
 //! * [`item`]: reading and writing attributes
 //! * [`profile`], [`joint`], [`joined`], [`product`]: Subscriptions
 //! * [`usage_event`]: UsageEvents, the public interface
-//! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`set_aside`]: MeteringRecords
+//! * [`record`], [`movement`], [`flag`], [`progress`], [`stop`], [`set_aside`]: MeteringRecords
 //! * [`damage`]: items that cannot be read, set aside and named
 //! * [`audit`]: what the audit concludes about records, and how far it has come
 //! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
@@ -15,7 +15,7 @@
 //! Every item has a `version`; every write after creation is conditional on the version read before
 //! the decision, and none replaces a whole item. Three exceptions: a success is a fact and is written
 //! whatever the version, touching only the outcome; a late flag is put with a random version; a lane
-//! and a place are put whole, because they only save work.
+//! is a hint and a stop saves work, and each is put whole.
 
 pub mod audit;
 #[cfg(test)]
@@ -36,6 +36,7 @@ pub mod progress;
 pub mod record;
 pub mod sender;
 pub mod set_aside;
+pub mod stop;
 pub mod stream;
 pub mod tables;
 mod transaction;

@@ -41,7 +41,7 @@ impl Ledger {
         &self,
         pass: &'static str,
     ) -> Result<Place<Subscription>, LedgerError> {
-        self.read_place(PLACES.to_owned(), pass).await
+        self.place(PLACES.to_owned(), pass).await
     }
 
     /// Where the recount of a subscription's hours broke off: at which of them.
@@ -49,10 +49,10 @@ impl Ledger {
         &self,
         subscription: &Subscription,
     ) -> Result<Place<UsageHour>, LedgerError> {
-        self.read_place(subscription.to_string(), RECOUNT).await
+        self.place(subscription.to_string(), RECOUNT).await
     }
 
-    async fn read_place<T: std::str::FromStr>(
+    async fn place<T: std::str::FromStr>(
         &self,
         partition: String,
         sort: &'static str,
@@ -79,35 +79,6 @@ impl Ledger {
             Err(damaged) => self.note_damaged(&damaged),
         }
         Ok(place)
-    }
-
-    /// Where the last run broke off in one of the reconciler's tasks, strongly consistent; `None` if it
-    /// came to the end. A damaged place is noted, and the task begins again.
-    pub async fn place(&self, task: &str) -> Result<Option<String>, LedgerError> {
-        let item = self
-            .get(&self.tables.metering_records, PLACES, task)
-            .await?;
-        let Some(item) = item else { return Ok(None) };
-        match Reader::new(&item).text_opt("place") {
-            Ok(place) => Ok(place.map(str::to_owned)),
-            Err(damaged) => {
-                self.note_damaged(&damaged);
-                Ok(None)
-            }
-        }
-    }
-
-    /// Keeps where a run breaks off in a task, or with `None` that it came to the end. It is put
-    /// without a condition: two runs at the same time make some of the work be done twice, and none
-    /// be left out for longer than a round.
-    pub async fn keep_place(&self, task: &str, place: Option<&str>) -> Result<(), LedgerError> {
-        let mut item = Item::from([
-            ("subscription".to_owned(), text(PLACES)),
-            ("item".to_owned(), text(task)),
-            ("version".to_owned(), number(1)),
-        ]);
-        put_opt(&mut item, "place", place);
-        self.put_any(&self.tables.metering_records, item).await
     }
 
     /// Says where work broke off, or with `None` that it came to its end, if nobody has said so since

@@ -153,7 +153,7 @@ impl std::fmt::Debug for Contact {
 /// A page of subscriptions and where the next one begins.
 #[derive(Debug, Clone, Default)]
 pub struct SubscriptionPage {
-    /// Up to 500 of them, or a few pages where the first ends with a damaged key.
+    /// Up to 500 of them.
     pub subscriptions: Vec<Subscription>,
     /// How many items among them name no subscription; the log names them.
     pub damaged: u64,
@@ -263,6 +263,14 @@ impl Ledger {
         Ok(all)
     }
 
+    /// Where the pages of all profiles go on behind one of them.
+    pub fn behind_profile(subscription: &Subscription) -> Item {
+        Item::from([
+            ("subscription".to_owned(), text(subscription)),
+            ("item".to_owned(), text(ITEM)),
+        ])
+    }
+
     /// A page of all profiles, ended ones too, in no order. A damaged one is noted and left out.
     pub async fn profiles_page(
         &self,
@@ -289,14 +297,6 @@ impl Ledger {
             }
         }
         Ok((profiles, answer.last_evaluated_key))
-    }
-
-    /// Where the pages of all profiles go on behind one of them.
-    pub fn behind_profile(subscription: &Subscription) -> Item {
-        Item::from([
-            ("subscription".to_owned(), text(subscription)),
-            ("item".to_owned(), text(ITEM)),
-        ])
     }
 
     /// An item that names no subscription is passed over: it must not hold up those behind it.

@@ -199,7 +199,7 @@ pub(crate) async fn prove_due(
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
-    let kept = app.ledger.place(PLACE).await?;
+    let kept = app.ledger.stopped_at(PLACE).await?;
     let due = UsageHour::of(now).number();
     let (mut turn, mut after) = kept.as_deref().and_then(read_place).unwrap_or((due, None));
     // More than a round behind: the next round serves as well.
@@ -222,7 +222,7 @@ pub(crate) async fn prove_due(
         _ => Some(false),
     };
     if reached != kept {
-        app.ledger.keep_place(PLACE, reached.as_deref()).await?;
+        app.ledger.stop_at(PLACE, reached.as_deref()).await?;
     }
     Ok(finished)
 }

@@ -57,7 +57,7 @@ pub(crate) async fn close(
         watermark,
         budget,
     };
-    let kept = app.ledger.place(PLACE).await?;
+    let kept = app.ledger.stopped_at(PLACE).await?;
     let begin: Option<Subscription> = kept.as_deref().and_then(|place| place.parse().ok());
     let mut place = begin.clone();
     let mut finished = task.walk(&mut place, None, report).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn close(
         false => place.map(|place| place.to_string()),
     };
     if reached != kept {
-        app.ledger.keep_place(PLACE, reached.as_deref()).await?;
+        app.ledger.stop_at(PLACE, reached.as_deref()).await?;
     }
     Ok(finished)
 }

@@ -117,7 +117,7 @@ async fn recount_hours(
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
     let round = hours.0.to_string();
-    let kept = app.ledger.place(name).await?;
+    let kept = app.ledger.stopped_at(name).await?;
     let mut place = Place::of_round(kept.as_deref(), &round);
     let finished = walk(app, &mut place, hours, now, budget, report).await;
     let reached = match &finished {
@@ -125,7 +125,7 @@ async fn recount_hours(
         _ => Some(place.to_text(&round)),
     };
     if reached != kept {
-        app.ledger.keep_place(name, reached.as_deref()).await?;
+        app.ledger.stop_at(name, reached.as_deref()).await?;
     }
     Ok(finished?)
 }

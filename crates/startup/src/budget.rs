@@ -1,6 +1,5 @@
 //! How much of an invocation is left.
 
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -78,15 +77,6 @@ impl Budget {
     /// Whether nothing more should be begun.
     pub fn is_spent(&self) -> bool {
         self.left().is_zero()
-    }
-
-    /// Waits for `work` for no longer than there is time: `None` if it took longer.
-    pub async fn hold<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.end {
-            End::At(until) => tokio::time::timeout_at(until, work).await.ok(),
-            // Calls take no time.
-            End::Calls { .. } => Some(work.await),
-        }
     }
 
     /// What is left.

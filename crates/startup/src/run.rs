@@ -119,3 +119,8 @@ pub async fn pause(time: std::time::Duration) {
         tokio::time::sleep(time).await;
     }
 }
+
+/// Waits for `work` for no longer than there is time: `None` if it took longer.
+pub async fn within<T>(budget: Budget, work: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(budget.left(), work).await.ok()
+}

@@ -130,7 +130,7 @@ async fn damage(town: &Town) -> Vec<String> {
         "now",
     )
     .await;
-    scribble(records, "places".to_owned(), "books", "place", "nowhere").await;
+    scribble(records, "stops".to_owned(), "books", "place", "nowhere").await;
     // No more than keys, in every index.
     for (attribute, value) in [("live", "0"), ("attention", "yes")] {
         scribble(
@@ -152,7 +152,7 @@ async fn damage(town: &Town) -> Vec<String> {
     world.put_raw(&row, "gb#strange", "-1", "never").await;
     // Neither is damaged for the reconciler: a place is a text of any kind, and nobody asks for that
     // event. What has no `due` is in no index.
-    let unread = ["places / ", "joint#1 / ", "r#yesterday"];
+    let unread = ["stops / ", "joint#1 / ", "r#yesterday"];
     names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
     names.sort();
     names.dedup();

@@ -102,7 +102,7 @@ async fn calls_again(
 ) -> Result<bool, AuditError> {
     let back = SignedDuration::from_hours(-AGAIN_AFTER_HOURS);
     let through = shift(progress.calls_through, back);
-    let place = app.ledger.place(AGAIN).await?;
+    let place = app.ledger.stopped_at(AGAIN).await?;
     let kept = place.and_then(|place| place.parse::<Timestamp>().ok());
     // The first run, or a place that cannot be read: the last step before.
     let mut calls = kept

@@ -96,7 +96,7 @@ impl History {
             tries += 1;
             let asked = self.ask(span, token.clone());
             let answer = match budget {
-                Some(budget) => match budget.hold(asked).await {
+                Some(budget) => match startup::run::within(budget, asked).await {
                     Some(answer) => answer,
                     None => return Ok(None),
                 },

@@ -1,0 +1,38 @@
+//! Where a run stopped in a task that is longer than a run: items `stops`/`<task>`.
+//!
+//! A stop only saves work. It is put without a condition, so the last writer wins; two runs at the
+//! same time make some of the work be done twice, and none be left out for longer than a round.
+
+use crate::Ledger;
+use crate::error::LedgerError;
+use crate::item::{Item, Reader, number, put_opt, text};
+
+/// Partition of the stops.
+const STOPS: &str = "stops";
+
+impl Ledger {
+    /// Where the last run stopped in a task, strongly consistent; `None` if it came to the end. A damaged
+    /// stop is noted, and the task begins again.
+    pub async fn stopped_at(&self, task: &str) -> Result<Option<String>, LedgerError> {
+        let item = self.get(&self.tables.metering_records, STOPS, task).await?;
+        let Some(item) = item else { return Ok(None) };
+        match Reader::new(&item).text_opt("place") {
+            Ok(place) => Ok(place.map(str::to_owned)),
+            Err(damaged) => {
+                self.note_damaged(&damaged);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps where a run stops in a task, or with `None` that it came to the end.
+    pub async fn stop_at(&self, task: &str, place: Option<&str>) -> Result<(), LedgerError> {
+        let mut item = Item::from([
+            ("subscription".to_owned(), text(STOPS)),
+            ("item".to_owned(), text(task)),
+            ("version".to_owned(), number(1)),
+        ]);
+        put_opt(&mut item, "place", place);
+        self.put_any(&self.tables.metering_records, item).await
+    }
+}
