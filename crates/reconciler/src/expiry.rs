@@ -27,6 +27,7 @@ pub(crate) async fn expire(
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
     let horizon = shift(now, SignedDuration::from_hours(LOOK_AHEAD_HOURS));
+    // Of each shard, what is in its subscription's final hour first.
     let shards = (0..SHARDS).flat_map(|shard| [(shard, true), (shard, false)]);
     for (shard, is_urgent) in shards {
         let mut start = None;

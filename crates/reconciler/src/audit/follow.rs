@@ -114,9 +114,7 @@ async fn calls_again(
             return Ok(false);
         };
         calls = end;
-        app.ledger
-            .keep_place(AGAIN, Some(&calls.to_string()))
-            .await?;
+        app.ledger.stop_at(AGAIN, Some(&calls.to_string())).await?;
     }
     Ok(true)
 }
