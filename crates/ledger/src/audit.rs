@@ -171,49 +171,37 @@ impl Ledger {
             .await
     }
 
-    /// Says when the audit is to look at a record again, or with `None` that it cannot any more, and
-    /// why it could not close it; if nobody has written since it was read.
+    /// Says when the audit is to look at a record again, or with `None` that it does not any more, and
+    /// why it could not close it, if so; if nobody has written since it was read.
     pub async fn look_again(
         &self,
         record: &MeteringRecord,
         due: Option<Timestamp>,
-        doubt: &str,
+        doubt: Option<&str>,
     ) -> Result<Written, LedgerError> {
+        let mut set = "SET #version = #version + :one".to_owned();
+        let mut names = names(&[("#due", "due"), ("#version", "version")]);
         let mut values = HashMap::from([
             (":one".to_owned(), number(1)),
-            (":doubt".to_owned(), text(doubt)),
             (":read".to_owned(), number(record.version)),
         ]);
-        let (change, names) = match due {
+        if let Some(doubt) = doubt {
+            set.push_str(", #doubt = :doubt");
+            names.insert("#doubt".to_owned(), "doubt".to_owned());
+            values.insert(":doubt".to_owned(), text(doubt));
+        }
+        match due {
             Some(due) => {
+                set.push_str(", #due = :due");
                 values.insert(":due".to_owned(), number(due.as_second()));
-                let change = "SET #due = :due, #doubt = :doubt, #version = #version + :one";
-                let all = [
-                    ("#due", "due"),
-                    ("#doubt", "doubt"),
-                    ("#version", "version"),
-                ];
-                (change, names(&all))
             }
             None => {
-                let change = "SET #doubt = :doubt, #version = #version + :one REMOVE #due, #work";
-                let all = [
-                    ("#due", "due"),
-                    ("#doubt", "doubt"),
-                    ("#work", "work"),
-                    ("#version", "version"),
-                ];
-                (change, names(&all))
+                set.push_str(" REMOVE #due, #work");
+                names.insert("#work".to_owned(), "work".to_owned());
             }
-        };
-        self.update_record(
-            &record.key,
-            change.to_owned(),
-            "#version = :read",
-            names,
-            values,
-        )
-        .await
+        }
+        self.update_record(&record.key, set, "#version = :read", names, values)
+            .await
     }
 
     /// Why the audit could not close a record when it last looked at it; `None` before that.

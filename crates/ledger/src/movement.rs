@@ -2,6 +2,7 @@
 
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use marketplace::audit::due;
 use marketplace::fold::{CarryId, origin_hash};
 use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{MeteringRecord, RecordKey};
@@ -10,12 +11,13 @@ use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
 
-use crate::Ledger;
+use crate::audit::audit_partition;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
 use crate::record::sort_key;
 use crate::transaction::{put_if_absent, put_over};
 use crate::usage_event::{carried_time, to_item as event_item};
+use crate::{Ledger, shard_of};
 
 fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32) -> String {
     format!("c#{hour}#{dimension}#{movement}")
@@ -215,20 +217,31 @@ impl Ledger {
     }
 
     /// The same, and the record closes as Moved with it: none of its quantity stays behind, and it is
-    /// not sent any more.
+    /// not sent any more. Where AWS Marketplace may have billed it the audit looks at it again.
     pub async fn close_record(
         &self,
         record: &MeteringRecord,
         movement: &Movement,
     ) -> Result<Written, LedgerError> {
         let set = "#movements = :movements, #version = #version + :one, #state = :state";
-        let expression = format!("SET {set} REMOVE #send, #due, #work");
-        let close = self
+        let again = due(State::Moved, record.deadline, movement.at)
+            .filter(|_| matches!(record.state, State::Disputed | State::Unconfirmed));
+        let expression = match again {
+            Some(_) => format!("SET {set}, #due = :due, #work = :work REMOVE #send"),
+            None => format!("SET {set} REMOVE #send, #due, #work"),
+        };
+        let mut close = self
             .record_update(record, movement, expression)
             .expression_attribute_names("#state", "state")
             .expression_attribute_names("#due", "due")
             .expression_attribute_names("#work", "work")
             .expression_attribute_values(":state", text(State::Moved));
+        if let Some(again) = again {
+            let partition = audit_partition(shard_of(&record.key.subscription));
+            close = close
+                .expression_attribute_values(":due", number(again.as_second()))
+                .expression_attribute_values(":work", text(partition));
+        }
         self.write_movement(record, movement, close).await
     }
 

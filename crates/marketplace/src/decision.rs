@@ -97,14 +97,24 @@ pub fn ending(record: &MeteringRecord) -> Ending {
 }
 
 /// What AWS Marketplace's slot of a record in conflict is short of what was used, and nobody has
-/// decided about yet.
-pub fn shortfall(record: &MeteringRecord, movements: &[Movement]) -> Result<Quantity, Overflow> {
+/// decided about yet. `over` is by how much the slot is over-metered: so much of it was billed with
+/// another hour before the conflict came to light.
+pub fn shortfall(
+    record: &MeteringRecord,
+    movements: &[Movement],
+    over: Total,
+) -> Result<Quantity, Overflow> {
     if record.state != State::Conflict || record.quantity_at_aws() >= record.quantity {
         return Ok(Quantity::ZERO);
     }
-    let short = Total::from(record.quantity).minus(record.quantity_at_aws())?;
-    let decided = moved_shortfall(movements)?;
-    short.minus(decided)?.to_quantity().ok_or(Overflow)
+    let short = Total::from(record.quantity)
+        .minus(record.quantity_at_aws())?
+        .minus(moved_shortfall(movements)?)?
+        .minus(over)?;
+    if short.is_negative() {
+        return Ok(Quantity::ZERO);
+    }
+    short.to_quantity().ok_or(Overflow)
 }
 
 /// The movement that brings what a conflict is short of to another place.
@@ -320,12 +330,16 @@ mod tests {
         let fold = rows("5");
         let rows = fold.dimensions().get("gb");
         for kind in [carried(), MovementKind::WrittenOff] {
-            let short = shortfall(&record, &[]).unwrap();
+            let short = shortfall(&record, &[], Total::ZERO).unwrap();
             assert_eq!(short.to_string(), "2");
             let is_carried = kind != MovementKind::WrittenOff;
             let movement = move_shortfall(&record, short, kind, Timestamp::UNIX_EPOCH, &reason());
             let movements = [movement];
-            assert_eq!(shortfall(&record, &movements).unwrap(), Quantity::ZERO);
+            let left = shortfall(&record, &movements, Total::ZERO).unwrap();
+            assert_eq!(left, Quantity::ZERO);
+            // Carried as a whole before the conflict came to light.
+            let left = shortfall(&record, &[], record.quantity.into()).unwrap();
+            assert_eq!(left, Quantity::ZERO);
             assert_eq!(
                 difference(&record, &movements, rows).unwrap(),
                 Difference::None
@@ -348,7 +362,10 @@ mod tests {
             assert_eq!(over, Difference::Over(Total::from(short)));
         }
         record.state = State::Accepted;
-        assert_eq!(shortfall(&record, &[]).unwrap(), Quantity::ZERO);
+        assert_eq!(
+            shortfall(&record, &[], Total::ZERO).unwrap(),
+            Quantity::ZERO
+        );
     }
 
     #[test]

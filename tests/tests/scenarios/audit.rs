@@ -13,7 +13,7 @@ use marketplace::recount::MovementKind;
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::window::Window;
-use marketplace::{State, TagSet};
+use marketplace::{State, TagSet, Total};
 use reconciler::audit::{History, Range, compare_range};
 use serde_json::{Value, json};
 use startup::settings::Products;
@@ -260,6 +260,34 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
     assert_eq!(market.books().await.accepted.to_string(), "5");
 }
 
+/// A conclusion from silence is looked at again: what comes to light later shows as over-metered.
+#[tokio::test]
+async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later() {
+    let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
+    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+    always(&market, FaultKind::DropAfter);
+    market.until("2026-11-21T12:35:00Z").await;
+    // These calls are compared at 13:00, while the record is still being sent.
+    always(&market, FaultKind::AccessDenied);
+    market.until("2026-11-21T13:30:00Z").await;
+    market.stack.emulator().set_faults(Faults::default());
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!(record.state, State::Unconfirmed);
+    // As if the history had not shown the call, and others that were later.
+    let (ledger, now) = (market.stack.ledger(), market.stack.emulator().now());
+    let flagged = ledger.flag_late(&record.key.subscription, record.key.hour, now);
+    flagged.await.expect("flagged");
+    let written = ledger.write_state(&record, State::Expired, "NotBilled", now);
+    assert_eq!(written.await.expect("written"), Written::Done);
+    market.until("2026-11-22T13:20:00Z").await;
+    assert_eq!(market.bill().len(), 2, "carried, and so billed twice");
+    assert!(sum_of(&market).await.over_metered.is_zero());
+    market.until("2026-11-22T14:30:00Z").await;
+    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+    assert_eq!((record.state, record.due), (State::Accepted, None));
+    assert_eq!(sum_of(&market).await.over_metered.to_string(), "5");
+}
+
 /// What AWS Marketplace holds less than was used is billed with a later hour, once a person says that it
 /// was not metered anywhere else.
 #[tokio::test]
@@ -272,7 +300,7 @@ async fn what_a_conflict_is_short_of_is_carried_by_a_decision() {
     market.until("2026-11-21T12:10:00Z").await;
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!(record.state, State::Conflict);
-    let short = shortfall(&record, &[]).expect("in range");
+    let short = shortfall(&record, &[], Total::ZERO).expect("in range");
     let kind = MovementKind::Carried {
         target: hour("2026-11-21T12"),
         into: None,

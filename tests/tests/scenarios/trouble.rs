@@ -2,7 +2,7 @@ use emulator::{Fault, FaultKind, Faults};
 use local::stack::{StackOptions, Trouble};
 use marketplace::State;
 
-use crate::market::Market;
+use crate::market::{Market, at};
 
 fn next(kind: FaultKind, count: u32) -> Faults {
     Faults {
@@ -130,7 +130,9 @@ async fn what_has_no_outcome_at_its_deadline_is_held_until_it_is_proved_unbilled
     // Nothing else is metered, so the audit has an empty call made before it believes the silence.
     market.until("2026-11-22T12:30:00Z").await;
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.due), (State::Expired, None));
+    assert_eq!(record.state, State::Expired);
+    let again = record.due.expect("compared again");
+    assert_eq!(again, at("2026-11-23T12:00:00Z"));
     let books = market.books().await;
     assert_eq!(
         (books.held.to_string(), books.pending.to_string()),
@@ -139,6 +141,14 @@ async fn what_has_no_outcome_at_its_deadline_is_held_until_it_is_proved_unbilled
     market.stack.emulator().set_faults(Faults::default());
     market.until("2026-11-22T13:40:00Z").await;
     assert_eq!(market.bill(), ["2026-11-22T12 gb 1"]);
+    for (until, due) in [
+        ("2026-11-23T12:10:00Z", Some(at("2026-11-25T12:00:00Z"))),
+        ("2026-11-25T12:10:00Z", None),
+    ] {
+        market.until(until).await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((record.state, record.due), (State::Expired, due));
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,9 @@
 //! * *A crash between two records.* Each record is its own conclusion; those without one are still
 //!   due.
 //! * *A crash while a history is read.* Nothing is concluded from a span that was not read to its end.
+//! * *A success that comes to light after its record was concluded to be unbilled.* Such a record is
+//!   compared again a day and three days later. What is found then is written whatever was carried
+//!   meanwhile, so the books show it as over-metered.
 //! * *DuplicateRecord without any call that explains it.* Something recorded the slot that this
 //!   Region's history does not show, so nothing is inferred: the record stays Disputed.
 
@@ -66,6 +69,9 @@ pub const CLOCK_MARGIN_MINUTES: i64 = 5;
 pub const UNCONFIRMED_WAIT_MINUTES: i64 = 60;
 /// Hours between two looks at a record that could not be judged, at first.
 const RETRY_HOURS: i64 = 1;
+/// Hours after which a record concluded to be unbilled is compared with the history again, twice: what
+/// an event that was late or missing says is then found. Ours.
+const SECOND_LOOKS_HOURS: [i64; 2] = [24, 72];
 /// Minutes after which a call made for it can have become a witness: the submitter's next sweep, and
 /// CloudTrail's usual delay.
 const WITNESS_MINUTES: i64 = 30;
@@ -94,13 +100,24 @@ impl Span {
     }
 }
 
-/// When a record that became `state` at `now` is to be judged; `None` for states that need no audit.
+/// When a record that became `state` at `now`, by a conclusion of the audit or of a person, is to be
+/// looked at; `None` for states that need no audit.
 pub fn due(state: State, deadline: Timestamp, now: Timestamp) -> Option<Timestamp> {
     match state {
         State::Disputed => Some(minutes_after(now, CLOUDTRAIL_DELAY_MINUTES)),
         State::Unconfirmed => Some(minutes_after(now.max(deadline), UNCONFIRMED_WAIT_MINUTES)),
+        State::Expired | State::Moved => second_look(now, now),
         _ => None,
     }
+}
+
+/// When a record that was concluded to be unbilled at `concluded_at` is compared with the history
+/// again, later than `now`; `None` after the last time.
+pub fn second_look(concluded_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    SECOND_LOOKS_HOURS
+        .into_iter()
+        .map(|hours| shift(concluded_at, SignedDuration::from_hours(hours)))
+        .find(|look| *look > now)
 }
 
 /// When a record that could not be judged at `now` is looked at again: hourly, later daily; `None`
@@ -185,6 +202,14 @@ mod tests {
             Some(at("2026-11-22T14:00:00Z"))
         );
         assert_eq!(due(State::Accepted, deadline, now), None);
+        for state in [State::Expired, State::Moved] {
+            assert_eq!(due(state, deadline, now), Some(at("2026-11-23T08:00:00Z")));
+        }
+        assert_eq!(
+            second_look(now, at("2026-11-23T08:00:00Z")),
+            Some(at("2026-11-25T08:00:00Z"))
+        );
+        assert_eq!(second_look(now, at("2026-11-25T08:00:00Z")), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Records in dispute, and records past their deadline without an outcome.
 
-use jiff::SignedDuration;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ledger::SHARDS;
 use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look, next_look_for_witness};
@@ -9,7 +8,7 @@ use marketplace::record::RecordKey;
 use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
-use super::{AuditError, done};
+use super::{AuditError, again, done};
 use crate::{App, Report};
 
 /// Records judged by one reading of the history; what is kept in memory is bounded by it.
@@ -27,6 +26,7 @@ pub(crate) async fn judge(
     report: &mut Report,
 ) -> Result<bool, AuditError> {
     let mut keys: Vec<RecordKey> = Vec::new();
+    let mut concluded = Vec::new();
     for shard in 0..SHARDS {
         let mut start = None;
         loop {
@@ -37,7 +37,10 @@ pub(crate) async fn judge(
             keys.extend(page.keys);
             if keys.len() >= RECORDS_AT_ONCE_MAX {
                 let together = std::mem::take(&mut keys);
-                if !judge_together(app, &together, now, budget, report).await? {
+                let (due, again) = due_of(app, &together, now).await?;
+                concluded.extend(again);
+                concluded.truncate(RECORDS_AT_ONCE_MAX);
+                if !judge_together(app, &due, now, budget, report).await? {
                     return Ok(false);
                 }
             }
@@ -47,28 +50,38 @@ pub(crate) async fn judge(
             }
         }
     }
-    judge_together(app, &keys, now, budget, report).await
+    let (due, again) = due_of(app, &keys, now).await?;
+    concluded.extend(again);
+    concluded.truncate(RECORDS_AT_ONCE_MAX);
+    let finished = judge_together(app, &due, now, budget, report).await?;
+    // After what is in question: these are concluded, and wait for another day if need be.
+    Ok(finished && again::look(app, &concluded, now, budget, report).await?)
 }
 
-/// Reads the union of the records' spans once, then closes each record by what it proves.
-async fn judge_together(
+/// The records in question, and those concluded to be unbilled that are to be compared again. As they
+/// are now, not as the index remembers them, and read before the history: a conclusion is written on
+/// this version.
+async fn due_of(
     app: &App,
     keys: &[RecordKey],
     now: Timestamp,
-    budget: Budget,
-    report: &mut Report,
-) -> Result<bool, AuditError> {
-    // As they are now, not as the index remembers them, and read before the history: a conclusion is
-    // written on this version.
+) -> Result<(Vec<MeteringRecord>, Vec<MeteringRecord>), AuditError> {
     let mut records = app.ledger.records(keys).await?;
-    records.retain(|record| {
-        let in_question = matches!(record.state, State::Disputed | State::Unconfirmed);
-        in_question && record.due.is_some_and(|due| due <= now)
-    });
-    if records.is_empty() {
-        return Ok(true);
-    }
-    let mut inquiry = Inquiry::about(&records, now);
+    records.retain(|record| record.due.is_some_and(|due| due <= now));
+    let (in_question, mut others): (Vec<_>, Vec<_>) = records
+        .into_iter()
+        .partition(|record| matches!(record.state, State::Disputed | State::Unconfirmed));
+    others.retain(|record| matches!(record.state, State::Expired | State::Moved));
+    Ok((in_question, others))
+}
+
+/// Shows an inquiry all that the history has about its records; `false` if the time ran out.
+pub(super) async fn read_into(
+    app: &App,
+    inquiry: &mut Inquiry,
+    now: Timestamp,
+    budget: Budget,
+) -> Result<bool, AuditError> {
     let spans = inquiry.spans(now);
     let complete = app
         .history
@@ -78,7 +91,22 @@ async fn judge_together(
             Event::Foreign(_) => {}
         })
         .await?;
-    if !complete {
+    Ok(complete)
+}
+
+/// Reads the union of the records' spans once, then closes each record by what it proves.
+async fn judge_together(
+    app: &App,
+    records: &[MeteringRecord],
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    if records.is_empty() {
+        return Ok(true);
+    }
+    let mut inquiry = Inquiry::about(records, now);
+    if !read_into(app, &mut inquiry, now, budget).await? {
         tracing::error!(
             records = records.len(),
             "the history could not be read to its end in time; nothing is judged"
@@ -87,7 +115,7 @@ async fn judge_together(
         return Ok(false);
     }
     let mut lacks_witness = false;
-    for record in &records {
+    for record in records {
         let finding = inquiry.finding(&record.key, now);
         lacks_witness |= matches!(finding, Finding::Unknown(Doubt::NoWitness { .. }));
         close(app, record, finding, now, report).await?;
@@ -154,7 +182,7 @@ async fn leave(
         _ => next_look(record, now),
     };
     let told = doubt.to_string();
-    app.ledger.look_again(record, next, &told).await?;
+    app.ledger.look_again(record, next, Some(&told)).await?;
     if next.is_none() {
         report.audit.given_up += 1;
         tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail cannot tell any more what became of this record: a person must decide");

@@ -3,6 +3,7 @@
 //! # Layout
 //! * [`history`]: the Event history, page by page, at the pace that LookupEvents allows
 //! * `judge`: records in dispute or without an outcome, each closed by what is proved about it
+//! * `again`: records concluded to be unbilled, compared once more a day and three days later
 //! * `follow`: the hourly comparison, which goes on where the last run stopped
 //! * [`range`]: the same comparison for any range of hours, in one piece
 //!
@@ -24,6 +25,7 @@
 //! an hour, 3.6 million a month, records in question stay held, and the alarm says so. From there on a
 //! seller should give the audit a trail in S3; reading one is not built yet.
 
+mod again;
 mod follow;
 pub mod history;
 mod judge;

@@ -6,7 +6,7 @@ use ledger::profile::Profile;
 use ledger::{Ledger, Written};
 use marketplace::carry::open_hour;
 use marketplace::decision::{
-    Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds, shortfall,
+    Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds,
 };
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::schedule::Schedule;
@@ -183,9 +183,10 @@ impl Decision<'_> {
                 return Err(self.nothing("there is no such record"));
             };
             let movements = ledger.movements_of(&record).await?;
-            let step = match self.next(&record, &movements)? {
+            let short = super::short_of(ledger, &record, &movements).await?;
+            let step = match self.next(&record, &movements, short)? {
                 Some(step) => step,
-                None if done == 0 && self.needs_check(&record, &movements)? => {
+                None if done == 0 && self.needs_check(&record, short) => {
                     return Err(show::unchecked(ledger, &record).await?);
                 }
                 None => break,
@@ -218,26 +219,21 @@ impl Decision<'_> {
     }
 
     /// Whether something of it can be decided only by somebody who has checked it.
-    fn needs_check(
-        &self,
-        record: &MeteringRecord,
-        movements: &[Movement],
-    ) -> Result<bool, Failure> {
-        let short = shortfall(record, movements).map_err(Failure::failed)?;
+    fn needs_check(&self, record: &MeteringRecord, short: Quantity) -> bool {
         let is_in_doubt = ending(record) == Ending::Checked || short > Quantity::ZERO;
-        Ok(is_in_doubt && !self.is_checked)
+        is_in_doubt && !self.is_checked
     }
 
     fn next(
         &self,
         record: &MeteringRecord,
         movements: &[Movement],
+        short: Quantity,
     ) -> Result<Option<Step>, Failure> {
         if let Some(hold) = open_holds(movements).next() {
             let movement = close_hold(record, hold, self.kind.clone(), self.now, self.reason);
             return Ok(Some(Step::Move(movement)));
         }
-        let short = shortfall(record, movements).map_err(Failure::failed)?;
         if self.is_checked && short > Quantity::ZERO {
             let movement = move_shortfall(record, short, self.kind.clone(), self.now, self.reason);
             return Ok(Some(Step::Move(movement)));

@@ -6,8 +6,8 @@ mod show;
 use clap::{Args, Subcommand};
 use ledger::Ledger;
 use marketplace::decision::{open_holds, shortfall};
-use marketplace::recount::Movement;
-use marketplace::{MeteringRecord, Month, Quantity, State, Subscription};
+use marketplace::recount::{Movement, counted};
+use marketplace::{MeteringRecord, Month, Quantity, State, Subscription, Total};
 use serde_json::{Value, json};
 
 use crate::connect::Tables;
@@ -145,9 +145,8 @@ async fn waiting(
     for record in records {
         let movements = ledger.movements_of(&record).await?;
         let code = record.outcome.as_ref().map(|outcome| outcome.code.clone());
-        if let Some(one) = waiting_record(&record, &movements)? {
-            waiting.push(one);
-        }
+        let short = short_of(ledger, &record, &movements).await?;
+        waiting.extend(waiting_record(&record, short));
         for hold in open_holds(&movements) {
             waiting.push(Waiting {
                 quantity: hold.total().map_err(Failure::failed)?.to_string(),
@@ -161,11 +160,8 @@ async fn waiting(
     Ok(waiting)
 }
 
-/// What of a record itself waits, its movements aside.
-fn waiting_record(
-    record: &MeteringRecord,
-    movements: &[Movement],
-) -> Result<Option<Waiting>, Failure> {
+/// What of a record itself waits, its movements aside; `short` is what a conflict is short of.
+fn waiting_record(record: &MeteringRecord, short: Quantity) -> Option<Waiting> {
     let all = record.quantity;
     let (quantity, why, next) = match record.state {
         State::Refused => (all, "refused", "carry or write off"),
@@ -176,26 +172,45 @@ fn waiting_record(
             "conflict",
             "claim the difference; see metering adjust plan",
         ),
-        State::Conflict => {
-            let short = shortfall(record, movements).map_err(Failure::failed)?;
-            if short == Quantity::ZERO {
-                return Ok(None);
-            }
-            (
-                short,
-                "conflict",
-                "check, then carry or write off what is short",
-            )
-        }
-        _ => return Ok(None),
+        State::Conflict if short > Quantity::ZERO => (
+            short,
+            "conflict",
+            "check, then carry or write off what is short",
+        ),
+        _ => return None,
     };
-    Ok(Some(Waiting {
+    Some(Waiting {
         quantity: quantity.to_string(),
         record: record.clone(),
         why,
         code: record.outcome.as_ref().map(|outcome| outcome.code.clone()),
         next,
-    }))
+    })
 }
 
 const WAIT_OR_CHECK: &str = "wait for the audit, or check and decide; see metering late show";
+
+/// What a record in conflict is short of. The rows of its hour are read only where it may be short.
+async fn short_of(
+    ledger: &Ledger,
+    record: &MeteringRecord,
+    movements: &[Movement],
+) -> Result<Quantity, Failure> {
+    let short = |over| shortfall(record, movements, over).map_err(Failure::failed);
+    if short(Total::ZERO)? == Quantity::ZERO {
+        return Ok(Quantity::ZERO);
+    }
+    let key = &record.key;
+    let product = ledger.product(&record.product).await?;
+    let known = product.as_ref().map(|product| &product.dimensions);
+    let count = ledger
+        .count_hour(&key.subscription, key.hour, known)
+        .await?;
+    let counted = counted(record, movements).map_err(Failure::failed)?;
+    let rows = count.rows(&key.dimension);
+    let rows = rows.map_or(Ok(Total::ZERO), |rows| rows.total());
+    let over = rows
+        .and_then(|rows| counted.minus(rows))
+        .map_err(Failure::failed)?;
+    short(over.max(Total::ZERO))
+}

@@ -1,0 +1,82 @@
+//! Records that were concluded to be unbilled, compared with the history once more.
+//!
+//! The conclusion was drawn from what the history did not show. An event that was late by hours, or
+//! missing, can still come to light: a success that is found then is a fact, and what was carried
+//! meanwhile shows as over-metered.
+//!
+//! # What a crash does
+//! Each record is its own write, conditional on the version read, and due until it is written.
+
+use jiff::Timestamp;
+use marketplace::audit::inquiry::Finding;
+use marketplace::audit::{Inquiry, conflict_text, second_look};
+use marketplace::{MeteringRecord, State};
+use startup::Budget;
+
+use super::judge::read_into;
+use super::{AuditError, done};
+use crate::{App, Report};
+
+/// Looks at concluded records that are due; `false` if the time ran out.
+pub(super) async fn look(
+    app: &App,
+    records: &[MeteringRecord],
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    if records.is_empty() {
+        return Ok(true);
+    }
+    let mut inquiry = Inquiry::about(records, now);
+    if !read_into(app, &mut inquiry, now, budget).await? {
+        tracing::warn!(
+            records = records.len(),
+            "the history could not be read to its end in time; concluded records are compared later"
+        );
+        return Ok(false);
+    }
+    for record in records {
+        match inquiry.finding(&record.key, now) {
+            Finding::Billed {
+                at,
+                metering_record_id,
+            } => {
+                let written = app
+                    .ledger
+                    .write_success_found(record, metering_record_id, at);
+                report.audit.unexpected += done(written.await?);
+                tracing::error!(slot = %record.key, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; what was carried of it is over-metered: see metering adjust plan");
+            }
+            Finding::Conflict {
+                quantity,
+                metering_record_id,
+                ..
+            } => {
+                let id = metering_record_id.as_deref();
+                let written = app.ledger.write_conflict(record, quantity, id, now).await?;
+                report.audit.conflicts += done(written);
+                tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
+            }
+            Finding::BilledByInference | Finding::NotBilled | Finding::Unknown(_) => {
+                let next = second_look(concluded_at(app, record, now).await?, now);
+                app.ledger.look_again(record, next, None).await?;
+            }
+        }
+    }
+    Ok(true)
+}
+
+/// When a record was concluded to be unbilled: by the audit, or by the person who moved it.
+async fn concluded_at(
+    app: &App,
+    record: &MeteringRecord,
+    now: Timestamp,
+) -> Result<Timestamp, AuditError> {
+    if record.state == State::Moved {
+        let movements = app.ledger.movements_of(record).await?;
+        let last = movements.iter().map(|movement| movement.at).max();
+        return Ok(last.unwrap_or(now));
+    }
+    Ok(record.outcome.as_ref().map_or(now, |outcome| outcome.at))
+}
