@@ -206,11 +206,15 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         Fate::Answered
     }));
     let mut now = world.now.get();
+    let mut hurried = 0;
     loop {
         world.set_time(now);
+        // The removal of a licence becomes known somewhat later than the end.
+        world.deliver_lifecycle().await;
         let before = made.load(Ordering::Relaxed);
         let budget = Budget::of_calls(made, calls);
         let report = world.seal_within(budget).await.unwrap();
+        hurried += report.records_hurried;
         // What was begun when the time was up is finished.
         let used = made.load(Ordering::Relaxed) - before;
         assert!(used <= calls + calls / 2 + 200, "{used} calls");
@@ -218,6 +222,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         world.pump_records(now).await;
         now = now + SignedDuration::from_mins(5);
         if now > end {
+            assert!(hurried > 0);
             return report;
         }
     }
