@@ -12,6 +12,7 @@ use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{SHARDS, Written};
 use marketplace::books::Books;
+use marketplace::lifecycle::Sign;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
@@ -72,6 +73,58 @@ async fn hurry_one() {
     assert_eq!(waiting(&world, later).await, (0, 0));
     let late = world.ledger.hurry(&accepted, final_at, now).await.unwrap();
     assert_eq!(late, Written::Conflict);
+}
+
+#[test]
+fn what_waits_after_an_answer_is_hurried_by_an_end_and_calmed_by_a_renewal() {
+    on_a_thread(|| Executor::default().finish(end_and_renew()));
+}
+
+async fn end_and_renew() {
+    let world = World::at(at("2026-11-21T00:20:00Z"), 7);
+    let listing = listing("renewedproduct");
+    world.list(&listing).await;
+    let (agreement, buyer) = buy(&world, &listing).await;
+    use_in(&world, &buyer, "2026-11-21T01").await;
+    let now = at("2026-11-21T02:35:00Z");
+    world.set_time(now);
+    world.seal().await.unwrap();
+    let keys = [RecordKey {
+        subscription: buyer.clone(),
+        hour: "2026-11-21T01".parse().unwrap(),
+        dimension: "gb".parse().unwrap(),
+    }];
+    let read = || async { world.ledger.records(&keys).await.unwrap().remove(0) };
+    let next = Next {
+        state: State::Sealed,
+        retry_after: Some(SignedDuration::from_hours(3)),
+    };
+    let (record, verdict) = (read().await, Verdict::NotSubscribed);
+    let written = world.ledger.write_outcome(&record, &verdict, &next, now);
+    assert_eq!(written.await.unwrap(), Written::Done);
+    assert_eq!(waiting(&world, now).await, (0, 0));
+
+    world
+        .emulator
+        .cancel_agreement(&agreement.agreement_id)
+        .unwrap();
+    let now = now + SignedDuration::from_mins(5);
+    world.set_time(now);
+    world.deliver_lifecycle().await;
+    assert_eq!(world.seal().await.unwrap().records_hurried, 1);
+    assert_eq!(waiting(&world, now).await, (1, 0));
+    assert!(read().await.final_at.is_some());
+
+    // Late news: it was renewed.
+    let ending = world.ledger.profile(&buyer).await.unwrap().unwrap();
+    let mut renewed = ending.clone();
+    renewed.lifecycle.observe(Sign::Activated, now);
+    renewed.call_attention(now);
+    let written = world.ledger.change_profile(&ending, &renewed).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    world.seal().await.unwrap();
+    assert_eq!(waiting(&world, now).await, (0, 1));
+    assert_eq!(read().await.final_at, None);
 }
 
 /// Subscriptions that end in the same minute, and those that go on.

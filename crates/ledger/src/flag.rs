@@ -140,25 +140,6 @@ impl Ledger {
         Ok(page)
     }
 
-    /// The hours of one subscription that are flagged, strongly consistent, due or not.
-    pub async fn late_hours(
-        &self,
-        subscription: &Subscription,
-    ) -> Result<Vec<UsageHour>, LedgerError> {
-        let table = &self.tables.metering_records;
-        let items = self
-            .query_all(table, &subscription.to_string(), "l#")
-            .await?;
-        let mut hours = Vec::new();
-        for item in &items {
-            match read_key(item) {
-                Ok((_, hour)) => hours.push(hour),
-                Err(damaged) => tracing::error!(%damaged, "a damaged late flag is passed over"),
-            }
-        }
-        Ok(hours)
-    }
-
     /// A flag, strongly consistent.
     pub async fn late_flag(
         &self,

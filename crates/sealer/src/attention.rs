@@ -128,6 +128,7 @@ async fn seal_all_new(
         match one {
             Some((_, Ok(work))) => {
                 work.settled.iter().for_each(|one| report.add(one));
+                report.damaged += work.damaged;
                 finished &= !work.is_cut;
             }
             Some((subscription, Err(error))) => {
@@ -162,6 +163,7 @@ async fn seal_new(
     let hours: Vec<UsageHour> = begin.through(run.watermark).collect();
     let sealed_through = recount_all(run, &profile, &hours, budget, &mut work).await?;
     note_sealed(run, &profile, sealed_through).await?;
+    ending::calm(run, &profile, &mut work).await?;
     Ok(work)
 }
 

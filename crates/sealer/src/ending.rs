@@ -57,7 +57,9 @@ pub(crate) async fn seal_open(
     if profile.sealed_through < Some(hours.last) || !is_over {
         seal_hours(run, profile, &hours, budget, &mut work).await?;
     }
-    hurry(run, profile, span, last, &mut work).await?;
+    if let Some(end) = final_hour_end(span).filter(|end| run.now < *end) {
+        hurry(run, profile, hours.last, Some(end), &mut work).await?;
+    }
     Ok(work)
 }
 
@@ -71,29 +73,11 @@ async fn seal_hours(
     // Earlier hours first: what is late of them must be in the last one before that is sealed.
     let mut sealed_through = recount_all(run, profile, &hours.open, budget, work).await?;
     if hours.is_settled && !work.is_cut {
-        if profile.sealed_through < Some(hours.last) {
-            recount_flagged(run, profile, hours, budget, work).await?;
-        }
         work.settled
             .push(recount_hour(run, profile, hours.last).await?);
         sealed_through = Some(hours.last);
     }
     note_sealed(run, profile, sealed_through).await
-}
-
-/// Its flags would have their turn later in this run: too late for the hour of its end.
-async fn recount_flagged(
-    run: &Run<'_>,
-    profile: &Profile,
-    hours: &Hours,
-    budget: Budget,
-    work: &mut Work,
-) -> Result<(), LedgerError> {
-    let mut flagged = run.app.ledger.late_hours(&profile.subscription).await?;
-    flagged.retain(|hour| *hour < hours.last && !hours.open.contains(hour));
-    recount_all(run, profile, &flagged, budget, work).await?;
-    // The hour of the end does not wait for what is left of them.
-    Ok(())
 }
 
 fn hours_of(
@@ -153,17 +137,28 @@ fn final_hour_end(span: &Span) -> Option<Timestamp> {
     span.last_removed_at.and_then(|_| span.certain_at())
 }
 
-/// Lets every record that is still to be sent go before all others, as long as the final hour lasts.
+/// Takes the hurry from the records of a subscription that goes on after all: a final hour that is none
+/// would look like a deadline that was missed.
+pub(crate) async fn calm(
+    run: &Run<'_>,
+    profile: &Profile,
+    work: &mut Work,
+) -> Result<(), LedgerError> {
+    match profile.lifecycle.deprovisioned_at {
+        Some(_) => hurry(run, profile, UsageHour::of(run.now), None, work).await,
+        None => Ok(()),
+    }
+}
+
+/// Lets every record through the hour `last` that is still to be sent go before all others until
+/// `final_at`, or with `None` among all others.
 async fn hurry(
     run: &Run<'_>,
     profile: &Profile,
-    span: &Span,
     last: UsageHour,
+    final_at: Option<Timestamp>,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
-    let Some(final_at) = final_hour_end(span).filter(|end| run.now < *end) else {
-        return Ok(());
-    };
     let ledger = &run.app.ledger;
     let first = first_in_time(run, last);
     let waiting = ledger
@@ -171,13 +166,19 @@ async fn hurry(
         .await?;
     work.damaged += waiting.damaged;
     for record in &waiting.records {
-        if record.final_at == Some(final_at) || !record.is_sendable(run.now) {
+        if record.final_at == final_at || !record.is_sendable(run.now) {
             continue;
         }
-        let due = due_after(record, run.now);
-        let written = ledger.hurry(record, final_at, due).await?;
-        // Somebody has written to it meanwhile: the next run looks again.
-        work.hurried += u64::from(written == Written::Done);
+        // Where somebody has written to it meanwhile the next run looks again.
+        let is_hurried = match final_at {
+            Some(end) => {
+                ledger
+                    .hurry(record, end, due_after(record, run.now))
+                    .await?
+            }
+            None => ledger.calm(record).await?,
+        };
+        work.hurried += u64::from(final_at.is_some() && is_hurried == Written::Done);
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use marketplace::record::MeteringRecord;
 use marketplace::{State, Subscription, UsageHour};
 
-use super::codec::{from_item, urgent_partition};
+use super::codec::{from_item, send_partition, urgent_partition};
 use super::{DuePage, Waiting};
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, number, text};
@@ -106,11 +106,43 @@ impl Ledger {
              REMOVE #send"
                 .to_owned(),
             "#version = :read",
-            names
-                .map(|(short, name)| (short.to_owned(), name.to_owned()))
-                .into(),
+            owned(names),
             values,
         )
         .await
     }
+
+    /// Says that a record's subscription has no final hour after all; if nobody has written since it
+    /// was read. It stays due when it was. A record that is not sent any more is left as it is.
+    pub async fn calm(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
+        if !record.state.is_sendable() {
+            return Ok(Written::Conflict);
+        }
+        let names = [
+            ("#final", "final_at"),
+            ("#work", "work"),
+            ("#version", "version"),
+            ("#send", "send"),
+        ];
+        let shard = shard_of(&record.key.subscription);
+        let values = HashMap::from([
+            (":work".to_owned(), text(send_partition(shard))),
+            (":one".to_owned(), number(1)),
+            (":read".to_owned(), number(record.version)),
+        ]);
+        self.update_record(
+            &record.key,
+            "SET #work = :work, #version = #version + :one REMOVE #final, #send".to_owned(),
+            "#version = :read",
+            owned(names),
+            values,
+        )
+        .await
+    }
+}
+
+fn owned<const N: usize>(names: [(&str, &str); N]) -> HashMap<String, String> {
+    names
+        .map(|(short, name)| (short.to_owned(), name.to_owned()))
+        .into()
 }
