@@ -450,6 +450,7 @@ mod tests {
     use crate::fold::Fold;
     use crate::lifecycle::{Lifecycle, Sign};
     use crate::usage::{Field, UsageRow};
+    use proptest::prelude::*;
 
     fn spans(activated: &str, removed: Option<&str>) -> Spans {
         let mut life = Lifecycle::default();
@@ -467,7 +468,16 @@ mod tests {
         now: &str,
         dry_run: bool,
     ) -> Option<Sealing> {
-        let hour: UsageHour = hour.parse().unwrap();
+        let spans = spans(activated, ended);
+        seal_two_units(hour.parse().unwrap(), spans, dry_run, now.parse().unwrap())
+    }
+
+    fn seal_two_units(
+        hour: UsageHour,
+        spans: Spans,
+        dry_run: bool,
+        now: Timestamp,
+    ) -> Option<Sealing> {
         let mut fold = Fold::new(hour, None);
         fold.add(&UsageRow {
             dimension_event: "gb#1".into(),
@@ -484,20 +494,13 @@ mod tests {
         let terms = Terms {
             product: "code".parse().unwrap(),
             account: None,
-            spans: spans(activated, ended),
+            spans,
         };
         let policy = SealPolicy {
             dry_run,
             ..SealPolicy::default()
         };
-        seal(
-            key,
-            &fold.dimensions()["gb"],
-            &terms,
-            policy,
-            now.parse().unwrap(),
-        )
-        .unwrap()
+        seal(key, &fold.dimensions()["gb"], &terms, policy, now).unwrap()
     }
 
     #[track_caller]
@@ -558,6 +561,35 @@ mod tests {
             "2026-11-21T02:00:00Z",
             false,
         );
+    }
+
+    proptest! {
+        #[test]
+        fn a_stamp_lies_in_its_hour_and_in_a_span_in_force(
+            signs in proptest::collection::vec((0usize..3, 0i64..20 * 3_600), 0..8),
+            hour in 0i64..20,
+        ) {
+            let start: Timestamp = "2026-11-21T00:00:00Z".parse().unwrap();
+            let at = |second| shift(start, SignedDuration::from_secs(second));
+            let mut life = Lifecycle::default();
+            for (sign, second) in signs {
+                let all = [Sign::Activated, Sign::EndAnnounced, Sign::Deprovisioned];
+                life.observe(all[sign], at(second));
+            }
+            let (spans, hour) = (life.spans(), UsageHour::of(at(hour * 3_600)));
+            let now = at(20 * 3_600);
+            let sealing = seal_two_units(hour, spans.clone(), false, now);
+            let Some(record) = sealing.map(|sealing| sealing.record) else {
+                return Ok(());
+            };
+            prop_assert_eq!(UsageHour::of(record.stamp), hour);
+            let holds = |span: &Span| {
+                span.began_at <= record.stamp
+                    && span.removed_at.is_none_or(|end| record.stamp <= end)
+            };
+            let in_force = spans.iter().any(holds) && record.state != State::Moved;
+            prop_assert_eq!(in_force, record.state == State::Sealed);
+        }
     }
 
     #[test]
