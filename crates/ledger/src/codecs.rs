@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use marketplace::lifecycle::Sign;
-use marketplace::record::{Allocation, Outcome, RecordKey};
+use marketplace::record::{Allocation, Outcome, RecordKey, Transmissions};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::tags::Tags;
 use marketplace::usage::{UsageEvent, read_row};

@@ -14,7 +14,7 @@ use marketplace::hour::shift;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 
-use crate::error::{LedgerError, Written};
+use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
 use crate::{Ledger, shard_of};
 

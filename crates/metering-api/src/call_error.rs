@@ -9,7 +9,8 @@ use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use marketplace::error_table::{self, About};
 pub(crate) use marketplace::error_table::{
-    CONNECTION_FAILED, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT,
+    CONNECTION_FAILED, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, SERVER_ERROR,
+    TIMEOUT,
 };
 
 use crate::exchange::request_id;

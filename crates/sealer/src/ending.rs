@@ -144,7 +144,7 @@ pub(crate) async fn calm(
     profile: &Profile,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
-    match profile.lifecycle.deprovisioned_at {
+    match profile.lifecycle.deprovisioned_at() {
         Some(_) => hurry(run, profile, UsageHour::of(run.now), None, work).await,
         None => Ok(()),
     }

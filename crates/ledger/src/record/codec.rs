@@ -1,8 +1,6 @@
 //! A record as an item, and its allocations, in that item or in items of their own.
 
-use marketplace::record::{
-    Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions,
-};
+use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions};
 use marketplace::tags::Tags;
 use marketplace::{Dimension, TagSet, UsageHour};
 use sha2::{Digest, Sha256};

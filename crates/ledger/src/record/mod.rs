@@ -242,7 +242,10 @@ impl Ledger {
 
     /// Raises the numbers of a record's transmissions, whatever else was written meanwhile: the audit
     /// counts on them.
-    pub async fn raise_transmissions(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
+    pub async fn raise_transmissions(
+        &self,
+        record: &MeteringRecord,
+    ) -> Result<Written, LedgerError> {
         let names = [
             ("#version", "version"),
             ("#doubtful", "doubtful"),
