@@ -48,6 +48,7 @@
 
 pub mod comparison;
 pub mod event;
+mod finding;
 pub mod inquiry;
 mod printed_time;
 mod witness;
