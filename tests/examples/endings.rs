@@ -2,8 +2,9 @@
 //! function as it is, on SDK clients whose calls end in this process. Calls are counted; a second is
 //! what sixteen at a time make of them when each takes six milliseconds.
 //!
-//! `cargo build --workspace --example endings && target/debug/examples/endings [ENDED [OTHERS]]`; 2,000
-//! of each unless said. Exit code 1 where a record of them is missing at the end of the final hour.
+//! `cargo build --workspace --example endings && target/debug/examples/endings [ENDED [OTHERS
+//! [SECONDS]]]`; 2,000 of each, and 890 seconds for a run, unless said. Exit code 1 where a record of
+//! them is missing at the end of the final hour.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -27,20 +28,24 @@ const SEALED_THROUGH: &str = "2026-11-21T08";
 /// Calls in a second.
 const CALLS_PER_SECOND: u64 = 16 * 1_000 / 6;
 /// What a run may last.
-const RUN_SECONDS: u64 = 890;
+const RUN_SECONDS: usize = 890;
 
 fn main() -> ExitCode {
     let mut sizes = std::env::args().skip(1).map(|size| size.parse().ok());
     let ended = sizes.next().flatten().unwrap_or(2_000);
     let others = sizes.next().flatten().unwrap_or(2_000);
-    on_a_thread(|| Executor::default().finish(end_together(ended, others)))
+    let seconds = sizes.next().flatten().unwrap_or(RUN_SECONDS);
+    let seconds = u64::try_from(seconds).expect("a time");
+    on_a_thread(|| Executor::default().finish(end_together(ended, others, seconds)))
 }
 
-async fn end_together(ended: usize, others: usize) -> ExitCode {
+async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode {
     let world = World::at(at(PURCHASE), 7);
     world.wire.trace_nothing();
     let buyers = buy_all(&world, ended + others).await;
-    println!("{ended} that end after 48 sealed hours, {others} that go on");
+    println!(
+        "{ended} that end after 48 sealed hours, {others} that go on, {run_seconds} s for a run"
+    );
     world.set_time(at(END));
     for (n, (agreement, subscription)) in buyers.iter().enumerate() {
         for hour in ["2026-11-21T09", "2026-11-21T10"] {
@@ -65,7 +70,7 @@ async fn end_together(ended: usize, others: usize) -> ExitCode {
         // The removal of the licences becomes known somewhat later than the end.
         world.deliver_lifecycle().await;
         let before = made.load(Ordering::Relaxed);
-        let budget = Budget::of_calls(made, RUN_SECONDS * CALLS_PER_SECOND);
+        let budget = Budget::of_calls(made, run_seconds * CALLS_PER_SECOND);
         let report = world.seal_within(budget).await.expect("a run");
         let calls = made.load(Ordering::Relaxed) - before;
         println!(
@@ -80,7 +85,7 @@ async fn end_together(ended: usize, others: usize) -> ExitCode {
         );
         world.sweep().await.expect("a sweep");
         world.pump_records(now).await;
-        now = now + SignedDuration::from_mins(5);
+        now += SignedDuration::from_mins(5);
     }
     let slots: BTreeSet<_> = billed(&world).into_keys().collect();
     let missing = |of: &[(Agreement, Subscription)], hour: &str| {

@@ -273,7 +273,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         assert!(used <= calls + calls / 2 + 200, "{used} calls");
         world.sweep().await.unwrap();
         world.pump_records(now).await;
-        now = now + SignedDuration::from_mins(5);
+        now += SignedDuration::from_mins(5);
         if now > end {
             assert!(hurried > 0);
             return report;

@@ -112,7 +112,7 @@ impl Damaged {
             damaged += self.world.seal().await.unwrap().damaged;
             self.world.sweep().await.unwrap();
             self.world.pump_records(now).await;
-            now = now + SignedDuration::from_mins(5);
+            now += SignedDuration::from_mins(5);
         }
         damaged
     }
@@ -125,11 +125,9 @@ impl Damaged {
     }
 }
 
-fn on_damaged<Work: Future<Output = ()>>(
-    are_new: bool,
-    work: impl Fn(Arc<Damaged>) -> Work + Send + Copy + 'static,
-) where
-    Work: 'static,
+fn on_damaged<Work>(are_new: bool, work: impl Fn(Arc<Damaged>) -> Work + Send + Copy + 'static)
+where
+    Work: Future<Output = ()> + 'static,
 {
     on_a_thread(move || {
         Executor::default().finish(async move {
@@ -325,7 +323,7 @@ fn hours_that_cannot_be_settled_yet_are_tried_less_and_less() {
         for _ in 0..24 {
             world.set_time(now);
             left.push(world.seal().await.unwrap().left_flagged);
-            now = now + SignedDuration::from_mins(5);
+            now += SignedDuration::from_mins(5);
         }
         let tries: u64 = left.iter().sum::<u64>() / 50;
         // After 5, 15, 35 and 75 minutes again.

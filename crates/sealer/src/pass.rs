@@ -106,7 +106,11 @@ where
     let next = match passed.finished {
         true => None,
         // What was cut at the very beginning stays where it is.
-        false => begun.into_iter().take(done).last().or(place.at.clone()),
+        false => begun
+            .into_iter()
+            .take(done)
+            .next_back()
+            .or(place.at.clone()),
     };
     if ledger.move_place(&place, next).await? == Written::Conflict {
         tracing::debug!(pass, "another run has moved the place of this pass");
