@@ -21,7 +21,8 @@
 //! records an hour that is no longer enough, and `UnfinishedRuns` says so.
 //!
 //! A judgement reads the day that a record could be sent in: 29 pages at a million records a month, or
-//! two minutes. It has half of the run at most, seven minutes, so 110 pages: at more than 5,000 records
+//! two minutes. Looking for a witness again, for a record that waits for days, adds at most the day after
+//! that one and the day before now. A judgement has half of the run at most, seven minutes, so 110 pages: at more than 5,000 records
 //! an hour, 3.6 million a month, records in question stay held, and the alarm says so. From there on a
 //! seller should give the audit a trail in S3; reading one is not built yet.
 
