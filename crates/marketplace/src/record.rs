@@ -202,9 +202,7 @@ impl MeteringRecord {
 
     /// How near its deadline is at `now`, or the end of its final hour where that comes first.
     pub fn urgency(&self, now: Timestamp) -> Urgency {
-        let until = self
-            .final_at
-            .map_or(self.deadline, |end| end.min(self.deadline));
+        let until = self.last_chance();
         let left = until.duration_since(now).as_secs();
         let whole = until.duration_since(self.sealed_at).as_secs();
         let used = whole.saturating_sub(left).saturating_mul(100);
