@@ -103,16 +103,29 @@ impl World {
     ///
     /// When it cannot be started.
     pub async fn function(&self, name: &'static str) -> Function {
+        self.function_with(name, &[]).await
+    }
+
+    /// The same, with settings that differ from the template's.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    pub async fn function_with(&self, name: &'static str, settings: &[(&str, &str)]) -> Function {
         let template = Template::read();
         let timeout = template.function(name)["Timeout"]
             .as_u64()
             .expect("a timeout");
         let (dynamodb, dynamodb_url) = Recorder::start(&self.database.endpoint(), STACK).await;
         let (marketplace, marketplace_url) = Recorder::start(&self.marketplace, STACK).await;
+        let mut environment = environment(&template, name, &dynamodb_url, &marketplace_url);
+        for (name, value) in settings {
+            environment.insert((*name).to_owned(), (*value).to_owned());
+        }
         let bootstrap = Bootstrap::start(
             &binary(name),
             &format!("{STACK}-{name}Function"),
-            &environment(&template, name, &dynamodb_url, &marketplace_url),
+            &environment,
             Duration::from_secs(timeout),
         )
         .await;

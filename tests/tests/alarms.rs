@@ -89,6 +89,18 @@ async fn more_metered_than_there_are_rows() {
 }
 
 #[tokio::test]
+async fn late_usage_that_is_held() {
+    let world = World::start().await;
+    alarms(&world, "LateUsage", "late-usage-insert").await;
+    let sealer = world
+        .function_with("Sealer", &[("LATE_POLICY", "hold")])
+        .await;
+    let answer = sealer.invoke(&sample("sealer-schedule")).await;
+    assert!(matches!(answer, Answer::Response(_)), "{answer:?}");
+    has(&raised(&Template::read(), &sealer.printed()), "UsageHeld");
+}
+
+#[tokio::test]
 async fn lifecycle_events_that_cannot_be_read() {
     let world = World::start().await;
     has(

@@ -94,6 +94,8 @@ pub struct Report {
     pub recounts: u64,
     /// Movements of late usage written.
     pub movements: u64,
+    /// Of which hold usage for a person.
+    pub held: u64,
     /// Late flags settled.
     pub flags_cleared: u64,
     /// Hours that could not be settled now; they stay flagged.
@@ -117,6 +119,7 @@ impl Report {
         self.records_sealed += other.sealed;
         self.recounts += other.recounts;
         self.movements += other.movements;
+        self.held += other.held;
         self.left_flagged += u64::from(other.left_flagged);
         self.over_metered += other.over_metered;
         self.rows_set_aside += other.rows_set_aside;
@@ -198,6 +201,7 @@ fn publish(report: &Report, now: Timestamp) {
         &[
             ("RecordsSealed", Unit::Count, count(report.records_sealed)),
             ("LateMovements", Unit::Count, count(report.movements)),
+            ("UsageHeld", Unit::Count, count(report.held)),
             ("HoursLeftFlagged", Unit::Count, count(report.left_flagged)),
             ("OverMeteredSlots", Unit::Count, count(report.over_metered)),
             ("RowsSetAside", Unit::Count, count(report.rows_set_aside)),

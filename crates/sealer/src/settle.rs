@@ -9,7 +9,7 @@ use marketplace::fold::{DimensionFold, Fold};
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{RecordKey, Terms, heartbeat, seal};
-use marketplace::recount::{Difference, Movement, difference};
+use marketplace::recount::{Difference, Movement, MovementKind, difference};
 use marketplace::spans::Standing;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, MeteringRecord, TagSet, UsageHour};
@@ -26,6 +26,8 @@ pub(crate) struct Settled {
     pub sealed: u64,
     pub recounts: u64,
     pub movements: u64,
+    /// Of the movements, those that hold usage for a person.
+    pub held: u64,
     pub over_metered: u64,
     pub rows_set_aside: u64,
     pub left_flagged: bool,
@@ -65,6 +67,7 @@ pub(crate) async fn seal_hour(
         settled.recounts += again.recounts;
         settled.sealed += again.sealed;
         settled.movements += again.movements;
+        settled.held += again.held;
         settled.over_metered += again.over_metered;
         settled.left_flagged |= again.left_flagged;
     }
@@ -108,7 +111,8 @@ pub(crate) async fn recount_hour(
                 again |= matches!(outcome, Frozen::Taken | Frozen::CreatedInPart);
                 continue;
             };
-            match move_late(run, &terms, record, count.movements(dimension), rows).await? {
+            let movements = count.movements(dimension);
+            match move_late(run, &terms, record, movements, rows, &mut settled).await? {
                 Moved::Nothing => {}
                 Moved::OverMetered => settled.over_metered += 1,
                 Moved::All => settled.movements += 1,
@@ -252,6 +256,7 @@ async fn move_late(
     record: &MeteringRecord,
     movements: &[Movement],
     rows: Option<&DimensionFold>,
+    settled: &mut Settled,
 ) -> Result<Moved, LedgerError> {
     let app = run.app;
     let to = destination(
@@ -289,9 +294,15 @@ async fn move_late(
         at: run.now,
         reason,
     };
-    Ok(match app.ledger.move_quantity(record, &movement).await? {
-        Written::Conflict => Moved::Conflict,
-        Written::Done if complete => Moved::All,
-        Written::Done => Moved::InPart,
+    if app.ledger.move_quantity(record, &movement).await? == Written::Conflict {
+        return Ok(Moved::Conflict);
+    }
+    if movement.kind == MovementKind::Held {
+        settled.held += 1;
+        tracing::warn!(slot = %record.key, reason = movement.reason, "late usage is held: metering late list shows it, and carry or write-off decides");
+    }
+    Ok(match complete {
+        true => Moved::All,
+        false => Moved::InPart,
     })
 }
