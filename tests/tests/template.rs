@@ -296,6 +296,9 @@ const ROLES: [(&str, &[&str]); 7] = [
             "stream MeteringRecords/stream",
             "read MeteringRecords",
             "dynamodb:UpdateItem on MeteringRecords",
+            // Of lanes only, which the next test checks.
+            "dynamodb:PutItem on MeteringRecords",
+            "dynamodb:DeleteItem on MeteringRecords",
             "sqs:SendMessage on StreamDeadLetters",
         ],
     ),
@@ -353,6 +356,25 @@ fn covers(limit: &str, call: &Call) -> bool {
         && actions
             .iter()
             .any(|action| call.action == format!("dynamodb:{action}"))
+}
+
+#[test]
+fn the_submitter_may_put_and_remove_lanes_only() {
+    let template = Template::read();
+    let role = template.properties("SubmitterRole");
+    let statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+        .as_array()
+        .expect("statements");
+    let mut seen = 0;
+    for statement in statements {
+        let actions = statement["Action"].to_string();
+        if actions.contains("PutItem") || actions.contains("DeleteItem") {
+            let keys = &statement["Condition"]["ForAllValues:StringEquals"]["dynamodb:LeadingKeys"];
+            assert_eq!(keys, &json!(["lanes"]), "{statement}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 1);
 }
 
 #[test]

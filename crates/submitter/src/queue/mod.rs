@@ -60,8 +60,8 @@ pub const STREAM_ALLOWANCE: u64 = 4;
 const WEIGHT_MAX: usize = 20_000;
 /// Records that may be sent now, of which there should always be some: several calls.
 const READY_MIN: usize = 250;
-/// Records searched before the share of guilty ones among them means anything.
-const SEARCHED_MIN: u64 = 20;
+/// Records found guilty before their share among the searched ones means anything.
+const GUILTY_MIN: u64 = 3;
 /// One guilty record of so many searched: then a refused batch is sent record by record.
 const ONE_BY_ONE_FROM: u64 = 4;
 
@@ -492,7 +492,7 @@ impl Queue {
     ) {
         let (guilty, good) = self.found;
         let all = guilty.saturating_add(good);
-        if all >= SEARCHED_MIN && guilty.saturating_mul(ONE_BY_ONE_FROM) >= all {
+        if guilty >= GUILTY_MIN && guilty.saturating_mul(ONE_BY_ONE_FROM) >= all {
             for record in records {
                 self.search(vec![record], None, again);
             }
