@@ -133,14 +133,12 @@ fn by_races() -> Option<String> {
 }
 
 fn by_crash_matrix(scenario: Scenario, reference: &Told) -> Option<String> {
-    let calls = tell(scenario, None).calls;
-    (1..=calls).find_map(|number| {
-        scenario.fates().iter().find_map(|fate| {
-            finding(|| {
-                let told = tell(scenario, Some((number, *fate)));
-                let found = differs(scenario, &told, reference)?;
-                Some(format!("{fate:?} call {number}: {found}"))
-            })
+    let points = tell(scenario, None).crash_points(scenario.fates());
+    points.into_iter().find_map(|(number, fate)| {
+        finding(|| {
+            let told = tell(scenario, Some((number, fate)));
+            let found = differs(scenario, &told, reference)?;
+            Some(format!("{fate:?} call {number}: {found}"))
         })
     })
 }

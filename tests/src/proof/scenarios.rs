@@ -4,6 +4,7 @@
 //! afterwards in which the world goes on: schedules fire, streams are delivered again.
 
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 
 use emulator::{Agreement, Fault, FaultKind, Faults, Readings};
 use jiff::{SignedDuration, Timestamp};
@@ -109,12 +110,42 @@ impl Scenario {
 pub struct Told {
     /// Numbered calls.
     pub calls: u64,
+    /// Where else the story could go on after a death: see [`Told::crash_points`].
+    pub steps: Vec<Step>,
     /// Whether the process died where it was told to.
     pub struck: bool,
     /// The end.
     pub outcome: Outcome,
     /// The latest calls, for whoever has to find out.
     pub lines: Vec<String>,
+}
+
+/// A call, as far as it matters where a process dies.
+#[derive(Debug, Clone, Copy)]
+pub struct Step {
+    is_read: bool,
+    is_first: bool,
+}
+
+impl Told {
+    /// The calls at which something different may come of it, with what becomes of them. A read
+    /// changes nothing, so a death at a read between two calls of its invocation is the death after
+    /// the last write before it: reads count only where an invocation begins or ends with them.
+    pub fn crash_points(&self, fates: &[Fate]) -> Vec<(u64, Fate)> {
+        let ends = self.steps.iter().skip(1).map(|step| step.is_first);
+        let ends = ends.chain(std::iter::once(true));
+        let numbered = (1_u64..).zip(self.steps.iter().zip(ends));
+        numbered
+            .flat_map(|(number, (step, is_last))| {
+                let tells = move |fate: &&Fate| match fate {
+                    Fate::DiesBefore => !step.is_read || step.is_first,
+                    Fate::DiesAfter => !step.is_read || is_last,
+                    _ => true,
+                };
+                fates.iter().filter(tells).map(move |fate| (number, *fate))
+            })
+            .collect()
+    }
 }
 
 /// The people and things of a story.
@@ -157,11 +188,13 @@ pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
     let mut executor = Executor::default();
     let world = Rc::new(World::at(at(scenario.start()), 7));
     let inside = Rc::clone(&world);
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&steps);
     let outcome = executor.finish(async move {
         let world = &*inside;
         let cast = begin(world, Some(scenario)).await;
         world.wire.keep_lines(40);
-        world.wire.follow(plan(strike));
+        world.wire.follow(plan(strike, noted));
         act(world, scenario, &cast).await;
         world.wire.heal();
         go_on(world).await;
@@ -171,16 +204,26 @@ pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
     });
     Told {
         calls: world.wire.calls(),
+        steps: steps.lock().expect("no panic").clone(),
         struck: world.wire.strikes() > 0,
         outcome,
         lines: world.wire.trace().1,
     }
 }
 
-fn plan(strike: Option<(u64, Fate)>) -> Box<dyn FnMut(&Call) -> Fate + Send> {
-    Box::new(move |call| match strike {
-        Some((number, fate)) if call.number == number => fate,
-        _ => Fate::Answered,
+fn plan(
+    strike: Option<(u64, Fate)>,
+    steps: Arc<Mutex<Vec<Step>>>,
+) -> Box<dyn FnMut(&Call) -> Fate + Send> {
+    Box::new(move |call| {
+        steps.lock().expect("no panic").push(Step {
+            is_read: call.is_read(),
+            is_first: call.in_invocation == 1,
+        });
+        match strike {
+            Some((number, fate)) if call.number == number => fate,
+            _ => Fate::Answered,
+        }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -514,6 +514,7 @@ async fn invoke<T>(
     let invocation = Arc::new(Invocation {
         function,
         died: Notify::new(),
+        calls: AtomicU64::new(0),
     });
     INVOCATION
         .scope(Arc::clone(&invocation), async {

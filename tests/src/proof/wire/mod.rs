@@ -4,6 +4,7 @@ mod answers;
 mod trace;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use emulator::{ConnectionDropped, Emulator};
@@ -37,6 +38,23 @@ pub struct Call {
     pub service: Service,
     /// Its operation, as `TransactWriteItems`.
     pub operation: String,
+    /// 1 for the first of its invocation.
+    pub in_invocation: u64,
+}
+
+impl Call {
+    /// Whether it changes anything where it goes.
+    pub fn is_read(&self) -> bool {
+        const READS: [&str; 6] = [
+            "BatchGetItem",
+            "GetItem",
+            "LookupEvents",
+            "Query",
+            "ResolveCustomer",
+            "Scan",
+        ];
+        READS.contains(&self.operation.as_str())
+    }
 }
 
 /// What becomes of a call.
@@ -77,6 +95,8 @@ pub struct Invocation {
     pub function: &'static str,
     /// Its process is dead.
     pub died: Notify,
+    /// Calls that it made.
+    pub calls: AtomicU64,
 }
 
 tokio::task_local! {
@@ -257,16 +277,18 @@ impl Wire {
         }
     }
 
-    fn decide(&self, service: Service, operation: &str, function: &'static str) -> (Call, Fate) {
+    fn decide(&self, service: Service, operation: &str, invocation: &Invocation) -> (Call, Fate) {
+        let in_invocation = invocation.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let state = &mut *self.state();
         if state.counting {
             state.calls += 1;
         }
         let call = Call {
             number: state.calls,
-            function,
+            function: invocation.function,
             service,
             operation: operation.to_owned(),
+            in_invocation,
         };
         let fate = match state.counting {
             true => (state.plan)(&call),
@@ -300,13 +322,14 @@ impl Wire {
             self.pass().await;
         }
         let (call, fate) = match &invocation {
-            Some(_) => self.decide(service, operation, function),
+            Some(invocation) => self.decide(service, operation, invocation),
             None => {
                 let call = Call {
                     number: 0,
                     function,
                     service,
                     operation: operation.to_owned(),
+                    in_invocation: 0,
                 };
                 (call, Fate::Answered)
             }
