@@ -264,10 +264,15 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
 #[tokio::test]
 async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later() {
     let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
+    // Later than the hourly comparison looks at calls for the second time.
+    let emulator = market.stack.emulator();
+    emulator.set_settings(Settings {
+        cloudtrail_delay_s: 20 * 3_600,
+        ..emulator.settings()
+    });
     market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
     always(&market, FaultKind::DropAfter);
     market.until("2026-11-21T12:35:00Z").await;
-    // These calls are compared at 13:00, while the record is still being sent.
     always(&market, FaultKind::AccessDenied);
     market.until("2026-11-21T13:30:00Z").await;
     market.stack.emulator().set_faults(Faults::default());

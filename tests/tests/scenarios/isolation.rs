@@ -60,7 +60,7 @@ async fn a_renamed_dimension_of_every_buyer_holds_up_none_of_the_good_records() 
     // The search for eight buyers who are refused; then the delivery's allowance, and what was under way
     // with it.
     assert!(
-        calls <= calls_of_control + 16 + 4 + 3,
+        calls <= calls_of_control + 20 + 4 + 3,
         "{calls} calls, {calls_of_control} without the renamed dimension"
     );
     let books = market.books().await;
