@@ -46,7 +46,7 @@ fn suite_of(bug: Bug) -> Suite {
         Bug::OtherHourCounted => Simulation(10),
         Bug::ForgedCarryCounted => Simulation(3),
         Bug::StampedNow => Scenarios,
-        Bug::ActivationIgnored => Simulation(3),
+        Bug::ActivationIgnored => Simulation(12),
         Bug::UntaggedShareMissing => Scenarios,
         Bug::ProductsMixed => Simulation(48),
         Bug::ResultsByPosition => Scenarios,
