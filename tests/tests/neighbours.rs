@@ -4,14 +4,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use emulator::{Fault, FaultKind, Faults};
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
+use ledger::sender::Turn;
 use marketplace::record::RecordKey;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, UsageHour};
+use startup::Budget;
+use submitter::pace::Pace;
 
 const START: &str = "2026-11-21T00:20:00Z";
 const HEALTHY_BUYERS: usize = 40;
@@ -221,6 +225,72 @@ fn a_success_that_could_not_be_written_is_an_error_and_is_found_again() {
             world.sweep().await.unwrap();
             let found = world.ledger.records(&[sealed.key]).await.unwrap();
             assert_eq!(found[0].state, State::Accepted);
+        })
+    });
+}
+
+#[test]
+fn one_invocation_sends_at_a_time_and_a_dead_one_keeps_nobody_waiting_for_long() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let now: Timestamp = START.parse().unwrap();
+            let world = World::at(now, 7);
+            let ledger = &world.ledger;
+            let until = now + SignedDuration::from_secs(70);
+            let take = async |holder: &str, now: Timestamp| {
+                let until = now + SignedDuration::from_secs(70);
+                ledger.take_turn(holder, now, until).await.unwrap()
+            };
+            assert_eq!(take("one", now).await, Turn::Taken);
+            assert_eq!(take("two", now).await, Turn::Busy { until });
+            // Only the holder can end it.
+            ledger.end_turn("two").await.unwrap();
+            assert_eq!(take("two", now).await, Turn::Busy { until });
+            ledger.end_turn("one").await.unwrap();
+            assert_eq!(take("two", now).await, Turn::Taken);
+            // The holder died: the turn ends by itself.
+            assert_eq!(take("three", until).await, Turn::Taken);
+            // Nobody waits for a turn that cannot be read.
+            let table = &ledger.tables().metering_records;
+            let sender = ("stack", "sender");
+            world.scribble(table, sender, "until", "tomorrow").await;
+            assert_eq!(take("four", now).await, Turn::Taken);
+        })
+    });
+}
+
+#[test]
+fn an_invocation_that_does_not_have_the_turn_sends_nothing_and_loses_nothing() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = World::at(START.parse().unwrap(), 7);
+            let product = listing("bproduct");
+            world.list(&product).await;
+            let buyer = world.subscribe(&product).1;
+            let hour: UsageHour = "2026-11-21T01".parse().unwrap();
+            let now = hour.end() + SignedDuration::from_mins(30);
+            world.set_time(now);
+            let sealed = record(&buyer, hour, now);
+            world.ledger.create_record(&sealed).await.unwrap();
+            let mut app = world.functions.submitter.clone();
+            app.pace = Pace::per_second(1_000);
+            let sweep = async || {
+                let trigger = serde_json::from_str("{}").unwrap();
+                let answer = submitter::handle(&app, trigger, Budget::of(Duration::from_secs(60)));
+                answer.await.unwrap().tally
+            };
+            // Another sweep is under way.
+            let until = now + SignedDuration::from_mins(5);
+            let turn = world.ledger.take_turn("another", now, until).await;
+            assert_eq!(turn.unwrap(), Turn::Taken);
+            let tally = sweep().await;
+            assert!(tally.is_others_turn && tally.calls == 0, "{tally:?}");
+            world.set_time(until);
+            let tally = sweep().await;
+            assert!(!tally.is_others_turn && tally.accepted == 1, "{tally:?}");
+            // It gave the turn back.
+            let turn = world.ledger.take_turn("next", until, until).await;
+            assert_eq!(turn.unwrap(), Turn::Taken);
         })
     });
 }

@@ -1,7 +1,7 @@
 //! Lanes that were refused: partition `lanes` of MeteringRecords, one item each.
 //!
 //! A lane is a hint to the submitter, so it is written and removed without a condition, and read
-//! eventually consistent. A damaged one is left out, with an error in the log.
+//! eventually consistent. A damaged one is noted and left out.
 
 use jiff::Timestamp;
 use marketplace::lane::{Guilt, Lane};
@@ -107,7 +107,7 @@ impl Ledger {
                 match from_item(item) {
                     Ok(guilt) if guilt.is_stale(now) => stale.push(guilt.lane),
                     Ok(guilt) => lanes.push(guilt),
-                    Err(damaged) => tracing::error!(%damaged, "a damaged lane is left out"),
+                    Err(damaged) => self.note_damaged(&damaged),
                 }
             }
             start = page.last_evaluated_key;

@@ -4,6 +4,7 @@
 //! submitter calls it. So the invocations take turns, and the one that has the turn keeps the pace.
 //! A turn ends by itself at its `until`: an invocation that died keeps nobody waiting for longer.
 
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use jiff::Timestamp;
 
 use crate::Ledger;
@@ -34,37 +35,49 @@ impl Ledger {
     ) -> Result<Turn, LedgerError> {
         let table = &self.tables.metering_records;
         let request = self
-            .client
+            .turn_update(holder, until)
+            .condition_expression("attribute_not_exists(#until) OR #until <= :now")
+            .expression_attribute_values(":now", number(now.as_second()));
+        if self
+            .write_if("UpdateItem", table, || request.clone().send())
+            .await?
+            == Written::Done
+        {
+            return Ok(Turn::Taken);
+        }
+        let item = self
+            .get(table, SENDER.0, SENDER.1)
+            .await?
+            .unwrap_or_default();
+        match Reader::new(&item).second_opt("until") {
+            // The other turn ended just now: it may be asked for again at once.
+            Ok(until) => Ok(Turn::Busy {
+                until: until.unwrap_or(now),
+            }),
+            Err(damaged) => {
+                // Nobody's turn can be read off it, and nobody may wait for it for ever.
+                self.note_damaged(&damaged);
+                let request = self.turn_update(holder, until);
+                self.write_always("UpdateItem", table, || request.clone().send())
+                    .await?;
+                Ok(Turn::Taken)
+            }
+        }
+    }
+
+    fn turn_update(&self, holder: &str, until: Timestamp) -> UpdateItemFluentBuilder {
+        self.client
             .update_item()
-            .table_name(table)
+            .table_name(&self.tables.metering_records)
             .key("subscription", text(SENDER.0))
             .key("item", text(SENDER.1))
             .update_expression("SET #holder = :holder, #until = :until ADD #version :one")
-            .condition_expression("attribute_not_exists(#until) OR #until <= :now")
             .expression_attribute_names("#holder", "holder")
             .expression_attribute_names("#until", "until")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":holder", text(holder))
             .expression_attribute_values(":until", number(until.as_second()))
-            .expression_attribute_values(":now", number(now.as_second()))
-            .expression_attribute_values(":one", number(1));
-        match self
-            .write_if("UpdateItem", table, || request.clone().send())
-            .await?
-        {
-            Written::Done => Ok(Turn::Taken),
-            Written::Conflict => {
-                let item = self.get(table, SENDER.0, SENDER.1).await?;
-                let until = match &item {
-                    Some(item) => Reader::new(item).second_opt("until")?,
-                    None => None,
-                };
-                // The other turn ended just now: it may be asked for again at once.
-                Ok(Turn::Busy {
-                    until: until.unwrap_or(now),
-                })
-            }
-        }
+            .expression_attribute_values(":one", number(1))
     }
 
     /// Ends the turn of `holder`, if it still has it.
