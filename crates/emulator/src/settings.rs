@@ -60,6 +60,15 @@ pub struct Settings {
     pub software_region: Option<String>,
     /// How long CloudTrail takes to show an event, in seconds. About 15 minutes in practice.
     pub cloudtrail_delay_s: u32,
+    /// Every event is shown up to this many seconds later still, each by another delay: the order is
+    /// lost.
+    pub cloudtrail_spread_s: u32,
+    /// Of a hundred half hours, those whose events all come as late as any may: gaps, which fill later.
+    pub cloudtrail_gaps_percent: u32,
+    /// How many of a hundred events are shown twice.
+    pub cloudtrail_repeat_percent: u32,
+    /// How many of a thousand events are never shown.
+    pub cloudtrail_lost_per_mille: u32,
     /// `LookupEvents` per second and Region before it throttles; 0 for no limit. Whichever of
     /// the emulator's clock and the real one has gone further counts.
     pub lookup_events_per_s: u32,
@@ -92,6 +101,10 @@ impl Default for Settings {
             platform: Platform::Ecs,
             software_region: None,
             cloudtrail_delay_s: 900,
+            cloudtrail_spread_s: 0,
+            cloudtrail_gaps_percent: 0,
+            cloudtrail_repeat_percent: 0,
+            cloudtrail_lost_per_mille: 0,
             lookup_events_per_s: 2,
             batch_meter_usage_per_s: 0,
             meter_usage_per_s: 0,

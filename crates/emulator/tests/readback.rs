@@ -391,6 +391,42 @@ async fn a_field_beyond_a_hundred_kilobytes_is_truncated_and_says_so() {
 }
 
 #[tokio::test]
+async fn events_come_late_without_order_twice_or_never_when_asked() {
+    let running = running().await;
+    unthrottled(&running);
+    for _ in 0..40 {
+        running.meter(&[]).await;
+    }
+    let shown = async |settings: &dyn Fn(&mut emulator::Settings), now: &str| {
+        let mut chosen = running.emulator.settings();
+        settings(&mut chosen);
+        running.emulator.set_settings(chosen);
+        running.emulator.set_clock(Some(at(now)), None);
+        let page = lookup(&running, &json!({})).await.json();
+        page["Events"].as_array().map_or(0, Vec::len)
+    };
+    let hours = |settings: &mut emulator::Settings| settings.cloudtrail_spread_s = 8 * 3_600;
+    let some = shown(&hours, "2026-11-21T16:15:00Z").await;
+    assert!(
+        (8..32).contains(&some),
+        "{some} of 40 after half of the time"
+    );
+    assert_eq!(shown(&hours, "2026-11-21T20:20:00Z").await, 40);
+    let gap = |settings: &mut emulator::Settings| settings.cloudtrail_gaps_percent = 100;
+    assert_eq!(shown(&gap, "2026-11-21T20:10:00Z").await, 0);
+    assert_eq!(shown(&gap, "2026-11-21T20:20:00Z").await, 40);
+    let twice = |settings: &mut emulator::Settings| settings.cloudtrail_repeat_percent = 20;
+    let repeated = shown(&twice, "2026-11-21T20:20:00Z").await;
+    assert!((41..=50).contains(&repeated), "{repeated} of 40");
+    let lost = |settings: &mut emulator::Settings| {
+        settings.cloudtrail_repeat_percent = 0;
+        settings.cloudtrail_lost_per_mille = 500;
+    };
+    let left = shown(&lost, "2026-11-21T20:20:00Z").await;
+    assert!((8..32).contains(&left), "{left} of 40");
+}
+
+#[tokio::test]
 async fn the_rust_sdk_looks_events_up() {
     use aws_sdk_cloudtrail::config::{BehaviorVersion, Credentials, Region};
     let running = running().await;

@@ -77,7 +77,8 @@ pub(crate) fn lookup_events(
         .iter()
         .rev()
         .filter(|entry| entry.number < before && shown.includes(world, entry));
-    let page: Vec<&CallEntry> = found.by_ref().take(page_size).collect();
+    let mut page: Vec<&CallEntry> = found.by_ref().take(page_size).collect();
+    repeat(world, &mut page, page_size);
     let events: Vec<Value> = page.iter().map(|entry| event(world, entry)).collect();
     let mut answer = json!({"Events": events});
     if let Some(last) = page.last()
@@ -86,6 +87,48 @@ pub(crate) fn lookup_events(
         answer["NextToken"] = json!(page::token(last.number, &question));
     }
     Ok(answer)
+}
+
+/// Shows some events of a page twice, as far as there is room.
+fn repeat(world: &World, page: &mut Vec<&CallEntry>, page_size: usize) {
+    let percent = u64::from(world.settings.cloudtrail_repeat_percent);
+    let again: Vec<&CallEntry> = page
+        .iter()
+        .filter(|entry| draw(world, REPEATED, entry.number) % 100 < percent)
+        .take(page_size.saturating_sub(page.len()))
+        .copied()
+        .collect();
+    page.splice(0..0, again);
+}
+
+const DELAYED: u64 = 1;
+const REPEATED: u64 = 2;
+const LOST: u64 = 3;
+const GAP: u64 = 4;
+/// What a gap is made of.
+const GAP_S: i64 = 1_800;
+
+/// A value from the seed that a question about a call or a time has for good.
+fn draw(world: &World, question: u64, number: u64) -> u64 {
+    ids::mix(ids::mix(ids::mix(world.seed) ^ question) ^ number)
+}
+
+/// When the history shows an event; `None` if never.
+fn shown_from(world: &World, entry: &CallEntry) -> Option<i64> {
+    let settings = &world.settings;
+    if draw(world, LOST, entry.number) % 1_000 < u64::from(settings.cloudtrail_lost_per_mille) {
+        return None;
+    }
+    let at = entry.at.as_second();
+    let half_hour = at.div_euclid(GAP_S).unsigned_abs();
+    let is_in_gap = draw(world, GAP, half_hour) % 100 < u64::from(settings.cloudtrail_gaps_percent);
+    let spread = u64::from(settings.cloudtrail_spread_s);
+    let later = match is_in_gap {
+        true => spread,
+        false => draw(world, DELAYED, entry.number) % (spread + 1),
+    };
+    let delay = u64::from(settings.cloudtrail_delay_s).saturating_add(later);
+    Some(at.saturating_add(i64::try_from(delay).unwrap_or(i64::MAX)))
 }
 
 fn check(request: &LookupEventsRequest) -> Result<usize, LookupEventsError> {
@@ -115,6 +158,7 @@ fn check(request: &LookupEventsRequest) -> Result<usize, LookupEventsError> {
 
 /// What of the log the history shows to this request.
 struct Shown<'a> {
+    now: Timestamp,
     oldest: Timestamp,
     newest: Timestamp,
     region: &'a str,
@@ -133,6 +177,7 @@ impl<'a> Shown<'a> {
         let oldest = back(EVENT_HISTORY_DAYS * 24 * 3_600);
         let newest = back(delay);
         Shown {
+            now: arrival.now,
             oldest: request.start.map_or(oldest, |start| start.max(oldest)),
             newest: request.end.map_or(newest, |end| end.min(newest)),
             region: arrival.region,
@@ -148,6 +193,7 @@ impl<'a> Shown<'a> {
             && entry.region == self.region
             && at >= self.oldest.as_second()
             && at <= self.newest.as_second()
+            && shown_from(world, entry).is_some_and(|shown| shown <= self.now.as_second())
             && self.attribute.is_none_or(|(key, value)| match *key {
                 "EventName" => entry.operation == value.as_str(),
                 "EventSource" => value == SOURCE,
