@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 
-use super::wire::Wire;
+use super::wire::{TIMED_OUT, Wire};
 
 /// A DynamoDB client on the wire.
 pub fn dynamodb(wire: &Wire) -> aws_sdk_dynamodb::Client {
@@ -118,7 +118,10 @@ impl HttpConnector for InProcess {
             let response = wire
                 .call(http::Request::from_parts(parts, body))
                 .await
-                .map_err(|problem| ConnectorError::io(problem.into()))?;
+                .map_err(|problem| match problem == TIMED_OUT {
+                    true => ConnectorError::timeout(problem.into()),
+                    false => ConnectorError::io(problem.into()),
+                })?;
             HttpResponse::try_from(response.map(SdkBody::from))
                 .map_err(|e| ConnectorError::other(e.into(), None))
         })

@@ -1,12 +1,17 @@
 //! The tables, AWS Marketplace, the seven functions and what triggers them.
 
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use emulator::{Agreement, Emulator, Identity, NewAgreement, NewProduct, Settings};
+use emulator::{
+    Agreement, Emulator, Identity, LifecycleMessage, NewAgreement, NewProduct, Settings,
+};
+use fastrand::Rng;
 use http_body_util::BodyExt;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -62,6 +67,8 @@ pub struct World {
     database: Arc<EmbeddedDynamoDb>,
     usage_stream: Mutex<EventSource>,
     record_stream: Mutex<EventSource>,
+    budgets: std::sync::Mutex<Option<(Rng, u32)>>,
+    told: std::sync::Mutex<HashMap<String, BTreeSet<String>>>,
 }
 
 impl World {
@@ -121,6 +128,8 @@ impl World {
             database,
             usage_stream: Mutex::new(sources.usage),
             record_stream: Mutex::new(sources.records),
+            budgets: std::sync::Mutex::default(),
+            told: std::sync::Mutex::default(),
         }
     }
 
@@ -186,10 +195,25 @@ impl World {
     ///
     /// When there is no such product.
     pub fn subscribe(&self, listing: &Listing) -> (Agreement, Subscription) {
-        let agreement = self
-            .emulator
-            .add_agreement(NewAgreement::of(&listing.code))
-            .expect("an agreement");
+        self.subscribe_as(listing, None)
+    }
+
+    /// A buyer with this AWS account subscribes, or a new one.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such product.
+    pub fn subscribe_as(
+        &self,
+        listing: &Listing,
+        account: Option<&str>,
+    ) -> (Agreement, Subscription) {
+        let purchase = NewAgreement::of(&listing.code);
+        let purchase = match account {
+            Some(account) => purchase.by(account),
+            None => purchase,
+        };
+        let agreement = self.emulator.add_agreement(purchase).expect("an agreement");
         let key = match listing.identity {
             IdentityKind::License => agreement.license_arn.clone(),
             IdentityKind::Customer => {
@@ -200,9 +224,33 @@ impl World {
         (agreement, key.parse().expect("a subscription"))
     }
 
+    /// From now on the time of so many of a hundred invocations ends after some calls; with `None` of
+    /// none.
+    pub fn cut_short(&self, budgets: Option<(Rng, u32)>) {
+        *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) = budgets;
+    }
+
+    /// What an invocation of a function may take.
+    fn budget(&self, function: &'static str) -> Budget {
+        let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((draws, percent)) = budgets.as_mut() else {
+            return Budget::of(INVOCATION_TIME);
+        };
+        let is_cut_short = draws.u32(0..100) < *percent;
+        let most = [10, 60, 400][draws.usize(0..3)];
+        let calls = draws.u64(1..=most);
+        match is_cut_short {
+            true => {
+                self.wire.mark_one(&format!("budget of {function}"));
+                Budget::of_calls(made_by(function), calls)
+            }
+            false => Budget::of(INVOCATION_TIME),
+        }
+    }
+
     /// The sealer's schedule fires.
     pub async fn seal(&self) -> Result<sealer::Report, String> {
-        self.seal_within(Budget::of(INVOCATION_TIME)).await
+        self.seal_within(self.budget("sealer")).await
     }
 
     /// The same, with an invocation that ends when its budget is spent.
@@ -218,21 +266,26 @@ impl World {
 
     /// The submitter's schedule fires.
     pub async fn sweep(&self) -> Result<(), String> {
-        submit(self.functions.submitter.clone(), "{}".to_owned())
+        let budget = self.budget("submitter");
+        submit(self.functions.submitter.clone(), "{}".to_owned(), budget)
             .await
             .map(drop)
     }
 
     /// The reconciler's schedule fires.
     pub async fn reconcile(&self) -> Result<reconciler::Report, String> {
-        self.reconcile_within(INVOCATION_TIME).await
+        self.reconcile_as(self.budget("reconciler")).await
     }
 
     /// The reconciler's schedule fires, and its invocation has this much time.
     pub async fn reconcile_within(&self, time: Duration) -> Result<reconciler::Report, String> {
+        self.reconcile_as(Budget::of(time)).await
+    }
+
+    async fn reconcile_as(&self, budget: Budget) -> Result<reconciler::Report, String> {
         let app = self.functions.reconciler.clone();
         invoke("reconciler", async move {
-            reconciler::handle(&app, Budget::of(time))
+            reconciler::handle(&app, budget)
                 .await
                 .map_err(|e| e.to_string())
         })
@@ -251,10 +304,11 @@ impl World {
             .await
             .poll(now, &self.database, |event| {
                 let app = app.clone();
+                let budget = self.budget("late-usage");
                 invoke("late-usage", async move {
                     let event =
                         serde_json::value::to_raw_value(&event).map_err(|e| e.to_string())?;
-                    let answer = late_usage::handle(&app, event, Budget::of(INVOCATION_TIME)).await;
+                    let answer = late_usage::handle(&app, event, budget).await;
                     serde_json::to_value(answer.map_err(|e| e.to_string())?)
                         .map_err(|e| e.to_string())
                 })
@@ -274,7 +328,7 @@ impl World {
             .lock()
             .await
             .poll(now, &self.database, |event| {
-                submit(app.clone(), event.to_string())
+                submit(app.clone(), event.to_string(), self.budget("submitter"))
             })
             .await
             .expect("a stream");
@@ -299,6 +353,7 @@ impl World {
     /// AWS Marketplace's messages reach the agreements function; a failed one comes again.
     pub async fn deliver_lifecycle(&self) {
         for message in self.emulator.take_lifecycle() {
+            self.note_order(&message);
             let event = function_event(message);
             for _ in 0..TRIES_MAX {
                 if self.tell(event.clone()).await.is_ok() {
@@ -306,6 +361,29 @@ impl World {
                 }
             }
         }
+    }
+
+    /// Counts which messages about one agreement, or one customer, came before this one.
+    fn note_order(&self, message: &LifecycleMessage) {
+        let (whom, kind) = match message {
+            LifecycleMessage::EventBridge(event) => (
+                event["detail"]["agreement"]["id"].to_string(),
+                event["detail-type"].as_str().unwrap_or_default().to_owned(),
+            ),
+            LifecycleMessage::Sns { message, .. } => {
+                let body: Value = serde_json::from_str(message).unwrap_or_default();
+                let action = body["action"].as_str().unwrap_or_default().to_owned();
+                let customer = &body["customer-identifier"];
+                (format!("{customer} {}", body["product-code"]), action)
+            }
+        };
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = told.entry(whom).or_default();
+        for other in &*earlier {
+            self.wire
+                .mark_one(&format!("message {other} before {kind}"));
+        }
+        earlier.insert(kind);
     }
 
     /// One message for the agreements function. `Err`: deliver it again.
@@ -497,13 +575,28 @@ impl World {
     }
 }
 
-async fn submit(app: submitter::App, event: String) -> Result<Value, String> {
+async fn submit(app: submitter::App, event: String, budget: Budget) -> Result<Value, String> {
     invoke("submitter", async move {
         let trigger = serde_json::from_str(&event).map_err(|e| e.to_string())?;
-        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION_TIME)).await;
+        let answer = submitter::handle(&app, trigger, budget).await;
         serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
     })
     .await
+}
+
+thread_local! {
+    /// Calls of each function in all worlds of this thread, which live one after the other: a budget
+    /// counts from where it begins.
+    static MADE: RefCell<HashMap<&'static str, &'static AtomicU64>> = RefCell::default();
+}
+
+fn made_by(function: &'static str) -> &'static AtomicU64 {
+    MADE.with_borrow_mut(|made| {
+        let made: &mut &'static AtomicU64 = made
+            .entry(function)
+            .or_insert_with(|| Box::leak(Box::default()));
+        *made
+    })
 }
 
 /// Runs one invocation of a function; a death at one of its calls ends it there.
@@ -515,6 +608,7 @@ async fn invoke<T>(
         function,
         died: Notify::new(),
         calls: AtomicU64::new(0),
+        made: made_by(function),
     });
     INVOCATION
         .scope(Arc::clone(&invocation), async {

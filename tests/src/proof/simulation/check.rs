@@ -5,14 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use emulator::{FaultKind, LicenseOnRenewal};
+use emulator::LicenseOnRenewal;
 use jiff::Timestamp;
 use marketplace::{Subscription, UsageHour};
 use reconciler::books::of_subscription;
 
 use super::drive::Subscribed;
-use super::story::{Buyer, Row, Story, after};
-use super::trouble::{Outage, Trouble};
+use super::owed::{Excuse, excuse};
+use super::story::{Row, Story, after};
+use super::trouble::Trouble;
 use crate::proof::verdict::billed;
 use crate::proof::world::World;
 
@@ -33,6 +34,8 @@ pub struct Verdict {
     pub billed_twice: u128,
     /// What our books hold for a person.
     pub held: u128,
+    /// What need not be billed, by the reason: all of it, and at most so much of which was not billed.
+    pub excused: BTreeMap<Excuse, (u128, u128)>,
 }
 
 /// One dimension of one buyer.
@@ -41,6 +44,8 @@ struct Account {
     /// By the hour of usage: everything sent, and what of it had to be billed.
     sent: BTreeMap<UsageHour, (u128, u128)>,
     billed: BTreeMap<UsageHour, u128>,
+    /// By the start of the month: what need not be billed.
+    excused: BTreeMap<(Timestamp, Excuse), u128>,
 }
 
 /// Judges a world after its end.
@@ -70,11 +75,17 @@ pub(super) async fn verdict(
         let mut buyer = story.buyers[row.buyer].clone();
         // Otherwise the story leaves the renewal out.
         buyer.renews = buyer.renews.filter(|_| survives);
-        let owed = is_owed(story, trouble, &buyer, row, first);
+        let excuse = excuse(story, trouble, &buyer, row, first);
         let account = accounts.entry((who, dimension)).or_default();
         let entry = account.sent.entry(hour).or_default();
         entry.0 += quantity;
-        entry.1 += if owed { quantity } else { 0 };
+        match excuse {
+            None => entry.1 += quantity,
+            Some(excuse) => {
+                let month = (hour.month().start(), excuse);
+                *account.excused.entry(month).or_default() += quantity;
+            }
+        }
     }
     for ((who, dimension, hour), quantity) in billed(world) {
         let account = accounts.entry((who, dimension)).or_default();
@@ -106,74 +117,6 @@ fn first_written(story: &Story, row: &Row) -> Timestamp {
     let same = |other: &&Row| other.buyer == row.buyer && other.event.id == row.event.id;
     let times = story.rows.iter().filter(same).map(|other| other.written);
     times.min().unwrap_or(row.written)
-}
-
-/// Whether a row had to be billed, by the rules that a seller is promised.
-fn is_owed(story: &Story, trouble: &Trouble, buyer: &Buyer, row: &Row, written: Timestamp) -> bool {
-    let hour = UsageHour::of(row.event.time);
-    if row.event.dimension.to_string() == "renamed" || row.event.time < buyer.subscribes {
-        return false;
-    }
-    // Towards the end schedules fire once an hour: late usage takes one to be flagged, one to be
-    // carried and one to be sealed.
-    let in_time = written <= after(story.end, -5 * 60);
-    if !in_time || written > story.healed && trouble.streams_off {
-        return false;
-    }
-    // Without its stream record a row is found by the recounts, 6 hours after its hour was due and 2
-    // hours before its deadline; or by the proof of the books, which comes every 8 hours.
-    let unseen = trouble.streams_off || trouble.streams.is_some_and(|streams| streams.dropped > 0);
-    if unseen && written > after(hour.end(), 20 * 60) {
-        let found = after(story.healed, 9 * 60);
-        let month_is_over = story
-            .month_end
-            .is_some_and(|end| hour.start() < end && found > after(end, 3 * 60));
-        // After those eight hours the reconciler runs every three, to have time for more seeds.
-        if month_is_over || buyer.cancels.is_some() || written > story.healed {
-            return false;
-        }
-    }
-    // Where every answer is lost, a refusal is too: what was refused beside a renamed dimension cannot
-    // be told from what was billed, and is held. Only the first product has one.
-    let unheard = |outage: &Outage| {
-        outage.kind == FaultKind::DropAfter
-            && outage.from < hour.end()
-            && hour.start() < outage.until
-    };
-    if story.renamed && buyer.listing == 0 && trouble.outages.iter().any(unheard) {
-        return false;
-    }
-    // The more calls fail, the longer it takes to come through.
-    let margin = 150 + i64::from(trouble.failing()) / 2;
-    if let Some(month_end) = story.month_end.filter(|end| hour.start() < *end) {
-        if written > after(month_end, 3 * 60) {
-            return false;
-        }
-        // Where the end of the renewed agreement is known and the new one is not yet, the month's last
-        // hour is sealed twenty minutes after that end, and then nothing late of the month has a place.
-        let seals_early = |renews: &Timestamp| {
-            (-60..5 * 60).contains(&renews.duration_since(month_end).as_mins())
-        };
-        if let Some(renews) = buyer.renews.filter(seals_early) {
-            let is_late = written > hour.end().min(renews);
-            if is_late && (unseen || written > after(renews, -margin)) {
-                return false;
-            }
-        }
-    }
-    if let Some(cancels) = buyer.cancels {
-        let outage = |minutes: i64| {
-            trouble.outages.iter().any(|outage| {
-                outage.from <= after(cancels, 70) && outage.until >= after(cancels, -minutes)
-            })
-        };
-        // The last hours belong to a final hour of sixty minutes, which trouble may use up.
-        let last_hours = after(hour.end(), margin) > cancels || written > after(cancels, -margin);
-        if row.event.time > cancels || last_hours || outage(margin) {
-            return false;
-        }
-    }
-    true
 }
 
 fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
@@ -227,6 +170,13 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
             .map(|(_, billed)| billed)
             .sum();
         verdict.owed += owed;
+        for ((start, excuse), quantity) in &account.excused {
+            if *start == month.start() {
+                let (all, unbilled) = verdict.excused.entry(*excuse).or_default();
+                *all += quantity;
+                *unbilled += (*quantity).min(used.saturating_sub(paid));
+            }
+        }
         if paid > used {
             verdict.billed_twice += paid - used;
             verdict.violations.push(format!(

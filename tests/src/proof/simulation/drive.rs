@@ -11,10 +11,12 @@ use jiff::Timestamp;
 use marketplace::Subscription;
 
 use super::check::{self, Verdict};
+use super::family::stream;
 use super::happen::Happening;
+use super::marks::{self, Marks};
 use super::readings::readings;
 use super::story::{Story, after};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, Whom};
 use crate::proof::run::Executor;
 use crate::proof::wire::Writes;
 use crate::proof::world::World;
@@ -31,6 +33,8 @@ pub struct SeedReport {
     pub seed: u64,
     /// What was found.
     pub verdict: Verdict,
+    /// What it has reached.
+    pub marks: Marks,
     /// Equal whenever the same seed is run again, and its trace kept.
     pub trace: String,
     /// Calls that met trouble.
@@ -49,6 +53,14 @@ pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 pub(super) struct Subscribed {
     pub agreement: Agreement,
     pub subscription: Subscription,
+}
+
+impl Subscribed {
+    /// How requests name it.
+    fn name(&self) -> String {
+        let name = self.subscription.to_string();
+        name.rsplit('|').next().unwrap_or(&name).to_owned()
+    }
 }
 
 pub(super) struct Drive {
@@ -90,9 +102,8 @@ pub fn judge(seed: u64) -> SeedReport {
 }
 
 fn drive(seed: u64, keep_calls: Option<usize>) -> SeedReport {
-    let mut random = Rng::with_seed(seed);
-    let story = Story::of(&mut random);
-    let trouble = Trouble::of(&mut random, &story);
+    let story = Story::of_seed(seed);
+    let trouble = Trouble::of(seed, &story);
     let world = Rc::new(World::with_streams(story.start, seed, trouble.streams));
     match keep_calls {
         Some(calls) => world.wire.keep_lines(calls),
@@ -102,7 +113,7 @@ fn drive(seed: u64, keep_calls: Option<usize>) -> SeedReport {
         seed,
         world,
         executor: Executor::default(),
-        random,
+        random: stream(seed, "drive"),
         queue: BTreeMap::new(),
         happened: 0,
         buyers: BTreeMap::new(),
@@ -133,19 +144,18 @@ impl Drive {
                 }
             }
         });
-        let readings = readings(&mut self.random);
+        self.world.wire.count_marks();
+        let readings = readings(&mut stream(self.seed, "readings"));
         self.line(format!("readings {readings:?}"));
         self.world.emulator.set_readings(readings);
-        let settings = self.world.emulator.settings();
-        self.world.emulator.set_settings(Settings {
-            lifecycle_disorder_s: [0, 60, 600][self.random.usize(0..3)],
-            lifecycle_repeat_percent: [0, 30][self.random.usize(0..2)],
-            ..settings
-        });
+        self.set_up_messages();
         for (off, chosen) in self.world.off_ms.iter().zip(self.trouble.off_ms) {
             off.store(chosen, Ordering::Relaxed);
         }
-        let plan = self.trouble.plan(self.seed ^ 0x006c_616e);
+        let budgets = (self.trouble.cut_short > 0)
+            .then(|| (stream(self.seed, "budgets"), self.trouble.cut_short));
+        self.world.cut_short(budgets);
+        let plan = self.trouble.calls.plan(self.seed);
         self.world.wire.follow(plan);
         self.world.wire.hold(true);
         self.line(format!("{:?}", self.story.buyers));
@@ -160,6 +170,10 @@ impl Drive {
             }
             if let Some(time) = buyer.cancels {
                 self.at(time, Happening::Cancels(n));
+            }
+            if let Some(time) = buyer.again {
+                self.at(time, Happening::BuysAgain(n));
+                self.at(after(time, 3), Happening::Registers(n));
             }
             if let Some((from, until)) = buyer.suspended {
                 self.at(from, Happening::Suspends(n));
@@ -180,6 +194,32 @@ impl Drive {
         }
         self.at(self.story.healed, Happening::Heals);
         self.schedules();
+    }
+
+    /// How lifecycle messages and the history come.
+    fn set_up_messages(&mut self) {
+        let settings = self.world.emulator.settings();
+        let Trouble {
+            history,
+            lifecycle_late,
+            lifecycle_repeated,
+            ..
+        } = self.trouble;
+        let is_slow = history.spread_s > 0;
+        self.world.emulator.set_settings(Settings {
+            lifecycle_disorder_s: u32::try_from(lifecycle_late * 60).expect("hours"),
+            lifecycle_repeat_percent: lifecycle_repeated,
+            cloudtrail_delay_s: if is_slow {
+                60
+            } else {
+                settings.cloudtrail_delay_s
+            },
+            cloudtrail_spread_s: history.spread_s,
+            cloudtrail_gaps_percent: history.gaps_percent,
+            cloudtrail_repeat_percent: history.repeated_percent,
+            cloudtrail_lost_per_mille: history.lost_per_mille,
+            ..settings
+        });
     }
 
     /// The schedules of the template while there is trouble; afterwards fewer, since nothing depends
@@ -253,9 +293,12 @@ impl Drive {
     }
 
     pub(super) fn set_faults(&mut self, now: Timestamp) {
-        let faults = self
-            .trouble
-            .faults(self.seed ^ now.as_second().unsigned_abs(), now);
+        let name = |whom| match whom {
+            Whom::Product(n) => Some(self.story.listings[n].code.clone()),
+            Whom::Buyer(n) => self.buyers.get(&n).map(Subscribed::name),
+        };
+        let seed = self.seed ^ now.as_second().unsigned_abs();
+        let faults = self.trouble.faults(seed, now, name);
         self.world.emulator.set_faults(faults);
     }
 
@@ -318,13 +361,15 @@ impl Drive {
         let calls = self.world.wire.calls();
         let strikes = self.world.wire.strikes();
         let running = self.running.get();
-        let mut verdict = {
+        let (mut verdict, marks) = {
             let world = Rc::clone(&self.world);
             let story = self.story.clone();
             let trouble = self.trouble.clone();
             let buyers = std::mem::take(&mut self.buyers);
-            self.executor
-                .finish(async move { check::verdict(&world, &story, &trouble, &buyers).await })
+            self.executor.finish(async move {
+                let verdict = check::verdict(&world, &story, &trouble, &buyers).await;
+                (verdict, marks::of_seed(&world, &trouble, &buyers).await)
+            })
         };
         assert_eq!(running, 0, "seed {}: an invocation never ended", self.seed);
         verdict.violations.append(&mut self.alarms.borrow_mut());
@@ -334,6 +379,7 @@ impl Drive {
         SeedReport {
             seed: self.seed,
             verdict,
+            marks,
             trace,
             strikes,
             calls,

@@ -8,6 +8,7 @@ use marketplace::Subscription;
 use marketplace::usage::UsageEvent;
 
 use super::drive::{Drive, Subscribed};
+use super::marks;
 use super::story::{BadRow, Row};
 use crate::proof::wire::Writes;
 use crate::proof::world::World;
@@ -19,6 +20,7 @@ pub(super) enum Happening {
     Registers(usize),
     Renews(usize),
     Cancels(usize),
+    BuysAgain(usize),
     Suspends(usize),
     Resumes(usize),
     Writes(usize),
@@ -43,6 +45,7 @@ impl Drive {
             Happening::Cancels(n) => {
                 self.tell_of(n, "cancels", emulator::Emulator::cancel_agreement)
             }
+            Happening::BuysAgain(n) => self.buy_again(n),
             Happening::Suspends(n) => {
                 self.tell_of(n, "is suspended", emulator::Emulator::suspend_agreement);
             }
@@ -94,6 +97,19 @@ impl Drive {
             subscription,
         };
         self.buyers.insert(n, buyer);
+    }
+
+    fn buy_again(&mut self, n: usize) {
+        let now = self.world.now.get();
+        let listing = self.story.listings[self.story.buyers[n].listing].clone();
+        let Some(buyer) = self.buyers.get_mut(&n) else {
+            return;
+        };
+        let account = buyer.agreement.account_id.clone();
+        let (agreement, subscription) = self.world.subscribe_as(&listing, Some(&account));
+        assert_eq!(subscription, buyer.subscription, "the same name");
+        buyer.agreement = agreement;
+        self.line(format!("{now} buyer {n} buys again"));
     }
 
     fn register(&mut self, n: usize) {
@@ -202,6 +218,7 @@ impl Drive {
         self.healthy = true;
         world.wire.heal();
         world.wire.hold(false);
+        world.cut_short(None);
         world.emulator.set_faults(emulator::Faults::default());
         for off in &world.off_ms {
             off.store(0, Ordering::Relaxed);
@@ -218,7 +235,9 @@ impl Drive {
             ends.is_some_and(|at| at <= now)
         });
         self.fire("sealer", ends, |world| async move {
-            world.seal().await.map(drop)
+            let report = world.seal().await?;
+            mark(&world, "sealer", serde_json::to_value(&report));
+            Ok(())
         });
     }
 
@@ -229,6 +248,7 @@ impl Drive {
             let alarms = Rc::clone(&alarms);
             async move {
                 let report = world.reconcile().await?;
+                mark(&world, "reconciler", serde_json::to_value(&report));
                 if report.slots_astray > 0 {
                     let slots = report.slots_astray;
                     alarms.borrow_mut().push(format!(
@@ -285,6 +305,11 @@ impl Drive {
             });
         }
     }
+}
+
+/// A report that cannot be told has reached nothing.
+fn mark(world: &World, name: &str, report: Result<serde_json::Value, serde_json::Error>) {
+    marks::of_report(world, name, &report.unwrap_or_default());
 }
 
 async fn write(world: &World, subscription: &Subscription, row: &Row) {

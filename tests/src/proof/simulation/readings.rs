@@ -9,7 +9,11 @@ use fastrand::Rng;
 
 /// Any setting of everything that AWS does not document.
 pub(super) fn readings(random: &mut Rng) -> Readings {
-    let mut flip = || random.bool();
+    readings_by(|| random.bool())
+}
+
+/// Everything as it is by default, or the other way where `flip` says so.
+pub(super) fn readings_by(mut flip: impl FnMut() -> bool) -> Readings {
     let mut readings = Readings::default();
     if flip() {
         readings.identical_resubmission = IdenticalResubmission::DuplicateRecord;

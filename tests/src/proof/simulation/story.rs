@@ -23,6 +23,8 @@ pub struct Buyer {
     pub cancels: Option<Timestamp>,
     /// When its account is suspended, and until when.
     pub suspended: Option<(Timestamp, Timestamp)>,
+    /// When it buys again, after it has cancelled.
+    pub again: Option<Timestamp>,
 }
 
 /// One row of usage.
@@ -304,5 +306,6 @@ fn buyer(
         renews,
         cancels,
         suspended,
+        again: None,
     }
 }

@@ -1,6 +1,7 @@
 //! Answers of DynamoDB, and those it gives in trouble.
 
 use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
+use marketplace::error_table::ANY_OTHER_CODE;
 use serde_json::Value;
 
 pub(super) fn reply(answer: WireAnswer) -> http::Response<String> {
@@ -14,6 +15,22 @@ pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Respons
         status,
         body: serde_json::json!({"__type": code, "message": message}).to_string(),
     })
+}
+
+/// AWS Marketplace's answer with an error code; for a code that is in no table, any that nobody has seen.
+pub(super) fn refusal(code: &str) -> http::Response<String> {
+    let code = match code {
+        ANY_OTHER_CODE => "NeverSeenException",
+        code => code,
+    };
+    exception(400, code, "refused for a reason of its own")
+}
+
+/// Half of an answer.
+pub(super) fn cut_off(answer: http::Response<String>) -> http::Response<String> {
+    let (parts, body) = answer.into_parts();
+    let half = body.chars().take(body.chars().count() / 2).collect();
+    http::Response::from_parts(parts, half)
 }
 
 /// The answer to a transaction of which the first item is part of another.

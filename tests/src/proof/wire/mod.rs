@@ -1,9 +1,10 @@
 //! Every call that leaves a function: numbered, traced, and given a fate.
 
 mod answers;
+mod observe;
 mod trace;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,7 @@ use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
-use answers::{exception, read_partly, reply, transaction_conflict};
+use answers::{cut_off, exception, read_partly, refusal, reply, transaction_conflict};
 use trace::{Trace, canonical};
 
 /// Who answers.
@@ -83,7 +84,16 @@ pub enum Fate {
     Stale,
     /// Of a BatchGetItem one key is left unprocessed. Other calls are answered.
     Partly,
+    /// AWS Marketplace refuses it with this code: nothing is done.
+    Refused(&'static str),
+    /// It takes effect, and half of the answer comes.
+    CutOff,
+    /// It takes effect, and the answer does not come in time.
+    TimedOut,
 }
+
+/// What a call comes to whose answer does not come in time.
+pub const TIMED_OUT: &str = "the answer did not come in time";
 
 /// Decides what becomes of each call.
 pub type Plan = Box<dyn FnMut(&Call) -> Fate + Send>;
@@ -97,6 +107,8 @@ pub struct Invocation {
     pub died: Notify,
     /// Calls that it made.
     pub calls: AtomicU64,
+    /// Counts its calls.
+    pub made: &'static AtomicU64,
 }
 
 tokio::task_local! {
@@ -120,6 +132,7 @@ struct State {
     earlier: VecDeque<(String, WireAnswer)>,
     strikes: u64,
     writes: Writes,
+    marks: Option<BTreeMap<String, u64>>,
 }
 
 /// Requests to write that the tables carried out, whoever made them.
@@ -159,6 +172,7 @@ impl Wire {
                 earlier: VecDeque::new(),
                 strikes: 0,
                 writes: Writes::default(),
+                marks: None,
             })),
         }
     }
@@ -230,6 +244,35 @@ impl Wire {
         self.state().strikes
     }
 
+    /// From now on it is counted what calls came to.
+    pub fn count_marks(&self) {
+        self.state().marks.get_or_insert_default();
+    }
+
+    /// What calls came to, by name.
+    pub fn marks(&self) -> BTreeMap<String, u64> {
+        self.state().marks.clone().unwrap_or_default()
+    }
+
+    /// Counts something by its name, if anything is counted.
+    pub fn mark_one(&self, name: &str) {
+        if self.counts_marks() {
+            self.mark([name.to_owned()]);
+        }
+    }
+
+    fn mark(&self, names: impl IntoIterator<Item = String>) {
+        if let Some(marks) = &mut self.state().marks {
+            for name in names {
+                *marks.entry(name).or_default() += 1;
+            }
+        }
+    }
+
+    fn counts_marks(&self) -> bool {
+        self.state().marks.is_some()
+    }
+
     /// What the tables were made to write.
     pub fn writes(&self) -> Writes {
         self.state().writes
@@ -295,6 +338,9 @@ impl Wire {
             false => Fate::Answered,
         };
         state.strikes += u64::from(fate != Fate::Answered);
+        if let (Some(marks), true) = (&mut state.marks, fate != Fate::Answered) {
+            *marks.entry(observe::of_fate(fate)).or_default() += 1;
+        }
         (call, fate)
     }
 
@@ -318,7 +364,8 @@ impl Wire {
         let function = invocation
             .as_ref()
             .map_or("world", |invocation| invocation.function);
-        if invocation.is_some() {
+        if let Some(invocation) = &invocation {
+            invocation.made.fetch_add(1, Ordering::Relaxed);
             self.pass().await;
         }
         let (call, fate) = match &invocation {
@@ -352,6 +399,7 @@ impl Wire {
         };
         if let Some(answer) = struck(fate, service, operation, &body) {
             self.note(&traced);
+            self.observe(operation, &body, Some(&answer));
             return Ok(answer);
         }
         match fate {
@@ -369,7 +417,7 @@ impl Wire {
         }
         let answer = match service {
             Service::DynamoDb => Ok(self.ask_database(operation, &body, fate)),
-            Service::Marketplace => self.ask_marketplace(request, body).await,
+            Service::Marketplace => self.ask_marketplace(request, body.clone()).await,
         };
         if is_traced {
             let answered = match &answer {
@@ -382,18 +430,27 @@ impl Wire {
             };
             self.note(&format!("{traced} -> {answered}"));
         }
+        self.observe(operation, &body, answer.as_ref().ok());
         match fate {
             Fate::DiesAfter => {
                 dies(&invocation);
                 std::future::pending().await
             }
             Fate::Unanswered => Err("the connection broke before the answer came".to_owned()),
+            Fate::TimedOut => Err(TIMED_OUT.to_owned()),
+            Fate::CutOff => answer.map(cut_off),
             _ => {
                 if invocation.is_some() {
                     self.pass().await;
                 }
                 answer
             }
+        }
+    }
+
+    fn observe(&self, operation: &str, body: &[u8], answer: Option<&http::Response<String>>) {
+        if self.counts_marks() {
+            self.mark(observe::of_call(operation, body, answer));
         }
     }
 
@@ -505,6 +562,7 @@ fn struck(
                 "Transaction is ongoing for the item",
             ))
         }
+        Fate::Refused(code) if service == Service::Marketplace => Some(refusal(code)),
         _ => None,
     }
 }

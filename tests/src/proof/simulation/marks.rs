@@ -1,0 +1,165 @@
+//! What seeds have reached: places by name, each counted.
+//!
+//! A simulation that never gets somewhere finds nothing there. So what it must reach is listed, and
+//! thousands of seeds that leave a name out fail.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use emulator::Readings;
+use marketplace::error_table::{ERROR_TABLE, Met, look_up};
+use serde_json::Value;
+
+use super::drive::Subscribed;
+use super::family::Family;
+use super::readings::readings_by;
+use super::trouble::{KINDS, Trouble};
+use crate::proof::world::World;
+
+/// How often each place was reached.
+pub type Marks = BTreeMap<String, u64>;
+
+/// Rows of the error table that the client meets before a call leaves it.
+const OUT_OF_REACH: [&str; 2] = ["NoCredentials", "NotSent"];
+
+/// Messages about one agreement, and about one customer, each of which comes before each other.
+const ORDERS: [&[&str]; 2] = [
+    &[
+        "Purchase Agreement Created - Proposer",
+        "Purchase Agreement Ended - Proposer",
+        "License Updated - Manufacturer",
+        "License Deprovisioned - Manufacturer",
+    ],
+    &[
+        "subscribe-success",
+        "unsubscribe-pending",
+        "unsubscribe-success",
+    ],
+];
+
+/// Everything else that must be reached.
+const OTHERS: &[&str] = &["record sealed"];
+
+/// The names of all places that must be reached.
+pub fn all() -> BTreeSet<String> {
+    let mut all: BTreeSet<String> = OTHERS.iter().map(|name| (*name).to_owned()).collect();
+    for family in Family::ALL {
+        all.extend(["on", "off"].map(|switch| format!("family {family:?} {switch}")));
+    }
+    for readings in [readings_by(|| false), readings_by(|| true)] {
+        all.extend(of_readings(&readings));
+    }
+    all.extend(KINDS.map(|kind| format!("fault {}", kind.name())));
+    let rows = ERROR_TABLE.iter().map(|row| row.code);
+    let rows = rows.filter(|code| !OUT_OF_REACH.contains(code));
+    all.extend(rows.map(|code| format!("answer {code}")));
+    for kinds in ORDERS {
+        for one in kinds {
+            for other in kinds {
+                all.insert(format!("message {one} before {other}"));
+            }
+        }
+    }
+    all
+}
+
+fn of_readings(readings: &Readings) -> Vec<String> {
+    let Ok(Value::Object(readings)) = serde_json::to_value(readings) else {
+        return Vec::new();
+    };
+    let name = |(name, value): (&String, &Value)| {
+        format!("reading {name} {}", value.as_str().unwrap_or_default())
+    };
+    readings.iter().map(name).collect()
+}
+
+/// Each count of a report that is not zero.
+pub(super) fn of_report(world: &World, name: &str, report: &Value) {
+    for (member, value) in report.as_object().into_iter().flatten() {
+        let is_met = match value {
+            Value::Number(number) => number.as_f64().is_some_and(|number| number > 0.0),
+            Value::Bool(is_true) => {
+                world.wire.mark_one(&format!("{name} {member} {is_true}"));
+                false
+            }
+            Value::Object(_) => {
+                of_report(world, member, value);
+                false
+            }
+            Value::String(_) => member == "failure",
+            Value::Array(list) => !list.is_empty(),
+            Value::Null => false,
+        };
+        if is_met {
+            world.wire.mark_one(&format!("{name} {member}"));
+        }
+    }
+}
+
+/// What a seed has reached, at its end.
+pub(super) async fn of_seed(
+    world: &World,
+    trouble: &Trouble,
+    buyers: &BTreeMap<usize, Subscribed>,
+) -> Marks {
+    let mut marks = world.wire.marks();
+    let mut count = |name: String| *marks.entry(name).or_default() += 1;
+    for family in Family::ALL {
+        let switch = if trouble.families.contains(&family) {
+            "on"
+        } else {
+            "off"
+        };
+        count(format!("family {family:?} {switch}"));
+    }
+    of_readings(&world.emulator.readings())
+        .into_iter()
+        .for_each(&mut count);
+    for call in world.emulator.calls() {
+        for fault in call.faults {
+            count(format!("fault {}", fault.name()));
+        }
+    }
+    for buyer in buyers.values() {
+        // What cannot be read is the check's to report.
+        let Ok(Some(profile)) = world.ledger.profile(&buyer.subscription).await else {
+            continue;
+        };
+        count(format!("status {}", profile.status()));
+        let spans = profile.lifecycle.spans();
+        count(format!("spans {}", spans.iter().count().min(3)));
+        for span in spans.iter() {
+            count(match (span.announced_at, span.removed_at) {
+                (None, None) => "span goes on".to_owned(),
+                (Some(_), None) => "span with an announced end".to_owned(),
+                (None, Some(_)) => "span with a removal alone".to_owned(),
+                (Some(_), Some(_)) => "span with both signs of its end".to_owned(),
+            });
+        }
+        let pairs = spans.iter().zip(spans.iter().skip(1));
+        for (one, next) in pairs {
+            count(
+                match one.certain_at().is_some_and(|over| next.began_at < over) {
+                    true => "gap within the final hour".to_owned(),
+                    false => "gap".to_owned(),
+                },
+            );
+        }
+    }
+    named_by_records(&mut marks);
+    marks
+}
+
+/// A failure that is no answer is met where a record says so.
+fn named_by_records(marks: &mut Marks) {
+    let met: Vec<(String, u64)> = marks
+        .iter()
+        .filter_map(|(name, times)| {
+            let code = name.strip_prefix("record ")?.split_once(" by ")?.1;
+            let row = look_up(code).filter(|row| matches!(row.met, Met::Failure | Met::Here))?;
+            Some((format!("answer {}", row.code), *times))
+        })
+        .collect();
+    for (name, times) in met {
+        *marks.entry(name).or_default() += times;
+    }
+}

@@ -1,0 +1,119 @@
+//! What a call came to, by names that are counted.
+
+use marketplace::error_table::{UNANSWERED, UNPROCESSED, of_error, of_status};
+use serde_json::Value;
+
+use super::Fate;
+
+/// The name of a fate.
+pub(super) fn of_fate(fate: Fate) -> String {
+    match fate {
+        Fate::Refused(_) => "fate Refused".to_owned(),
+        fate => format!("fate {fate:?}"),
+    }
+}
+
+/// The names of what a call said and was told. `answer` is that of the service, whether or not it came.
+pub(super) fn of_call(
+    operation: &str,
+    body: &[u8],
+    answer: Option<&http::Response<String>>,
+) -> Vec<String> {
+    let Some(answer) = answer else {
+        return Vec::new();
+    };
+    let is_done = answer.status().is_success();
+    match operation {
+        "BatchMeterUsage" => of_batch(body, answer),
+        "PutItem" | "UpdateItem" | "TransactWriteItems" if is_done && is_of_records(body) => {
+            read(body).map_or_else(Vec::new, |body| of_write(&body))
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn read(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+fn is_of_records(body: &[u8]) -> bool {
+    body.windows(17).any(|part| part == b"-MeteringRecords\"")
+}
+
+/// The rows of the error table that an answer of BatchMeterUsage has.
+fn of_batch(body: &[u8], answer: &http::Response<String>) -> Vec<String> {
+    let named = |code: &str| format!("answer {code}");
+    let told: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+    if !answer.status().is_success() {
+        let code = told["__type"].as_str().unwrap_or_default();
+        let code = code.rsplit('#').next().unwrap_or_default();
+        return match code {
+            "" => vec![named(marketplace::error_table::SERVER_ERROR)],
+            code => vec![named(of_error(code).code)],
+        };
+    }
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let (results, unprocessed) = (list(&told["Results"]), list(&told["UnprocessedRecords"]));
+    let mut names: Vec<String> = results
+        .iter()
+        .map(|result| match result["Status"].as_str() {
+            Some(status) => named(of_status(status).code),
+            None => named(UNANSWERED),
+        })
+        .collect();
+    names.extend(unprocessed.iter().map(|_| named(UNPROCESSED)));
+    let sent = read(body).map_or(0, |body| list(&body["UsageRecords"]).len());
+    if sent == 0 {
+        names.push("an empty call".to_owned());
+    }
+    if sent > results.len() + unprocessed.len() {
+        names.push(named(UNANSWERED));
+    }
+    names
+}
+
+/// States of records with their causes, and kinds of movements.
+fn of_write(body: &Value) -> Vec<String> {
+    let Some(writes) = body["TransactItems"].as_array() else {
+        return of_one(body);
+    };
+    let of_each = |write: &Value| {
+        let inner = write.as_object().and_then(|one| one.values().next());
+        inner.map_or_else(Vec::new, of_one)
+    };
+    writes.iter().flat_map(of_each).collect()
+}
+
+fn of_one(write: &Value) -> Vec<String> {
+    let (item, values) = (&write["Item"], &write["ExpressionAttributeValues"]);
+    let text = |value: &Value| value["S"].as_str().map(str::to_owned);
+    let is_movement = text(&item["item"]).is_some_and(|key| key.starts_with("c#"));
+    if let (true, Some(kind)) = (is_movement, text(&item["kind"])) {
+        let reason = text(&item["reason"]).map_or_else(String::new, |reason| format!(": {reason}"));
+        let released = match item["of"]["N"].is_string() {
+            true => " from hold",
+            false => "",
+        };
+        return vec![format!("movement {kind}{released}{reason}")];
+    }
+    if let Some(state) = text(&item["state"]) {
+        return vec![format!("record {state}")];
+    }
+    let Some(state) = text(&values[":state"]) else {
+        return Vec::new();
+    };
+    match text(&values[":outcome"]) {
+        Some(code) => vec![format!("record {state} by {}", known(&code))],
+        None => vec![format!("record {state}")],
+    }
+}
+
+/// A code as the error table has it: one that nobody has seen is any other.
+fn known(code: &str) -> String {
+    let row = marketplace::error_table::look_up(code);
+    match (row, code) {
+        (Some(row), _) => row.code.to_owned(),
+        (None, "Conflict") => code.to_owned(),
+        (None, _) => "a code or status nobody has seen".to_owned(),
+    }
+}
