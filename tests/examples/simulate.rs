@@ -1,18 +1,25 @@
 //! Runs seeds of the simulation on all cores: `--seeds 0..300`, or `--seed 17` for the story of one.
 //!
-//! Exit code 1 when a seed shows a violation, 2 when the arguments cannot be read.
+//! Exit code 1 when a seed shows a violation, or when 2,000 seeds and more leave a place unreached that
+//! is listed; 2 when the arguments cannot be read.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use end_to_end::proof::run::{on_a_thread, on_all_cores};
+use end_to_end::proof::simulation::marks;
+use end_to_end::proof::simulation::owed::Excuse;
 use end_to_end::proof::simulation::{self, SeedReport};
 
 /// Clients and tables ask for many small pieces of memory, which this one hands out sooner.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// So many seeds must reach every mark.
+const SEEDS_FOR_MARKS: usize = 2_000;
 
 const HELP: &str = "\
 Random sellers, buyers, usage, clocks and trouble, checked against what was billed.
@@ -88,6 +95,7 @@ fn one(seed: u64, calls: usize) -> ExitCode {
 fn many(seeds: Range<u64>) -> ExitCode {
     let all: Vec<u64> = seeds.clone().collect();
     let done = AtomicU64::new(0);
+    let began = std::time::Instant::now();
     let reports: Vec<SeedReport> = on_all_cores(&all, |seed| {
         let report = simulation::judge(*seed);
         for violation in &report.verdict.violations {
@@ -104,6 +112,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
         report
     });
     eprintln!();
+    let took = began.elapsed();
     let sum = |of: fn(&SeedReport) -> u128| reports.iter().map(of).sum::<u128>();
     let failing = reports
         .iter()
@@ -126,5 +135,54 @@ fn many(seeds: Range<u64>) -> ExitCode {
         sum(|report| report.verdict.lost),
         sum(|report| report.verdict.billed_twice),
     );
-    ExitCode::from(u8::from(failing > 0))
+    print_excuses(&reports);
+    let unreached = print_marks(&reports);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let per_seed = took.as_millis() * cores as u128 / reports.len().max(1) as u128;
+    println!("simulation: {per_seed} ms a seed and core");
+    let is_short_of_marks = reports.len() >= SEEDS_FOR_MARKS && unreached > 0;
+    ExitCode::from(u8::from(failing > 0 || is_short_of_marks))
+}
+
+/// What need not be billed, and how much of it was not.
+fn print_excuses(reports: &[SeedReport]) {
+    let mut excused: BTreeMap<Excuse, (u128, u128)> = BTreeMap::new();
+    for (excuse, (units, unbilled)) in reports.iter().flat_map(|r| &r.verdict.excused) {
+        let sum = excused.entry(*excuse).or_default();
+        *sum = (sum.0 + units, sum.1 + unbilled);
+    }
+    for (excuse, (units, unbilled)) in excused {
+        println!(
+            "simulation: excused: {}: {units}, of which at most {unbilled} were not billed (micro-units)",
+            excuse.words()
+        );
+    }
+}
+
+/// The places that were reached, and how many were not.
+fn print_marks(reports: &[SeedReport]) -> usize {
+    let all = marks::all();
+    let mut reached: BTreeMap<&str, u64> = all.iter().map(|name| (name.as_str(), 0)).collect();
+    for (name, times) in reports.iter().flat_map(|report| &report.marks) {
+        *reached.entry(name).or_default() += times;
+    }
+    for (name, times) in &reached {
+        let beside = if all.contains(*name) {
+            ""
+        } else {
+            "  (beside the list)"
+        };
+        println!("{times:>12}  {name}{beside}");
+    }
+    let missing: Vec<&&str> = reached
+        .iter()
+        .filter(|(_, times)| **times == 0)
+        .map(|(name, _)| name)
+        .collect();
+    println!(
+        "simulation: {} of {} marks reached; never: {missing:?}",
+        all.len() - missing.len(),
+        all.len()
+    );
+    missing.len()
 }

@@ -1,7 +1,7 @@
 //! What becomes of each call in a seed.
 
 use fastrand::Rng;
-use marketplace::error_table::{ERROR_TABLE, Met, may_have_recorded};
+use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met, may_have_recorded};
 
 use super::family::{Family, stream};
 use crate::proof::wire::{Call, Fate, Plan, Service};
@@ -159,15 +159,16 @@ fn deaths(rates: CallTrouble, _: &Call, draws: &mut Rng) -> Fate {
     drawn(draws, true, &[(rates.dies, fate)])
 }
 
-/// A refusal that AWS Marketplace has a code for, of BatchMeterUsage alone. Those that may have recorded
-/// something come from the emulator, which shows them to CloudTrail as well.
+/// A refusal that AWS Marketplace has a code for, of BatchMeterUsage alone, or one that nobody has seen.
+/// Other failures that may have recorded something come from the emulator, which shows them to CloudTrail.
 fn refusals(rates: CallTrouble, call: &Call, draws: &mut Rng) -> Fate {
     if call.operation != "BatchMeterUsage" {
         return Fate::Answered;
     }
     let errors: Vec<&'static str> = ERROR_TABLE
         .iter()
-        .filter(|row| row.met == Met::Error && !may_have_recorded(row.code))
+        .filter(|row| row.met == Met::Error)
+        .filter(|row| row.code == ANY_OTHER_CODE || !may_have_recorded(row.code))
         .map(|row| row.code)
         .collect();
     let code = errors[draws.usize(0..errors.len())];

@@ -244,16 +244,24 @@ impl Drive {
     fn fire_reconciler(&mut self) {
         let now = self.world.now.get();
         let alarms = Rc::clone(&self.alarms);
+        let is_slow = self.trouble.history.spread_s > 0;
         self.fire("reconciler", true, move |world| {
             let alarms = Rc::clone(&alarms);
             async move {
                 let report = world.reconcile().await?;
                 mark(&world, "reconciler", serde_json::to_value(&report));
-                if report.slots_astray > 0 {
-                    let slots = report.slots_astray;
-                    alarms.borrow_mut().push(format!(
-                        "at {now} the reconciler found {slots} slots out of balance"
-                    ));
+                let audit = &report.audit;
+                let found = [
+                    ("slots out of balance", report.slots_astray),
+                    ("successes without a record", audit.unknown),
+                    ("successes of another quantity", audit.different),
+                    ("successes for records not billed", audit.unexpected),
+                    // What CloudTrail does not show in time, or never, is missing, and is told.
+                    ("successes missing", if is_slow { 0 } else { audit.missing }),
+                ];
+                for (what, times) in found.iter().filter(|(_, times)| *times > 0) {
+                    let told = format!("at {now} the reconciler found {times} {what}");
+                    alarms.borrow_mut().push(told);
                 }
                 Ok(())
             }

@@ -1,32 +1,47 @@
 //! Whether a row had to be billed, by the rules that a seller is promised.
 
-use emulator::FaultKind;
 use jiff::Timestamp;
 use marketplace::UsageHour;
 
 use super::story::{Buyer, Row, Story, after};
-use super::trouble::{Outage, Trouble};
+use super::trouble::Trouble;
 
 /// Why a row need not be billed. It may be billed or held, but is never lost from the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excuse {
-    BeforePurchase,
-    UnknownDimension,
-    SeedEnds,
-    Unseen,
-    Unheard,
-    MonthOver,
-    RenewalAtMonthEnd,
-    AfterEnd,
-    LastHours,
-    ActivatedLate,
+    /// It is dated outside every purchase, or of a dimension that AWS Marketplace does not have.
+    Outside,
+    /// It was written, or could be told to belong to a purchase, when no hour could take it any more.
+    TooLate,
+    /// It is so near to the end of its purchase that trouble may use up the final hour.
+    FinalHour,
 }
 
 impl Excuse {
     /// In words.
-    pub fn words(self) -> String {
-        format!("{self:?}")
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Outside => "outside every purchase, or of an unknown dimension",
+            Self::TooLate => "too late for every hour that could take it",
+            Self::FinalHour => "so near to an end that trouble may use up the final hour",
+        }
     }
+}
+
+/// A row, and what there is to know of its chances.
+struct Case<'a> {
+    story: &'a Story,
+    trouble: &'a Trouble,
+    buyer: &'a Buyer,
+    at: Timestamp,
+    hour: UsageHour,
+    written: Timestamp,
+    /// No stream may have told of it.
+    is_unseen: bool,
+    /// When the purchase is known to have come about, before which nothing is sealed.
+    known: Timestamp,
+    /// Minutes before an end that may not be enough: the more calls fail, the longer it takes.
+    margin: i64,
 }
 
 /// Whether a row, first written at `written`, need not be billed.
@@ -37,15 +52,13 @@ pub(super) fn excuse(
     row: &Row,
     written: Timestamp,
 ) -> Option<Excuse> {
-    let hour = UsageHour::of(row.event.time);
-    if row.event.dimension.to_string() == "renamed" {
-        return Some(Excuse::UnknownDimension);
-    }
-    if row.event.time < buyer.subscribes {
-        return Some(Excuse::BeforePurchase);
+    let at = row.event.time;
+    let is_unknown = row.event.dimension.to_string() == "renamed";
+    if is_unknown || at < buyer.subscribes {
+        return Some(Excuse::Outside);
     }
     // Of two purchases under one name each is judged for itself.
-    if let Some(again) = buyer.again.filter(|again| row.event.time >= *again) {
+    if let Some(again) = buyer.again.filter(|again| at >= *again) {
         let second = Buyer {
             subscribes: again,
             registers: again,
@@ -57,91 +70,83 @@ pub(super) fn excuse(
         };
         return excuse(story, trouble, &second, row, written);
     }
-    // Towards the end schedules fire once an hour: late usage takes one to be flagged, one to be
-    // carried and one to be sealed.
-    let in_time = written <= after(story.end, -5 * 60);
-    if !in_time || written > story.healed && trouble.streams_off {
-        return Some(Excuse::SeedEnds);
-    }
-    // Without its stream record a row is found by the recounts, 6 hours after its hour was due and 2
-    // hours before its deadline; or by the proof of the books, which comes every 8 hours.
-    let unseen = trouble.streams_off || trouble.streams.is_some_and(|streams| streams.dropped > 0);
-    if unseen && written > after(hour.end(), 20 * 60) {
+    let case = Case {
+        story,
+        trouble,
+        buyer,
+        at,
+        hour: UsageHour::of(at),
+        written,
+        is_unseen: trouble.streams_off
+            || trouble.streams.is_some_and(|streams| streams.dropped > 0),
+        known: after(
+            buyer.subscribes.max(buyer.registers),
+            trouble.lifecycle_late,
+        ),
+        margin: 150 + i64::from(trouble.calls.failing()) / 2,
+    };
+    let month_end = story.month_end.filter(|end| case.hour.start() < *end);
+    case.found_too_late()
+        .or_else(|| case.at_month_end(month_end?))
+        .or_else(|| case.at_end(buyer.cancels?))
+}
+
+impl Case<'_> {
+    fn found_too_late(&self) -> Option<Excuse> {
+        let Self { story, written, .. } = *self;
+        // Towards the end schedules fire once an hour: late usage takes one to be flagged, one to be
+        // carried and one to be sealed.
+        let seed_ends = written > after(story.end, -5 * 60);
+        if seed_ends || written > story.healed && self.trouble.streams_off {
+            return Some(Excuse::TooLate);
+        }
+        if !self.is_unseen || written <= after(self.hour.end(), 20 * 60) {
+            return None;
+        }
+        // Without its stream record a row is found by the recounts, 6 hours after its hour was due and 2
+        // hours before its deadline; or by the proof of the books, which comes every 8 hours.
         let found = after(story.healed, 9 * 60);
         let month_is_over = story
             .month_end
-            .is_some_and(|end| hour.start() < end && found > after(end, 3 * 60));
+            .is_some_and(|end| self.hour.start() < end && found > after(end, 3 * 60));
         // After those eight hours the reconciler runs every three, to have time for more seeds.
-        if month_is_over || buyer.cancels.is_some() || written > story.healed {
-            return Some(Excuse::Unseen);
-        }
+        let is_too_late = month_is_over || self.buyer.cancels.is_some() || written > story.healed;
+        is_too_late.then_some(Excuse::TooLate)
     }
-    // Where every answer is lost, a refusal is too: what was refused beside a renamed dimension cannot
-    // be told from what was billed, and is held. Only the first product has one.
-    let unheard = |outage: &Outage| {
-        outage.kind == FaultKind::DropAfter
-            && outage.from < hour.end()
-            && hour.start() < outage.until
-    };
-    if story.renamed && buyer.listing == 0 && trouble.all_outages().any(unheard) {
-        return Some(Excuse::Unheard);
-    }
-    // The more calls fail, the longer it takes to come through.
-    let margin = 150 + i64::from(trouble.calls.failing()) / 2;
-    // Nothing is sealed before the purchase is known to have come about.
-    let known = after(
-        buyer.subscribes.max(buyer.registers),
-        trouble.lifecycle_late,
-    );
-    if let Some(month_end) = story.month_end.filter(|end| hour.start() < *end)
-        && let Some(excuse) = at_month_end(
-            trouble,
-            buyer,
-            row,
-            written,
-            (month_end, known, margin, unseen),
-        )
-    {
-        return Some(excuse);
-    }
-    let cancels = buyer.cancels?;
-    if row.event.time > cancels {
-        return Some(Excuse::AfterEnd);
-    }
-    if trouble.lifecycle_late > 0 && after(known, margin) > cancels {
-        return Some(Excuse::ActivatedLate);
-    }
-    let outage = |minutes: i64| {
-        trouble.all_outages().any(|outage| {
-            outage.from <= after(cancels, 70) && outage.until >= after(cancels, -minutes)
-        })
-    };
-    // The last hours belong to a final hour of sixty minutes, which trouble may use up.
-    let last_hours = after(hour.end(), margin) > cancels || written > after(cancels, -margin);
-    (last_hours || outage(margin)).then_some(Excuse::LastHours)
-}
 
-fn at_month_end(
-    trouble: &Trouble,
-    buyer: &Buyer,
-    row: &Row,
-    written: Timestamp,
-    (month_end, known, margin, unseen): (Timestamp, Timestamp, i64, bool),
-) -> Option<Excuse> {
-    let hour = UsageHour::of(row.event.time);
-    if written > after(month_end, 3 * 60) {
-        return Some(Excuse::MonthOver);
+    fn at_month_end(&self, month_end: Timestamp) -> Option<Excuse> {
+        // The month's last recount begins at 03:00 on the 1st.
+        let recount = after(month_end, 3 * 60);
+        let is_known_late = self.trouble.lifecycle_late > 0 && self.known > recount;
+        if self.written > recount || is_known_late {
+            return Some(Excuse::TooLate);
+        }
+        // Where the end of the renewed agreement is known and the new one is not yet, the month's last
+        // hour is sealed twenty minutes after that end, and then nothing late of the month has a place.
+        let early = -60 - self.trouble.lifecycle_late;
+        let seals_early = |renews: &Timestamp| {
+            (early..5 * 60).contains(&renews.duration_since(month_end).as_mins())
+        };
+        let renews = self.buyer.renews.filter(seals_early)?;
+        let is_late = self.written > self.hour.end().min(renews);
+        let is_found_late = self.is_unseen || self.written > after(renews, -self.margin);
+        (is_late && is_found_late).then_some(Excuse::TooLate)
     }
-    if trouble.lifecycle_late > 0 && known > after(month_end, 3 * 60) {
-        return Some(Excuse::ActivatedLate);
+
+    fn at_end(&self, cancels: Timestamp) -> Option<Excuse> {
+        let margin = self.margin;
+        if self.at > cancels {
+            return Some(Excuse::Outside);
+        }
+        if self.trouble.lifecycle_late > 0 && after(self.known, margin) > cancels {
+            return Some(Excuse::TooLate);
+        }
+        // The last hours belong to a final hour of sixty minutes, which trouble may use up.
+        let is_in_outage = self.trouble.all_outages().any(|outage| {
+            outage.from <= after(cancels, 70) && outage.until >= after(cancels, -margin)
+        });
+        let is_last = after(self.hour.end(), margin) > cancels;
+        let is_written_last = self.written > after(cancels, -margin);
+        (is_last || is_written_last || is_in_outage).then_some(Excuse::FinalHour)
     }
-    // Where the end of the renewed agreement is known and the new one is not yet, the month's last
-    // hour is sealed twenty minutes after that end, and then nothing late of the month has a place.
-    let late = trouble.lifecycle_late;
-    let seals_early = |renews: &Timestamp| {
-        (-60 - late..5 * 60).contains(&renews.duration_since(month_end).as_mins())
-    };
-    let renews = buyer.renews.filter(seals_early)?;
-    let is_late = written > hour.end().min(renews);
-    (is_late && (unseen || written > after(renews, -margin))).then_some(Excuse::RenewalAtMonthEnd)
 }

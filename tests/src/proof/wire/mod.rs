@@ -399,7 +399,7 @@ impl Wire {
         };
         if let Some(answer) = struck(fate, service, operation, &body) {
             self.note(&traced);
-            self.observe(operation, &body, Some(&answer));
+            self.observe(fate, operation, &body, Some(&answer));
             return Ok(answer);
         }
         match fate {
@@ -430,7 +430,7 @@ impl Wire {
             };
             self.note(&format!("{traced} -> {answered}"));
         }
-        self.observe(operation, &body, answer.as_ref().ok());
+        self.observe(fate, operation, &body, answer.as_ref().ok());
         match fate {
             Fate::DiesAfter => {
                 dies(&invocation);
@@ -448,9 +448,15 @@ impl Wire {
         }
     }
 
-    fn observe(&self, operation: &str, body: &[u8], answer: Option<&http::Response<String>>) {
+    fn observe(
+        &self,
+        fate: Fate,
+        operation: &str,
+        body: &[u8],
+        answer: Option<&http::Response<String>>,
+    ) {
         if self.counts_marks() {
-            self.mark(observe::of_call(operation, body, answer));
+            self.mark(observe::of_call(fate, operation, body, answer));
         }
     }
 

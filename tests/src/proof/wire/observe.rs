@@ -1,6 +1,9 @@
 //! What a call came to, by names that are counted.
 
-use marketplace::error_table::{UNANSWERED, UNPROCESSED, of_error, of_status};
+use marketplace::error_table::{
+    RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT, UNANSWERED, UNPROCESSED, look_up, of_error,
+    of_status,
+};
 use serde_json::Value;
 
 use super::Fate;
@@ -15,6 +18,7 @@ pub(super) fn of_fate(fate: Fate) -> String {
 
 /// The names of what a call said and was told. `answer` is that of the service, whether or not it came.
 pub(super) fn of_call(
+    fate: Fate,
     operation: &str,
     body: &[u8],
     answer: Option<&http::Response<String>>,
@@ -23,6 +27,11 @@ pub(super) fn of_call(
         return Vec::new();
     };
     let is_done = answer.status().is_success();
+    match (fate, operation) {
+        (Fate::CutOff, _) if is_done => return vec![named(RESPONSE_UNREADABLE)],
+        (Fate::TimedOut, _) => return vec![named(TIMEOUT)],
+        _ => {}
+    }
     match operation {
         "BatchMeterUsage" => of_batch(body, answer),
         "PutItem" | "UpdateItem" | "TransactWriteItems" if is_done && is_of_records(body) => {
@@ -30,6 +39,10 @@ pub(super) fn of_call(
         }
         _ => Vec::new(),
     }
+}
+
+fn named(code: &str) -> String {
+    format!("answer {code}")
 }
 
 fn read(body: &[u8]) -> Option<Value> {
@@ -42,13 +55,12 @@ fn is_of_records(body: &[u8]) -> bool {
 
 /// The rows of the error table that an answer of BatchMeterUsage has.
 fn of_batch(body: &[u8], answer: &http::Response<String>) -> Vec<String> {
-    let named = |code: &str| format!("answer {code}");
     let told: Value = serde_json::from_str(answer.body()).unwrap_or_default();
     if !answer.status().is_success() {
         let code = told["__type"].as_str().unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or_default();
         return match code {
-            "" => vec![named(marketplace::error_table::SERVER_ERROR)],
+            "" => vec![named(SERVER_ERROR)],
             code => vec![named(of_error(code).code)],
         };
     }
@@ -110,7 +122,7 @@ fn of_one(write: &Value) -> Vec<String> {
 
 /// A code as the error table has it: one that nobody has seen is any other.
 fn known(code: &str) -> String {
-    let row = marketplace::error_table::look_up(code);
+    let row = look_up(code);
     match (row, code) {
         (Some(row), _) => row.code.to_owned(),
         (None, "Conflict") => code.to_owned(),
