@@ -142,7 +142,7 @@ fn a_damaged_profile_keeps_nobody_else_from_being_sealed() {
     let damages = [
         ("product_code", None),
         ("product_code", Some(AttributeValue::N("7".to_owned()))),
-        ("activated_at", Some(AttributeValue::S("lately".to_owned()))),
+        ("signs", Some(AttributeValue::S("lately".to_owned()))),
         ("version", None),
     ];
     for are_new in [false, true] {

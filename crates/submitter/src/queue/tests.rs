@@ -107,7 +107,7 @@ fn culprits_among_25_are_found_with_few_calls() {
     check_culprits(1, 8);
     check_culprits(2, 18);
     check_culprits(3, 26);
-    check_culprits(5, 38);
+    check_culprits(5, 39);
     check_culprits(25, 60);
 }
 
