@@ -18,8 +18,8 @@ use crate::proof::world::World;
 /// How often each place was reached.
 pub type Marks = BTreeMap<String, u64>;
 
-/// Rows of the error table that the client meets before a call leaves it.
-const OUT_OF_REACH: [&str; 2] = ["NoCredentials", "NotSent"];
+/// Rows of the error table that the client meets before a call leaves it, or has nobody to call.
+const OUT_OF_REACH: [&str; 3] = ["NoCredentials", "NotConnected", "NotSent"];
 
 /// Messages about one agreement, and about one customer, each of which comes before each other.
 const ORDERS: [&[&str]; 2] = [
