@@ -89,6 +89,8 @@ struct Sending<'a> {
     queue: Queue,
     /// Failures in a row that every request would have met.
     failures_in_a_row: u32,
+    /// Why the invocation fails: nothing more is sent, and what is under way is still taken in.
+    failure: Option<SubmitError>,
     budget: Budget,
     tally: &'a mut Tally,
 }
@@ -109,6 +111,7 @@ pub(crate) async fn send_all(
         has_more: true,
         queue: Queue::new(allowance, lanes),
         failures_in_a_row: 0,
+        failure: None,
         budget,
         tally,
     };
@@ -121,7 +124,8 @@ impl Sending<'_> {
         let mut under_way = FuturesUnordered::new();
         loop {
             if !self.is_over() {
-                self.read_more().await?;
+                let read = self.read_more().await;
+                self.note_failure(read);
             }
             while under_way.len() < app.calls_at_once.max(1) && !self.is_over() {
                 let Some(attempt) = self.queue.next_one() else {
@@ -134,8 +138,15 @@ impl Sending<'_> {
                 under_way.push(exchange(app, attempt));
             }
             match under_way.next().await {
-                Some(exchange) => self.take_in(exchange).await?,
-                None if self.is_over() => return self.leave_rest().await,
+                Some(exchange) => {
+                    // A call that was made has an answer worth writing, whatever became of another's.
+                    let taken = self.take_in(exchange).await;
+                    self.note_failure(taken);
+                }
+                None if self.is_over() => {
+                    let left = self.leave_rest().await;
+                    return self.failure.take().map_or(left, Err);
+                }
                 // Nothing is under way, and nothing that was read may be sent.
                 None => {
                     self.leave_suspects().await?;
@@ -148,7 +159,14 @@ impl Sending<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.budget.is_spent() || self.tally.gave_up
+        self.budget.is_spent() || self.tally.gave_up || self.failure.is_some()
+    }
+
+    fn note_failure(&mut self, done: Result<(), SubmitError>) {
+        if let Err(error) = done {
+            tracing::error!(%error, "the invocation fails; what is under way is still taken in");
+            self.failure.get_or_insert(error);
+        }
     }
 
     /// Reads records until there are enough to send. They are read as they are now: a delivery can be
