@@ -33,6 +33,8 @@ pub const UNPROCESSED: &str = "Unprocessed";
 pub const UNANSWERED: &str = "Unanswered";
 /// Our code for a record whose deadline passed without an outcome.
 pub const DEADLINE_PASSED: &str = "DeadlinePassed";
+/// Our code for a record whose timestamp lies in no purchase any more.
+pub const STAMP_NOT_IN_FORCE: &str = "StampNotInForce";
 /// Stands for every status that is not in the table.
 pub const ANY_OTHER_STATUS: &str = "any other status";
 /// Stands for every error code that is not in the table.

@@ -222,6 +222,16 @@ impl MeteringRecord {
         self.state.is_sendable() && now < self.deadline
     }
 
+    /// Whether it is to be given up before its deadline: AWS Marketplace has refused it, and by what is
+    /// known now its stamp lies in no span. A record that was not refused yet is left alone, since AWS
+    /// Marketplace may know of a purchase that is not known here.
+    pub fn is_out_of_force(&self, spans: &Spans, now: Timestamp) -> bool {
+        self.is_sendable(now)
+            && self.sent.answered > 0
+            && !spans.accept(self.stamp)
+            && spans.standing(self.key.hour, now) != Standing::Undecided
+    }
+
     /// Until when AWS Marketplace takes it: its deadline, or the end of its subscription's final hour
     /// where that is earlier.
     pub fn last_chance(&self) -> Timestamp {

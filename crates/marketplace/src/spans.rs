@@ -184,6 +184,14 @@ impl Spans {
         }
     }
 
+    /// Whether AWS Marketplace accepts usage stamped `stamp`, by all that is known: in a span, its
+    /// removal's instant included.
+    pub fn accept(&self, stamp: Timestamp) -> bool {
+        self.iter().any(|span| {
+            span.began_at <= stamp && span.removed_at.is_none_or(|removed| stamp <= removed)
+        })
+    }
+
     /// Whether one span goes on in another, or is the same: each that begins between them began within
     /// the final hour of the one before, as when a licence is replaced or a buyer comes back at once.
     pub fn goes_on(&self, from: &Span, to: &Span) -> bool {

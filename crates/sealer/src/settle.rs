@@ -259,6 +259,13 @@ async fn move_late(
     settled: &mut Settled,
 ) -> Result<Moved, LedgerError> {
     let app = run.app;
+    if record.is_out_of_force(&terms.spans, run.now) {
+        tracing::warn!(slot = %record.key, stamp = %record.stamp, "this record's stamp lies in no purchase any more; it is given up, and the audit decides whether its usage is carried");
+        return Ok(match app.ledger.withdraw(record, run.now).await? {
+            Written::Conflict => Moved::Conflict,
+            Written::Done => Moved::Nothing,
+        });
+    }
     let to = destination(
         app.late,
         app.schedule,

@@ -226,6 +226,50 @@ fn an_account_that_buys_again_is_billed_from_the_new_purchase_on() {
     tell_story(|| bought_again(IdentityKind::Account));
 }
 
+/// A record is frozen with the stamp that was right by what was known. What becomes known later puts
+/// the stamp between two purchases, where AWS Marketplace accepts none: long before its deadline the
+/// record is given up, and what it was to bill is carried.
+async fn stamped_between_two_purchases(identity: IdentityKind) {
+    let story = Story::begin("2026-11-21T06:20:00Z", identity).await;
+    story.uses("a", "1", "2026-11-21T07:05:00Z").await;
+    story.until("2026-11-21T08:16:00Z", 4).await;
+    // Every text contains the empty one, so all messages are kept back from here on.
+    *story.late.borrow_mut() = Some(String::new());
+    let id = story.agreement.agreement_id.clone();
+    let emulator = &story.world.emulator;
+    emulator.cancel_agreement(&id).expect("cancelled");
+    story.until("2026-11-21T09:39:00Z", 4).await;
+    let again = NewAgreement::of(&story.listing.code).by(&story.agreement.account_id);
+    emulator.add_agreement(again).expect("bought");
+    story.until("2026-11-21T09:50:00Z", 4).await;
+    story.uses("b", "2", "2026-11-21T09:45:00Z").await;
+    story.until("2026-11-21T11:20:00Z", 5).await;
+    let frozen = story.record("2026-11-21T09").await.expect("a record");
+    assert!(
+        frozen.state.is_sendable() && frozen.sent.answered > 0,
+        "{frozen:?}"
+    );
+    assert_eq!(frozen.stamp, at("2026-11-21T09:00:00Z"));
+    story.deliver_kept().await;
+    story.until("2026-11-21T11:40:00Z", 5).await;
+    let given_up = story.record("2026-11-21T09").await.expect("a record");
+    assert_eq!(given_up.state, State::Unconfirmed);
+    assert!(given_up.deadline <= at("2026-11-21T11:40:00Z"));
+    let (_, held, pending) = story.stand().await;
+    assert_eq!((held.as_str(), pending.as_str()), ("2", "0"));
+    story.until("2026-11-21T16:10:00Z", 5).await;
+    let (bill, held) = story.end().await;
+    assert_eq!(bill, ["2026-11-21T07 1", "2026-11-21T14 2"]);
+    assert_eq!(held, "0");
+}
+
+#[test]
+fn usage_whose_stamp_turns_out_to_lie_between_two_purchases_is_carried_within_hours() {
+    for identity in [IdentityKind::Customer, IdentityKind::Account] {
+        tell_story(move || stamped_between_two_purchases(identity));
+    }
+}
+
 /// Ten units in six rows, around a renewal at 10:10 of which the new agreement is known at 13:25.
 async fn renewed_late(identity: IdentityKind, license: LicenseOnRenewal) -> Story {
     let story = Story::begin("2026-11-21T08:20:00Z", identity).await;

@@ -8,6 +8,7 @@
 
 mod codec;
 mod hurry;
+mod withdraw;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use super::{
     ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, DEADLINE_PASSED, ErrorRow,
     Met, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, Retry, SERVER_ERROR,
-    TIMEOUT, UNANSWERED, UNPROCESSED,
+    STAMP_NOT_IN_FORCE, TIMEOUT, UNANSWERED, UNPROCESSED,
 };
 
 /// What is done about a status that is not in the table: nothing ends.
@@ -400,6 +400,16 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         alarm: Alarm::RecordsUnconfirmed,
         meaning: "The record's deadline passed without an outcome. AWS Marketplace may have billed it: an answer can get lost.",
         action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail tells what happened; `metering late show` says what it told so far, and `metering late carry` and `write-off` decide with --i-checked.",
+    },
+    ErrorRow {
+        code: STAMP_NOT_IN_FORCE,
+        also: &[],
+        met: Met::Here,
+        about: About::Record,
+        retry: Retry::Never,
+        alarm: Alarm::None,
+        meaning: "AWS Marketplace has refused the record, and lifecycle events that came after it was frozen put its timestamp outside every purchase. It is not sent any more.",
+        action: "None: once CloudTrail shows that it was not billed, its usage is carried into an open hour of the purchase that its hour belongs to, or held where there is none.",
     },
     ErrorRow {
         code: "InferredFromDuplicate",

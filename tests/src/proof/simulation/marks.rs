@@ -112,6 +112,7 @@ const OTHERS: &[&str] = &[
     "record sealed by ValidationException",
     "record sealed by a code or status nobody has seen",
     "record unconfirmed by DeadlinePassed",
+    "record unconfirmed by StampNotInForce",
     "sealer finished false",
     "sealer flags_cleared",
     "sealer left_flagged",
