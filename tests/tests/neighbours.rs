@@ -229,6 +229,49 @@ fn a_success_that_could_not_be_written_is_an_error_and_is_found_again() {
     });
 }
 
+/// Three calls are under way when the outcome of one cannot be written. The invocation fails, and the
+/// answers of the other two are written all the same.
+#[test]
+fn an_outcome_that_cannot_be_written_loses_no_answer_of_the_calls_under_way() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let mut world = World::at(START.parse().unwrap(), 7);
+            world.functions.submitter.calls_at_once = 4;
+            let product = listing("bproduct");
+            world.list(&product).await;
+            let buyers: Vec<Subscription> = (0..60).map(|_| world.subscribe(&product).1).collect();
+            let hour: UsageHour = "2026-11-21T01".parse().unwrap();
+            let sealed_at = hour.end() + SignedDuration::from_mins(30);
+            world.set_time(sealed_at);
+            for buyer in &buyers {
+                let record = record(buyer, hour, sealed_at);
+                world.ledger.create_record(&record).await.unwrap();
+            }
+            let (mut calls, mut failed) = (0, false);
+            world.wire.follow(Box::new(move |call| {
+                calls += i32::from(call.operation == "BatchMeterUsage");
+                let fails = calls > 0 && call.operation == "UpdateItem" && !failed;
+                failed |= fails;
+                match fails {
+                    true => Fate::Failed,
+                    false => Fate::Answered,
+                }
+            }));
+            let error = world.sweep().await.unwrap_err();
+            world.wire.heal();
+            assert!(error.contains("UpdateItem"), "{error}");
+            // Whatever had been sent is written, but for the one record.
+            let billed = world.emulator.metered().len();
+            let written = accepted(&world, &buyers, hour).await;
+            assert!(billed > 25, "{billed} were sent: more than one call takes");
+            assert_eq!(written, billed - 1);
+            world.set_time(sealed_at + SignedDuration::from_mins(5));
+            world.sweep().await.unwrap();
+            assert_eq!(accepted(&world, &buyers, hour).await, buyers.len());
+        })
+    });
+}
+
 #[test]
 fn one_invocation_sends_at_a_time_and_a_dead_one_keeps_nobody_waiting_for_long() {
     on_a_thread(|| {
