@@ -1,25 +1,44 @@
-//! The documents name only tests that exist.
+//! The documents name only tests that exist, and code names only facts that a document has.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use end_to_end::template::workspace;
 
-/// Every function of the project's sources that follows a test attribute.
-fn tests_of_the_project() -> BTreeSet<String> {
-    let mut tests = BTreeSet::new();
+/// The project's sources in the languages with these file extensions.
+fn sources(extensions: &[&str]) -> Vec<PathBuf> {
+    let mut sources = Vec::new();
     let mut folders = vec![workspace().join("crates"), workspace().join("tests")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("a folder") {
             let path = entry.expect("an entry").path();
+            let extension = path.extension().and_then(|kind| kind.to_str());
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|kind| kind == "rs") {
-                tests.extend(tests_of(&path));
+            } else if extension.is_some_and(|kind| extensions.contains(&kind)) {
+                sources.push(path);
             }
         }
     }
-    tests
+    sources
+}
+
+/// Every function of the project's sources that follows a test attribute.
+fn tests_of_the_project() -> BTreeSet<String> {
+    sources(&["rs"])
+        .iter()
+        .flat_map(|path| tests_of(path))
+        .collect()
+}
+
+/// The numbers of facts in a text: each `M` that a number of one or two digits follows.
+fn facts_in(text: &str) -> BTreeSet<u32> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .filter_map(|word| word.strip_prefix('M'))
+        .filter(|number| number.len() <= 2 && !number.starts_with('0'))
+        .filter_map(|number| number.parse().ok())
+        .collect()
 }
 
 fn tests_of(path: &Path) -> Vec<String> {
@@ -69,4 +88,34 @@ fn every_promise_names_tests_that_exist() {
     let named = tests_named_in(&document);
     let unknown: Vec<&String> = named.iter().filter(|name| !tests.contains(*name)).collect();
     assert!(unknown.is_empty(), "no such tests: {unknown:?}");
+}
+
+#[test]
+fn every_fact_about_aws_is_named_by_code_and_code_names_no_other() {
+    let document = workspace().join("docs/marketplace-rules.md");
+    let text = std::fs::read_to_string(&document).expect("a document");
+    let facts: Vec<u32> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("* **M")?.split_once("**"))
+        .map(|(number, _)| number.parse().expect("a number"))
+        .collect();
+    assert!(facts.len() > 60, "{}", facts.len());
+    let known: BTreeSet<u32> = facts.iter().copied().collect();
+    assert_eq!(known.len(), facts.len(), "a number stands twice");
+    let mut named = BTreeSet::new();
+    for source in sources(&["rs", "py"]) {
+        if source.ends_with("tests/documents.rs") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&source).expect("a source");
+        let unknown: Vec<u32> = facts_in(&text).difference(&known).copied().collect();
+        assert!(
+            unknown.is_empty(),
+            "{}: no facts {unknown:?}",
+            source.display()
+        );
+        named.extend(facts_in(&text));
+    }
+    let unnamed: Vec<&u32> = known.difference(&named).collect();
+    assert!(unnamed.is_empty(), "no code names the facts {unnamed:?}");
 }

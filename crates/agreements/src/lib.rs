@@ -13,6 +13,8 @@
 //! them. Each sign is kept with its own time under what it names, the agreement or the customer, and
 //! every subscription linked to that is then brought up to date; [`ledger::joined`] says why nothing
 //! falls between the two. A repeated event changes nothing.
+//!
+//! Facts: M41, M42, M46 (docs/marketplace-rules.md).
 
 mod apply;
 pub mod event;

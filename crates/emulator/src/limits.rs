@@ -3,9 +3,9 @@
 //! The metering window is *not* here: it has been 1, 6 and 24 hours within a few years, so it is
 //! a [setting](crate::Settings).
 
-/// `BatchMeterUsage`: usage records in one request (API model, `UsageRecordList`).
+/// M1: usage records in one request of `BatchMeterUsage` (API model, `UsageRecordList`).
 pub const USAGE_RECORDS_MAX: usize = 25;
-/// `BatchMeterUsage`: "each request must be less than 1 MB in size" (API reference). Read as the
+/// M2: "each request must be less than 1 MB in size" (API reference). Read as the
 /// decimal megabyte, the stricter of the two readings.
 pub const REQUEST_SIZE_BYTES_END: usize = 1_000_000;
 /// A body beyond this many bytes is not even read to its end.
@@ -16,42 +16,42 @@ pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000_000;
 pub const PRODUCT_CODE_CHARS_MAX: usize = 255;
 /// `CustomerIdentifier` and `CustomerAWSAccountId` (API model).
 pub const CUSTOMER_CHARS_MAX: usize = 255;
-/// `UsageDimension` (API model).
+/// M8: `UsageDimension` (API model).
 pub const DIMENSION_CHARS_MAX: usize = 255;
-/// `Quantity`, `UsageQuantity` and `AllocatedUsageQuantity` (API model).
+/// M12: `Quantity`, `UsageQuantity` and `AllocatedUsageQuantity` (API model).
 pub const QUANTITY_MAX: i64 = 2_147_483_647;
 /// `QuantityAsDecimal` and `AllocatedUsageQuantityAsDecimal`: characters (API model).
 pub const DECIMAL_CHARS_MAX: usize = 17;
-/// `UsageAllocations` of one usage record (API model).
+/// M13: `UsageAllocations` of one usage record (API model).
 pub const ALLOCATIONS_MAX: usize = 2_500;
-/// `TagList` of one allocation (API model).
+/// M14: `TagList` of one allocation (API model).
 pub const TAGS_MAX: usize = 5;
-/// `TagKey` (API model).
+/// M15: `TagKey` (API model).
 pub const TAG_KEY_CHARS_MAX: usize = 100;
 /// `TagValue` (API model).
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
-/// `ClientToken` of `MeterUsage` (API model).
+/// M34: `ClientToken` of `MeterUsage` (API model).
 pub const CLIENT_TOKEN_CHARS_MAX: usize = 64;
 /// `Nonce` of `RegisterUsage` (API model).
 pub const NONCE_CHARS_MAX: usize = 255;
-/// Hour of the first day of a month, UTC, until which the month before may still be metered
+/// M5: hour of the first day of a month, UTC, until which the month before may still be metered
 /// (API reference, `UsageRecord`).
 pub const MONTH_CLOSES_AT_HOUR: i8 = 6;
-/// Usage is accepted for this many seconds after the end of a license (seller guide: the final
+/// M45: usage is accepted for this many seconds after the end of a license (seller guide: the final
 /// hour).
 pub const FINAL_HOUR_S: i64 = 3_600;
-/// `unsubscribe-success` follows `unsubscribe-pending` after about an hour (seller guide).
+/// M46: `unsubscribe-success` follows `unsubscribe-pending` after about an hour (seller guide).
 pub const UNSUBSCRIBE_DELAY_S: i64 = 3_600;
 
-/// `GetEntitlements`: entitlements on a page (API model).
+/// M48: entitlements of `GetEntitlements` on a page (API model).
 pub const ENTITLEMENTS_PAGE_MAX: usize = 25;
-/// `LookupEvents`: events on a page (API model).
+/// M53: events of `LookupEvents` on a page (API model).
 pub const EVENTS_PAGE_MAX: usize = 50;
-/// `LookupEvents`: days the event history reaches back (API reference).
+/// M51: days the event history reaches back (API reference).
 pub const EVENT_HISTORY_DAYS: i64 = 90;
 /// `LookupAttributeValue` of CloudTrail (API model).
 pub const LOOKUP_VALUE_CHARS_MAX: usize = 2_000;
-/// CloudTrail truncates `requestParameters` and `responseElements` beyond this size each
+/// M54: CloudTrail truncates `requestParameters` and `responseElements` beyond this size each
 /// (CloudTrail user guide).
 pub const CLOUDTRAIL_FIELD_BYTES_MAX: usize = 100_000;
 /// Agreement API: results on a page (API model).

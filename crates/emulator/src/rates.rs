@@ -1,4 +1,6 @@
 //! Request rates, as AWS limits them.
+//!
+//! Facts: M29, M53 (docs/marketplace-rules.md).
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

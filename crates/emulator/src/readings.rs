@@ -153,30 +153,30 @@ pub enum SlotGranularity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Readings {
-    /// 1: the status of an identical resubmission.
+    /// M24: the status of an identical resubmission.
     pub identical_resubmission: IdenticalResubmission,
-    /// 1: the `MeteringRecordId` of an identical resubmission.
+    /// M24: the `MeteringRecordId` of an identical resubmission.
     pub identical_record_id: IdenticalRecordId,
-    /// 2: an empty `CustomerIdentifier`.
+    /// M11: an empty `CustomerIdentifier`.
     pub empty_customer_identifier: EmptyCustomerIdentifier,
-    /// 3: what is recorded before a request-level exception.
+    /// M20: what is recorded before a request-level exception.
     pub before_exception: BeforeException,
-    /// 4: a quantity of zero.
+    /// M27: a quantity of zero.
     pub zero_quantity: ZeroQuantity,
-    /// 5: timestamps before the activation or after the end.
+    /// M7: timestamps before the activation or after the end.
     pub stamp_outside_agreement: StampOutsideAgreement,
-    /// 6: slots per Region or global.
+    /// M25: slots per Region or global.
     pub slot_scope: SlotScope,
-    /// 7: an unknown customer.
+    /// M22: an unknown customer.
     pub invalid_customer: InvalidCustomer,
-    /// 8: where the final hour starts.
+    /// M45: where the final hour starts.
     pub final_hour_from: FinalHourFrom,
-    /// 9: the license on renewal.
+    /// M44: the license on renewal.
     pub license_on_renewal: LicenseOnRenewal,
-    /// 10: CloudTrail's timestamps.
+    /// M56: CloudTrail's timestamps.
     pub cloudtrail_timestamps: CloudTrailTimestamps,
-    /// 11: the scope of the limit of five tags.
+    /// M14: the scope of the limit of five tags.
     pub five_tags: FiveTags,
-    /// 12: slots by hour or by exact timestamp.
+    /// M23: slots by hour or by exact timestamp.
     pub slot_granularity: SlotGranularity,
 }

@@ -1,4 +1,6 @@
 //! What can go wrong between us and DynamoDB.
+//!
+//! Fact: M60 (docs/marketplace-rules.md).
 
 use std::future::Future;
 use std::time::Duration;

@@ -1,4 +1,6 @@
 //! Writes that happen together or not at all.
+//!
+//! Facts: M57, M60 (docs/marketplace-rules.md).
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};

@@ -4,6 +4,8 @@
 //! the old agreement's end may be dated after the new one's start. Folding all their signs into one
 //! lifecycle would let the old end close a subscription that goes on. So each agreement keeps its
 //! own lifecycle, and a subscription ends only when none of its agreements is in force.
+//!
+//! Facts: M28, M49 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 

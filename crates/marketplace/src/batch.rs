@@ -1,5 +1,7 @@
 //! What goes into one BatchMeterUsage request: one product, one kind of identity, at most 25
 //! records, and little enough that CloudTrail keeps all of it.
+//!
+//! Facts: M1, M2, M3, M54 (docs/marketplace-rules.md).
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,8 @@
 //! A movement is immutable, so a decision is a movement of its own. Where it closes an earlier one
 //! that held usage it names it ([`Movement::of`]): the quantity then stands in the new place and no
 //! longer among what is held, and what was counted stays the same.
+//!
+//! Fact: M28 (docs/marketplace-rules.md).
 
 use std::fmt;
 use std::str::FromStr;

@@ -6,6 +6,8 @@
 //!
 //! The table is what the submitter acts by ([`crate::outcome::next`] takes state and pace from it),
 //! what `metering explain` prints, and what `docs/errors.md` is written from.
+//!
+//! Facts: M18, M20, M21, M22, M30, M63 (docs/marketplace-rules.md).
 
 mod rows;
 

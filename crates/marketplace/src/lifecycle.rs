@@ -2,6 +2,8 @@
 //!
 //! Each sign is kept with its own time, so observing is commutative and idempotent; the spans in
 //! force and the status are computed from the signs.
+//!
+//! Facts: M40, M41, M43, M44, M46 (docs/marketplace-rules.md).
 
 use std::collections::BTreeSet;
 use std::fmt;

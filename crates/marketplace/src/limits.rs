@@ -1,29 +1,29 @@
 //! Every external limit as one named constant with its source.
 
-/// Records in one BatchMeterUsage request. Source: BatchMeterUsage API reference, `UsageRecords`.
+/// Records in one BatchMeterUsage request (M1). Source: BatchMeterUsage API reference, `UsageRecords`.
 pub const BATCH_RECORDS_MAX: usize = 25;
 
-/// Bytes of one BatchMeterUsage request body, exclusive. Source: BatchMeterUsage API reference
+/// Bytes of one BatchMeterUsage request body, exclusive (M2). Source: BatchMeterUsage API reference
 /// ("less than 1 MB").
 pub const REQUEST_BYTES_MAX: usize = 1_000_000;
 
 /// Bytes of records we put into one request where the records allow it, so that CloudTrail, which
-/// cuts `requestParameters` off at 100 KB, keeps a complete copy for the audit.
+/// cuts `requestParameters` off at 100 KB (M54), keeps a complete copy for the audit.
 pub const AUDITABLE_REQUEST_BYTES_MAX: usize = 90_000;
 
 /// Bytes of one record's JSON: what a request of one record may hold, less its envelope.
 pub const RECORD_BYTES_MAX: usize = 900_000;
 
-/// Characters of a product code. Source: API model, `ProductCode`.
+/// Characters of a product code (M3). Source: API model, `ProductCode`.
 pub const PRODUCT_CODE_CHARS_MAX: usize = 255;
 
-/// Characters of an account id. Source: API model, `CustomerAWSAccountId`.
+/// Characters of an account id (M9). Source: API model, `CustomerAWSAccountId`.
 pub const ACCOUNT_ID_CHARS_MAX: usize = 255;
 
-/// Characters of a customer identifier. Source: API model, `CustomerIdentifier`.
+/// Characters of a customer identifier (M10). Source: API model, `CustomerIdentifier`.
 pub const CUSTOMER_IDENTIFIER_CHARS_MAX: usize = 255;
 
-/// Characters of a dimension. Source: API model, `UsageDimension`.
+/// Characters of a dimension (M8). Source: API model, `UsageDimension`.
 pub const DIMENSION_CHARS_MAX: usize = 255;
 
 /// Bytes of a dimension, so that `r#<hour>#<dimension>` and its kin fit a DynamoDB sort key of
@@ -36,26 +36,26 @@ pub const DIMENSION_EVENT_BYTES_MAX: usize = 1_023;
 /// Characters of a usage event's id. Ours.
 pub const EVENT_ID_CHARS_MAX: usize = 128;
 
-/// Micro-units of the largest quantity, 9999999999.999999. Source: API model, `QuantityAsDecimal`
+/// Micro-units of the largest quantity, 9999999999.999999 (M12). Source: API model, `QuantityAsDecimal`
 /// (ten digits before the point, six behind it).
 pub const QUANTITY_MICROS_MAX: u64 = 9_999_999_999_999_999;
 
-/// The largest whole quantity of the integer field `Quantity`. Source: API model.
+/// The largest whole quantity of the integer field `Quantity` (M12). Source: API model.
 pub const QUANTITY_INTEGER_MAX: u64 = 2_147_483_647;
 
 /// Micro-units in one unit.
 pub const MICROS_PER_UNIT: u64 = 1_000_000;
 
-/// Usage allocations in one record. Source: API model, `UsageAllocations`.
+/// Usage allocations in one record (M13). Source: API model, `UsageAllocations`.
 pub const ALLOCATIONS_MAX: usize = 2_500;
 
-/// Tags in one allocation. Source: API model, `TagList`.
+/// Tags in one allocation (M14). Source: API model, `TagList`.
 pub const TAGS_MAX: usize = 5;
 
-/// Characters of a tag's key. Source: API model, `TagKey`.
+/// Characters of a tag's key (M15). Source: API model, `TagKey`.
 pub const TAG_KEY_CHARS_MAX: usize = 100;
 
-/// Characters of a tag's value. Source: API model, `TagValue`.
+/// Characters of a tag's value (M15). Source: API model, `TagValue`.
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
 /// Tag sets one dimension's fold keeps apart before the rest goes into the untagged bucket, so that
@@ -66,37 +66,37 @@ pub const FOLD_BUCKETS_MAX: usize = 25_000;
 pub const FOLD_SET_ASIDE_MAX: usize = 1_000;
 
 /// Tag sets in one movement, so that its carry rows, the movement and the record fit one
-/// transaction of 100 items. Source: TransactWriteItems API reference.
+/// transaction of 100 items (M57). Source: TransactWriteItems API reference.
 pub const MOVEMENT_ENTRIES_MAX: usize = 90;
 
-/// BatchMeterUsage requests per second, account and Region. Source: AWS Marketplace endpoints and
+/// BatchMeterUsage requests per second, account and Region (M29). Source: AWS Marketplace endpoints and
 /// quotas.
 pub const BATCH_METER_USAGE_PER_SECOND: u32 = 10;
 
-/// Hours for which BatchMeterUsage accepts usage, as of July 2026. It has been 1 and 6 before: a
+/// Hours for which BatchMeterUsage accepts usage, as of July 2026 (M4). It has been 1 and 6 before: a
 /// setting everywhere, this is only its default. Source: BatchMeterUsage API reference.
 pub const WINDOW_HOURS_DEFAULT: i64 = 24;
 
-/// Minutes after which a call is certainly in CloudTrail's Event history. AWS says "typically within
+/// Minutes after which a call is certainly in CloudTrail's Event history (M52). AWS says "typically within
 /// 15 minutes"; five more are ours. Source: CloudTrail user guide, Event history.
 pub const CLOUDTRAIL_DELAY_MINUTES: i64 = 20;
 
-/// Days that CloudTrail's Event history reaches back. Source: CloudTrail user guide, Event history.
+/// Days that CloudTrail's Event history reaches back (M51). Source: CloudTrail user guide, Event history.
 pub const CLOUDTRAIL_HISTORY_DAYS: i64 = 90;
 
-/// LookupEvents requests per second, account and Region. Source: LookupEvents API reference.
+/// LookupEvents requests per second, account and Region (M53). Source: LookupEvents API reference.
 pub const LOOKUP_EVENTS_PER_SECOND: u32 = 2;
 
-/// Events on one page of LookupEvents. Source: LookupEvents API reference, `MaxResults`.
+/// Events on one page of LookupEvents (M53). Source: LookupEvents API reference, `MaxResults`.
 pub const LOOKUP_EVENTS_PAGE_MAX: i32 = 50;
 
-/// Minutes that one invocation of a function lasts at most. Source: Lambda quotas.
+/// Minutes that one invocation of a function lasts at most (M61). Source: Lambda quotas.
 pub const INVOCATION_MINUTES_MAX: i64 = 15;
 
-/// Hours after a month's end until which its usage is accepted. Source: seller guide.
+/// Hours after a month's end until which its usage is accepted (M5). Source: seller guide.
 pub const MONTH_CLOSE_HOURS: i64 = 6;
 
-/// Hours for which usage is still accepted after an agreement has ended. Source: seller guide.
+/// Hours for which usage is still accepted after an agreement has ended (M45). Source: seller guide.
 pub const FINAL_HOURS: i64 = 1;
 
 const _: () = assert!(AUDITABLE_REQUEST_BYTES_MAX < RECORD_BYTES_MAX);

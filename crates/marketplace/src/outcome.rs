@@ -2,6 +2,8 @@
 //!
 //! A 200 does not mean billed: results come in any order, a record may be missing, a status may be
 //! new. Records are matched by identity, dimension and hour, never by position.
+//!
+//! Facts: M16, M17, M18, M19 (docs/marketplace-rules.md).
 
 use jiff::{SignedDuration, Timestamp};
 

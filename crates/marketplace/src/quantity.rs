@@ -1,4 +1,6 @@
 //! Exact quantities: micro-units in integers, never a float.
+//!
+//! Fact: M12 (docs/marketplace-rules.md).
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,6 @@
 //! A metering record: frozen before it is sent, byte-identical until it has an outcome.
+//!
+//! Facts: M6, M7, M23, M24, M27 (docs/marketplace-rules.md).
 
 use std::fmt;
 use std::str::FromStr;

@@ -2,6 +2,8 @@
 //!
 //! A buyer can cancel and buy again under the same account or customer identifier: two spans with a
 //! gap between them. AWS Marketplace accepts no usage for the gap, nor before the new span's start.
+//!
+//! Facts: M43, M45, M46, M47 (docs/marketplace-rules.md).
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -1,4 +1,6 @@
 //! Who a record bills: the three ways AWS Marketplace has named a buyer's subscription.
+//!
+//! Facts: M9, M10, M25, M26, M64 (docs/marketplace-rules.md).
 
 use std::fmt;
 use std::str::FromStr;

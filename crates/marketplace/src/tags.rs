@@ -1,4 +1,6 @@
 //! Tags of a usage allocation: how a buyer's bill is split below a dimension.
+//!
+//! Facts: M14, M15 (docs/marketplace-rules.md).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! Until when AWS Marketplace accepts usage.
+//!
+//! Facts: M4, M5 (docs/marketplace-rules.md).
 
 use jiff::{SignedDuration, Timestamp};
 

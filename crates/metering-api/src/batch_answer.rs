@@ -1,5 +1,7 @@
 //! The answer of BatchMeterUsage. Every member may be missing and every status may be new; what is
 //! there is handed on, and [`marketplace::outcome::interpret`] decides what it means.
+//!
+//! Facts: M16, M17 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use marketplace::outcome::{Answer, AnsweredRecord};

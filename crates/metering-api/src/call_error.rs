@@ -1,4 +1,6 @@
 //! Why a call failed, as one code.
+//!
+//! Facts: M20, M63 (docs/marketplace-rules.md).
 
 use std::error::Error as StdError;
 use std::fmt;

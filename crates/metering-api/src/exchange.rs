@@ -1,5 +1,7 @@
 //! One call through the SDK with our own bytes: the request's body is put in its place before it is
 //! signed, and the answer's body is read here instead of by the SDK's model.
+//!
+//! Fact: M62 (docs/marketplace-rules.md).
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};

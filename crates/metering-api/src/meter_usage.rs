@@ -1,5 +1,7 @@
 //! MeterUsage: usage that software metered itself, inside the buyer's account (AMI and container
 //! products).
+//!
+//! Facts: M31, M32, M33, M34 (docs/marketplace-rules.md).
 
 use std::borrow::Cow;
 use std::collections::HashSet;

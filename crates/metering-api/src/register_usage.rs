@@ -1,4 +1,6 @@
 //! RegisterUsage: a paid container announces itself at its start, and AWS meters from there.
+//!
+//! Facts: M31, M35 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use marketplace::ProductCode;

@@ -1,4 +1,6 @@
 //! ResolveCustomer: from the token that a buyer's browser brings to who the buyer is.
+//!
+//! Fact: M39 (docs/marketplace-rules.md).
 
 use std::fmt;
 use std::str::FromStr;

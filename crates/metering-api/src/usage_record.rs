@@ -1,5 +1,7 @@
 //! Usage records as JSON. The same frozen record always becomes the same bytes, so that a repeat is
 //! a repeat to AWS Marketplace as well.
+//!
+//! Facts: M3, M9, M10, M11, M12, M13 (docs/marketplace-rules.md).
 
 use std::io;
 

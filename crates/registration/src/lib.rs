@@ -13,6 +13,8 @@
 //! ResolveCustomer and nowhere else: no URL, no cookie, no log, no table. A resolved token proves who
 //! the buyer is, not that the purchase came about: the subscription stays pending until License
 //! Updated or subscribe-success says so.
+//!
+//! Facts: M36, M37, M38, M39, M40 (docs/marketplace-rules.md).
 
 mod contact;
 pub mod identity;

@@ -4,6 +4,8 @@
 //! refuses the rest; a refused request costs its time and its turn. So calls begin at that pace, and
 //! a few of them at once make up for the time in which answers were written down. One invocation sends
 //! at a time (`turn`), so its pace is the account's.
+//!
+//! Fact: M29 (docs/marketplace-rules.md).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

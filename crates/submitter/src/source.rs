@@ -1,4 +1,6 @@
 //! Where an invocation's records come from, a page at a time.
+//!
+//! Facts: M58, M59 (docs/marketplace-rules.md).
 
 use std::collections::VecDeque;
 

@@ -178,7 +178,7 @@ def each_operation_may_be_denied_throttled_or_broken(s):
 
 RULES = (
     rule(
-        "6.20",
+        "M42.4",
         "6 Lifecycle",
         "SearchAgreements finds the seller's agreements; PartyType and AgreementType are required.",
         agreements_are_found_by_their_filters,
@@ -186,27 +186,27 @@ RULES = (
         a_search_without_its_two_filters_is_refused,
     ),
     rule(
-        "6.21",
+        "M42.5",
         "6 Lifecycle",
         "DescribeAgreement tells of one; pay-as-you-go agreements end in the year 9999.",
         an_agreement_is_described_with_year_9999_as_its_end,
         an_unknown_agreement_is_not_found,
     ),
     rule(
-        "2.50",
+        "M28.1",
         "2 Corrections",
         "A metered record can never be changed or lowered.",
         a_record_is_never_lowered,
     ),
     rule(
-        "2.51",
+        "M28.2",
         "2 Corrections",
         "Invoices are listed by agreement once their month has closed.",
         the_month_is_invoiced_when_it_closes,
         invoices_are_narrowed,
     ),
     rule(
-        "2.52",
+        "M49.1",
         "2 Corrections",
         "Over-billing is repaired in money, for one invoice at a time, with a client token that makes it idempotent.",
         an_adjustment_becomes_a_credit_memo,
@@ -215,7 +215,7 @@ RULES = (
         a_request_for_two_agreements_is_refused,
     ),
     rule(
-        "2.53",
+        "M49.2",
         "2 Corrections",
         "Each operation of the Agreement API may be denied, throttled or broken.",
         each_operation_may_be_denied_throttled_or_broken,

@@ -234,26 +234,26 @@ REPEATED_KEY = {
 
 RULES = (
     rule(
-        "2.30",
+        "M16.1",
         "2 Response",
         "Each result carries its usage record, a metering record id and a status.",
         a_result_echoes_its_record_with_an_id_and_a_status,
     ),
     rule(
-        "2.31",
+        "M16.2",
         "2 Response",
         "The order of the results is not promised.",
         results_may_come_in_another_order,
     ),
     rule(
-        "2.32",
+        "M16.3",
         "2 Response",
         "Every member of the answer is optional: a record may be missing, its status too, or be one no model names.",
         a_record_may_stand_in_neither_list,
         a_status_may_be_missing_or_unknown,
     ),
     rule(
-        "2.33",
+        "M18",
         "2 Response",
         "CustomerNotSubscribed: an unknown customer, no active agreement or a suspended account; it can pass.",
         an_unknown_customer_is_not_subscribed,
@@ -262,7 +262,7 @@ RULES = (
         an_ended_agreement_is_not_subscribed_after_its_final_hour,
     ),
     rule(
-        "2.34",
+        "M19",
         "2 Response",
         "DuplicateRecord: the slot holds another quantity, and the first one stays billed.",
         another_quantity_is_a_duplicate_and_the_first_stays,
@@ -270,13 +270,13 @@ RULES = (
         one_of_many_at_the_same_time_wins,
     ),
     rule(
-        "2.35",
+        "M17",
         "2 Response",
         "UnprocessedRecords are transient, and left to the caller by the SDK.",
         unprocessed_records_are_not_billed_until_they_are_sent_again,
     ),
     rule(
-        "2.36",
+        "M20",
         "2 Errors",
         "An exception answers the whole request: one bad record costs up to 24 good ones.",
         one_bad_record("TimestampOutOfBoundsException", Timestamp=hours(-25)),
@@ -288,7 +288,7 @@ RULES = (
         a_bad_product_code_costs_the_request,
     ),
     rule(
-        "2.40",
+        "M23.2",
         "2 De-duplication",
         "A slot is product or license, customer, dimension and hour.",
         apart("another hour", {"Timestamp": hours(-2)}),
@@ -298,7 +298,7 @@ RULES = (
         both_names_of_a_legacy_customer_are_one_slot,
     ),
     rule(
-        "2.41",
+        "M24",
         "2 De-duplication",
         "The same quantity again is idempotent, compared by value and never added.",
         equal(integer(17), integer(17)),
@@ -308,25 +308,25 @@ RULES = (
         a_lost_batch_repeated_as_it_was_bills_once,
     ),
     rule(
-        "2.42",
+        "M26",
         "2 De-duplication",
         "A record by ProductCode and one by LicenseArn for the same customer and hour are both billed.",
         code_and_license_both_bill,
     ),
     rule(
-        "2.43",
+        "M23.3",
         "2 Late usage",
         "Late usage stamped now takes the running hour's slot, and that hour's own record becomes a duplicate.",
         a_stamp_of_now_takes_the_running_hours_slot,
     ),
     rule(
-        "2.44",
+        "M29.1",
         "2 Quotas",
         "BatchMeterUsage takes 10 requests a second for each account and Region.",
         ten_calls_a_second_and_region,
     ),
     rule(
-        "2.45",
+        "M30",
         "2 Quotas",
         "A Region that is not enabled answers DisabledApiException.",
         a_region_that_is_not_enabled_is_disabled,

@@ -309,7 +309,7 @@ ALLOCATIONS = "InvalidUsageAllocationsException"
 
 RULES = (
     rule(
-        "2.10",
+        "M1",
         "2 Request",
         "A request carries 0 to 25 usage records.",
         no_records_are_answered_with_no_results,
@@ -317,21 +317,21 @@ RULES = (
         a_twenty_sixth_record_is_too_many,
     ),
     rule(
-        "2.11",
+        "M2",
         "2 Request",
         "The body stays below 1 MB, counted as JSON.",
         a_body_just_below_a_megabyte_is_read,
         a_body_of_a_megabyte_is_too_large,
     ),
     rule(
-        "2.12",
+        "M3.1",
         "2 Request",
         "One request is for one product, also where licenses stand for their products.",
         licenses_of_two_products_never_share_a_request,
         two_licenses_of_one_product_share_a_request,
     ),
     rule(
-        "2.13",
+        "M3.2",
         "2 Request",
         "ProductCode belongs to the legacy identity and is absent where LicenseArn is used.",
         an_unknown_product_code_is_refused,
@@ -340,7 +340,7 @@ RULES = (
         neither_product_code_nor_license_is_refused,
     ),
     rule(
-        "2.14",
+        "M4.1",
         "2 Request",
         "Timestamp is required, not older than the window of 24 hours and not in the future.",
         usage_of_exactly_24_hours_ago_is_taken,
@@ -350,7 +350,7 @@ RULES = (
         invalid("a record without a timestamp is refused", {"Timestamp": None}),
     ),
     rule(
-        "1.01",
+        "M4.2",
         "1 What changed lately",
         "The window has been 1, 6 and 24 hours: it is a setting.",
         window(1),
@@ -359,7 +359,7 @@ RULES = (
         window(48),
     ),
     rule(
-        "1.02",
+        "M5",
         "1 What changed lately",
         "The previous month is metered until 06:00 UTC on the 1st and no longer.",
         the_month_before_is_taken_until_the_last_second,
@@ -367,20 +367,20 @@ RULES = (
         the_year_before_closes_like_any_month,
     ),
     rule(
-        "2.15",
+        "M7",
         "2 Request",
         "Timestamp is not before the software usage started.",
         usage_before_the_license_is_refused,
         usage_before_a_legacy_subscription_is_refused,
     ),
     rule(
-        "2.16",
+        "M23.1",
         "2 Stamps",
         "A stamp clamped to the activation stays in the slot of its hour.",
         a_clamped_stamp_stays_in_the_slot_of_its_hour,
     ),
     rule(
-        "2.17",
+        "M8",
         "2 Request",
         "Dimension is required, 1 to 255 of any characters, case-sensitive, and one of the product's.",
         a_dimension_of_any_characters_is_taken,
@@ -391,7 +391,7 @@ RULES = (
         invalid("no dimension", {"Dimension": None}),
     ),
     rule(
-        "2.18",
+        "M9.1",
         "2 Request",
         "CustomerAWSAccountId is digits; with a license it is the account the license belongs to.",
         invalid("letters are no account", {"CustomerAWSAccountId": "1111222233x"}),
@@ -399,14 +399,14 @@ RULES = (
         refuses("no customer beside a license", "InvalidCustomerIdentifierException", {"CustomerAWSAccountId": None}),
     ),
     rule(
-        "2.19",
+        "M9.2",
         "2 Request",
         "LicenseArn is judged by the model's pattern, then has to exist.",
         an_unknown_license_is_refused,
         a_license_arn_is_judged_by_the_models_pattern_and_no_tighter,
     ),
     rule(
-        "2.20",
+        "M10",
         "2 Request",
         "CustomerIdentifier is legacy only and excludes CustomerAWSAccountId.",
         a_legacy_customer_is_named_either_way,
@@ -415,7 +415,7 @@ RULES = (
         refuses("beside a license", "InvalidCustomerIdentifierException", {"CustomerIdentifier": "c"}),
     ),
     rule(
-        "2.21",
+        "M12.1",
         "2 Request",
         "Quantity is an integer of 0 to 2147483647, and 0 when absent.",
         accepts("the largest", {"Quantity": 2_147_483_647}, "2147483647"),
@@ -424,7 +424,7 @@ RULES = (
         invalid("a negative one", {"Quantity": -1}),
     ),
     rule(
-        "2.22",
+        "M12.2",
         "2 Request",
         "QuantityAsDecimal is 1 to 17 characters of plain decimals, up to six behind the point, billed exactly.",
         decimal("0.000001", "0.000001"),
@@ -437,14 +437,14 @@ RULES = (
         ),
     ),
     rule(
-        "2.23",
+        "M12.3",
         "2 Request",
         "QuantityAsDecimal never stands together with Quantity.",
         refuses("both quantities", "ValidationException", beside(1, "1")),
         refuses("both shares", "ValidationException", allocated(1, {**share(1), **decimal_share("1")})),
     ),
     rule(
-        "2.24",
+        "M13.1",
         "2 Request",
         "The allocations of a record sum up to its quantity, in the record's own kind.",
         the_allocations_are_kept_with_the_slot,
@@ -461,7 +461,7 @@ RULES = (
         refuses("a share without a quantity", ALLOCATIONS, allocated(1, {"Tags": [{"Key": "k", "Value": "v"}]})),
     ),
     rule(
-        "2.25",
+        "M13.2",
         "2 Request",
         "A record has 1 to 2500 allocations with distinct tag sets; no tags are the untagged bucket.",
         allocations_up_to_2500_are_taken,
@@ -477,7 +477,7 @@ RULES = (
         ),
     ),
     rule(
-        "2.26",
+        "M15",
         "2 Request",
         "A tag's key has 1 to 100, its value 1 to 256 characters of a class in which `+ -=` is a range.",
         accepts("the longest tag", tag("k" * 100, "v" * 256), "1"),
@@ -486,7 +486,7 @@ RULES = (
         *(invalid(f"a value of {value[:9]!r}", tag(value=value)) for value in ("", "v" * 257, "ß", "~")),
     ),
     rule(
-        "2.27",
+        "M14",
         "2 Request",
         "An allocation has 1 to 5 tags, no key twice.",
         accepts("five tags", tags(5), "1"),

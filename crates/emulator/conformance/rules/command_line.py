@@ -149,19 +149,19 @@ def invoices_and_their_adjustment(s):
 
 RULES = (
     rule(
-        "2.60",
+        "M62.5",
         "2 BatchMeterUsage",
         "The AWS CLI meters a batch, by license and by product code.",
         batch_meter_usage,
         batch_meter_usage_of_a_legacy_listing_in_shorthand,
         a_refused_batch,
     ),
-    rule("4.20", "4 MeterUsage", "The AWS CLI meters and registers a container.", meter_usage, register_usage),
-    rule("5.10", "5 Registration", "The AWS CLI resolves a registration token.", resolve_customer),
-    rule("7.10", "7 GetEntitlements", "The AWS CLI reads entitlements.", get_entitlements),
-    rule("8.20", "8 CloudTrail", "The AWS CLI looks events up.", lookup_events),
+    rule("M31.4", "4 MeterUsage", "The AWS CLI meters and registers a container.", meter_usage, register_usage),
+    rule("M39.3", "5 Registration", "The AWS CLI resolves a registration token.", resolve_customer),
+    rule("M48.5", "7 GetEntitlements", "The AWS CLI reads entitlements.", get_entitlements),
+    rule("M53.4", "8 CloudTrail", "The AWS CLI looks events up.", lookup_events),
     rule(
-        "6.30",
+        "M49.3",
         "6 Lifecycle",
         "The AWS CLI reads agreements and their invoices, and asks for adjustments.",
         search_and_describe_agreements,

@@ -24,7 +24,7 @@ def the_script_ends_well_and_leaves_the_clock_as_it_was(s):
 
 RULES = (
     rule(
-        "2.61",
+        "M63.5",
         "2 BatchMeterUsage",
         "A script of boto3 alone meets every answer that costs sellers money in its first minute.",
         the_script_ends_well_and_leaves_the_clock_as_it_was,

@@ -258,13 +258,13 @@ def the_unfinished_hour_is_metered_up_to_the_end(s):
 
 RULES = (
     rule(
-        "6.01",
+        "M41.1",
         "6 EventBridge",
         "Events come from aws.agreement-marketplace in us-east-1, in EventBridge's envelope.",
         an_event_has_eventbridges_envelope,
     ),
     rule(
-        "6.02",
+        "M42.1",
         "6 EventBridge",
         "Agreement events tell of acceptor, proposer, offer and times, not of product and license.",
         a_purchase_tells_of_agreement_and_license,
@@ -272,38 +272,38 @@ RULES = (
         an_end_carries_no_offer,
     ),
     rule(
-        "6.03",
+        "M42.2",
         "6 EventBridge",
         "License events carry product, license and the agreement's id, by which they are joined.",
         license_events_carry_both_and_the_agreements_id,
     ),
     rule(
-        "6.04",
+        "M43.1",
         "6 EventBridge",
         "License Deprovisioned follows Purchase Agreement Ended, 31 seconds later in a real trace.",
         the_license_goes_31_seconds_after_the_agreement,
     ),
     rule(
-        "6.05",
+        "M41.2",
         "6 EventBridge",
         "The detail-type ends in Proposer or in Manufacturer, by the seller's part.",
         both_parts_of_the_seller_are_told,
     ),
     rule(
-        "6.06",
+        "M43.2",
         "6 EventBridge",
         "An agreement's intent is NEW, AMEND or RENEW; a renewal is a new agreement that names the one before.",
         an_amendment_has_its_intent,
         a_renewal_names_the_agreement_before,
     ),
     rule(
-        "6.07",
+        "M42.3",
         "6 EventBridge",
         "Samples print license ARNs without the leading arn:.",
         license_arns_may_lack_their_prefix,
     ),
     rule(
-        "6.08",
+        "M41.3",
         "6 EventBridge",
         "Delivery is at least once and unordered.",
         events_come_late_and_out_of_order,
@@ -311,7 +311,7 @@ RULES = (
         an_event_that_is_refused_is_sent_again,
     ),
     rule(
-        "6.09",
+        "M46.1",
         "6 SNS",
         "Legacy listings have a subscription topic whose messages name customer, product and offer.",
         a_legacy_subscription_succeeds,
@@ -319,20 +319,20 @@ RULES = (
         todays_products_have_no_topic,
     ),
     rule(
-        "6.10",
+        "M46.2",
         "6 SNS",
         "unsubscribe-pending leaves about an hour; who re-subscribes in it never hears unsubscribe-success.",
         a_cancellation_is_pending_for_an_hour,
         who_comes_back_within_the_hour_never_leaves,
     ),
     rule(
-        "6.11",
+        "M46.3",
         "6 SNS",
         "Contracts have an entitlement topic: entitlement-updated, then GetEntitlements is called.",
         entitlements_have_a_topic_of_their_own,
     ),
     rule(
-        "6.12",
+        "M45",
         "6 The final hour",
         "Usage up to the end is accepted for one more hour, then answers CustomerNotSubscribed.",
         usage_goes_on_for_an_hour_after_the_license,

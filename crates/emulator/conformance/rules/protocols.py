@@ -66,7 +66,7 @@ def a_whole_record_of_the_rust_sdk_is_metered(s):
 
 RULES = (
     rule(
-        "3.01",
+        "M62.4",
         "3 The Rust SDK",
         "APIs whose model lists Smithy RPC v2 CBOR first are spoken to in it by some SDKs, in JSON by others.",
         entitlements_are_read_in_cbor,
@@ -74,7 +74,7 @@ RULES = (
         errors_come_in_cbor_too,
     ),
     rule(
-        "3.02",
+        "M11",
         "3 The Rust SDK",
         "It always sends an empty CustomerIdentifier; decimals are put into the body before signing.",
         a_whole_record_of_the_rust_sdk_is_metered,

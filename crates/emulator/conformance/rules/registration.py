@@ -104,28 +104,28 @@ def a_fresh_token_leads_to_the_same_agreement(s):
 
 RULES = (
     rule(
-        "5.01",
+        "M39.1",
         "5 Registration",
         "ResolveCustomer answers account, product code, license and agreement.",
         a_token_of_a_licensed_product_names_account_license_and_agreement,
         what_resolves_can_be_metered_at_once,
     ),
     rule(
-        "5.02",
+        "M39.2",
         "5 Registration",
         "CustomerIdentifier is empty for today's products and filled for legacy listings.",
         a_token_of_a_licensed_product_names_account_license_and_agreement,
         a_token_of_a_legacy_product_names_the_customer_too,
     ),
     rule(
-        "5.03",
+        "M37.1",
         "5 Registration",
         "A token resolves repeatedly to the same answer until it expires.",
         a_token_resolves_repeatedly_to_the_same,
         a_token_expires,
     ),
     rule(
-        "5.04",
+        "M37.2",
         "5 Registration",
         "The refusals: an invalid or expired token, throttled, disabled, broken.",
         a_made_up_token_is_invalid,
@@ -133,19 +133,19 @@ RULES = (
         throttled_disabled_or_broken,
     ),
     rule(
-        "5.05",
+        "M40",
         "5 Registration",
         "Resolving proves identity, not payment: usage waits for License Updated.",
         resolving_comes_before_the_license,
     ),
     rule(
-        "5.06",
+        "M64",
         "5 Registration",
         "A returning buyer may bring a second license on the same account.",
         a_second_license_of_an_account_has_its_own_token,
     ),
     rule(
-        "5.07",
+        "M37.3",
         "5 Registration",
         "After the expiry the buyer sets up the account again, without another subscription.",
         a_fresh_token_leads_to_the_same_agreement,

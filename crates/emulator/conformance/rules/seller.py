@@ -142,27 +142,27 @@ def the_other_refusals_of_get_entitlements(s):
 
 RULES = (
     rule(
-        "7.01",
+        "M65.1",
         "7 Rules for the seller",
         "Contracts meter nothing; contracts with consumption meter what exceeds the entitlement.",
         a_pure_contract_meters_nothing,
         a_contract_with_consumption_meters_what_exceeds_it,
     ),
-    rule("7.02", "7 Rules for the seller", "Zeros are recommended and accepted.", a_zero_is_a_record_like_any_other),
+    rule("M65.2", "7 Rules for the seller", "Zeros are recommended and accepted.", a_zero_is_a_record_like_any_other),
     rule(
-        "7.03",
+        "M65.3",
         "7 Rules for the seller",
         "A free trial is metered as usual and invoiced at nothing.",
         a_free_trial_is_metered_and_costs_nothing,
     ),
     rule(
-        "7.04",
+        "M66",
         "7 Rules for the seller",
         "A product's id is not its code.",
         a_product_id_is_not_a_product_code,
     ),
     rule(
-        "7.05",
+        "M48.1",
         "7 GetEntitlements",
         "Entitlements are filtered by customer, account, license and dimension.",
         an_entitlement_says_who_what_and_until_when,
@@ -170,7 +170,7 @@ RULES = (
         an_ended_or_expired_contract_entitles_to_nothing,
     ),
     rule(
-        "7.06",
+        "M48.2",
         "7 GetEntitlements",
         "There are up to 25 on a page, and an empty page may still carry NextToken.",
         there_are_25_on_a_page,
@@ -178,13 +178,13 @@ RULES = (
         a_token_belongs_to_its_question,
     ),
     rule(
-        "7.07",
+        "M48.3",
         "7 GetEntitlements",
         "Right after ResolveCustomer there may be none yet: they come with License Updated.",
         they_are_empty_until_the_license_is_updated,
     ),
     rule(
-        "7.08",
+        "M48.4",
         "7 GetEntitlements",
         "The refusals: an unknown product, throttled, broken.",
         the_other_refusals_of_get_entitlements,

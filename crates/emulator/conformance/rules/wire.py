@@ -169,7 +169,7 @@ def a_delayed_answer_still_comes(s):
 
 RULES = (
     rule(
-        "2.01",
+        "M62.1",
         "2 Wire",
         "The metering API speaks AWS JSON 1.1: POST /, the operation in X-Amz-Target.",
         a_boto3_call_reaches_the_operation_of_its_target,
@@ -178,7 +178,7 @@ RULES = (
         every_operation_has_its_own_target_and_protocol_version,
     ),
     rule(
-        "2.02",
+        "M62.2",
         "2 Wire",
         "Requests carry Signature Version 4 for the service aws-marketplace.",
         a_request_without_a_signature_is_refused,
@@ -187,13 +187,13 @@ RULES = (
         a_verified_signature_needs_the_right_secret,
     ),
     rule(
-        "2.03",
+        "M62.3",
         "2 Wire",
         "Timestamps travel as epoch seconds in JSON numbers.",
         timestamps_are_epoch_seconds_as_numbers,
     ),
     rule(
-        "2.04",
+        "M63.1",
         "2 Errors",
         "A body that is not the request's JSON is refused with AWS's shape; what the model does not name is ignored.",
         a_body_that_is_not_the_requests_json_is_a_serialization_error,
@@ -201,7 +201,7 @@ RULES = (
         what_is_no_http_ends_its_own_connection_only,
     ),
     rule(
-        "2.05",
+        "M63.2",
         "2 Errors",
         "Every error has status 400, except the internal one, which has 500; none of these records anything.",
         struck("throttling", "ThrottlingException", 400),
@@ -209,7 +209,7 @@ RULES = (
         struck("disabled-api", "DisabledApiException", 400),
     ),
     rule(
-        "2.06",
+        "M63.3",
         "2 Errors",
         "Besides the modelled errors a caller meets denied access, expired credentials, clock skew and plain 5xx.",
         struck("access-denied", "AccessDeniedException", 400),
@@ -219,7 +219,7 @@ RULES = (
         a_proxys_page_is_no_aws_error,
     ),
     rule(
-        "2.07",
+        "M63.4",
         "2 Errors",
         "Timeouts and lost connections leave open whether the work was done; sending the same again bills once.",
         lost("drop-before", []),

@@ -1,5 +1,7 @@
 //! Quantities, their allocations and tags: the rules common to `BatchMeterUsage` and
 //! `MeterUsage`.
+//!
+//! Facts: M12, M13, M14, M15 (docs/marketplace-rules.md).
 
 use std::collections::BTreeSet;
 

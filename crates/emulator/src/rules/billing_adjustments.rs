@@ -1,4 +1,6 @@
 //! `BatchCreateBillingAdjustmentRequest`: over-billing repaired in money, the only way there is.
+//!
+//! Facts: M28, M49 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
 //! `GetEntitlements`: what a contract entitles its buyer to.
+//!
+//! Facts: M48, M65 (docs/marketplace-rules.md).
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

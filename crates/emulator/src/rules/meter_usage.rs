@@ -1,4 +1,6 @@
 //! `MeterUsage`: usage metered from the buyer's account.
+//!
+//! Facts: M31, M32, M33, M34 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use thiserror::Error;

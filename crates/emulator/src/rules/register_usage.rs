@@ -1,4 +1,6 @@
 //! `RegisterUsage`: a container announces itself at its start.
+//!
+//! Facts: M31, M35 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,6 @@
 //! `ResolveCustomer`: who the buyer is.
+//!
+//! Facts: M37, M38, M39, M40 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use serde::Serialize;

@@ -1,4 +1,6 @@
 //! Which timestamps may still be metered.
+//!
+//! Facts: M4, M5, M6, M32 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 use jiff::civil::Date;

@@ -1,4 +1,6 @@
 //! Errors as AWS JSON 1.1 has them.
+//!
+//! Fact: M63 (docs/marketplace-rules.md).
 
 use http::StatusCode;
 use serde_json::{Value, json};

@@ -1,4 +1,6 @@
 //! The two ways a request and its answer are written.
+//!
+//! Fact: M62 (docs/marketplace-rules.md).
 
 use http::HeaderMap;
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! What AWS Marketplace tells the seller: EventBridge events and SNS messages, in the shapes
 //! sellers receive.
+//!
+//! Facts: M41, M42, M43, M45, M46, M47 (docs/marketplace-rules.md).
 
 use std::collections::BTreeMap;
 

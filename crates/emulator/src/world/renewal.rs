@@ -1,4 +1,6 @@
 //! What else happens to an agreement: renewal, suspension, resumption.
+//!
+//! Facts: M43, M44 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
 

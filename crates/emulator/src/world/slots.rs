@@ -1,4 +1,6 @@
 //! Slots: what is billed. One per buyer, dimension and hour; the first record wins.
+//!
+//! Facts: M23, M25, M26 (docs/marketplace-rules.md).
 
 use std::collections::HashMap;
 

@@ -1,4 +1,6 @@
 //! Whom a usage record bills: the license, or the customer of a product code.
+//!
+//! Facts: M9, M10, M11, M22, M26, M64 (docs/marketplace-rules.md).
 
 use super::error::{BatchMeterUsageError, CustomerProblem};
 use crate::model::{BatchMeterUsageRequest, UsageRecord};

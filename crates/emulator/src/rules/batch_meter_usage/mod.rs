@@ -1,4 +1,6 @@
 //! `BatchMeterUsage`: which records are billed.
+//!
+//! Facts: M3, M6, M7, M16, M18, M19, M20, M23, M24, M27 (docs/marketplace-rules.md).
 
 mod error;
 mod holder;
