@@ -9,6 +9,7 @@
 //! * [`scenarios`]: the standard scenarios, each call of which is a crash point
 //! * [`races`]: one function stopped before each of its calls, while somebody else acts
 //! * [`simulation`]: random sellers, buyers, usage and trouble, all from one seed
+//! * [`suites`]: all of these, as finders of deliberate mistakes
 //! * [`verdict`]: what the seller's software sent against what was billed
 
 pub mod clients;
@@ -17,6 +18,7 @@ pub mod races;
 pub mod run;
 pub mod scenarios;
 pub mod simulation;
+pub mod suites;
 pub mod verdict;
 pub mod wire;
 pub mod world;

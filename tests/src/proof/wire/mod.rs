@@ -1,6 +1,7 @@
 //! Every call that leaves a function: numbered, traced, and given a fate.
 
 mod answers;
+pub mod mistakes;
 mod observe;
 mod trace;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
 use answers::{cut_off, exception, read_partly, refusal, reply, transaction_conflict};
+use mistakes::{Mistake, Subject};
 use trace::{Trace, canonical};
 
 /// Who answers.
@@ -133,6 +135,8 @@ struct State {
     strikes: u64,
     writes: Writes,
     marks: Option<BTreeMap<String, u64>>,
+    /// A mistake that is made on purpose.
+    mistake: Option<Mistake>,
 }
 
 /// Requests to write that the tables carried out, whoever made them.
@@ -173,6 +177,7 @@ impl Wire {
                 strikes: 0,
                 writes: Writes::default(),
                 marks: None,
+                mistake: mistakes::planted(),
             })),
         }
     }
@@ -387,6 +392,17 @@ impl Wire {
             }
         };
         let body = self.supply_token(operation, request.body());
+        // Only functions make mistakes.
+        let mistake = self.state().mistake.filter(|_| invocation.is_some());
+        let subject = Subject {
+            function,
+            operation,
+            fate,
+        };
+        let body = match mistake {
+            Some(mistake) => mistake.request(subject, body),
+            None => body,
+        };
         let is_traced = self.is_traced();
         let traced = match is_traced {
             true => format!(
@@ -397,6 +413,10 @@ impl Wire {
             ),
             false => String::new(),
         };
+        if let Some(answer) = mistake.and_then(|mistake| mistake.instead(subject, &body)) {
+            self.note(&traced);
+            return Ok(answer);
+        }
         if let Some(answer) = struck(fate, service, operation, &body) {
             self.note(&traced);
             self.observe(fate, operation, &body, Some(&answer));
@@ -418,6 +438,10 @@ impl Wire {
         let answer = match service {
             Service::DynamoDb => Ok(self.ask_database(operation, &body, fate)),
             Service::Marketplace => self.ask_marketplace(request, body.clone()).await,
+        };
+        let answer = match mistake {
+            Some(mistake) => mistake.answer(subject, &body, answer),
+            None => answer,
         };
         if is_traced {
             let answered = match &answer {
