@@ -1,11 +1,13 @@
 //! Counts the capacity units that one DynamoDB client's requests consume.
 //!
-//! An interceptor of the SDK asks for `ReturnConsumedCapacity: INDEXES` in every request that can
-//! be asked, before the request is signed, and adds up what the raw answers say. The callers' code
-//! stays as it is; their answers carry a ConsumedCapacity they did not ask for.
+//! An SDK interceptor adds `ReturnConsumedCapacity: INDEXES` to every request whose operation
+//! supports it, before the request is signed, and adds up the units that the raw answers report.
+//! The callers' code stays unchanged. Their answers carry a ConsumedCapacity that they did not ask
+//! for.
 //!
-//! A write whose condition fails costs units as well, but its answer does not say how many. Those
-//! are estimated from the request alone: see [`TableCapacity::failed_write_milli_units`].
+//! A write whose condition fails consumes units as well, but its answer does not say how many.
+//! Those units are estimated from the request alone: see
+//! [`TableCapacity::failed_write_milli_units`].
 
 mod estimate;
 
@@ -21,10 +23,10 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use serde_json::Value;
 
-/// `X-Amz-Target` of every DynamoDB operation begins with this.
+/// The prefix of the `X-Amz-Target` header of every DynamoDB operation.
 const TARGET_PREFIX: &str = "DynamoDB_20120810.";
 
-/// The member that is added.
+/// The request member that the interceptor adds.
 const MEMBER: &str = "ReturnConsumedCapacity";
 
 /// Operations whose units are read units.
@@ -64,13 +66,13 @@ pub struct TableCapacity {
     pub read_milli_units: u64,
     /// Write units of the table and its indexes, failed conditional writes included.
     pub write_milli_units: u64,
-    /// Of the write units, those of writes whose condition failed. AWS charges by the larger of the
-    /// present and the new item; only what is in the request is known here, so this is a lower bound
-    /// for present items above 1 KB.
+    /// The part of the write units that was spent on writes whose condition failed. AWS charges by
+    /// the larger of the present and the new item. Only the request is known, so this is a lower
+    /// bound for present items above 1 KB.
     pub failed_write_milli_units: u64,
-    /// Of the read units, those of each secondary index.
+    /// The part of the read units that each secondary index consumed, by index name.
     pub index_read_milli_units: BTreeMap<String, u64>,
-    /// Of the write units, those of each secondary index.
+    /// The part of the write units that each secondary index consumed, by index name.
     pub index_write_milli_units: BTreeMap<String, u64>,
 }
 
@@ -81,7 +83,7 @@ impl CapacityCounter {
         Self::default()
     }
 
-    /// The interceptor to put into a client's configuration.
+    /// The interceptor to add to a client's configuration.
     #[must_use]
     pub fn interceptor(&self) -> CapacityInterceptor {
         CapacityInterceptor {
@@ -89,25 +91,26 @@ impl CapacityCounter {
         }
     }
 
-    /// What was consumed so far, by table name.
+    /// The units consumed so far, by table name.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, TableCapacity> {
         self.sums().tables.clone()
     }
 
-    /// Answers so far by operation, such as `PutItem`; the SDK's retries count each.
+    /// The number of answers so far, by operation (such as `PutItem`). Each retry of the SDK
+    /// counts.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {
         self.sums().calls.clone()
     }
 
-    /// Everything back to zero.
+    /// Sets all sums back to zero.
     pub fn reset(&self) {
         *self.sums() = Sums::default();
     }
 
     fn sums(&self) -> MutexGuard<'_, Sums> {
-        // Sums are plain additions: a panic elsewhere leaves them usable.
+        // The sums are plain additions, so they stay valid when another thread panics.
         self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -135,7 +138,7 @@ impl CapacityCounter {
 }
 
 impl Sums {
-    /// Adds one ConsumedCapacity. CapacityUnits is the sum of the table's and its indexes'.
+    /// Adds one ConsumedCapacity. Its CapacityUnits are the sum over the table and its indexes.
     fn consumed(&mut self, operation: &str, consumed: &Value) {
         let Some(name) = consumed["TableName"].as_str() else {
             return;
@@ -169,7 +172,8 @@ fn add(sum: &mut u64, milli_units: u64) {
     *sum = sum.saturating_add(milli_units);
 }
 
-/// `0.5` -> 500, read from the digits: no float gets into a sum. DynamoDB counts in halves.
+/// `0.5` becomes 500. It is read from the digits, so that no float gets into a sum. DynamoDB counts
+/// in halves.
 fn milli_units(units: &Value) -> u64 {
     let text = units.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
@@ -180,13 +184,14 @@ fn milli_units(units: &Value) -> u64 {
         .saturating_add(fraction.parse().unwrap_or(0))
 }
 
-/// Made by [`CapacityCounter::interceptor`].
+/// Counts the requests of one client. [`CapacityCounter::interceptor`] makes it.
 #[derive(Debug, Clone)]
 pub struct CapacityInterceptor {
     counter: CapacityCounter,
 }
 
-/// What was sent, kept beside the call: the SDK gives the request away when it transmits it.
+/// The request as it was sent, kept for the call's duration: the SDK gives it away when it
+/// transmits.
 #[derive(Debug)]
 struct Sent {
     operation: String,
@@ -239,7 +244,7 @@ impl Intercept for CapacityInterceptor {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        // No response: the request may or may not have cost something, nobody can know.
+        // Without a response nobody can know whether the request consumed anything.
         if let (Some(sent), Some(response)) = (config.load::<Sent>(), context.response()) {
             let received = response.body().bytes().unwrap_or_default();
             self.counter.count(&sent.operation, &sent.body, received);

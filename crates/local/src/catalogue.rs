@@ -1,9 +1,9 @@
-//! Products that somebody lists in the emulator, configured in the stack's own tables when they are
-//! first seen, so that a newcomer need not say the same twice.
+//! Configures the emulator's products in the stack's own tables as soon as they are listed, so that
+//! a newcomer need not enter them twice.
 //!
-//! A seller does this by hand, with `metering products put`: AWS Marketplace tells nobody how a
-//! product's buyers are named. A product that is configured already stays as it is; the emulator
-//! cannot know of buyers that are named by account.
+//! On AWS a seller does this by hand, with `metering products put`, because AWS Marketplace has no
+//! API that reports how a product's buyers are named. A product that is already configured stays as
+//! it is. The emulator does not know which products name their buyers by account.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use ledger::{Ledger, LedgerError, Written};
 use marketplace::IdentityKind;
 use tokio::sync::Mutex;
 
-/// Keeps the configuration in step with the products listed.
+/// Configures products that are listed in the emulator and not yet in the tables.
 pub(crate) struct Catalogue {
     emulator: Emulator,
     ledger: Ledger,
-    /// Codes that need no second look.
+    /// Product codes that need no second look.
     seen: Mutex<BTreeSet<String>>,
 }
 
@@ -30,8 +30,9 @@ impl Catalogue {
         }
     }
 
-    /// Configures what is listed and not configured. Called before anything that depends on how a
-    /// product's buyers are named: a registration by the wrong identity would stay wrong.
+    /// Configures the products that are listed and not yet configured. It must run before anything
+    /// that depends on how a product's buyers are named, because a registration with the wrong
+    /// identity would stay wrong.
     pub async fn bring_up_to_date(&self) -> Result<(), LedgerError> {
         let mut seen = self.seen.lock().await;
         for listed in self.emulator.products() {
@@ -55,7 +56,7 @@ impl Catalogue {
         if self.ledger.product(&product.code).await?.is_some() {
             return Ok(());
         }
-        // Whoever configures it at the same moment knows better.
+        // If somebody else configures the product at the same moment, their configuration wins.
         if self.ledger.write_product(None, &product).await? == Written::Done {
             tracing::info!(code = listed.code, identity = %product.identity, "configured");
         }

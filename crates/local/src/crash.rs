@@ -1,9 +1,9 @@
-//! Deaths of a function just before or just after one of its calls.
+//! Kills a function just before or just after one of its calls.
 //!
-//! A client whose HTTP goes through [`CrashPoints`] can be made to stop for ever at a call: before
-//! it is sent, or after its answer has come. The driver races the invocation against
-//! [`CrashPoints::struck`] and drops it there, which is what a killed process looks like from
-//! outside: everything up to that point happened, nothing after it did.
+//! A client whose HTTP goes through [`CrashPoints`] can be made to hang for ever at a call, either
+//! before the request is sent or after its answer has arrived. The driver races the invocation
+//! against [`CrashPoints::struck`] and drops it there. From outside this looks like a killed
+//! process: everything before that point happened, and nothing after it did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::Notify;
 
-/// Where a call strikes.
+/// On which side of a call its caller dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashMoment {
     /// The request is not sent.
@@ -24,7 +24,7 @@ pub enum CrashMoment {
     After,
 }
 
-/// Decides call by call, from a seed, whether the caller dies at it.
+/// Decides for each call, from a seed, whether the caller dies at it.
 #[derive(Debug, Clone)]
 pub struct CrashPoints {
     shared: Arc<Shared>,
@@ -44,7 +44,8 @@ struct State {
 }
 
 impl CrashPoints {
-    /// A crash at this many of a thousand calls, half of them before and half of them after.
+    /// Kills the caller at `per_mille` of a thousand calls, half of them before and half after the
+    /// call.
     #[must_use]
     pub fn new(seed: u64, per_mille: u32) -> Self {
         Self {
@@ -59,7 +60,7 @@ impl CrashPoints {
         }
     }
 
-    /// An HTTP client that passes through here.
+    /// An HTTP client whose calls pass through these crash points.
     #[must_use]
     pub fn around(&self, inner: SharedHttpClient) -> SharedHttpClient {
         SharedHttpClient::new(CrashingClient {

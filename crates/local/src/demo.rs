@@ -1,9 +1,9 @@
 //! A day of a seller's life in compressed time, checked to the last micro-unit.
 //!
-//! Buyers of several products subscribe at AWS Marketplace, register through the real form POST, use
-//! the product, and some cancel. Usage is fractional, tagged, repeated, late and malformed. The books
-//! are compared with what the seller's software sent and with what AWS Marketplace billed, neither of
-//! which the stack has any part in counting.
+//! Buyers of several products subscribe at AWS Marketplace, register through the real form POST and
+//! use the product. Some cancel. Usage is fractional, tagged, repeated, late and malformed. The
+//! books are compared with what the seller's software sent and with what AWS Marketplace billed.
+//! The stack counts neither of the two itself.
 
 mod plan;
 mod run;

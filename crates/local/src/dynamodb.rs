@@ -1,11 +1,12 @@
-//! An embedded DynamoDB with streams, on a port of the loopback interface and on a settable clock.
+//! An embedded DynamoDB with streams, on a loopback port and with a clock that can be set.
 //!
-//! The engine is `dynoxide`, SQLite underneath. It speaks AWS JSON 1.0 for DynamoDB and for
-//! DynamoDB Streams on one port, so every official client can use it by its endpoint. It verifies
-//! no signature, which is why only loopback addresses are accepted unless it is told otherwise.
+//! The engine is `dynoxide`, which is built on SQLite. It serves DynamoDB and DynamoDB Streams as
+//! AWS JSON 1.0 on one port, so every official client can use it through its endpoint. It verifies
+//! no signature. For that reason only loopback addresses are accepted, unless
+//! [`EmbeddedDynamoDb::start_anywhere`] is used.
 //!
-//! The server has a thread of its own: the engine works synchronously, behind one lock, and would
-//! otherwise hold up the executor of whoever embeds it.
+//! The server has its own thread. The engine works synchronously behind one lock, and would
+//! otherwise block the executor of the program that embeds it.
 
 mod snapshot;
 mod streams;
@@ -31,19 +32,21 @@ pub use wire::WireAnswer;
 use snapshot::DataFile;
 pub(crate) use snapshot::STREAM_RETENTION;
 
-/// The time as the embedded services see it; called for every stream record and every TTL sweep.
+/// Returns the time that the embedded services use. It is called for every stream record and every
+/// TTL sweep.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Region in the stream ARNs handed out here. AWS Marketplace's events live there, so does the stack.
+/// Region in the ARNs of the streams. AWS Marketplace sends its events in this Region, so the stack
+/// runs there as well.
 pub const REGION: &str = "us-east-1";
 
 /// How long a shutdown waits for requests that are under way before it drops their connections.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// How often a database with a file looks whether there is something to write to it.
+/// How often a database with a file checks whether there are changes to save.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A running embedded DynamoDB. Dropping it stops the server and writes its file.
+/// A running embedded DynamoDB. Dropping it stops the server and saves its file.
 pub struct EmbeddedDynamoDb {
     database: Database,
     address: SocketAddr,
@@ -64,27 +67,28 @@ pub enum StartError {
     /// The listener, its thread or its runtime could not be set up.
     #[error("the embedded DynamoDB could not be served: {0}")]
     Serve(#[from] std::io::Error),
-    /// The engine could not be opened.
+    /// The engine could not open the database.
     #[error("the database could not be opened: {0}")]
     Open(#[from] dynoxide::DynoxideError),
-    /// The data file could not be read, or another process has it.
+    /// The data file could not be read, or another process uses it.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
 }
 
 impl EmbeddedDynamoDb {
-    /// Serves a database on `listener` (for one of tokio's: `into_std()`), from now until
-    /// [`shutdown`](Self::shutdown) or drop.
+    /// Serves a database on `listener` from now until [`shutdown`](Self::shutdown) or drop. For a
+    /// listener of tokio, pass `into_std()`.
     ///
-    /// With a `path` the database begins with what the file holds, and writes it back every few
-    /// seconds while it changes, at [`checkpoint`](Self::checkpoint) and at the end; the file is
-    /// replaced as a whole, so a crash leaves the state of the last checkpoint. Without a `path`
-    /// everything stays in memory. `clock` stamps the stream records and decides what TTL removes.
+    /// With a `path`, the database starts with the contents of the file. It saves itself to the
+    /// file every few seconds while it changes, at [`checkpoint`](Self::checkpoint) and at the end.
+    /// The file is replaced as a whole, so a crash leaves the state of the last checkpoint. Without
+    /// a `path` everything stays in memory. `clock` stamps the stream records and decides which
+    /// rows TTL removes.
     ///
     /// # Errors
     ///
-    /// [`StartError`]: an address that is not loopback, a file that is no database or is in use by
-    /// another process, or an operating system that refuses a thread or a socket.
+    /// [`StartError`]: the address is not loopback, the file is not a database or is in use by
+    /// another process, or the operating system refuses a thread or a socket.
     pub fn start(
         listener: TcpListener,
         path: Option<&Path>,
@@ -97,12 +101,12 @@ impl EmbeddedDynamoDb {
         Self::start_anywhere(listener, path, clock)
     }
 
-    /// As [`start`](Self::start), on any address: for containers, and where no stranger can
-    /// connect. Whoever can reads and writes everything.
+    /// Like [`start`](Self::start), but on any address: for containers, and for networks that no
+    /// stranger can reach. Everybody who can connect can read and write everything.
     ///
     /// # Errors
     ///
-    /// [`StartError`], but for the loopback rule.
+    /// [`StartError`], except for the loopback rule.
     pub fn start_anywhere(
         listener: TcpListener,
         path: Option<&Path>,
@@ -125,7 +129,8 @@ impl EmbeddedDynamoDb {
             .name("dynamodb".to_owned())
             .spawn(move || {
                 runtime.block_on(serve(listener, served, kept, stopped));
-                // Connections that outlived the grace period end here, with their runtime.
+                // Connections that are still open after the grace period are closed with their
+                // runtime.
                 runtime.shutdown_background();
             })?;
         Ok(Self {
@@ -138,8 +143,8 @@ impl EmbeddedDynamoDb {
         })
     }
 
-    /// A database in memory that is not served: only [`answer`](Self::answer) and the methods here
-    /// reach it.
+    /// A database in memory that is not served. Only [`answer`](Self::answer) and the other methods
+    /// of this type can reach it.
     ///
     /// # Errors
     ///
@@ -155,7 +160,7 @@ impl EmbeddedDynamoDb {
         })
     }
 
-    /// Deletes one item, whatever stands in it; none is fine too.
+    /// Deletes one item, even if it is damaged. It is no error if there is no such item.
     pub(crate) fn delete_item(&self, table: &str, key: Value) -> Result<(), TableError> {
         tables::delete_item(&self.database, table, key)
     }
@@ -166,7 +171,7 @@ impl EmbeddedDynamoDb {
         format!("http://{}", crate::stack::reachable(self.address))
     }
 
-    /// The time that the database's clock shows.
+    /// The current time of the database's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         (self.clock)()
@@ -174,27 +179,28 @@ impl EmbeddedDynamoDb {
 
     /// Creates a table from the JSON of a CreateTable request.
     ///
-    /// A table that exists with the same keys, indexes and stream is left as it is.
+    /// A table that already exists with the same keys, indexes and stream is left as it is.
     ///
     /// # Errors
     ///
-    /// [`CreateTableError`]: a request DynamoDB would refuse, or an existing table that differs.
+    /// [`CreateTableError`]: a request that DynamoDB would refuse, or an existing table that
+    /// differs.
     pub fn create_table(&self, create_table_json: Value) -> Result<(), CreateTableError> {
         tables::create(&self.database, create_table_json)
     }
 
-    /// Lets rows of `table` expire by `attribute` (epoch seconds). They go at the next
-    /// [`sweep_ttl`](Self::sweep_ttl), as AWS's removal is not immediate either.
+    /// Lets rows of `table` expire by `attribute` (epoch seconds). As on AWS they are not removed
+    /// at once, but at the next [`sweep_ttl`](Self::sweep_ttl).
     ///
     /// # Errors
     ///
-    /// [`TableError`]: no such table, or TTL is already on with another attribute.
+    /// [`TableError`]: there is no such table, or TTL already uses another attribute.
     pub fn enable_ttl(&self, table: &str, attribute: &str) -> Result<(), TableError> {
         tables::enable_ttl(&self.database, table, attribute)
     }
 
-    /// Removes every row whose TTL lies before the clock's time, and returns how many. The stream
-    /// shows each as a REMOVE by the service `dynamodb.amazonaws.com`.
+    /// Removes every row whose TTL lies before the clock's time, and returns their number. Each
+    /// appears in the stream as a REMOVE by the service `dynamodb.amazonaws.com`.
     ///
     /// # Errors
     ///
@@ -203,20 +209,20 @@ impl EmbeddedDynamoDb {
         tables::sweep_ttl(&self.database)
     }
 
-    /// The ARN of a table's stream, in [`REGION`]; `None` without a stream.
+    /// The ARN of a table's stream, in [`REGION`]. `None` if the table has no stream.
     ///
     /// # Errors
     ///
-    /// [`TableError`]: no such table.
+    /// [`TableError`]: there is no such table.
     pub fn stream_arn(&self, table: &str) -> Result<Option<String>, TableError> {
         tables::stream_arn(&self.database, table)
     }
 
-    /// Writes everything to the file now; does nothing for a database in memory.
+    /// Saves everything to the file now. Does nothing for a database in memory.
     ///
     /// # Errors
     ///
-    /// [`SnapshotError`]: the file could not be written; what it held before is still there.
+    /// [`SnapshotError`]: the file could not be written. Its previous contents are still there.
     pub fn checkpoint(&self) -> Result<(), SnapshotError> {
         match &self.file {
             Some(file) => file.save(&self.database),
@@ -224,7 +230,8 @@ impl EmbeddedDynamoDb {
         }
     }
 
-    /// Stops serving, lets requests under way finish (for two seconds at most), and writes the file.
+    /// Stops serving, lets requests that are under way finish (two seconds at most), and saves the
+    /// file.
     ///
     /// # Errors
     ///
@@ -257,7 +264,7 @@ impl Drop for EmbeddedDynamoDb {
     }
 }
 
-/// The engine's view of our clock. It takes seconds as a float; quantities never pass this way.
+/// Gives the engine our clock. The engine takes seconds as a float; no quantity passes through it.
 struct EngineClock(Clock);
 
 impl dynoxide::storage_backend::Clock for EngineClock {
@@ -273,7 +280,7 @@ impl dynoxide::storage_backend::Clock for EngineClock {
     }
 }
 
-/// Serves until told to stop, then for the grace period at most; saves the file in between.
+/// Serves until it is stopped, then for the grace period at most. Saves the file from time to time.
 async fn serve(
     listener: TcpListener,
     database: Database,
@@ -289,7 +296,7 @@ async fn serve(
     };
     let (stopping, grace_begins) = oneshot::channel();
     let told = async move {
-        // A sender that is gone means the same as a sent stop.
+        // A sender that was dropped means the same as a stop that was sent.
         if stopped.await.is_err() {
             tracing::debug!("the owner of the embedded DynamoDB is gone");
         }
@@ -300,7 +307,7 @@ async fn serve(
     let out_of_grace = async move {
         match grace_begins.await {
             Ok(()) => tokio::time::sleep(SHUTDOWN_GRACE).await,
-            // The server has gone without being told; its own result says why.
+            // The server stopped on its own; its own result says why.
             Err(_) => std::future::pending().await,
         }
     };
@@ -315,7 +322,7 @@ async fn serve(
     }
 }
 
-/// Writes the file whenever something has changed; never returns.
+/// Saves the file whenever something has changed. Never returns.
 async fn save_changes(database: &Database, file: Option<&DataFile>) {
     let Some(file) = file else {
         return std::future::pending().await;

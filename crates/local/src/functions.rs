@@ -1,5 +1,5 @@
-//! The seven functions as the local stack runs them: started from settings as on Lambda, with
-//! clients that retry quickly and a clock within the process.
+//! The seven functions as the local stack runs them. They start from settings as on Lambda, but
+//! with clients that retry quickly and a clock within the process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +18,20 @@ use crate::capacity::CapacityCounter;
 use crate::crash::CrashPoints;
 use crate::stack::StackError;
 
-/// Time an invocation has, as the template gives it.
+/// The time that an invocation has, as in the template.
 const INVOCATION: Duration = Duration::from_secs(890);
-/// Pause before the SDK's first retry; doubled each time. Nobody here needs to be spared.
+/// The pause before the SDK's first retry, doubled each time. It is short, since no real service
+/// needs to be protected.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
-/// What the functions are started with.
+/// The addresses, clocks and settings that the functions are started with.
 pub(crate) struct Wiring {
     pub names: TableNames,
     pub dynamodb_endpoint: String,
     pub aws_endpoint: String,
-    /// The time outside, for what answers requests and events.
+    /// The emulator's clock, for functions that answer requests and events.
     pub clock: Clock,
-    /// The time of the step, for what schedules and streams invoke.
+    /// The clock of the current step, for functions that schedules and streams invoke.
     pub step_clock: Clock,
     pub crashes: CrashPoints,
     pub capacity: CapacityCounter,
@@ -50,7 +51,7 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    /// Starts them with the settings of the template's defaults, and `wiring.env` over them.
+    /// Starts the functions with the template's default settings, overridden by `wiring.env`.
     pub async fn start(wiring: Wiring) -> Result<Self, StackError> {
         let defaults = [
             ("SUBSCRIPTIONS_TABLE", wiring.names.subscriptions.as_str()),
@@ -66,15 +67,15 @@ impl Functions {
                 "SESSION_KEY",
                 "a key for this machine only, never used on AWS",
             ),
-            // One call at a time, so that a run repeats exactly.
+            // One call at a time, so that a run can be repeated exactly.
             ("SUBMIT_AT_ONCE", "1"),
-            // The stack's clock may run faster than the pace of a real quota.
+            // No limit: the stack's clock may run faster than the pace of the real quota.
             ("SUBMIT_PER_SECOND", "0"),
         ];
         let pairs = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let env = Env::of(pairs.into_iter().chain(wiring.env.iter().cloned()));
         let ledger = Ledger::new(dynamodb_client(&wiring), wiring.names.clone());
-        // Only the submitter dies at its calls.
+        // Only the submitter can die at its calls.
         let plain = Builder::new().build_http();
         let metering = MeteringApi::new(metering_client(&wiring, plain.clone()));
         let mortal = wiring.crashes.around(plain);
@@ -114,7 +115,7 @@ impl Functions {
         reconciler.ledger = ledger.clone();
         reconciler.clock = wiring.step_clock.clone();
         reconciler.history.client = cloudtrail_client(&wiring);
-        // The emulator answers LookupEvents as often as it is asked.
+        // The emulator answers LookupEvents at any rate.
         reconciler.history.pause = Duration::ZERO;
         Ok(Self {
             registration: Arc::new(registration),
@@ -132,7 +133,7 @@ impl Functions {
         &self.ledger
     }
 
-    /// What API Gateway serves: `/register` and `/usage`.
+    /// The routes that API Gateway serves: `/register` and `/usage`.
     pub fn router(&self) -> axum::Router {
         registration::router(Arc::clone(&self.registration))
             .merge(intake::router(Arc::clone(&self.intake)))
@@ -153,7 +154,7 @@ impl Functions {
 
     /// Invokes the submitter; it may die at one of its calls.
     pub async fn submit(&self, event: Value, crashes: &CrashPoints) -> Result<Value, String> {
-        // Through text: the trigger keeps each record as the raw text it came in.
+        // Through text, because the trigger keeps each record as the raw text in which it arrived.
         let event = serde_json::from_str(&event.to_string()).map_err(|e| e.to_string())?;
         tokio::select! {
             biased;

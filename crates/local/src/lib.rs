@@ -3,16 +3,16 @@
 //! # Layout
 //!
 //! * [`dynamodb`]: an embedded DynamoDB with streams, served to any AWS SDK over HTTP.
-//! * [`pump`]: what Lambda's poller does between one stream and one function, driven from outside.
+//! * [`pump`]: Lambda's poller between one stream and one function, driven by the caller.
 //! * [`capacity`]: counts the capacity units that a client's requests consume.
-//! * [`crash`]: functions that die just before or just after one of their calls.
+//! * [`crash`]: kills functions just before or just after one of their calls.
 //! * [`demo`]: a day of a seller's life, checked to the last micro-unit.
-//! * [`sample`]: the one world that the samples in `events/` name.
-//! * [`server`]: a stack that stays up.
-//! * [`stack`]: all of it together, one step of the clock after the other.
+//! * [`sample`]: the world that the samples in `events/` refer to.
+//! * [`server`]: a stack that keeps running.
+//! * [`stack`]: all parts together, moved forward one step of the clock at a time.
 //!
-//! Everything here takes its time from a clock that the caller sets, so a month can pass in a
-//! second and the same run can be repeated exactly.
+//! Every module takes the time from a clock that the caller sets, so a month can pass in a second
+//! and the same run can be repeated exactly.
 
 pub mod capacity;
 mod catalogue;

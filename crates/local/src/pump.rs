@@ -1,9 +1,9 @@
 //! Lambda's poller between one DynamoDB stream and one function: an event source mapping.
 //!
-//! [`EventSource::poll`] does at a given time what the poller would do then, and nothing in between:
-//! it reads the stream, filters, gathers batches and invokes. The caller owns the time; whoever
-//! moves a clock forward has to stop at [`EventSource::next_due`] on the way, since a poller that
-//! sleeps for 24 hours finds its records trimmed, as on AWS.
+//! [`EventSource::poll`] does what the poller would do at a given time: it reads the stream,
+//! filters, gathers batches and invokes. It does nothing between calls. The caller owns the time. A
+//! caller that moves a clock forward has to stop at [`EventSource::next_due`] on the way: a poller
+//! that sleeps for 24 hours finds its records trimmed, as on AWS.
 
 mod answer;
 mod attempt;
@@ -36,31 +36,32 @@ use attempt::Attempt;
 use change::{Change, sequence_order};
 use faults::FaultyDelivery;
 
-/// Most invocations of one poll. A function that writes to the table whose stream feeds it would
-/// otherwise keep one poll going for ever.
+/// Largest number of invocations in one poll. Without it, a function that writes to the table whose
+/// stream feeds it would keep one poll running for ever.
 pub const INVOCATIONS_PER_POLL_MAX: u32 = 1_000;
 
-/// `{"Records":[` and `]}`.
+/// Length of `{"Records":[` and `]}`.
 const ENVELOPE_BYTES: usize = 14;
 
-/// An event source mapping at work. One batch is in flight at a time, and order is kept.
+/// A running event source mapping. One batch is in flight at a time, and the order of records is
+/// kept.
 pub struct EventSource {
     options: EventSourceOptions,
     shard: String,
     iterator: Option<String>,
-    /// Read and filtered, not yet in a batch.
+    /// Records that were read and passed the filter, and are not yet in a batch.
     waiting: VecDeque<Change>,
-    /// The batch in flight, or what is left of it; its parts after a bisection.
+    /// The batch in flight, or its parts after a bisection. Records that are done are removed.
     in_flight: VecDeque<Attempt>,
     faults: Option<FaultyDelivery>,
 }
 
 impl EventSource {
-    /// A mapping that begins at the oldest record of the stream.
+    /// A mapping that starts at the oldest record of the stream.
     ///
     /// # Errors
     ///
-    /// [`EventSourceError`]: an option outside Lambda's limits.
+    /// [`EventSourceError`]: an option is outside Lambda's limits.
     pub fn new(options: EventSourceOptions) -> Result<Self, EventSourceError> {
         options.check()?;
         Ok(Self {
@@ -73,14 +74,15 @@ impl EventSource {
         })
     }
 
-    /// The options it was made with.
+    /// The options that the mapping was made with.
     #[must_use]
     pub fn options(&self) -> &EventSourceOptions {
         &self.options
     }
 
-    /// When the next poll has something to do even if nothing is written in between: a window that
-    /// closes, a retry, a delayed record. Never before `now`; `None` when only a write can wake it.
+    /// The time at which the next poll has something to do even if nothing is written until then: a
+    /// batching window closes, a retry is due or a delayed record is released. Never before `now`.
+    /// `None` when only a write can make work.
     #[must_use]
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         if let Some(attempt) = self.in_flight.front() {
@@ -101,16 +103,17 @@ impl EventSource {
             .map(|due| due.max(now))
     }
 
-    /// Does what is due at `now`: delivers batches to `invoke` until none is, at most
+    /// Does what is due at `now`: delivers batches to `invoke` until no more are due, at most
     /// [`INVOCATIONS_PER_POLL_MAX`].
     ///
-    /// `invoke` gets the event as the function would, and answers with the function's answer, or
-    /// with the error of the invocation. A poll that is dropped half way loses nothing: the batch in
-    /// flight is delivered again.
+    /// `invoke` gets the event as the function would, and returns the function's answer or the
+    /// error of the invocation. A poll whose future is dropped loses nothing: the batch in flight
+    /// is delivered again.
     ///
     /// # Errors
     ///
-    /// [`StreamReadError`]: the stream cannot be read. A failing function is no error, it is retried.
+    /// [`StreamReadError`]: the stream cannot be read. A failing function is not an error; its
+    /// batch is retried.
     pub async fn poll<F, A>(
         &mut self,
         now: Timestamp,
@@ -118,7 +121,8 @@ impl EventSource {
         mut invoke: F,
     ) -> Result<PollOutcome, StreamReadError>
     where
-        // Not `AsyncFnMut`: its futures cannot be shown to be `Send`, and drivers are spawned.
+        // Not `AsyncFnMut`: its futures cannot be shown to be `Send`, and some callers spawn the
+        // poll.
         F: FnMut(Value) -> A,
         A: Future<Output = Result<Value, String>>,
     {
@@ -154,7 +158,7 @@ impl EventSource {
         Ok(outcome)
     }
 
-    /// Reads until there is a full batch or the stream has no more for now.
+    /// Reads until a batch is full or the stream has no more records for now.
     fn read(
         &mut self,
         now: Timestamp,
@@ -172,8 +176,9 @@ impl EventSource {
                 &IteratorPosition::TrimHorizon,
             )?,
         };
-        // Ends: each page but the last has records, and each record brings the batch nearer to full
-        // or the iterator nearer to the end of a stream that nobody writes to meanwhile.
+        // The loop ends: each page but the last has records, and each record either helps to fill
+        // the batch or brings the iterator nearer to the end of the stream, to which nobody writes
+        // meanwhile.
         while !self.full_batch() {
             let page = database.stream_records(&iterator, STREAM_RECORDS_PER_CALL_MAX);
             let page = page.inspect_err(|_| self.iterator = Some(iterator.clone()))?;
@@ -218,7 +223,7 @@ impl EventSource {
             .unwrap_or(Timestamp::MAX)
     }
 
-    /// How many of the waiting records go into one batch: by number and by payload.
+    /// The number of waiting records that go into one batch, limited by count and by payload.
     fn batch_length(&self) -> usize {
         let mut payload_bytes = ENVELOPE_BYTES;
         self.waiting
@@ -229,7 +234,7 @@ impl EventSource {
                 payload_bytes <= self.options.payload_bytes_max
             })
             .count()
-            // A record of its own always goes: it is smaller than any payload Lambda has.
+            // A single record always fits: it is smaller than Lambda's payload.
             .max(1)
     }
 
@@ -248,8 +253,8 @@ impl EventSource {
         Some(Attempt::new(changes, now))
     }
 
-    /// Takes the records out of the next attempt that have grown too old, for the mapping or for the
-    /// stream itself.
+    /// Removes the records from the next attempt that are too old for the mapping or for the
+    /// stream.
     fn give_up_aged(&mut self, now: Timestamp, outcome: &mut PollOutcome) {
         let Some(mut attempt) = self.in_flight.pop_front() else {
             return;
@@ -315,7 +320,8 @@ impl EventSource {
                 let done = all.abs_diff(attempt.changes.len());
                 outcome.delivered = outcome.delivered.saturating_add(done);
                 if self.options.bisect_on_error && done > 0 {
-                    // Split at the record reported; a split is no retry.
+                    // The batch is split at the reported record, and a split does not count as a
+                    // retry.
                     attempt.due = now;
                     return self.in_flight.push_front(attempt);
                 }

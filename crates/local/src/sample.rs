@@ -1,9 +1,9 @@
-//! The one example world: what the samples in `events/` name, at their time.
+//! The example world to which the samples in `events/` refer, at the time that they name.
 //!
-//! One buyer account holds a subscription of each kind of identity, all since the afternoon before.
-//! The hours through 2026-11-21T02 are sealed, their records wait to be sent, and one row came after
-//! its hour was sealed. So each sample finds something to do: `late-usage` flags the late row, the
-//! sealer carries it and seals hour 03, the submitter sends hour 02.
+//! One buyer account holds three subscriptions, one for each kind of identity, all bought the
+//! afternoon before. The hours through 2026-11-21T02 are sealed, and their records wait to be sent.
+//! One row arrived after its hour was sealed. So each sample has work to do: `late-usage` flags the
+//! late row, the sealer carries it and seals hour 03, and the submitter sends hour 02.
 //!
 //! | subscription | hour 02, sealed | hour 02, late | hour 03 |
 //! |---|---|---|---|
@@ -25,23 +25,23 @@ use marketplace::tags::{InvalidTags, Tags};
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 
-/// The world's time, where the clock stands after loading.
+/// The time that the clock shows after loading.
 pub const NOW: &str = "2026-11-21T04:40:00Z";
-/// A registration token of the first subscription, good for four hours of the clock.
+/// A registration token for the first subscription, valid for four hours of the clock.
 pub const REGISTRATION_TOKEN: &str = "sample-registration-token-1";
 /// The buyer's AWS account.
 pub const ACCOUNT: &str = "111122223333";
 
 const PURCHASE: &str = "2026-11-20T14:23:22Z";
-/// License Updated follows the purchase by this much: 2026-11-20T14:24:23Z.
+/// Seconds from the purchase to License Updated, at 2026-11-20T14:24:23Z.
 const LICENSE_UPDATED_AFTER_S: u32 = 61;
 const ACTIVATION: &str = "2026-11-20T14:24:23Z";
 const REGISTRATION: &str = "2026-11-20T14:24:44Z";
-/// The last hour that is sealed, and when its round ran.
+/// The last sealed hour, and the time of the round that sealed it.
 const SEALED_THROUGH: &str = "2026-11-21T02";
 const ROUND: &str = "2026-11-21T03:30:00Z";
 
-/// One product with its one subscription.
+/// One product with its only subscription.
 struct Sold {
     code: &'static str,
     dimensions: &'static [&'static str],
@@ -71,7 +71,8 @@ const SOLD: [Sold; 3] = [
         license: "arn:aws:license-manager::294406891311:license:l-123456789abcdef0123456789abcdef0",
         customer: Some("CUSTEXAMPLE2"),
     },
-    // Buyers are named by account in our records, though AWS Marketplace knows an identifier too.
+    // Our records name its buyers by account, although AWS Marketplace also has an identifier for
+    // them.
     Sold {
         code: "examplecode3",
         dimensions: &["gb"],
@@ -83,7 +84,7 @@ const SOLD: [Sold; 3] = [
     },
 ];
 
-/// A usage event: subscription (place in [`SOLD`]), dimension, id, quantity, time, team.
+/// A usage event: subscription (index in [`SOLD`]), dimension, id, quantity, time, team.
 type Row = (
     usize,
     &'static str,
@@ -116,7 +117,8 @@ const ROWS_SEALED: [Row; 6] = [
     (2, "gb", "sample-6", "7", "2026-11-21T02:15:30Z", None),
 ];
 
-/// Rows that came after the round: one of the sealed hour, the others of the hour after it.
+/// Rows that arrived after the round: one belongs to the sealed hour, the others to the hour after
+/// it.
 const ROWS_SINCE: [Row; 6] = [
     (0, "gb", "late-0001", "0.75", "2026-11-21T02:50:00Z", None),
     (
@@ -140,19 +142,19 @@ const ROWS_SINCE: [Row; 6] = [
     (2, "gb", "sample-11", "0.5", "2026-11-21T03:45:30Z", None),
 ];
 
-/// Why the world could not be loaded.
+/// Why the sample world could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
-    /// The tables.
+    /// A table could not be read or written.
     #[error("the sample world does not fit into the tables: {0}")]
     Ledger(#[from] LedgerError),
-    /// The emulator.
+    /// The emulator refused a part of the sample world.
     #[error("the sample world does not fit into the emulator's: {0}")]
     Emulator(#[from] ControlError),
-    /// Something of the sample is there already, and different.
+    /// A part of the sample exists already and differs.
     #[error("{0} exists already; the sample needs an empty stack, without --data-dir")]
     Exists(String),
-    /// A value of the sample breaks a rule.
+    /// A value of the sample breaks a rule of the domain.
     #[error("the sample world is wrong: {0}")]
     Wrong(String),
 }
@@ -174,14 +176,14 @@ wrong!(
     jiff::Error
 );
 
-/// [`NOW`], read.
+/// [`NOW`] as a timestamp.
 pub fn now() -> Result<Timestamp, SampleError> {
     Ok(NOW.parse()?)
 }
 
-/// Loads the world into empty tables and an emulator without these products, and sets the emulator's
-/// clock to [`NOW`]; its speed stays as it is. The lifecycle events of the purchases count as
-/// delivered.
+/// Loads the world into empty tables and into an emulator without these products, and sets the
+/// emulator's clock to [`NOW`]. Its speed stays unchanged. The lifecycle events of the purchases
+/// count as delivered.
 pub async fn load(ledger: &Ledger, emulator: &Emulator) -> Result<(), SampleError> {
     purchase_all(emulator)?;
     for sold in &SOLD {
@@ -193,7 +195,7 @@ pub async fn load(ledger: &Ledger, emulator: &Emulator) -> Result<(), SampleErro
     put_rows(ledger, &ROWS_SINCE).await
 }
 
-/// What happened at AWS Marketplace, at its own time.
+/// Makes the purchases at AWS Marketplace, at the time at which they happened.
 fn purchase_all(emulator: &Emulator) -> Result<(), SampleError> {
     let settings = emulator.settings();
     let mut at_the_time = settings.clone();
@@ -249,7 +251,7 @@ impl Sold {
         })
     }
 
-    /// What lifecycle events name instead of the subscription.
+    /// The identifiers by which lifecycle events name the subscription.
     fn joints(&self) -> Result<Vec<Joint>, SampleError> {
         let mut joints = vec![Joint::Agreement(self.agreement.parse()?)];
         if let Some(customer) = self.customer {
@@ -262,7 +264,7 @@ impl Sold {
     }
 }
 
-/// The buyer subscribed, License Updated came, the buyer registered, and the rounds have it.
+/// Writes the state after the purchase, License Updated, the registration and the end of attention.
 async fn subscribe(ledger: &Ledger, sold: &Sold) -> Result<(), SampleError> {
     let subscription = sold.subscription()?;
     let joints = sold.joints()?;
@@ -317,7 +319,8 @@ async fn put_rows(ledger: &Ledger, rows: &[Row]) -> Result<(), SampleError> {
     Ok(())
 }
 
-/// The round of the last sealed hour: the watermark first, then the rows, then the records.
+/// The round of the last sealed hour. It raises the watermark, reads the rows and writes the
+/// records, in this order.
 async fn seal_all(ledger: &Ledger) -> Result<(), SampleError> {
     let hour: UsageHour = SEALED_THROUGH.parse()?;
     let now: Timestamp = ROUND.parse()?;

@@ -1,4 +1,4 @@
-//! A stack that stays up: it does what is due whenever the clock says so.
+//! A stack that keeps running and does whatever is due by its clock.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,72 +10,75 @@ use jiff::Timestamp;
 use crate::sample::{self, SampleError};
 use crate::stack::{Stack, StackError, StackOptions};
 
-/// The longest pause between two steps, in real time: streams are polled, and somebody may have
-/// moved the clock.
+/// The longest pause between two steps, in real time. Streams have to be polled, and somebody may
+/// have moved the clock.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
-/// The shortest, so that a clock that runs fast does not keep a core busy.
+/// The shortest pause between two steps, so that a fast clock does not keep a core busy.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
-/// While the clock stands, streams deliver after this much real time.
+/// While the clock stands still, streams deliver after this much real time.
 const STANDSTILL: Duration = Duration::from_secs(1);
-/// How often the emulator's world is written, where it is kept.
+/// How often the emulator's world is saved, if it is kept in a folder.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
-/// A large world is written less often: the pause is this many times as long as the writing.
+/// A large world is saved less often: the pause is this many times as long as the saving took.
 const SAVE_PAUSE_TIMES: u32 = 20;
-/// An error that goes on is told again after this long.
+/// A continuing error is logged again after this long.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
-/// How a stack stays up.
+/// The settings of a stack that keeps running.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Where `/register` and `/usage` are served.
+    /// The address of `/register` and `/usage`.
     pub http: SocketAddr,
-    /// Where AWS Marketplace listens.
+    /// The address of the emulated AWS Marketplace.
     pub aws: SocketAddr,
-    /// Where DynamoDB listens.
+    /// The address of the embedded DynamoDB.
     pub dynamodb: SocketAddr,
-    /// Keeps everything in this folder, made if need be; in memory where absent.
+    /// The folder in which everything is kept. It is created if it does not exist. `None` keeps
+    /// everything in memory.
     pub data_dir: Option<PathBuf>,
-    /// How much faster than real time it runs, 0 stands still; where absent as it was kept, at first
-    /// 1, and 0 with the sample world.
+    /// How many times faster than real time the clock runs; 0 stops it. `None` takes the speed of
+    /// the kept world. In a new world that is 1, or 0 with the sample world.
     pub speed: Option<f64>,
-    /// Begins with the [`sample`] world. While its clock stands, nothing runs by itself.
+    /// Whether to start with the [`sample`] world. While its clock stands still, nothing runs on
+    /// its own.
     pub sample: bool,
 }
 
 /// Why a stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The folder cannot be made.
+    /// The folder cannot be created.
     #[error("--data-dir {dir}: {source}")]
     Folder {
-        /// Which.
+        /// The path of the folder.
         dir: String,
-        /// Why.
+        /// The operating system's error.
         source: std::io::Error,
     },
-    /// The stack.
+    /// The stack did not start.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// The sample world.
+    /// The sample world could not be loaded.
     #[error(transparent)]
     Sample(#[from] SampleError),
 }
 
-/// A stack that stays up.
+/// A stack that keeps running.
 pub struct Server {
     stack: Stack,
-    /// The sample world's time, before which nothing runs by itself.
+    /// The time of the sample world. Nothing runs on its own while the clock shows it and stands
+    /// still.
     asleep_at: Option<Timestamp>,
     last_now: Timestamp,
     stands_since: Instant,
-    /// The clock was moved on, and there is more to make up for.
+    /// Whether the clock was moved forward and there is still work to catch up on.
     is_behind: bool,
     save_at: Instant,
     trouble: Option<(String, Instant)>,
 }
 
 impl Server {
-    /// Starts the stack, and loads the sample world if asked to.
+    /// Starts the stack, and loads the sample world if `options.sample` is set.
     pub async fn start(options: ServerOptions) -> Result<Self, ServerError> {
         if let Some(dir) = &options.data_dir {
             std::fs::create_dir_all(dir).map_err(|source| ServerError::Folder {
@@ -103,7 +106,8 @@ impl Server {
             sample::load(stack.ledger(), &emulator).await?;
             asleep_at = Some(emulator.now());
         } else if emulator.speed() == 1.0 {
-            // Real time went on while a kept stack was down, and so does the seller's software.
+            // Real time passed while a kept stack was down, and the seller's software went on with
+            // it.
             emulator.set_clock(Some(emulator.now().max(Timestamp::now())), None);
         }
         if options.speed.is_some() {
@@ -125,12 +129,12 @@ impl Server {
         &self.stack
     }
 
-    /// Whether the clock was moved on and the next turn has more to make up for.
+    /// Whether the clock was moved forward and the next turn still has work to catch up on.
     pub fn is_behind(&self) -> bool {
         self.is_behind
     }
 
-    /// Does what is due, until `stop` completes. Trouble is told in the log and never ends it.
+    /// Does what is due until `stop` completes. Errors are logged and never end the loop.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         loop {
@@ -143,7 +147,7 @@ impl Server {
         }
     }
 
-    /// One look at the clock, and what is due by it.
+    /// Reads the clock once and does what is due by it.
     pub async fn turn(&mut self) {
         let emulator = self.stack.emulator();
         let now = emulator.now();
@@ -174,11 +178,11 @@ impl Server {
         self.tell(done.err());
     }
 
-    /// Says once what is wrong, and again every minute while it goes on.
+    /// Logs an error once, and again every minute while it continues.
     fn tell(&mut self, trouble: Option<StackError>) {
         let Some(trouble) = trouble.map(|error| error.to_string()) else {
             if self.trouble.take().is_some() {
-                tracing::warn!("the stack goes on");
+                tracing::warn!("the stack works again");
             }
             return;
         };
@@ -213,7 +217,7 @@ impl Server {
         real.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
     }
 
-    /// Stops the servers and writes what is kept.
+    /// Stops the servers and saves what is kept in the folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         self.stack.shutdown()
     }

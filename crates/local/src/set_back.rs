@@ -1,9 +1,10 @@
-//! A clock that is set back, as happens on a developer's machine and never on AWS.
+//! Handles a clock that is set back. This happens on a developer's machine and never on AWS.
 //!
-//! The functions only ever move forward: an hour behind the watermark counts as sealed, and usage
-//! reported for it now as late. So that usage of a past the stack has been sent to is metered like
-//! any other, the local stack forgets how far it has come, and begins again from the present hour.
-//! Records that exist already stay; an hour sealed twice recounts to what is missing.
+//! The functions only move forward: an hour behind the watermark counts as sealed, and usage that
+//! is reported for it now counts as late. Usage from a past to which the clock was set back should
+//! be metered like any other. So the local stack deletes its progress and starts again from the
+//! present hour. Existing records stay. If an hour is sealed twice, its recount adds what is
+//! missing.
 
 use ledger::{Ledger, LedgerError, SHARDS};
 use marketplace::UsageHour;
@@ -12,7 +13,8 @@ use serde_json::json;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::stack::StackError;
 
-/// Forgets the sealing progress if it lies behind `due`, the latest hour that is due by the clock.
+/// Deletes the sealing progress if it is later than `due`, the latest hour that is due by the
+/// clock.
 pub(crate) async fn forget_progress(
     ledger: &Ledger,
     dynamodb: &EmbeddedDynamoDb,
@@ -25,9 +27,10 @@ pub(crate) async fn forget_progress(
     if watermark <= due {
         return Ok(());
     }
-    tracing::warn!(%watermark, %due, "the clock was set back; sealing begins again from there");
+    tracing::warn!(%watermark, %due, "the clock was set back; sealing starts again there");
     let table = &ledger.tables().metering_records;
-    // What comes first in a round is forgotten last, so that a round broken off here begins anew.
+    // The items that a round writes first are deleted last, so that an interrupted deletion starts
+    // over.
     let mut keys = vec![
         ("audit".to_owned(), "progress"),
         ("sweeps".to_owned(), "recount-first"),

@@ -1,5 +1,5 @@
-//! The whole stack in one process: the tables, AWS Marketplace, the seven functions and what
-//! triggers them, on one clock that the caller moves.
+//! The whole stack in one process: the tables, AWS Marketplace, the seven functions and their
+//! triggers, on one clock that the caller moves.
 
 mod lifecycle;
 mod options;
@@ -29,17 +29,19 @@ pub use lifecycle::function_event;
 pub use options::{DeliveryTrouble, Happenings, StackError, StackOptions, Trouble};
 pub use streams::{EventSources, event_sources};
 
-/// Name of the local stack, and so of its tables.
+/// Name of the local stack, and the prefix of its tables' names.
 pub const STACK_NAME: &str = "metering";
-/// Time an invocation has, as the template gives it.
+/// The time that an invocation has, as in the template.
 const INVOCATION: Duration = Duration::from_secs(890);
-/// The longest step of the clock: streams are polled at least this often.
+/// The longest step of the clock. Streams are polled at least this often.
 const STEP: SignedDuration = SignedDuration::from_secs(60);
 
-/// How far behind a clock that was moved on steps are still made up for one by one. Usage reported
-/// before the move is then sent within AWS Marketplace's window, whatever the move's length.
+/// After the clock was moved forward, the last hours up to this length are caught up on step by
+/// step. So usage that was reported before the move is sent within AWS Marketplace's window,
+/// however far the clock was moved.
 const CATCH_UP_MAX: SignedDuration = SignedDuration::from_hours(6);
-/// Lambda's longest batching window: polled this much later, a stream delivers all that waits.
+/// Lambda's longest batching window. A stream that is polled this much later delivers every waiting
+/// record.
 const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 
 /// How often the schedules of `template.yaml` fire.
@@ -47,7 +49,7 @@ const SEALER_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const RECONCILER_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
-/// The stack. It does nothing by itself: [`Stack::step`] does what is due now.
+/// The stack. It does nothing on its own: [`Stack::step`] does what is due now.
 pub struct Stack {
     dynamodb: EmbeddedDynamoDb,
     emulator: Emulator,
@@ -71,7 +73,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Starts everything and creates the tables.
+    /// Creates the tables and starts the emulator, the functions and the servers.
     pub async fn start(options: StackOptions) -> Result<Self, StackError> {
         let emulator = Emulator::new(emulator::Options {
             seed: options.seed,
@@ -80,11 +82,13 @@ impl Stack {
             ..emulator::Options::default()
         });
         let world_file = options.data_dir.as_deref().map(WorldFile::in_dir);
-        // Before the tables, which drop what is too old by its clock.
+        // The world is loaded before the tables, because they delete old stream records by its
+        // clock.
         if let Some(file) = &world_file {
             file.load(&emulator)?;
         }
-        // The audit reads in no time at all by a clock that stands still, so it is not paced.
+        // The audit's calls take no time on a clock that stands still, so the emulator must not
+        // limit their rate.
         emulator.set_settings(emulator::Settings {
             lookup_events_per_s: 0,
             ..emulator.settings()
@@ -117,7 +121,7 @@ impl Stack {
         let aws = aws_listener.local_addr().map_err(StackError::failed)?;
         let http_listener = listen(options.http)?;
         let http = http_listener.local_addr().map_err(StackError::failed)?;
-        // "Set up your account" brings buyers to this stack.
+        // The button "Set up your account" brings buyers to this stack.
         emulator
             .set_fulfillment_url(Some(&format!("http://{}/register", reachable(http))))
             .map_err(StackError::failed)?;
@@ -195,12 +199,12 @@ impl Stack {
         })
     }
 
-    /// The emulator, to set its world up and to look into it.
+    /// The emulator. Callers use it to change the emulated world and to look at it.
     pub fn emulator(&self) -> &Emulator {
         &self.emulator
     }
 
-    /// The tables.
+    /// Typed access to the tables.
     pub fn ledger(&self) -> &Ledger {
         self.functions.ledger()
     }
@@ -210,22 +214,22 @@ impl Stack {
         &self.dynamodb
     }
 
-    /// Where AWS Marketplace listens.
+    /// The address of the emulated AWS Marketplace.
     pub fn aws(&self) -> SocketAddr {
         self.aws
     }
 
-    /// Where `/register` and `/usage` are served.
+    /// The address of `/register` and `/usage`.
     pub fn http(&self) -> SocketAddr {
         self.http
     }
 
-    /// What the functions' requests to DynamoDB consumed.
+    /// Counts what the functions' requests to DynamoDB consume.
     pub fn capacity(&self) -> &CapacityCounter {
         &self.capacity
     }
 
-    /// What happened since the start.
+    /// The invocations, failures and injected faults since the start.
     pub fn happenings(&self) -> Happenings {
         Happenings {
             crashes: self.crashes.crashes(),
@@ -233,14 +237,15 @@ impl Stack {
         }
     }
 
-    /// When something is due next, one minute from now at the latest.
+    /// The time at which something is due next, one minute from now at the latest.
     pub fn next_due(&self) -> Timestamp {
         let now = self.emulator.now();
         let latest = now.checked_add(STEP).unwrap_or(now);
         self.due_after(now).min(latest).max(now)
     }
 
-    /// When a schedule fires or a stream's window closes next, seen from `now`.
+    /// The time after `now` at which the next schedule fires or the next stream has something to
+    /// do.
     fn due_after(&self, now: Timestamp) -> Timestamp {
         [self.next_seal, self.next_sweep, self.next_reconcile]
             .into_iter()
@@ -271,13 +276,15 @@ impl Stack {
         self.step_at(self.emulator.now()).await
     }
 
-    /// Does what was due first since the last step, by its own time; `true` once nothing is left and
-    /// the present is done too. Of a longer absence the last six hours are made up for.
+    /// Does the first thing that was due since the last step, at the time at which it was due.
+    /// Returns `true` once nothing is left and the present is done as well. After a longer absence
+    /// only the last six hours are caught up on.
     pub async fn catch_up(&mut self) -> Result<bool, StackError> {
         let now = self.emulator.now();
         let earliest = now.checked_sub(CATCH_UP_MAX).unwrap_or(now);
         let from = self.step_clock.now().max(earliest);
-        // A second on at least, so that what fails and is due at once again does not hold it up.
+        // At least one second later, so that a failing step that is due again at once does not
+        // block progress.
         let on = from
             .checked_add(SignedDuration::from_secs(1))
             .unwrap_or(now);
@@ -288,7 +295,8 @@ impl Stack {
 
     async fn step_at(&mut self, now: Timestamp) -> Result<(), StackError> {
         if now < self.step_clock.now() {
-            // At once, or the schedules would wait for the time the clock came from.
+            // Everything is due at once, or the schedules would wait for the time from which the
+            // clock was set back.
             self.next_seal = now;
             self.next_sweep = now;
             self.next_reconcile = now;
@@ -321,15 +329,15 @@ impl Stack {
         self.poll_streams(now).await
     }
 
-    /// Whether the clock was set back during the step of `now`. What has come since belongs to the
-    /// past it was set to, and would be sealed through hours that are not yet: the next step notices
-    /// first.
+    /// Whether the clock was set back during the step of `now`. Usage that has arrived since then
+    /// belongs to the earlier time. A schedule that ran now would seal hours that are still in the
+    /// future. The next step notices the change before it runs any schedule.
     fn is_set_back(&self, now: Timestamp) -> bool {
         self.emulator.now() < now
     }
 
-    /// Delivers what streams have gathered, whether or not its window has closed: for a clock that
-    /// stands still, on which no window ever does.
+    /// Delivers the records that streams have gathered, whether or not their batching window has
+    /// closed. It is for a clock that stands still, on which no window ever closes.
     pub async fn close_windows(&mut self) -> Result<(), StackError> {
         let now = self.emulator.now();
         self.poll_streams(now.checked_add(WINDOW_MAX).unwrap_or(now))
@@ -383,7 +391,7 @@ impl Stack {
         }
     }
 
-    /// Writes the emulator's world, where it is kept; the tables write themselves.
+    /// Saves the emulator's world, if it is kept in a folder. The tables save themselves.
     pub fn save_world(&self) -> Result<(), StackError> {
         match &self.world_file {
             Some(file) => file.save(&self.emulator),
@@ -391,7 +399,7 @@ impl Stack {
         }
     }
 
-    /// Stops the servers and writes what is kept in a folder.
+    /// Stops the servers and saves what is kept in a folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         for server in &self.servers {
             server.abort();
@@ -401,15 +409,15 @@ impl Stack {
     }
 }
 
-/// The next multiple of `every` after `now`, as EventBridge's rate schedules fire.
+/// The next multiple of `every` after `now`, as the rate schedules of EventBridge fire.
 fn next_tick(now: Timestamp, every: SignedDuration) -> Timestamp {
     let every = every.as_secs().max(1);
     let next = (now.as_second().div_euclid(every) + 1).saturating_mul(every);
     Timestamp::from_second(next).unwrap_or(Timestamp::MAX)
 }
 
-/// Where this machine itself reaches a server that listens on `address`: 0.0.0.0 stands for every
-/// address and is no place to connect to.
+/// The address at which this machine can reach a server that listens on `address`. A server on
+/// 0.0.0.0 listens on every address, but no client can connect to 0.0.0.0.
 pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

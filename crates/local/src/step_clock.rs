@@ -1,14 +1,15 @@
-//! The time of the step that is being done, which may lie behind the emulator's clock.
+//! The time of the current step, which may lie behind the emulator's clock.
 //!
-//! A developer moves the clock on by hours at once. What schedules and streams would have done in
-//! those hours is done one after the other, each by the time it was due: an hour is sealed before the
-//! next one is, and late usage is carried into the hour that ran when it came.
+//! A developer may move the clock forward by hours at once. The work that schedules and streams
+//! would have done in those hours is then done in order, each piece at the time it was due. So one
+//! hour is sealed before the next one, and late usage is carried into the hour that was open when
+//! it arrived.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 
-/// A clock that stands until it is set.
+/// A clock that stands still until it is set.
 #[derive(Clone)]
 pub(crate) struct StepClock(Arc<Mutex<Timestamp>>);
 
@@ -25,7 +26,7 @@ impl StepClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// As the functions take it.
+    /// This clock in the form that the functions take.
     pub fn to_clock(&self) -> startup::Clock {
         let clock = self.clone();
         startup::Clock::InProcess(Arc::new(move || clock.now()))

@@ -1,4 +1,4 @@
-//! The emulated AWS Marketplace in a file, beside the tables that know of it.
+//! Saves the emulated AWS Marketplace to a file, next to the tables that refer to it.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -7,30 +7,33 @@ use emulator::Emulator;
 
 use crate::stack::StackError;
 
-/// Its name in the folder of `--data-dir`.
+/// Name of the file in the folder of `--data-dir`.
 const FILE: &str = "marketplace.json";
 
-/// Where the emulator's world is kept.
+/// The file that holds the emulator's world.
 pub(crate) struct WorldFile(PathBuf);
 
 impl WorldFile {
-    /// In a folder that exists.
+    /// The file in `dir`, which must exist.
     pub fn in_dir(dir: &Path) -> Self {
         Self(dir.join(FILE))
     }
 
-    /// Takes up the world that was kept, if there is one.
+    /// Loads the world that was saved, if there is one.
     pub fn load(&self, emulator: &Emulator) -> Result<(), StackError> {
         match std::fs::read_to_string(&self.0) {
             Ok(json) => emulator.load(&json).map_err(|error| {
-                self.failed(&format!("read: {error}; move it away to begin anew"))
+                self.failed(&format!(
+                    "read: {error}; move it away to start with an empty world"
+                ))
             }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(self.failed(&format!("read: {error}"))),
         }
     }
 
-    /// Writes the world. The file is replaced as a whole: a crash leaves the old one or the new one.
+    /// Saves the world. The file is replaced as a whole, so a crash leaves the old one or the new
+    /// one.
     pub fn save(&self, emulator: &Emulator) -> Result<(), StackError> {
         let json = emulator
             .save()

@@ -1,9 +1,9 @@
-//! What a write costs whose condition failed. The answer does not say, the bill does.
+//! The cost of a write whose condition failed. The answer does not contain it, but AWS bills it.
 
 use dynoxide::types::{Item, item_size};
 use serde_json::Value;
 
-/// A write unit pays for 1 KB of an item.
+/// One write unit pays for this many bytes of an item.
 const WRITE_UNIT_BYTES: usize = 1_024;
 
 /// Milli-units of one write unit.
@@ -12,8 +12,8 @@ const WRITE_UNIT: u64 = 1_000;
 /// A write in a transaction costs twice: once to prepare, once to commit.
 const TRANSACTION_FACTOR: u64 = 2;
 
-/// Table and milli-units of each write in a request that failed on its condition; empty for every
-/// other answer, since a throttled or invalid request costs nothing.
+/// The table and the milli-units of each write in a request that failed on its condition. Empty for
+/// every other answer, since a throttled or invalid request costs nothing.
 pub(super) fn failed_writes(operation: &str, request: &[u8], answer: &Value) -> Vec<(String, u64)> {
     let error = answer["__type"].as_str().unwrap_or_default();
     let Ok(request) = serde_json::from_slice::<Value>(request) else {
@@ -56,7 +56,7 @@ fn table(write: &Value) -> Option<String> {
     write["TableName"].as_str().map(str::to_owned)
 }
 
-/// By the size of the item or key in the request, one unit at least.
+/// The cost by the size of the item or key in the request, one unit at least.
 fn milli_units(write: &Value) -> u64 {
     let item = write
         .get("Item")

@@ -1,19 +1,20 @@
-//! What happens on the day, drawn from the seed before anything runs, so that every run of one seed
-//! sends the same usage, whatever goes wrong on the way.
+//! The events of the day. They are drawn from the seed before anything runs, so that every run with
+//! one seed sends the same usage, whatever goes wrong during the run.
 
 use jiff::{SignedDuration, Timestamp};
 use marketplace::{IdentityKind, Quantity};
 use serde_json::{Map, Value, json};
 
-/// 2026-11-02T00:00:00Z, the demo's first hour: a whole month lies ahead.
+/// 2026-11-02T00:00:00Z, the demo's first hour, early enough that the longest demo ends in the same
+/// month.
 const START_SECOND: i64 = 1_793_577_600;
-/// Seconds from a purchase to License Updated, as seen on AWS.
+/// Seconds from a purchase to the License Updated event, as observed on AWS.
 pub const LICENSE_UPDATED_DELAY_S: u32 = 62;
 
-/// How much goes wrong.
+/// Which faults are injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FaultLevel {
-    /// Nothing.
+    /// No faults.
     #[default]
     None,
     /// Throttling, internal errors, unprocessed records, lost replies, repeated, reordered, dropped
@@ -21,18 +22,18 @@ pub enum FaultLevel {
     Harsh,
 }
 
-/// How large the day is.
+/// The size of the day and the faults in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoOptions {
-    /// Subscriptions, 1 to 1,000.
+    /// Number of subscriptions, 1 to 1,000.
     pub subscriptions: u32,
-    /// Hours of usage, 2 to 600.
+    /// Number of hours with usage, 2 to 600.
     pub hours: u32,
-    /// Usage events, 0 to 200,000.
+    /// Number of usage events, 0 to 200,000, repeats not counted.
     pub events: u32,
-    /// What everything random is drawn from.
+    /// The seed of everything random.
     pub seed: u64,
-    /// How much goes wrong.
+    /// Which faults are injected. They do not change what is drawn.
     pub faults: FaultLevel,
 }
 
@@ -48,20 +49,20 @@ impl Default for DemoOptions {
     }
 }
 
-/// A day that cannot be run.
+/// A demo option outside its range.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{option} {value}: it must be {rule}")]
 pub struct InvalidDemo {
-    /// Which option.
+    /// Name of the command-line option, without the dashes.
     pub option: &'static str,
-    /// What it was.
+    /// The value given.
     pub value: u32,
-    /// What it should be.
+    /// The range allowed.
     pub rule: &'static str,
 }
 
 impl DemoOptions {
-    /// Checks the ranges.
+    /// Checks that all options are within their ranges.
     pub fn check(&self) -> Result<(), InvalidDemo> {
         for (option, value, least, most, rule) in [
             ("subscriptions", self.subscriptions, 1, 1_000, "1 to 1000"),
@@ -85,12 +86,12 @@ impl DemoOptions {
         Ok(())
     }
 
-    /// The first hour's start.
+    /// The start of the first hour.
     pub fn start(&self) -> Timestamp {
         Timestamp::from_second(START_SECOND).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// The end of usage.
+    /// The time at which usage ends.
     pub fn end(&self) -> Timestamp {
         after(self.start(), i64::from(self.hours) * 3_600)
     }
@@ -100,15 +101,15 @@ impl DemoOptions {
 pub(crate) struct ProductOnSale {
     pub code: &'static str,
     pub dimensions: &'static [&'static str],
-    /// How the emulator names its buyers.
+    /// How the emulator identifies its buyers.
     pub marketplace_identity: emulator::Identity,
-    /// How our records name them.
+    /// How our records identify its buyers.
     pub identity: IdentityKind,
-    /// Whether its usage is tagged.
+    /// Whether some of its usage carries tags.
     pub tagged: bool,
 }
 
-/// Every kind of identity, and two products of one kind.
+/// One product for each kind of identity, and a second one of kind license.
 pub(crate) const PRODUCTS: [ProductOnSale; 4] = [
     ProductOnSale {
         code: "demoanalytics",
@@ -140,7 +141,7 @@ pub(crate) const PRODUCTS: [ProductOnSale; 4] = [
     },
 ];
 
-/// Something the outside world does.
+/// Something that a buyer or the seller's software does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
     /// A buyer subscribes.
@@ -157,16 +158,16 @@ pub(crate) enum Action {
     Cancel { buyer: usize },
 }
 
-/// How usage is reported.
+/// How the seller's software reports usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// `POST /usage`.
     Intake,
-    /// PutItem into UsageEvents.
+    /// A PutItem into UsageEvents.
     PutItem,
 }
 
-/// One event as the seller's software makes it.
+/// One event as the seller's software creates it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PlannedEvent {
     pub id: String,
@@ -174,14 +175,14 @@ pub(crate) struct PlannedEvent {
     pub quantity: String,
     pub time: Timestamp,
     pub tags: Map<String, Value>,
-    /// Whether a correct stack meters it.
+    /// Whether a correct stack meters the event.
     pub is_good: bool,
-    /// For a malformed row: under which hour it is written, where that differs.
+    /// Hours by which the hour in the row's key differs from the hour of `time`: 0 for a good row.
     pub key_shift_hours: i64,
 }
 
 impl PlannedEvent {
-    /// As a member of `POST /usage`.
+    /// The event as a member of the body of `POST /usage`.
     pub fn to_json(&self, subscription: &str) -> Value {
         json!({
             "id": self.id,
@@ -194,24 +195,25 @@ impl PlannedEvent {
     }
 }
 
-/// A buyer's part of the day.
+/// A buyer's product and account.
 pub(crate) struct Buyer {
     pub product: usize,
-    /// The buyer whose AWS account it shares, if any: one account may hold several licences.
+    /// Index of an earlier buyer whose AWS account this buyer uses, if any. One account may hold
+    /// several licenses.
     pub shares_account_with: Option<usize>,
 }
 
-/// Everything that happens, in order.
+/// Everything that happens, in the order of time.
 pub(crate) struct Plan {
     pub buyers: Vec<Buyer>,
     pub actions: Vec<(Timestamp, Action)>,
-    /// Exact sum of the good events, each once, in micro-units.
+    /// The exact sum of all good events in micro-units, each counted once.
     pub expected_micros: u128,
-    /// Different good events.
+    /// Number of distinct good events.
     pub good: u64,
-    /// Events sent in all, repeats included.
+    /// Number of events sent, repeats included.
     pub sent: u64,
-    /// Events sent that must not be metered.
+    /// Number of events sent that must not be metered.
     pub bad: u64,
 }
 
@@ -220,7 +222,7 @@ pub(crate) fn after(time: Timestamp, seconds: i64) -> Timestamp {
         .unwrap_or(time)
 }
 
-/// Draws the day.
+/// Draws the plan from the seed.
 pub(crate) fn draw(options: &DemoOptions) -> Plan {
     let mut random = fastrand::Rng::with_seed(options.seed);
     let mut plan = Plan {
@@ -234,7 +236,8 @@ pub(crate) fn draw(options: &DemoOptions) -> Plan {
     let mut lives = Vec::new();
     for buyer in 0..options.subscriptions as usize {
         let product = buyer % PRODUCTS.len();
-        // Every ninth buyer is the account of an earlier one, with a licence of another product.
+        // Every ninth buyer uses the account of an earlier buyer and has a license of another
+        // product.
         let earlier = (buyer % 9 == 8).then(|| random.usize(0..buyer));
         let shares = earlier.filter(|e| {
             plan.buyers
@@ -274,7 +277,7 @@ fn draw_life(
         after(options.start(), random.i64(0..day / 3))
     };
     plan.actions.push((bought, Action::Purchase { buyer }));
-    // Some buyers are at the form before License Updated is out.
+    // Some buyers submit the form before License Updated is published.
     plan.actions.push((
         after(bought, random.i64(5..240)),
         Action::Register { buyer },
@@ -319,7 +322,7 @@ fn draw_usage(options: &DemoOptions, random: &mut fastrand::Rng, lives: &[Life],
         } else {
             plan.bad += 1;
         }
-        // A producer that does not know whether its write arrived repeats it.
+        // A producer that does not know whether its write succeeded repeats it.
         if event.is_good && random.u32(0..1_000) < 50 {
             plan.sent += 1;
             let again = after(sent, random.i64(1..120));
@@ -374,7 +377,7 @@ fn draw_event(
     }
 }
 
-/// Makes an event one that must not be metered.
+/// Turns an event into one that must not be metered.
 fn spoil(random: &mut fastrand::Rng, event: &mut PlannedEvent, route: Route) {
     event.is_good = false;
     match random.u32(0..4) {
@@ -388,14 +391,15 @@ fn spoil(random: &mut fastrand::Rng, event: &mut PlannedEvent, route: Route) {
     }
 }
 
-/// When the producer sends it: mostly at once, sometimes hours late.
+/// The time at which the producer sends the event: mostly at once, sometimes hours late.
 fn draw_sending(random: &mut fastrand::Rng, life: &Life, time: Timestamp) -> Timestamp {
     let soon = after(time, random.i64(0..300));
     if random.u32(0..1_000) >= 40 {
         return soon;
     }
     let late = after(time, random.i64(2 * 3_600..7 * 3_600));
-    // After the end of an agreement nothing can be carried, so a producer is not late there.
+    // Usage that arrives after the end of an agreement cannot be carried, so no producer is late
+    // then.
     let last_call = if life.cancels {
         after(life.active_until, -1_800)
     } else {

@@ -1,4 +1,4 @@
-//! The day, hour by hour.
+//! Runs the planned day, hour by hour.
 
 use std::collections::BTreeMap;
 
@@ -19,16 +19,16 @@ use super::summary::Summary;
 use crate::capacity::CapacityCounter;
 use crate::stack::{DeliveryTrouble, Stack, StackError, StackOptions, Trouble};
 
-/// Hours after the last usage for which the stack may go on until nothing is pending.
+/// The stack may run for this many hours after the last usage until nothing is pending.
 const SETTLING_HOURS_MAX: u32 = 14;
 
-/// Why a day could not be run to its end.
+/// Why a demo could not be completed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The stack.
+    /// The stack failed.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// Anything else.
+    /// Anything else failed.
     #[error("the demo broke down: {0}")]
     Failed(String),
 }
@@ -39,22 +39,22 @@ impl DemoError {
     }
 }
 
-/// How far the day is.
+/// How far the demo has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The time in the demo.
     pub now: Timestamp,
-    /// Things that have happened.
+    /// Number of planned actions done so far.
     pub done: usize,
-    /// Things that will.
+    /// Number of planned actions in total.
     pub of: usize,
-    /// Events sent so far.
+    /// Number of events sent so far.
     pub events_sent: u64,
-    /// Whether usage is over and the last of it is being metered.
+    /// Whether usage has ended and the last of it is being metered.
     pub settling: bool,
 }
 
-/// Runs the day. `progress` hears of it as it goes on.
+/// Runs the demo. `progress` is called after each action and after each hour of settling.
 pub async fn run(
     options: &DemoOptions,
     mut progress: impl FnMut(Progress),
@@ -83,7 +83,7 @@ pub async fn run(
 struct Day {
     stack: Stack,
     seller: Seller,
-    /// The producers' own PutItem calls.
+    /// The capacity that the producers' own PutItem calls consume.
     producer_capacity: CapacityCounter,
     subscriptions: BTreeMap<usize, (String, String)>,
     accounts: BTreeMap<usize, String>,
@@ -220,7 +220,7 @@ impl Day {
             .add_agreement(purchase)
             .map_err(DemoError::failed)?;
         let code = product.code;
-        // What the seller's software learns from its own registration page.
+        // The seller's software learns this name from its own registration page.
         let subscription = match product.identity {
             IdentityKind::License => agreement.license_arn.clone(),
             IdentityKind::Customer => format!("legacy|{code}|{}", agreement.customer_identifier),
@@ -235,7 +235,7 @@ impl Day {
         Ok(())
     }
 
-    /// Lets the stack go on until nothing is pending, then compares everything.
+    /// Lets the stack run until nothing is pending, then compares everything.
     async fn finish(
         mut self,
         options: &DemoOptions,
@@ -294,7 +294,7 @@ impl Day {
     }
 }
 
-/// What AWS Marketplace's own slots hold, whatever our ledger says.
+/// The quantity that AWS Marketplace's own slots hold, independent of our ledger.
 fn billed(stack: &Stack) -> Result<Total, DemoError> {
     let slots = stack.emulator().metered();
     let quantities = slots
@@ -304,7 +304,7 @@ fn billed(stack: &Stack) -> Result<Total, DemoError> {
     Total::sum(quantities).map_err(DemoError::failed)
 }
 
-/// Sum over sealing rounds, products and identity kinds of ceil(records / 25).
+/// The sum of ceil(records / 25) over all sealing rounds, products and identity kinds.
 async fn calls_minimum(stack: &Stack) -> Result<u64, DemoError> {
     let mut rounds: BTreeMap<(Timestamp, ProductCode, IdentityKind), u64> = BTreeMap::new();
     let mut start = None;

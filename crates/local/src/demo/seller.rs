@@ -1,4 +1,4 @@
-//! The seller's software and the buyers' browsers: all they know of the stack is its addresses.
+//! The seller's software and the buyers' browsers. They know only the addresses of the stack.
 
 use std::net::SocketAddr;
 
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use super::plan::{PlannedEvent, after};
 use super::run::DemoError;
 
-/// Bytes of an answer.
+/// Largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 8_000_000;
 
-/// What one sending came to.
+/// How many events of one `POST /usage` were stored, repeated and rejected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub stored: u64,
@@ -43,7 +43,8 @@ impl Seller {
         }
     }
 
-    /// Posts the form as the buyer's browser does, again while the page says to try again.
+    /// Posts the form as the buyer's browser does, up to ten times while the page says to try
+    /// again.
     pub async fn register(&self, token: &str) -> Result<(), DemoError> {
         let body = format!("x-amzn-marketplace-token={}", form_encoded(token));
         let mut last = StatusCode::OK;
@@ -92,7 +93,7 @@ impl Seller {
         })
     }
 
-    /// Reports usage with PutItem, as a producer without our code does.
+    /// Reports usage with PutItem, as a producer that does not use our code does.
     pub async fn put_usage(
         &self,
         subscription: &str,
@@ -100,7 +101,7 @@ impl Seller {
     ) -> Result<(), DemoError> {
         let hour = after(event.time, event.key_shift_hours * 3_600).to_string();
         let hour = hour.get(..13).unwrap_or_default();
-        // DynamoDB refuses nothing here that a number can be.
+        // DynamoDB refuses no quantity that the plan can contain.
         let mut request = self
             .dynamodb
             .put_item()
@@ -131,7 +132,7 @@ impl Seller {
         }
         match request.send().await {
             Ok(_) => Ok(()),
-            // It stands there already: the first write had arrived.
+            // The row exists already: the first write had succeeded.
             Err(e)
                 if e.as_service_error()
                     .is_some_and(|e| e.is_conditional_check_failed_exception()) =>
@@ -169,7 +170,7 @@ impl Seller {
     }
 }
 
-/// Percent-encodes everything but what a form never encodes.
+/// Percent-encodes every byte except the ones that a form never encodes.
 fn form_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

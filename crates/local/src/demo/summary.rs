@@ -1,4 +1,4 @@
-//! What the day came to, and whether it is right.
+//! The result of a demo, and whether it is right.
 
 use std::collections::BTreeMap;
 
@@ -8,37 +8,38 @@ use serde_json::{Value, json};
 
 use crate::stack::Happenings;
 
-/// The day's result.
+/// The result of a demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Subscriptions made.
+    /// Number of subscriptions made.
     pub subscriptions: u32,
-    /// Events sent, repeats included.
+    /// Number of events sent, repeats included.
     pub events_sent: u64,
-    /// Different events that are metered.
+    /// Number of distinct events that are metered.
     pub events_ingested: u64,
-    /// Events that are not metered: refused by intake, or set aside.
+    /// Number of events that are not metered, because intake refused them or the sealer set them
+    /// aside.
     pub events_rejected: u64,
-    /// The ledger's books.
+    /// The books, counted from the ledger.
     pub books: Books,
-    /// What the seller's software sent, each event once.
+    /// The quantity that the seller's software sent, each event counted once.
     pub expected: Total,
-    /// What AWS Marketplace's own slots hold.
+    /// The quantity that AWS Marketplace's own slots hold.
     pub billed_by_marketplace: Total,
-    /// Calls of BatchMeterUsage that AWS Marketplace saw.
+    /// Number of BatchMeterUsage calls that AWS Marketplace received.
     pub calls: u64,
-    /// The fewest that the sealing rounds allow.
+    /// The smallest number of calls that the sealing rounds allow.
     pub calls_minimum: u64,
-    /// Write units of UsageEvents for its events, in thousandths.
+    /// Write units that the events cost in UsageEvents, in thousandths.
     pub usage_write_milli_units: u64,
-    /// Write units of MeteringRecords, in thousandths.
+    /// Write units that the functions cost in MeteringRecords, in thousandths.
     pub record_write_milli_units: u64,
-    /// What happened on the way.
+    /// The invocations, failures and faults during the demo.
     pub happenings: Happenings,
 }
 
 impl Summary {
-    /// Why the day is not right; empty when it is.
+    /// The reasons why the result is wrong. Empty when it is right.
     pub fn complaints(&self) -> Vec<String> {
         let mut complaints = Vec::new();
         if !self.books.is_balanced().unwrap_or(false) {
@@ -73,7 +74,7 @@ impl Summary {
         self.complaints().is_empty()
     }
 
-    /// As `--json` prints it.
+    /// The summary as `--json` prints it.
     pub fn to_json(&self) -> Value {
         let records: BTreeMap<&str, u64> = self
             .books

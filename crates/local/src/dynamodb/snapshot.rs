@@ -1,7 +1,8 @@
-//! The database's file, and what has to be done to the engine's schema before it serves.
+//! The database's file, and the preparation of the engine's schema before it serves.
 //!
-//! The engine has a settable clock only in memory. So the database lives there, and its file is a
-//! snapshot that is written aside, synced and renamed over the old one: whole, or not at all.
+//! The engine has a settable clock only for databases in memory. So the database lives in memory,
+//! and its file is a snapshot. A snapshot is written to a second file, synced and renamed over the
+//! old one, so that the file is always complete.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -11,15 +12,15 @@ use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-/// DynamoDB Streams keep a record for 24 hours.
+/// DynamoDB Streams keep a record for this long.
 pub(crate) const STREAM_RETENTION: SignedDuration = SignedDuration::from_hours(24);
 
-/// Looks at a database without a visible change before it is written all the same: an update of an
-/// unstreamed table that leaves the row's size as it was shows in none of the figures compared.
+/// The database is saved after this many checks without a visible change. An update of a table
+/// without a stream that leaves the row's size unchanged is not visible in the compared figures.
 const UNCHANGED_LOOKS_MAX: u32 = 12;
 
-/// Without this index the engine scans the whole stream table for every write and every read, and a
-/// table with 30,000 stream records takes a few hundred writes a second.
+/// Without this index the engine scans the whole stream table for every write and every read. A
+/// table with 30,000 stream records then takes only a few hundred writes a second.
 const INDEX_STREAM: &str = "CREATE INDEX IF NOT EXISTS stream_by_sequence \
      ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
@@ -29,10 +30,10 @@ pub enum SnapshotError {
     /// Another process serves the same file.
     #[error("{} is in use by another process: stop that one, or choose another path", .0.display())]
     InUse(PathBuf),
-    /// SQLite takes paths as text.
+    /// The path is not valid UTF-8, which SQLite requires.
     #[error("{} is not UTF-8: choose another path", .0.display())]
     Path(PathBuf),
-    /// The operating system refused.
+    /// The operating system refused a file operation.
     #[error("{}: {source}", path.display())]
     Io {
         /// The file or directory.
@@ -45,7 +46,7 @@ pub enum SnapshotError {
     Engine {
         /// The file.
         path: PathBuf,
-        /// What the engine said.
+        /// The engine's error.
         source: dynoxide::DynoxideError,
     },
     /// SQLite could not prepare the file.
@@ -53,20 +54,20 @@ pub enum SnapshotError {
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
 }
 
-/// The file of one database, held by one process.
+/// The file of one database, locked for one process.
 pub(crate) struct DataFile {
     path: PathBuf,
-    /// Held for as long as the file is; the lock goes with the handle.
+    /// The lock on the file. It is released when the handle is dropped.
     _lock: File,
     saved: Mutex<Saved>,
 }
 
-/// What the database looked like when it was last written.
+/// The figures of the database when it was last saved.
 #[derive(Default)]
 struct Saved {
     figures: Option<Vec<Value>>,
@@ -74,7 +75,7 @@ struct Saved {
 }
 
 impl DataFile {
-    /// Takes the file for this process; it need not exist yet.
+    /// Locks the file for this process. It need not exist yet.
     pub(crate) fn open(path: &Path) -> Result<Self, SnapshotError> {
         let lock_path = beside(path, "lock");
         let lock = OpenOptions::new()
@@ -100,7 +101,7 @@ impl DataFile {
         }
     }
 
-    /// Writes the database if it looks different from when it was last written.
+    /// Saves the database if its figures differ from those of the last save.
     pub(crate) fn save_if_changed(&self, database: &Database) -> Result<(), SnapshotError> {
         let figures = self.figures(database)?;
         {
@@ -116,9 +117,9 @@ impl DataFile {
         self.save(database)
     }
 
-    /// Writes the database aside, syncs it, and renames it over the file.
+    /// Writes the database to a second file, syncs it, and renames it over the file.
     pub(crate) fn save(&self, database: &Database) -> Result<(), SnapshotError> {
-        // Held throughout: two checkpoints at once would share the name of the file aside.
+        // Locked throughout: two checkpoints at once would use the same second file.
         let mut saved = self
             .saved
             .lock()
@@ -129,7 +130,7 @@ impl DataFile {
             path: aside.clone(),
             source,
         };
-        // A crash in the middle of the last checkpoint leaves a file that SQLite would refuse.
+        // A crash during an earlier checkpoint leaves a file that SQLite would refuse.
         match std::fs::remove_file(&aside) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(io(source)),
             _ => {}
@@ -146,7 +147,7 @@ impl DataFile {
         Ok(())
     }
 
-    /// Figures of every table that nearly every write changes, and that cost little to read.
+    /// Figures of every table that are cheap to read and that nearly every write changes.
     fn figures(&self, database: &Database) -> Result<Vec<Value>, SnapshotError> {
         let engine = |source| SnapshotError::Engine {
             path: self.path.clone(),
@@ -167,7 +168,7 @@ impl DataFile {
     }
 }
 
-/// Fills `database` from its file, if it has one that exists; either way prepares it for streams.
+/// Fills `database` from its file, if there is one, and prepares it for streams in any case.
 pub(crate) fn load(
     database: &Database,
     file: Option<&DataFile>,
@@ -191,7 +192,8 @@ pub(crate) fn load(
     copy_in(database, &path)
 }
 
-/// Indexes the stream records of a closed database file, and trims those beyond retention.
+/// Adds the index over stream records to a closed database file, and deletes the stream records
+/// that are older than the retention.
 fn prepare(path: &Path, now: Timestamp) -> Result<(), rusqlite::Error> {
     let connection = rusqlite::Connection::open(path)?;
     connection.execute_batch(INDEX_STREAM)?;
@@ -228,7 +230,8 @@ fn text(path: &Path) -> Result<&str, SnapshotError> {
         .ok_or_else(|| SnapshotError::Path(path.to_owned()))
 }
 
-/// `data.db` -> `data.db.<suffix>`, in the same directory so that a rename stays on one file system.
+/// `data.db` -> `data.db.<suffix>`. In the same directory, so that a rename stays on one file
+/// system.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::EmbeddedDynamoDb;
 
-/// Most records of one GetRecords call, as in the DynamoDB Streams API.
+/// Largest number of records in one GetRecords call, as in the DynamoDB Streams API.
 pub const STREAM_RECORDS_PER_CALL_MAX: usize = 1_000;
 
 /// Why a stream could not be read.
@@ -23,7 +23,7 @@ pub enum StreamReadError {
     Engine {
         /// Operation of the DynamoDB Streams API.
         operation: &'static str,
-        /// What the engine said.
+        /// The engine's error.
         source: dynoxide::DynoxideError,
     },
     /// The engine's answer did not have the documented shape.
@@ -36,10 +36,10 @@ pub enum StreamReadError {
     },
 }
 
-/// Where in a shard reading begins.
+/// Where in a shard an iterator starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IteratorPosition {
-    /// The oldest record the stream still has.
+    /// The oldest record that the stream still has.
     TrimHorizon,
     /// Only records written after this call.
     Latest,
@@ -52,7 +52,7 @@ pub enum IteratorPosition {
 pub struct StreamRecords {
     /// The records, in order, in the shape of the DynamoDB Streams API.
     pub records: Vec<Value>,
-    /// Where to go on. A shard of the embedded database never closes.
+    /// The iterator for the next call. A shard of the embedded database never closes.
     pub next_iterator: String,
 }
 
@@ -61,7 +61,7 @@ impl EmbeddedDynamoDb {
     ///
     /// # Errors
     ///
-    /// [`StreamReadError`]: no such table, or it has no stream.
+    /// [`StreamReadError`]: there is no such table, or it has no stream.
     pub fn shards(&self, table: &str) -> Result<Vec<String>, StreamReadError> {
         match self.stream_arn(table) {
             Ok(Some(_)) => Ok(vec![dynoxide::streams::shard_id(table)]),
@@ -75,7 +75,7 @@ impl EmbeddedDynamoDb {
     ///
     /// # Errors
     ///
-    /// [`StreamReadError`]: no such stream, or a sequence number that was never issued.
+    /// [`StreamReadError`]: there is no such stream, or the sequence number was never issued.
     pub fn shard_iterator(
         &self,
         stream_arn: &str,
@@ -110,7 +110,7 @@ impl EmbeddedDynamoDb {
     ///
     /// # Errors
     ///
-    /// [`StreamReadError`]: an iterator that is none, or a table that is gone.
+    /// [`StreamReadError`]: the iterator is not valid, or the table no longer exists.
     pub fn stream_records(
         &self,
         iterator: &str,

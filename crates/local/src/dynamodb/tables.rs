@@ -1,4 +1,4 @@
-//! Tables of the embedded database: creation that can be repeated, TTL, stream names.
+//! Tables of the embedded database: repeatable creation, TTL and stream ARNs.
 
 use dynoxide::Database;
 use dynoxide::DynoxideError;
@@ -17,27 +17,27 @@ pub enum CreateTableError {
     /// The JSON is not a CreateTable request that DynamoDB would take.
     #[error("not a CreateTable request: {0}")]
     Request(#[from] serde_json::Error),
-    /// The table exists, and not as asked for.
+    /// The table exists and differs from the request.
     #[error(
-        "table {table} exists with another {member}: it has {existing}, wanted is {wanted}; \
+        "table {table} exists with another {member}: {existing}, not {wanted} as requested; \
          remove the data file, or give the table another name"
     )]
     Different {
         /// The table.
         table: String,
-        /// Member of the CreateTable request that differs.
+        /// The member of the CreateTable request that differs.
         member: &'static str,
-        /// What the table has.
+        /// The table's value of the member.
         existing: Value,
-        /// What the request asks for.
+        /// The request's value of the member.
         wanted: Value,
     },
-    /// The engine refused.
+    /// The engine could not create the table.
     #[error("table {table} could not be created: {source}")]
     Engine {
         /// The table.
         table: String,
-        /// What the engine said.
+        /// The engine's error.
         source: DynoxideError,
     },
 }
@@ -99,8 +99,8 @@ pub(crate) fn create(database: &Database, request: Value) -> Result<(), CreateTa
     Ok(())
 }
 
-/// What makes two tables the same, out of a CreateTable request or a table description: each list
-/// in one order, nothing that only describes the present state.
+/// The properties that make two tables equal, read from a CreateTable request or a table
+/// description. Lists are sorted, and properties of the present state are left out.
 fn schema(table: &Value) -> [(&'static str, Value); 5] {
     let stream = &table["StreamSpecification"];
     let stream = match stream["StreamEnabled"].as_bool() {
@@ -182,7 +182,8 @@ pub(crate) fn stream_arn(database: &Database, table: &str) -> Result<Option<Stri
         .map(|arn| arn.replacen(&engine_region, &format!(":dynamodb:{REGION}:"), 1)))
 }
 
-/// The newest sequence number of a table's stream; `None` without a stream or a record.
+/// The newest sequence number of a table's stream. `None` if the table has no stream or the stream
+/// has no record.
 pub(crate) fn last_sequence_number(
     database: &Database,
     table: &str,
@@ -194,7 +195,7 @@ pub(crate) fn last_sequence_number(
         return Ok(None);
     }
     let described = database.describe_stream(DescribeStreamRequest {
-        // The engine reads nothing of the ARN but the table.
+        // The engine uses only the table name of the ARN.
         stream_arn: dynoxide::streams::stream_arn(table, "any"),
         ..DescribeStreamRequest::default()
     })?;

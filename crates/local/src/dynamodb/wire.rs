@@ -1,4 +1,5 @@
-//! The operations that the stack uses, answered in process: the wire's bodies without HTTP.
+//! Answers the operations that the stack uses within the process, with the same bodies as over
+//! HTTP.
 
 use dynoxide::DynoxideError;
 use serde::Serialize;
@@ -6,18 +7,19 @@ use serde::de::DeserializeOwned;
 
 use super::EmbeddedDynamoDb;
 
-/// What DynamoDB answers: an HTTP status and a JSON body.
+/// DynamoDB's answer: an HTTP status and a JSON body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireAnswer {
     /// 200, 400 or 500.
     pub status: u16,
-    /// The operation's output, or the exception.
+    /// The operation's output, or the exception, as JSON.
     pub body: String,
 }
 
 impl EmbeddedDynamoDb {
-    /// Answers one request by the operation's name, such as `PutItem`, and its JSON 1.0 body, just as
-    /// the server would. For simulations, which can have no sockets: the answer is there on return.
+    /// Answers one request, given by the operation's name (such as `PutItem`) and its JSON 1.0
+    /// body, exactly as the server would. It is for simulations, which cannot use sockets: the
+    /// answer is complete on return.
     ///
     /// Operations that the stack never calls are answered with UnknownOperationException.
     #[must_use]

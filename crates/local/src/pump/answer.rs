@@ -1,4 +1,4 @@
-//! What a function's answer means for its batch (Lambda, reporting batch item failures).
+//! What a function's answer means for its batch, as Lambda documents for batch item failures.
 
 use serde_json::Value;
 
@@ -9,13 +9,14 @@ use super::change::{Change, sequence_order};
 pub(super) enum Verdict {
     /// The whole batch is done.
     Done,
-    /// Everything before this sequence number is done; from it on the batch is to be retried.
+    /// Every record before this sequence number is done. The batch is retried from this record on.
     FailedFrom(String),
-    /// Nothing of the batch is done.
+    /// Nothing of the batch is done. The text is the reason.
     Failed(String),
 }
 
-/// Reads the answer to `batch`. An answer that Lambda cannot read is a failure of the whole batch.
+/// Judges the answer to `batch`. An answer that Lambda cannot read counts as a failure of the whole
+/// batch.
 pub(super) fn verdict(
     answer: Result<Value, String>,
     report_batch_item_failures: bool,

@@ -1,15 +1,15 @@
-//! A batch on its way to the function, for as long as it takes.
+//! A batch on its way to the function, with all its retries.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::change::Change;
 
-/// Retries of a failed batch wait 1 s, 2 s, 4 s and so on up to this. AWS documents a backoff, not
-/// its length.
+/// Retries of a failed batch wait 1 s, 2 s, 4 s and so on, up to this. AWS documents that there is
+/// a backoff, but not its length.
 const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
 
-/// A batch, or a part of one, that is delivered until it succeeds or is given up.
+/// A batch, or a part of one, that is delivered until it succeeds or is discarded.
 pub(super) struct Attempt {
     pub(super) changes: Vec<Change>,
     pub(super) retries: u32,
@@ -28,13 +28,13 @@ impl Attempt {
         }
     }
 
-    /// The event as the function gets it.
+    /// The event as the function receives it.
     pub(super) fn event(&self) -> Value {
         let records: Vec<&Value> = self.changes.iter().map(|change| &change.record).collect();
         json!({ "Records": records })
     }
 
-    /// The earlier and the later half, both due at once. Splitting uses up no retry.
+    /// The earlier and the later half, both due at once. Splitting does not count as a retry.
     pub(super) fn halves(mut self, now: Timestamp) -> (Self, Self) {
         let later = self.changes.split_off(self.changes.len().div_ceil(2));
         (
@@ -47,7 +47,7 @@ impl Attempt {
         )
     }
 
-    /// Counts a retry and puts it off by the backoff.
+    /// Counts a retry and delays it by the backoff.
     pub(super) fn put_off(&mut self, now: Timestamp) {
         let wait = SignedDuration::from_secs(1)
             .checked_mul(2_i32.saturating_pow(self.retries))

@@ -3,21 +3,22 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// A stream record in the form that Lambda delivers, and what batching needs to know of it.
+/// A stream record in the form that Lambda delivers, with the properties that batching needs.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub(super) sequence_number: String,
     pub(super) created: Timestamp,
-    /// When the poller had it; the batching window counts from here.
+    /// When the poller read the record. The batching window starts then.
     pub(super) read_at: Timestamp,
-    /// Its share of the payload.
+    /// Bytes that the record adds to the payload.
     pub(super) size_bytes: usize,
     pub(super) record: Value,
 }
 
 impl Change {
-    /// From a record of the DynamoDB Streams API. `None` for what AWS would not have put into the
-    /// stream: a write that changed nothing. That shows only where both images are in the record.
+    /// Makes a change from a record of the DynamoDB Streams API. `None` for a write that changed
+    /// nothing, which AWS would not have put into the stream. That is visible only if the record
+    /// has both images.
     pub(super) fn read(mut record: Value, stream_arn: &str, now: Timestamp) -> Option<Self> {
         let images = &record["dynamodb"];
         if record["eventName"] == "MODIFY"
@@ -30,12 +31,13 @@ impl Change {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        // The engine stamps whole seconds, as a float.
+        // The engine stamps whole seconds, but as a float.
         let created_s = images["ApproximateCreationDateTime"]
             .as_f64()
             .unwrap_or_default() as i64;
         record["dynamodb"]["ApproximateCreationDateTime"] = json!(created_s);
-        // The engine's ids are random, and a run must repeat exactly: the sequence number is unique too.
+        // The engine's ids are random, but a run must repeat exactly. The sequence number is unique
+        // as well.
         record["eventID"] = json!(format!("{sequence_number:0>32}"));
         record["awsRegion"] = json!(stream_arn.split(':').nth(3).unwrap_or_default());
         record["eventSourceARN"] = json!(stream_arn);
@@ -43,14 +45,15 @@ impl Change {
             created: Timestamp::from_second(created_s).unwrap_or(Timestamp::UNIX_EPOCH),
             sequence_number,
             read_at: now,
-            // One more for the comma.
+            // The extra byte is the comma.
             size_bytes: record.to_string().len().saturating_add(1),
             record,
         })
     }
 }
 
-/// Sequence numbers are decimal numbers of 21 to 40 digits: longer is later, then digit by digit.
+/// The sort key of a sequence number, which is a decimal number of 21 to 40 digits: a longer one is
+/// later, and numbers of the same length compare digit by digit.
 pub(super) fn sequence_order(number: &str) -> (usize, &str) {
     (number.len(), number)
 }

@@ -1,8 +1,8 @@
-//! Deliveries as they are on a bad day: repeated, out of order, late, or never.
+//! Faulty deliveries: repeated, out of order, late, or never made.
 //!
-//! DynamoDB and Lambda together promise at-least-once delivery, in order for each item, for 24
-//! hours. Disabled mappings, split shards and parallel pollers make less of it, and a stack that
-//! bills by streams alone would lose money on that day. The same seed gives the same day again.
+//! DynamoDB and Lambda together promise at-least-once delivery for 24 hours, in order for each
+//! item. Disabled mappings, split shards and parallel pollers break that promise, and a stack that
+//! billed by streams alone would then lose money. The same seed produces the same faults.
 
 use std::collections::VecDeque;
 
@@ -11,29 +11,31 @@ use jiff::{SignedDuration, Timestamp};
 use super::PollOutcome;
 use super::change::Change;
 
-/// Chances are counted per thousand records.
+/// Chances are given per thousand records.
 const PER_MILLE: u16 = 1_000;
 
-/// What goes wrong between the stream and the function. Each record takes its chances once, when it
-/// is read; whatever happens to it is decided by the seed and its place in the stream.
+/// The faults between the stream and the function. They are drawn once for each record, when it is
+/// read. The seed and the record's place in the stream decide the result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryFaults {
-    /// Seed of the day.
+    /// Seed of the random draws.
     pub seed: u64,
-    /// Records of a thousand that are never delivered.
+    /// Records per thousand that are never delivered.
     pub drop_per_mille: u16,
-    /// Records of a thousand that are delivered a second time, up to `delay_max` later.
+    /// Records per thousand that are delivered a second time, up to `delay_max` later.
     pub repeat_per_mille: u16,
-    /// Records of a thousand that change places with the record before, if that still waits.
+    /// Records per thousand that change places with the previous record, if that one is still
+    /// waiting.
     pub reorder_per_mille: u16,
-    /// Records of a thousand that come up to `delay_max` later, after records written after them.
+    /// Records per thousand that arrive up to `delay_max` late, after records that were written
+    /// later.
     pub delay_per_mille: u16,
-    /// Longest delay of a delayed or repeated record.
+    /// Longest delay of a delayed or repeated record. Not negative.
     pub delay_max: SignedDuration,
 }
 
 impl DeliveryFaults {
-    /// Whether every chance is one, and the delay is none that lies in the past.
+    /// Whether every chance is at most 1,000 and the delay is not negative.
     pub(super) fn valid(&self) -> bool {
         [
             self.drop_per_mille,
@@ -47,7 +49,7 @@ impl DeliveryFaults {
     }
 }
 
-/// The faults at work: the dice, and the records held back.
+/// The faults at work: the random generator, and the records that are held back.
 pub(super) struct FaultyDelivery {
     faults: DeliveryFaults,
     dice: fastrand::Rng,
@@ -64,7 +66,7 @@ impl FaultyDelivery {
         }
     }
 
-    /// Lets one record that was read at `now` into `waiting`, or not, or later, or twice.
+    /// Adds one record that was read at `now` to `waiting`, or drops, delays or repeats it.
     pub(super) fn admit(
         &mut self,
         change: Change,
@@ -72,7 +74,8 @@ impl FaultyDelivery {
         waiting: &mut VecDeque<Change>,
         outcome: &mut PollOutcome,
     ) {
-        // Always the same number of throws, so that one chance does not move the others.
+        // Always draw the same number of times, so that changing one chance does not change the
+        // others.
         let drops = self.happens(self.faults.drop_per_mille);
         let repeats = self.happens(self.faults.repeat_per_mille);
         let reorders = self.happens(self.faults.reorder_per_mille);
@@ -98,7 +101,7 @@ impl FaultyDelivery {
         }
     }
 
-    /// Lets the records whose delay is over into `waiting`.
+    /// Moves the records whose delay is over into `waiting`.
     pub(super) fn release(&mut self, now: Timestamp, waiting: &mut VecDeque<Change>) {
         while let Some((_, mut change)) = self.held.pop_front_if(|(due, _)| *due <= now) {
             change.read_at = now;

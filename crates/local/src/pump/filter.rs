@@ -1,7 +1,7 @@
-//! The filter of an event source mapping: an EventBridge pattern over the stream record.
+//! The filter of an event source mapping: an EventBridge pattern that stream records have to match.
 //!
-//! A filter that means something else than its author thought loses events without a trace, so
-//! every operator that is not understood is an error when the filter is made.
+//! A filter whose meaning differs from what its author intended loses events without a trace. So
+//! every operator that is not supported is an error when the filter is made.
 
 use serde_json::{Map, Value};
 
@@ -29,7 +29,7 @@ pub enum FilterError {
     /// The pattern is not JSON.
     #[error("a filter pattern is not JSON: {0}")]
     Json(String),
-    /// The pattern does not follow the pattern language.
+    /// The pattern does not follow the pattern language, or uses an operator that is not supported.
     #[error("the filter pattern at {path}: {rule}")]
     Pattern {
         /// Dotted path of the member.
@@ -44,7 +44,7 @@ type Fields = Vec<(String, Node)>;
 #[derive(Debug, Clone, PartialEq)]
 enum Node {
     Nested(Fields),
-    /// Any of these.
+    /// Matches if any of these tests does.
     Leaf(Vec<Test>),
 }
 
@@ -62,12 +62,12 @@ enum Test {
 impl Filter {
     /// Reads the patterns of `FilterCriteria.Filters[].Pattern`, each the text of a JSON object.
     ///
-    /// Understood are exact values, `exists`, `prefix`, `suffix`, `equals-ignore-case`, and
+    /// It supports exact values, `exists`, `prefix`, `suffix`, `equals-ignore-case`, and
     /// `anything-but` with values or a prefix.
     ///
     /// # Errors
     ///
-    /// [`FilterError`]: text that is not a pattern, or an operator that is not understood.
+    /// [`FilterError`]: the text is not a pattern, or an operator is not supported.
     pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, FilterError> {
         if patterns.is_empty() || patterns.len() > PATTERNS_MAX {
             return Err(FilterError::Count(patterns.len()));
@@ -79,7 +79,7 @@ impl Filter {
         Ok(Self { patterns })
     }
 
-    /// Whether the record passes.
+    /// Whether the record passes the filter.
     #[must_use]
     pub fn matches(&self, record: &Value) -> bool {
         self.patterns
@@ -102,10 +102,7 @@ fn parse(pattern: &str) -> Result<Fields, FilterError> {
 
 fn fields(members: &Map<String, Value>, above: &str) -> Result<Fields, FilterError> {
     if members.is_empty() {
-        return Err(refused(
-            above,
-            "an empty object matches nothing in particular",
-        ));
+        return Err(refused(above, "an empty object has no defined meaning"));
     }
     members
         .iter()
@@ -118,7 +115,7 @@ fn fields(members: &Map<String, Value>, above: &str) -> Result<Fields, FilterErr
             if name.starts_with('$') {
                 return Err(refused(
                     &path,
-                    "`$` operators such as `$or` are not understood here",
+                    "`$` operators such as `$or` are not supported",
                 ));
             }
             let node = match value {
@@ -132,7 +129,7 @@ fn fields(members: &Map<String, Value>, above: &str) -> Result<Fields, FilterErr
                 _ => {
                     return Err(refused(
                         &path,
-                        "a value stands in a list, such as [\"INSERT\"]",
+                        "a value must be in a list, such as [\"INSERT\"]",
                     ));
                 }
             };
@@ -160,7 +157,7 @@ fn leaf(test: &Value, path: &str) -> Result<Test, FilterError> {
         ("anything-but", operand) => anything_but(operand, path),
         (name, operand) => Err(refused(
             path,
-            &format!("operator {name:?} with {operand} is not understood here"),
+            &format!("operator {name:?} with {operand} is not supported"),
         )),
     }
 }
@@ -177,7 +174,7 @@ fn anything_but(operand: &Value, path: &str) -> Result<Test, FilterError> {
             (1, Some(Value::String(prefix))) => Ok(Test::AnythingButPrefix(prefix.clone())),
             _ => Err(refused(
                 path,
-                &format!("\"anything-but\" with {operand} is not understood here"),
+                &format!("\"anything-but\" with {operand} is not supported"),
             )),
         },
         _ => Err(refused(path, "\"anything-but\" takes strings or numbers")),
@@ -202,8 +199,9 @@ fn fields_match(fields: &Fields, value: Option<&Value>) -> bool {
     })
 }
 
-/// Patterns look at leaves only: an object has no value of its own, so `exists` is false for it (the
-/// trap in `{"NewImage":{"send":[{"exists":true}]}}`, which never matches). Of a list, any element.
+/// Patterns test only leaves. An object has no value of its own, so `exists` is false for it. That
+/// is the trap in `{"NewImage":{"send":[{"exists":true}]}}`, which never matches. A list matches if
+/// any of its elements does.
 fn test_matches(test: &Test, value: Option<&Value>) -> bool {
     let leaves: &[Value] = match value {
         None | Some(Value::Object(_)) => &[],

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::{DeliveryFaults, Filter};
 
-/// Most records of a batch (Lambda, `BatchSize` for streams).
+/// Largest number of records in a batch (Lambda, `BatchSize` for streams).
 pub const BATCH_SIZE_MAX: usize = 10_000;
 
 /// Longest batching window (Lambda, `MaximumBatchingWindowInSeconds`).
@@ -13,42 +13,46 @@ pub const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 /// Largest payload of a synchronous invocation: 6 MB.
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// Most retries (Lambda, `MaximumRetryAttempts`); without a limit a batch is retried for ever.
+/// Largest number of retries (Lambda, `MaximumRetryAttempts`). Without a limit a batch is retried
+/// for ever.
 pub const RETRY_ATTEMPTS_MAX: u32 = 10_000;
 
 /// Shortest record age that can be set (Lambda, `MaximumRecordAgeInSeconds`).
 pub const RECORD_AGE_MIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// Longest record age that can be set; a DynamoDB stream forgets its records after a day anyway.
+/// Longest record age that can be set. A DynamoDB stream deletes its records after a day anyway.
 pub const RECORD_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// Lambda's batch size where none is given.
+/// Lambda's batch size if none is given.
 const BATCH_SIZE_DEFAULT: usize = 100;
 
-/// The settings of an event source mapping, by the names they have in a template where they have one.
+/// The settings of an event source mapping. Each is documented with its name in a template, if it
+/// has one.
 #[derive(Debug, Clone)]
 pub struct EventSourceOptions {
     /// The table whose stream is read.
     pub table: String,
-    /// The stream, as the function sees it in `eventSourceARN`.
+    /// The ARN of the stream, which the function sees as `eventSourceARN`.
     pub stream_arn: String,
     /// `BatchSize`: 1 to [`BATCH_SIZE_MAX`] records.
     pub batch_size_max: usize,
-    /// `MaximumBatchingWindowInSeconds`: at most [`WINDOW_MAX`] from the first record read.
+    /// `MaximumBatchingWindowInSeconds`, counted from the first record read: at most
+    /// [`WINDOW_MAX`].
     pub window: SignedDuration,
-    /// Bytes of the event, as JSON, at most [`PAYLOAD_BYTES_MAX`].
+    /// Largest size of the event as JSON, in bytes: at most [`PAYLOAD_BYTES_MAX`].
     pub payload_bytes_max: usize,
-    /// `FilterCriteria`; what does not match is never delivered.
+    /// `FilterCriteria`. Records that do not match are never delivered. `None` delivers all
+    /// records.
     pub filter: Option<Filter>,
-    /// `MaximumRetryAttempts`; `None` is Lambda's -1, for ever.
+    /// `MaximumRetryAttempts`. `None` is Lambda's -1: retries never end.
     pub retry_attempts_max: Option<u32>,
-    /// `MaximumRecordAgeInSeconds`; `None` is Lambda's -1, until the stream forgets.
+    /// `MaximumRecordAgeInSeconds`. `None` is Lambda's -1: only the stream's own retention counts.
     pub record_age_max: Option<SignedDuration>,
     /// `BisectBatchOnFunctionError`.
     pub bisect_on_error: bool,
     /// `FunctionResponseTypes: [ReportBatchItemFailures]`.
     pub report_batch_item_failures: bool,
-    /// What goes wrong on the way; `None` for a good day.
+    /// Faults to inject between the stream and the function. `None` for no faults.
     pub faults: Option<DeliveryFaults>,
 }
 
@@ -63,7 +67,7 @@ pub struct EventSourceError {
 }
 
 impl EventSourceOptions {
-    /// Lambda's defaults: batches of 100 records without a window, retried for ever.
+    /// Lambda's defaults: batches of 100 records, no batching window, retries without end.
     #[must_use]
     pub fn new(table: impl Into<String>, stream_arn: impl Into<String>) -> Self {
         Self {

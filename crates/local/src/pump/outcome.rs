@@ -1,38 +1,39 @@
-//! What one poll did, and what it gave up.
+//! The result of one poll, and the batches it discarded.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-/// What one poll did. Counts are of stream records, except for invocations and failures.
+/// The result of one poll. Counts are of stream records, except for invocations and failures.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PollOutcome {
-    /// Read from the stream.
+    /// Records read from the stream.
     pub read: usize,
-    /// Of those, not for this function: the filter does not match, or nothing was changed.
+    /// Records read that are not for this function: the filter does not match, or the write changed
+    /// nothing.
     pub filtered: usize,
-    /// Times the function was invoked.
+    /// Number of invocations of the function.
     pub invocations: u32,
-    /// Of those, how many failed, wholly or in part.
+    /// Number of invocations that failed, wholly or in part.
     pub failures: u32,
-    /// Records that the function took.
+    /// Records that the function processed.
     pub delivered: usize,
-    /// Records older than the stream's 24 hours, gone without a trace.
+    /// Records older than the stream's 24 hours, which are lost without a trace.
     pub trimmed: usize,
-    /// Faults: never delivered.
+    /// Injected faults: records that are never delivered.
     pub dropped: usize,
-    /// Faults: delivered a second time, now or later.
+    /// Injected faults: records that are delivered a second time, now or later.
     pub repeated: usize,
-    /// Faults: changed places with the record before.
+    /// Injected faults: records that changed places with the previous record.
     pub reordered: usize,
-    /// Faults: held back.
+    /// Injected faults: records that are held back for a while.
     pub delayed: usize,
-    /// Batches given up, as the mapping's on-failure destination receives them.
+    /// The discarded batches, as the mapping's on-failure destination receives them.
     pub on_failure: Vec<DiscardedBatch>,
     /// See [`EventSource::next_due`](super::EventSource::next_due).
     pub next_due: Option<Timestamp>,
 }
 
-/// Why a batch was given up.
+/// Why a batch was discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscardCondition {
     /// The last retry failed.
@@ -41,35 +42,35 @@ pub enum DiscardCondition {
     RecordAgeExceeded,
 }
 
-/// A batch given up: where its records are to be found, not what they held.
+/// A discarded batch. It says where in the stream its records are, and does not contain them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscardedBatch {
-    /// Why.
+    /// Why the batch was discarded.
     pub condition: DiscardCondition,
-    /// How often the function was invoked with it, or with the batch it was split from.
+    /// How often the function was invoked with this batch, or with the batch it was split from.
     pub invocations: u32,
-    /// The last error of the invocation; `None` where the function reported single records.
+    /// The error of the last invocation. `None` if the function reported individual records.
     pub error: Option<String>,
-    /// The stream.
+    /// The ARN of the stream.
     pub stream_arn: String,
-    /// The shard.
+    /// The id of the shard.
     pub shard: String,
-    /// The lowest sequence number given up.
+    /// The lowest sequence number in the batch.
     pub start_sequence_number: String,
-    /// The highest sequence number given up.
+    /// The highest sequence number in the batch.
     pub end_sequence_number: String,
-    /// When the first of them was written.
+    /// When the first of its records was written.
     pub first_created: Timestamp,
-    /// When the last of them was written.
+    /// When the last of its records was written.
     pub last_created: Timestamp,
-    /// How many records.
+    /// Number of records in the batch.
     pub batch_size: usize,
-    /// When.
+    /// When the batch was discarded.
     pub discarded_at: Timestamp,
 }
 
 impl DiscardedBatch {
-    /// The message at the on-failure destination.
+    /// The message that the on-failure destination receives.
     #[must_use]
     pub fn to_json(&self) -> Value {
         let condition = match self.condition {

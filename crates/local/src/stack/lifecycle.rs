@@ -1,4 +1,4 @@
-//! What AWS Marketplace has to say, on its way to the agreements function.
+//! Delivers AWS Marketplace's lifecycle messages to the agreements function.
 
 use emulator::LifecycleMessage;
 use jiff::Timestamp;
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::Stack;
 
 impl Stack {
-    /// Hands agreements what AWS Marketplace has to say: EventBridge events one by one, SNS messages
-    /// through a queue. A failed delivery is tried again, as EventBridge and SQS do.
+    /// Delivers all pending messages: EventBridge events one by one, SNS messages through a queue.
+    /// A failed delivery is repeated, as EventBridge and SQS do.
     pub(super) async fn deliver_lifecycle(&mut self) {
         let mut messages = self.emulator.take_lifecycle();
         if self.trouble.lifecycle && !messages.is_empty() {
@@ -29,7 +29,7 @@ impl Stack {
     }
 }
 
-/// What the agreements function is invoked with.
+/// The event with which the agreements function is invoked for a message.
 pub fn function_event(message: LifecycleMessage) -> Value {
     match message {
         LifecycleMessage::EventBridge(event) => event,
@@ -42,7 +42,7 @@ pub fn function_event(message: LifecycleMessage) -> Value {
     }
 }
 
-/// An SNS message as Lambda receives it from the queue that is subscribed to its topic.
+/// An SNS message as Lambda receives it from the queue that is subscribed to the topic.
 fn queued(topic_arn: &str, message: &str, message_id: &str, at: Timestamp) -> Value {
     let body = json!({
         "Type": "Notification",

@@ -1,4 +1,4 @@
-//! How a stack is started, and what it says of itself.
+//! How a stack is started, and what it reports.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,26 +7,28 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// What a stack is started with.
+/// The settings that a stack is started with.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
-    /// Where DynamoDB listens.
+    /// The address of the embedded DynamoDB. Port 0 takes a free port.
     pub dynamodb: SocketAddr,
-    /// Where AWS Marketplace listens.
+    /// The address of the emulated AWS Marketplace. Port 0 takes a free port.
     pub aws: SocketAddr,
-    /// Where `/register` and `/usage` are served.
+    /// The address of `/register` and `/usage`. Port 0 takes a free port.
     pub http: SocketAddr,
-    /// Keeps the tables and the emulator's world in a folder that exists; in memory where absent.
+    /// An existing folder in which the tables and the emulator's world are kept. `None` keeps them
+    /// in memory.
     pub data_dir: Option<PathBuf>,
-    /// The time at the start; the system's where absent. A world that was kept has its own.
+    /// The time at the start. `None` takes the system's time. A world that was kept has its own
+    /// time.
     pub now: Option<Timestamp>,
-    /// How much faster than real time it runs; 0 stands still.
+    /// How many times faster than real time the clock runs; 0 stops it.
     pub speed: f64,
-    /// Everything random comes from it.
+    /// The seed of everything random.
     pub seed: u64,
-    /// Trouble, or none.
+    /// The faults to inject. The default is none.
     pub trouble: Trouble,
-    /// More settings of the functions, by their environment variables.
+    /// More settings of the functions, as names and values of environment variables.
     pub env: Vec<(String, String)>,
 }
 
@@ -47,42 +49,42 @@ impl Default for StackOptions {
     }
 }
 
-/// What goes wrong on the way.
+/// The faults that the stack injects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Trouble {
-    /// Of a thousand stream records: dropped, repeated, reordered, delayed.
+    /// Faults of the streams. `None` for none.
     pub deliveries: Option<DeliveryTrouble>,
-    /// Of a thousand calls of BatchMeterUsage: the submitter dies just before or just after.
+    /// Of a thousand calls of BatchMeterUsage, the submitter dies just before or after this many.
     pub crashes_per_mille: u32,
-    /// Lifecycle events come twice and in another order.
+    /// Whether lifecycle events are repeated and shuffled.
     pub lifecycle: bool,
 }
 
-/// How streams misbehave, per thousand records.
+/// Faults of the streams, each per thousand records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeliveryTrouble {
-    /// Never delivered.
+    /// Records that are never delivered.
     pub dropped: u16,
-    /// Delivered twice.
+    /// Records that are delivered twice.
     pub repeated: u16,
-    /// Delivered out of order.
+    /// Records that are delivered out of order.
     pub reordered: u16,
-    /// Delivered in a later batch.
+    /// Records that are delivered in a later batch.
     pub delayed: u16,
 }
 
-/// Why a stack did not start or broke down.
+/// Why a stack did not start or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// An address could not be bound.
     #[error("cannot listen on {address}: {source}; choose another address")]
     Listen {
-        /// The address.
+        /// The operating system's error.
         address: SocketAddr,
         /// Why.
         source: std::io::Error,
     },
-    /// Something of the stack failed.
+    /// A part of the stack failed; the text says which and why.
     #[error("{0}")]
     Failed(String),
 }
@@ -93,15 +95,15 @@ impl StackError {
     }
 }
 
-/// What happened since the start.
+/// Counts of what happened since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Happenings {
-    /// Invocations by function.
+    /// Number of invocations by function.
     pub invocations: BTreeMap<String, u64>,
-    /// Invocations that failed, by function.
+    /// Number of failed invocations by function.
     pub failures: BTreeMap<String, u64>,
-    /// Submitters that died at a call.
+    /// Number of times that the submitter died at a call.
     pub crashes: u64,
-    /// Stream records dropped, repeated, reordered or delayed on purpose.
+    /// Number of stream records that were dropped, repeated, reordered or delayed on purpose.
     pub delivery_faults: u64,
 }

@@ -10,17 +10,17 @@ use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
 
 /// The stack's two streams, each with the function behind it.
 pub struct EventSources {
-    /// UsageEvents, for late-usage.
+    /// The stream of UsageEvents, which invokes late-usage.
     pub usage: EventSource,
-    /// MeteringRecords, for the submitter.
+    /// The stream of MeteringRecords, which invokes the submitter.
     pub records: EventSource,
 }
 
-/// Mappings that begin at the streams' oldest records.
+/// Mappings that start at the oldest records of the streams.
 ///
 /// # Errors
 ///
-/// [`StackError`]: a table is missing, or has no stream.
+/// [`StackError`]: a table does not exist or has no stream.
 pub fn event_sources(
     dynamodb: &EmbeddedDynamoDb,
     names: &TableNames,
