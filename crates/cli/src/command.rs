@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The commands and their global options.
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
@@ -9,11 +9,11 @@ use crate::commands::{
 };
 use crate::failure::Failure;
 
-/// AWS Marketplace metering: a day to watch, a stack to develop against, and a look into the ledger.
+/// AWS Marketplace metering: a demo, a local stack for development, and tools for the ledger.
 #[derive(Debug, Parser)]
 #[command(name = "metering", version, max_term_width = 100, after_help = AFTER)]
 pub struct Arguments {
-    /// Say more on standard error: -v what is done, -vv every detail.
+    /// Log more to standard error: -v what is done, -vv every detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -21,7 +21,7 @@ pub struct Arguments {
 }
 
 const AFTER: &str = "\
-Begin with:
+Start with:
   metering demo                    a day of a seller's life in compressed time, and its books
   metering local                   the whole stack on this machine, until Ctrl-C
   metering books --local           what that stack metered this month
@@ -31,7 +31,7 @@ Begin with:
 Results go to standard output, progress and logs to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
 
-// What each command says of itself stands beside its arguments.
+// Each command's help is the documentation of its arguments.
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Demo),
@@ -39,21 +39,21 @@ enum Command {
     Books(books::BooksOf),
     Audit(audit::Audit),
     Explain(explain::Explain),
-    /// Decides about usage that waits: late and held, or refused
+    /// Decides about usage that waits for a person: late and held, or refused
     #[command(subcommand)]
     Late(late::Late),
-    /// Gives back what was metered too much
+    /// Claims back money for usage that was metered too much
     #[command(subcommand)]
     Adjust(adjust::Adjust),
-    /// Looks at metering records: what is frozen, sent, billed or waiting
+    /// Shows metering records: what is frozen, sent, billed or waiting
     #[command(subcommand)]
     Records(records::Records),
-    /// Looks at subscriptions
+    /// Shows subscriptions
     #[command(subcommand)]
     Subscriptions(subscriptions::Subscriptions),
-    /// Configures products: how their buyers are named, and what they charge for
+    /// Configures products: how their buyers are identified, and what they charge for
     ///
-    /// A product that is not configured takes any dimension, and its buyers are named by what
+    /// A product that is not configured accepts any dimension. Its buyers are identified by what
     /// ResolveCustomer returns.
     #[command(subcommand)]
     Products(products::Products),
@@ -64,7 +64,8 @@ enum Command {
 }
 
 impl Command {
-    /// A day on which things go wrong on purpose needs no warnings about them.
+    /// The level without -v. The demo injects faults on purpose, so its warnings would only
+    /// disturb.
     fn quietest(&self) -> LevelFilter {
         match self {
             Self::Demo(_) => LevelFilter::ERROR,
@@ -74,7 +75,7 @@ impl Command {
 }
 
 impl Arguments {
-    /// How much is logged.
+    /// The level up to which messages are logged.
     pub fn log_level(&self) -> LevelFilter {
         match self.verbose {
             0 => self.command.quietest(),
@@ -83,7 +84,7 @@ impl Arguments {
         }
     }
 
-    /// Does what was typed.
+    /// Runs the command.
     pub async fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Demo(demo) => demo.run().await,

@@ -1,4 +1,4 @@
-//! Which tables and which AWS Marketplace a command speaks to.
+//! Options that choose the tables and the AWS Marketplace a command works with.
 
 use std::time::Duration;
 
@@ -14,40 +14,40 @@ use startup::{Clock, Env, clients};
 
 use crate::failure::Failure;
 
-/// Where `metering local` listens unless told otherwise.
+/// Where `metering local` serves DynamoDB by default.
 pub const LOCAL_DYNAMODB: &str = "127.0.0.1:8000";
-/// Its AWS Marketplace.
+/// Where `metering local` serves its AWS Marketplace by default.
 pub const LOCAL_AWS: &str = "127.0.0.1:8081";
-/// Its `/register` and `/usage`.
+/// Where `metering local` serves `/register` and `/usage` by default.
 pub const LOCAL_HTTP: &str = "127.0.0.1:8080";
 
-/// Transmissions of one call: a command sends the same content again.
+/// Largest number of transmissions of one call. A repeat sends the same content.
 const TRANSMISSIONS_MAX: u32 = 3;
 
-/// Which stack's tables.
+/// Chooses the stack whose tables are used.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which stack")]
 pub struct Tables {
     /// The stack that `metering local` runs on this machine
     #[arg(long, conflicts_with = "dynamodb_endpoint")]
     local: bool,
-    /// Name of the stack, as it was deployed: its tables are NAME-Subscriptions and so on [default:
-    /// the environment variable METERING_STACK, or "metering"]
+    /// Name of the deployed stack, whose tables are NAME-Subscriptions and so on [default: the
+    /// environment variable METERING_STACK, or "metering"]
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// DynamoDB on this machine, instead of AWS; it gets no real credentials [default: the
+    /// DynamoDB on this machine instead of AWS; it receives no real credentials [default: the
     /// environment variable DYNAMODB_ENDPOINT]
     #[arg(long, value_name = "URL", value_parser = url)]
     dynamodb_endpoint: Option<String>,
 }
 
 impl Tables {
-    /// The tables, in the account and Region that AWS_PROFILE, AWS_REGION and so on say.
+    /// The tables, in the account and Region that AWS_PROFILE, AWS_REGION and so on select.
     pub async fn ledger(&self) -> Result<Ledger, Failure> {
         clients::ledger(&self.env()).await.map_err(Failure::usage)
     }
 
-    /// The time there: of `metering local` its own clock's.
+    /// The current time of the stack. The stack of `metering local` has its own clock.
     pub async fn now(&self) -> Result<Timestamp, Failure> {
         let clock = Clock::from_env(&self.env()).map_err(Failure::usage)?;
         clock
@@ -56,8 +56,8 @@ impl Tables {
             .map_err(|error| Failure::failed(format!("{error}; is `metering local` running?")))
     }
 
-    /// CloudTrail's Event history in the same account, in the Region in which usage is metered; of
-    /// `metering local` its own, which answers as often as it is asked.
+    /// CloudTrail's Event history in the same account, in the Region in which usage is metered. The
+    /// history of `metering local` answers at any rate.
     pub async fn history(&self) -> Result<History, Failure> {
         let env = self.env();
         let client = clients::cloudtrail(&env).await.map_err(Failure::usage)?;
@@ -68,8 +68,8 @@ impl Tables {
         Ok(history)
     }
 
-    /// The window and the products of the stack, as its functions have them: by WINDOW_HOURS and
-    /// PRODUCT_CODES of this process, or the defaults.
+    /// The submission window and the products of the stack. They come from WINDOW_HOURS and
+    /// PRODUCT_CODES of this process, as in the functions, or are the defaults.
     pub fn audited(&self) -> Result<(Window, Products), Failure> {
         let process = Env::from_process();
         let policy = settings::seal_policy(&process).map_err(Failure::usage)?;
@@ -113,22 +113,23 @@ impl Tables {
     }
 }
 
-/// Which AWS Marketplace.
+/// Chooses the AWS Marketplace that is called.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Which AWS Marketplace")]
 pub struct Service {
-    /// The one that `metering local` runs on this machine
+    /// The AWS Marketplace that `metering local` runs on this machine
     #[arg(long, conflicts_with = "endpoint")]
     local: bool,
-    /// An emulator; it gets no real credentials. For an interface endpoint of AWS set the
-    /// environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for any AWS SDK
+    /// Endpoint of an emulator; it receives no real credentials. For an interface endpoint of AWS,
+    /// set the environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for any AWS
+    /// SDK
     #[arg(long, value_name = "URL", value_parser = url)]
     endpoint: Option<String>,
 }
 
 impl Service {
-    /// The metering service, with the credentials and the Region that AWS_PROFILE, AWS_REGION and so
-    /// on say.
+    /// The metering service, with the credentials and the Region that AWS_PROFILE, AWS_REGION and
+    /// so on select.
     pub async fn connect(&self) -> Result<MeteringApi, Failure> {
         let endpoint = match self.local {
             true => Some(format!("http://{LOCAL_AWS}")),
@@ -147,7 +148,7 @@ impl Service {
     }
 }
 
-/// A URL of an endpoint.
+/// Checks that the text is a URL of an endpoint.
 fn url(text: &str) -> Result<String, String> {
     let rest = text
         .strip_prefix("http://")

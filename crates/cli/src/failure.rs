@@ -1,4 +1,4 @@
-//! What goes wrong, and the exit code it ends with.
+//! Failures of a command, and the exit code for each.
 
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -8,29 +8,29 @@ use ledger::LedgerError;
 /// Why a command did not do what was asked.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// An argument breaks a rule: exit code 2, as for what clap refuses.
+    /// An argument breaks a rule. Exit code 2, as for arguments that clap refuses.
     #[error("{0}")]
     Usage(String),
-    /// It could not be done, or what was found is not right: exit code 1.
+    /// The command could not be carried out, or it found something wrong. Exit code 1.
     #[error("{0}")]
     Failed(String),
-    /// Whoever read the output has enough of it, as `head` does: exit code 0.
+    /// The reader of the output closed it, as `head` does. Exit code 0.
     #[error("standard output was closed")]
     OutputClosed,
 }
 
 impl Failure {
-    /// An argument breaks a rule.
+    /// A failure because an argument breaks a rule.
     pub fn usage(problem: impl Display) -> Self {
         Self::Usage(problem.to_string())
     }
 
-    /// It could not be done.
+    /// A failure because the command could not be carried out, or found something wrong.
     pub fn failed(problem: impl Display) -> Self {
         Self::Failed(problem.to_string())
     }
 
-    /// Tells it on standard error.
+    /// Prints the failure to standard error and returns the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
             Self::Usage(problem) => {
@@ -46,7 +46,7 @@ impl Failure {
     }
 }
 
-/// The SDK's own words, without the structure it appends to them.
+/// The SDK's message without the debug structure that it appends.
 fn in_words(message: &str) -> &str {
     let structures = [
         " (ConstructionFailure(",
@@ -63,7 +63,7 @@ fn in_words(message: &str) -> &str {
         .unwrap_or(message)
 }
 
-/// A failed call to the tables, with what to do about it.
+/// Turns a failed call to the tables into a message that says what to do about it.
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         let LedgerError::Unavailable {

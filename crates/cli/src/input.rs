@@ -1,11 +1,11 @@
-//! Files and standard input.
+//! Reads files and standard input.
 
 use std::fs::File;
 use std::io::Read;
 
 use crate::failure::Failure;
 
-/// Reads a file, or standard input for `-`, up to `bytes_max` bytes of UTF-8.
+/// Reads a file, or standard input for `-`. It must be UTF-8 and have at most `bytes_max` bytes.
 pub fn read(path: &str, bytes_max: usize) -> Result<String, Failure> {
     if path == "-" {
         return bounded(std::io::stdin().lock(), "standard input", bytes_max);

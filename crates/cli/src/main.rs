@@ -1,9 +1,9 @@
 //! `metering`: the metering stack from the command line.
 //!
-//! # Layout
-//! * [`command`]: what can be typed
-//! * [`commands`]: one file for each
-//! * [`connect`]: which tables, which AWS Marketplace
+//! * [`command`]: the commands and their global options
+//! * [`commands`]: one file for each command
+//! * [`connect`]: the tables and the AWS Marketplace that a command works with
+//! * [`failure`]: failures and their exit codes
 //! * [`failure`]: what goes wrong, and the exit code it ends with
 //! * [`input`], [`output`]: files and standard input, standard output
 //! * [`view`]: records, movements and books as JSON and as tables
@@ -46,11 +46,12 @@ fn start(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn log_to_stderr(level: LevelFilter) {
-    // The embedded DynamoDB warns of every conditional write that loses, which is its purpose.
+    // The embedded DynamoDB warns about every conditional write that fails, which is a normal
+    // event.
     let targets = Targets::new()
         .with_default(level)
         .with_target("dynoxide", level.min(LevelFilter::ERROR))
-        // What it warns of at length, the error that follows says in a line.
+        // It logs long warnings about problems that the error afterwards reports in one line.
         .with_target("aws_config", level.min(LevelFilter::ERROR));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

@@ -1,4 +1,4 @@
-//! Standard output: results, and nothing else.
+//! Writes to standard output, which carries results and nothing else.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
@@ -19,12 +19,12 @@ pub fn print(text: impl Display) -> Result<(), Failure> {
         })
 }
 
-/// Prints JSON, indented: people read it, and machines do not mind.
+/// Prints indented JSON, so that people can read it as well.
 pub fn print_json(value: &Value) -> Result<(), Failure> {
     print(format!("{value:#}"))
 }
 
-/// A table with these columns, plain enough to be cut and searched.
+/// A table with these columns, plain enough for text tools.
 pub fn table(columns: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING.header_separator(LineStyle::new('─', '─', '─', '─')));

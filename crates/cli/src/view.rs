@@ -1,6 +1,7 @@
 //! Records, movements and books as JSON and as tables.
 //!
-//! Quantities are decimal texts, times RFC 3339, hours `2026-11-21T02`.
+//! Quantities are decimal numbers in strings, times are in RFC 3339, and hours are written
+//! `2026-11-21T02`.
 
 use comfy_table::Table;
 use ledger::profile::Profile;
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::output;
 
-/// A record.
+/// A metering record as JSON.
 pub fn record(record: &MeteringRecord) -> Value {
     let mut value = json!({
         "subscription": record.key.subscription.to_string(),
@@ -54,7 +55,7 @@ pub fn record(record: &MeteringRecord) -> Value {
     value
 }
 
-/// A record, one fact a line.
+/// A metering record as a table with one fact per line.
 pub fn record_facts(record: &MeteringRecord) -> Table {
     let mut table = output::table(&["record", &record.key.to_string()]);
     let mut add = |name: &str, value: String| {
@@ -99,7 +100,7 @@ fn tag_map(tags: &TagSet) -> Map<String, Value> {
         .collect()
 }
 
-/// Tags in one line, as `team=red`.
+/// Tags in one line, such as `team=red`.
 fn tag_text(tags: &TagSet) -> String {
     let tags: Vec<String> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
     if tags.is_empty() {
@@ -109,7 +110,7 @@ fn tag_text(tags: &TagSet) -> String {
     }
 }
 
-/// Records, one a line.
+/// Metering records as a table with one record per line.
 pub fn record_table(records: &[MeteringRecord]) -> Table {
     let mut table = output::table(&[
         "hour",
@@ -135,7 +136,7 @@ pub fn record_table(records: &[MeteringRecord]) -> Table {
     table
 }
 
-/// A movement.
+/// A movement as JSON.
 pub fn movement(movement: &Movement) -> Value {
     let mut value = json!({
         "number": movement.number,
@@ -162,7 +163,7 @@ pub fn movement(movement: &Movement) -> Value {
     value
 }
 
-/// Movements, one a line.
+/// Movements as a table with one movement per line.
 pub fn movement_table(movements: &[Movement]) -> Table {
     let mut table = output::table(&[
         "movement",
@@ -201,7 +202,7 @@ pub fn movement_table(movements: &[Movement]) -> Table {
     table
 }
 
-/// What an hour's rows of one dimension come to now.
+/// The current fold of an hour's rows of one dimension, as JSON.
 pub fn rows(rows: &DimensionFold) -> Value {
     json!({
         "count": rows.rows,
@@ -215,7 +216,7 @@ pub fn rows(rows: &DimensionFold) -> Value {
     })
 }
 
-/// A row that is not metered.
+/// A row that is not metered, as JSON.
 pub fn itemised(row: &ItemisedRow) -> Value {
     json!({
         "partition": row.partition,
@@ -226,7 +227,7 @@ pub fn itemised(row: &ItemisedRow) -> Value {
     })
 }
 
-/// The places of a slot's quantity, in the order of the equation they stand in.
+/// The places of a slot's quantity, in the order of the equation of the books.
 pub fn slot_places(slot: &SlotBooks) -> [(&'static str, Total); 8] {
     [
         ("own", slot.own),
@@ -240,7 +241,7 @@ pub fn slot_places(slot: &SlotBooks) -> [(&'static str, Total); 8] {
     ]
 }
 
-/// A slot's line.
+/// The books of a slot, as JSON.
 pub fn slot(slot: &SlotBooks) -> Value {
     let mut value: Map<String, Value> = slot_places(slot)
         .into_iter()
@@ -250,7 +251,7 @@ pub fn slot(slot: &SlotBooks) -> Value {
     Value::Object(value)
 }
 
-/// The places of a sum, with what each means.
+/// The places of the books' total quantity: name, quantity and meaning.
 pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
     [
         ("ingested", books.ingested, "by the usage rows"),
@@ -290,7 +291,7 @@ pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
     ]
 }
 
-/// A sum.
+/// The sum of books, as JSON.
 pub fn books(books: &Books) -> Value {
     let mut value: Map<String, Value> = book_places(books)
         .into_iter()
@@ -307,7 +308,7 @@ pub fn books(books: &Books) -> Value {
     Value::Object(value)
 }
 
-/// A sum as two tables: quantities by place, records by state.
+/// The sum of books as two tables: quantities by place, and records by state.
 pub fn book_tables(books: &Books) -> String {
     let mut places = output::table(&["quantity", "", "meaning"]);
     for (place, total, meaning) in book_places(books) {
@@ -327,7 +328,7 @@ pub fn book_tables(books: &Books) -> String {
     format!("{}\n\n{}", places.trim_fmt(), records.trim_fmt())
 }
 
-/// A subscription. Contact data is not part of it.
+/// A subscription as JSON, without contact data.
 pub fn profile(profile: &Profile) -> Value {
     let life = &profile.lifecycle;
     let time = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());

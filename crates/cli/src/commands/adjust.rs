@@ -14,8 +14,8 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// The reason code of BatchCreateBillingAdjustmentRequest for usage that was metered wrongly. Source:
-/// AWS Marketplace Agreement API reference.
+/// The reason code of BatchCreateBillingAdjustmentRequest for usage that was metered wrongly (AWS
+/// Marketplace Agreement API reference).
 const REASON_CODE: &str = "INCORRECT_METERING";
 
 /// `metering adjust plan` and `record`.
@@ -25,9 +25,9 @@ pub enum Adjust {
     Record(RecordRefund),
 }
 
-/// Lists what was metered too much, as billing adjustments to claim
+/// Lists usage that was metered too much, as billing adjustments to claim
 ///
-/// A metering record can never be lowered: what was billed beyond the usage rows is given back in
+/// A metering record can never be lowered. What was billed beyond the usage rows is given back in
 /// money, per agreement and invoice.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -35,11 +35,11 @@ Examples:
   metering adjust plan --local
   metering adjust plan --stack metering --month 2026-10 --json | jq '.[].entry'
 
-Each entry is one for BatchCreateBillingAdjustmentRequest of the AWS Marketplace Agreement API. The
-invoice, the amount and the currency are not known here: they stand on the invoice, and are null
-until you fill them in. When it is claimed, note it: `metering adjust record SLOT QUANTITY`.")]
+Each entry is for BatchCreateBillingAdjustmentRequest of the AWS Marketplace Agreement API. The stack
+does not know the invoice, the amount and the currency: they are null until you fill them in from the
+invoice. After you claimed it, record it with `metering adjust record SLOT QUANTITY`.")]
 pub struct Plan {
-    /// The month, in UTC, as in 2026-11 [default: the present one]
+    /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
     month: Option<Month>,
     /// Only this subscription
@@ -52,9 +52,9 @@ pub struct Plan {
     tables: Tables,
 }
 
-/// Notes that a billing adjustment was claimed for a slot
+/// Records that a billing adjustment was claimed for a slot
 ///
-/// From then on the slot is over-metered by so much less, and rows that come back are late usage.
+/// From then on the slot is over-metered by that much less. Rows that arrive again are late usage.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -63,9 +63,9 @@ Example:
 pub struct RecordRefund {
     /// <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// How much was claimed back, not more than the slot is over-metered by
+    /// The quantity that was claimed back, at most what the slot is over-metered by
     quantity: Quantity,
-    /// Why, in 1 to 500 characters; it is kept
+    /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
     reason: Reason,
     #[command(flatten)]
@@ -73,7 +73,7 @@ pub struct RecordRefund {
 }
 
 impl Adjust {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::Plan(plan) => plan.run().await,
@@ -82,7 +82,7 @@ impl Adjust {
     }
 }
 
-/// What is to be claimed back of one agreement.
+/// The quantities to be claimed back for one agreement.
 #[derive(Default)]
 struct Claim {
     subscriptions: Vec<String>,
@@ -119,7 +119,7 @@ impl Plan {
                 continue;
             }
             let agreement = profile.agreement.as_ref().map(ToString::to_string);
-            // Without an agreement's id nothing shows that two subscriptions have one in common.
+            // Without an agreement id nothing shows that two subscriptions belong to one agreement.
             let own = || Some(profile.subscription.to_string());
             let claim = claims.entry(agreement.or_else(own)).or_default();
             claim.subscriptions.push(profile.subscription.to_string());
@@ -134,7 +134,7 @@ impl Plan {
             return output::print_json(&Value::Array(planned));
         }
         if claims.is_empty() {
-            eprintln!("nothing of {month} was metered too much");
+            eprintln!("no usage of {month} was metered too much");
             return Ok(());
         }
         let mut table = output::table(&["agreement", "slot", "metered too much"]);
@@ -203,7 +203,7 @@ impl Claim {
         }))
     }
 
-    /// The same for the same claim, so that a claim made twice is one.
+    /// The same claim always has the same token, so that a claim made twice counts once.
     fn client_token(&self) -> String {
         let content: Vec<String> = self
             .slots

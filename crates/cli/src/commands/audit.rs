@@ -15,14 +15,15 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::output;
 
-/// Off a terminal, progress is a line for every this many events.
+/// Without a terminal, a line of progress is printed for every this many events.
 const LINE_EVERY_EVENTS: u64 = 5_000;
 
 /// Compares the ledger with CloudTrail, slot by slot
 ///
-/// For the usage hours of a range: records accepted here whose success stands in CloudTrail's Event
-/// history, those missing there, successes that the ledger does not know, and those with another
-/// quantity. What CloudTrail cut off is counted and never guessed.
+/// For the usage hours of a range, it counts the records accepted here whose success is in
+/// CloudTrail's Event history, those missing there, the successes that the ledger does not know,
+/// and those with another quantity. Parts of events that CloudTrail cut off are counted and never
+/// guessed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -30,15 +31,15 @@ Examples:
   metering audit --stack metering --from 2026-10-01T00 --to 2026-11-01T00 --json > 2026-10.json
   metering audit --stack metering --from 2026-11-20T22:30:00Z --to 2026-11-21T04:00:00Z
 
-CloudTrail keeps 90 days, is 20 minutes behind at most, and answers two requests of 50 calls a second:
-a month with a million records takes seven minutes. It is read in the Region of METERING_REGION, or
-of AWS_REGION; PRODUCT_CODES and WINDOW_HOURS are read as the functions read them. A range without
+CloudTrail keeps 90 days, is at most 20 minutes behind, and answers two requests of 50 calls a
+second: a month with a million records takes seven minutes. The Region is METERING_REGION, or else
+AWS_REGION. PRODUCT_CODES and WINDOW_HOURS are read as in the functions. A range without
 usage is an empty report. Exit code 0 only if nothing differs.")]
 pub struct Audit {
     /// The first hour, as in 2026-11-21T02, or a time within it, as in 2026-11-21T02:30:00Z
     #[arg(long, value_name = "TIME", value_parser = time)]
     from: Timestamp,
-    /// The hour before which to stop, or a time within the last hour
+    /// The hour after the last one, or a time within the last hour
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Timestamp,
     /// As JSON
@@ -48,7 +49,7 @@ pub struct Audit {
     tables: Tables,
 }
 
-/// An hour in UTC, or RFC 3339.
+/// Reads an hour in UTC, or a time in RFC 3339.
 fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(hour) = text.parse::<UsageHour>() {
         return Ok(hour.start());
@@ -60,7 +61,7 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 impl Audit {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let (window, products) = self.tables.audited()?;
         let now = self.tables.now().await?;
@@ -105,7 +106,7 @@ impl Audit {
     }
 }
 
-/// Progress on standard error.
+/// Shows progress on standard error.
 struct Told {
     bar: Option<ProgressBar>,
 }
@@ -114,7 +115,8 @@ impl Told {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            // The template is a constant; the plain spinner is as good.
+            // The template is a constant, so this cannot fail. If it does, the default style is
+            // good enough.
             if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
                 bar.set_style(style);
             }
@@ -147,7 +149,7 @@ impl Told {
     }
 }
 
-/// What was counted, with what each means.
+/// The counts of a comparison: JSON name, value and meaning.
 fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
     [
         ("matched", counts.matched, "accepted here and there"),

@@ -9,13 +9,15 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Bytes of a file with a request. More than AWS takes, so that AWS says what is too much.
+/// Largest size of a file with a request. It is larger than AWS's own limit, so that AWS reports
+/// which limit is broken.
 const REQUEST_FILE_BYTES_MAX: usize = 8 * marketplace::limits::REQUEST_BYTES_MAX;
 
-/// Sends a BatchMeterUsage request as it stands in a file, and prints the answer.
+/// Sends the BatchMeterUsage request in a file unchanged, and prints the answer.
 ///
-/// Nothing is added, left out or recorded in any table. AWS bills the first record of each product or
-/// license, customer, dimension and hour, so use it for dimensions that the stack leaves alone.
+/// Nothing is added, left out or recorded in any table. AWS bills the first record for each product
+/// or license, customer, dimension and hour, so use it only for dimensions that the stack does not
+/// meter.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -27,9 +29,9 @@ Examples:
     \"Dimension\": \"requests\", \"Timestamp\": 1795228200, \"QuantityAsDecimal\": \"1.5\"}]}
   JSON
 
-Exit code 0 only if every record was answered with Success: an answer is not yet a bill.")]
+Exit code 0 only if AWS answered every record with Success. Other answers bill nothing.")]
 pub struct BatchMeterUsage {
-    /// File with the request's JSON, as the API takes it; - for standard input
+    /// File with the request's JSON, in the form that the API takes; - for standard input
     #[arg(long, value_name = "FILE")]
     file: String,
     #[command(flatten)]
@@ -37,7 +39,7 @@ pub struct BatchMeterUsage {
 }
 
 impl BatchMeterUsage {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let text = input::read(&self.file, REQUEST_FILE_BYTES_MAX)?;
         let request: Value = serde_json::from_str(&text)
@@ -55,7 +57,7 @@ impl BatchMeterUsage {
     }
 }
 
-/// What in an answer is not billed.
+/// Describes the records in an answer that were not accepted. `None` if all were.
 fn not_accepted(answer: &Value) -> Option<String> {
     let list = |name: &str| answer.get(name).and_then(Value::as_array);
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

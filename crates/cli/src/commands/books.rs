@@ -13,7 +13,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Compares what was ingested with what was metered, counted again from the usage rows.
+/// Compares the ingested usage with the metered usage, counted again from the usage rows.
 ///
 /// For every hour and dimension: own rows + carried in = here + carried out + held + written off -
 /// refunded + not yet counted. In total: ingested = accepted + pending + held + dry run + lost -
@@ -26,12 +26,12 @@ Examples:
   metering books --local --subscription 'legacy|examplecode2|CUSTEXAMPLE2' --json
   metering books --stack metering --month 2026-10 --html > 2026-10.html
 
---csv has a line for every subscription, hour and dimension. --json has the sums by subscription,
-and the lines too if --subscription names one. --html is one page, to be opened in a browser and
-passed on: the month at a glance, and every slot that needs a look. A month or subscription without usage is an empty
+--csv has one line for every subscription, hour and dimension. --json has the sums by subscription,
+and also the lines if --subscription names one. --html is a single page for a browser, with the month
+at a glance and every slot that needs attention. A month or subscription without usage gives an empty
 report. Exit code 0 only if the books balance.")]
 pub struct BooksOf {
-    /// The month, in UTC, as in 2026-11 [default: the present one]
+    /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
     month: Option<Month>,
     /// Only this subscription: license ARN, legacy|<product code>|<customer identifier> or
@@ -44,14 +44,14 @@ pub struct BooksOf {
     /// As comma-separated values
     #[arg(long)]
     csv: bool,
-    /// As a page for a browser
+    /// As an HTML page for a browser
     #[arg(long, conflicts_with_all = ["csv", "json"])]
     html: bool,
     #[command(flatten)]
     tables: Tables,
 }
 
-/// Slots that an error names.
+/// Largest number of slots that an error names.
 const SLOTS_NAMED_MAX: usize = 20;
 
 const CSV_COLUMNS: [&str; 12] = [
@@ -70,7 +70,7 @@ const CSV_COLUMNS: [&str; 12] = [
 ];
 
 impl BooksOf {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let now = self.tables.now().await?;
         let month = self.month.unwrap_or_else(|| Month::of(now));
@@ -102,7 +102,7 @@ impl BooksOf {
         if !left_out.is_empty() {
             let named: Vec<String> = left_out.into_iter().take(SLOTS_NAMED_MAX).collect();
             return Err(Failure::failed(format!(
-                "the books of {month} lack what belongs to damaged items: {}; correct them by hand and count again",
+                "the books of {month} leave out usage of damaged items: {}; correct these by hand and count again",
                 named.join("; ")
             )));
         }
@@ -127,7 +127,7 @@ impl BooksOf {
         now: Timestamp,
         report: &mut Report<'_>,
     ) -> Result<Books, Failure> {
-        // Rows may be stamped a little ahead, so the hour after the present one counts too.
+        // Rows may be stamped slightly in the future, so the next hour counts as well.
         let first = month.first_hour();
         let last = month.last_hour().min(UsageHour::of(now).next());
         let Some(subscription) = &self.subscription else {
@@ -142,7 +142,7 @@ impl BooksOf {
     }
 }
 
-/// What is printed, one subscription after the other.
+/// Collects what is printed, one subscription after the other.
 struct Report<'a> {
     of: &'a BooksOf,
     subscriptions: Vec<Value>,

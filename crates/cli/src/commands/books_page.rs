@@ -1,4 +1,5 @@
-//! The books as one page: nothing is loaded, nothing runs, light and dark, wide and narrow.
+//! The books as one HTML page. It loads nothing, runs no script, and suits light and dark, wide and
+//! narrow screens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +10,11 @@ use reconciler::books::{Line, SubscriptionBooks};
 
 use crate::view;
 
-/// Slots listed one by one; more are only counted.
+/// Largest number of slots that are listed; further ones are only counted.
 const SLOTS_MAX: usize = 500;
 
-/// What stands out most of a slot, of a day or of an hour; the later, the more it needs a person.
+/// The most important fact about a slot, a day or an hour. The later variants need a person's
+/// attention more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Mark {
     Billed,
@@ -66,7 +68,7 @@ impl Mark {
         }
     }
 
-    /// One character, for those who see no colour.
+    /// One character for readers who cannot see the color.
     fn sign(self) -> &'static str {
         match self {
             Self::Billed => "",
@@ -94,7 +96,7 @@ impl Mark {
     }
 }
 
-/// What the page is made of, gathered one subscription after the other.
+/// The content of the page, collected one subscription after the other.
 #[derive(Debug, Default)]
 pub struct Page {
     subscriptions: Vec<(Subscription, Books, BTreeMap<i64, Mark>)>,
@@ -140,7 +142,7 @@ impl Page {
         self.slots.push((key, mark, line.slot.clone()));
     }
 
-    /// The page.
+    /// The page as HTML.
     pub fn render(&self, month: Month, sum: &Books, is_balanced: bool) -> String {
         let title = format!("The books of {month}");
         let page = html! {

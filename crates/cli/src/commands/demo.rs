@@ -9,16 +9,16 @@ use local::demo::{DemoOptions, FaultLevel, Progress, Summary, run};
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Hours of the demo between two lines of progress, where no bar can be drawn.
+/// Hours of the demo between two lines of progress, if there is no terminal for a bar.
 const LINE_EVERY_HOURS: i64 = 4;
 
-/// Runs a day of a seller's life in compressed time and proves its books.
+/// Runs a day of a seller's life in compressed time and proves that its books are right.
 ///
-/// Buyers of several products, one of each kind of identity, subscribe, register through the real
-/// form, use the product and sometimes cancel; usage is fractional, tagged, repeated, late and
+/// Buyers of several products, one for each kind of identity, subscribe, register through the real
+/// form, use the product and sometimes cancel. Usage is fractional, tagged, repeated, late and
 /// malformed. The whole stack runs in this process, with AWS Marketplace and DynamoDB emulated on
-/// free ports of localhost. Then what the seller's software sent, what the ledger says and what AWS
-/// Marketplace billed are compared, to the last micro-unit.
+/// free ports of localhost. Afterwards three quantities are compared to the last micro-unit: what
+/// the seller's software sent, what the ledger contains, and what AWS Marketplace billed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,22 +26,22 @@ Examples:
   metering demo --faults harsh --seed 7
   metering demo --subscriptions 4 --hours 3 --events 60 --json | jq .balanced
 
-The same seed sends the same usage whatever goes wrong, so the accepted quantity is the same too.
+The same seed sends the same usage with any faults, so the accepted quantity is also the same.
 Exit code 0 only if the books balance and both sides agree.")]
 pub struct Demo {
-    /// Buyers, 1 to 1000
+    /// Number of buyers, 1 to 1000
     #[arg(long, value_name = "N", default_value_t = 20)]
     subscriptions: u32,
-    /// Hours of usage, 2 to 600
+    /// Number of hours with usage, 2 to 600
     #[arg(long, value_name = "N", default_value_t = 24)]
     hours: u32,
-    /// Usage events, 0 to 200000
+    /// Number of usage events, 0 to 200000
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     events: u32,
-    /// What everything random is drawn from
+    /// Seed of everything random
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// What goes wrong
+    /// Which faults are injected
     #[arg(long, value_enum, default_value_t = Faults::None)]
     faults: Faults,
     /// One JSON object on standard output
@@ -49,10 +49,10 @@ pub struct Demo {
     json: bool,
 }
 
-/// How much goes wrong.
+/// Which faults are injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Faults {
-    /// Nothing
+    /// No faults
     None,
     /// Throttling, internal errors, unprocessed records, lost replies; repeated, reordered, delayed
     /// and dropped stream deliveries; a submitter that dies just before and just after its calls
@@ -60,7 +60,7 @@ enum Faults {
 }
 
 impl Demo {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let options = DemoOptions {
             subscriptions: self.subscriptions,
@@ -94,7 +94,7 @@ impl Demo {
     }
 }
 
-/// Progress on standard error: a bar on a terminal, a line every few hours elsewhere.
+/// Shows progress on standard error: a bar on a terminal, otherwise a line every few hours.
 struct Told {
     bar: Option<ProgressBar>,
     next_hour: Option<i64>,
@@ -104,7 +104,8 @@ impl Told {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            // The template is a constant; the plain bar is as good.
+            // The template is a constant, so this cannot fail. If it does, the default style is
+            // good enough.
             if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}%") {
                 bar.set_style(style);
             }
@@ -199,7 +200,7 @@ fn text(summary: &Summary) -> String {
     parts.join("\n\n")
 }
 
-/// What went wrong on the way, if anything did.
+/// The faults and failures during the demo. `None` if there were none.
 fn faults(summary: &Summary) -> Option<String> {
     let happened = &summary.happenings;
     let mut table = output::table(&["what went wrong", "times"]);
@@ -228,7 +229,8 @@ fn ratio(part: u64, whole: u64) -> String {
     thousandths(part.saturating_mul(1_000), whole)
 }
 
-/// `milli / count` thousandths as a decimal with three places, cut off.
+/// `milli / count` thousandths as a decimal with three places, rounded down. `-` if `count` is
+/// zero.
 fn thousandths(milli: u64, count: u64) -> String {
     match milli.checked_div(count) {
         Some(each) => format!("{}.{:03}", each / 1_000, each % 1_000),

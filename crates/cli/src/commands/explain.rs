@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::output;
 
-/// Explains what an answer or failure of BatchMeterUsage means, and what to do
+/// Explains what an answer or failure of BatchMeterUsage means, and what to do about it
 ///
 /// Takes a status (CustomerNotSubscribed), an error code (ThrottlingException), or a code of this
-/// stack (ConnectionFailed), as it stands in a log or in a record's last answer. Without one it
+/// stack (ConnectionFailed), as it appears in a log or in a record's last answer. Without a code it
 /// prints all of them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -21,7 +21,7 @@ Examples:
   metering explain
   metering explain --json | jq -r '.[] | select(.about != \"nothing in a record\") | .code'")]
 pub struct Explain {
-    /// The code; the case of its letters does not matter
+    /// The code; upper and lower case do not matter
     code: Option<String>,
     /// As JSON: an object for one code, a list of them for all
     #[arg(long, conflicts_with = "markdown")]
@@ -32,7 +32,7 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// Does it.
+    /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         match &self.code {
             Some(code) => self.one(code.trim()),
@@ -141,7 +141,7 @@ fn markdown() -> String {
             text.push_str(&markdown_row(row));
         }
     }
-    // `print` ends the last line.
+    // `print` adds the end of the last line.
     text.truncate(text.trim_end().len());
     text
 }

@@ -14,8 +14,8 @@ use crate::output;
 /// Runs the whole stack on this machine until Ctrl-C: tables, functions, AWS Marketplace.
 ///
 /// Register buyers at /register, report usage at /usage or with PutItem, and let an AWS SDK or the
-/// AWS CLI talk to the emulated AWS Marketplace. Streams, schedules and lifecycle events follow one
-/// clock, which can be moved, frozen and sped up.
+/// AWS CLI call the emulated AWS Marketplace. Streams, schedules and lifecycle events follow one
+/// clock, which can be moved, stopped and accelerated.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,57 +23,58 @@ Examples:
   metering local --speed 60 --data-dir .metering
   metering local --sample
 
-Subscribe, register, move the clock and see what is metered by clicking: open the address of --aws
-in a browser. \"Set up your account\" there leads to this stack's /register.
+To subscribe, register, move the clock and see the metered usage by clicking, open the address of
+--aws in a browser. \"Set up your account\" there leads to this stack's /register.
 
-Set up a world, on the address of --aws:
+To set up a world with requests, use the address of --aws:
   curl -X POST http://127.0.0.1:8081/_emulator/products \\
     -d '{\"code\": \"myproduct\", \"dimensions\": [\"gb\"], \"identity\": \"license\"}'
   curl -X POST http://127.0.0.1:8081/_emulator/agreements -d '{\"product_code\": \"myproduct\"}'
   curl -X PUT http://127.0.0.1:8081/_emulator/clock -d '{\"advance\": \"1h\"}'
   curl http://127.0.0.1:8081/_emulator/metered
 
-A product made there is configured in the stack's own tables when it is first seen, unless it is
-configured already (`metering products put --local`).
+The stack configures a product made there in its own tables as soon as it sees it, unless it is
+already configured (`metering products put --local`).
 
-The clock: real time, unless --speed or PUT /_emulator/clock changes it. When it is moved on, what
-would have happened in the last six hours of the move happens one after the other, by its own time;
-of a longer move the rest is like an outage of the functions, and what lies beyond AWS Marketplace's
-window expires. While the clock stands still, stream batches are delivered after a second of real
-time instead of when their window closes.
+The clock shows real time, unless --speed or PUT /_emulator/clock changes it. After it is moved
+forward, the work of the last six hours of the move is done in order, each step at the time it was
+due. The rest of a longer move is like an outage of the functions: usage that misses AWS
+Marketplace's window expires. While the clock stands still, stream batches are delivered after a
+second of real time instead of when their window closes.
 
---data-dir keeps the tables and the emulated AWS Marketplace, its clock included; both are written
-every five seconds and at the end, so a process that is killed loses up to five seconds. Without it
-everything is in memory. A clock in real time catches up with the time that passed in between.
+--data-dir keeps the tables and the emulated AWS Marketplace with its clock. Both are saved every
+five seconds and at the end, so a process that is killed loses up to five seconds. At the next start,
+a clock that runs in real time jumps to the present. Without --data-dir everything is in memory.
 
-Nothing checks a signature or a password here: use --host only where no stranger can connect.")]
+The local stack checks no signature and no password: use --host only where no stranger can
+connect.")]
 pub struct Local {
-    /// Where /register and /usage are served
+    /// The address of /register and /usage
     #[arg(long, value_name = "ADDR:PORT", default_value = LOCAL_HTTP)]
     http: SocketAddr,
-    /// Where AWS Marketplace listens
+    /// The address of the emulated AWS Marketplace
     #[arg(long, value_name = "ADDR:PORT", default_value = LOCAL_AWS)]
     aws: SocketAddr,
-    /// Where DynamoDB listens
+    /// The address of the embedded DynamoDB
     #[arg(long, value_name = "ADDR:PORT", default_value = LOCAL_DYNAMODB)]
     dynamodb: SocketAddr,
-    /// Listen on this address instead of 127.0.0.1, with all three ports: 0.0.0.0 for containers
+    /// Listen on this address instead of 127.0.0.1, on all three ports; use 0.0.0.0 in containers
     #[arg(long, value_name = "ADDR")]
     host: Option<IpAddr>,
-    /// Keep everything in this folder, made if need be
+    /// Keep everything in this folder, which is created if it does not exist
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// How much faster than real time the clock runs, 0 to 100000; 0 stands still [default: 1, with
-    /// --sample 0]
+    /// How many times faster than real time the clock runs, 0 to 100000; 0 stops it [default: 1,
+    /// with --sample 0]
     #[arg(long, value_name = "X", value_parser = speed)]
     speed: Option<f64>,
-    /// Begin with the world that the samples in events/ name, at its time, 2026-11-21T04:40:00Z;
-    /// nothing runs by itself before the clock moves
+    /// Start with the world that the samples in events/ refer to, at its time,
+    /// 2026-11-21T04:40:00Z. Nothing runs on its own before the clock moves
     #[arg(long, conflicts_with = "data_dir")]
     sample: bool,
 }
 
-/// A speed of the clock.
+/// Reads a speed of the clock.
 fn speed(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(speed) if (0.0..=100_000.0).contains(&speed) => Ok(speed),
@@ -82,7 +83,7 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 impl Local {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let on = |mut address: SocketAddr| {
             if let Some(host) = self.host {
@@ -150,7 +151,7 @@ Ctrl-C stops it.",
     }
 }
 
-/// A row of usage, as PutItem takes it.
+/// A usage row in the form that PutItem takes.
 fn put_item_sample(now: jiff::Timestamp) -> String {
     let time = format!("{now:.0}");
     let hour = marketplace::UsageHour::of(now);
@@ -163,11 +164,11 @@ fn put_item_sample(now: jiff::Timestamp) -> String {
     .to_string()
 }
 
-/// Completes at Ctrl-C, and at the signal that `kill` and containers send.
+/// Completes at Ctrl-C, and at SIGTERM, which `kill` and containers send.
 fn stopped() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| {
-        signal(kind).map_err(|error| Failure::failed(format!("signals cannot be heard: {error}")))
+        signal(kind).map_err(|error| Failure::failed(format!("cannot listen for signals: {error}")))
     };
     let mut interrupt = listen(SignalKind::interrupt())?;
     let mut terminate = listen(SignalKind::terminate())?;

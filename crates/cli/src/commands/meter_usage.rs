@@ -13,15 +13,15 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Bytes of a file with allocations: 2,500 of the largest fit.
+/// Largest size of a file with allocations. 2,500 of the largest allocations fit.
 const ALLOCATIONS_FILE_BYTES_MAX: usize = 8_000_000;
-/// What AWS answers a dry run that would be permitted: an error, by its code.
+/// The error code with which AWS answers a dry run of a call that would be permitted.
 const DRY_RUN_PERMITTED: &str = "DryRunOperation";
 
-/// Meters usage from inside the buyer's account: AMI and container products.
+/// Meters usage from inside the buyer's account, for AMI and container products.
 ///
-/// AWS takes it for 6 hours, once per hour and dimension of an instance, task or pod: an identical
-/// repeat gets the same metering record id, another quantity is refused.
+/// AWS accepts usage for 6 hours, once per hour and dimension of an instance, task or pod. An
+/// identical repeat gets the same metering record id, and another quantity is refused.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,19 +40,19 @@ pub struct MeterUsage {
     /// API name of the dimension
     #[arg(long, value_name = "NAME")]
     dimension: Dimension,
-    /// How much: 0 to 9999999999.999999, at most six decimals
+    /// The quantity: 0 to 9999999999.999999, with at most six decimals
     #[arg(long)]
     quantity: Quantity,
-    /// When: RFC 3339 or seconds since 1970
+    /// The time of the usage, in RFC 3339 or as seconds since 1970
     #[arg(long, value_name = "TIME", value_parser = timestamp)]
     timestamp: Timestamp,
-    /// Only ask whether the call is permitted
+    /// Only check whether the call is permitted
     #[arg(long)]
     dry_run: bool,
-    /// Name of the request, 1 to 64 characters, so that a repeat is known as one
+    /// Token that identifies the request, 1 to 64 characters, so that AWS recognizes a repeat
     #[arg(long, value_name = "TOKEN")]
     client_token: Option<String>,
-    /// File with the split of the quantity by tags; - for standard input
+    /// File that splits the quantity by tags; - for standard input
     #[arg(long, value_name = "FILE")]
     allocations: Option<String>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct MeterUsage {
 }
 
 impl MeterUsage {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let request = self.request()?;
         let metering = self.service.connect().await?;
@@ -99,7 +99,7 @@ impl MeterUsage {
     }
 }
 
-/// RFC 3339, or seconds since the epoch as the API takes them.
+/// Reads a time in RFC 3339, or as seconds since the epoch as the API takes it.
 fn timestamp(text: &str) -> Result<Timestamp, String> {
     if let Ok(second) = text.parse::<i64>() {
         return Timestamp::from_second(second).map_err(|error| error.to_string());
@@ -108,7 +108,7 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
         .map_err(|_| "write it like 2026-11-21T04:00:00Z, or as seconds since 1970".to_owned())
 }
 
-/// An allocation as the API takes it.
+/// An allocation in the form that the API takes.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct GivenAllocation {
@@ -149,7 +149,7 @@ fn read_allocation(given: GivenAllocation) -> Result<Allocation, String> {
     for tag in given.tags {
         if let Some(other) = tags.insert(tag.key.clone(), tag.value) {
             return Err(format!(
-                "tag {:?} stands twice in one allocation, once as {other:?}",
+                "tag {:?} occurs twice in one allocation, once as {other:?}",
                 tag.key
             ));
         }

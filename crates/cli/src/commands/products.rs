@@ -32,7 +32,7 @@ pub struct List {
     tables: Tables,
 }
 
-/// Configures a product, or changes how it is configured; says what changed.
+/// Configures a product or changes its configuration, and prints what changed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +40,7 @@ Examples:
     --dimension gb --dimension requests
   metering products put --stack metering --code examplecode2 --identity customer --dimension seats
 
-The identity is what a usage record names the buyer by:
+The identity decides how a usage record identifies the buyer:
   license   LicenseArn and CustomerAWSAccountId: products of June 2026 and later
   customer  ProductCode and CustomerIdentifier: legacy listings
   account   ProductCode and CustomerAWSAccountId: listings of March 2025 to May 2026
@@ -60,7 +60,7 @@ pub struct Put {
 }
 
 impl Products {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,
@@ -130,7 +130,7 @@ impl Put {
     }
 }
 
-/// What a write changes, in words.
+/// The changes of a write, in words. Empty if nothing changes.
 fn changes(old: Option<&Product>, new: &Product) -> Vec<String> {
     let Some(old) = old else {
         return vec![format!(

@@ -21,7 +21,7 @@ pub enum Records {
 
 /// Lists the records of a subscription
 ///
-/// Its hours and dimensions with their frozen quantities and states.
+/// Prints its hours and dimensions with their frozen quantities and states.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,7 +39,7 @@ pub struct List {
     /// Only this hour, in UTC, as in 2026-11-21T02
     #[arg(long, conflicts_with = "month")]
     hour: Option<UsageHour>,
-    /// Only this month, as in 2026-11
+    /// Only this month, in UTC, as in 2026-11
     #[arg(long)]
     month: Option<Month>,
     /// Only records in this state
@@ -52,18 +52,18 @@ pub struct List {
     tables: Tables,
 }
 
-/// Shows one record with all that is known of its hour and dimension
+/// Shows one record and everything that is known about its hour and dimension
 ///
-/// Frozen quantity, outcome, movements, what its rows come to now, and the rows of its
-/// hour that are not metered.
+/// Prints the frozen quantity, the outcome, the movements, the quantity of the rows now, and the
+/// rows of the hour that are not metered.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   metering records show --local --subscription 'legacy|examplecode2|CUSTEXAMPLE2' \\
     --hour 2026-11-21T02 --dimension seats
 
-The rows are read and folded now, so that what came after the hour was sealed shows as not yet
-counted. Without a record and without rows it ends with exit code 1.")]
+The rows are read and folded now, so usage that arrived after the hour was sealed is shown as not
+yet counted. If there is neither a record nor a row, the exit code is 1.")]
 pub struct Show {
     /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
     #[arg(long)]
@@ -81,10 +81,10 @@ pub struct Show {
     tables: Tables,
 }
 
-/// Lists usage rows that named no known subscription when they came
+/// Lists usage rows that named no known subscription when they arrived
 ///
-/// A subscription may appear after its first row: then the row counts with its hour, and the list
-/// says so. What is left names a subscription that does not exist, or none at all.
+/// A subscription may appear after its first row. Then the row counts with its hour, and the list
+/// says so. The remaining rows name a subscription that does not exist, or none at all.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -132,7 +132,7 @@ impl Unattributed {
     }
 }
 
-/// Since when the subscription of an itemised row is known, if it is by now.
+/// The time since when the subscription of an itemised row is known. `None` if it is still unknown.
 async fn known_since(ledger: &Ledger, row: &ItemisedRow) -> Result<Option<String>, Failure> {
     let Ok((subscription, _)) = ledger::usage_event::read_partition_key(&row.partition) else {
         return Ok(None);
@@ -142,7 +142,7 @@ async fn known_since(ledger: &Ledger, row: &ItemisedRow) -> Result<Option<String
 }
 
 impl Records {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,
@@ -176,7 +176,7 @@ impl List {
     }
 }
 
-/// Everything about one slot.
+/// Everything that is known about one slot.
 struct Slot<'c> {
     show: &'c Show,
     count: &'c HourCount<'c>,
@@ -191,8 +191,8 @@ impl Show {
             .count_hour(&self.subscription, self.hour, known.as_ref())
             .await?;
         let itemised = ledger.itemised(&self.subscription, self.hour).await?;
-        // Rows of other dimensions are another slot's. A row without a readable dimension may be
-        // anybody's, so it is shown.
+        // Rows of other dimensions belong to other slots. A row without a readable dimension may
+        // belong to any slot, so it is shown.
         let of_another = |row: &ItemisedRow| {
             marketplace::usage::split_key(&row.dimension_event)
                 .is_ok_and(|(dimension, _)| dimension != self.dimension.as_str())

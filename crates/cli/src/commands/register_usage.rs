@@ -9,13 +9,13 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Bytes of a public key; real ones have under 1,000.
+/// Largest size of a file with a public key. Real ones have less than 1,000 bytes.
 const PUBLIC_KEY_BYTES_MAX: usize = 16_384;
 
-/// Announces a paid container at its start, from inside the buyer's account.
+/// Registers a paid container at its start, from inside the buyer's account.
 ///
-/// AWS meters from there. The answer is signed: give the product's public key to have the signature
-/// checked, as a container must before it starts its work.
+/// AWS meters the container from then on. The answer is signed. Pass the product's public key to
+/// have the signature checked, as a container must do before it starts its work.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +25,7 @@ Examples:
   metering register-usage --product-code examplecode1 --public-key-version 1 \\
     --nonce n-1 --public-key key.pem --local
 
-Exit code 0 means signed and verified only if --public-key was given.")]
+Exit code 0 means that the signature was verified only if --public-key was given.")]
 pub struct RegisterUsage {
     /// Code of the product, not its id
     #[arg(long, value_name = "CODE")]
@@ -33,10 +33,10 @@ pub struct RegisterUsage {
     /// Version of the product's public key, from 1
     #[arg(long, value_name = "N")]
     public_key_version: u32,
-    /// At most 255 characters that the signature repeats: new for every call
+    /// Text of at most 255 characters that the signed answer repeats; use a new one for every call
     #[arg(long)]
     nonce: String,
-    /// File with the public key that AWS Marketplace gave for the product (PEM)
+    /// File with the public key of the product, from AWS Marketplace (PEM)
     #[arg(long, value_name = "FILE")]
     public_key: Option<String>,
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub struct RegisterUsage {
 }
 
 impl RegisterUsage {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let request = RegisterUsageRequest::new(
             self.product_code.clone(),

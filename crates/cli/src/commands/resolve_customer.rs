@@ -8,14 +8,14 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Bytes of a file with a token: the longest token, and room for a line's end.
+/// Largest size of a file with a token: the longest token and the end of a line.
 const TOKEN_FILE_BYTES_MAX: usize = metering_api::REGISTRATION_TOKEN_BYTES_MAX + 2;
 
-/// Asks AWS Marketplace who a registration token belongs to.
+/// Asks AWS Marketplace which buyer a registration token belongs to.
 ///
-/// The token is what the buyer's browser brings to the fulfillment URL as x-amzn-marketplace-token.
-/// Whoever has it can pass for the buyer, so it is read from a file or from standard input and is
-/// printed nowhere. Only the publishing account may ask.
+/// The buyer's browser brings the token to the fulfillment URL as x-amzn-marketplace-token. Anybody
+/// who has the token can pose as the buyer, so it is read from a file or from standard input and is
+/// never printed. Only the publishing account may make this call.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,8 +23,9 @@ Examples:
   curl -s -X POST http://127.0.0.1:8081/_emulator/agreements/agmt-EXAMPLE1/registration-token \\
     | jq -r .registration_token | metering resolve-customer --token-file - --local
 
-The answer is ResolveCustomer's, as JSON; members that AWS leaves out or empty are left out. It
-proves who the buyer is, not that anything is paid: meter once License Updated has come.")]
+The output is the answer of ResolveCustomer, as JSON. Members that are missing or empty are left
+out. It proves who the buyer is, not that anything is paid: do not meter before License Updated has
+arrived.")]
 pub struct ResolveCustomer {
     /// File with the token and nothing else; - for standard input
     #[arg(long, value_name = "FILE")]
@@ -34,7 +35,7 @@ pub struct ResolveCustomer {
 }
 
 impl ResolveCustomer {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let text = input::read(&self.token_file, TOKEN_FILE_BYTES_MAX)?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -49,7 +50,7 @@ impl ResolveCustomer {
     }
 }
 
-/// By AWS's own member names.
+/// The answer with AWS's own member names.
 fn answer(resolved: &ResolvedCustomer) -> Value {
     let mut answer = json!({"ProductCode": resolved.product.as_str()});
     let members = [

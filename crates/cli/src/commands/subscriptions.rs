@@ -13,9 +13,9 @@ pub enum Subscriptions {
     List(List),
 }
 
-/// Lists every subscription with its status, ended ones too
+/// Lists every subscription with its status, including ended ones
 ///
-/// What buyers typed on the registration page is not shown.
+/// The data that buyers typed on the registration page is not shown.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,7 +33,7 @@ pub struct List {
 }
 
 impl Subscriptions {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let Self::List(list) = self;
         list.run().await

@@ -79,9 +79,9 @@ pub enum StackError {
     /// An address could not be bound.
     #[error("cannot listen on {address}: {source}; choose another address")]
     Listen {
-        /// The operating system's error.
+        /// The address that was to be bound.
         address: SocketAddr,
-        /// Why.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// A part of the stack failed; the text says which and why.

@@ -17,10 +17,10 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Bills waiting usage of a slot with an hour that is still open
+/// Bills a slot's waiting usage with an hour that is still open
 ///
-/// The hour is of the same month, and later. A refused record closes as moved, in one transaction
-/// with its carry; --into names the dimension that took the place of a renamed one.
+/// The open hour is a later one of the same month. A refused record closes as moved, in one
+/// transaction with its carry. --into names the dimension that replaced a renamed one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -33,20 +33,21 @@ Examples:
 pub struct Carry {
     /// <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// Why, in 1 to 500 characters; it is kept
+    /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
     reason: Reason,
     /// API name of another dimension of the same product
     #[arg(long, value_name = "DIMENSION")]
     into: Option<Dimension>,
-    /// AWS Marketplace certainly does not bill it: I looked; for what is disputed, unconfirmed or short
+    /// Confirms that you checked that AWS Marketplace does not bill the usage. It is required if
+    /// the record is disputed, unconfirmed or short
     #[arg(long)]
     i_checked: bool,
     #[command(flatten)]
     tables: Tables,
 }
 
-/// Gives up waiting usage of a slot: it is never billed
+/// Gives up a slot's waiting usage, which is then never billed
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -57,10 +58,11 @@ The books show it as lost. `metering late list` prints the slots.")]
 pub struct WriteOff {
     /// <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// Why, in 1 to 500 characters; it is kept
+    /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
     reason: Reason,
-    /// AWS Marketplace certainly does not bill it: I looked; for what is disputed, unconfirmed or short
+    /// Confirms that you checked that AWS Marketplace does not bill the usage. It is required if
+    /// the record is disputed, unconfirmed or short
     #[arg(long)]
     i_checked: bool,
     #[command(flatten)]
@@ -155,7 +157,7 @@ async fn profile_of(ledger: &Ledger, slot: &RecordKey) -> Result<Profile, Failur
     })
 }
 
-/// What is to become of all usage of a slot that waits.
+/// A decision about all waiting usage of a slot.
 struct Decision<'a> {
     slot: &'a RecordKey,
     kind: MovementKind,
@@ -164,15 +166,16 @@ struct Decision<'a> {
     now: Timestamp,
 }
 
-/// What a decision writes next.
+/// One write of a decision.
 enum Step {
-    /// A movement of a record that stays as it is.
+    /// A movement of a record that keeps its state.
     Move(Movement),
-    /// The movement with which the record closes.
+    /// A movement that also closes the record.
     Close(Movement),
 }
 
-/// Held movements of one slot that one command closes; more of them take another.
+/// Largest number of held movements of one slot that one command closes. If there are more, run the
+/// command again.
 const HOLDS_MAX: usize = 100;
 
 impl Decision<'_> {
@@ -218,7 +221,7 @@ impl Decision<'_> {
         ))
     }
 
-    /// Whether something of it can be decided only by somebody who has checked it.
+    /// Whether some usage of the record can be decided only by a person who has checked it.
     fn needs_check(&self, record: &MeteringRecord, short: Quantity) -> bool {
         let is_in_doubt = ending(record) == Ending::Checked || short > Quantity::ZERO;
         is_in_doubt && !self.is_checked

@@ -36,11 +36,11 @@ Examples:
   metering late list --local
   metering late list --stack metering --month 2026-11 --json | jq -r '.[].slot'
 
-Held and refused usage can be carried or written off. What may have been billed is the audit's to
-close; where that takes too long, `metering late show` tells what it found so far, and after you have
-checked it yourself --i-checked lets you decide. A month without such usage is an empty list.")]
+Held and refused usage can be carried or written off. The audit decides about usage that may have
+been billed. If that takes too long, see `metering late show` for its findings so far, check for
+yourself, and decide with --i-checked. A month without such usage gives an empty list.")]
 pub struct List {
-    /// The month, in UTC, as in 2026-11 [default: the present one]
+    /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
     month: Option<Month>,
     /// Only this subscription
@@ -54,7 +54,7 @@ pub struct List {
 }
 
 impl Late {
-    /// Does it.
+    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,
@@ -65,7 +65,7 @@ impl Late {
     }
 }
 
-/// One slot with usage that waits.
+/// One slot with usage that waits for a person.
 struct Waiting {
     record: MeteringRecord,
     quantity: String,
@@ -131,7 +131,7 @@ impl Waiting {
     }
 }
 
-/// What of a subscription's month waits, slot by slot.
+/// The waiting usage of a subscription's month, slot by slot.
 async fn waiting(
     ledger: &Ledger,
     subscription: &Subscription,
@@ -160,7 +160,8 @@ async fn waiting(
     Ok(waiting)
 }
 
-/// What of a record itself waits, its movements aside; `short` is what a conflict is short of.
+/// The waiting usage of a record itself, without its movements. `short` is the quantity by which
+/// AWS Marketplace holds too little in a conflict.
 fn waiting_record(record: &MeteringRecord, short: Quantity) -> Option<Waiting> {
     let all = record.quantity;
     let (quantity, why, next) = match record.state {
@@ -190,7 +191,8 @@ fn waiting_record(record: &MeteringRecord, short: Quantity) -> Option<Waiting> {
 
 const WAIT_OR_CHECK: &str = "wait for the audit, or check and decide; see metering late show";
 
-/// What a record in conflict is short of. The rows of its hour are read only where it may be short.
+/// The quantity by which AWS Marketplace holds too little in a conflict. The rows of the hour are
+/// read only if the record may be short.
 async fn short_of(
     ledger: &Ledger,
     record: &MeteringRecord,

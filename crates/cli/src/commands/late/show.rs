@@ -1,4 +1,4 @@
-//! `metering late show`, and what must be checked before usage in doubt is decided.
+//! `metering late show`, and the checks that a person makes before deciding about usage in doubt.
 
 use clap::Args;
 use ledger::Ledger;
@@ -10,7 +10,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Shows what is known of a slot that waits: the last answer, the calls, and what the audit found
+/// Shows what is known about a waiting slot: the last answer, the calls, and the audit's findings
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -28,7 +28,7 @@ pub struct Show {
 }
 
 impl Show {
-    /// Does it.
+    /// Runs the command.
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let ledger = self.tables.ledger().await?;
         let now = self.tables.now().await?;
@@ -75,12 +75,13 @@ impl Show {
     }
 }
 
-/// Whether AWS Marketplace may have billed it.
+/// Whether AWS Marketplace may have billed the record.
 fn is_in_doubt(record: &MeteringRecord) -> bool {
     matches!(record.state, State::Disputed | State::Unconfirmed)
 }
 
-/// Why the audit has not closed a record, as it was when it last looked.
+/// The reason why the audit has not closed a record, as of its last look. `None` if the record is
+/// not in doubt.
 async fn doubt(ledger: &Ledger, record: &MeteringRecord) -> Result<Option<String>, Failure> {
     if !is_in_doubt(record) {
         return Ok(None);
@@ -98,7 +99,7 @@ fn what_to_check(span: Span) -> String {
     )
 }
 
-/// Why usage in doubt is not decided without a word that it was checked.
+/// The error for a decision about usage in doubt without `--i-checked`.
 pub(super) async fn unchecked(
     ledger: &Ledger,
     record: &MeteringRecord,
