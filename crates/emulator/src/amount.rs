@@ -8,23 +8,23 @@ use crate::quantity::Quantity;
 
 const PARTS_PER_UNIT: u128 = 100_000_000;
 const DECIMALS_MAX: usize = 8;
-/// Micro-units times micro-dollars, over this, is hundred-millionths of a dollar.
+/// Micro-units times micro-dollars, divided by this, gives hundred-millionths of a dollar.
 const PRICE_DIVISOR: u128 = 10_000;
 
-/// An amount in dollars, exact to eight decimals, as the Agreement API has them.
+/// An amount in dollars, exact to eight decimals, as in the Agreement API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Amount(u128);
 
 impl Amount {
-    /// What a quantity costs at a price per unit, rounded half up to eight decimals.
+    /// The cost of a quantity at a price per unit, rounded half up to eight decimals.
     pub(crate) fn price(quantity: Quantity, unit_price_micros: u64) -> Amount {
-        // Two numbers of 64 bits never overflow one of 128.
+        // The product of two numbers of 64 bits always fits into 128 bits.
         let product = u128::from(quantity.micros()) * u128::from(unit_price_micros);
         Amount((product / PRICE_DIVISOR) + u128::from(product % PRICE_DIVISOR >= PRICE_DIVISOR / 2))
     }
 
-    /// Reads `[0-9]*(\.[0-9]{0,8})?`, the API model's pattern; `None` for anything else, for no
-    /// digit at all, and for what does not fit.
+    /// Reads the API model's pattern, `[0-9]*(\.[0-9]{0,8})?`. Returns `None` for any other text,
+    /// for a text without digits, and for a number that does not fit.
     pub(crate) fn parse(text: &str) -> Option<Amount> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -43,13 +43,12 @@ impl Amount {
         ))
     }
 
-    /// The sum; amounts are far below where it would no longer fit, and stop there if they are
-    /// not.
+    /// The sum. It stops at the largest amount, which real amounts never come near.
     pub(crate) fn plus(self, other: Amount) -> Amount {
         Amount(self.0.saturating_add(other.0))
     }
 
-    /// What is left, at least nothing.
+    /// The difference, at least zero.
     pub(crate) fn minus(self, other: Amount) -> Amount {
         Amount(self.0.saturating_sub(other.0))
     }
@@ -59,7 +58,8 @@ impl Amount {
     }
 }
 
-/// Decimal, at least two decimals, no more zeros than that: `3.00`, `0.0125`.
+/// As a decimal number with at least two decimals and without further trailing zeros: `3.00`,
+/// `0.0125`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fraction = format!("{:08}", self.0 % PARTS_PER_UNIT);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Runs from a moment at a speed; speed 0 is frozen.
+/// A clock that starts at a moment and runs at a speed. Speed 0 means frozen.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
     base: Timestamp,
@@ -34,7 +34,7 @@ impl Clock {
         self.speed
     }
 
-    /// Moves the clock, changes its speed, or both; what is `None` stays as it is.
+    /// Moves the clock, changes its speed, or both. `None` leaves the value as it is.
     pub(crate) fn set(&mut self, now: Option<Timestamp>, speed: Option<f64>) {
         self.base = now.unwrap_or_else(|| self.now());
         self.anchored = Instant::now();
@@ -42,7 +42,7 @@ impl Clock {
     }
 }
 
-/// A speed is finite and not negative; anything else freezes the clock.
+/// Returns a speed that is finite and positive, and 0 (frozen) for anything else.
 fn valid_speed(speed: f64) -> f64 {
     if speed.is_finite() && speed > 0.0 {
         speed

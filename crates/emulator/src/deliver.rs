@@ -1,4 +1,4 @@
-//! Lifecycle messages on their way to the seller: over HTTP, or into a file.
+//! Delivers lifecycle messages to the seller, over HTTP or into a file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,44 +16,45 @@ use tokio::net::TcpStream;
 use crate::emulator::Emulator;
 use crate::world::LifecycleMessage;
 
-/// How often the emulator looks for messages that have fallen due.
+/// How often the emulator looks for messages that are due.
 const PERIOD: Duration = Duration::from_millis(50);
-/// Tries for each message, the pauses between them doubling from the first.
+/// Number of tries for each message. The pause between tries doubles each time.
 const TRIES_MAX: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// How long one delivery over HTTP may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where lifecycle messages go.
+/// The destination of lifecycle messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
-    /// Each message is posted to this `http://` URL: an EventBridge event as it is, an SNS
-    /// message as SNS posts it. Any status of 200 to 299 takes it.
+    /// Each message is posted to this `http://` URL: an EventBridge event unchanged, and an SNS
+    /// message in the form in which SNS posts it. Any status from 200 to 299 means that it was
+    /// delivered.
     Url(String),
-    /// Each message is a line of this file.
+    /// Each message is appended to this file as one line.
     File(PathBuf),
 }
 
 /// Why a target cannot be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum TargetError {
-    /// Not a URL this can post to.
+    /// The text is not a URL that messages can be posted to.
     #[error("`{url}` is not a URL such as http://127.0.0.1:8080/events")]
     Url {
-        /// The URL given.
+        /// The URL that was given.
         url: String,
     },
 }
 
-/// What became of the messages so far.
+/// What has happened to the messages so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// Messages taken by the target.
+    /// Number of messages delivered to the target.
     pub delivered: u64,
-    /// Messages given up after eight tries.
+    /// Number of messages given up after eight tries.
     pub given_up: u64,
-    /// What the last failed try met.
+    /// The error of the last failed try. `None` if no try failed.
     pub last_failure: Option<String>,
 }
 
@@ -80,7 +81,7 @@ impl Target {
     }
 }
 
-/// Delivers what falls due, one message after the other, until it is dropped.
+/// Delivers messages as they fall due, one after the other. It runs until its future is dropped.
 pub(crate) async fn deliver(emulator: Emulator) {
     loop {
         tokio::time::sleep(PERIOD).await;
@@ -116,7 +117,7 @@ async fn deliver_one(emulator: &Emulator, target: &Target, message: &LifecycleMe
     emulator.core().delivery.given_up += 1;
 }
 
-/// The message as the seller's endpoint sees it, and the type SNS puts into a header.
+/// The message as the seller's endpoint receives it, and the type that SNS puts into a header.
 fn body(message: &LifecycleMessage) -> (Value, Option<&'static str>) {
     match message {
         LifecycleMessage::EventBridge(event) => (event.clone(), None),
@@ -181,7 +182,7 @@ async fn exchange(url: &str, message: &LifecycleMessage) -> Result<(), Failure> 
     }
 }
 
-/// Host, port and path of an `http://` URL.
+/// The host, port and path of an `http://` URL.
 fn address(url: &str) -> Result<(String, u16, String), TargetError> {
     let invalid = || TargetError::Url {
         url: url.to_owned(),

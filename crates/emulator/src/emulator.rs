@@ -1,4 +1,4 @@
-//! The handle: one world, one clock, one set of faults, behind one lock.
+//! The handle to one emulator: world, clock and faults behind one lock.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,13 +27,13 @@ use crate::world::{
 /// How an emulator starts.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// All identifiers follow from it.
+    /// The seed of all identifiers.
     pub seed: u64,
-    /// Where the clock starts; the system's time where `None`.
+    /// The time at which the clock starts. `None` for the system's time.
     pub now: Option<Timestamp>,
-    /// How fast the clock runs: 1 is real time, 0 is frozen.
+    /// How many times faster than real time the clock runs; 0 is frozen.
     pub speed: f64,
-    /// The Region of calls whose credential scope leaves it empty.
+    /// The Region of calls whose credential scope has an empty Region.
     pub region: String,
 }
 
@@ -48,7 +48,8 @@ impl Default for Options {
     }
 }
 
-/// AWS Marketplace on localhost: a cheap handle, every clone is the same emulator.
+/// AWS Marketplace on localhost. The handle is cheap to clone, and every clone is the same
+/// emulator.
 ///
 /// ```
 /// use emulator::{Emulator, Identity, NewAgreement, NewProduct, Options};
@@ -81,7 +82,7 @@ pub(crate) struct Core {
     pub(crate) keys: SigningKeys,
     pub(crate) target: Option<Target>,
     pub(crate) delivery: Delivery,
-    /// Where buyers of products without one of their own are sent.
+    /// The fulfillment URL for products that have none of their own.
     pub(crate) fulfillment_url: Option<String>,
 }
 
@@ -111,8 +112,8 @@ impl Emulator {
         }
     }
 
-    /// The AWS API at `POST /`, the control interface under `/_emulator`, and the console, to which
-    /// a browser that asks for `/` is sent.
+    /// Serves the AWS APIs at `POST /`, the control interface under `/_emulator`, and the console.
+    /// A browser that asks for `/` is redirected to the console.
     pub fn router(&self) -> axum::Router {
         control::routes()
             .merge(console::routes())
@@ -121,8 +122,8 @@ impl Emulator {
             .with_state(self.clone())
     }
 
-    /// Serves connections until `shutdown` completes, and gives running requests a few seconds
-    /// to finish. Unlike a plain server it can drop a connection instead of answering, and it
+    /// Serves connections until `shutdown` completes, and gives running requests a few seconds to
+    /// finish. Unlike a plain server it can drop a connection instead of answering. It also
     /// delivers lifecycle messages to the [`Target`], if there is one.
     pub async fn serve(
         &self,
@@ -135,13 +136,13 @@ impl Emulator {
         served
     }
 
-    /// The Region of calls that name none.
+    /// The Region of calls that name no Region.
     pub(crate) fn region(&self) -> &str {
         &self.inner.options.region
     }
 
-    /// The lock is held for single steps only; a panic in one of them leaves the state as it
-    /// was, so a poisoned lock is taken all the same.
+    /// The lock is held for single steps only. A panic in a step leaves the state as it was, so a
+    /// poisoned lock can still be used.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.inner
             .state
@@ -149,50 +150,51 @@ impl Emulator {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The time by the emulator's clock.
+    /// The current time of the emulator's clock.
     pub fn now(&self) -> Timestamp {
         self.core().clock.now()
     }
 
-    /// How fast the clock runs; 0 is frozen.
+    /// How many times faster than real time the clock runs; 0 is frozen.
     pub fn speed(&self) -> f64 {
         self.core().clock.speed()
     }
 
-    /// Moves the clock, changes its speed, or both. What falls due by then is emitted.
+    /// Moves the clock, changes its speed, or both. Messages that are due by the new time can then
+    /// be taken.
     pub fn set_clock(&self, now: Option<Timestamp>, speed: Option<f64>) {
         self.core().clock.set(now, speed);
     }
 
-    /// Lists a product; listing the same product again changes nothing.
+    /// Lists a product. Listing the same product again changes nothing.
     pub fn add_product(&self, product: NewProduct) -> Result<(), ControlError> {
         self.core().world.add_product(product)
     }
 
-    /// A buyer accepts an offer: agreement, license and registration token come into being, and
-    /// the lifecycle messages that say so.
+    /// Makes a purchase: a buyer accepts an offer. It creates an agreement, a license and a
+    /// registration token, and emits the lifecycle messages about them.
     pub fn add_agreement(&self, agreement: NewAgreement) -> Result<Agreement, ControlError> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.add_agreement(agreement, now)
     }
 
-    /// The buyer cancels; usage is accepted through the final hour.
+    /// Cancels the agreement, as the buyer does. Usage is accepted through the final hour.
     pub fn cancel_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.cancel_agreement(agreement_id, now)
     }
 
-    /// The agreement is renewed: a new one takes over, with the same license or a new one by
-    /// [`Readings::license_on_renewal`].
+    /// Renews the agreement. A new agreement replaces it, with the same license or a new one
+    /// according to [`Readings::license_on_renewal`].
     pub fn renew_agreement(&self, agreement_id: &str) -> Result<Agreement, ControlError> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.renew_agreement(agreement_id, now)
     }
 
-    /// The agreement is amended: messages say so, its license stays.
+    /// Amends the agreement. Messages report it, and the license stays the same.
     pub fn amend_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
         let core = &mut *self.core();
         let now = core.clock.now();
@@ -215,26 +217,26 @@ impl Emulator {
         })
     }
 
-    /// The buyer's account is suspended: its usage meets `CustomerNotSubscribed`. No message
-    /// tells the seller.
+    /// Suspends the buyer's account: its usage is answered with `CustomerNotSubscribed`. No message
+    /// reports this to the seller.
     pub fn suspend_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
         self.core().world.suspend(agreement_id, true)
     }
 
-    /// The suspension is lifted.
+    /// Lifts the suspension of the buyer's account.
     pub fn resume_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
         self.core().world.suspend(agreement_id, false)
     }
 
-    /// A fresh registration token, as the buyer gets with "Set up your account".
+    /// A new registration token, as the buyer gets one from "Set up your account".
     pub fn registration_token(&self, agreement_id: &str) -> Result<String, ControlError> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.registration_token(agreement_id, now)
     }
 
-    /// Makes a text the agreement's registration token, from now on for as long as any token
-    /// lives.
+    /// Makes `token` a registration token of the agreement. It is valid from now for the usual
+    /// lifetime.
     pub fn choose_registration_token(
         &self,
         agreement_id: &str,
@@ -245,19 +247,19 @@ impl Emulator {
         core.world.take_token(agreement_id, token, now)
     }
 
-    /// The products listed, in the order they were added.
+    /// The products, in the order in which they were added.
     pub fn products(&self) -> Vec<NewProduct> {
         let core = &*self.core();
         let listings = core.world.products.iter().map(|p| p.listing.clone());
         listings.collect()
     }
 
-    /// Every slot taken: what the buyers will be billed.
+    /// Every slot that is taken, which is what the buyers will be billed for.
     pub fn metered(&self) -> Vec<Metered> {
         self.core().world.metered()
     }
 
-    /// What the buyers are billed, by month and agreement; for one month (`2026-11`) or all.
+    /// The buyers' invoices by month and agreement, for one month (`2026-11`) or for all months.
     pub fn invoices(&self, month: Option<&str>) -> Result<Vec<Invoice>, ControlError> {
         let month = month
             .map(|text| {
@@ -270,7 +272,7 @@ impl Emulator {
         Ok(core.world.invoices(month, core.clock.now()))
     }
 
-    /// The public key that verifies `RegisterUsage`'s signatures, by its version from 1.
+    /// The public key that verifies the signatures of `RegisterUsage`, by its version from 1.
     pub fn public_key(&self, version: usize) -> Result<PublicKey, ControlError> {
         let (keys, newest) = {
             let core = &*self.core();
@@ -282,7 +284,7 @@ impl Emulator {
         Ok(keys.public(version)?)
     }
 
-    /// The key in use expires now, a new version takes over; returns that version.
+    /// Lets the current key expire now and adds a new version. Returns that version.
     pub fn rotate_public_key(&self) -> Result<usize, ControlError> {
         let core = &mut *self.core();
         if core.world.key_rotations.len() >= KEY_ROTATIONS_MAX {
@@ -292,18 +294,18 @@ impl Emulator {
         Ok(core.world.newest_key_version())
     }
 
-    /// The log of calls, oldest first; the latest 100,000 calls are kept.
+    /// The log of calls, oldest first. The latest 100,000 calls are kept.
     pub fn calls(&self) -> Vec<Call> {
         self.core().world.calls()
     }
 
-    /// Puts faults in force, instead of all that were before. Names of operations are not
-    /// checked here; a rule for an operation that does not exist never strikes.
+    /// Replaces all faults. The names of operations are not checked: a rule for an operation that
+    /// does not exist never has an effect.
     pub fn set_faults(&self, faults: Faults) {
         self.core().faults = FaultState::new(faults);
     }
 
-    /// Puts faults in force if each of them can strike.
+    /// Replaces all faults, if each of them names an existing operation.
     pub(crate) fn check_and_set_faults(&self, faults: Faults) -> Result<(), FaultError> {
         let names = wire::operation_names();
         if faults.faults.len() > FAULTS_MAX {
@@ -322,12 +324,12 @@ impl Emulator {
         Ok(())
     }
 
-    /// The faults in force; counts of `next` are what is left of them.
+    /// The faults in force. `next` contains the number of calls that remain.
     pub fn faults(&self) -> Faults {
         self.core().faults.faults()
     }
 
-    /// Chooses how the emulator behaves where AWS documents nothing.
+    /// Chooses how the emulator behaves where AWS's behavior is not documented.
     pub fn set_readings(&self, readings: Readings) {
         self.core().world.readings = readings;
     }
@@ -337,7 +339,7 @@ impl Emulator {
         self.core().world.readings.clone()
     }
 
-    /// Sets windows, delays and lifetimes; they apply to what happens from now on.
+    /// Sets windows, delays and lifetimes. They apply to everything that happens from now on.
     pub fn set_settings(&self, settings: Settings) {
         self.core().world.settings = settings;
     }
@@ -347,15 +349,15 @@ impl Emulator {
         self.core().world.settings.clone()
     }
 
-    /// Takes every lifecycle message due by now, in order of emission.
+    /// Takes all lifecycle messages that are due by now, in the order in which they fall due.
     pub fn take_lifecycle(&self) -> Vec<LifecycleMessage> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.messages.take(now)
     }
 
-    /// Where [`Emulator::serve`] delivers lifecycle messages, instead of keeping them for
-    /// [`Emulator::take_lifecycle`]; nowhere where `None`.
+    /// Sets where [`Emulator::serve`] delivers lifecycle messages. With `None` they are kept for
+    /// [`Emulator::take_lifecycle`].
     pub fn set_target(&self, target: Option<Target>) -> Result<(), TargetError> {
         if let Some(target) = &target {
             target.check()?;
@@ -366,8 +368,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Where "Set up your account" brings buyers of products that name no fulfillment URL of their
-    /// own; nowhere where `None`.
+    /// Sets where "Set up your account" sends buyers of products that have no fulfillment URL of
+    /// their own. `None` removes the URL.
     pub fn set_fulfillment_url(&self, url: Option<&str>) -> Result<(), ControlError> {
         if let Some(url) = url
             && !is_fulfillment_url(url)
@@ -380,26 +382,26 @@ impl Emulator {
         Ok(())
     }
 
-    /// The fulfillment URL of products that name none of their own.
+    /// The fulfillment URL for products that have none of their own.
     pub fn fulfillment_url(&self) -> Option<String> {
         self.core().fulfillment_url.clone()
     }
 
-    /// The target with what was delivered to it.
+    /// The target, and what was delivered to it.
     pub fn delivery(&self) -> (Option<Target>, Delivery) {
         let core = &*self.core();
         (core.target.clone(), core.delivery.clone())
     }
 
-    /// The whole world with clock and faults, as JSON.
+    /// The whole world with its clock and faults, as JSON.
     pub fn save(&self) -> Result<String, FileError> {
         let core = &*self.core();
         WorldFile::of(core).write()
     }
 
-    /// Takes up a world that was saved, or sets one up: JSON with any of `settings`, `readings`,
-    /// `clock`, `faults`, `products` and `agreements`, as the control interface takes them.
-    /// Nothing changes where it cannot be read; a setup stops at the first thing that is refused.
+    /// Loads a saved world, or sets one up: JSON with any of `settings`, `readings`, `clock`,
+    /// `faults`, `products` and `agreements`, in the form that the control interface takes. If the
+    /// JSON cannot be read, nothing changes. A setup stops at the first part that is refused.
     pub fn load(&self, json: &str) -> Result<(), FileError> {
         match WorldFile::read(json)? {
             (Some(saved), _) => {
@@ -434,8 +436,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Starts over: an empty world, the clock and everything else as at the start. Keys, target and
-    /// fulfillment URL stay.
+    /// Starts over with an empty world. The clock and everything else are as at the start, except
+    /// the keys, the target and the fulfillment URL, which stay.
     pub fn reset(&self) {
         let core = &mut *self.core();
         let (keys, target) = (core.keys.clone(), core.target.take());

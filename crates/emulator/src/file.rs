@@ -1,4 +1,4 @@
-//! A world in a file: saved as a whole, or set up by hand.
+//! A world in a file, either saved completely or written by hand.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,10 +15,10 @@ use crate::world::{NewAgreement, NewProduct, Snapshot, World};
 /// Why a world cannot be loaded or saved.
 #[derive(Debug, Error)]
 pub enum FileError {
-    /// Not the JSON of a world, nor of a setup.
+    /// The text is neither the JSON of a world nor that of a setup.
     #[error("this is neither a saved world nor a setup: {0}")]
     Json(#[from] serde_json::Error),
-    /// Something in a setup is refused.
+    /// The emulator refused a part of a setup.
     #[error("the setup is refused: {0}")]
     Setup(#[from] ControlError),
 }
@@ -32,7 +32,7 @@ pub(crate) struct WorldFile {
     world: Snapshot,
 }
 
-/// The clock in a file.
+/// The clock in a file. Missing members are `None`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SavedClock {
@@ -42,7 +42,7 @@ pub(crate) struct SavedClock {
     pub(crate) speed: Option<f64>,
 }
 
-/// A world written by hand: what the control interface takes, in one document.
+/// A world written by hand: the requests that the control interface takes, in one document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Setup {
@@ -70,7 +70,7 @@ impl WorldFile {
         Ok(serde_json::to_string(self)?)
     }
 
-    /// A saved world, told from a setup by its member `world`.
+    /// Reads a saved world or a setup. Only a saved world has the member `world`.
     pub(crate) fn read(json: &str) -> Result<(Option<WorldFile>, Setup), FileError> {
         let value: serde_json::Value = serde_json::from_str(json)?;
         if value.get("world").is_some() {

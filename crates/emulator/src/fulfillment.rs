@@ -1,11 +1,11 @@
-//! The fulfillment URL: where a buyer's browser brings its registration token.
+//! The fulfillment URL, to which a buyer's browser brings its registration token.
 
 use http::Uri;
 
 use crate::limits::FULFILLMENT_URL_BYTES_MAX;
 
-/// Whether a browser can post a form there: an absolute `http` or `https` URL with a host.
-/// AWS Marketplace wants `https`; a seller's machine has `http`.
+/// Whether a browser can post a form to the URL: it must be an absolute `http` or `https` URL with
+/// a host. AWS Marketplace requires `https`, but on a seller's machine `http` is usual.
 pub(crate) fn is_fulfillment_url(url: &str) -> bool {
     if url.len() > FULFILLMENT_URL_BYTES_MAX || url.contains('#') {
         return false;

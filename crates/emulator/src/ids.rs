@@ -1,5 +1,5 @@
-//! Identifiers in the shapes AWS gives them, made from a seed and a counter so that the same
-//! story yields the same identifiers every time.
+//! Identifiers in the forms that AWS uses. They are made from a seed and a counter, so that the
+//! same story always yields the same identifiers.
 
 /// One step of SplitMix64: a well-mixed 64-bit value for every input.
 pub(crate) fn mix(value: u64) -> u64 {
@@ -9,7 +9,7 @@ pub(crate) fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// What an identifier is for; keeps equal counters of different kinds apart.
+/// The kind of an identifier. It keeps equal counters of different kinds apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Agreement = 1,
@@ -27,7 +27,7 @@ pub(crate) enum Kind {
     Event,
 }
 
-/// A stream of well-mixed values for one identifier.
+/// A sequence of well-mixed values for one identifier.
 struct Bits {
     state: u64,
 }
@@ -77,12 +77,12 @@ pub(crate) fn license_arn(seed: u64, number: u64) -> String {
     )
 }
 
-/// Eleven letters and digits, as legacy listings know their customers.
+/// Eleven letters and digits, like the customer identifiers of legacy listings.
 pub(crate) fn customer_identifier(seed: u64, number: u64) -> String {
     Bits::new(seed, Kind::Customer, number).text(BASE62, 11)
 }
 
-/// Twelve digits, the first not zero.
+/// An AWS account id: twelve digits, the first of which is not zero.
 pub(crate) fn account(seed: u64, number: u64) -> String {
     let mut bits = Bits::new(seed, Kind::Account, number);
     let first = 1 + bits.next() % 9;
@@ -118,7 +118,7 @@ pub(crate) fn token(seed: u64, number: u64) -> String {
     Bits::new(seed, Kind::Token, number).text(BASE62, 96)
 }
 
-/// A UUID.
+/// A UUID of version 4.
 pub(crate) fn uuid(seed: u64, kind: Kind, number: u64) -> String {
     let mut bits = Bits::new(seed, kind, number);
     let (high, low) = (bits.next(), bits.next());

@@ -1,15 +1,16 @@
-//! AWS Marketplace on localhost: the metering API an AWS SDK or the AWS CLI can call, with the
-//! rules that cost sellers money, and a world to set up and look into.
+//! AWS Marketplace on localhost. Any AWS SDK and the AWS CLI can call its metering API, which
+//! applies the rules that cost sellers money. Its world can be set up and looked at.
 //!
 //! # Layout
 //!
-//! * `world`: pure state, no I/O and no clock of its own
-//! * `rules`: what each operation answers and changes
-//! * `model`: requests checked by the API model, before any rule
-//! * `wire`: AWS JSON 1.1 over HTTP
+//! * `world`: the state, without I/O and without a clock of its own
+//! * `rules`: how each operation answers and what it changes
+//! * `model`: checks requests against the API model, before any rule
+//! * `wire`: AWS JSON 1.1 and Smithy RPC v2 CBOR over HTTP
 //! * `control`: the interface under `/_emulator`
-//! * `console`: the same for people, in a browser
-//! * `faults`, `readings`, `settings`: trouble on demand, undocumented behaviour, numbers
+//! * `console`: the same functions for people, in a browser
+//! * `faults`, `readings`, `settings`: injected faults, behavior that AWS does not document,
+//!   numbers
 //!
 //! The crate depends on no other crate of this workspace, so that it cannot share their
 //! misunderstandings.

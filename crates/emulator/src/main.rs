@@ -52,32 +52,32 @@ A --seed FILE is a world saved with --save, or one written by hand:
 #[derive(Parser)]
 #[command(version, after_long_help = AFTER_HELP)]
 struct Arguments {
-    /// Where to listen; port 0 takes any free port.
+    /// The address to listen on; port 0 takes any free port.
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// A world to start with: saved by --save, or written by hand.
+    /// The world to start with: saved by --save, or written by hand.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
 
-    /// Where to save the world when the program is stopped.
+    /// Where to save the world when the program stops.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
-    /// What time it is at the start; the system's time by default.
+    /// The time at the start; the system's time by default.
     #[arg(long, value_name = "RFC 3339")]
     now: Option<Timestamp>,
 
-    /// How fast the clock runs: 1 is real time, 3600 an hour a second, 0 frozen.
+    /// How fast the clock runs: 1 is real time, 3600 is one hour per second, 0 is frozen.
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed, allow_negative_numbers = true)]
     speed: f64,
 
-    /// The number all identifiers follow from; the same number, the same story.
+    /// The seed of all identifiers; the same number always gives the same identifiers.
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     identifiers: u64,
 
-    /// Where "Set up your account" in the console sends the buyers of products that name no
-    /// fulfillment URL of their own.
+    /// Where "Set up your account" in the console sends buyers of products that have no fulfillment
+    /// URL of their own.
     #[arg(long, value_name = "URL")]
     fulfillment_url: Option<String>,
 
@@ -85,7 +85,7 @@ struct Arguments {
     #[arg(long, value_name = "http://...", conflicts_with = "lifecycle_file")]
     lifecycle_url: Option<String>,
 
-    /// Append lifecycle messages to this file, one JSON document a line.
+    /// Append lifecycle messages to this file, one JSON document per line.
     #[arg(long, value_name = "FILE")]
     lifecycle_file: Option<PathBuf>,
 }
@@ -97,7 +97,7 @@ fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Why the program ends before its time.
+/// Why the program could not start, or stopped with an error.
 #[derive(Debug, Error)]
 enum RunError {
     #[error("cannot listen on {address}: {error}")]
@@ -155,7 +155,7 @@ async fn run(arguments: &Arguments) -> Result<(), RunError> {
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| RunError::Listen { address, error })?;
     let bound = listener.local_addr().unwrap_or(address);
-    // One line: whoever starts the program may read no further.
+    // Only one line, because a program that starts this one may read just the first.
     println!(
         "AWS Marketplace is at http://{bound}, its world at http://{bound}/_emulator, for a browser at http://{bound}/_emulator/console"
     );
@@ -180,7 +180,7 @@ fn load(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
     })
 }
 
-/// Writes beside the file first, so that a failure leaves the old one whole.
+/// Writes a second file first and renames it, so that a failure leaves the old one intact.
 fn save(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
     let json = emulator.save().map_err(RunError::Save)?;
     let beside = path.with_extension("saving");
@@ -192,7 +192,7 @@ fn save(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
         })
 }
 
-/// Ctrl-C, or the request to terminate.
+/// Completes at Ctrl-C, and at SIGTERM.
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = match signal(SignalKind::terminate()) {

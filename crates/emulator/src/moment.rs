@@ -1,9 +1,9 @@
-//! Timestamps in control requests, read so that a bad one is named.
+//! Reads timestamps in control requests, so that the error shows a wrong one.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
-/// An optional RFC 3339 timestamp; the error names what was given.
+/// Reads an optional RFC 3339 timestamp. The error shows the text that was given.
 pub(crate) fn optional<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Timestamp>, D::Error> {

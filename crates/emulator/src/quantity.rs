@@ -26,18 +26,18 @@ const FRACTION_DIGITS_MAX: usize = 6;
 pub struct Quantity(u64);
 
 impl Quantity {
-    /// Whole units, as the integer members of the API carry them.
+    /// Whole units, as in the integer members of the API.
     pub fn from_units(units: u32) -> Quantity {
         Quantity(u64::from(units) * MICROS_PER_UNIT)
     }
 
-    /// Millionths of a unit, unchecked against the API's maximum.
+    /// Millionths of a unit, not checked against the API's maximum.
     pub fn from_micros(micros: u64) -> Quantity {
         Quantity(micros)
     }
 
-    /// Reads `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`, the API model's pattern for decimals; `None`
-    /// for anything else.
+    /// Reads the API model's pattern for decimals, `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`. Returns
+    /// `None` for any other text.
     pub fn from_decimal(text: &str) -> Option<Quantity> {
         if text.len() > DECIMAL_CHARS_MAX {
             return None;
@@ -63,17 +63,17 @@ impl Quantity {
         Some(Quantity(micros))
     }
 
-    /// Millionths of a unit.
+    /// The quantity in millionths of a unit.
     pub fn micros(self) -> u64 {
         self.0
     }
 
-    /// Whether this is no usage at all.
+    /// Whether the quantity is zero.
     pub fn is_zero(self) -> bool {
         self.0 == 0
     }
 
-    /// The sum, or `None` where it no longer fits.
+    /// The sum, or `None` if it does not fit.
     pub fn checked_add(self, other: Quantity) -> Option<Quantity> {
         self.0.checked_add(other.0).map(Quantity)
     }
@@ -83,7 +83,7 @@ fn all_digits(text: &str, count_max: usize) -> bool {
     !text.is_empty() && text.len() <= count_max && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Decimal, without trailing zeros: `3`, `1.5`, `0.000001`.
+/// As a decimal number without trailing zeros: `3`, `1.5`, `0.000001`.
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.0 / MICROS_PER_UNIT;

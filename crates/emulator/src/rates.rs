@@ -1,4 +1,4 @@
-//! Request rates, as AWS limits them.
+//! Limits the rate of requests, as AWS does.
 //!
 //! Facts: M29, M53 (docs/marketplace-rules.md).
 
@@ -16,8 +16,8 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Whether one more call is within the limit; it counts if it is. A second is over when it
-    /// has passed on either clock, so that neither a frozen nor a compressed one throttles for
+    /// Whether one more call is within the limit. If it is, it counts. A second has passed as soon
+    /// as it has passed on either clock, so that neither a frozen nor a fast clock throttles for
     /// ever.
     pub(crate) fn admit(
         &mut self,

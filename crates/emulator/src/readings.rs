@@ -1,17 +1,17 @@
-//! The behaviours AWS does not document, each a switch.
+//! The behaviors that AWS does not document, each as a switch.
 //!
-//! A stack that is right under every setting needs no luck in production.
+//! A stack that is right under every setting does not depend on luck in production.
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to a record that repeats one already accepted, quantity and all.
+/// What happens to a record that repeats an accepted one with the same quantity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdenticalResubmission {
-    /// The status is `Success` (the API model's text).
+    /// The status is `Success` (according to the API model).
     #[default]
     Success,
-    /// The status is `DuplicateRecord` (another of AWS's texts).
+    /// The status is `DuplicateRecord` (according to another of AWS's texts).
     DuplicateRecord,
 }
 
@@ -19,33 +19,34 @@ pub enum IdenticalResubmission {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdenticalRecordId {
-    /// The first record's id comes back.
+    /// The first record's id is returned.
     #[default]
     Same,
-    /// A new id is given; the slot keeps its first.
+    /// A new id is returned, and the slot keeps its first id.
     New,
 }
 
-/// `"CustomerIdentifier": ""` beside a `CustomerAWSAccountId`, as the Rust SDK sends it.
+/// How `"CustomerIdentifier": ""` together with a `CustomerAWSAccountId` is handled. The Rust SDK
+/// sends it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmptyCustomerIdentifier {
-    /// Taken as absent.
+    /// The member counts as absent.
     #[default]
     Tolerated,
     /// `InvalidCustomerIdentifierException` for the whole request.
     Refused,
 }
 
-/// What of a request has been recorded when one of its records makes it fail as a whole. A refused
-/// timestamp is no question: "the entire batch is not processed".
+/// Which records of a request are recorded when one of them makes the whole request fail. For a
+/// refused timestamp the answer is documented: "the entire batch is not processed".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BeforeException {
-    /// Nothing, as after a refused timestamp.
+    /// No record, as after a refused timestamp.
     #[default]
     NothingRecorded,
-    /// The records that stood before the culprit.
+    /// The records before the one that fails.
     EarlierRecorded,
 }
 
@@ -60,7 +61,7 @@ pub enum ZeroQuantity {
     LeavesSlotFree,
 }
 
-/// Timestamps before the start of the software usage, or after its end.
+/// How timestamps before the start of the software usage, or after its end, are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StampOutsideAgreement {
@@ -68,22 +69,22 @@ pub enum StampOutsideAgreement {
     /// activation period"), `TimestampOutOfBoundsException` for one without.
     #[default]
     Refused,
-    /// Metered like any other.
+    /// The record is metered like any other.
     Accepted,
 }
 
-/// How far a slot reaches.
+/// Whether slots of different Regions are separate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotScope {
     /// The same record in two Regions is billed twice.
     #[default]
     Region,
-    /// One slot for all Regions.
+    /// There is one slot for all Regions.
     Global,
 }
 
-/// A customer AWS Marketplace does not know.
+/// How a customer is handled that AWS Marketplace does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InvalidCustomer {
@@ -94,25 +95,25 @@ pub enum InvalidCustomer {
     Exception,
 }
 
-/// The event from which the final hour counts.
+/// The event at which the final hour starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FinalHourFrom {
-    /// `Purchase Agreement Ended` (older text).
+    /// `Purchase Agreement Ended` (according to the older text).
     Ended,
-    /// `License Deprovisioned` (newer text).
+    /// `License Deprovisioned` (according to the newer text).
     #[default]
     Deprovisioned,
 }
 
-/// The license when its agreement is renewed.
+/// What happens to the license when its agreement is renewed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LicenseOnRenewal {
-    /// The new agreement goes on with the same license.
+    /// The new agreement has the same license.
     #[default]
     Survives,
-    /// A new license begins, the old one is deprovisioned.
+    /// A new license starts, and the old one is deprovisioned.
     Replaced,
 }
 
@@ -127,29 +128,29 @@ pub enum CloudTrailTimestamps {
     Iso8601,
 }
 
-/// Where the limit of five tags applies.
+/// What the limit of five tags applies to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FiveTags {
-    /// To each allocation.
+    /// Each allocation has at most five tags.
     #[default]
     PerAllocation,
-    /// To the tag keys of all of a record's allocations together.
+    /// All allocations of a record together have at most five tag keys.
     PerRecord,
 }
 
-/// What of the timestamp tells slots apart.
+/// Which part of the timestamp separates slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotGranularity {
-    /// The hour.
+    /// Records of one hour share a slot.
     #[default]
     Hour,
-    /// The exact second.
+    /// Each second is a slot of its own.
     ExactTimestamp,
 }
 
-/// All switches; the default of each is the likelier reading.
+/// All switches. The default of each is the more likely behavior.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Readings {
@@ -157,26 +158,26 @@ pub struct Readings {
     pub identical_resubmission: IdenticalResubmission,
     /// M24: the `MeteringRecordId` of an identical resubmission.
     pub identical_record_id: IdenticalRecordId,
-    /// M11: an empty `CustomerIdentifier`.
+    /// M11: how an empty `CustomerIdentifier` is handled.
     pub empty_customer_identifier: EmptyCustomerIdentifier,
     /// M20: what is recorded before a request-level exception.
     pub before_exception: BeforeException,
-    /// M27: a quantity of zero.
+    /// M27: whether a quantity of zero takes the slot.
     pub zero_quantity: ZeroQuantity,
-    /// M7: timestamps before the activation or after the end.
+    /// M7: how timestamps before the activation or after the end are handled.
     pub stamp_outside_agreement: StampOutsideAgreement,
-    /// M25: slots per Region or global.
+    /// M25: whether slots are per Region or global.
     pub slot_scope: SlotScope,
-    /// M22: an unknown customer.
+    /// M22: how an unknown customer is handled.
     pub invalid_customer: InvalidCustomer,
-    /// M45: where the final hour starts.
+    /// M45: the event at which the final hour starts.
     pub final_hour_from: FinalHourFrom,
-    /// M44: the license on renewal.
+    /// M44: what happens to the license on renewal.
     pub license_on_renewal: LicenseOnRenewal,
     /// M56: CloudTrail's timestamps.
     pub cloudtrail_timestamps: CloudTrailTimestamps,
     /// M14: the scope of the limit of five tags.
     pub five_tags: FiveTags,
-    /// M23: slots by hour or by exact timestamp.
+    /// M23: whether slots are by hour or by exact timestamp.
     pub slot_granularity: SlotGranularity,
 }

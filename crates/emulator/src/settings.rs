@@ -1,62 +1,64 @@
-//! Numbers of AWS Marketplace that change with the years or vary from case to case.
+//! Numbers of AWS Marketplace that change over the years or from case to case.
 
 use serde::{Deserialize, Serialize};
 
-/// Where the buyers' software runs that calls `MeterUsage` and `RegisterUsage`.
+/// The platform on which the buyers' software calls `MeterUsage` and `RegisterUsage`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Platform {
-    /// Amazon EC2: no `RegisterUsage`.
+    /// Amazon EC2. `RegisterUsage` is refused.
     Ec2,
-    /// Amazon ECS.
+    /// Amazon ECS. `RegisterUsage` is accepted.
     #[default]
     Ecs,
-    /// Amazon EKS.
+    /// Amazon EKS. `RegisterUsage` is accepted.
     Eks,
-    /// AWS Fargate.
+    /// AWS Fargate. `RegisterUsage` is accepted.
     Fargate,
-    /// Amazon Bedrock AgentCore: no `RegisterUsage`; `MeterUsage` goes by `ClientToken`.
+    /// Amazon Bedrock AgentCore. `RegisterUsage` is refused, and `MeterUsage` counts by
+    /// `ClientToken`.
     AgentCore,
-    /// Anywhere else.
+    /// Any other platform. `RegisterUsage` is refused.
     Other,
 }
 
-/// How the emulated AWS Marketplace is set: windows, delays, lifetimes.
+/// The settings of the emulated AWS Marketplace: windows, delays, lifetimes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How old a timestamp `BatchMeterUsage` accepts, in hours (24 since July 2026, 6 and 1
-    /// before).
+    /// The greatest age of a timestamp that `BatchMeterUsage` accepts, in hours. AWS's is 24 since
+    /// July 2026, and was 6 and 1 before.
     pub window_hours: u32,
-    /// How old a timestamp `MeterUsage` accepts, in hours.
+    /// The greatest age of a timestamp that `MeterUsage` accepts, in hours.
     pub meter_usage_window_hours: u32,
-    /// Whether the month before closes on the 1st at 06:00 UTC.
+    /// Whether the previous month closes on the 1st at 06:00 UTC.
     pub month_end_rule: bool,
-    /// From an agreement's creation to `License Updated`, in seconds. About 62 in practice.
+    /// Seconds from an agreement's creation to `License Updated`. About 62 on AWS.
     pub license_updated_delay_s: u32,
-    /// From an agreement's end to `License Deprovisioned`, in seconds.
+    /// Seconds from an agreement's end to `License Deprovisioned`.
     pub license_deprovisioned_delay_s: u32,
-    /// How long a registration token resolves, in seconds (AWS's texts say 30 minutes, 1 h, 4 h).
+    /// How long a registration token is valid, in seconds. AWS's texts say 30 minutes, 1 hour and 4
+    /// hours.
     pub token_lifetime_s: u32,
-    /// Every lifecycle message comes up to this many seconds late, each by another delay: the
-    /// order is lost. 0 for in order.
+    /// Every lifecycle message is late by a random number of seconds up to this, so that the order
+    /// changes. 0 keeps the order.
     pub lifecycle_disorder_s: u32,
-    /// How many of a hundred lifecycle messages come twice.
+    /// Percentage of lifecycle messages that are delivered twice.
     pub lifecycle_repeat_percent: u32,
-    /// Whether agreement events come for both of the seller's parts, `- Proposer` and
+    /// Whether agreement events are sent for both roles of the seller, `- Proposer` and
     /// `- Manufacturer`.
     pub lifecycle_both_parts: bool,
-    /// Whether license events print the license's ARN without its leading `arn:`, as some of
-    /// AWS's samples do.
+    /// Whether license events contain the license's ARN without its leading `arn:`, as in some of
+    /// AWS's samples.
     pub lifecycle_bare_license_arns: bool,
-    /// The seller's AWS account, which the lifecycle events name.
+    /// The seller's AWS account id, which is in the lifecycle events.
     pub seller_account_id: String,
-    /// Requests must be signed with this secret access key; any signature will do where it is
-    /// absent.
+    /// The secret access key with which requests must be signed. `None` accepts any signature.
     pub secret_access_key: Option<String>,
-    /// Where the buyers' software runs.
+    /// The platform on which the buyers' software runs.
     pub platform: Platform,
-    /// The Region the buyers' software runs in; calls to another are refused. Any where absent.
+    /// The Region in which the buyers' software runs. Calls to another Region are refused. `None`
+    /// accepts any Region.
     pub software_region: Option<String>,
     /// How long CloudTrail takes to show an event, in seconds. About 15 minutes in practice.
     pub cloudtrail_delay_s: u32,
@@ -72,14 +74,15 @@ pub struct Settings {
     /// `LookupEvents` per second and Region before it throttles; 0 for no limit. Whichever of
     /// the emulator's clock and the real one has gone further counts.
     pub lookup_events_per_s: u32,
-    /// `BatchMeterUsage` per second and Region before it throttles; 0 for no limit. AWS grants
-    /// 10.
+    /// Calls of `BatchMeterUsage` per second and Region before it throttles; 0 for no limit. AWS
+    /// allows 10.
     pub batch_meter_usage_per_s: u32,
-    /// `MeterUsage` per second and Region, alike. AWS grants 10.
+    /// Calls of `MeterUsage` per second and Region before it throttles; 0 for no limit. AWS allows 10.
     pub meter_usage_per_s: u32,
-    /// `RegisterUsage` per second and Region, alike. AWS grants 5.
+    /// Calls of `RegisterUsage` per second and Region before it throttles; 0 for no limit. AWS
+    /// allows 5.
     pub register_usage_per_s: u32,
-    /// What a unit of any dimension costs, in millionths of a dollar. Free trials cost nothing.
+    /// The price of one unit of any dimension, in millionths of a dollar. Free trials cost nothing.
     pub unit_price_micros: u64,
 }
 

@@ -14,7 +14,7 @@ pub(super) struct ClockState {
     speed: f64,
 }
 
-/// A change of the clock, as JSON has it.
+/// A change of the clock, as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClockChange {
@@ -44,7 +44,7 @@ pub(super) async fn set(
 }
 
 impl ClockChange {
-    /// Changes the clock, or nothing where one of its members is refused.
+    /// Changes the clock. If any member is refused, nothing changes.
     pub(crate) fn apply(self, emulator: &Emulator) -> Result<(), ControlError> {
         if let Some(speed) = self.speed
             && !(speed.is_finite() && speed >= 0.0)

@@ -1,8 +1,8 @@
-//! Pages of other sites change nothing here.
+//! Keeps pages of other sites from changing the world.
 //!
-//! Any page a developer's browser shows can send requests to localhost. It cannot read the
-//! answers, but an advanced clock or a world that is reset needs none. Browsers say where a
-//! request comes from; programs say nothing, and are let through.
+//! Any page in a developer's browser can send requests to localhost. It cannot read the answers,
+//! but it does not need them to move the clock or to reset the world. Browsers report the origin of
+//! a request, so requests of other sites are refused. Programs report none and are admitted.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use super::ControlError;
 
-/// Refuses what would change something and comes from a page of another site.
+/// Refuses a request that would change something and comes from a page of another site.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {
     match other_site(request.method(), request.headers()) {
         Some(error) => error.into_response(),
@@ -20,7 +20,8 @@ pub(super) async fn refuse(request: Request, next: Next) -> Response {
     }
 }
 
-/// The refusal, if the request would change something and comes from a page of another site.
+/// The refusal of a request that would change something and comes from a page of another site.
+/// `None` for any other request.
 pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<ControlError> {
     if method.is_safe() {
         return None;
@@ -28,9 +29,9 @@ pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<Control
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let origin = text(ORIGIN.as_str());
     let is_own = match (text("sec-fetch-site"), origin) {
-        // `none` is the person at the browser, not a page.
+        // `none` means that the person typed the address; no page sent the request.
         (Some(site), _) => matches!(site, "same-origin" | "none"),
-        // Browsers leave Sec-Fetch-Site out where a plain HTTP address is not the machine itself.
+        // Browsers omit Sec-Fetch-Site for plain HTTP addresses other than the machine itself.
         (None, Some(origin)) => {
             let own = text(HOST.as_str()).unwrap_or_default();
             origin.strip_prefix("http://") == Some(own)

@@ -1,4 +1,4 @@
-//! What the control interface refuses, and why.
+//! The refusals of the control interface.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -12,53 +12,53 @@ use crate::limits::{
 use crate::wire::KeyError;
 use crate::world::ChosenError;
 
-/// Why the world cannot be changed as asked.
+/// Why the world cannot be changed as requested.
 #[derive(Debug, Error, PartialEq)]
 pub enum ControlError {
-    /// Not a product code.
+    /// The text is not a product code.
     #[error(
         "`code` is `{code}`, but a product code is 1 to {PRODUCT_CODE_CHARS_MAX} of the characters -a-zA-Z0-9/=:_.@"
     )]
     ProductCode {
-        /// The code given.
+        /// The code that was given.
         code: String,
     },
-    /// A product without dimensions cannot be metered.
+    /// The product has no dimensions, so it cannot be metered.
     #[error("product `{code}` has no `dimensions`; give at least one")]
     NoDimensions {
-        /// The product's code.
+        /// The code of the product.
         code: String,
     },
-    /// Not a dimension, or the same one twice.
+    /// The text is not a dimension, or occurs twice.
     #[error(
         "dimension `{dimension}` must be 1 to {DIMENSION_CHARS_MAX} characters and stand once in `dimensions`"
     )]
     Dimension {
-        /// The dimension given.
+        /// The dimension that was given.
         dimension: String,
     },
-    /// The code is taken by another product.
+    /// Another product already has this code.
     #[error(
         "product `{code}` exists already and is different; choose another code, or reset the world"
     )]
     ProductDiffers {
-        /// The code given.
+        /// The code that was given.
         code: String,
     },
-    /// Not a URL a buyer's browser can post to.
+    /// The text is not a URL that a buyer's browser can post to.
     #[error(
         "the fulfillment URL `{url}` is not one a browser can post to: give an http:// or https:// URL without #, at most {FULFILLMENT_URL_BYTES_MAX} bytes long, such as http://127.0.0.1:8080/register"
     )]
     FulfillmentUrl {
-        /// The URL given.
+        /// The URL that was given.
         url: String,
     },
-    /// "Set up your account" has nowhere to go.
+    /// "Set up your account" needs a fulfillment URL, and there is none.
     #[error(
         "product `{code}` has no fulfillment URL: start the emulator with --fulfillment-url, set one on the console's page Products, or list the product with \"fulfillment_url\""
     )]
     NoFulfillmentUrl {
-        /// The product's code.
+        /// The code of the product.
         code: String,
     },
     /// A page of another site sent the request.
@@ -66,102 +66,102 @@ pub enum ControlError {
         "the request comes from another site, {origin}: only pages of this address may change its world; open /_emulator/console here"
     )]
     CrossSite {
-        /// What the browser says of the page.
+        /// The page's origin, as the browser reports it.
         origin: String,
     },
     /// No product has this code.
     #[error("no product has the code `{code}`; add it with POST /_emulator/products")]
     NoSuchProduct {
-        /// The code given.
+        /// The code that was given.
         code: String,
     },
-    /// Not an AWS account id.
+    /// The text is not an AWS account id.
     #[error("`account_id` is `{account_id}`, but an AWS account id has 12 digits")]
     AccountId {
-        /// The id given.
+        /// The id that was given.
         account_id: String,
     },
-    /// An entitlement for a dimension the product does not have.
+    /// The entitlement is for a dimension that the product does not have.
     #[error("`entitlements`: product `{code}` has no dimension `{dimension}`")]
     EntitledDimension {
-        /// The dimension given.
+        /// The dimension that was given.
         dimension: String,
-        /// The product's code.
+        /// The code of the product.
         code: String,
     },
     /// No agreement has this id.
     #[error("there is no agreement `{agreement_id}`; POST /_emulator/agreements makes one")]
     NoSuchAgreement {
-        /// The id given.
+        /// The id that was given.
         agreement_id: String,
     },
-    /// The agreement is over.
+    /// The agreement has ended.
     #[error("agreement `{agreement_id}` ended at {ended}; make a new one")]
     AgreementEnded {
-        /// The id given.
+        /// The id that was given.
         agreement_id: String,
-        /// When it ended.
+        /// When the agreement ended.
         ended: Timestamp,
     },
-    /// An identifier cannot be chosen so.
+    /// The caller cannot choose this identifier.
     #[error(transparent)]
     Chosen(#[from] ChosenError),
-    /// A clock cannot be set so.
+    /// The clock cannot be set to this value.
     #[error("clock: {problem}")]
     Clock {
-        /// What is wrong with which value.
+        /// The problem and the value that has it.
         problem: String,
     },
-    /// Messages cannot be delivered there.
+    /// Messages cannot be delivered to this target.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// Not a month.
+    /// The text is not a month.
     #[error("`month` is `{month}`, but a month is written like 2026-11")]
     Month {
-        /// The month given.
+        /// The text that was given.
         month: String,
     },
     /// No public key has this version.
     #[error("there is no public key of version {version}; the newest is {newest}")]
     KeyVersion {
-        /// The version given.
+        /// The version that was given.
         version: usize,
-        /// The newest version.
+        /// The newest version that exists.
         newest: usize,
     },
-    /// Too many rotations.
+    /// The key has been rotated too often.
     #[error("the public key has been rotated {KEY_ROTATIONS_MAX} times; reset the world")]
     KeyRotations,
-    /// A key cannot be made.
+    /// A key could not be made.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// A set of faults cannot be taken.
+    /// The set of faults is not valid.
     #[error(transparent)]
     Faults(#[from] FaultError),
-    /// The body is not the JSON asked for.
+    /// The body is not the JSON that the path takes.
     #[error("the body does not fit: {problem}")]
     Body {
-        /// What is wrong with it, and where.
+        /// What is wrong in the body, and where.
         problem: String,
     },
-    /// Nothing lives at this path.
+    /// There is nothing at this path.
     #[error("nothing is at `{path}`; GET /_emulator lists what there is")]
     NoSuchPath {
-        /// The path asked for.
+        /// The path that was requested.
         path: String,
     },
-    /// The path does not know this method.
+    /// The path does not support this method.
     #[error("`{path}` has no {method}; GET /_emulator lists what there is")]
     Method {
-        /// The method used.
+        /// The method that was used.
         method: String,
-        /// The path asked for.
+        /// The path that was requested.
         path: String,
     },
 }
 
 impl ControlError {
-    /// The HTTP status it is answered with.
+    /// The HTTP status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
             ControlError::NoSuchAgreement { .. }

@@ -1,4 +1,4 @@
-//! The control interface under `/_emulator`: a world to set up and look into.
+//! The control interface under `/_emulator`, with which the world is set up and looked at.
 
 mod clock;
 mod cross_site;
@@ -62,7 +62,8 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
         .layer(axum::middleware::from_fn(cross_site::refuse))
 }
 
-/// A JSON body; what does not fit is answered with 400 and the reason. An empty body is `{}`.
+/// A JSON body. A body that does not fit is answered with 400 and the reason. An empty body counts
+/// as `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
@@ -254,7 +255,7 @@ async fn target(State(emulator): State<Emulator>) -> Json<TargetState> {
     Json(TargetState { target, delivery })
 }
 
-/// Over HTTP a target is a URL: files are the business of whoever started the program.
+/// Over HTTP a target can only be a URL. Only the person who starts the program can choose a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewTarget {
@@ -269,7 +270,7 @@ async fn set_target(
     Ok(target(State(emulator)).await)
 }
 
-/// `{"url": null}` is "none"; a body without `url` says nothing, and is refused.
+/// `{"url": null}` means no URL. A body without `url` is refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FulfillmentUrl {

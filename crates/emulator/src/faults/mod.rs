@@ -1,4 +1,4 @@
-//! Trouble on demand, repeatable from a seed.
+//! Injected faults, repeatable from a seed.
 
 mod strike;
 
@@ -9,7 +9,7 @@ pub(crate) use strike::{Choice, FaultState, Struck};
 
 use crate::limits::{DELAY_MS_MAX, FAULTS_MAX};
 
-/// What goes wrong.
+/// The kinds of faults. "Nothing done" means that the call changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
@@ -23,59 +23,61 @@ pub enum FaultKind {
     AccessDenied,
     /// `ExpiredTokenException` for the caller's credentials, nothing done.
     ExpiredCredentials,
-    /// `InvalidSignatureException`, as a caller with a wrong clock meets it, nothing done.
+    /// `InvalidSignatureException`, as for a caller whose clock is wrong, nothing done.
     ClockSkew,
-    /// Status 502 with a page that is no AWS error, as a proxy answers, nothing done.
+    /// Status 502 with a page that is not an AWS error, as from a proxy, nothing done.
     BadGateway,
-    /// An error code no model names (`ServiceUnavailableException`, status 503), nothing done.
+    /// An error code that is in no API model (`ServiceUnavailableException`, status 503), nothing
+    /// done.
     UnknownError,
-    /// The connection closes without an answer, nothing done.
+    /// The connection is closed without an answer, nothing done.
     DropBefore,
-    /// The work is done, then the connection closes without an answer.
+    /// The call does its work, and then the connection is closed without an answer.
     DropAfter,
-    /// The answer waits `delay_ms` of real time.
+    /// The answer is delayed by `delay_ms` of real time.
     Delay,
-    /// Some records are not looked at and come back in `UnprocessedRecords`.
+    /// Some records are not processed and are returned in `UnprocessedRecords`.
     Unprocessed,
-    /// The results stand in another order.
+    /// The results are returned in another order.
     Reorder,
-    /// Some records are worked on, but stand in neither list of the answer.
+    /// Some records are processed, but are in neither list of the answer.
     MissingRecord,
-    /// Some records are worked on, but their results carry no status.
+    /// Some records are processed, but their results have no status.
     MissingStatus,
-    /// Some records are worked on, but their results carry a status no model names.
+    /// Some records are processed, but their results have a status that is in no API model.
     UnknownStatus,
 }
 
-/// How often a fault strikes.
+/// How often a fault occurs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum When {
     /// In this share of the calls, 0 to 1, drawn from the seed.
     Rate(f64),
-    /// In the next calls, this many.
+    /// In this many of the next calls.
     Next(u32),
 }
 
-/// One rule: which operation, what, how often.
+/// One rule: the operation, the kind of fault and how often it occurs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "FaultText", into = "FaultText")]
 pub struct Fault {
-    /// An operation's name (`BatchMeterUsage`), or `*` for each.
+    /// The name of an operation (`BatchMeterUsage`), or `*` for every operation.
     pub operation: String,
-    /// What goes wrong.
+    /// The kind of fault.
     pub kind: FaultKind,
-    /// How often.
+    /// How often the fault occurs.
     pub when: When,
-    /// How many records a record-wise fault strikes; at least one.
+    /// How many records of a call are affected, for faults of single records. At least one.
     pub records: u32,
-    /// For [`FaultKind::Delay`]: how long, in milliseconds of real time.
+    /// The length of a [`FaultKind::Delay`], in milliseconds of real time. 0 for other kinds.
     pub delay_ms: u64,
-    /// Only calls whose body contains this text, such as a customer's identifier; all if absent.
+    /// Only calls whose body contains this text, such as a customer's identifier. `None` for all
+    /// calls.
     pub containing: Option<String>,
 }
 
 impl Fault {
-    /// A fault in this share of the operation's calls.
+    /// A fault in a share of the operation's calls, 0 to 1.
     pub fn rate(operation: &str, kind: FaultKind, rate: f64) -> Fault {
         Fault {
             operation: operation.to_owned(),
@@ -95,7 +97,7 @@ impl Fault {
         }
     }
 
-    /// The same fault, striking this many records of a call.
+    /// The same fault, affecting this many records of a call.
     pub fn records(mut self, records: u32) -> Fault {
         self.records = records;
         self
@@ -108,72 +110,72 @@ impl Fault {
     }
 }
 
-/// The faults in force.
+/// All faults in force.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// Where the draws start; the same seed strikes the same calls.
+    /// The start of the random draws. The same seed affects the same calls.
     pub seed: u64,
-    /// The rules, each drawn for itself.
+    /// The rules. Each is drawn independently.
     pub faults: Vec<Fault>,
 }
 
-/// Why a set of faults cannot be taken as it was written.
+/// Why a set of faults is not valid.
 #[derive(Debug, Error, PartialEq)]
 pub enum FaultError {
-    /// Neither or both of `rate` and `next`.
+    /// Neither or both of `rate` and `next` are given.
     #[error("fault `{kind}`: give exactly one of `rate` (0 to 1) and `next` (a count of calls)")]
     When {
-        /// The fault's kind.
+        /// The name of the fault's kind.
         kind: String,
     },
-    /// A rate outside 0 to 1.
+    /// The rate is not between 0 and 1.
     #[error("fault `{kind}`: rate {rate} is not between 0 and 1")]
     Rate {
-        /// The fault's kind.
+        /// The name of the fault's kind.
         kind: String,
-        /// The rate given.
+        /// The rate that was given.
         rate: f64,
     },
-    /// A record-wise fault over no record.
+    /// A fault of single records affects no record.
     #[error("fault `{kind}`: `records` is 0, but the fault strikes at least one record")]
     Records {
-        /// The fault's kind.
+        /// The name of the fault's kind.
         kind: String,
     },
-    /// A delay without its length, or beyond the limit.
+    /// A delay has no length, or one beyond the limit.
     #[error(
         "fault `{kind}`: `delay_ms` is {delay_ms}, but must be 1 to {DELAY_MS_MAX} for a delay and absent otherwise"
     )]
     Delay {
-        /// The fault's kind.
+        /// The name of the fault's kind.
         kind: String,
-        /// The delay given.
+        /// The delay that was given, in milliseconds.
         delay_ms: u64,
     },
-    /// A text that every body contains.
+    /// The text is empty, so that every body contains it.
     #[error("fault `{kind}`: `containing` is empty; leave it out for calls with any body")]
     Containing {
-        /// The fault's kind.
+        /// The name of the fault's kind.
         kind: String,
     },
-    /// An operation the emulator does not have.
+    /// The emulator has no such operation.
     #[error("fault for operation `{operation}`: no such operation; use one of {known}, or `*`")]
     Operation {
-        /// The name given.
+        /// The name that was given.
         operation: String,
         /// The names that exist.
         known: String,
     },
-    /// Too many rules.
+    /// There are too many rules.
     #[error("{count} faults are too many: at most {FAULTS_MAX} may be in force")]
     Count {
-        /// The rules given.
+        /// The number of rules given.
         count: usize,
     },
 }
 
-/// A fault as JSON has it.
+/// A fault as it is in JSON.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultText {
@@ -252,7 +254,7 @@ impl From<Fault> for FaultText {
 }
 
 impl FaultKind {
-    /// The name JSON has for it.
+    /// The name of the kind in JSON.
     pub fn name(self) -> String {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::String(name)) => name,

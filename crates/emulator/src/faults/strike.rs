@@ -1,12 +1,12 @@
-//! Drawing faults for calls, and choosing what they strike, from a seed.
+//! Draws from a seed which faults affect a call, and which records.
 
 use super::{Fault, FaultKind, Faults, When};
 use crate::ids::mix;
 
-/// What strikes one call.
+/// The faults that affect one call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Struck {
-    /// An error instead of any work; the first rule that struck wins.
+    /// An error that is answered instead of any work. The first such rule wins.
     pub(crate) refusal: Option<FaultKind>,
     pub(crate) drop_after: bool,
     pub(crate) delay_ms: u64,
@@ -15,17 +15,17 @@ pub(crate) struct Struck {
     pub(crate) missing_status: u32,
     pub(crate) unknown_status: u32,
     pub(crate) reorder: bool,
-    /// Where the choice of records starts.
+    /// The seed for the choice of records.
     pub(crate) seed: u64,
-    /// Every fault that struck, for the log of calls.
+    /// Every fault that affects the call, for the log of calls.
     pub(crate) kinds: Vec<FaultKind>,
 }
 
-/// The rules in force with their draws so far.
+/// The rules in force and the number of their draws.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FaultState {
     faults: Faults,
-    /// Calls each rule has been drawn for.
+    /// The number of calls that each rule was drawn for.
     draws: Vec<u64>,
 }
 
@@ -37,13 +37,13 @@ impl FaultState {
         }
     }
 
-    /// The rules as they are now: `next` counts down.
+    /// The rules in their present state: `next` counts down.
     pub(crate) fn faults(&self) -> Faults {
         self.faults.clone()
     }
 
-    /// Draws every rule that covers the call once. A rule's draws depend on nothing but the seed, its
-    /// place and how often it was drawn.
+    /// Draws every rule that covers the call once. A draw depends only on the seed, on the rule's
+    /// place and on the number of its earlier draws.
     pub(crate) fn strike(&mut self, operation: &str, body: &[u8]) -> Struck {
         let mut struck = Struck::default();
         let seed = self.faults.seed;
@@ -75,7 +75,7 @@ fn strikes(when: &mut When, draw: u64) -> bool {
             *left -= 1;
             true
         }
-        // 53 bits are what a float holds exactly.
+        // A float holds 53 bits exactly.
         When::Rate(rate) => ((draw >> 11) as f64) < *rate * (1_u64 << 53) as f64,
     }
 }
@@ -111,7 +111,7 @@ impl Struck {
     }
 }
 
-/// A choice of `count` of the first `total` numbers, and shuffles, from a seed.
+/// Chooses and shuffles records, from a seed.
 pub(crate) struct Choice {
     state: u64,
 }
@@ -127,7 +127,7 @@ impl Choice {
         usize::try_from(self.state % end).unwrap_or(0)
     }
 
-    /// Another order (of two or more), always different from the one given.
+    /// Changes the order of two or more items. The new order always differs from the old one.
     pub(crate) fn reorder<T>(&mut self, items: &mut [T]) {
         if items.len() < 2 {
             return;
@@ -136,7 +136,7 @@ impl Choice {
         items.rotate_left(by);
     }
 
-    /// Marks `count` of `total`.
+    /// Marks `count` of `total` places.
     pub(crate) fn mark(&mut self, total: usize, count: u32) -> Vec<bool> {
         let mut marked = vec![false; total];
         let count = usize::try_from(count).unwrap_or(total).min(total);
