@@ -1,4 +1,4 @@
-//! Every agreement, as the seller sees them.
+//! The page of all agreements, as the seller sees them.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -103,7 +103,7 @@ fn filters(products: &[NewProduct], product: &str, status: &str) -> Markup {
     }
 }
 
-/// A choice among the products, any of them first.
+/// A form field for a product. Its first choice is any product.
 pub(super) fn product_choice(products: &[NewProduct], chosen: &str) -> Markup {
     html! {
         div {

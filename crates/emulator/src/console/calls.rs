@@ -1,4 +1,4 @@
-//! The log of calls, with every refusal in plain words.
+//! The log of calls. It explains every refusal in plain words.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -101,7 +101,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
     }
 }
 
-/// The reasons of one call, each once.
+/// The reasons why a call was refused, each listed once.
 fn plain_words(verdict: Verdict, call: &Call) -> Markup {
     html! {
         @if let Some(error) = &call.error {
@@ -130,7 +130,7 @@ fn explained(explanation: Explanation) -> Markup {
     html! { p { (explanation.rule) " " strong { (explanation.next) } } }
 }
 
-/// How many records have which outcome, in the order of their first.
+/// The number of records for each outcome, in the order in which outcomes first occur.
 fn counts(records: &[CallRecord]) -> Vec<(&str, usize)> {
     let mut counts: Vec<(&str, usize)> = Vec::new();
     for record in records {
@@ -199,7 +199,7 @@ fn records(call: &Call) -> Markup {
     }
 }
 
-/// A choice of verdicts.
+/// A choice of verdicts in a filter.
 #[derive(Clone, Copy)]
 struct Choice {
     name: &'static str,

@@ -1,4 +1,4 @@
-//! What happens to an agreement: a button each, one form for all.
+//! Changes of an agreement. Each has a button, and all share one form.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::world::AgreementView;
 
-/// What can be done to an agreement in force.
+/// The changes that are possible for an agreement in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Cancel,
@@ -21,7 +21,7 @@ pub(super) enum Change {
     Resume,
 }
 
-/// With its name in a form, the word on its button, and what is said once it is done.
+/// Each change with its name in the form, the text of its button, and the message after it.
 const CHANGES: [(Change, &str, &str, &str); 5] = [
     (Change::Cancel, "cancel", "Cancel", "cancelled"),
     (Change::Renew, "renew", "Renew", "renewed"),
@@ -60,7 +60,7 @@ fn made(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError
     Ok(done)
 }
 
-/// The button that makes a change.
+/// The button for a change.
 pub(super) fn button(agreement: &AgreementView, change: Change) -> Markup {
     let known = CHANGES.iter().find(|(known, ..)| *known == change);
     html! {

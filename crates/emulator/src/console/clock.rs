@@ -1,4 +1,4 @@
-//! The clock, with buttons.
+//! The page of the clock.
 
 use axum::extract::State;
 use axum::response::Response;

@@ -1,4 +1,4 @@
-//! Days and months of UTC, as the console's addresses write them.
+//! Days and months in UTC, as they are written in the console's addresses.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::fields::Fields;
 use super::page::link;
 use crate::control::ControlError;
 
-/// The day asked for, `2026-11-21`; the clock's own where none is.
+/// The day in the query, such as `2026-11-21`, or the clock's own day if there is none.
 pub(super) fn asked_for(fields: &Fields, now: Timestamp) -> Result<Date, ControlError> {
     let Some(text) = fields.get("day") else {
         return Ok(Offset::UTC.to_datetime(now).date());
@@ -23,23 +23,23 @@ pub(super) fn asked_for(fields: &Fields, now: Timestamp) -> Result<Date, Control
     })
 }
 
-/// Its first second; `None` at the end of time.
+/// The first second of the day. `None` at the end of time.
 pub(super) fn start(day: Date) -> Option<Timestamp> {
     Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
-/// The first second after it.
+/// The first second after the day. `None` at the end of time.
 pub(super) fn end(day: Date) -> Option<Timestamp> {
     day.tomorrow().ok().and_then(start)
 }
 
-/// The first second of the day's month, and of the next.
+/// The first second of the day's month, and of the month after it.
 pub(super) fn month(day: Date) -> Option<(Timestamp, Timestamp)> {
     let next = day.first_of_month().checked_add(1.month()).ok()?;
     Some((start(day.first_of_month())?, start(next)?))
 }
 
-/// The days of a month with their slots, and the way to the months beside it.
+/// The days of a month with their numbers of slots, and links to the previous and the next month.
 pub(super) fn calendar(day: Date, slots: &BTreeMap<i64, usize>, query: &[(&str, &str)]) -> Markup {
     let to = |day: Date| {
         let day = day.to_string();

@@ -1,8 +1,8 @@
-//! What AWS's rule is and what to do, for everything a call can be refused with.
+//! Explains every refusal of a call: AWS's rule, and what to do.
 
 use crate::faults::FaultKind;
 
-/// A rule in plain words, and the next step.
+/// A rule in plain words, and what to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Explanation {
     pub(super) rule: &'static str,
@@ -24,7 +24,8 @@ pub(super) fn error(operation: &str, code: &str, faults: &[FaultKind]) -> Explan
             "MeterUsage takes timestamps of the last 6 hours, not before the usage started.",
             "Meter each hour soon after its end.",
         ),
-        // The same name stands for a buyer's token and for the caller's credentials.
+        // Two errors have this name. One is about a buyer's token, the other about the caller's
+        // credentials.
         ("ResolveCustomer", "ExpiredTokenException")
             if !faults.contains(&FaultKind::ExpiredCredentials) =>
         {
@@ -48,7 +49,7 @@ fn known(code: &str) -> Option<Explanation> {
         .or_else(|| by_trouble(code))
 }
 
-/// What a record can be the cause of.
+/// Errors that a record can cause.
 fn by_record(code: &str) -> Option<Explanation> {
     Some(match code {
         "InvalidProductCodeException" => of(
@@ -83,7 +84,7 @@ fn by_record(code: &str) -> Option<Explanation> {
     })
 }
 
-/// What the buyers' software, or a registration, is told.
+/// Errors that the buyers' software, or a registration, receives.
 fn by_software(code: &str) -> Option<Explanation> {
     Some(match code {
         "IdempotencyConflictException" => of(
@@ -118,7 +119,7 @@ fn by_software(code: &str) -> Option<Explanation> {
     })
 }
 
-/// What is wrong with the request itself.
+/// Errors in the request itself.
 fn by_request(code: &str) -> Option<Explanation> {
     Some(match code {
         "ValidationException" | "InvalidParameterException" => of(
@@ -148,7 +149,7 @@ fn by_request(code: &str) -> Option<Explanation> {
     })
 }
 
-/// What is nobody's record's fault: nothing of it may end a record.
+/// Errors that no record causes. They must never end a record.
 fn by_trouble(code: &str) -> Option<Explanation> {
     Some(match code {
         "ThrottlingException" => of(
@@ -183,7 +184,7 @@ fn by_trouble(code: &str) -> Option<Explanation> {
     })
 }
 
-/// Why a record of an answered request was not accepted; `None` where it was.
+/// Why a record in an answered request was not accepted. `None` if it was accepted.
 pub(super) fn outcome(outcome: &str) -> Option<Explanation> {
     Some(match outcome {
         "CustomerNotSubscribed" => of(

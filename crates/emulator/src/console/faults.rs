@@ -1,4 +1,4 @@
-//! Trouble on demand: what is in force, and the switches.
+//! The page of injected faults: those in force, and a form to add some.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use crate::emulator::Emulator;
 use crate::faults::{Fault, FaultKind, Faults, When};
 use crate::wire::operation_names;
 
-/// Every kind, in plain words.
+/// Every kind of fault, in plain words.
 const KINDS: [(FaultKind, &str); 16] = [
     (FaultKind::Throttling, "throttled, nothing done"),
     (FaultKind::InternalError, "internal error, nothing done"),
@@ -94,7 +94,7 @@ fn with_added(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError>
     Ok(faults)
 }
 
-/// The rule must still be the one the button stood beside.
+/// The rule at this place must still be the one next to the button.
 fn with_removed(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError> {
     let place = form.whole::<usize>("place")?;
     let found = place.filter(|place| {

@@ -1,4 +1,4 @@
-//! What a form or a query says, and how it becomes the JSON the control interface takes.
+//! The fields of a form or a query, and how they become the JSON that the control interface takes.
 
 use axum::extract::{Form, FromRequest, Request};
 use axum::response::Response;
@@ -28,8 +28,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    /// A field's text without spaces around it; `None` where it is blank: browsers send every
-    /// field, filled in or not.
+    /// A field's text without surrounding spaces. `None` if it is blank, since browsers also send
+    /// fields that are not filled in.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(field, _)| field == name);
         found
@@ -37,12 +37,12 @@ impl Fields {
             .filter(|text| !text.is_empty())
     }
 
-    /// A field's text, blank where it is absent.
+    /// A field's text. Blank if the field is absent.
     pub(super) fn text(&self, name: &str) -> &str {
         self.get(name).unwrap_or_default()
     }
 
-    /// The lines of a field that are not blank.
+    /// The lines of a field, without blank ones.
     pub(super) fn lines(&self, name: &str) -> Vec<&str> {
         self.text(name)
             .lines()
@@ -51,7 +51,7 @@ impl Fields {
             .collect()
     }
 
-    /// The fields whose names begin so, by the rest of their names.
+    /// The fields whose names start with a prefix, by the rest of their names.
     pub(super) fn beginning<'a>(
         &'a self,
         prefix: &'a str,
@@ -63,7 +63,7 @@ impl Fields {
         })
     }
 
-    /// A whole number, 0 or more; `None` where the field is blank.
+    /// A whole number, 0 or more. `None` if the field is blank.
     pub(super) fn whole<N: std::str::FromStr>(
         &self,
         name: &str,
@@ -75,7 +75,7 @@ impl Fields {
         parsed.map_err(|_| not_a_number(name, text, "a whole number, 0 or more, that fits"))
     }
 
-    /// A number such as 0.25; `None` where the field is blank.
+    /// A number such as 0.25. `None` if the field is blank.
     pub(super) fn number(&self, name: &str) -> Result<Option<f64>, ControlError> {
         let Some(text) = self.get(name) else {
             return Ok(None);
@@ -93,7 +93,7 @@ pub(super) fn not_a_number(name: &str, text: &str, rule: &str) -> ControlError {
     }
 }
 
-/// A JSON object of the members that are there.
+/// A JSON object of the members that have a value.
 pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let members = members
         .into_iter()
@@ -101,7 +101,7 @@ pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Val
     Value::Object(members.collect::<Map<String, Value>>())
 }
 
-/// What the control interface would make of this JSON.
+/// Reads JSON in the same way as the control interface.
 pub(super) fn read<T: DeserializeOwned>(json: Value) -> Result<T, ControlError> {
     serde_json::from_value(json).map_err(|error| ControlError::Body {
         problem: error.to_string(),

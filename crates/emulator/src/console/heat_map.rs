@@ -1,4 +1,5 @@
-//! The picture of a day: buyers down, hours across, each cell's state in colour and in a word.
+//! The picture of a day: one line for each buyer, one column for each hour. Each cell shows its
+//! state as a color and as a word.
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
@@ -7,10 +8,10 @@ use crate::quantity::Quantity;
 use crate::rules::window::Window;
 use crate::world::{HOURS, Hour, Line};
 
-/// Shades of a metered hour; the strongest is the largest quantity of its line.
+/// Number of shades of a metered hour. The strongest shade is the largest quantity of the line.
 const SHADES: u64 = 4;
 
-/// An hour of one line.
+/// The state of one hour of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Metered,
@@ -23,7 +24,7 @@ enum State {
     Closed,
 }
 
-/// With its class, its word, and what that word means.
+/// Each state with its CSS class, its word and the meaning of the word.
 const STATES: [(State, &str, &str, &str); 8] = [
     (
         State::Metered,
@@ -75,10 +76,10 @@ const STATES: [(State, &str, &str, &str); 8] = [
     ),
 ];
 
-/// The time and the rules a picture is drawn by.
+/// The time and the rules by which a picture is drawn.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drawing {
-    /// The day's first second.
+    /// The first second of the day.
     pub(super) from: Timestamp,
     pub(super) now: Timestamp,
     pub(super) window: Window,
@@ -118,7 +119,7 @@ impl Drawing {
     }
 }
 
-/// The picture as a table, in a region of its own that scrolls.
+/// The picture as a table, in a region that scrolls.
 pub(super) fn table(lines: &[Line], drawing: Drawing, caption: &str) -> Markup {
     html! {
         div.scroll.picture role="region" aria-label="Hours of the day" tabindex="0" {
@@ -191,20 +192,20 @@ fn cell(line: &Line, drawing: Drawing, place: usize, hour: Hour, largest: Quanti
     }
 }
 
-/// 1 to [`SHADES`], by the share of the line's largest hour.
+/// A shade from 1 to [`SHADES`], by the share of the line's largest hour.
 fn shade(quantity: Quantity, largest: Quantity) -> u64 {
     let (part, whole) = (u128::from(quantity.micros()), u128::from(largest.micros()));
     let shade = (part * u128::from(SHADES)).div_ceil(whole.max(1));
     u64::try_from(shade).unwrap_or(SHADES).clamp(1, SHADES)
 }
 
-/// The end of an ARN, where ARNs differ.
+/// The last part of an ARN, in which ARNs differ.
 pub(super) fn tail(arn: &str) -> &str {
     let start = arn.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
     arn.get(start..).unwrap_or(arn)
 }
 
-/// What every colour and word means.
+/// Explains every color and word.
 pub(super) fn legend() -> Markup {
     html! {
         section aria-labelledby="legend" {

@@ -1,4 +1,4 @@
-//! What was metered: the picture of a day, its month, and its slots one by one.
+//! The page of metered usage: the picture of a day, its month, and the slots.
 
 use axum::extract::State;
 use axum::response::Response;

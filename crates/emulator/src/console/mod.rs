@@ -1,7 +1,7 @@
-//! The console: the world for people, in a browser. Pages are plain HTML that works without
-//! JavaScript and loads nothing from elsewhere.
+//! The console shows the world in a browser. Its pages are plain HTML that works without JavaScript
+//! and loads nothing from elsewhere.
 //!
-//! Whatever a form does is done by the same functions as under `/_emulator`, from the same JSON.
+//! Forms use the same functions as the interface under `/_emulator`, with the same JSON.
 
 mod agreements;
 mod calls;
@@ -34,8 +34,8 @@ use http::{HeaderValue, StatusCode};
 use crate::control::other_site;
 use crate::emulator::Emulator;
 
-/// Nothing is loaded but the console's own style and icon, nothing runs, nobody frames a page, and
-/// forms go to the console itself.
+/// Pages load only the console's own style and icon, run no script, cannot be framed, and send
+/// forms only to the console.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("console.css");
@@ -88,12 +88,13 @@ pub(crate) fn routes() -> Router<Emulator> {
         .layer(axum::middleware::from_fn(guard))
 }
 
-/// A browser that asks for the bare address is looking for the console.
+/// Redirects a browser that asks for the bare address to the console.
 pub(crate) async fn redirect() -> Redirect {
     Redirect::to("/_emulator/console")
 }
 
-/// Keeps other sites' forms out, and puts on every answer what it may load and do.
+/// Refuses forms of other sites, and adds headers to every answer that restrict what it may load
+/// and do.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = match other_site(request.method(), request.headers()) {
         Some(error) => page::problem(error.status(), &error.to_string()),

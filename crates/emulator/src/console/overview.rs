@@ -1,4 +1,4 @@
-//! The first page: how the world stands, and what to do with it.
+//! The first page: the state of the world, and links to what can be done.
 
 use axum::extract::State;
 use axum::response::Response;

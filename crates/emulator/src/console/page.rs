@@ -1,4 +1,4 @@
-//! What every page shares: its frame, its words for times, its pages of long lists.
+//! The parts that all pages share: frame, times, and pages of long lists.
 
 use axum::extract::Request;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -12,7 +12,7 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 
-/// What the navigation leads to.
+/// The places that the navigation links to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Overview,
@@ -26,7 +26,7 @@ pub(super) enum Place {
     Readings,
 }
 
-/// A place, its path, and its name.
+/// Each place with its path and its name.
 type Link = (Place, &'static str, &'static str);
 
 const NAVIGATION: [(&str, &[Link]); 3] = [
@@ -55,7 +55,7 @@ const NAVIGATION: [(&str, &[Link]); 3] = [
     ),
 ];
 
-/// A form that was not taken: why, and what it said.
+/// A refused form: the reason, and its fields.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) problem: String,
@@ -65,7 +65,7 @@ pub(super) struct Refused {
 impl Refused {
     pub(super) fn of(error: &ControlError, fields: Fields) -> Refused {
         let problem = match error {
-            // A form has no body that a person would know of.
+            // A person who sends a form does not know that it has a body.
             ControlError::Body { problem } => problem.clone(),
             error => error.to_string(),
         };
@@ -73,12 +73,12 @@ impl Refused {
     }
 }
 
-/// What the form said, or blank: fields keep what was typed.
+/// The field's text in the refused form, or blank. The form keeps what was typed.
 pub(super) fn typed<'a>(refused: Option<&'a Refused>, name: &str) -> &'a str {
     refused.map_or("", |refused| refused.fields.text(name))
 }
 
-/// Why a form was not taken, at the top of its page.
+/// The reason why a form was refused, at the top of its page.
 pub(super) fn refusal(refused: Option<&Refused>) -> Markup {
     html! {
         @if let Some(refused) = refused {
@@ -91,7 +91,7 @@ pub(super) fn refusal(refused: Option<&Refused>) -> Markup {
     }
 }
 
-/// Says what a form did, after the redirect that follows it.
+/// The message that a form succeeded, after the redirect that follows it.
 pub(super) fn done(fields: &Fields) -> Markup {
     let said = match fields.get("done") {
         Some("listed") => "The product is listed.",
@@ -112,7 +112,7 @@ pub(super) fn done(fields: &Fields) -> Markup {
     html! { p.notice.good role="status" { (said) } }
 }
 
-/// A page within the frame.
+/// A page within the frame that all pages share.
 pub(super) fn page(
     emulator: &Emulator,
     status: StatusCode,
@@ -134,7 +134,7 @@ pub(super) fn page(
         .into_response()
 }
 
-/// A page for what cannot be done, or is not there.
+/// A page for a request that cannot be carried out, or for a page that does not exist.
 pub(super) fn problem(status: StatusCode, problem: &str) -> Response {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
@@ -165,7 +165,8 @@ pub(super) async fn wrong_method(request: Request) -> Response {
     )
 }
 
-/// After a form was taken: to the page that shows what it did, so that a reload repeats nothing.
+/// Redirects to the page that shows the result of a form, so that a reload does not repeat the
+/// form.
 pub(super) fn see(path: &str, query: &[(&str, &str)]) -> Response {
     Redirect::to(&link(path, query)).into_response()
 }
@@ -238,7 +239,7 @@ pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
     link
 }
 
-/// Percent-encoded but for what a query takes as it is.
+/// Percent-encodes a text for a query.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -252,7 +253,7 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-/// A moment, to the second, UTC.
+/// A moment in UTC, to the second.
 pub(super) fn time(moment: Timestamp) -> Markup {
     let shown = Offset::UTC.to_datetime(moment);
     html! {
@@ -271,7 +272,7 @@ pub(super) fn pace(speed: f64) -> String {
     }
 }
 
-/// Which page of a long list is asked for, from 1.
+/// The page of a long list that is requested, from 1.
 pub(super) fn number(fields: &Fields, name: &str) -> Result<usize, ControlError> {
     match fields.whole(name)? {
         None => Ok(1),
@@ -282,12 +283,12 @@ pub(super) fn number(fields: &Fields, name: &str) -> Result<usize, ControlError>
     }
 }
 
-/// Rows before a page of the usual size.
+/// The number of rows before a page.
 pub(super) fn skipped(page: usize) -> usize {
     page.saturating_sub(1).saturating_mul(CONSOLE_PAGE_ROWS_MAX)
 }
 
-/// How much of a list is shown, and the way to the rest of it.
+/// Shows which part of a list is on the page, and links to the other pages.
 pub(super) fn pages(
     (one, what): (&str, &str),
     path: &str,

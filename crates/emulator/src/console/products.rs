@@ -1,4 +1,4 @@
-//! The seller's products as buyers find them, and the form that lists another one.
+//! The page of the seller's products, and the form that lists another one.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -113,7 +113,7 @@ fn listing(product: &NewProduct, default_url: Option<&str>) -> Markup {
     }
 }
 
-/// A product's dimensions; their names may have spaces.
+/// A product's dimensions. Their names may contain spaces.
 pub(super) fn dimensions(product: &NewProduct) -> Markup {
     html! {
         @for (place, name) in product.dimensions.iter().enumerate() {

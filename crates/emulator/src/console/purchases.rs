@@ -1,4 +1,4 @@
-//! A buyer's agreements, and what a buyer does with them.
+//! The page of a buyer's agreements, and what a buyer can do with them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Res
     view(&emulator, StatusCode::OK, &asked, None)
 }
 
-/// The page of the buyers, or of one of them.
+/// The page of all buyers, or of one of them.
 pub(super) fn view(
     emulator: &Emulator,
     status: StatusCode,
@@ -85,7 +85,7 @@ fn purchases(
     account: &str,
     page: usize,
 ) -> Markup {
-    // The latest purchase is the one a buyer wants to set up.
+    // The latest purchase comes first, because the buyer usually wants to set up that one.
     let theirs: Vec<&AgreementView> = agreements
         .iter()
         .rev()

@@ -1,4 +1,4 @@
-//! What AWS leaves open, as switches with their questions.
+//! The page of the readings: switches for what AWS does not document, each with its question.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -12,7 +12,7 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::readings::Readings;
 
-/// A switch: its name, its question, and what each value answers.
+/// A switch: its name, its question, and the meaning of each value.
 struct Question {
     name: &'static str,
     question: &'static str,
@@ -145,7 +145,8 @@ pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Respo
     }
 }
 
-/// All of them, as `PUT /_emulator/readings` takes them: what the form leaves out is the default.
+/// All readings, as `PUT /_emulator/readings` takes them. A reading that the form leaves out gets
+/// its default.
 fn readings_of(form: &Fields) -> Result<Readings, ControlError> {
     let fields = form.beginning("");
     let members: Map<String, Value> = fields

@@ -1,5 +1,5 @@
 //! "Set up your account": the page from which the buyer's browser posts its registration token to
-//! the seller's site, as AWS Marketplace's does.
+//! the seller's site, as it does at AWS Marketplace.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,11 +13,12 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::world::AgreementView;
 
-/// The seller's site may redirect what it is sent, to a host nobody here can know, and Chromium
-/// holds each step to `form-action`. The page's only form is the one to the seller.
+/// The policy allows the form to be sent to any web address. The seller's site may redirect it to
+/// any host, and Chromium checks each redirect against `form-action`. The only form on the page is
+/// the one to the seller.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'";
 
-/// A page of a POST: a token is made for each click, and stands in no URL.
+/// The page is the answer to a POST. Each click makes a new token, which appears in no URL.
 pub(super) async fn leave(State(emulator): State<Emulator>, form: Fields) -> Response {
     match destination(&emulator, form.text("agreement_id")) {
         Ok((agreement, url, token)) => page_of(&emulator, &agreement, &url, &token),
@@ -25,7 +26,7 @@ pub(super) async fn leave(State(emulator): State<Emulator>, form: Fields) -> Res
     }
 }
 
-/// The product's own fulfillment URL, or the one for all products.
+/// The product's own fulfillment URL, or else the one for all products.
 pub(super) fn fulfillment_url(emulator: &Emulator, product_code: &str) -> Option<String> {
     let core = emulator.core();
     let product = core.world.product(product_code);

@@ -1,4 +1,4 @@
-//! A buyer accepts an offer.
+//! The page on which a buyer accepts an offer.
 
 use std::collections::BTreeSet;
 

@@ -58,7 +58,7 @@ const REASONS: &[&str] = &[
     "OTHER",
 ];
 
-/// A string of certain bytes.
+/// A string shape whose pattern allows certain bytes.
 const fn shape(min: usize, max: usize, text: &'static str, bytes: fn(u8) -> bool) -> StringShape {
     StringShape {
         min,
@@ -75,7 +75,7 @@ fn is_amount(text: &str) -> bool {
     }
 }
 
-/// A page of agreements.
+/// The request of `SearchAgreements`: one page of agreements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SearchAgreementsRequest {
     pub(crate) catalog: Option<String>,
@@ -118,7 +118,7 @@ fn page(members: &mut Members<'_>) -> Result<Option<usize>, ShapeError> {
     Ok(size.and_then(|size| usize::try_from(size).ok()))
 }
 
-/// The id of one agreement.
+/// Reads the id of one agreement.
 pub(crate) fn read_agreement_id(members: &mut Members<'_>) -> Result<String, ShapeError> {
     required(members, "agreementId", &RESOURCE_ID)
 }
@@ -135,7 +135,7 @@ fn required(
     Ok(text.unwrap_or_default())
 }
 
-/// A page of an agreement's invoices.
+/// The request of `ListAgreementInvoiceLineItems`: one page of an agreement's invoices.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct InvoiceLineItemsRequest {
     pub(crate) agreement_id: String,
@@ -183,7 +183,7 @@ fn read_month(period: &mut Members<'_>) -> Result<Month, ShapeError> {
     })
 }
 
-/// One adjustment asked for.
+/// One entry of `BatchCreateBillingAdjustmentRequest`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AdjustmentEntry {
     pub(crate) agreement_id: String,
@@ -194,7 +194,7 @@ pub(crate) struct AdjustmentEntry {
     pub(crate) client_token: String,
 }
 
-/// All adjustments of one request.
+/// Reads all adjustments of one request.
 pub(crate) fn read_adjustments(
     members: &mut Members<'_>,
 ) -> Result<Vec<AdjustmentEntry>, ShapeError> {

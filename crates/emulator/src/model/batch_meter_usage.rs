@@ -9,14 +9,14 @@ use super::shapes::{ACCOUNT_ID, CUSTOMER_IDENTIFIER, DIMENSION, LICENSE_ARN, PRO
 use super::usage::{GivenQuantity, Stamp, UsageAllocation};
 use crate::limits::USAGE_RECORDS_MAX;
 
-/// Up to 25 records for one product.
+/// The request of `BatchMeterUsage`: up to 25 records for one product.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BatchMeterUsageRequest {
     pub(crate) product_code: Option<String>,
     pub(crate) usage_records: Vec<UsageRecord>,
 }
 
-/// One record as it was sent; it goes back into the answer the same.
+/// One record as it was sent. The answer repeats it unchanged.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UsageRecord {
     pub(crate) timestamp: Stamp,
@@ -62,7 +62,7 @@ impl UsageRecord {
     }
 }
 
-/// A record read back from a file, by the same shape it had on the wire.
+/// Reads a record from a file, where it has the same shape as on the wire.
 impl<'de> Deserialize<'de> for UsageRecord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UsageRecord, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;

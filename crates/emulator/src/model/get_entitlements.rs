@@ -11,7 +11,7 @@ const FILTERS: &[&str] = &[
     "LICENSE_ARN",
 ];
 
-/// A page of a product's entitlements.
+/// The request of `GetEntitlements`: one page of a product's entitlements.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct GetEntitlementsRequest {
     pub(crate) product_code: String,

@@ -4,7 +4,8 @@ use super::reader::{Members, ShapeError};
 use super::shapes::{CLIENT_TOKEN, DIMENSION, PRODUCT_CODE};
 use super::usage::{GivenQuantity, Stamp, UsageAllocation};
 
-/// One hour's usage of one dimension, metered from the buyer's account.
+/// The request of `MeterUsage`: one hour's usage of one dimension, metered from the buyer's
+/// account.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct MeterUsageRequest {
     pub(crate) product_code: String,

@@ -1,7 +1,8 @@
-//! Requests as the API model has them: shapes are checked here, before any rule.
+//! Requests in the shapes of the API model, which are checked before any rule.
 //!
-//! A member of the wrong JSON type ends the reading (`SerializationException`); a value outside
-//! its shape's limits is noted, and all such notes become one `ValidationException`.
+//! A member of the wrong JSON type ends the reading (`SerializationException`). A value outside the
+//! limits of its shape is a violation, and all violations together become one
+//! `ValidationException`.
 
 mod agreement_api;
 mod batch_meter_usage;

@@ -1,4 +1,4 @@
-//! Where a value stands in a request, and what is said when it does not fit there.
+//! The place of a value in a request, and the error for a value of the wrong type.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::reader::ShapeError;
 
-/// Where in the request a value stands, printed as AWS prints it: `usageRecords.1.member.tags`.
+/// The place of a value in a request. It is printed as AWS prints it: `usageRecords.1.member.tags`.
 #[derive(Clone, Copy)]
 pub(super) enum Path<'a> {
     Root,
@@ -49,7 +49,7 @@ pub(super) fn wrong_type(path: &Path<'_>, value: &Value, wanted: &str) -> ShapeE
     ShapeError::Serialization(format!("{place} is {found}, but must be {wanted}"))
 }
 
-/// Keeps error messages readable when a value is huge.
+/// Cuts a long text, so that error messages stay readable.
 pub(super) fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 300;
     if text.chars().count() <= CHARS_MAX {

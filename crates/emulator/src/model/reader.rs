@@ -1,4 +1,4 @@
-//! Reading JSON into shapes, with AWS's own words for what does not fit.
+//! Reads JSON into the shapes of the API model, and reports violations in AWS's own words.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -12,22 +12,22 @@ use crate::limits::VIOLATIONS_PRINTED_MAX;
 /// Why a body is not a request of its operation.
 #[derive(Debug, Error, PartialEq)]
 pub(crate) enum ShapeError {
-    /// Not JSON, or a member of the wrong JSON type.
+    /// The body is not JSON, or a member has the wrong JSON type.
     #[error("{0}")]
     Serialization(String),
-    /// Values outside their shapes' limits.
+    /// Some values are outside the limits of their shapes.
     #[error("{0}")]
     Validation(String),
 }
 
-/// A pattern of the API model with a function that decides it.
+/// A pattern of the API model, with a function that tests it.
 pub(crate) enum Pattern {
-    /// About the text as a whole.
+    /// A pattern for the text as a whole.
     Whole {
         text: &'static str,
         matches: fn(&str) -> bool,
     },
-    /// About each byte, of which there is at least one.
+    /// A pattern for each byte. There must be at least one byte.
     Bytes {
         text: &'static str,
         bytes: fn(u8) -> bool,
@@ -49,7 +49,7 @@ impl Pattern {
     }
 }
 
-/// The limits of a string shape; lengths in characters.
+/// The limits of a string shape. Lengths are in characters.
 pub(crate) struct StringShape {
     pub(crate) min: usize,
     pub(crate) max: usize,
@@ -63,26 +63,25 @@ pub(crate) const ANY_STRING: StringShape = StringShape {
     pattern: None,
 };
 
-/// Lists of strings by one of an enumeration's values.
+/// Lists of strings, each under one value of an enumeration.
 pub(crate) type StringLists = Vec<(&'static str, Vec<String>)>;
 
-/// The violations found so far.
+/// The violations that have been found so far.
 #[derive(Default)]
 pub(crate) struct Violations {
     count: usize,
     printed: Vec<String>,
 }
 
-/// The members of one structure; each is taken out as it is read, unknown ones are left over, as
-/// AWS ignores them.
+/// The members of one structure. Reading a member removes it. Unknown members remain and are
+/// ignored, as AWS does.
 pub(crate) struct Members<'a> {
     map: Map<String, Value>,
     path: Path<'a>,
     violations: &'a RefCell<Violations>,
 }
 
-/// Reads a request: `shape` takes the members it knows; every violation is reported in one
-/// error.
+/// Reads a request. `shape` reads the members it knows, and one error reports all violations.
 pub(crate) fn read<T>(
     value: Value,
     shape: impl FnOnce(&mut Members<'_>) -> Result<T, ShapeError>,
@@ -109,7 +108,7 @@ pub(crate) fn read<T>(
 
 impl Members<'_> {
     fn take(&mut self, name: &'static str) -> Option<Value> {
-        // AWS JSON reads an explicit null as an absent member.
+        // AWS JSON treats an explicit null like an absent member.
         self.map.remove(name).filter(|value| !value.is_null())
     }
 
@@ -124,13 +123,13 @@ impl Members<'_> {
         }
     }
 
-    /// Notes that a required member is absent.
+    /// Records the violation that a required member is absent.
     pub(crate) fn missing(&self, name: &'static str) {
         let path = Path::Member(&self.path, name);
         self.violate(&path, None, format_args!("Member must not be null"));
     }
 
-    /// A string within its shape's limits.
+    /// Reads a string and checks it against the limits of its shape.
     pub(crate) fn string(
         &mut self,
         name: &'static str,
@@ -184,7 +183,7 @@ impl Members<'_> {
         Ok(text)
     }
 
-    /// An integer from `min` to `max`.
+    /// Reads an integer from `min` to `max`.
     pub(crate) fn integer(
         &mut self,
         name: &'static str,
@@ -218,7 +217,7 @@ impl Members<'_> {
         Ok(Some(number))
     }
 
-    /// `true` or `false`.
+    /// Reads a boolean.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, ShapeError> {
         match self.take(name) {
             None => Ok(None),
@@ -231,7 +230,7 @@ impl Members<'_> {
         }
     }
 
-    /// A timestamp: epoch seconds as a JSON number.
+    /// Reads a timestamp: epoch seconds as a JSON number.
     pub(crate) fn number(
         &mut self,
         name: &'static str,
@@ -247,7 +246,7 @@ impl Members<'_> {
         }
     }
 
-    /// A structure inside this one.
+    /// Reads a structure within this one.
     pub(crate) fn structure<T>(
         &mut self,
         name: &'static str,
@@ -269,7 +268,7 @@ impl Members<'_> {
         .map(Some)
     }
 
-    /// A string that must be one of an enumeration's values.
+    /// Reads a string that must be one of an enumeration's values.
     pub(crate) fn one_of(
         &mut self,
         name: &'static str,
@@ -292,7 +291,7 @@ impl Members<'_> {
         Ok(known)
     }
 
-    /// A list of strings of one shape.
+    /// Reads a list of strings of one shape.
     pub(crate) fn strings(
         &mut self,
         name: &'static str,
@@ -326,7 +325,7 @@ impl Members<'_> {
         Ok(strings)
     }
 
-    /// A map from an enumeration's values to lists of at least one string.
+    /// Reads a map from an enumeration's values to lists of at least one string.
     pub(crate) fn string_lists(
         &mut self,
         name: &'static str,
@@ -359,7 +358,7 @@ impl Members<'_> {
         Ok(Some(lists))
     }
 
-    /// A list of `min` to `max` structures.
+    /// Reads a list of `min` to `max` structures.
     pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
@@ -376,7 +375,7 @@ impl Members<'_> {
         };
         self.check_length(&path, items.len(), min, max);
         let mut list = Vec::with_capacity(items.len().min(max));
-        // Beyond the maximum the request is refused anyway; its tail is not worth reading.
+        // The request is refused anyway if the list is too long, so the rest is not read.
         for (index, item) in items.into_iter().take(max).enumerate() {
             let path = Path::Item(&path, index);
             let Value::Object(map) = item else {

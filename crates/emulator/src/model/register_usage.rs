@@ -3,7 +3,7 @@
 use super::reader::{Members, ShapeError};
 use super::shapes::{NONCE, PRODUCT_CODE};
 
-/// A container's announcement at its start.
+/// The request of `RegisterUsage`, which a container sends at its start.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RegisterUsageRequest {
     pub(crate) product_code: String,

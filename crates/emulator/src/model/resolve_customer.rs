@@ -3,7 +3,7 @@
 use super::reader::{Members, ShapeError};
 use super::shapes::REGISTRATION_TOKEN;
 
-/// The token the buyer's browser brought.
+/// The request of `ResolveCustomer`, with the token that the buyer's browser brought.
 #[derive(Clone, PartialEq)]
 pub(crate) struct ResolveCustomerRequest {
     pub(crate) registration_token: String,

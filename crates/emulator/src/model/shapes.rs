@@ -129,7 +129,7 @@ fn is_decimal(text: &str) -> bool {
     Quantity::from_decimal(text).is_some()
 }
 
-/// In the model's class `+ -=` is a range, from the space to the equals sign.
+/// The class `+ -=` in the model is a range from the space to the equals sign.
 fn is_tag_text(text: &str) -> bool {
     !text.is_empty()
         && text

@@ -1,4 +1,4 @@
-//! What every metering request carries: timestamps, quantities, allocations, tags.
+//! The parts that all metering requests share: timestamps, quantities, allocations and tags.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::shapes::{DECIMAL, TAG_KEY, TAG_VALUE};
 use crate::limits::{ALLOCATIONS_MAX, QUANTITY_MAX, TAGS_MAX};
 use crate::quantity::Quantity;
 
-/// A timestamp as it was sent, and as the moment it names.
+/// A timestamp, both as it was sent and as a moment in time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub(crate) struct Stamp {
@@ -19,8 +19,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// A required timestamp; where it is absent, the epoch stands in for it and the violation is
-    /// noted.
+    /// Reads a required timestamp. If it is absent, that is a violation, and the epoch is returned.
     pub(crate) fn read(members: &mut Members<'_>, name: &'static str) -> Result<Stamp, ShapeError> {
         if let Some(stamp) = Stamp::read_optional(members, name)? {
             return Ok(stamp);
@@ -52,7 +51,7 @@ fn moment(sent: &Number) -> Option<Timestamp> {
     if let Some(seconds) = sent.as_i64() {
         return Timestamp::from_second(seconds).ok();
     }
-    // A fraction is a fraction of a second, never of a quantity: microseconds are plenty.
+    // A float is precise enough here: it holds a fraction of a second, never a quantity.
     let micros = (sent.as_f64()? * 1e6).round();
     if micros.abs() > 9e18 {
         return None;
@@ -60,20 +59,20 @@ fn moment(sent: &Number) -> Option<Timestamp> {
     Timestamp::from_microsecond(micros as i64).ok()
 }
 
-/// A quantity in the form it was given.
+/// A quantity in the form in which it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum GivenQuantity {
-    /// Neither member: 0.
+    /// Neither member was sent, which means 0.
     Absent,
-    /// The integer member.
+    /// The integer member was sent.
     Integer(u32),
-    /// The decimal member, text as sent.
+    /// The decimal member was sent: its text and its value.
     Decimal(Box<str>, Quantity),
-    /// Both members, which exclude each other: for the rules to refuse.
+    /// Both members were sent, although they exclude each other. The rules refuse it.
     Both(Box<QuantityConflict>),
 }
 
-/// The two members of a quantity, both given.
+/// The two members of a quantity that has both.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct QuantityConflict {
     pub(crate) integer: u32,
@@ -88,7 +87,7 @@ impl GivenQuantity {
     ) -> Result<GivenQuantity, ShapeError> {
         let whole = members.integer(integer, 0, QUANTITY_MAX)?;
         let text = members.string(decimal, &DECIMAL)?;
-        // A value outside the limits has been noted, so what stands in for it is never used.
+        // A value outside the limits is a violation already, so its replacement is never used.
         let whole = whole.map(|n| u32::try_from(n).unwrap_or(0));
         Ok(match (whole, text) {
             (None, None) => GivenQuantity::Absent,
@@ -103,7 +102,7 @@ impl GivenQuantity {
         })
     }
 
-    /// The value; 0 where none was given, or two were.
+    /// The value. It is 0 if neither member was sent, or both.
     pub(crate) fn value(&self) -> Quantity {
         match self {
             GivenQuantity::Absent | GivenQuantity::Both(_) => Quantity::default(),
@@ -131,17 +130,17 @@ impl GivenQuantity {
     }
 }
 
-/// A buyer's tag on a share of the usage.
+/// A buyer's tag on an allocation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Tag {
-    /// 1 to 100 characters.
+    /// The tag's key, 1 to 100 characters.
     pub key: String,
-    /// 1 to 256 characters.
+    /// The tag's value, 1 to 256 characters.
     pub value: String,
 }
 
-/// A share of the usage, by tags; no tags is the untagged bucket.
+/// A share of the usage with its tags. The share without tags is untagged usage.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct UsageAllocation {
     pub(crate) quantity: GivenQuantity,

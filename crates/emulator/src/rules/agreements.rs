@@ -1,4 +1,4 @@
-//! The Agreement API's reading operations: `SearchAgreements`, `DescribeAgreement`,
+//! The read operations of the Agreement API: `SearchAgreements`, `DescribeAgreement` and
 //! `ListAgreementInvoiceLineItems`.
 
 use std::cmp::Reverse;
@@ -12,7 +12,7 @@ use crate::limits::AGREEMENTS_PAGE_MAX;
 use crate::model::{InvoiceLineItemsRequest, SearchAgreementsRequest};
 use crate::world::{Bill, Parts, World};
 
-/// Pay-as-you-go agreements end in the year 9999.
+/// The end of pay-as-you-go agreements, in the year 9999.
 const NO_END_S: i64 = 253_370_764_800;
 const CATALOG: &str = "AWSMarketplace";
 
@@ -42,7 +42,7 @@ pub(crate) enum AgreementsError {
 }
 
 impl AgreementsError {
-    /// The exception of the API model.
+    /// The name of the exception in the API model.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             AgreementsError::NoSuchAgreement(_) => "ResourceNotFoundException",
@@ -51,7 +51,7 @@ impl AgreementsError {
     }
 }
 
-/// One page of the seller's agreements, by the end of their terms.
+/// One page of the seller's agreements, sorted by the end of their terms.
 pub(crate) fn search(
     world: &World,
     request: &SearchAgreementsRequest,
@@ -93,7 +93,7 @@ pub(crate) fn search(
     Ok(answer)
 }
 
-/// One page of a list, and the token of the next.
+/// Returns one page of a list, and the token of the next page if there is one.
 fn cut(
     list: Vec<Value>,
     size: Option<usize>,
@@ -111,7 +111,7 @@ fn cut(
     Ok((list.into_iter().skip(start).take(size).collect(), next))
 }
 
-/// The filters of a search, each with its one value.
+/// The filters of a search. Each has exactly one value.
 #[derive(Default)]
 struct Filters<'a> {
     acceptor: bool,
@@ -167,7 +167,7 @@ impl<'a> Filters<'a> {
 
     fn pass(&self, parts: &Parts<'_>) -> bool {
         let end = end_s(parts);
-        // The caller is the seller, who accepts no offers of its own.
+        // The caller is the seller, who is never the acceptor.
         !self.acceptor
             && self.ends_before.is_none_or(|before| end < before)
             && self.ends_after.is_none_or(|after| end > after)

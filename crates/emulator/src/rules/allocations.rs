@@ -1,5 +1,4 @@
-//! Quantities, their allocations and tags: the rules common to `BatchMeterUsage` and
-//! `MeterUsage`.
+//! The rules for quantities, allocations and tags that `BatchMeterUsage` and `MeterUsage` share.
 //!
 //! Facts: M12, M13, M14, M15 (docs/marketplace-rules.md).
 
@@ -47,7 +46,7 @@ pub(crate) enum QuantityError {
 }
 
 impl QuantityError {
-    /// The exception AWS answers with.
+    /// The name of the exception that AWS answers with.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             QuantityError::Both { .. } => "ValidationException",
@@ -62,10 +61,11 @@ impl QuantityError {
     }
 }
 
-/// The shares of a quantity in the form the slot keeps; `None` where none were given.
+/// The allocations in the form in which a slot stores them. `None` if none were sent.
 pub(crate) type Shares = Option<Box<[MeteredAllocation]>>;
 
-/// The allocations in the form the slot keeps, or why the record is refused.
+/// Checks a quantity and its allocations. Returns the allocations in the form in which a slot
+/// stores them.
 pub(crate) fn check(
     quantity: &GivenQuantity,
     allocations: Option<&[UsageAllocation]>,
@@ -170,7 +170,7 @@ fn unique_tag_sets(allocations: &[MeteredAllocation]) -> Result<(), QuantityErro
     Ok(())
 }
 
-/// The stricter reading: five tag keys for all of a record's allocations together.
+/// The stricter reading: all allocations of a record together may use five tag keys.
 fn five_keys(allocations: &[MeteredAllocation]) -> Result<(), QuantityError> {
     let keys: BTreeSet<&str> = allocations
         .iter()

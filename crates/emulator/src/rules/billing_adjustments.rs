@@ -1,4 +1,4 @@
-//! `BatchCreateBillingAdjustmentRequest`: over-billing repaired in money, the only way there is.
+//! `BatchCreateBillingAdjustmentRequest`: corrects over-billing in money, which is the only way.
 //!
 //! Facts: M28, M49 (docs/marketplace-rules.md).
 
@@ -54,7 +54,7 @@ impl EntryError {
     }
 }
 
-/// Takes every entry that can be taken; the others come back with their errors.
+/// Accepts every entry that is valid. The other entries are returned with their errors.
 pub(crate) fn billing_adjustments(
     world: &mut World,
     entries: &[AdjustmentEntry],

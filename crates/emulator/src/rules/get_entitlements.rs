@@ -1,4 +1,4 @@
-//! `GetEntitlements`: what a contract entitles its buyer to.
+//! `GetEntitlements`: lists what a contract entitles its buyer to.
 //!
 //! Facts: M48, M65 (docs/marketplace-rules.md).
 
@@ -11,7 +11,7 @@ use crate::limits::ENTITLEMENTS_PAGE_MAX;
 use crate::model::GetEntitlementsRequest;
 use crate::world::{Parts, World};
 
-/// How long a contract runs whose entitlements name no end: a year.
+/// The length of a contract whose entitlements have no end: a year.
 const CONTRACT: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// Why entitlements cannot be listed.
@@ -28,14 +28,14 @@ pub(crate) enum GetEntitlementsError {
 }
 
 impl GetEntitlementsError {
-    /// The exception of the API model.
+    /// The name of the exception in the API model.
     pub(crate) fn code(&self) -> &'static str {
         "InvalidParameterException"
     }
 }
 
-/// One page. The filters apply to each page after it is cut, so that a page can be empty and
-/// still have a `NextToken`, as it happens with AWS.
+/// Returns one page. The filters apply after the page is cut, so a page can be empty and still have
+/// a `NextToken`. AWS behaves in the same way.
 pub(crate) fn get_entitlements(
     world: &World,
     request: &GetEntitlementsRequest,
@@ -73,7 +73,7 @@ pub(crate) fn get_entitlements(
     Ok(answer)
 }
 
-/// Everything the product's buyers are entitled to now, in the order of purchase.
+/// Everything that the product's buyers are entitled to now, in the order of purchase.
 fn entitlements(world: &World, product: usize, now: Timestamp) -> Vec<Value> {
     let mut all = Vec::new();
     for number in 0..world.agreements.len() {
@@ -120,7 +120,7 @@ fn describe(parts: Parts<'_>, dimension: &str, value: u32, expires: Timestamp) -
     entitlement
 }
 
-/// Any of a filter's values, and all filters.
+/// Whether an entitlement passes all filters. It passes a filter if it has any of its values.
 fn passes(entitlement: &Value, filters: &[(&'static str, Vec<String>)]) -> bool {
     filters.iter().all(|(name, values)| {
         let member = match *name {

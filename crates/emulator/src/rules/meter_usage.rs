@@ -1,4 +1,4 @@
-//! `MeterUsage`: usage metered from the buyer's account.
+//! `MeterUsage`: meters usage from the buyer's account.
 //!
 //! Facts: M31, M32, M33, M34 (docs/marketplace-rules.md).
 
@@ -53,7 +53,7 @@ pub(crate) enum MeterUsageError {
 }
 
 impl MeterUsageError {
-    /// The exception of the API model, or of the API reference's text for `DryRun`.
+    /// The name of the exception in the API model. `DryRun` has its name from the API reference.
     pub(crate) fn code(&self) -> &'static str {
         use MeterUsageError as E;
         match self {
@@ -71,15 +71,15 @@ impl MeterUsageError {
     }
 }
 
-/// Usage that passed every check: whose, of which dimension, and its shares.
+/// Usage that passed every check: customer, dimension and allocations.
 struct Checked {
     customer: usize,
     dimension: usize,
     allocations: Shares,
 }
 
-/// Meters once per hour, dimension and instance, or on AgentCore once per client token; returns
-/// the number of the metering record.
+/// Meters once per hour, dimension and instance, or on AgentCore once per client token. Returns the
+/// number of the metering record.
 pub(crate) fn meter_usage(
     world: &mut World,
     request: &MeterUsageRequest,
@@ -140,8 +140,8 @@ fn check(
     })
 }
 
-/// Takes the slot of the instance's hour; on AgentCore every token has a slot of its own, and the
-/// hour's sum is the marketplace's business.
+/// Takes the slot of the instance's hour. On AgentCore every token has its own slot, and AWS
+/// Marketplace adds up the hour.
 fn enter(
     world: &mut World,
     request: &MeterUsageRequest,
@@ -186,7 +186,7 @@ fn enter(
     Ok(metering_record)
 }
 
-/// A number that stands for all parameters of a request.
+/// A hash over all parameters of a request.
 fn fingerprint(request: &MeterUsageRequest) -> u64 {
     let text = format!("{request:?}");
     text.bytes()
@@ -234,7 +234,8 @@ fn check_stamp(
     }
 }
 
-/// A client token used before: the same record for the same request, a conflict for another.
+/// Looks for an earlier use of the client token. The same request returns the same record, and a
+/// different request is a conflict.
 fn repeated(
     world: &World,
     customer: usize,

@@ -1,5 +1,5 @@
-//! The rules of AWS Marketplace: what each operation answers to a well-formed request, and what
-//! it changes in the world.
+//! The rules of AWS Marketplace: how each operation answers a well-formed request, and what it
+//! changes in the world.
 
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ pub(crate) mod register_usage;
 pub(crate) mod resolve_customer;
 pub(crate) mod window;
 
-/// When, where and by whom a call is made.
+/// The time, the Region and the caller of a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival<'a> {
     pub(crate) now: Timestamp,

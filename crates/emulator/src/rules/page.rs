@@ -1,16 +1,16 @@
-//! Page tokens: where the next page starts, bound to the question that was asked.
+//! Page tokens. Each contains the start of the next page and is valid only for the same question.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// A token for the page that starts at `position` of the answer to `question`.
+/// A token for the page of the answer to `question` that starts at `position`.
 pub(super) fn token(position: u64, question: &impl Hash) -> String {
     URL_SAFE_NO_PAD.encode(format!("{position}.{:016x}", digest(question)))
 }
 
-/// The position of a token; `None` if it is not one, or belongs to another question.
+/// The position in a token. `None` if the token is malformed or belongs to another question.
 pub(super) fn position(token: &str, question: &impl Hash) -> Option<u64> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
     let (position, asked) = text.split_once('.')?;

@@ -1,4 +1,4 @@
-//! `RegisterUsage`: a container announces itself at its start.
+//! `RegisterUsage`: a container registers at its start.
 //!
 //! Facts: M31, M35 (docs/marketplace-rules.md).
 
@@ -27,7 +27,7 @@ pub(crate) enum RegisterUsageError {
 }
 
 impl RegisterUsageError {
-    /// The exception of the API model.
+    /// The name of the exception in the API model.
     pub(crate) fn code(&self) -> &'static str {
         use RegisterUsageError as E;
         match self {
@@ -40,18 +40,18 @@ impl RegisterUsageError {
     }
 }
 
-/// What is to be signed, and with which key.
+/// The claims to be signed, and the version of the key.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Registration {
-    /// From 1.
+    /// The version of the key, from 1.
     pub(crate) key_version: usize,
-    /// The token's claims.
+    /// The claims of the token.
     pub(crate) claims: Value,
-    /// When the key version expired.
+    /// When this version of the key expired. `None` if it is the newest version.
     pub(crate) rotated: Option<Timestamp>,
 }
 
-/// Registers a container. One that has registered may do so again even after its account has
+/// Registers a container. A registered container may register again even after its account has
 /// unsubscribed.
 pub(crate) fn register_usage(
     world: &mut World,
@@ -121,7 +121,7 @@ fn claims(request: &RegisterUsageRequest, rotated: Option<Timestamp>, now: Times
 }
 
 impl World {
-    /// The version of the public key in use, from 1.
+    /// The newest version of the public key, from 1.
     pub(crate) fn newest_key_version(&self) -> usize {
         self.key_rotations.len() + 1
     }

@@ -1,4 +1,4 @@
-//! `ResolveCustomer`: who the buyer is.
+//! `ResolveCustomer`: identifies the buyer.
 //!
 //! Facts: M37, M38, M39, M40 (docs/marketplace-rules.md).
 
@@ -9,7 +9,7 @@ use thiserror::Error;
 use crate::model::ResolveCustomerRequest;
 use crate::world::World;
 
-/// Why a token does not resolve. The token itself is a secret and never printed.
+/// Why a token does not resolve. The token is a secret and is never printed.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub(crate) enum ResolveCustomerError {
     #[error("The registration token is not one AWS Marketplace issued")]
@@ -21,7 +21,7 @@ pub(crate) enum ResolveCustomerError {
 }
 
 impl ResolveCustomerError {
-    /// The exception of the API model.
+    /// The name of the exception in the API model.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             ResolveCustomerError::InvalidToken => "InvalidTokenException",
@@ -30,7 +30,7 @@ impl ResolveCustomerError {
     }
 }
 
-/// The answer: for products whose identity is the license, `CustomerIdentifier` is empty.
+/// The answer. For products whose identity is the license, `CustomerIdentifier` is empty.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ResolveCustomerResult {
@@ -48,7 +48,8 @@ struct Metadata {
     agreement_id: String,
 }
 
-/// Resolves as often as asked until the token expires, also after the agreement has ended.
+/// Resolves a token. It can be resolved any number of times until it expires, even after the
+/// agreement has ended.
 pub(crate) fn resolve_customer(
     world: &World,
     request: &ResolveCustomerRequest,

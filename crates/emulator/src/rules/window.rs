@@ -1,4 +1,4 @@
-//! Which timestamps may still be metered.
+//! Decides which timestamps may still be metered.
 //!
 //! Facts: M4, M5, M6, M32 (docs/marketplace-rules.md).
 
@@ -22,7 +22,7 @@ pub(crate) enum OutOfBounds {
     MonthClosed { closed: Timestamp },
 }
 
-/// How old and how far back over a month's end a timestamp may be.
+/// The greatest age of a timestamp, and whether months close.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window {
     pub(crate) hours: u32,
@@ -30,7 +30,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Accepts a timestamp of exactly the window's age, and one of this very moment.
+    /// Checks a timestamp. One that is exactly as old as the window is accepted, and so is the
+    /// present.
     pub(crate) fn check(self, stamp: Timestamp, now: Timestamp) -> Result<(), OutOfBounds> {
         if stamp > now {
             return Err(OutOfBounds::Future { now });
@@ -49,7 +50,7 @@ impl Window {
     }
 }
 
-/// 06:00 UTC on the first day of the month after the timestamp's.
+/// 06:00 UTC on the first day of the month after the month of the timestamp.
 fn month_closes(stamp: Timestamp) -> Option<Timestamp> {
     let date = Offset::UTC.to_datetime(stamp).date();
     let (year, month) = match date.month() {

@@ -1,4 +1,4 @@
-//! The Agreement API, as far as sellers need it for reconciliation.
+//! The operations of the Agreement API that sellers need for reconciliation.
 
 use serde_json::Value;
 

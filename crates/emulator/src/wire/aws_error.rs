@@ -1,4 +1,4 @@
-//! Errors as AWS JSON 1.1 has them.
+//! Errors in the form of AWS JSON 1.1.
 //!
 //! Fact: M63 (docs/marketplace-rules.md).
 
@@ -20,7 +20,7 @@ use crate::rules::register_usage::RegisterUsageError;
 use crate::rules::resolve_customer::ResolveCustomerError;
 use crate::world::CallError;
 
-/// `{"__type": code, "message": message}` with a status.
+/// An error with a status, whose body is `{"__type": code, "message": message}`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AwsError {
     status: StatusCode,
@@ -29,7 +29,7 @@ pub(crate) struct AwsError {
 }
 
 impl AwsError {
-    /// An error of the caller's making: status 400.
+    /// An error that the caller caused: status 400.
     pub(crate) fn refused(code: &'static str, message: String) -> AwsError {
         AwsError {
             status: StatusCode::BAD_REQUEST,
@@ -63,12 +63,12 @@ impl AwsError {
         )
     }
 
-    /// An answer that cannot be written as JSON.
+    /// The error for an answer that cannot be written as JSON.
     pub(crate) fn unwritable(problem: &serde_json::Error) -> AwsError {
         AwsError::internal(format!("The answer could not be written: {problem}"))
     }
 
-    /// A fault of the emulator's own.
+    /// An error of the emulator itself.
     fn internal(message: String) -> AwsError {
         AwsError {
             status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -98,8 +98,8 @@ impl AwsError {
         }
     }
 
-    /// The error of a fault that answers instead of working; `None` for one that drops the
-    /// connection.
+    /// The error of a fault that answers instead of working. `None` for a fault without an AWS
+    /// error.
     pub(crate) fn from_fault(kind: FaultKind, api: Api) -> Option<AwsError> {
         let (status, code, message) = match kind {
             FaultKind::Throttling => (400, "ThrottlingException", "Rate exceeded"),
@@ -153,7 +153,7 @@ impl From<ShapeError> for AwsError {
     }
 }
 
-/// A rule's refusal is answered with its code and its words.
+/// Answers the error of a rule with its code and its message.
 macro_rules! refusals {
     ($($error:ty),* $(,)?) => {$(
         impl From<$error> for AwsError {

@@ -1,4 +1,4 @@
-//! The answer of `BatchMeterUsage`, with what faults do to it.
+//! The answer of `BatchMeterUsage`, and how faults change it.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::ids::{self, Kind};
 use crate::model::UsageRecord;
 use crate::world::{Outcome, RecordOutcome};
 
-/// A status no API model names.
+/// A status that is in no API model.
 const UNKNOWN_STATUS: &str = "PendingReview";
 
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ struct UsageRecordResult<'a> {
     status: Option<&'static str>,
 }
 
-/// The records a fault leaves unprocessed.
+/// Marks the records that a fault leaves unprocessed.
 pub(super) fn unprocessed(struck: &Struck, total: usize) -> Vec<bool> {
     match struck.unprocessed {
         0 => Vec::new(),
@@ -35,7 +35,7 @@ pub(super) fn unprocessed(struck: &Struck, total: usize) -> Vec<bool> {
     }
 }
 
-/// The body for records with their outcomes.
+/// The body of the answer for records and their outcomes.
 pub(super) fn body(
     seed: u64,
     records: &[UsageRecord],

@@ -1,5 +1,5 @@
-//! Who calls, as the Authorization header says. The header is required and read; its signature
-//! is not verified.
+//! The caller, as named in the Authorization header. The header is required and read. This module
+//! does not verify its signature.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -15,7 +15,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The same caller, in this Region where the scope leaves it empty.
+    /// The same caller. An empty Region is replaced by `region`.
     pub(super) fn or_region(mut self, region: &str) -> Caller {
         if self.region.is_empty() {
             self.region = region.to_owned();
@@ -53,7 +53,8 @@ impl Caller {
     }
 }
 
-/// Access key id, Region and service of the credential, or what is wrong with the header.
+/// The access key id, the Region and the service of the credential, or what is wrong with the
+/// header.
 fn scope(header: &str) -> Result<(&str, &str, &str), String> {
     let Some(parameters) = header.strip_prefix("AWS4-HMAC-SHA256") else {
         return Err("Authorization header must begin with 'AWS4-HMAC-SHA256'".to_owned());

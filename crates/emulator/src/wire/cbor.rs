@@ -1,16 +1,16 @@
-//! CBOR to and from JSON's data model, as far as Smithy RPC v2 needs it.
+//! Converts CBOR to and from JSON's data model, as far as Smithy RPC v2 needs it.
 //!
-//! Timestamps are tag 1 around epoch seconds; in JSON they are the bare number, and the names in
-//! [`TIMESTAMPS`] get their tag back when an answer is written.
+//! A CBOR timestamp is tag 1 around epoch seconds. In JSON it is the bare number. When an answer is
+//! written, the members in [`TIMESTAMPS`] get their tag back.
 
 use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder};
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
-/// Nesting deeper than this is refused; no request of the API comes near it.
+/// Deeper nesting is refused. No request of the APIs comes near this depth.
 const DEPTH_MAX: usize = 64;
-/// The members that are timestamps, in all shapes of the entitlement and the Agreement API.
+/// The members that are timestamps in the shapes of the entitlement and Agreement APIs.
 const TIMESTAMPS: &[&str] = &[
     "ExpirationDate",
     "acceptanceTime",
@@ -19,7 +19,7 @@ const TIMESTAMPS: &[&str] = &[
     "startTime",
 ];
 
-/// Why bytes are not a value.
+/// Why bytes cannot be read as a value.
 #[derive(Debug, Error)]
 pub(super) enum CborError {
     #[error("{0}")]
@@ -82,7 +82,7 @@ fn item(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
 }
 
 fn float(value: f64) -> Result<Value, CborError> {
-    // Whole floats are how some clients write integers and epoch seconds.
+    // Some clients write integers and epoch seconds as whole floats.
     if value.fract() == 0.0 && value.abs() < 9e15 {
         return Ok(Value::Number((value as i64).into()));
     }
@@ -91,8 +91,8 @@ fn float(value: f64) -> Result<Value, CborError> {
         .ok_or(CborError::Number)
 }
 
-/// `true` while there is another item; an announced length counts down, an open one ends at the
-/// break.
+/// Whether there is another item. A list of known length counts down `left`; one of unknown length
+/// ends at the break.
 fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, CborError> {
     match left {
         Some(0) => Ok(false),

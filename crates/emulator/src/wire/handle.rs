@@ -1,4 +1,4 @@
-//! One call: its faults, its shape, its rules, its place in the log.
+//! Handles one call: faults, shape, rules and the log.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,17 +15,18 @@ use crate::rules::Arrival;
 use crate::rules::batch_meter_usage::batch_meter_usage;
 use crate::world::{CallEntry, CallError, RecordOutcome};
 
-/// What an operation does with a request that has its shape.
+/// The work of an operation for a request in its shape.
 pub(super) type Work = Box<dyn FnOnce(&mut Core, Arrival<'_>) -> Result<Value, AwsError>>;
 
-/// A request that has the shape its operation asks for.
+/// A request in the shape that its operation asks for.
 enum Shaped {
-    /// Apart from the others: its records are logged, and faults strike them one by one.
+    /// `BatchMeterUsage` is separate, because its records are logged and faults affect them one by
+    /// one.
     Batch(BatchMeterUsageRequest),
     Work(Work),
 }
 
-/// What a call came to, before it is written out.
+/// The result of a call, before it is written out.
 struct Done {
     product_code: Option<String>,
     records: Vec<UsageRecord>,
@@ -45,7 +46,7 @@ impl Done {
 }
 
 impl Emulator {
-    /// Answers a call that names no operation, or has no readable body. It is not logged.
+    /// Answers a call that names no operation or has no readable body. Such calls are not logged.
     pub(crate) fn refuse(&self, error: AwsError) -> Handled {
         let core = &mut *self.core();
         let number = core.world.calls.next();
@@ -56,7 +57,7 @@ impl Emulator {
         }
     }
 
-    /// Does what the call asks, or what a fault makes of it.
+    /// Carries out the call, or what a fault makes of it.
     pub(crate) fn handle(
         &self,
         operation: Operation,
@@ -94,7 +95,7 @@ impl Emulator {
 }
 
 impl Core {
-    /// Logs the call, and drops its answer where a fault says so.
+    /// Logs the call, and drops its answer if a fault says so.
     fn settle(
         &mut self,
         operation: Operation,
@@ -137,7 +138,7 @@ impl Core {
         }
     }
 
-    /// Whether the call is within its operation's request rate.
+    /// Whether the call is within the request rate of its operation.
     fn within_rate(&mut self, operation: Operation, region: &str, now: Timestamp) -> bool {
         let per_second = match operation {
             Operation::LookupEvents => self.world.settings.lookup_events_per_s,
@@ -171,7 +172,7 @@ fn shape(operation: Operation, members: Value) -> Result<Shaped, ShapeError> {
     })
 }
 
-/// The call was refused, or lost, before any work: its records are logged all the same.
+/// The result of a call that was refused or lost before any work. Its records are logged anyway.
 fn refused_by_fault(
     kind: FaultKind,
     operation: Operation,

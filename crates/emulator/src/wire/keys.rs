@@ -1,4 +1,4 @@
-//! The keys `RegisterUsage` signs with: RSA-PSS with SHA-256, which JWT calls PS256.
+//! The keys with which `RegisterUsage` signs: RSA-PSS with SHA-256, which JWT calls PS256.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-/// Why there is no key or no signature.
+/// Why a key could not be made or a signature failed.
 #[derive(Debug, Error, PartialEq)]
 pub enum KeyError {
-    /// The cryptographic library refused.
+    /// The cryptographic library refused the operation.
     #[error("the key of version {version} could not be made or used")]
     Crypto {
         /// The key's version, from 1.
@@ -23,20 +23,20 @@ pub enum KeyError {
     },
 }
 
-/// One key per version, made when first needed; clones share their keys.
+/// One key for each version, made when it is first needed. Clones share their keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SigningKeys {
     keys: Arc<Mutex<Vec<Arc<RsaKeyPair>>>>,
 }
 
-/// A public key as it is offered to verifiers.
+/// A public key in the form in which verifiers need it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKey {
-    /// The `PublicKeyVersion` it belongs to.
+    /// The `PublicKeyVersion` of the key.
     pub version: usize,
-    /// `PS256`.
+    /// The signature algorithm, always `PS256`.
     pub algorithm: String,
-    /// The key, X.509 SubjectPublicKeyInfo in PEM.
+    /// The key as X.509 SubjectPublicKeyInfo in PEM.
     pub pem: String,
 }
 
@@ -53,7 +53,7 @@ impl SigningKeys {
             .ok_or(KeyError::Crypto { version })
     }
 
-    /// A JSON Web Token over the claims.
+    /// Signs a JSON Web Token with the claims.
     pub(crate) fn sign(&self, version: usize, claims: &Value) -> Result<String, KeyError> {
         let key = self.key(version)?;
         let header = json!({"alg": "PS256", "typ": "JWT"});

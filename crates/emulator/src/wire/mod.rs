@@ -33,31 +33,31 @@ use caller::Caller;
 use operation::{Api, Operation};
 use protocol::Protocol;
 
-/// Every operation's name, for messages.
+/// The name of every operation, for messages.
 pub(crate) fn operation_names() -> Vec<&'static str> {
     Operation::names()
 }
 
-/// What a call is answered with, or that it is not.
+/// The answer to a call, or the decision not to answer.
 pub(crate) enum Reply {
-    /// JSON already written.
+    /// An answer that is already written as JSON.
     Json(Vec<u8>),
-    /// Members still to be written in the caller's protocol.
+    /// The members of an answer, which are still to be written in the caller's protocol.
     Members(Value),
     Refusal(AwsError),
-    /// What a proxy in between answers: no AWS error at all.
+    /// The page of a proxy in between, which is not an AWS error.
     BadGateway,
     Dropped,
 }
 
-/// A reply with the call's id and the real time it waits.
+/// A reply with the request id and the real time by which it is delayed.
 pub(crate) struct Handled {
     pub(crate) reply: Reply,
     pub(crate) request_id: String,
     pub(crate) delay_ms: u64,
 }
 
-/// Every request that is not for the control interface.
+/// Answers every request that is not for the control interface.
 pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let (protocol, handled) = match route(&head) {

@@ -1,4 +1,4 @@
-//! The operations, by the names their callers use.
+//! The operations and the names by which callers use them.
 
 /// One of the emulated APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ const OPERATIONS: &[(Operation, Api, &str)] = &[
 ];
 
 impl Api {
-    /// What stands before the dot of an `X-Amz-Target`.
+    /// The part of an `X-Amz-Target` before the dot.
     fn target_prefix(self) -> &'static str {
         match self {
             Api::Metering => "AWSMPMeteringService",
@@ -68,7 +68,7 @@ impl Api {
         }
     }
 
-    /// The other prefix a client may use for the same API.
+    /// The other prefix that a client may use for the same API. `None` if there is none.
     fn other_prefix(self) -> Option<&'static str> {
         match self {
             Api::CloudTrail => Some("CloudTrail_20131101"),
@@ -76,7 +76,7 @@ impl Api {
         }
     }
 
-    /// The service name of the credential scope.
+    /// The service name in the credential scope.
     pub(crate) fn signing_name(self) -> &'static str {
         match self {
             Api::CloudTrail => "cloudtrail",
@@ -84,7 +84,7 @@ impl Api {
         }
     }
 
-    /// The media type of its JSON.
+    /// The media type of JSON bodies.
     pub(crate) fn json(self) -> &'static str {
         match self {
             Api::Agreement => "application/x-amz-json-1.0",
@@ -92,12 +92,12 @@ impl Api {
         }
     }
 
-    /// Whether its model lists Smithy RPC v2 CBOR beside JSON.
+    /// Whether the API's model lists Smithy RPC v2 CBOR in addition to JSON.
     fn has_cbor(self) -> bool {
         matches!(self, Api::Entitlement | Api::Agreement)
     }
 
-    /// What it calls an error of its own making.
+    /// The code of the API's internal errors.
     pub(crate) fn internal_error(self) -> &'static str {
         match self {
             Api::Metering | Api::Entitlement => "InternalServiceErrorException",
@@ -108,7 +108,7 @@ impl Api {
 }
 
 impl Operation {
-    /// The operation an `X-Amz-Target` names.
+    /// The operation that an `X-Amz-Target` names.
     pub(crate) fn from_target(target: &str) -> Option<Operation> {
         let (service, name) = target.rsplit_once('.')?;
         Operation::find(name, |api| {
@@ -116,7 +116,7 @@ impl Operation {
         })
     }
 
-    /// The operation of a Smithy RPC v2 path, `/service/SERVICE/operation/OPERATION`.
+    /// The operation in a Smithy RPC v2 path, `/service/SERVICE/operation/OPERATION`.
     pub(crate) fn from_path(path: &str) -> Option<Operation> {
         let (service, name) = path.strip_prefix("/service/")?.split_once("/operation/")?;
         Operation::find(name, |api| api.has_cbor() && api.target_prefix() == service)
@@ -129,12 +129,12 @@ impl Operation {
             .map(|(operation, _, _)| *operation)
     }
 
-    /// The operation's name.
+    /// The name of the operation in its API.
     pub(crate) fn name(self) -> &'static str {
         self.entry().map_or("", |(_, _, name)| *name)
     }
 
-    /// The API it belongs to.
+    /// The API that the operation belongs to.
     pub(crate) fn api(self) -> Api {
         self.entry().map_or(Api::Metering, |(_, api, _)| *api)
     }
@@ -145,7 +145,7 @@ impl Operation {
             .find(|(operation, _, _)| *operation == self)
     }
 
-    /// Every operation's name, for messages.
+    /// The name of every operation, for messages.
     pub(crate) fn names() -> Vec<&'static str> {
         OPERATIONS.iter().map(|(_, _, name)| *name).collect()
     }

@@ -1,4 +1,4 @@
-//! The two ways a request and its answer are written.
+//! The two protocols in which requests and answers are written.
 //!
 //! Fact: M62 (docs/marketplace-rules.md).
 
@@ -11,21 +11,22 @@ use super::operation::{Api, Operation};
 use crate::limits::{BODY_READ_BYTES_MAX, REQUEST_SIZE_BYTES_END};
 use crate::model::ShapeError;
 
-/// How a caller speaks.
+/// The protocol of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// AWS JSON 1.0 or 1.1, by the API.
+    /// AWS JSON 1.0 or 1.1, depending on the API.
     Json(Api),
     /// Smithy RPC v2 CBOR.
     Cbor,
 }
 
-/// The header by which a Smithy RPC v2 call says what it is.
+/// The header by which a Smithy RPC v2 call names its protocol.
 pub(crate) const SMITHY_PROTOCOL: &str = "smithy-protocol";
 pub(crate) const RPC_V2_CBOR: &str = "rpc-v2-cbor";
 
 impl Protocol {
-    /// Which operation a request asks for, and how.
+    /// The operation that a request asks for, and its protocol. The error is the name of an unknown
+    /// operation, or `None` for a path that is not an AWS API.
     pub(crate) fn of(
         path: &str,
         headers: &HeaderMap,
@@ -50,7 +51,7 @@ impl Protocol {
         }
     }
 
-    /// The request's members. An empty body is an empty structure in CBOR only.
+    /// Reads the members of a request. Only CBOR treats an empty body as an empty structure.
     pub(crate) fn read(self, body: &[u8]) -> Result<Value, ShapeError> {
         match self {
             Protocol::Json(_) => serde_json::from_slice(body)
@@ -60,7 +61,7 @@ impl Protocol {
         }
     }
 
-    /// The answer's members, written.
+    /// Writes the members of an answer.
     pub(crate) fn write(self, members: &Value) -> Vec<u8> {
         match self {
             Protocol::Json(_) => members.to_string().into_bytes(),
@@ -69,7 +70,7 @@ impl Protocol {
     }
 }
 
-/// Refuses what is larger than AWS accepts.
+/// Refuses a body that is larger than AWS accepts.
 pub(crate) fn check_size(size_bytes: usize) -> Result<(), AwsError> {
     const { assert!(REQUEST_SIZE_BYTES_END < BODY_READ_BYTES_MAX) };
     match size_bytes {

@@ -1,4 +1,4 @@
-//! Serving connections one by one, so that a fault can close one without an answer.
+//! Serves connections itself, so that a fault can close one of them without an answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,16 +21,16 @@ use tokio::task::JoinSet;
 
 use crate::limits::CONNECTIONS_MAX;
 
-/// How long open connections may finish their request after the shutdown, and how long the
-/// accept loop rests when the system has no more sockets.
+/// After the shutdown, open connections have this long to finish their request.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// How long the accept loop pauses when the system has no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Marks a response that must never reach the caller: the connection closes instead.
+/// Marks a response that must never reach the caller. The connection is closed instead.
 ///
-/// [`Emulator::serve`](crate::Emulator::serve) closes the connection. Whoever drives
-/// [`Emulator::router`](crate::Emulator::router) in another way finds this among the response's
-/// extensions and should fail the call as a broken connection.
+/// [`Emulator::serve`](crate::Emulator::serve) closes the connection. Code that uses
+/// [`Emulator::router`](crate::Emulator::router) in another way finds this value among the
+/// response's extensions. It should then fail the call like a broken connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionDropped;
 
@@ -47,7 +47,7 @@ impl IntoResponse for ConnectionDropped {
 #[error("the connection is dropped on demand")]
 struct Dropped;
 
-/// The router as hyper calls it; a dropped answer becomes an error, upon which hyper closes the
+/// The router as hyper calls it. A dropped answer becomes an error, and then hyper closes the
 /// connection without writing.
 #[derive(Clone)]
 struct Connection {
@@ -74,7 +74,7 @@ impl Service<http::Request<Incoming>> for Connection {
     }
 }
 
-/// Accepts until `shutdown`, then lets running requests finish.
+/// Accepts connections until `shutdown` completes, then lets running requests finish.
 pub(crate) async fn serve(
     router: axum::Router,
     listener: TcpListener,

@@ -1,4 +1,4 @@
-//! Signature Version 4, verified where the settings name a secret access key.
+//! Verifies Signature Version 4, if the settings contain a secret access key.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
@@ -8,8 +8,8 @@ use http::request::Parts;
 
 use super::aws_error::AwsError;
 
-/// Refuses a request whose signature is not the one this secret makes. The age of the signature
-/// is not looked at: the emulator's clock is not the caller's.
+/// Refuses a request that was not signed with this secret. The age of the signature is not checked,
+/// because the emulator's clock differs from the caller's.
 pub(super) fn verify(head: &Parts, body: &[u8], secret: &str) -> Result<(), AwsError> {
     let refused = |problem: &str| {
         AwsError::refused(
@@ -74,7 +74,7 @@ fn canonical_request(head: &Parts, body: &[u8], signed: &str) -> String {
     )
 }
 
-/// The key of a scope, `DATE/REGION/SERVICE/aws4_request`.
+/// The signing key for a scope, `DATE/REGION/SERVICE/aws4_request`.
 fn signing_key(secret: &str, scope: &str) -> Vec<u8> {
     let mut key = format!("AWS4{secret}").into_bytes();
     for part in scope.split('/') {

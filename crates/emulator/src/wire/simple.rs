@@ -1,4 +1,4 @@
-//! Operations whose request is read, ruled on and answered in one go.
+//! Operations whose request is read, judged by the rules and answered in one step.
 
 use serde_json::{Value, json};
 

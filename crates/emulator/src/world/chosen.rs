@@ -1,5 +1,5 @@
-//! Identifiers that a story brings along, instead of those made from the seed: a world that
-//! documents, samples or another system know by name.
+//! Identifiers that the caller chooses instead of those made from the seed. They are for a world
+//! whose names appear in documents, in samples or in another system.
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -10,47 +10,47 @@ use crate::control::ControlError;
 use crate::limits::{CUSTOMER_CHARS_MAX, REGISTRATION_TOKEN_CHARS_MAX, RESOURCE_ID_CHARS_MAX};
 use crate::model::is_license_arn;
 
-/// Why an identifier cannot be chosen so.
+/// Why an identifier cannot be chosen.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ChosenError {
-    /// It does not have the form of one.
+    /// The value does not have the form of such an identifier.
     #[error("`{member}` is `{value}`, but must be {rule}")]
     Form {
-        /// Which member.
+        /// The member that was given.
         member: &'static str,
-        /// The value given.
+        /// The value that was given.
         value: String,
-        /// What it should be.
+        /// The form that the member must have.
         rule: &'static str,
     },
-    /// Something else goes by it.
+    /// The identifier already belongs to something else.
     #[error("`{member}`: `{value}` is taken; choose another, or reset the world")]
     Taken {
-        /// Which member.
+        /// The member that was given.
         member: &'static str,
-        /// The value given.
+        /// The value that was given.
         value: String,
     },
-    /// The account has a customer identifier for this product.
+    /// The account already has another customer identifier for this product.
     #[error(
         "`customer_identifier` is `{value}`, but the account is `{known}` for this product already"
     )]
     Renamed {
-        /// The value given.
+        /// The value that was given.
         value: String,
-        /// The one it has.
+        /// The identifier that the account has.
         known: String,
     },
-    /// Buyers of the product have no customer identifiers.
+    /// Buyers of this product have no customer identifiers.
     #[error("`customer_identifier` is `{value}`, but the product's identity is `license`")]
     LicenseOnly {
-        /// The value given.
+        /// The value that was given.
         value: String,
     },
 }
 
 impl World {
-    /// Checks the identifiers that a purchase brings along.
+    /// Checks the identifiers that a purchase contains.
     pub(super) fn check_chosen(
         &self,
         new: &NewAgreement,
@@ -107,7 +107,8 @@ impl World {
         }
     }
 
-    /// Makes a text the agreement's registration token; the same text again renews its life.
+    /// Makes `token` a registration token of the agreement. Choosing the same token again renews
+    /// its lifetime.
     pub(crate) fn take_token(
         &mut self,
         agreement_id: &str,

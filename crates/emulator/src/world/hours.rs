@@ -1,5 +1,5 @@
-//! A day's slots and refused records by holder and hour, counted without copying what is not
-//! looked at: a world may have a million slots.
+//! Counts a day's slots and refused records by holder and hour. It copies only what is shown,
+//! because a world may have a million slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +10,12 @@ use super::{CallEntry, License, Metered, Outcome, Scope, Slot, World};
 use crate::model::UsageRecord;
 use crate::quantity::Quantity;
 
-/// Hours of a day, UTC.
+/// Hours of a day in UTC.
 pub(crate) const HOURS: usize = 24;
 const DAY_S: i64 = 24 * HOUR_S;
 
-/// Whom a line of hours belongs to. What instances meter from a buyer's account is the buyer's.
+/// The owner of a line of hours. Usage that instances meter from a buyer's account belongs to the
+/// buyer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Holder {
     License(u32),
@@ -30,40 +31,41 @@ impl Holder {
     }
 }
 
-/// One holder's hours of one dimension, by their numbers in the world.
+/// A holder and a dimension, by their numbers in the world.
 pub(crate) type LineKey = (Holder, u32);
 
-/// What an hour holds.
+/// The content of one hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hour {
-    /// Slots taken: more than one where Regions, instances or exact timestamps tell them apart.
+    /// Number of slots taken. It is more than one if Regions, instances or exact timestamps
+    /// separate slots.
     pub(crate) slots: u32,
-    /// Their sum; `None` where it no longer fits.
+    /// The sum of the slots. `None` if it does not fit.
     pub(crate) quantity: Option<Quantity>,
-    /// A record with another quantity was refused.
+    /// Whether a record with another quantity was refused.
     pub(crate) is_disputed: bool,
-    /// A record was sent and not accepted, and none was.
+    /// Whether a record was sent and refused, and no record was accepted.
     pub(crate) is_refused: bool,
 }
 
-/// A line with all that names it.
+/// The hours of one holder and dimension, with the names to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) product_code: String,
     pub(crate) account_id: String,
-    /// The license; `None` for usage by product code.
+    /// The ARN of the license. `None` for usage by product code.
     pub(crate) license_arn: Option<String>,
     pub(crate) dimension: String,
-    /// From when and until when the software may be used, the final hour apart.
+    /// When the software may first and last be used, without the final hour.
     pub(crate) start: Timestamp,
     pub(crate) end: Option<Timestamp>,
     pub(crate) hours: [Hour; HOURS],
 }
 
-/// Which lines are looked at.
+/// The filter for lines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lines<'a> {
-    /// The day's first second.
+    /// The first second of the day.
     pub(crate) from: Timestamp,
     pub(crate) product_code: Option<&'a str>,
     pub(crate) dimension: Option<&'a str>,
@@ -84,8 +86,8 @@ impl Lines<'_> {
 }
 
 impl World {
-    /// How many lines there are, and those of one page: every buyer's whose license is alive that
-    /// day, used or not, and everyone's who has a slot.
+    /// The number of lines, and the lines of one page. There is a line for every buyer whose
+    /// license is in force on that day, even without usage, and for everybody who has a slot.
     pub(crate) fn lines(&self, of: Lines<'_>, skip: usize, take: usize) -> (usize, Vec<Line>) {
         let mut keys = self.lines_alive(of);
         for slot in self.slots.iter().filter(|slot| of.has(slot.sent_stamp_s)) {
@@ -187,7 +189,8 @@ impl World {
         }
     }
 
-    /// The line a record was meant for; `None` where it names nobody, or no dimension of theirs.
+    /// The line that a record was meant for. `None` if the record names no known holder or
+    /// dimension.
     fn line_of(&self, entry: &CallEntry, record: &UsageRecord) -> Option<LineKey> {
         let (holder, customer) = match (&record.license_arn, &entry.product_code) {
             (Some(arn), _) => {
@@ -243,7 +246,8 @@ impl World {
         })
     }
 
-    /// How many slots a day has by these filters, and those of one page, by hour.
+    /// The number of slots of a day that pass the filter, and the slots of one page, sorted by
+    /// hour.
     pub(crate) fn metered_of(
         &self,
         of: Lines<'_>,
@@ -262,7 +266,7 @@ impl World {
         )
     }
 
-    /// How many slots each day has, by its first second, for days that begin within the span.
+    /// The number of slots of each day, by the day's first second, for the slots within the span.
     pub(crate) fn slots_by_day(&self, from: Timestamp, until: Timestamp) -> BTreeMap<i64, usize> {
         let mut days = BTreeMap::new();
         for slot in self.slots.iter() {

@@ -1,4 +1,4 @@
-//! The buyers' running software: instances that call `MeterUsage` and `RegisterUsage`.
+//! The buyers' running software: the instances that call `MeterUsage` and `RegisterUsage`.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -9,15 +9,15 @@ use super::World;
 use crate::limits::CLIENT_TOKENS_KEPT_MAX;
 use crate::model::is_digits;
 
-/// What a client token was used for.
+/// The request for which a client token was used.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct TokenUse {
-    /// Stands for all parameters of the request.
+    /// A hash over all parameters of the request.
     pub(crate) fingerprint: u64,
     pub(crate) metering_record: u64,
 }
 
-/// The instances as a file has them.
+/// The instances in a saved world.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct SavedInstances {
     numbers: Vec<(String, u32)>,
@@ -25,8 +25,8 @@ pub(crate) struct SavedInstances {
     tokens: Vec<(usize, String, TokenUse)>,
 }
 
-/// Instances by the access key they sign with: each EC2 instance, ECS task or EKS pod has its
-/// own.
+/// The instances, by the access key with which they sign. Each EC2 instance, ECS task or EKS pod
+/// has its own key.
 #[derive(Debug, Default)]
 pub(crate) struct Instances {
     numbers: HashMap<String, u32>,
@@ -47,7 +47,7 @@ impl Instances {
         }
     }
 
-    /// Notes that a container has registered; `false` if it had done so before.
+    /// Remembers that a container has registered. Returns `false` if it had registered before.
     pub(crate) fn register(&mut self, customer: usize, instance: u32) -> bool {
         self.registered.insert((customer, instance))
     }
@@ -88,7 +88,7 @@ impl Instances {
         instances
     }
 
-    /// Remembers what a token was used for.
+    /// Remembers the request for which a token was used.
     pub(crate) fn remember(&mut self, customer: usize, token: &str, used: TokenUse) {
         let key = (customer, token.to_owned());
         if self.tokens.insert(key.clone(), used).is_none() {
@@ -103,8 +103,8 @@ impl Instances {
 }
 
 impl World {
-    /// The customer in whose account the caller runs: an access key id of 12 digits is that
-    /// account, any other stands for the first customer of the product that accepts usage.
+    /// The customer in whose account the caller runs. An access key id of 12 digits is an account
+    /// id. Any other key belongs to the first customer of the product that accepts usage.
     pub(crate) fn buyer(
         &self,
         product: usize,
@@ -123,7 +123,7 @@ impl World {
         })
     }
 
-    /// Whether any license of the customer accepts usage.
+    /// Whether any license of the customer accepts usage now.
     pub(crate) fn is_entitled(&self, customer: usize, now: Timestamp) -> bool {
         let reading = self.readings.final_hour_from;
         self.customers

@@ -1,4 +1,4 @@
-//! Invoices: what the slots of a month come to.
+//! Invoices: the prices of a month's slots.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,7 +13,7 @@ use crate::ids::{self, Kind};
 use crate::limits::MONTH_CLOSES_AT_HOUR;
 use crate::quantity::Quantity;
 
-/// A month, in UTC.
+/// A calendar month in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Month {
     pub(crate) year: i16,
@@ -29,7 +29,7 @@ impl Month {
         }
     }
 
-    /// Reads `2026-11`.
+    /// Reads a month such as `2026-11`.
     pub(crate) fn parse(text: &str) -> Option<Month> {
         let (year, month) = text.split_once('-')?;
         let month = Month {
@@ -41,7 +41,8 @@ impl Month {
             .then_some(month)
     }
 
-    /// When the month's metering closes and its invoices are issued: 06:00 UTC on the 1st.
+    /// The time at which the month's metering closes and its invoices are issued: 06:00 UTC on the
+    /// 1st.
     pub(crate) fn closes(self) -> Option<Timestamp> {
         let (year, month) = match self.month {
             12 => (self.year.checked_add(1)?, 1),
@@ -60,41 +61,41 @@ impl std::fmt::Display for Month {
     }
 }
 
-/// What a buyer is billed for one agreement and one month.
+/// The invoice of a buyer for one agreement and one month.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Invoice {
-    /// The invoice's id.
+    /// The id of the invoice.
     pub invoice_id: String,
-    /// The agreement.
+    /// The id of the agreement.
     pub agreement_id: String,
-    /// The product.
+    /// The code of the product.
     pub product_code: String,
-    /// The buyer's AWS account.
+    /// The buyer's AWS account id.
     pub account_id: String,
-    /// `2026-11`.
+    /// The month, such as `2026-11`.
     pub month: String,
-    /// When it is, or will be, issued: when the month's metering closes.
+    /// When the invoice is issued, which is when the month's metering closes.
     pub issued: Timestamp,
-    /// Whether it is issued by now; until then it still grows.
+    /// Whether it has been issued. Until then it still grows.
     pub is_issued: bool,
-    /// `USD`.
+    /// The currency, always `USD`.
     pub currency: String,
-    /// The sum of the lines, a decimal string.
+    /// The sum of the lines, as a decimal number.
     pub amount: String,
-    /// What billing adjustments have taken off it, a decimal string.
+    /// The sum of its billing adjustments, as a decimal number.
     pub adjusted: String,
-    /// By dimension.
+    /// One line for each dimension with usage.
     pub lines: Vec<InvoiceLine>,
 }
 
-/// One dimension's usage on an invoice.
+/// The usage of one dimension on an invoice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InvoiceLine {
-    /// The dimension.
+    /// The name of the dimension.
     pub dimension: String,
-    /// The month's quantity, a decimal string.
+    /// The month's quantity, as a decimal number.
     pub quantity: String,
-    /// The price of it, a decimal string.
+    /// The price of the quantity, as a decimal number.
     pub amount: String,
 }
 
@@ -132,7 +133,7 @@ impl World {
             .collect()
     }
 
-    /// What every slot comes to, by month and agreement.
+    /// The invoices of all slots, by month and agreement.
     pub(crate) fn bills(&self) -> Vec<Bill> {
         let mut granted: HashMap<usize, Vec<usize>> = HashMap::new();
         for (number, agreement) in self.agreements.iter().enumerate() {
@@ -190,7 +191,8 @@ impl World {
         }
     }
 
-    /// The agreement a slot is billed under: the license's last one that had started by then.
+    /// The agreement under which a slot is billed: the license's last agreement that had started by
+    /// then.
     fn agreement_of(
         &self,
         granted: &HashMap<usize, Vec<usize>>,

@@ -1,4 +1,4 @@
-//! Agreements, the licenses they grant, and the customers who hold them.
+//! Agreements, the licenses that they grant, and the customers who hold the licenses.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -10,38 +10,38 @@ use crate::limits::FINAL_HOUR_S;
 use crate::model::is_digits;
 use crate::readings::FinalHourFrom;
 
-/// A purchase to make.
+/// A purchase to be made.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewAgreement {
-    /// The product bought.
+    /// The code of the product.
     pub product_code: String,
-    /// The buyer's AWS account, 12 digits; a new one where absent. One account may hold several
-    /// licenses.
+    /// The buyer's AWS account id, 12 digits. `None` for a new account. One account may hold
+    /// several licenses.
     #[serde(default)]
     pub account_id: Option<String>,
-    /// When the agreement starts; now where absent.
+    /// When the agreement starts. `None` for now.
     #[serde(default, deserialize_with = "crate::moment::optional")]
     pub start: Option<Timestamp>,
-    /// Whether the agreement begins as a free trial.
+    /// Whether the agreement starts as a free trial.
     #[serde(default)]
     pub free_trial: bool,
-    /// What a contract entitles to.
+    /// The entitlements of a contract. Empty for other agreements.
     #[serde(default)]
     pub entitlements: Vec<Entitlement>,
-    /// The agreement's id; made from the seed where absent.
+    /// The agreement's id. `None` makes one from the seed.
     #[serde(default)]
     pub agreement_id: Option<String>,
-    /// The license's ARN; made from the seed where absent.
+    /// The license's ARN. `None` makes one from the seed.
     #[serde(default)]
     pub license_arn: Option<String>,
-    /// The account's legacy identifier; made from the seed where absent.
+    /// The account's customer identifier, for legacy products. `None` makes one from the seed.
     #[serde(default)]
     pub customer_identifier: Option<String>,
 }
 
 impl NewAgreement {
-    /// A purchase of this product by a new account, starting now.
+    /// A purchase of the product by a new account, which starts now.
     pub fn of(product_code: &str) -> NewAgreement {
         NewAgreement {
             product_code: product_code.to_owned(),
@@ -49,7 +49,7 @@ impl NewAgreement {
         }
     }
 
-    /// The same purchase by this account.
+    /// The same purchase, made by this account.
     pub fn by(mut self, account_id: &str) -> NewAgreement {
         self.account_id = Some(account_id.to_owned());
         self
@@ -60,31 +60,32 @@ impl NewAgreement {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entitlement {
-    /// The product's dimension.
+    /// The name of the dimension.
     pub dimension: String,
-    /// How much, in whole units.
+    /// The quantity in whole units.
     pub value: u32,
-    /// When it ends; with the agreement where absent.
+    /// When the entitlement expires. `None` for a year after the agreement's start.
     #[serde(default, deserialize_with = "crate::moment::optional")]
     pub expires: Option<Timestamp>,
 }
 
-/// A purchase that was made, with all that names it.
+/// A purchase that was made, with all its identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
-    /// `agmt-...`.
+    /// The agreement's id, `agmt-...`.
     pub agreement_id: String,
-    /// The license the agreement grants.
+    /// The ARN of the license that the agreement grants.
     pub license_arn: String,
-    /// The legacy identifier; empty for a product whose identity is the license.
+    /// The customer identifier of legacy products. Empty for a product whose identity is the
+    /// license.
     pub customer_identifier: String,
-    /// The buyer's AWS account.
+    /// The buyer's AWS account id.
     pub account_id: String,
-    /// What the buyer's browser brings to the fulfillment URL.
+    /// The token that the buyer's browser brings to the fulfillment URL.
     pub registration_token: String,
 }
 
-/// An agreement's terms.
+/// The terms and the state of an agreement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AgreementState {
     pub(crate) agreement_id: String,
@@ -94,33 +95,33 @@ pub(crate) struct AgreementState {
     pub(crate) start: Timestamp,
     pub(crate) free_trial: bool,
     pub(crate) entitlements: Vec<Entitlement>,
-    /// When it was cancelled, or replaced by a renewal.
+    /// When it was cancelled or replaced by a renewal. `None` while it is in force.
     pub(crate) ended: Option<Timestamp>,
-    /// `CANCELLED` or `RENEWED`, once ended.
+    /// `CANCELLED` or `RENEWED`. `None` while it is in force.
     pub(crate) status_at_end: Option<String>,
-    /// The agreement this one renews.
+    /// The agreement that this one renews. `None` for a new purchase.
     pub(crate) renews: Option<usize>,
 }
 
-/// A license: what usage is metered against.
+/// A license, against which usage is metered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct License {
     pub(crate) arn: String,
     pub(crate) customer: usize,
-    /// The agreement now in force, or the last one.
+    /// The agreement in force, or the last one.
     pub(crate) agreement: usize,
-    /// Start of the software usage.
+    /// The start of the software usage.
     pub(crate) start: Timestamp,
-    /// Usage is accepted from this moment on (`License Updated`).
+    /// The time of `License Updated`. Usage is accepted from then on.
     pub(crate) updated: Timestamp,
-    /// `Purchase Agreement Ended`.
+    /// The time of `Purchase Agreement Ended`.
     pub(crate) ended: Option<Timestamp>,
-    /// `License Deprovisioned`.
+    /// The time of `License Deprovisioned`.
     pub(crate) deprovisioned: Option<Timestamp>,
     pub(crate) suspended: bool,
 }
 
-/// One account's relation to one product.
+/// The relation of one account to one product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Customer {
     pub(crate) product: usize,
@@ -130,7 +131,7 @@ pub(crate) struct Customer {
     pub(crate) licenses: Vec<usize>,
 }
 
-/// A registration token's life.
+/// A registration token: its agreement and when it expires.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Token {
     pub(crate) agreement: usize,
@@ -138,7 +139,7 @@ pub(crate) struct Token {
 }
 
 impl License {
-    /// The end that counts for usage, by the reading in force.
+    /// The end that counts for usage, according to the reading in force.
     pub(crate) fn end(&self, reading: FinalHourFrom) -> Option<Timestamp> {
         match reading {
             FinalHourFrom::Ended => self.ended,
@@ -146,7 +147,7 @@ impl License {
         }
     }
 
-    /// Whether usage is accepted at this moment: active, or within the final hour.
+    /// Whether usage is accepted now: the license is active, or within its final hour.
     pub(crate) fn accepts_usage(&self, now: Timestamp, reading: FinalHourFrom) -> bool {
         let within_final_hour = self
             .end(reading)
@@ -162,7 +163,7 @@ pub(crate) fn seconds_after(moment: Timestamp, seconds: u32) -> Timestamp {
 }
 
 impl World {
-    /// A buyer accepts an offer.
+    /// Makes a purchase: a buyer accepts an offer.
     pub(crate) fn add_agreement(
         &mut self,
         new: NewAgreement,
@@ -297,7 +298,7 @@ impl World {
         self.agreements.push(agreement);
     }
 
-    /// The buyer cancels. Usage is accepted through the final hour.
+    /// Cancels an agreement, as the buyer does. Usage is accepted through the final hour.
     pub(crate) fn cancel_agreement(
         &mut self,
         agreement_id: &str,
@@ -315,7 +316,7 @@ impl World {
         Ok(())
     }
 
-    /// A fresh registration token, as "Set up your account" in the AWS console makes one.
+    /// Issues a new registration token, as "Set up your account" in the AWS console does.
     pub(crate) fn registration_token(
         &mut self,
         agreement_id: &str,
@@ -365,7 +366,7 @@ impl World {
         }
     }
 
-    /// An agreement with everything it refers to.
+    /// An agreement together with everything that it refers to.
     pub(crate) fn parts(&self, agreement: usize) -> Option<Parts<'_>> {
         let agreement = self.agreements.get(agreement)?;
         let license = self.licenses.get(agreement.license)?;

@@ -1,5 +1,5 @@
-//! What AWS Marketplace tells the seller: EventBridge events and SNS messages, in the shapes
-//! sellers receive.
+//! The messages of AWS Marketplace to the seller: EventBridge events and SNS messages, in the forms
+//! that sellers receive.
 //!
 //! Facts: M41, M42, M43, M45, M46, M47 (docs/marketplace-rules.md).
 
@@ -16,31 +16,31 @@ use crate::limits::{MESSAGES_KEPT_MAX, UNSUBSCRIBE_DELAY_S};
 
 /// AWS Marketplace's own account, which owns the SNS topics of legacy listings.
 const TOPICS_ACCOUNT: &str = "287250355862";
-/// Lifecycle events are published in this Region only.
+/// The only Region in which lifecycle events are published.
 const EVENTS_REGION: &str = "us-east-1";
-/// Pay-as-you-go agreements end in the year 9999.
+/// The end of pay-as-you-go agreements, in the year 9999.
 const NO_END: &str = "9999-01-01T00:00:00Z";
 
 /// A message to the seller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LifecycleMessage {
-    /// An EventBridge event, envelope and all.
+    /// An EventBridge event with its envelope.
     EventBridge(Value),
     /// A message of a legacy listing's SNS topic.
     Sns {
         /// `arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-<PRODUCTCODE>`.
         topic_arn: String,
-        /// The body, a JSON text.
+        /// The body of the message, a JSON text.
         message: String,
-        /// SNS's id of the message.
+        /// The id that SNS gave the message.
         message_id: String,
-        /// When it was published.
+        /// When the message was published.
         timestamp: Timestamp,
     },
 }
 
-/// A waiting message as a file has it.
+/// A waiting message in a saved world.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SavedMessage {
     due: Timestamp,
@@ -49,7 +49,7 @@ pub(crate) struct SavedMessage {
     waiting: Waiting,
 }
 
-/// Messages waiting for their moment, and for someone to take them.
+/// Messages that are waiting until they are due and taken.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
     waiting: BTreeMap<(Timestamp, u64), Waiting>,
@@ -59,7 +59,7 @@ pub(crate) struct Messages {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Waiting {
     message: LifecycleMessage,
-    /// The customer whose re-subscription takes this message back.
+    /// The customer whose new purchase cancels this message. `None` if nothing cancels it.
     revocable_by: Option<usize>,
 }
 
@@ -90,7 +90,7 @@ impl Messages {
         }
     }
 
-    /// Takes everything due by now, in order of emission.
+    /// Takes all messages that are due by now, in the order in which they fall due.
     pub(crate) fn take(&mut self, now: Timestamp) -> Vec<LifecycleMessage> {
         let mut taken = Vec::new();
         while let Some(entry) = self.waiting.first_entry() {
@@ -119,7 +119,7 @@ impl World {
         let updated = parts.license.updated;
         let entitled = !parts.agreement.entitlements.is_empty();
         let sns = subscription_notice(parts, "subscribe-success");
-        // A buyer who comes back within the hour hears no unsubscribe-success.
+        // A buyer who subscribes again within the hour gets no unsubscribe-success.
         self.messages.revoke(customer);
         self.emit_agreement(agreement, "Created", now);
         self.emit_license(agreement, "License Updated - Manufacturer", updated);
@@ -156,7 +156,7 @@ impl World {
         self.emit_sns(success, hour_later, Some(customer));
     }
 
-    /// A purchase agreement event with the offer and the agreement's times.
+    /// Emits a purchase agreement event with the offer and the agreement's times.
     pub(crate) fn emit_agreement(&mut self, agreement: usize, change: &str, due: Timestamp) {
         let Some(parts) = self.parts(agreement) else {
             return;
@@ -189,7 +189,7 @@ impl World {
         self.emit_parts(agreement, change, &detail, due);
     }
 
-    /// `Purchase Agreement Ended` carries neither offer nor times.
+    /// Emits `Purchase Agreement Ended`, which contains neither the offer nor the times.
     pub(crate) fn emit_ended(&mut self, agreement: usize, status: &str, due: Timestamp) {
         let Some(parts) = self.parts(agreement) else {
             return;
@@ -204,7 +204,7 @@ impl World {
         self.emit_parts(agreement, "Ended", &detail, due);
     }
 
-    /// An agreement event, for one or both of the seller's parts in the agreement.
+    /// Emits an agreement event for one or both of the seller's roles in the agreement.
     fn emit_parts(&mut self, agreement: usize, change: &str, detail: &Value, due: Timestamp) {
         let parts: &[&str] = match self.settings.lifecycle_both_parts {
             true => &["Proposer", "Manufacturer"],
@@ -216,7 +216,8 @@ impl World {
         }
     }
 
-    /// License events carry the product and the license, and the agreement's id alone.
+    /// Emits a license event. It contains the product and the license, and of the agreement only
+    /// the id.
     pub(crate) fn emit_license(&mut self, agreement: usize, detail_type: &str, due: Timestamp) {
         let Some(parts) = self.parts(agreement) else {
             return;
@@ -259,7 +260,7 @@ impl World {
         self.emit(due, LifecycleMessage::EventBridge(event), None);
     }
 
-    /// Puts a message on its way: late, and a second time, as the settings ask for.
+    /// Queues a message. The settings decide whether it is late and whether it is sent twice.
     fn emit(&mut self, due: Timestamp, message: LifecycleMessage, revocable_by: Option<usize>) {
         let disorder_s = u64::from(self.settings.lifecycle_disorder_s);
         let draw = ids::mix(ids::mix(self.seed) ^ self.messages.made);
@@ -297,7 +298,7 @@ impl World {
         self.emit(due, message, revocable_by);
     }
 
-    /// `entitlement-updated` on a legacy contract listing's other topic.
+    /// Emits `entitlement-updated` on the other topic of a legacy contract listing.
     pub(crate) fn emit_entitlement_updated(&mut self, agreement: usize, due: Timestamp) {
         let notice = self
             .parts(agreement)
@@ -305,7 +306,7 @@ impl World {
         self.emit_sns(notice, due, None);
     }
 
-    /// `License Updated` again, as after a change of the agreement.
+    /// Emits `License Updated` again, as after a change of the agreement. Returns when it is due.
     pub(crate) fn emit_license_updated(&mut self, agreement: usize, now: Timestamp) -> Timestamp {
         let due = seconds_after(now, self.settings.license_updated_delay_s);
         self.emit_license(agreement, "License Updated - Manufacturer", due);
@@ -317,7 +318,8 @@ fn subscription_notice(parts: Parts<'_>, action: &str) -> Option<(String, Value)
     notice(parts, "subscription", action)
 }
 
-/// Topic and body; only legacy listings have topics.
+/// The topic and the body of an SNS message. `None` for other than legacy listings, which have no
+/// topics.
 fn notice(parts: Parts<'_>, topic: &str, action: &str) -> Option<(String, Value)> {
     let listing = &parts.product.listing;
     if listing.identity != Identity::Customer {
@@ -339,14 +341,14 @@ fn notice(parts: Parts<'_>, topic: &str, action: &str) -> Option<(String, Value)
     Some((topic_arn, body))
 }
 
-/// `2026-08-20T14:23:22Z`: the envelope's time has no fraction.
+/// A time without a fraction, as in the envelope: `2026-08-20T14:23:22Z`.
 fn seconds(moment: Timestamp) -> String {
     Timestamp::from_second(moment.as_second())
         .unwrap_or(moment)
         .to_string()
 }
 
-/// `2026-08-20T14:23:11.013Z`: the times inside have milliseconds.
+/// A time with milliseconds, as inside the event: `2026-08-20T14:23:11.013Z`.
 fn millis(moment: Timestamp) -> String {
     format!("{:.3}", moment.round(Unit::Millisecond).unwrap_or(moment))
 }

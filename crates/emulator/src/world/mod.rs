@@ -1,6 +1,7 @@
 //! The emulated AWS Marketplace: products, agreements, licenses, slots, calls, messages.
 //!
-//! Pure state: no I/O and no clock. Whoever changes it says what time it is.
+//! This is pure state, without I/O and without a clock. Every caller that changes it passes the
+//! time.
 
 mod calls;
 mod chosen;
@@ -42,7 +43,7 @@ use crate::ids;
 use crate::readings::Readings;
 use crate::settings::Settings;
 
-/// Everything AWS Marketplace knows.
+/// The complete state of the emulated AWS Marketplace.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
@@ -62,7 +63,7 @@ pub(crate) struct World {
     pub(crate) calls: CallLog,
     pub(crate) messages: Messages,
     pub(crate) instances: Instances,
-    /// When each version of the public key but the newest expired.
+    /// When each version of the public key expired. The newest version is not in the list.
     pub(crate) key_rotations: Vec<Timestamp>,
     pub(crate) adjustments: Vec<Adjustment>,
     pub(crate) metering_records: u64,
@@ -98,13 +99,13 @@ impl World {
         }
     }
 
-    /// The number of a metering record that is about to be made.
+    /// The number for a new metering record.
     pub(crate) fn next_metering_record(&mut self) -> u64 {
         self.metering_records += 1;
         self.metering_records
     }
 
-    /// The id AWS would give a metering record.
+    /// The id of a metering record, in the form that AWS uses.
     pub(crate) fn metering_record_id(&self, number: u64) -> String {
         ids::uuid(self.seed, ids::Kind::MeteringRecord, number)
     }

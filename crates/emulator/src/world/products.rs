@@ -9,52 +9,51 @@ use crate::ids;
 use crate::limits::{DIMENSION_CHARS_MAX, PRODUCT_CODE_CHARS_MAX};
 use crate::model::is_product_code;
 
-/// How a product's buyers are named in usage records.
+/// How usage records identify a product's buyers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Identity {
-    /// By `LicenseArn` and `CustomerAWSAccountId`, without `ProductCode`: products since June
-    /// 2026.
+    /// By `LicenseArn` and `CustomerAWSAccountId`, without `ProductCode`. Products since June 2026.
     License,
-    /// By `ProductCode` and `CustomerIdentifier` or `CustomerAWSAccountId`; a `LicenseArn` works
-    /// too, and is another slot.
+    /// By `ProductCode` with `CustomerIdentifier` or `CustomerAWSAccountId`. A `LicenseArn` works
+    /// as well, but is another slot.
     Customer,
 }
 
-/// How a product is paid for.
+/// How buyers pay for a product.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Pricing {
-    /// Everything is metered.
+    /// All usage is metered.
     #[default]
     Usage,
-    /// Paid up front, nothing is metered.
+    /// Buyers pay in advance, and nothing is metered.
     Contract,
-    /// Paid up front, what exceeds the entitlement is metered.
+    /// Buyers pay in advance, and usage beyond the entitlement is metered.
     ContractWithConsumption,
 }
 
-/// A product to add.
+/// A product to be listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewProduct {
     /// The product code, not the product id.
     pub code: String,
-    /// The dimensions usage is metered in.
+    /// The dimensions in which usage is metered.
     pub dimensions: Vec<String>,
-    /// How its buyers are named.
+    /// How usage records identify its buyers.
     pub identity: Identity,
-    /// How it is paid for.
+    /// How buyers pay for it.
     #[serde(default)]
     pub pricing: Pricing,
-    /// Where "Set up your account" brings the product's buyers; the emulator's own setting where
-    /// absent. An `http` or `https` URL of at most 2,048 bytes.
+    /// The URL to which "Set up your account" sends the product's buyers: an `http` or `https` URL
+    /// of at most 2,048 bytes. `None` uses the emulator's own setting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fulfillment_url: Option<String>,
 }
 
 impl NewProduct {
-    /// A product priced by usage.
+    /// A product whose price depends on usage.
     pub fn new(code: &str, dimensions: &[&str], identity: Identity) -> NewProduct {
         NewProduct {
             code: code.to_owned(),
@@ -66,7 +65,7 @@ impl NewProduct {
     }
 }
 
-/// A product with the id AWS gave it.
+/// A listed product with its product id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Product {
     pub(crate) product_id: String,
@@ -75,15 +74,15 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// The place of a dimension among the product's own; dimensions are case-sensitive.
+    /// The index of a dimension in the product's list. Names of dimensions are case-sensitive.
     pub(crate) fn dimension(&self, name: &str) -> Option<usize> {
         self.listing.dimensions.iter().position(|d| d == name)
     }
 }
 
 impl World {
-    /// Lists a product. Listing the same product again changes nothing but its fulfillment URL,
-    /// where it brings one: sellers change that of a listing, and of nothing else here.
+    /// Lists a product. Listing the same product again can change its fulfillment URL, and nothing
+    /// else. Without a URL it changes nothing.
     pub(crate) fn add_product(&mut self, product: NewProduct) -> Result<(), ControlError> {
         check(&product)?;
         if let Some(number) = self.product_by_code.get(&product.code)

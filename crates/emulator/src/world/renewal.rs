@@ -1,4 +1,4 @@
-//! What else happens to an agreement: renewal, suspension, resumption.
+//! Other changes of an agreement: renewal, amendment, suspension and resumption.
 //!
 //! Facts: M43, M44 (docs/marketplace-rules.md).
 
@@ -11,8 +11,8 @@ use crate::ids;
 use crate::readings::LicenseOnRenewal;
 
 impl World {
-    /// The agreement is renewed: a new agreement takes over, with the same license or a new one
-    /// by the reading in force.
+    /// Renews an agreement. A new agreement replaces it, with the same license or a new one
+    /// according to the reading in force.
     pub(crate) fn renew_agreement(
         &mut self,
         agreement_id: &str,
@@ -67,7 +67,7 @@ impl World {
         Ok(self.describe(new, token))
     }
 
-    /// The agreement's terms change; its license stays.
+    /// Amends an agreement. Its license stays the same.
     pub(crate) fn amend_agreement(
         &mut self,
         agreement_id: &str,
@@ -86,8 +86,8 @@ impl World {
         }
     }
 
-    /// The buyer's account is suspended, or no longer: usage meets `CustomerNotSubscribed`
-    /// meanwhile. No event tells the seller.
+    /// Suspends the buyer's account, or lifts the suspension. While it is suspended, usage is
+    /// answered with `CustomerNotSubscribed`. No event reports this to the seller.
     pub(crate) fn suspend(
         &mut self,
         agreement_id: &str,

@@ -1,4 +1,5 @@
-//! Slots: what is billed. One per buyer, dimension and hour; the first record wins.
+//! Slots, which are what is billed. There is one for each buyer, dimension and hour, and the first
+//! record wins.
 //!
 //! Facts: M23, M25, M26 (docs/marketplace-rules.md).
 
@@ -11,32 +12,32 @@ use super::World;
 use crate::model::Tag;
 use crate::quantity::Quantity;
 
-/// Who a slot belongs to. The three kinds never share a slot: a record by license and a record by
-/// product code for the same customer and hour both bill.
+/// The owner of a slot. The three kinds never share a slot: a record by license and a record by
+/// product code for the same customer and hour are both billed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Scope {
-    /// `LicenseArn`.
+    /// Usage with a `LicenseArn`.
     License(u32),
-    /// `ProductCode` with `CustomerIdentifier` or `CustomerAWSAccountId`.
+    /// Usage with a `ProductCode` and a `CustomerIdentifier` or `CustomerAWSAccountId`.
     Customer(u32),
-    /// `MeterUsage` from the buyer's account, by customer and instance.
+    /// Usage of `MeterUsage` from the buyer's account: the customer and the instance.
     Instance(u32, u32),
 }
 
-/// What makes two records the same slot.
+/// The key of a slot. Records with the same key share the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct SlotKey {
     pub(crate) scope: Scope,
     pub(crate) dimension: u32,
-    /// Epoch seconds of the hour, or of the exact timestamp by the other reading.
+    /// Epoch seconds of the hour, or of the exact timestamp if the reading says so.
     pub(crate) stamp_s: i64,
-    /// The Region's number, or 0 where slots are global.
+    /// The number of the Region, or 0 if slots are global.
     pub(crate) region: u32,
-    /// Tells apart records that are each their own slot (`ClientToken`); 0 otherwise.
+    /// A number that separates records with their own slots (`ClientToken`). Otherwise 0.
     pub(crate) apart: u64,
 }
 
-/// A slot that is taken.
+/// A slot that a record has taken.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Slot {
     pub(crate) key: SlotKey,
@@ -48,7 +49,7 @@ pub(crate) struct Slot {
     pub(crate) allocations: Option<Box<[MeteredAllocation]>>,
 }
 
-/// All slots, in the order they were taken.
+/// All slots, in the order in which they were taken.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
     taken: Vec<Slot>,
@@ -62,7 +63,7 @@ impl Slots {
         self.taken.get(usize::try_from(place).ok()?)
     }
 
-    /// Takes a slot; the caller has seen that it is free.
+    /// Takes a slot. The caller must have checked that it is free.
     pub(crate) fn take(&mut self, slot: Slot) {
         if let Ok(place) = u32::try_from(self.taken.len()) {
             self.by_key.insert(slot.key, place);
@@ -74,7 +75,7 @@ impl Slots {
         self.taken.iter()
     }
 
-    /// A Region's number, from 1.
+    /// The number of a Region, from 1.
     pub(crate) fn region(&mut self, name: &str) -> u32 {
         let place = match self.regions.iter().position(|r| r == name) {
             Some(place) => place,
@@ -107,42 +108,42 @@ impl Slots {
     }
 }
 
-/// One line on a buyer's bill.
+/// One slot as it is billed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metered {
-    /// The product.
+    /// The code of the product.
     pub product_code: String,
-    /// The license, where the record named one; then `customer_identifier` and `product_code`
-    /// are what that license belongs to.
+    /// The license, if the record named one. Then `customer_identifier` and `product_code` are
+    /// those of the license.
     pub license_arn: Option<String>,
-    /// The legacy identifier; empty for a product whose identity is the license.
+    /// The customer identifier of legacy products. Empty for a product whose identity is the license.
     pub customer_identifier: String,
-    /// The buyer's AWS account.
+    /// The buyer's AWS account id.
     pub account_id: String,
-    /// The dimension.
+    /// The name of the dimension.
     pub dimension: String,
-    /// The hour's start.
+    /// The start of the hour.
     pub hour: Timestamp,
-    /// A decimal string without trailing zeros: `3`, `1.5`.
+    /// The quantity as a decimal number without trailing zeros: `3`, `1.5`.
     pub quantity: String,
-    /// The id the seller was given.
+    /// The metering record id that the seller received.
     pub metering_record_id: String,
-    /// The record's timestamp, to the second.
+    /// The timestamp of the record, in whole seconds.
     pub timestamp: Timestamp,
     /// When the record was accepted.
     pub accepted_at: Timestamp,
-    /// The Region called.
+    /// The Region in which the record was sent.
     pub region: String,
-    /// The shares by tags; empty where none were given.
+    /// The quantity split by tags. Empty if the record had no allocations.
     pub allocations: Vec<MeteredAllocation>,
 }
 
 /// A share of a slot's quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MeteredAllocation {
-    /// A decimal string without trailing zeros.
+    /// The quantity as a decimal number without trailing zeros.
     pub quantity: String,
-    /// The tags, sorted; none is the untagged bucket.
+    /// The tags, sorted. Empty for untagged usage.
     pub tags: Vec<Tag>,
 }
 
@@ -153,7 +154,7 @@ pub(crate) fn hour_start(stamp_s: i64) -> i64 {
 }
 
 impl World {
-    /// Every slot taken, in the order of acceptance.
+    /// Every slot that is taken, in the order of acceptance.
     pub(crate) fn metered(&self) -> Vec<Metered> {
         self.slots.iter().filter_map(|s| self.bill(s)).collect()
     }

@@ -1,4 +1,4 @@
-//! The world as a file has it.
+//! The world in the form in which it is saved.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,7 +16,7 @@ use super::{
 use crate::readings::Readings;
 use crate::settings::Settings;
 
-/// Everything the world knows, without what follows from it.
+/// The whole state of the world, without indexes that can be computed from it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Snapshot {
@@ -99,7 +99,7 @@ impl World {
     }
 }
 
-/// Numbers by name.
+/// The indexes of the world: numbers by name.
 struct Indexes {
     product_by_code: HashMap<String, usize>,
     customer_by_account: HashMap<(usize, String), usize>,

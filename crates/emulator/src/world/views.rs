@@ -1,35 +1,36 @@
-//! The world as people look at it.
+//! Views of the world for people.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::World;
 
-/// An agreement with everything that names it and its state.
+/// An agreement with its identifiers and its state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgreementView {
-    /// `agmt-...`.
+    /// The agreement's id, `agmt-...`.
     pub agreement_id: String,
-    /// The product.
+    /// The code of the product.
     pub product_code: String,
-    /// The license the agreement grants.
+    /// The ARN of the license that the agreement grants.
     pub license_arn: String,
-    /// The legacy identifier; empty for a product whose identity is the license.
+    /// The customer identifier of legacy products. Empty for a product whose identity is the
+    /// license.
     pub customer_identifier: String,
-    /// The buyer's AWS account.
+    /// The buyer's AWS account id.
     pub account_id: String,
-    /// Whether it began as a free trial.
+    /// Whether the agreement started as a free trial.
     #[serde(default)]
     pub free_trial: bool,
     /// `ACTIVE`, `CANCELLED` or `RENEWED`.
     pub status: String,
-    /// When its terms start.
+    /// When the agreement starts.
     pub start: Timestamp,
-    /// When it ended.
+    /// When the agreement ended. `None` while it is in force.
     pub ended: Option<Timestamp>,
     /// Whether the buyer's account is suspended.
     pub suspended: bool,
-    /// Whether usage is accepted now: active, or within the final hour.
+    /// Whether usage is accepted now: the license is active, or within its final hour.
     pub accepts_usage: bool,
 }
 

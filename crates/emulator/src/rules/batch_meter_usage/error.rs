@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::rules::allocations::QuantityError;
 use crate::rules::window::OutOfBounds;
 
-/// Why a whole request is refused. Every message names the record, counted from 1.
+/// Why a whole request is refused. Every message contains the record's number, counted from 1.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub(crate) enum BatchMeterUsageError {
     #[error("The product code '{code}' is not one of the seller's products")]
@@ -79,7 +79,7 @@ pub(crate) enum BatchMeterUsageError {
     },
 }
 
-/// What is wrong with the way a record names its customer.
+/// What is wrong with the way in which a record identifies its customer.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub(crate) enum CustomerProblem {
     #[error("both CustomerIdentifier and CustomerAWSAccountId are given; send one of them")]
@@ -95,13 +95,13 @@ pub(crate) enum CustomerProblem {
 }
 
 impl BatchMeterUsageError {
-    /// Whether AWS's reference says that the entire batch is not processed, so that no reading has
-    /// records before the culprit recorded.
+    /// Whether AWS's reference says that the entire batch is not processed. Then no reading records
+    /// the earlier records.
     pub(crate) fn is_of_whole_batch(&self) -> bool {
         matches!(self, Self::Timestamp { .. } | Self::OutsideUsage { .. })
     }
 
-    /// The exception of the API model.
+    /// The name of the exception in the API model.
     pub(crate) fn code(&self) -> &'static str {
         use BatchMeterUsageError as E;
         match self {

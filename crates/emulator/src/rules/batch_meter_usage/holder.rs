@@ -1,4 +1,4 @@
-//! Whom a usage record bills: the license, or the customer of a product code.
+//! Finds who is billed for a usage record: a license, or the customer of a product code.
 //!
 //! Facts: M9, M10, M11, M22, M26, M64 (docs/marketplace-rules.md).
 
@@ -7,7 +7,8 @@ use crate::model::{BatchMeterUsageRequest, UsageRecord};
 use crate::readings::{EmptyCustomerIdentifier, InvalidCustomer};
 use crate::world::{License, Product, Scope, World};
 
-/// Whom a record bills: product, slot scope (`None` for a customer nobody knows) and licenses.
+/// Who is billed for a record: product, scope of the slot (`None` for an unknown customer) and
+/// licenses.
 pub(super) struct Holder<'a> {
     pub(super) product: &'a Product,
     pub(super) scope: Option<Scope>,
@@ -40,7 +41,7 @@ fn by_license<'a>(
         arn: arn.to_owned(),
     };
     let (number, license, product) = license(world, arn).ok_or_else(unknown)?;
-    // The request is for the product of the first license in it.
+    // The product of the first license in the request is the product of the whole request.
     let first = request
         .usage_records
         .iter()
@@ -151,7 +152,8 @@ fn by_product<'a>(
     })
 }
 
-/// The customer a record of a product-code request names, by either of two names.
+/// The customer of a record in a request with a product code. It is identified by its identifier or
+/// by its account.
 fn find_customer<'r>(
     world: &World,
     product: usize,

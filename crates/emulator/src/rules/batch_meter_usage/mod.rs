@@ -1,4 +1,4 @@
-//! `BatchMeterUsage`: which records are billed.
+//! `BatchMeterUsage`: decides which records are billed.
 //!
 //! Facts: M3, M6, M7, M16, M18, M19, M20, M23, M24, M27 (docs/marketplace-rules.md).
 
@@ -28,8 +28,9 @@ enum Judged {
     Billable { key: SlotKey, allocations: Shares },
 }
 
-/// Meters every record not marked in `unprocessed`; one outcome for each record, in their order.
-/// A refusal comes with the outcomes of the records that were recorded before it.
+/// Meters every record that is not marked in `unprocessed`. Returns one outcome for each record, in
+/// their order. An error is returned together with the outcomes of the records that were recorded
+/// before it.
 pub(crate) fn batch_meter_usage(
     world: &mut World,
     request: &BatchMeterUsageRequest,
@@ -73,7 +74,7 @@ pub(crate) fn batch_meter_usage(
     }
 }
 
-/// The product code, where there is one, must be of a product that is metered by it.
+/// The product code, if there is one, must belong to a product that is metered by product code.
 fn check_product(
     world: &World,
     request: &BatchMeterUsageRequest,
@@ -133,7 +134,8 @@ fn judge(
     })
 }
 
-/// What is metered, whoever is billed for it: the dimension's place and the allocations.
+/// Checks the usage itself, whoever is billed for it. Returns the index of the dimension and the
+/// allocations.
 fn check_usage(
     world: &World,
     product: &Product,
@@ -163,7 +165,7 @@ fn check_usage(
     Ok((dimension, allocations))
 }
 
-/// Usage counts from the start of the software usage to its end, to the second.
+/// The timestamp must lie between the start and the end of the software usage, to the second.
 fn check_activation(
     world: &World,
     record: usize,
@@ -230,7 +232,8 @@ fn slot_key(
     }
 }
 
-/// Takes the slot, or compares with what it holds: the first write wins, and is never added to.
+/// Takes the slot, or compares the record with the one in the slot. The first record wins, and
+/// nothing is added to it.
 fn enter(
     world: &mut World,
     record: &UsageRecord,
