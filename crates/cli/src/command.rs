@@ -84,7 +84,7 @@ impl Arguments {
         }
     }
 
-    /// Runs the command.
+    /// Runs the command that was entered.
     pub async fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Demo(demo) => demo.run().await,

@@ -23,7 +23,7 @@ pub enum FileError {
     Setup(#[from] ControlError),
 }
 
-/// A saved world.
+/// A saved world with its clock and faults.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorldFile {

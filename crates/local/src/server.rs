@@ -124,7 +124,7 @@ impl Server {
         })
     }
 
-    /// The stack.
+    /// The stack that this server runs.
     pub fn stack(&self) -> &Stack {
         &self.stack
     }

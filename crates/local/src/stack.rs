@@ -209,7 +209,7 @@ impl Stack {
         self.functions.ledger()
     }
 
-    /// The embedded DynamoDB.
+    /// The embedded DynamoDB that holds the tables.
     pub fn dynamodb(&self) -> &EmbeddedDynamoDb {
         &self.dynamodb
     }

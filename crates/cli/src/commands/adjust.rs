@@ -1,4 +1,4 @@
-//! `metering adjust`.
+//! The command `metering adjust`.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,6 @@ pub struct RecordRefund {
 }
 
 impl Adjust {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::Plan(plan) => plan.run().await,

@@ -1,4 +1,4 @@
-//! `metering audit`.
+//! The command `metering audit`.
 
 use std::io::IsTerminal;
 
@@ -61,7 +61,6 @@ fn time(text: &str) -> Result<Timestamp, String> {
 }
 
 impl Audit {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let (window, products) = self.tables.audited()?;
         let now = self.tables.now().await?;

@@ -1,4 +1,4 @@
-//! `metering batch-meter-usage`.
+//! The command `metering batch-meter-usage`.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,6 @@ pub struct BatchMeterUsage {
 }
 
 impl BatchMeterUsage {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let text = input::read(&self.file, REQUEST_FILE_BYTES_MAX)?;
         let request: Value = serde_json::from_str(&text)

@@ -1,4 +1,4 @@
-//! `metering books`.
+//! The command `metering books`.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -70,7 +70,6 @@ const CSV_COLUMNS: [&str; 12] = [
 ];
 
 impl BooksOf {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let now = self.tables.now().await?;
         let month = self.month.unwrap_or_else(|| Month::of(now));

@@ -106,7 +106,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// Adds one subscription.
+    /// Adds the books of one subscription.
     pub fn add(&mut self, books: &SubscriptionBooks) {
         let astray: BTreeSet<_> = books
             .astray

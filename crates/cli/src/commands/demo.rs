@@ -1,4 +1,4 @@
-//! `metering demo`.
+//! The command `metering demo`.
 
 use std::io::IsTerminal;
 
@@ -60,7 +60,6 @@ enum Faults {
 }
 
 impl Demo {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let options = DemoOptions {
             subscriptions: self.subscriptions,

@@ -1,4 +1,4 @@
-//! `metering explain`.
+//! The command `metering explain`.
 
 use clap::Args;
 use marketplace::error_table::{
@@ -32,7 +32,6 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// Runs the command.
     pub fn run(&self) -> Result<(), Failure> {
         match &self.code {
             Some(code) => self.one(code.trim()),

@@ -1,4 +1,4 @@
-//! `metering local`.
+//! The command `metering local`.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -83,7 +83,6 @@ fn speed(text: &str) -> Result<f64, String> {
 }
 
 impl Local {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let on = |mut address: SocketAddr| {
             if let Some(host) = self.host {

@@ -1,4 +1,4 @@
-//! `metering meter-usage`.
+//! The command `metering meter-usage`.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -60,7 +60,6 @@ pub struct MeterUsage {
 }
 
 impl MeterUsage {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let request = self.request()?;
         let metering = self.service.connect().await?;

@@ -1,4 +1,4 @@
-//! `metering products`.
+//! The command `metering products`.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,6 @@ pub struct Put {
 }
 
 impl Products {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,

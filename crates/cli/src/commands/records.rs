@@ -1,4 +1,4 @@
-//! `metering records`.
+//! The command `metering records`.
 
 use clap::{Args, Subcommand};
 use ledger::Ledger;
@@ -142,7 +142,6 @@ async fn known_since(ledger: &Ledger, row: &ItemisedRow) -> Result<Option<String
 }
 
 impl Records {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,

@@ -1,4 +1,4 @@
-//! `metering register-usage`.
+//! The command `metering register-usage`.
 
 use clap::Args;
 use marketplace::ProductCode;
@@ -44,7 +44,6 @@ pub struct RegisterUsage {
 }
 
 impl RegisterUsage {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let request = RegisterUsageRequest::new(
             self.product_code.clone(),

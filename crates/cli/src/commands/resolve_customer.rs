@@ -1,4 +1,4 @@
-//! `metering resolve-customer`.
+//! The command `metering resolve-customer`.
 
 use clap::Args;
 use metering_api::{RegistrationToken, ResolvedCustomer};
@@ -35,7 +35,6 @@ pub struct ResolveCustomer {
 }
 
 impl ResolveCustomer {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let text = input::read(&self.token_file, TOKEN_FILE_BYTES_MAX)?;
         let line = text.strip_suffix('\n').unwrap_or(&text);

@@ -1,4 +1,4 @@
-//! `metering subscriptions`.
+//! The command `metering subscriptions`.
 
 use clap::{Args, Subcommand};
 use serde_json::Value;
@@ -33,7 +33,6 @@ pub struct List {
 }
 
 impl Subscriptions {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         let Self::List(list) = self;
         list.run().await

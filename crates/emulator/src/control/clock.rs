@@ -1,4 +1,4 @@
-//! `GET|PUT /_emulator/clock`.
+//! The control interface's path `/_emulator/clock`, which reads and changes the clock.
 
 use axum::Json;
 use axum::extract::State;

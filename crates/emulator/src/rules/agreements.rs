@@ -211,7 +211,7 @@ fn summary(world: &World, parts: &Parts<'_>) -> Value {
     })
 }
 
-/// One agreement.
+/// Describes one agreement, by its id.
 pub(crate) fn describe(world: &World, agreement_id: &str) -> Result<Value, AgreementsError> {
     let (_, parts) = find(world, agreement_id)?;
     let mut described = summary(world, &parts);

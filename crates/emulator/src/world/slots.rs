@@ -116,7 +116,7 @@ pub struct Metered {
     /// The license, if the record named one. Then `customer_identifier` and `product_code` are
     /// those of the license.
     pub license_arn: Option<String>,
-    /// The customer identifier of legacy products. Empty for a product whose identity is the license.
+    /// The customer identifier of legacy products. Empty if the identity is the license.
     pub customer_identifier: String,
     /// The buyer's AWS account id.
     pub account_id: String,

@@ -14,7 +14,7 @@ pub const LICENSE_UPDATED_DELAY_S: u32 = 62;
 /// Which faults are injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FaultLevel {
-    /// No faults.
+    /// No faults are injected.
     #[default]
     None,
     /// Throttling, internal errors, unprocessed records, lost replies, repeated, reordered, dropped
@@ -55,9 +55,9 @@ impl Default for DemoOptions {
 pub struct InvalidDemo {
     /// Name of the command-line option, without the dashes.
     pub option: &'static str,
-    /// The value given.
+    /// The value that was given.
     pub value: u32,
-    /// The range allowed.
+    /// The range that is allowed.
     pub rule: &'static str,
 }
 
@@ -144,7 +144,7 @@ pub(crate) const PRODUCTS: [ProductOnSale; 4] = [
 /// Something that a buyer or the seller's software does.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Action {
-    /// A buyer subscribes.
+    /// A buyer subscribes to a product.
     Purchase { buyer: usize },
     /// The buyer's browser posts the registration form.
     Register { buyer: usize },
@@ -154,14 +154,14 @@ pub(crate) enum Action {
         events: Vec<PlannedEvent>,
         route: Route,
     },
-    /// The buyer cancels.
+    /// The buyer cancels the agreement.
     Cancel { buyer: usize },
 }
 
 /// How the seller's software reports usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
-    /// `POST /usage`.
+    /// A call of `POST /usage`.
     Intake,
     /// A PutItem into UsageEvents.
     PutItem,

@@ -25,10 +25,10 @@ const SETTLING_HOURS_MAX: u32 = 14;
 /// Why a demo could not be completed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// The stack failed.
+    /// The local stack failed.
     #[error(transparent)]
     Stack(#[from] StackError),
-    /// Anything else failed.
+    /// Another part of the demo failed.
     #[error("the demo broke down: {0}")]
     Failed(String),
 }

@@ -44,17 +44,17 @@ pub enum SnapshotError {
     /// The engine could not read or write the file.
     #[error("{}: {source}", path.display())]
     Engine {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The engine's error.
+        /// The error that the engine returned.
         source: dynoxide::DynoxideError,
     },
     /// SQLite could not prepare the file.
     #[error("{}: {source}", path.display())]
     Sqlite {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// SQLite's error.
+        /// The error that SQLite returned.
         source: rusqlite::Error,
     },
 }

@@ -23,7 +23,7 @@ pub enum StreamReadError {
     Engine {
         /// Operation of the DynamoDB Streams API.
         operation: &'static str,
-        /// The engine's error.
+        /// The error that the engine returned.
         source: dynoxide::DynoxideError,
     },
     /// The engine's answer did not have the documented shape.

@@ -23,7 +23,7 @@ pub enum CreateTableError {
          remove the data file, or give the table another name"
     )]
     Different {
-        /// The table.
+        /// The name of the table.
         table: String,
         /// The member of the CreateTable request that differs.
         member: &'static str,
@@ -35,9 +35,9 @@ pub enum CreateTableError {
     /// The engine could not create the table.
     #[error("table {table} could not be created: {source}")]
     Engine {
-        /// The table.
+        /// The name of the table.
         table: String,
-        /// The engine's error.
+        /// The error that the engine returned.
         source: DynoxideError,
     },
 }

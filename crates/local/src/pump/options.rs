@@ -48,9 +48,10 @@ pub struct EventSourceOptions {
     pub retry_attempts_max: Option<u32>,
     /// `MaximumRecordAgeInSeconds`. `None` is Lambda's -1: only the stream's own retention counts.
     pub record_age_max: Option<SignedDuration>,
-    /// `BisectBatchOnFunctionError`.
+    /// `BisectBatchOnFunctionError`: whether a failed batch is split into halves.
     pub bisect_on_error: bool,
-    /// `FunctionResponseTypes: [ReportBatchItemFailures]`.
+    /// `FunctionResponseTypes: [ReportBatchItemFailures]`: whether the function can report
+    /// individual records as failed.
     pub report_batch_item_failures: bool,
     /// Faults to inject between the stream and the function. `None` for no faults.
     pub faults: Option<DeliveryFaults>,

@@ -29,7 +29,8 @@ pub struct PollOutcome {
     pub delayed: usize,
     /// The discarded batches, as the mapping's on-failure destination receives them.
     pub on_failure: Vec<DiscardedBatch>,
-    /// See [`EventSource::next_due`](super::EventSource::next_due).
+    /// When the next poll has something to do, as in
+    /// [`EventSource::next_due`](super::EventSource::next_due).
     pub next_due: Option<Timestamp>,
 }
 

@@ -1,4 +1,4 @@
-//! `metering late`.
+//! The command `metering late`.
 
 mod decide;
 mod show;
@@ -54,7 +54,6 @@ pub struct List {
 }
 
 impl Late {
-    /// Runs the command.
     pub async fn run(&self) -> Result<(), Failure> {
         match self {
             Self::List(list) => list.run().await,

@@ -28,7 +28,6 @@ pub struct Show {
 }
 
 impl Show {
-    /// Runs the command.
     pub(super) async fn run(&self) -> Result<(), Failure> {
         let ledger = self.tables.ledger().await?;
         let now = self.tables.now().await?;
