@@ -1,4 +1,4 @@
-//! The template's alarms against the metrics that functions print.
+//! Compares the template's alarms with the metrics that functions print.
 
 use std::collections::BTreeSet;
 
@@ -7,12 +7,13 @@ use serde_json::Value;
 use crate::template::Template;
 use crate::world::STACK;
 
-/// The names of the alarms that go off at these printed lines, if every later period looks like this
-/// one. An alarm for the absence of a metric is not among them: one invocation cannot show it.
+/// The names of the alarms that go off at these printed lines, if every later period looks like
+/// this one. Alarms for the absence of a metric are left out, because one invocation cannot show
+/// them.
 ///
 /// # Panics
 ///
-/// When the template has an alarm that this reader does not know.
+/// If the template has an alarm of a kind that this function does not know.
 pub fn raised(template: &Template, printed: &[String]) -> BTreeSet<String> {
     let lines: Vec<Value> = printed
         .iter()
@@ -39,7 +40,7 @@ pub fn raised(template: &Template, printed: &[String]) -> BTreeSet<String> {
     raised
 }
 
-/// The values that the lines give one metric of the template.
+/// The values that the printed lines contain for one metric of the template.
 fn values(metric: &Value, lines: &[Value]) -> Vec<i64> {
     let name = metric["MetricName"].as_str().expect("a metric's name");
     let of_metric = |line: &&Value| {
@@ -62,7 +63,7 @@ fn exceeds(alarm: &Value, value: i64) -> bool {
     match alarm["ComparisonOperator"].as_str() {
         Some("GreaterThanThreshold") => value > threshold,
         Some("GreaterThanOrEqualToThreshold") => value >= threshold,
-        // The absence of a metric.
+        // This comparison watches for the absence of a metric.
         Some("LessThanThreshold") => false,
         other => panic!("{other:?} is no comparison that is known here"),
     }

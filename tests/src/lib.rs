@@ -1,11 +1,12 @@
-//! Tests of the whole stack, and what several of them share.
+//! Tests of the whole stack, and the code that several of them share.
 //!
 //! # Layout
-//! * [`template`]: `template.yaml` as CloudFormation reads it
-//! * [`world`]: the world that `events/` talks about, and the functions as processes in it
-//! * [`runtime_api`]: the Lambda Runtime API that those processes talk to
-//! * [`recorder`]: the calls that they make
-//! * [`alarms`]: the template's alarms against the metrics that they print
+//! * [`template`]: reads `template.yaml` as CloudFormation does
+//! * [`world`]: the world that the samples in `events/` refer to, and the functions as processes in
+//!   it
+//! * [`runtime_api`]: the Lambda Runtime API that those processes call
+//! * [`recorder`]: records the calls that they make
+//! * [`alarms`]: compares the template's alarms with the metrics that they print
 //! * [`proof`]: the stack without sockets or real time, for the crash matrix and the simulation
 
 pub mod alarms;

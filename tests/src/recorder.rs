@@ -1,5 +1,5 @@
-//! Stands between a function and AWS, and notes the calls it makes as a role's policy would name
-//! them.
+//! A proxy between a function and AWS that records the calls, in the form in which a role's policy
+//! would name them.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,26 +19,26 @@ use tokio::net::TcpListener;
 
 use crate::template::Call;
 
-/// Bytes of a request, more than DynamoDB takes.
+/// Largest request in bytes. It is more than DynamoDB takes.
 const REQUEST_BYTES_MAX: usize = 32 << 20;
 
-/// A proxy that notes calls. Every clone is the same one.
+/// A proxy that records calls. Every clone is the same proxy.
 #[derive(Clone)]
 pub struct Recorder {
     calls: Arc<Mutex<BTreeSet<Call>>>,
     upstream: String,
     client: Client<HttpConnector, Full<Bytes>>,
     broken: Arc<AtomicBool>,
-    /// Tables are named after the template's resources, with this in front.
+    /// The start of the tables' names. The rest is the name of the template's resource.
     prefix: String,
 }
 
 impl Recorder {
-    /// Begins to pass requests on to `upstream`, a URL; returns its own URL too.
+    /// Starts to pass requests on to the URL `upstream`. Returns the proxy and its own URL.
     ///
     /// # Panics
     ///
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(upstream: &str, stack: &str) -> (Self, String) {
         let recorder = Self {
             calls: Arc::default(),
@@ -54,7 +54,7 @@ impl Recorder {
         (recorder, url)
     }
 
-    /// The calls so far.
+    /// The calls that were recorded so far.
     pub fn calls(&self) -> BTreeSet<Call> {
         self.calls
             .lock()
@@ -62,7 +62,7 @@ impl Recorder {
             .clone()
     }
 
-    /// Answers every request with an error that no retry helps against, or passes them on again.
+    /// Answers every request with an error that no retry can help, or passes requests on again.
     pub fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::SeqCst);
     }
@@ -94,7 +94,8 @@ impl Recorder {
         }
     }
 
-    /// A transaction needs the permissions of its parts, a query of an index the index's own.
+    /// A transaction needs the permissions of its parts. A query of an index needs the permission
+    /// for the index.
     fn dynamodb(&self, operation: &str, request: &Value) -> Vec<Call> {
         let call = |operation: &str, table: &Value| {
             let table = table.as_str().expect("a table");

@@ -1,6 +1,6 @@
-//! The Lambda Runtime API, as far as one bootstrap at a time needs it.
+//! The Lambda Runtime API, as far as a single bootstrap needs it.
 //!
-//! The paths and headers are those of the Lambda developer guide, "Using the Lambda runtime API".
+//! The paths and headers are from the Lambda developer guide, "Using the Lambda runtime API".
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,24 +21,24 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 
-/// How long to wait for a bootstrap. Far more than it needs: a hang is what this ends.
+/// How long to wait for a bootstrap. It is far more than it needs, and only ends a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a bootstrap posted about an invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
-    /// `POST .../invocation/<id>/response`.
+    /// The body of `POST .../invocation/<id>/response`.
     Response(Value),
-    /// `POST .../invocation/<id>/error`, with `errorType` and `errorMessage`.
+    /// The body of `POST .../invocation/<id>/error`, with `errorType` and `errorMessage`.
     Error(Value),
 }
 
 impl Answer {
-    /// The response.
+    /// The body of the response.
     ///
     /// # Panics
     ///
-    /// When the invocation failed.
+    /// If the invocation failed.
     #[track_caller]
     pub fn response(self) -> Value {
         match self {
@@ -48,7 +48,7 @@ impl Answer {
     }
 }
 
-/// A bootstrap as a process, and the Runtime API it talks to.
+/// A bootstrap as a process, and the Runtime API that it calls.
 pub struct Bootstrap {
     process: Child,
     printed: File,
@@ -75,11 +75,12 @@ struct Api {
 }
 
 impl Bootstrap {
-    /// Starts a bootstrap with the environment of a function named `name`, and nothing else of ours.
+    /// Starts a bootstrap with the environment of a function named `name`, and without any other
+    /// variable of this process.
     ///
     /// # Panics
     ///
-    /// When the process cannot be started.
+    /// If the process cannot be started.
     pub async fn start(
         binary: &Path,
         name: &str,
@@ -116,11 +117,11 @@ impl Bootstrap {
         }
     }
 
-    /// From the start of the process to its first call of the Runtime API.
+    /// The time from the start of the process to its first call of the Runtime API.
     ///
     /// # Panics
     ///
-    /// When it makes none.
+    /// If it makes no call.
     pub async fn start_time(&self) -> Duration {
         let mut first_call = self.first_call.clone();
         let called = tokio::time::timeout(PATIENCE, first_call.wait_for(Option::is_some))
@@ -130,11 +131,11 @@ impl Bootstrap {
         called.map_or(Duration::MAX, |called| called.duration_since(self.started))
     }
 
-    /// What the bootstrap has printed so far, a line each.
+    /// The lines that the bootstrap has printed so far.
     ///
     /// # Panics
     ///
-    /// When it cannot be read.
+    /// If its output cannot be read.
     pub fn printed(&self) -> Vec<String> {
         let mut file = self.printed.try_clone().expect("the same file");
         file.rewind().expect("its beginning");
@@ -143,11 +144,11 @@ impl Bootstrap {
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Hands the bootstrap one event and waits for what it posts.
+    /// Gives the bootstrap one event, and waits for what it posts.
     ///
     /// # Panics
     ///
-    /// When the bootstrap posts nothing, or about another invocation.
+    /// If the bootstrap posts nothing, or posts about another invocation.
     pub async fn invoke(&self, event: &Value) -> Answer {
         let number = self.invoked.fetch_add(1, Ordering::Relaxed) + 1;
         let id = format!("00000000-0000-4000-8000-{number:012}");
@@ -175,23 +176,24 @@ impl Bootstrap {
 
 impl Drop for Bootstrap {
     fn drop(&mut self) {
-        // Lambda ends a bootstrap in the same way; it may have ended by itself.
+        // Lambda ends a bootstrap in the same way. The process may already have ended.
         self.process.kill().ok();
         self.process.wait().ok();
     }
 }
 
-/// Runs a bootstrap that should stop at its start; returns how it ended and what it printed.
+/// Runs a bootstrap that should stop at its start. Returns how it ended and what it printed.
 ///
 /// # Panics
 ///
-/// When it goes on running.
+/// If it keeps running.
 pub fn run_to_its_end(
     binary: &Path,
     name: &str,
     environment: &BTreeMap<String, String>,
 ) -> (ExitStatus, String) {
-    // Nobody listens there: a bootstrap that gets as far as its first call fails with other words.
+    // Nothing listens at this address, so a bootstrap that makes its first call fails with another
+    // message.
     let mut process = command(binary, name, environment, "127.0.0.1:9")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -230,7 +232,7 @@ pub fn run_to_its_end(
     (status, printed)
 }
 
-/// The environment that Lambda gives a process, and the function's own.
+/// The environment that Lambda gives a process, together with the function's own variables.
 fn command(
     binary: &Path,
     name: &str,
@@ -285,7 +287,7 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
         is_first
     });
     let Some(invocation) = api.next.lock().await.recv().await else {
-        // The test is over; the process is about to be ended.
+        // The test is over, and the process will be killed soon.
         return StatusCode::GONE.into_response();
     };
     let headers = [

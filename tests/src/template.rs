@@ -1,4 +1,4 @@
-//! `template.yaml`, read as CloudFormation reads it.
+//! Reads `template.yaml` as CloudFormation does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// The seven functions: the beginning of the names of their resources, and the binary.
+/// The seven functions: the prefix of their resources' names, and the name of the binary.
 pub const FUNCTIONS: [(&str, &str); 7] = [
     ("Registration", "registration"),
     ("Agreements", "agreements"),
@@ -17,17 +17,17 @@ pub const FUNCTIONS: [(&str, &str); 7] = [
     ("Reconciler", "reconciler"),
 ];
 
-/// The template as JSON; short forms of functions in their long form, such as `{"Ref": ...}`.
+/// The template as JSON. Short forms of functions are in their long form, such as `{"Ref": ...}`.
 #[derive(Debug, Clone)]
 pub struct Template(Value);
 
-/// One call that a role allows: an action, and the resource as the template names it, such as
-/// `MeteringRecords/index/work`.
+/// One call that a role allows: an action and a resource. The resource is named as in the template,
+/// such as `MeteringRecords/index/work`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Call {
-    /// As in `dynamodb:GetItem`.
+    /// The action, such as `dynamodb:GetItem`.
     pub action: String,
-    /// A resource's name and what of it; `*` where AWS knows no resources.
+    /// The name of a resource and a part of it. `*` for actions that have no resources.
     pub resource: String,
 }
 
@@ -37,17 +37,17 @@ impl std::fmt::Display for Call {
     }
 }
 
-/// The workspace's folder.
+/// The folder of the workspace.
 pub fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 impl Template {
-    /// Reads the workspace's template.
+    /// Reads the template of the workspace.
     ///
     /// # Panics
     ///
-    /// When it is no readable YAML: nothing can be tested then.
+    /// If it is not readable YAML, because then nothing can be tested.
     pub fn read() -> Self {
         let path = workspace().join("template.yaml");
         let text = std::fs::read_to_string(&path).expect("template.yaml");
@@ -57,26 +57,26 @@ impl Template {
         ))
     }
 
-    /// A top-level section.
+    /// The content of a top-level section.
     pub fn section(&self, name: &str) -> &Map<String, Value> {
         self.0[name]
             .as_object()
             .unwrap_or_else(|| panic!("the template has no {name}"))
     }
 
-    /// A resource's properties.
+    /// The properties of a resource.
     pub fn properties(&self, resource: &str) -> &Value {
         let found = &self.section("Resources")[resource];
         assert!(found.is_object(), "the template has no resource {resource}");
         &found["Properties"]
     }
 
-    /// A function's properties.
+    /// The properties of a function.
     pub fn function(&self, function: &str) -> &Value {
         self.properties(&format!("{function}Function"))
     }
 
-    /// The environment variables that a function gets, with their values in the template.
+    /// The environment variables of a function, with their values in the template.
     pub fn environment(&self, function: &str) -> BTreeMap<String, Value> {
         let everywhere = &self.section("Globals")["Function"]["Environment"]["Variables"];
         let own = &self.function(function)["Environment"]["Variables"];
@@ -84,7 +84,7 @@ impl Template {
         pairs(everywhere).into_iter().chain(pairs(own)).collect()
     }
 
-    /// What a function's role allows, besides writing to the function's own log.
+    /// The calls that a function's role allows, except writing to the function's own log.
     pub fn allowed(&self, function: &str) -> BTreeSet<Call> {
         let role = self.properties(&format!("{function}Role"));
         let mut calls = BTreeSet::new();
@@ -98,7 +98,7 @@ impl Template {
                     .expect("statements")
             })
         {
-            // A statement that only some stacks have.
+            // A statement under a condition is only in some stacks.
             let statement = statement
                 .get("Fn::If")
                 .map_or(statement, |choice| &choice[1]);
@@ -116,7 +116,7 @@ impl Template {
         calls
     }
 
-    /// The patterns that an event source's filter passes.
+    /// The patterns in the filter of an event source.
     pub fn filters(&self, function: &str, event: &str) -> Vec<String> {
         let source = &self.function(function)["Events"][event]["Properties"];
         source["FilterCriteria"]["Filters"]
@@ -128,7 +128,7 @@ impl Template {
     }
 }
 
-/// A value or a list of values as a list.
+/// A list of values. A single value becomes a list of one.
 fn listed(value: &Value) -> Vec<Value> {
     match value {
         Value::Array(values) => values.clone(),
@@ -143,7 +143,7 @@ fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
-/// `MeteringRecords/index/work` from what stands for its ARN.
+/// The name of a resource from the expression for its ARN, such as `MeteringRecords/index/work`.
 fn resource_name(value: &Value) -> String {
     if let Some(attribute) = value["Fn::GetAtt"].as_str() {
         return match attribute.split_once('.') {

@@ -1,4 +1,4 @@
-//! The world that `events/` talks about, and the functions as processes in it.
+//! The world that the samples in `events/` refer to, and the functions as processes in it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
@@ -21,24 +21,24 @@ use crate::recorder::Recorder;
 use crate::runtime_api::{Answer, Bootstrap};
 use crate::template::{Call, FUNCTIONS, Template, workspace};
 
-/// The stack that the samples name.
+/// The name of the stack in the samples.
 pub const STACK: &str = "metering";
 /// Where `events/env.json` expects DynamoDB and AWS Marketplace, as seen from a container.
 const DYNAMODB: &str = "http://host.docker.internal:8000";
 const MARKETPLACE: &str = "http://host.docker.internal:8081";
 
-/// The example world: `metering local --sample`, without the functions.
+/// The example world of `metering local --sample`, without the functions.
 pub struct World {
-    /// AWS Marketplace.
+    /// The emulated AWS Marketplace.
     pub emulator: Emulator,
-    /// The tables.
+    /// Typed access to the tables.
     pub ledger: Ledger,
     client: Client,
     database: EmbeddedDynamoDb,
     marketplace: String,
 }
 
-/// A function of the world, as a process.
+/// A function of the world, running as a process.
 pub struct Function {
     name: &'static str,
     bootstrap: Bootstrap,
@@ -47,11 +47,11 @@ pub struct Function {
 }
 
 impl World {
-    /// Loads the world, at its time, on a clock that stands still.
+    /// Loads the world at its own time, on a clock that stands still.
     ///
     /// # Panics
     ///
-    /// When it cannot be loaded.
+    /// If the world cannot be loaded.
     pub async fn start() -> Self {
         let emulator = Emulator::new(Options {
             now: Some(sample::NOW.parse().expect("a time")),
@@ -97,20 +97,20 @@ impl World {
         }
     }
 
-    /// Starts a function's bootstrap in this world, by the beginning of its resources' names.
+    /// Starts a function's bootstrap in this world. `name` is the prefix of its resources' names.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If the bootstrap cannot be started.
     pub async fn function(&self, name: &'static str) -> Function {
         self.function_with(name, &[]).await
     }
 
-    /// The same, with settings that differ from the template's.
+    /// Starts a function's bootstrap with settings that differ from the template's.
     ///
     /// # Panics
     ///
-    /// When it cannot be started.
+    /// If the bootstrap cannot be started.
     pub async fn function_with(&self, name: &'static str, settings: &[(&str, &str)]) -> Function {
         let template = Template::read();
         let timeout = template.function(name)["Timeout"]
@@ -141,7 +141,7 @@ impl World {
     ///
     /// # Panics
     ///
-    /// When a table cannot be read.
+    /// If a table cannot be read.
     pub async fn tables(&self) -> BTreeMap<String, Vec<Value>> {
         let names = self.ledger.tables();
         let mut all = BTreeMap::new();
@@ -168,11 +168,11 @@ impl World {
         all
     }
 
-    /// Removes an item, for a world in which something has not happened yet.
+    /// Deletes an item, for a world in which something has not happened yet.
     ///
     /// # Panics
     ///
-    /// When the table cannot be written.
+    /// If the table cannot be written.
     pub async fn forget(&self, table: &str, partition: &str, sort: &str) {
         let keys = key_names(table);
         self.client
@@ -187,11 +187,11 @@ impl World {
             .expect("an item to forget");
     }
 
-    /// Puts an item whose members are texts, but for `quantity`, which is a number.
+    /// Puts an item. All its attributes are strings, except `quantity`, which is a number.
     ///
     /// # Panics
     ///
-    /// When it is no such item, or the table cannot be written.
+    /// If the item is malformed, or the table cannot be written.
     pub async fn put(&self, table: &str, item: Value) {
         let mut request = self
             .client
@@ -210,11 +210,11 @@ impl World {
         request.send().await.expect("a table");
     }
 
-    /// One item, as JSON; null when there is none. Tables go by the template's names.
+    /// One item as JSON, or null if it does not exist. `table` is the template's name of the table.
     ///
     /// # Panics
     ///
-    /// When the table cannot be read.
+    /// If the table cannot be read.
     pub async fn item(&self, table: &str, partition: &str, sort: &str) -> Value {
         let keys = key_names(table);
         let answer = self
@@ -231,34 +231,34 @@ impl World {
 }
 
 impl Function {
-    /// Feeds the function one of the samples; returns what it answered.
+    /// Invokes the function with one of the samples. Returns its answer.
     ///
     /// # Panics
     ///
-    /// When it failed, or made a call that its role does not allow.
+    /// If the invocation failed, or made a call that the function's role does not allow.
     pub async fn answer(&self, name: &str) -> Value {
         self.invoke(&sample(name)).await.response()
     }
 
-    /// What the function has printed so far, a line each; its metrics are among that.
+    /// The lines that the function has printed so far, including its metrics.
     ///
     /// # Panics
     ///
-    /// When it cannot be read.
+    /// If its output cannot be read.
     pub fn printed(&self) -> Vec<String> {
         self.bootstrap.printed()
     }
 
-    /// Lets the function's calls to DynamoDB fail, or work again.
+    /// Lets the function's calls to DynamoDB fail, or succeed again.
     pub fn break_dynamodb(&self, broken: bool) {
         self.recorders[0].set_broken(broken);
     }
 
-    /// Feeds the function any event.
+    /// Invokes the function with any event.
     ///
     /// # Panics
     ///
-    /// When it made a call that its role does not allow.
+    /// If the invocation made a call that the function's role does not allow.
     pub async fn invoke(&self, event: &Value) -> Answer {
         let answer = self.bootstrap.invoke(event).await;
         let made = self.recorders.iter().flat_map(Recorder::calls);
@@ -275,12 +275,12 @@ impl Function {
     }
 }
 
-/// A function's environment as `sam local` makes it: the template's variables, with parameters at
-/// their defaults, and over them what `events/env.json` says, with these addresses in it.
+/// A function's environment as `sam local` makes it: the template's variables, with the parameters'
+/// defaults. The values of `events/env.json` replace them, with these addresses filled in.
 ///
 /// # Panics
 ///
-/// When a variable has neither.
+/// If a variable has no value in either place.
 pub fn environment(
     template: &Template,
     function: &str,
@@ -310,14 +310,14 @@ pub fn environment(
 ///
 /// # Panics
 ///
-/// When there is none.
+/// If there is no such sample.
 pub fn sample(name: &str) -> Value {
     let path = workspace().join("events").join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// `events/env.json`, for every function alike.
+/// The values of `events/env.json` that apply to every function.
 fn overrides() -> BTreeMap<String, String> {
     let text =
         std::fs::read_to_string(workspace().join("events/env.json")).expect("events/env.json");
@@ -328,18 +328,19 @@ fn overrides() -> BTreeMap<String, String> {
         .expect("variables for all functions")
 }
 
-/// Folder of bootstraps as `sam build` leaves them, to be tested instead of our own build.
+/// Names a folder of bootstraps, as `sam build` leaves them, that are tested instead of our own
+/// build.
 const BOOTSTRAPS_VARIABLE: &str = "METERING_BOOTSTRAPS";
 
-/// The bootstrap of a function, by the beginning of its resources' names.
+/// The bootstrap of a function, by the prefix of its resources' names.
 ///
-/// `cargo test` builds no binary of another package, so this builds all of them, once per process and
-/// into the folder that the tests were built into; unless `METERING_BOOTSTRAPS` names a folder that
-/// has them, as in `.aws-sam/build`.
+/// `cargo test` builds no binaries of other packages. So this function builds all of them, once per
+/// process, into the folder into which the tests were built. If `METERING_BOOTSTRAPS` names a
+/// folder, such as `.aws-sam/build`, the bootstraps in it are used instead.
 ///
 /// # Panics
 ///
-/// When they do not compile, or are not there.
+/// If the binaries do not compile or do not exist.
 pub fn binary(name: &str) -> PathBuf {
     if let Some(folder) = std::env::var_os(BOOTSTRAPS_VARIABLE) {
         let binary = workspace()
@@ -353,7 +354,7 @@ pub fn binary(name: &str) -> PathBuf {
         );
         return binary;
     }
-    // What failed once is not tried again for every test.
+    // A build that failed once is not repeated for every test.
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let test = std::env::current_exe().expect("the test's own path");
@@ -378,8 +379,8 @@ fn is_built(folder: &Path) -> bool {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    // With the tests of the whole workspace, because so it was built to run them: features are the same,
-    // and next to nothing is left to do.
+    // The build covers the whole workspace with its tests, as the build that runs these tests did.
+    // So the features are the same and almost nothing has to be compiled.
     Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--workspace", "--bins", "--tests"])
         .args(["--profile", profile, "--target-dir"])

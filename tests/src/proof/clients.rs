@@ -1,4 +1,4 @@
-//! AWS SDK clients whose HTTP ends in this process. They never retry, wait or look at a clock.
+//! AWS SDK clients whose HTTP stays within this process. They never retry, wait or read a clock.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use aws_smithy_types::body::SdkBody;
 
 use super::wire::{TIMED_OUT, Wire};
 
-/// A DynamoDB client on the wire.
+/// A DynamoDB client whose calls go to the wire.
 pub fn dynamodb(wire: &Wire) -> aws_sdk_dynamodb::Client {
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -36,7 +36,7 @@ pub fn dynamodb(wire: &Wire) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(config)
 }
 
-/// A metering client on the wire.
+/// A metering client whose calls go to the wire.
 pub fn metering(wire: &Wire) -> aws_sdk_marketplacemetering::Client {
     let config = aws_sdk_marketplacemetering::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -52,7 +52,7 @@ pub fn metering(wire: &Wire) -> aws_sdk_marketplacemetering::Client {
     aws_sdk_marketplacemetering::Client::from_conf(config)
 }
 
-/// A CloudTrail client on the wire.
+/// A CloudTrail client whose calls go to the wire.
 pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
     let config = aws_sdk_cloudtrail::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -68,7 +68,7 @@ pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
     aws_sdk_cloudtrail::Client::from_conf(config)
 }
 
-/// Nothing waits for real time.
+/// A sleep that ends at once, so that nothing waits for real time.
 #[derive(Debug)]
 struct AtOnce;
 
@@ -82,7 +82,7 @@ fn credentials() -> Credentials {
     Credentials::new("proof", "proof", None, None, "proof")
 }
 
-/// An HTTP client that ends on the wire.
+/// An HTTP client whose calls go to the wire.
 pub fn http_client(wire: &Wire) -> SharedHttpClient {
     SharedHttpClient::new(InProcess(wire.clone()))
 }

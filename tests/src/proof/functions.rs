@@ -12,10 +12,10 @@ use startup::{Clock, Env};
 use super::clients;
 use super::wire::Wire;
 
-/// The name of the stack.
+/// The name of the stack, which is in the names of its tables.
 pub(super) const STACK: &str = "metering";
 
-/// The time, which only the world's driver moves, and how far each function's clock is off.
+/// The true time, which only the driver of the world moves.
 #[derive(Clone)]
 pub struct Now {
     now: Arc<Mutex<Timestamp>>,
@@ -28,12 +28,12 @@ impl Now {
         }
     }
 
-    /// The true time.
+    /// The true time, without any function's clock error.
     pub fn get(&self) -> Timestamp {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves the true time on.
+    /// Sets the true time.
     pub fn set(&self, now: Timestamp) {
         *self.now.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
@@ -48,27 +48,28 @@ impl Now {
     }
 }
 
-/// The functions of one world, or the mould they are made from.
+/// The functions of one world, or the pattern from which those of every world are copied.
 #[derive(Clone)]
 pub struct Functions {
-    /// The landing page.
+    /// Serves the landing page.
     pub registration: registration::App,
-    /// Lifecycle.
+    /// Takes in lifecycle messages.
     pub agreements: agreements::App,
-    /// Usage over HTTP.
+    /// Receives usage over HTTP.
     pub intake: intake::App,
-    /// Late flags.
+    /// Flags hours with late usage.
     pub late_usage: late_usage::App,
-    /// Rows to records.
+    /// Makes records from rows.
     pub sealer: sealer::App,
-    /// Records to AWS Marketplace.
+    /// Sends records to AWS Marketplace.
     pub submitter: submitter::App,
-    /// Everything again.
+    /// Recounts, audits and closes.
     pub reconciler: reconciler::App,
 }
 
 thread_local! {
-    /// Reading settings and building clients takes longer than a world lives: done once.
+    /// It is made once for each thread: reading settings and building clients takes longer than a
+    /// whole world lives.
     static MOULD: Functions = Functions::mould();
 }
 

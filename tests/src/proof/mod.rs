@@ -1,16 +1,17 @@
-//! The stack without sockets, threads or real time, so that everything that can go wrong is chosen.
+//! The stack without sockets, threads or real time, so that a test chooses everything that goes
+//! wrong.
 //!
 //! # Layout
-//! * [`wire`]: every call of every function passes here: numbered, traced, and given a fate
-//! * [`clients`]: AWS SDK clients whose HTTP ends in this process
+//! * [`wire`]: numbers and traces every call of every function, and decides its fate
+//! * [`clients`]: AWS SDK clients whose HTTP stays within this process
 //! * [`functions`]: the seven functions, and their clocks
-//! * [`world`]: the tables, AWS Marketplace, the functions and what triggers them
-//! * [`run`]: an executor that knows when nothing moves any more
+//! * [`world`]: the tables, AWS Marketplace, the functions and their triggers
+//! * [`run`]: an executor that knows when no task can continue
 //! * [`scenarios`]: the standard scenarios, each call of which is a crash point
-//! * [`races`]: one function stopped before each of its calls, while somebody else acts
-//! * [`simulation`]: random sellers, buyers, usage and trouble, all from one seed
+//! * [`races`]: stops one function before each of its calls, while something else changes the world
+//! * [`simulation`]: random sellers, buyers, usage and faults, all from one seed
 //! * [`suites`]: all of these, as finders of deliberate mistakes
-//! * [`verdict`]: what the seller's software sent against what was billed
+//! * [`verdict`]: compares what the seller's software sent with what was billed
 
 pub mod clients;
 pub mod functions;

@@ -1,8 +1,8 @@
-//! One function's run, stopped before each of its calls while somebody else acts.
+//! One function's run, stopped before each of its calls while something else changes the world.
 //!
-//! The crash matrix dies at every call; here the run goes on, in a world that has changed meanwhile.
-//! Afterwards only the sealer, the submitter and the streams go on: what they miss must not wait for
-//! the reconciler to find it.
+//! In the crash matrix the process dies at a call. In a race the run continues, in a world that has
+//! changed meanwhile. Afterwards only the sealer, the submitter and the streams run: whatever they
+//! miss must not wait until the reconciler finds it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,27 +16,27 @@ use super::verdict::{Outcome, outcome};
 use super::wire::{Call, Fate};
 use super::world::World;
 
-/// Whose run is stopped.
+/// The function whose run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// The sealer's, in which an hour is sealed.
+    /// The sealer, while it seals an hour.
     Seals,
-    /// The sealer's, in which a flagged hour is recounted.
+    /// The sealer, while it recounts a flagged hour.
     Recounts,
-    /// The submitter's.
+    /// The submitter, while it sends a record.
     Sends,
 }
 
-/// What happens meanwhile.
+/// What happens while the run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meanwhile {
-    /// A row of the hour is written, and its stream record delivered.
+    /// A row of the hour is written, and its stream record is delivered.
     Row,
-    /// The same, and the sealer runs.
+    /// A row is written and delivered, and then the sealer runs as well.
     RowAndRun,
 }
 
-/// Every race.
+/// All races that are run.
 pub const RACES: [(Stopped, Meanwhile); 5] = [
     (Stopped::Seals, Meanwhile::Row),
     (Stopped::Seals, Meanwhile::RowAndRun),
@@ -47,21 +47,21 @@ pub const RACES: [(Stopped, Meanwhile); 5] = [
 
 const START: &str = "2026-11-01T09:20:00Z";
 
-/// What a race came to.
+/// The result of a race.
 #[derive(Debug, Clone)]
 pub struct Raced {
-    /// The end.
+    /// What was billed, and the books.
     pub outcome: Outcome,
-    /// The latest calls, for whoever has to find out.
+    /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,
 }
 
 impl Raced {
-    /// Everything that must not be: each row is billed once, within two hours.
+    /// The problems of the result: each row must be billed once, within two hours.
     ///
     /// # Panics
     ///
-    /// When the books cannot be added up.
+    /// If the books cannot be added up.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         let billed = self.outcome.billed.values();
@@ -82,18 +82,18 @@ impl Raced {
     }
 }
 
-/// 1.5 at first, 0.25 late, 4 meanwhile.
+/// The usage of a race: 1.5 at first, 0.25 late and 4 meanwhile.
 const WRITTEN_MICROS: u64 = 5_750_000;
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// Stops a run before its call number `point`; `None` when it makes fewer.
+/// Stops a run before its call number `point`. Returns `None` if it makes fewer calls.
 ///
 /// # Panics
 ///
-/// When the world itself breaks.
+/// If the world itself breaks.
 pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced> {
     let mut executor = Executor::default();
     let world = Rc::new(World::at(at(START), 7));
@@ -140,8 +140,8 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
     })
 }
 
-/// A row of the hour 10 is written; where the race is about a later time, it is sealed, and another
-/// row flagged.
+/// Writes a row of the hour 10. If the race is about a later time, the hour is also sealed, and
+/// another row of it is flagged.
 async fn before(world: &World, stopped: Stopped) -> Subscription {
     let who = begin(world, None).await.subscription;
     let row = usage("gb", "a", "1.5", "2026-11-01T10:05:00Z", None);
@@ -149,7 +149,7 @@ async fn before(world: &World, stopped: Stopped) -> Subscription {
     let late = usage("gb", "b", "0.25", "2026-11-01T10:06:00Z", Some("red"));
     if stopped == Stopped::Seals {
         world.report(&who, &late).await;
-        // The window of the stream is over before the hour is sealed.
+        // The stream's window must close before the hour is sealed.
         for time in ["2026-11-01T10:40:00Z", "2026-11-01T11:31:00Z"] {
             world.set_time(at(time));
             world.pump_usage(at(time)).await;
@@ -176,7 +176,7 @@ async fn before(world: &World, stopped: Stopped) -> Subscription {
 async fn happen(world: &World, who: &Subscription, meanwhile: Meanwhile) {
     let row = usage("gb", "c", "4", "2026-11-01T10:07:00Z", None);
     world.report(who, &row).await;
-    // The stream's window passes, whatever the clock says: nothing depends on how long it is.
+    // The poll is dated after the end of the stream's window, since nothing depends on its length.
     let now = world.now.get();
     let later = now.checked_add(SignedDuration::from_mins(2));
     world.pump_usage(now).await;
@@ -188,7 +188,7 @@ async fn happen(world: &World, who: &Subscription, meanwhile: Meanwhile) {
     }
 }
 
-/// Two hours without the reconciler.
+/// Runs the world for two hours without the reconciler.
 async fn after(world: &World, who: Subscription) -> Outcome {
     for time in [
         "2026-11-01T11:41:00Z",

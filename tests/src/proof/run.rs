@@ -1,4 +1,4 @@
-//! An executor that knows when nothing moves any more.
+//! An executor that knows when no task can continue.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 use futures_executor::{LocalPool, LocalSpawner};
 use futures_util::task::LocalSpawnExt;
 
-/// Runs futures on this thread, in a fixed order.
+/// Runs futures on the current thread, in a fixed order.
 pub struct Executor {
     pool: LocalPool,
     spawner: LocalSpawner,
@@ -22,25 +22,25 @@ impl Default for Executor {
 }
 
 impl Executor {
-    /// Begins a task.
+    /// Starts a task.
     ///
     /// # Panics
     ///
-    /// When the executor is gone.
+    /// If the executor no longer exists.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         self.spawner.spawn_local(task).expect("an executor");
     }
 
-    /// Runs every task as far as it goes without anything from outside.
+    /// Runs every task until all of them wait for something from outside.
     pub fn run_until_stalled(&mut self) {
         self.pool.run_until_stalled();
     }
 
-    /// Runs one task to its end, which it must reach by itself.
+    /// Runs one task to its end. It must not wait for anything from outside.
     ///
     /// # Panics
     ///
-    /// When it waits for something from outside.
+    /// If the task waits for something from outside.
     pub fn finish<T: 'static>(&mut self, task: impl Future<Output = T> + 'static) -> T {
         let answer = Rc::new(RefCell::new(None));
         let slot = Rc::clone(&answer);
@@ -56,15 +56,16 @@ impl Executor {
     }
 }
 
-/// Bytes of stack for a world: unoptimised, the futures of SDK calls are large.
+/// Bytes of stack for the thread of a world. Without optimization the futures of SDK calls are
+/// large.
 const STACK_BYTES: usize = 64 << 20;
 
-/// Runs `work` on a thread of its own, where timers may be made. None is ever awaited: nothing here
-/// takes real time.
+/// Runs `work` on a thread of its own, on which timers can be created. No timer is ever awaited,
+/// because nothing takes real time.
 ///
 /// # Panics
 ///
-/// When `work` does, or the system has no more resources.
+/// If `work` panics, or the system has no more resources.
 pub fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new()
@@ -85,11 +86,11 @@ pub fn on_a_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Does every job, on as many threads as there are cores, and gives the answers in the jobs' order.
+/// Does all jobs on as many threads as there are cores. The answers are in the order of the jobs.
 ///
 /// # Panics
 ///
-/// When a job does.
+/// If a job panics.
 pub fn on_all_cores<Job: Sync, T: Send>(jobs: &[Job], work: impl Fn(&Job) -> T + Sync) -> Vec<T> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

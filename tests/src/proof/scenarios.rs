@@ -1,7 +1,7 @@
-//! The standard scenarios: short stories of which every call is a place to die.
+//! The standard scenarios: short stories in which a process can die at every call.
 //!
-//! Each has a beginning that is always healthy, a part whose calls are numbered, and a time
-//! afterwards in which the world goes on: schedules fire, streams are delivered again.
+//! Each has a beginning without faults, a part whose calls are numbered, and a time afterwards in
+//! which schedules fire and streams are delivered again.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -17,36 +17,36 @@ use super::verdict::{Outcome, outcome};
 use super::wire::{Call, Fate};
 use super::world::{Listing, World};
 
-/// Which story.
+/// The names of the stories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scenario {
     /// A buyer subscribes, registers and uses the product.
     Registration,
     /// An hour is sealed and billed.
     CalmHour,
-    /// Usage of a sealed hour arrives, and is billed with the running one.
+    /// Usage of a sealed hour arrives and is billed with the running hour.
     LateUsage,
-    /// Two records that AWS Marketplace refuses stand among good ones.
+    /// AWS Marketplace refuses two records among good ones.
     Isolation,
-    /// A buyer cancels.
+    /// A buyer cancels the agreement.
     FinalHour,
-    /// Usage is found while the month is about to close.
+    /// Late usage is found shortly before the month closes.
     MonthEnd,
-    /// An answer is lost, and the repetition is called a duplicate.
+    /// An answer is lost, and the repeated record is called a duplicate.
     Dispute,
-    /// Somebody else has metered another quantity, and answers come in another order.
+    /// Somebody else has metered another quantity, and the results come in another order.
     Conflict,
     /// A record that is not billed is missing from the answer.
     Silence,
-    /// Every answer is lost until the deadline has passed, and CloudTrail fails just then.
+    /// Every answer is lost until the deadline has passed, and at that time CloudTrail fails.
     Unanswered,
 }
 
 impl Scenario {
-    /// Those that make no calls but such as others make.
+    /// Scenarios whose calls are all of kinds that other scenarios make as well.
     pub const OTHERS: [Self; 3] = [Self::Conflict, Self::Silence, Self::Unanswered];
 
-    /// The standard scenarios, each call of which is a crash point.
+    /// The standard scenarios. Each of their calls is a crash point.
     pub const STANDARD: [Self; 7] = [
         Self::Registration,
         Self::CalmHour,
@@ -57,10 +57,10 @@ impl Scenario {
         Self::Dispute,
     ];
 
-    /// What may happen at each of its calls, without changing the end.
+    /// The fates that may meet each of the scenario's calls without changing the result.
     pub fn fates(self) -> &'static [Fate] {
         match self {
-            // What cannot be written must be asked for again.
+            // Rows and messages that cannot be written must be sent again by their source.
             Self::Registration | Self::LateUsage => {
                 &[Fate::DiesBefore, Fate::DiesAfter, Fate::Unsent]
             }
@@ -68,7 +68,7 @@ impl Scenario {
         }
     }
 
-    /// What is billed in the end, whatever happens: dimension, hour and quantity.
+    /// The final bill, whatever happens: dimension, hour and quantity.
     pub fn bill(self) -> &'static [&'static str] {
         match self {
             Self::Registration => &["gb 2026-11-01T09 1.75", "requests 2026-11-01T09 3"],
@@ -76,7 +76,7 @@ impl Scenario {
             Self::LateUsage => &[
                 "gb 2026-11-01T10 1",
                 "gb 2026-11-01T11 0.25",
-                // Its slot was free.
+                // The slot of `requests` was still free.
                 "requests 2026-11-01T10 4",
             ],
             Self::Isolation => &[
@@ -105,22 +105,22 @@ impl Scenario {
     }
 }
 
-/// What a run of a scenario came to.
+/// The result of one run of a scenario.
 #[derive(Debug, Clone)]
 pub struct Told {
-    /// Numbered calls.
+    /// Number of calls that were numbered.
     pub calls: u64,
-    /// Where else the story could go on after a death: see [`Told::crash_points`].
+    /// The numbered calls, from which [`Told::crash_points`] chooses.
     pub steps: Vec<Step>,
-    /// Whether the process died where it was told to.
+    /// Whether the process died at the chosen call.
     pub struck: bool,
-    /// The end.
+    /// What was billed, and the books.
     pub outcome: Outcome,
-    /// The latest calls, for whoever has to find out.
+    /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,
 }
 
-/// A call, as far as it matters where a process dies.
+/// A numbered call, with what decides whether a death at it makes a difference.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     is_read: bool,
@@ -128,9 +128,10 @@ pub struct Step {
 }
 
 impl Told {
-    /// The calls at which something different may come of it, with what becomes of them. A read
-    /// changes nothing, so a death at a read between two calls of its invocation is the death after
-    /// the last write before it: reads count only where an invocation begins or ends with them.
+    /// The calls at which a death makes a difference, with the fates that are possible there. A
+    /// read changes nothing. So a death at a read in the middle of an invocation is the same as the
+    /// death after the last write before it. A read counts only if its invocation starts or ends
+    /// with it.
     pub fn crash_points(&self, fates: &[Fate]) -> Vec<(u64, Fate)> {
         let ends = self.steps.iter().skip(1).map(|step| step.is_first);
         let ends = ends.chain(std::iter::once(true));
@@ -148,7 +149,7 @@ impl Told {
     }
 }
 
-/// The people and things of a story.
+/// The buyer and the product of a story.
 pub(super) struct Cast {
     pub listing: Listing,
     pub agreement: Agreement,
@@ -179,11 +180,11 @@ pub(super) fn usage(
     }
 }
 
-/// Tells a story, with a death at one of its numbered calls.
+/// Runs a scenario, with a death at one of its numbered calls if `strike` is given.
 ///
 /// # Panics
 ///
-/// When the world itself breaks.
+/// If the world itself breaks.
 pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
     let mut executor = Executor::default();
     let world = Rc::new(World::at(at(scenario.start()), 7));
@@ -227,8 +228,8 @@ fn plan(
     })
 }
 
-/// A buyer with a registered subscription that the rounds have taken over, where the story does not
-/// begin with that.
+/// A buyer with a registered subscription that is in the rounds, unless the story begins without
+/// one.
 pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
     let listing = Listing {
         code: "storyproduct".to_owned(),
@@ -237,7 +238,7 @@ pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
     };
     world.list(&listing).await;
     if scenario == Some(Scenario::Isolation) {
-        // The seller's list knows a dimension that AWS Marketplace does not.
+        // The seller's list contains a dimension that AWS Marketplace does not know.
         world.list_renamed(&listing, "renamed").await;
         world.list_renamed(&listing, "dropped").await;
     }
@@ -263,7 +264,7 @@ pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
     cast
 }
 
-/// The numbered part.
+/// The part of the story whose calls are numbered.
 async fn act(world: &World, scenario: Scenario, cast: &Cast) {
     let who = &cast.subscription;
     match scenario {
@@ -381,9 +382,9 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             world.set_time(window_over);
             world.pump_usage(window_over).await;
             world.wire.heal();
-            // What the sealer does now it does in the late usage's story too.
+            // This run's calls are the same as in the story of late usage.
             note(world, world.seal().await.map(drop));
-            // The sealer's schedule has fired many times until the month closes.
+            // The sealer's schedule fires many times until the month closes.
             for time in ["2026-12-01T02:06:00Z", "2026-12-01T04:06:00Z"] {
                 world.set_time(at(time));
                 world.tick(false).await;
@@ -459,7 +460,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             world.set_time(at("2026-11-01T11:37:00Z"));
             note(world, world.sweep().await);
             world.wire.heal();
-            // Of the hours that are due for a recount anyway none is left.
+            // By this time no hour is left that is due for a recount anyway.
             world.set_time(at("2026-11-01T11:50:00Z"));
             note(world, world.reconcile().await.map(drop));
             world.wire.follow_again();
@@ -469,7 +470,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
     }
 }
 
-/// The next call of AWS Marketplace meets a fault.
+/// Lets the next call of AWS Marketplace meet a fault.
 fn fault(world: &World, kind: FaultKind) {
     world.emulator.set_faults(Faults {
         seed: 0,
@@ -477,7 +478,7 @@ fn fault(world: &World, kind: FaultKind) {
     });
 }
 
-/// The sealer's run, and the delivery of what it froze.
+/// Runs the sealer and delivers the records that it froze.
 async fn seal_and_send(world: &World) {
     let now = world.now.get();
     note(world, world.seal().await.map(drop));
@@ -495,10 +496,10 @@ fn note(world: &World, result: Result<(), String>) {
     }
 }
 
-/// The world goes on for long enough that every retry, recount and close has had its turn.
+/// Lets the world run long enough for every retry, recount and closing.
 async fn go_on(world: &World) {
     let mut now = world.now.get();
-    // Minutes to the next tick, and whether the reconciler's schedule fires too.
+    // Minutes to the next tick, and whether the reconciler's schedule fires as well.
     let steps = [
         (6, false),
         (5, false),

@@ -1,4 +1,4 @@
-//! What the seller's software sent against what AWS Marketplace billed.
+//! Compares what the seller's software sent with what AWS Marketplace billed.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use reconciler::books::of_subscription;
 
 use super::world::World;
 
-/// What was billed and where everything else is, as far as anybody outside can see.
+/// What was billed, and the books: everything that can be seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// AWS Marketplace's own slots: who, what, when and how much.
+    /// AWS Marketplace's own slots: subscription, dimension, hour and quantity.
     pub billed: BTreeMap<(String, String, UsageHour), Quantity>,
-    /// Our books by subscription.
+    /// The books of each subscription.
     pub books: BTreeMap<Subscription, Books>,
 }
 
 impl Outcome {
-    /// The slots of a story with one buyer: dimension, hour and quantity.
+    /// The slots of a story with one buyer, as texts of dimension, hour and quantity.
     pub fn bill(&self) -> Vec<String> {
         let mut bill: Vec<String> = self
             .billed
@@ -34,7 +34,7 @@ impl Outcome {
 ///
 /// # Panics
 ///
-/// When a slot's quantity is none.
+/// If the quantity of a slot is not a quantity.
 pub fn billed(world: &World) -> BTreeMap<(String, String, UsageHour), Quantity> {
     let mut billed = BTreeMap::new();
     for slot in world.emulator.metered() {
@@ -49,11 +49,11 @@ pub fn billed(world: &World) -> BTreeMap<(String, String, UsageHour), Quantity> 
     billed
 }
 
-/// Everything there is to see, over the hours `first` to `last`.
+/// The slots and the books over the hours `first` to `last`.
 ///
 /// # Panics
 ///
-/// When the tables cannot be read.
+/// If the tables cannot be read.
 pub async fn outcome(
     world: &World,
     subscriptions: &[Subscription],

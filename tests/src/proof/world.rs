@@ -1,4 +1,4 @@
-//! The tables, AWS Marketplace, the seven functions and what triggers them.
+//! The tables, AWS Marketplace, the seven functions and their triggers.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -33,35 +33,36 @@ use super::clients;
 use super::functions::{Functions, Now, STACK};
 use super::wire::{INVOCATION, Invocation, Wire};
 
-/// Time an invocation has: none of them takes as long on the real clock.
+/// The time of an invocation. No invocation takes that long on the real clock.
 const INVOCATION_TIME: Duration = Duration::from_secs(890);
-/// How often what must arrive is tried again at once.
+/// How often a message or a row that must arrive is tried again at once.
 const TRIES_MAX: u32 = 20;
 
-/// A product of the world.
+/// A product that is listed in the world.
 #[derive(Debug, Clone)]
 pub struct Listing {
-    /// Its code.
+    /// The code of the product.
     pub code: String,
-    /// How its buyers are named.
+    /// How usage records identify its buyers.
     pub identity: IdentityKind,
-    /// What is metered.
+    /// The dimensions in which it is metered.
     pub dimensions: Vec<String>,
 }
 
-/// One world on one wire.
+/// One world with its own wire.
 pub struct World {
-    /// AWS Marketplace.
+    /// The emulated AWS Marketplace.
     pub emulator: Emulator,
-    /// Everything that leaves a function.
+    /// The wire through which all calls of the functions go.
     pub wire: Wire,
-    /// The tables, for whoever sets up or looks into the world: not counted, never in trouble.
+    /// The tables, for tests that set up or check the world. Its calls are not counted and meet no
+    /// faults.
     pub ledger: Ledger,
-    /// The seven.
+    /// The seven functions.
     pub functions: Functions,
-    /// The true time.
+    /// The true time, which all clocks are based on.
     pub now: Now,
-    /// How far each function's clock is off, in the order of [`Functions`].
+    /// The error of each function's clock in milliseconds, in the order of [`Functions`].
     pub off_ms: [Arc<AtomicI64>; 7],
     client: aws_sdk_dynamodb::Client,
     database: Arc<EmbeddedDynamoDb>,
@@ -72,20 +73,20 @@ pub struct World {
 }
 
 impl World {
-    /// An empty world at a time.
+    /// An empty world at a given time.
     ///
     /// # Panics
     ///
-    /// When its parts cannot be made.
+    /// If a part of the world cannot be made.
     pub fn at(start: Timestamp, seed: u64) -> Self {
         Self::with_streams(start, seed, None)
     }
 
-    /// The same with streams that drop, repeat, reorder and delay.
+    /// An empty world whose streams drop, repeat, reorder and delay records.
     ///
     /// # Panics
     ///
-    /// When its parts cannot be made.
+    /// If a part of the world cannot be made.
     pub fn with_streams(start: Timestamp, seed: u64, trouble: Option<DeliveryTrouble>) -> Self {
         let emulator = Emulator::new(emulator::Options {
             seed,
@@ -93,7 +94,7 @@ impl World {
             speed: 0.0,
             ..emulator::Options::default()
         });
-        // The real clock must decide nothing here, and quotas are counted on it.
+        // Quotas are counted on the real clock, which must decide nothing in a repeatable world.
         emulator.set_settings(Settings {
             batch_meter_usage_per_s: 1_000_000,
             lookup_events_per_s: 1_000_000,
@@ -133,17 +134,17 @@ impl World {
         }
     }
 
-    /// Moves the time on.
+    /// Moves the true time and the clocks to `now`.
     pub fn set_time(&self, now: Timestamp) {
         self.now.set(now);
         self.emulator.set_clock(Some(now), None);
     }
 
-    /// Lists a product, here and at AWS Marketplace.
+    /// Lists a product at AWS Marketplace and configures it in the stack.
     ///
     /// # Panics
     ///
-    /// When it cannot be.
+    /// If the product cannot be listed.
     pub async fn list(&self, listing: &Listing) {
         let dimensions: Vec<&str> = listing.dimensions.iter().map(String::as_str).collect();
         let identity = match listing.identity {
@@ -167,11 +168,12 @@ impl World {
         assert_eq!(written.expect("configured"), Written::Done);
     }
 
-    /// The seller's own list of a product's dimensions has one more than AWS Marketplace's.
+    /// Adds a dimension to the seller's own list of a product's dimensions. AWS Marketplace does
+    /// not know it.
     ///
     /// # Panics
     ///
-    /// When the product is not listed.
+    /// If the product is not listed.
     pub async fn list_renamed(&self, listing: &Listing, dimension: &str) {
         let code = listing.code.parse().expect("a product code");
         let before = self
@@ -189,20 +191,20 @@ impl World {
         assert_eq!(written.expect("configured"), Written::Done);
     }
 
-    /// A buyer subscribes.
+    /// A buyer with a new AWS account subscribes to a product.
     ///
     /// # Panics
     ///
-    /// When there is no such product.
+    /// If there is no such product.
     pub fn subscribe(&self, listing: &Listing) -> (Agreement, Subscription) {
         self.subscribe_as(listing, None)
     }
 
-    /// A buyer with this AWS account subscribes, or a new one.
+    /// A buyer subscribes to a product, with the given AWS account or a new one.
     ///
     /// # Panics
     ///
-    /// When there is no such product.
+    /// If there is no such product.
     pub fn subscribe_as(
         &self,
         listing: &Listing,
@@ -224,13 +226,13 @@ impl World {
         (agreement, key.parse().expect("a subscription"))
     }
 
-    /// From now on the time of so many of a hundred invocations ends after some calls; with `None` of
-    /// none.
+    /// From now on this percentage of invocations runs out of time after some calls. `None` stops
+    /// that.
     pub fn cut_short(&self, budgets: Option<(Rng, u32)>) {
         *self.budgets.lock().unwrap_or_else(PoisonError::into_inner) = budgets;
     }
 
-    /// What an invocation of a function may take.
+    /// The time or the number of calls that an invocation may take.
     fn budget(&self, function: &'static str) -> Budget {
         let mut budgets = self.budgets.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((draws, percent)) = budgets.as_mut() else {
@@ -248,12 +250,12 @@ impl World {
         }
     }
 
-    /// The sealer's schedule fires.
+    /// Invokes the sealer as its schedule does.
     pub async fn seal(&self) -> Result<sealer::Report, String> {
         self.seal_within(self.budget("sealer")).await
     }
 
-    /// The same, with an invocation that ends when its budget is spent.
+    /// Invokes the sealer, which ends when its budget is spent.
     pub async fn seal_within(&self, budget: Budget) -> Result<sealer::Report, String> {
         let app = self.functions.sealer.clone();
         invoke("sealer", async move {
@@ -264,7 +266,7 @@ impl World {
         .await
     }
 
-    /// The submitter's schedule fires.
+    /// Invokes the submitter as its schedule does.
     pub async fn sweep(&self) -> Result<(), String> {
         let budget = self.budget("submitter");
         submit(self.functions.submitter.clone(), "{}".to_owned(), budget)
@@ -272,12 +274,12 @@ impl World {
             .map(drop)
     }
 
-    /// The reconciler's schedule fires.
+    /// Invokes the reconciler as its schedule does.
     pub async fn reconcile(&self) -> Result<reconciler::Report, String> {
         self.reconcile_as(self.budget("reconciler")).await
     }
 
-    /// The reconciler's schedule fires, and its invocation has this much time.
+    /// Invokes the reconciler with this much time.
     pub async fn reconcile_within(&self, time: Duration) -> Result<reconciler::Report, String> {
         self.reconcile_as(Budget::of(time)).await
     }
@@ -292,11 +294,11 @@ impl World {
         .await
     }
 
-    /// Lambda polls the stream of UsageEvents, as at `now`.
+    /// Polls the stream of UsageEvents once, as Lambda would at `now`.
     ///
     /// # Panics
     ///
-    /// When the stream cannot be read.
+    /// If the stream cannot be read.
     pub async fn pump_usage(&self, now: Timestamp) {
         let app = &self.functions.late_usage;
         self.usage_stream
@@ -317,11 +319,11 @@ impl World {
             .expect("a stream");
     }
 
-    /// Lambda polls the stream of MeteringRecords, as at `now`.
+    /// Polls the stream of MeteringRecords once, as Lambda would at `now`.
     ///
     /// # Panics
     ///
-    /// When the stream cannot be read.
+    /// If the stream cannot be read.
     pub async fn pump_records(&self, now: Timestamp) {
         let app = &self.functions.submitter;
         self.record_stream
@@ -334,11 +336,11 @@ impl World {
             .expect("a stream");
     }
 
-    /// The stream of UsageEvents loses what it holds at present.
+    /// Drops all records that the stream of UsageEvents holds now.
     ///
     /// # Panics
     ///
-    /// When the stream cannot be read.
+    /// If the stream cannot be read.
     pub async fn forget_usage_stream(&self) {
         let long_after = self.now.get().checked_add(SignedDuration::from_hours(1));
         let mut stream = self.usage_stream.lock().await;
@@ -350,7 +352,8 @@ impl World {
             .expect("a stream");
     }
 
-    /// AWS Marketplace's messages reach the agreements function; a failed one comes again.
+    /// Delivers AWS Marketplace's messages to the agreements function. A message that fails is
+    /// delivered again.
     pub async fn deliver_lifecycle(&self) {
         for message in self.emulator.take_lifecycle() {
             self.note_order(&message);
@@ -363,7 +366,7 @@ impl World {
         }
     }
 
-    /// Counts which messages about one agreement, or one customer, came before this one.
+    /// Counts which messages about the same agreement or customer came before this one.
     fn note_order(&self, message: &LifecycleMessage) {
         let (whom, kind) = match message {
             LifecycleMessage::EventBridge(event) => (
@@ -386,7 +389,8 @@ impl World {
         earlier.insert(kind);
     }
 
-    /// One message for the agreements function. `Err`: deliver it again.
+    /// Delivers one message to the agreements function. `Err` means that it has to be delivered
+    /// again.
     pub async fn tell(&self, event: Value) -> Result<(), String> {
         let app = self.functions.agreements.clone();
         let answer = invoke("agreements", async move {
@@ -402,7 +406,8 @@ impl World {
         }
     }
 
-    /// The buyer's browser posts the form, and again while something broke. The last status.
+    /// Posts the registration form as the buyer's browser does, and again after an error. Returns
+    /// the last status.
     pub async fn register(&self, token: &str) -> u16 {
         let mut status = 0;
         for _ in 0..TRIES_MAX {
@@ -428,7 +433,7 @@ impl World {
         status
     }
 
-    /// The seller's software writes one row, and again until it is told that the row stands.
+    /// Writes one row as the seller's software does, and again until the write succeeds.
     pub async fn report(&self, subscription: &Subscription, event: &UsageEvent) {
         for _ in 0..TRIES_MAX {
             let ledger = self.ledger.clone();
@@ -445,7 +450,7 @@ impl World {
         }
     }
 
-    /// The seller's software reports through HTTP; the answer's status and body.
+    /// Reports usage over HTTP as the seller's software does. Returns the answer's status and body.
     pub async fn post_usage(&self, body: &Value) -> (u16, Value) {
         let mut last = (500, Value::Null);
         for _ in 0..TRIES_MAX {
@@ -478,11 +483,11 @@ impl World {
         last
     }
 
-    /// A row that no library of ours wrote.
+    /// Writes a row that no library of ours has checked.
     ///
     /// # Panics
     ///
-    /// When DynamoDB refuses it.
+    /// If DynamoDB refuses the row.
     pub async fn put_raw(&self, partition: &str, sort: &str, quantity: &str, time: &str) {
         self.client
             .put_item()
@@ -496,11 +501,12 @@ impl World {
             .expect("a row");
     }
 
-    /// Somebody sets one attribute of an item by hand, which need not have been there, to a text.
+    /// Sets one attribute of an item to a text, as somebody might do by hand. The attribute need
+    /// not exist.
     ///
     /// # Panics
     ///
-    /// When DynamoDB refuses it.
+    /// If DynamoDB refuses the change.
     pub async fn scribble(&self, table: &str, key: (&str, &str), attribute: &str, value: &str) {
         self.client
             .update_item()
@@ -515,11 +521,11 @@ impl World {
             .expect("an item");
     }
 
-    /// Somebody changes a record by hand, into one that cannot be read.
+    /// Changes a record so that it cannot be read, as somebody might do by hand.
     ///
     /// # Panics
     ///
-    /// When there is no such record.
+    /// If there is no such record.
     pub async fn damage(&self, key: &RecordKey) {
         let sort = ledger::record::sort_key(key.hour, &key.dimension);
         self.client
@@ -538,7 +544,7 @@ impl World {
             .expect("a record");
     }
 
-    /// DynamoDB removes a row whose time to live is over.
+    /// Deletes a row, as DynamoDB does when its time to live is over.
     pub async fn delete_row(&self, partition: &str, sort: &str) {
         self.client
             .delete_item()
@@ -550,13 +556,13 @@ impl World {
             .expect("a row removed");
     }
 
-    /// Everything that is due at this time happens once, function after function.
+    /// Runs everything that is due at this time once, function by function.
     pub async fn tick(&self, reconcile: bool) {
         let now = self.now.get();
         self.deliver_lifecycle().await;
         self.pump_usage(now).await;
         self.pump_records(now).await;
-        // A run that fails or dies is made up for by the next.
+        // A run that fails or dies is made up for by the next run.
         let outcomes = [
             self.seal().await.map(drop),
             self.sweep().await,
@@ -585,8 +591,8 @@ async fn submit(app: submitter::App, event: String, budget: Budget) -> Result<Va
 }
 
 thread_local! {
-    /// Calls of each function in all worlds of this thread, which live one after the other: a budget
-    /// counts from where it begins.
+    /// The calls of each function in all worlds of this thread, which exist one after the other. A
+    /// budget counts the calls from its start.
     static MADE: RefCell<HashMap<&'static str, &'static AtomicU64>> = RefCell::default();
 }
 
@@ -599,7 +605,7 @@ fn made_by(function: &'static str) -> &'static AtomicU64 {
     })
 }
 
-/// Runs one invocation of a function; a death at one of its calls ends it there.
+/// Runs one invocation of a function. If its process dies at a call, the invocation ends there.
 async fn invoke<T>(
     function: &'static str,
     work: impl Future<Output = Result<T, String>>,
@@ -621,7 +627,7 @@ async fn invoke<T>(
         .await
 }
 
-/// Percent-encodes everything but what a form never encodes.
+/// Percent-encodes every byte except the ones that a form never encodes.
 fn form_encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {

@@ -1,4 +1,4 @@
-//! Answers of DynamoDB, and those it gives in trouble.
+//! Answers of DynamoDB, including those of its errors.
 
 use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use marketplace::error_table::ANY_OTHER_CODE;
@@ -17,7 +17,8 @@ pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Respons
     })
 }
 
-/// AWS Marketplace's answer with an error code; for a code that is in no table, any that nobody has seen.
+/// AWS Marketplace's answer with an error code. A code that is in no table is replaced by one that
+/// nobody has seen.
 pub(super) fn refusal(code: &str) -> http::Response<String> {
     let code = match code {
         ANY_OTHER_CODE => "NeverSeenException",
@@ -26,14 +27,14 @@ pub(super) fn refusal(code: &str) -> http::Response<String> {
     exception(400, code, "refused for a reason of its own")
 }
 
-/// Half of an answer.
+/// The first half of an answer.
 pub(super) fn cut_off(answer: http::Response<String>) -> http::Response<String> {
     let (parts, body) = answer.into_parts();
     let half = body.chars().take(body.chars().count() / 2).collect();
     http::Response::from_parts(parts, half)
 }
 
-/// The answer to a transaction of which the first item is part of another.
+/// The answer to a transaction whose first item is part of another transaction.
 pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<String> {
     let items = serde_json::from_slice::<Value>(body)
         .ok()
@@ -53,7 +54,7 @@ pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<String> {
     })
 }
 
-/// Reads all of the first table's keys but the last, which is left unprocessed.
+/// Reads all keys of the first table except the last, which is left unprocessed.
 pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<String> {
     let whole = || reply(database.answer("BatchGetItem", body));
     let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {

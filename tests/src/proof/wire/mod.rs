@@ -1,4 +1,4 @@
-//! Every call that leaves a function: numbered, traced, and given a fate.
+//! Every call that leaves a function is numbered and traced here, and meets its fate.
 
 mod answers;
 pub mod mistakes;
@@ -21,32 +21,32 @@ use answers::{cut_off, exception, read_partly, refusal, reply, transaction_confl
 use mistakes::{Mistake, Subject};
 use trace::{Trace, canonical};
 
-/// Who answers.
+/// The service that a call goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Service {
-    /// The tables.
+    /// DynamoDB, with the tables.
     DynamoDb,
-    /// AWS Marketplace, and the event history.
+    /// AWS Marketplace and CloudTrail's Event history.
     Marketplace,
 }
 
 /// A call that is about to leave its function.
 #[derive(Debug, Clone)]
 pub struct Call {
-    /// 1 for the first of the world that was counted.
+    /// The number of the call in its world, from 1, among the counted calls.
     pub number: u64,
-    /// The function that makes it.
+    /// The name of the function that makes the call.
     pub function: &'static str,
-    /// Who is asked.
+    /// The service that the call goes to.
     pub service: Service,
-    /// Its operation, as `TransactWriteItems`.
+    /// The operation, such as `TransactWriteItems`.
     pub operation: String,
-    /// 1 for the first of its invocation.
+    /// The number of the call in its invocation, from 1.
     pub in_invocation: u64,
 }
 
 impl Call {
-    /// Whether it changes anything where it goes.
+    /// Whether the call changes nothing at the service.
     pub fn is_read(&self) -> bool {
         const READS: [&str; 6] = [
             "BatchGetItem",
@@ -60,65 +60,65 @@ impl Call {
     }
 }
 
-/// What becomes of a call.
+/// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is answered.
+    /// The call is answered.
     Answered,
-    /// It waits on its way there until it is released, and is answered then.
+    /// The call waits before it reaches the service. It is answered once it is released.
     Waits,
-    /// The caller's process dies before it is sent.
+    /// The caller's process dies before the call is sent.
     DiesBefore,
-    /// It takes effect, and the caller's process dies before the answer comes.
+    /// The call takes effect, and the caller's process dies before the answer arrives.
     DiesAfter,
-    /// The connection breaks before it is sent.
+    /// The connection breaks before the call is sent.
     Unsent,
-    /// It takes effect, and the connection breaks before the answer comes.
+    /// The call takes effect, and the connection breaks before the answer arrives.
     Unanswered,
-    /// DynamoDB throttles it: nothing is done.
+    /// DynamoDB throttles the call, and nothing is done.
     Throttled,
-    /// DynamoDB fails: nothing is done.
+    /// DynamoDB answers with an internal error, and nothing is done.
     Failed,
-    /// A transaction holds one of the items it writes: nothing is done. Calls that write nothing are
-    /// answered.
+    /// Another transaction holds one of the items that the call writes, and nothing is done. Calls
+    /// that write nothing are answered.
     Conflicting,
-    /// A query of an index is answered as it was some time ago. Other calls are answered.
+    /// A query of an index gets an earlier answer. Other calls are answered.
     Stale,
-    /// Of a BatchGetItem one key is left unprocessed. Other calls are answered.
+    /// One key of a BatchGetItem is left unprocessed. Other calls are answered.
     Partly,
-    /// AWS Marketplace refuses it with this code: nothing is done.
+    /// AWS Marketplace refuses the call with this code, and nothing is done.
     Refused(&'static str),
-    /// It takes effect, and half of the answer comes.
+    /// The call takes effect, and half of the answer arrives.
     CutOff,
-    /// It takes effect, and the answer does not come in time.
+    /// The call takes effect, and the answer does not arrive in time.
     TimedOut,
 }
 
-/// What a call comes to whose answer does not come in time.
+/// The error of a call whose answer does not arrive in time.
 pub const TIMED_OUT: &str = "the answer did not come in time";
 
-/// Decides what becomes of each call.
+/// Decides the fate of each call.
 pub type Plan = Box<dyn FnMut(&Call) -> Fate + Send>;
 
-/// An invocation of a function, from the point of view of its calls.
+/// An invocation of a function, as far as its calls are concerned.
 #[derive(Debug)]
 pub struct Invocation {
-    /// The function.
+    /// The name of the function.
     pub function: &'static str,
-    /// Its process is dead.
+    /// Notified when the invocation's process dies.
     pub died: Notify,
-    /// Calls that it made.
+    /// Number of calls that the invocation has made.
     pub calls: AtomicU64,
-    /// Counts its calls.
+    /// Number of calls that all invocations of the function have made.
     pub made: &'static AtomicU64,
 }
 
 tokio::task_local! {
-    /// The invocation that makes the calls of the task that runs now.
+    /// The invocation of the task that runs now.
     pub static INVOCATION: Arc<Invocation>;
 }
 
-/// A call that waits to be let through: on its way there, or on its way back.
+/// A call that waits until it is released, either before or after it reached the service.
 struct Waiting {
     release: oneshot::Sender<()>,
 }
@@ -139,19 +139,19 @@ struct State {
     mistake: Option<Mistake>,
 }
 
-/// Requests to write that the tables carried out, whoever made them.
+/// Numbers of write requests that the tables carried out, from any caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Writes {
-    /// Of usage.
+    /// Writes of usage rows.
     pub usage: u64,
-    /// Of everything else.
+    /// Writes of all other items.
     pub other: u64,
 }
 
-/// Answers of index queries kept for stale reads.
+/// Largest number of answers of index queries that are kept for stale reads.
 const EARLIER_MAX: usize = 64;
 
-/// The wire of one world.
+/// The wire of one world, through which all calls of its functions go.
 #[derive(Clone)]
 pub struct Wire {
     database: Arc<EmbeddedDynamoDb>,
@@ -160,7 +160,7 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A wire on which every call is answered, and none counted.
+    /// A wire on which every call is answered and no call is counted.
     pub fn new(database: Arc<EmbeddedDynamoDb>, emulator: &Emulator) -> Self {
         Self {
             database,
@@ -186,24 +186,24 @@ impl Wire {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on calls are counted, and meet what the plan decides.
+    /// Starts to count calls. Each meets the fate that the plan decides.
     pub fn follow(&self, plan: Plan) {
         let mut state = self.state();
         state.plan = plan;
         state.counting = true;
     }
 
-    /// From now on every call is answered, and none counted.
+    /// From now on every call is answered and no call is counted.
     pub fn heal(&self) {
         self.state().counting = false;
     }
 
-    /// From now on calls are counted again, and meet what the plan decides.
+    /// Starts to count calls again. Each meets the fate that the earlier plan decides.
     pub fn follow_again(&self) {
         self.state().counting = true;
     }
 
-    /// Holds calls until they are let through, or lets all of them through by themselves.
+    /// Holds calls until they are released, or stops to hold them and releases all.
     pub fn hold(&self, held: bool) {
         let released: Vec<Waiting> = {
             let mut state = self.state();
@@ -215,21 +215,21 @@ impl Wire {
             }
         };
         for waiting in released {
-            // A caller that died meanwhile waits for nothing.
+            // A caller that has died does not wait for its call.
             if waiting.release.send(()).is_err() {
                 continue;
             }
         }
     }
 
-    /// How many calls wait to be let through.
+    /// Number of calls that wait to be released.
     pub fn waiting(&self) -> usize {
         let mut state = self.state();
         state.waiting.retain(|waiting| !waiting.release.is_closed());
         state.waiting.len()
     }
 
-    /// Lets one of the waiting calls through.
+    /// Releases one of the waiting calls.
     pub fn release(&self, which: usize) {
         let waiting = self.state().waiting.remove(which);
         if let Some(waiting) = waiting
@@ -239,27 +239,27 @@ impl Wire {
         }
     }
 
-    /// Calls counted so far.
+    /// Number of calls counted so far.
     pub fn calls(&self) -> u64 {
         self.state().calls
     }
 
-    /// Calls that met any other fate than an answer.
+    /// Number of calls whose fate was not an answer.
     pub fn strikes(&self) -> u64 {
         self.state().strikes
     }
 
-    /// From now on it is counted what calls came to.
+    /// Starts to count the results of calls by name.
     pub fn count_marks(&self) {
         self.state().marks.get_or_insert_default();
     }
 
-    /// What calls came to, by name.
+    /// The counted results of calls, by name.
     pub fn marks(&self) -> BTreeMap<String, u64> {
         self.state().marks.clone().unwrap_or_default()
     }
 
-    /// Counts something by its name, if anything is counted.
+    /// Counts one event by its name, if results are counted.
     pub fn mark_one(&self, name: &str) {
         if self.counts_marks() {
             self.mark([name.to_owned()]);
@@ -278,7 +278,7 @@ impl Wire {
         self.state().marks.is_some()
     }
 
-    /// What the tables were made to write.
+    /// Numbers of writes that the tables carried out.
     pub fn writes(&self) -> Writes {
         self.state().writes
     }
@@ -288,7 +288,7 @@ impl Wire {
         self.state().trace.add(line);
     }
 
-    /// Keeps no trace at all, which takes a good part of a call's time.
+    /// Turns the trace off, which would take a good part of a call's time.
     pub fn trace_nothing(&self) {
         self.state().trace.turn_off();
     }
@@ -297,12 +297,12 @@ impl Wire {
         self.state().trace.is_on()
     }
 
-    /// Keeps the latest lines of the trace.
+    /// Keeps this many of the latest lines of the trace.
     pub fn keep_lines(&self, lines: usize) {
         self.state().trace.keep(lines);
     }
 
-    /// The digest of the whole trace, and its latest lines.
+    /// The digest of the whole trace, and the latest lines.
     pub fn trace(&self) -> (String, Vec<String>) {
         let state = self.state();
         (state.trace.digest(), state.trace.lines())
@@ -315,12 +315,12 @@ impl Wire {
         }
     }
 
-    /// Waits to be released.
+    /// Waits until the call is released.
     async fn wait(&self) {
         let (release, released) = oneshot::channel();
         self.state().waiting.push_back(Waiting { release });
         if released.await.is_err() {
-            // The wire is gone, and with it the world: the caller stops here.
+            // The wire has been dropped together with its world, so the caller stops for ever.
             std::future::pending::<()>().await;
         }
     }
@@ -349,7 +349,7 @@ impl Wire {
         (call, fate)
     }
 
-    /// One call, as the client's connector makes it. `Err` is a broken connection.
+    /// Makes one call for the client's connector. `Err` means that the connection broke.
     pub async fn call(
         &self,
         request: http::Request<Vec<u8>>,
@@ -484,7 +484,7 @@ impl Wire {
         }
     }
 
-    /// A transaction's token is random in the SDK: here it is supplied, one for each call.
+    /// Replaces a transaction's token, which is random in the SDK, by one that counts the calls.
     fn supply_token(&self, operation: &str, body: &[u8]) -> Vec<u8> {
         if operation != "TransactWriteItems" {
             return body.to_vec();
@@ -566,7 +566,7 @@ impl Wire {
     }
 }
 
-/// What a call is answered that is not carried out.
+/// The answer to a call that is not carried out.
 fn struck(
     fate: Fate,
     service: Service,

@@ -1,4 +1,4 @@
-//! What a call came to, by names that are counted.
+//! Names for the results of calls, which are counted.
 
 use marketplace::error_table::{
     RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT, UNANSWERED, UNPROCESSED, look_up, of_error,
@@ -16,7 +16,8 @@ pub(super) fn of_fate(fate: Fate) -> String {
     }
 }
 
-/// The names of what a call said and was told. `answer` is that of the service, whether or not it came.
+/// The names of a call's result. `answer` is the service's answer, whether or not it reached the
+/// caller.
 pub(super) fn of_call(
     fate: Fate,
     operation: &str,
@@ -53,7 +54,7 @@ fn is_of_records(body: &[u8]) -> bool {
     body.windows(17).any(|part| part == b"-MeteringRecords\"")
 }
 
-/// The rows of the error table that an answer of BatchMeterUsage has.
+/// The rows of the error table that an answer of BatchMeterUsage contains.
 fn of_batch(body: &[u8], answer: &http::Response<String>) -> Vec<String> {
     let told: Value = serde_json::from_str(answer.body()).unwrap_or_default();
     if !answer.status().is_success() {
@@ -84,7 +85,7 @@ fn of_batch(body: &[u8], answer: &http::Response<String>) -> Vec<String> {
     names
 }
 
-/// States of records with their causes, and kinds of movements.
+/// The states that records get, with their causes, and the kinds of movements.
 fn of_write(body: &Value) -> Vec<String> {
     let Some(writes) = body["TransactItems"].as_array() else {
         return of_one(body);
@@ -120,7 +121,7 @@ fn of_one(write: &Value) -> Vec<String> {
     }
 }
 
-/// A code as the error table has it: one that nobody has seen is any other.
+/// A code as the error table names it. A code that is not in the table counts as any other.
 fn known(code: &str) -> String {
     let row = look_up(code);
     match (row, code) {

@@ -1,4 +1,4 @@
-//! What was called, in order, with every answer.
+//! The trace of all calls and answers, in order.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// Equal for equal seeds.
+/// A list of lines with a digest. Equal seeds have equal traces.
 #[derive(Default)]
 pub(super) struct Trace {
     is_off: bool,
@@ -24,7 +24,7 @@ impl Trace {
         !self.is_off
     }
 
-    /// Keeps the latest lines.
+    /// Keeps this many of the latest lines.
     pub fn keep(&mut self, lines: usize) {
         self.keep = lines;
     }
@@ -43,7 +43,7 @@ impl Trace {
         }
     }
 
-    /// Of all lines, kept or not.
+    /// The digest of all lines, whether or not they are kept.
     pub fn digest(&self) -> String {
         let digest = self.digest.clone().finalize();
         digest.iter().fold(String::new(), |mut text, byte| {
@@ -54,13 +54,13 @@ impl Trace {
         })
     }
 
-    /// The latest.
+    /// The latest lines that are kept.
     pub fn lines(&self) -> Vec<String> {
         self.lines.iter().cloned().collect()
     }
 }
 
-/// JSON with its members in order; anything else as it is.
+/// Sorts the members of JSON. Any other text is returned unchanged.
 pub(super) fn canonical(body: &[u8]) -> String {
     match serde_json::from_slice::<Value>(body) {
         Ok(value) => value.to_string(),
