@@ -1,4 +1,4 @@
-//! Lifecycle events of agreements, licences and legacy customers reach the subscriptions.
+//! Lifecycle events of agreements, licenses and legacy customers reach the subscriptions.
 
 mod buyers;
 
@@ -13,7 +13,7 @@ use startup::{BatchResponse, Budget};
 const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
 
-/// A licence event as AWS sends it.
+/// A license event in the form in which AWS sends it.
 fn license_event(kind: &str, product: &str, agreement: &str, account: &str, time: &str) -> Value {
     let mut event = sample("agreements-license-updated");
     event["id"] = json!(format!("{kind}-{agreement}-{time}"));
@@ -52,7 +52,7 @@ async fn in_every_shuffle(product: &str, shuffles: u64) {
         events.extend(buyers.emulator.take_lifecycle());
         assert!(events.len() >= 4);
 
-        // One step is the buyer's own post; some events come twice.
+        // One of the steps is the buyer's own post, and some events come twice.
         let mut random = fastrand::Rng::with_seed(seed);
         let mut steps: Vec<Option<Value>> = events
             .into_iter()
@@ -117,7 +117,8 @@ async fn events_and_registration_at_the_same_moment_miss_nothing() {
                 .into_iter()
                 .map(event_of)
                 .collect();
-            // Created says nothing; the last two race with the buyer's post and each other.
+            // A Created event changes nothing. The last two events race with the buyer's post and
+            // with each other.
             let last = events.pop().unwrap();
             let second_last = events.pop().unwrap();
             for event in events {
@@ -292,7 +293,7 @@ async fn a_new_purchase_after_the_end_is_active_again() {
     buyers
         .deliver(event("Deprovisioned", "agmt-1", "2026-11-02T00:00:00Z"))
         .await;
-    // The reconciler has closed it, and forgotten about it.
+    // The reconciler has ended the subscription and cleared its attention.
     let ending = buyers.profile(&subscription).await.unwrap();
     let mut closed = ending.clone();
     closed.lifecycle.closed_at = Some(at("2026-11-03T00:00:00Z"));
@@ -303,7 +304,7 @@ async fn a_new_purchase_after_the_end_is_active_again() {
         .change_profile(&ending, &closed)
         .await
         .unwrap();
-    // Its new life is heard of from its end.
+    // The first news of the new purchase is its end.
     buyers
         .deliver(event("Deprovisioned", "agmt-2", "2026-11-12T00:00:00Z"))
         .await;
@@ -327,7 +328,7 @@ async fn the_sample_events_do_what_their_names_say() {
     let license: Subscription = LICENSE.parse().unwrap();
     let customer: Subscription = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
     let account: Subscription = "account|examplecode3|111122223333".parse().unwrap();
-    // Of each story: the events, whose status then, and which.
+    // Each story has its events, the subscription that they change, and its status afterwards.
     let stories: [(&[&str], &Subscription, Option<Status>); 11] = [
         (&["created"], &license, None),
         (&["license-updated"], &license, Some(Status::Active)),
@@ -337,7 +338,7 @@ async fn the_sample_events_do_what_their_names_say() {
             Some(Status::Active),
         ),
         (&["license-updated-account"], &account, Some(Status::Active)),
-        // It waits for the customer identifier.
+        // The event waits until the customer identifier is known.
         (&["license-updated-customer"], &customer, None),
         (
             &["license-updated", "amended"],
@@ -385,7 +386,7 @@ async fn unsubscribing_leaves_an_hour_and_the_time_is_the_messages_own() {
     let life = buyers.profile(&subscription).await.unwrap().lifecycle;
     assert_eq!(life.first_end(), Some(at("2026-11-21T03:10:00Z")));
     assert_eq!(life.deprovisioned_at(), Some(at("2026-11-21T04:10:00Z")));
-    // Raw delivery brings no time of SNS's: the queue's own stands in.
+    // With raw delivery the message has no time from SNS, so the queue's own time is used.
     assert_eq!(life.activated_at(), Some(at("2026-11-20T14:24:23.12Z")));
 }
 
@@ -504,7 +505,7 @@ async fn without_tables_an_event_is_retried_and_of_a_batch_each_message() {
         failures.map(|one| one.item_identifier).collect()
     };
     let mut batch = sample("agreements-sns-batch");
-    // What is passed over needs no table.
+    // A message that is ignored needs no table.
     batch["Records"][1]["body"] = json!(r#"{"action":"something-new"}"#);
     let answer = agreements::handle(&app, batch.clone(), budget())
         .await
@@ -515,7 +516,7 @@ async fn without_tables_an_event_is_retried_and_of_a_batch_each_message() {
     ];
     assert_eq!(failed(answer), ids);
 
-    // Out of time: nothing more is begun.
+    // No time is left, so no further message is taken in.
     let spent = Budget::of(std::time::Duration::ZERO);
     let answer = agreements::handle(&buyers.agreements, batch, spent)
         .await
@@ -568,7 +569,7 @@ async fn each_event_is_kept_once_under_what_it_is_about() {
 
 #[tokio::test]
 async fn a_link_without_a_profile_is_passed_over_and_completed_later() {
-    // A registration that died after its link.
+    // A registration died after it had written its link.
     let buyers = Buyers::new().await;
     let subscription: Subscription = LICENSE.parse().unwrap();
     let joint = Joint::Agreement("agmt-EXAMPLE1".parse().unwrap());

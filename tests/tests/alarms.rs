@@ -1,6 +1,6 @@
-//! Every state in which usage waits, or is not billed, raises an alarm that names it: each state is
-//! planted in the world of `events/`, the function is run as a process, and what it prints is read
-//! against the alarms of `template.yaml`.
+//! Every state in which usage waits, or is not billed, raises an alarm that names it. Each test
+//! creates such a state in the world of `events/` and runs the function as a process. It then
+//! compares what the function prints with the alarms of `template.yaml`.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use serde_json::json;
 const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
 
-/// Runs a function with a sample; the alarms that go off.
+/// Runs a function with a sample, and returns the alarms that go off.
 async fn alarms(world: &World, function: &'static str, event: &str) -> BTreeSet<String> {
     let function = world.function(function).await;
     let answer = function.invoke(&sample(event)).await;

@@ -1,5 +1,5 @@
-//! When there is much to do: in which order hours are sealed, what counting a month again costs, and what
-//! does not keep it from ending.
+//! A large backlog: the order in which hours are sealed, the cost of counting a month again, and
+//! what does not prevent that from being completed.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,12 +17,14 @@ use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use startup::Budget;
 
-/// Queries of a run beside those: of indexes, and for the two hours whose recount is due.
+/// Largest number of other queries in a run: queries of indexes, and for the two hours whose
+/// recount is due.
 const OTHERS_MAX: u64 = 60;
 
-/// Items that a run reads one by one: profiles, products, progress, places, and six movements.
+/// Largest number of items that a run reads individually: profiles, products, progress, places, and
+/// six movements.
 const GETS_MAX: u64 = 25;
-/// More than a record's own item holds of them.
+/// Number of tag sets. It is more than fits into a record's own item.
 const TAG_SETS: u32 = 45;
 
 #[test]
@@ -66,7 +68,8 @@ fn counting_a_month_again_takes_a_query_an_hour_and_one_a_day() {
 async fn count_a_month() {
     let world = Rc::new(World::at(at("2026-11-27T00:20:00Z"), 7));
     let subscription = begin(&world).await;
-    // Billed in time, with their allocations; and sealed past their deadline, so carried row by row.
+    // Some records are billed in time and have allocations. Others are sealed after their deadline,
+    // so their usage is carried row by row.
     for (day, hours) in [("2026-11-27", 10..22), ("2026-11-28", 10..16)] {
         for hour in hours {
             for n in 0..TAG_SETS {
@@ -91,7 +94,7 @@ async fn count_a_month() {
         got.fetch_add(u64::from(is_a("GetItem")), Ordering::Relaxed);
         Fate::Answered
     }));
-    // What was due meanwhile is recounted first.
+    // The hours whose recount was due meanwhile are recounted first.
     let shard = i64::from(shard_of(&subscription));
     let mut hour: UsageHour = "2026-11-30T10".parse().unwrap();
     reconcile(&world, hour).await;
@@ -115,7 +118,7 @@ async fn count_a_month() {
         "{gets} items by themselves: of allocations?"
     );
     assert_eq!(report.balanced, Some(true));
-    // From a day before the subscription was first heard of.
+    // The books are read from a day before the subscription was first heard of.
     let hours = u64::try_from(hour.since("2026-11-26T00".parse().unwrap())).unwrap();
     assert!(proof >= hours - 1, "{proof} queries for {hours} hours");
     assert!(
@@ -129,8 +132,9 @@ async fn count_a_month() {
     let before = queries.load(Ordering::Relaxed);
     let report = reconcile(&world, last_chance).await;
     let month = queries.load(Ordering::Relaxed) - before;
-    // The month without its last hour; and by themselves those whose deadline is near, as after every
-    // hour: records, rows, and who is live in each shard.
+    // The recount covers the month without its last hour. In addition there are the hours whose
+    // deadline is near, as after every hour: their records, their rows, and the live subscriptions
+    // of each shard.
     let hours = 719;
     let alone = report.hours_recounted.checked_sub(hours).unwrap();
     assert!(alone > 0, "{report:?}");
@@ -162,7 +166,7 @@ async fn count_beside_damage() {
             dimension: "gb".parse().unwrap(),
         })
         .await;
-    // No stream tells of it, and only the month's recount still reads its hour.
+    // No stream record announces the row, and only the month's recount still reads its hour.
     world.report(&subscription, &used("late", late)).await;
     let report = reconcile(&world, "2026-12-01T04".parse().unwrap()).await;
     assert_eq!(report.hours_flagged, 1, "{report:?}");
@@ -186,7 +190,7 @@ fn tagged(n: u32, hour: &str) -> UsageEvent {
     }
 }
 
-/// A buyer whose subscription the rounds have taken over.
+/// A buyer whose subscription is in the rounds.
 async fn begin(world: &World) -> Subscription {
     let listing = Listing {
         code: "countedproduct".to_owned(),

@@ -1,5 +1,5 @@
-//! Every call of the standard scenarios that a death can tell apart, with the process dying just before
-//! it and just after it; in two of them also with the connection breaking at each call.
+//! Lets the process die just before and just after every call of the standard scenarios at which
+//! that makes a difference. In two scenarios the connection also breaks at each call.
 
 use end_to_end::proof::run::on_all_cores;
 use end_to_end::proof::scenarios::{Scenario, Told, tell};

@@ -1,11 +1,11 @@
-//! What the functions are made of: as little as possible, and the same.
+//! The functions have as few dependencies as possible, and share them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use end_to_end::template::{FUNCTIONS, workspace};
 
-/// Packages with their features, as a function alone is built with them.
+/// The packages that a function is built from when it is built alone, with their features.
 fn packages(function: &str) -> BTreeMap<String, BTreeSet<String>> {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--package", function, "--edges", "normal"])
@@ -25,7 +25,7 @@ fn packages(function: &str) -> BTreeMap<String, BTreeSet<String>> {
         .map(|(package, features)| {
             let features = features.trim_end_matches(" (*)");
             let features = features.split(',').map(str::to_owned).collect();
-            // Ours are followed by their path.
+            // Cargo prints our own packages with their paths.
             let package = package.split(" (").next().unwrap_or(package);
             (package.to_owned(), features)
         })
@@ -69,7 +69,7 @@ fn functions_carry_no_tool_and_no_database() {
     }
 }
 
-/// What only the functions behind HTTP have, and little depends on.
+/// Packages that only the functions behind HTTP need, and on which few others depend.
 const MAY_DIFFER: [&str; 2] = ["axum", "startup"];
 
 #[test]

@@ -1,11 +1,12 @@
-//! The documents name only tests that exist, and code names only facts that a document has.
+//! The documents name only tests that exist, and the code names only facts that a document
+//! contains.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use end_to_end::template::workspace;
 
-/// The project's sources in the languages with these file extensions.
+/// The project's source files with these file extensions.
 fn sources(extensions: &[&str]) -> Vec<PathBuf> {
     let mut sources = Vec::new();
     let mut folders = vec![workspace().join("crates"), workspace().join("tests")];
@@ -23,7 +24,7 @@ fn sources(extensions: &[&str]) -> Vec<PathBuf> {
     sources
 }
 
-/// Every function of the project's sources that follows a test attribute.
+/// The name of every function in the project's sources that has a test attribute.
 fn tests_of_the_project() -> BTreeSet<String> {
     sources(&["rs"])
         .iter()
@@ -31,7 +32,7 @@ fn tests_of_the_project() -> BTreeSet<String> {
         .collect()
 }
 
-/// The numbers of facts in a text: each `M` that a number of one or two digits follows.
+/// The numbers of the facts in a text. A fact is an `M` and a number of one or two digits.
 fn facts_in(text: &str) -> BTreeSet<u32> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric());
     words
@@ -61,7 +62,7 @@ fn tests_of(path: &Path) -> Vec<String> {
     tests
 }
 
-/// The names in backticks after `Tests:`, each of which may go on in the next lines.
+/// The names in backticks after `Tests:`. Such a list may continue on the next lines.
 fn tests_named_in(document: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(document).expect("a document");
     let named = text.split("Tests:").skip(1);

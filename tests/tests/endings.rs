@@ -1,5 +1,5 @@
-//! Subscriptions that end: what has only a final hour goes first, however many end together and however
-//! much there is to count again.
+//! Subscriptions that end. Records with only a final hour left are sent first, however many
+//! subscriptions end together and however much has to be counted again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn hurry_one() {
     let final_at = at("2026-11-21T03:25:00Z");
     let hurried = world.ledger.hurry(&sealed, final_at, now).await.unwrap();
     assert_eq!(hurried, Written::Done);
-    // Somebody has written since.
+    // The record was written by somebody else in the meantime.
     let again = world.ledger.hurry(&sealed, later, now).await.unwrap();
     assert_eq!(again, Written::Conflict);
     assert_eq!(waiting(&world, now).await, (1, 0));
@@ -115,7 +115,7 @@ async fn end_and_renew() {
     assert_eq!(waiting(&world, now).await, (1, 0));
     assert!(read().await.final_at.is_some());
 
-    // Late news: it was renewed.
+    // It becomes known late that the subscription was renewed.
     let ending = world.ledger.profile(&buyer).await.unwrap().unwrap();
     let mut renewed = ending.clone();
     renewed.lifecycle.observe(Sign::Activated, now);
@@ -127,10 +127,11 @@ async fn end_and_renew() {
     assert_eq!(read().await.final_at, None);
 }
 
-/// Subscriptions that end in the same minute, and those that go on.
+/// Number of subscriptions that end in the same minute, and of those that continue.
 const ENDED: usize = 60;
 const OTHERS: usize = 25;
-/// Calls of a sealer's run: a quarter of what it takes to recount all hours of all that end.
+/// Number of calls in a sealer's run. It is a quarter of what a recount of all hours of all ending
+/// subscriptions takes.
 const CALLS: u64 = 2_400;
 
 #[test]
@@ -153,7 +154,7 @@ async fn end_together() {
         use_in(&world, subscription, "2026-11-21T09").await;
         use_in(&world, subscription, "2026-11-21T10").await;
     }
-    // No stream tells of it.
+    // No stream record announces the rows.
     for (_, subscription) in ended {
         use_in(&world, subscription, "2026-11-20T20").await;
     }
@@ -205,7 +206,7 @@ async fn end_large() {
     for hour in ["2026-11-21T09", "2026-11-21T10"] {
         use_in(&world, &subscription, hour).await;
     }
-    // No stream tells of it; and no run is long enough for all hours.
+    // No stream record announces the row, and no run is long enough for all hours.
     use_in(&world, &subscription, "2026-11-19T10").await;
     world.set_time(at("2026-11-21T10:24:57Z"));
     world
@@ -231,7 +232,7 @@ async fn books_of(world: &World, subscription: &Subscription, first: &str, last:
     books.unwrap().sum
 }
 
-/// The rounds have taken all buyers over, and sealed 48 hours and more.
+/// Runs the world until all buyers are in the rounds and at least 48 hours are sealed.
 async fn taken_over_and_sealed_for_two_days(world: &World) {
     for time in ["2026-11-19T08:30:00Z", "2026-11-19T09:31:00Z"] {
         world.set_time(at(time));
@@ -251,7 +252,7 @@ async fn taken_over_and_sealed_for_two_days(world: &World) {
     world.seal().await.unwrap();
 }
 
-/// Runs every five minutes whose time is up after so many calls.
+/// Runs the sealer every five minutes. Each run's time is up after `calls` calls.
 async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report {
     let made: &'static AtomicU64 = Box::leak(Box::default());
     world.wire.follow(Box::new(move |call| {
@@ -262,13 +263,13 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
     let mut hurried = 0;
     loop {
         world.set_time(now);
-        // The removal of a licence becomes known somewhat later than the end.
+        // The removal of a license becomes known somewhat later than the end.
         world.deliver_lifecycle().await;
         let before = made.load(Ordering::Relaxed);
         let budget = Budget::of_calls(made, calls);
         let report = world.seal_within(budget).await.unwrap();
         hurried += report.records_hurried;
-        // What was begun when the time was up is finished.
+        // Work that had started when the time was up is completed.
         let used = made.load(Ordering::Relaxed) - before;
         assert!(used <= calls + calls / 2 + 200, "{used} calls");
         world.sweep().await.unwrap();
@@ -281,7 +282,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
     }
 }
 
-/// How many records are due at `time` with a final hour, and without.
+/// The number of records due at `time` that have a final hour, and of those that have none.
 async fn waiting(world: &World, time: Timestamp) -> (usize, usize) {
     let (mut urgent, mut others) = (0, 0);
     for shard in 0..SHARDS {
@@ -301,7 +302,7 @@ fn listing(code: &str) -> Listing {
     }
 }
 
-/// Somebody buys and registers, and AWS Marketplace tells of it.
+/// A buyer subscribes and registers, and AWS Marketplace's messages are delivered.
 async fn buy(world: &World, listing: &Listing) -> (Agreement, Subscription) {
     let (agreement, subscription) = world.subscribe(listing);
     world.register(&agreement.registration_token).await;

@@ -1,4 +1,4 @@
-//! What `metering local` runs, as an application with AWS's own SDK meets it: from the registration
+//! Uses what `metering local` runs as an application with AWS's own SDK does, from the registration
 //! token to the bill.
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use local::server::{Server, ServerOptions};
 use marketplace::{Quantity, Total};
 
-/// Within a month, so that no month's end comes in between.
+/// The start lies within a month, so that no month ends during the test.
 const START: &str = "2026-11-10T09:05:00Z";
 const HOUR: &str = "2026-11-10T09";
 const ROWS: u64 = 600;
@@ -62,7 +62,7 @@ impl Application {
         }
     }
 
-    /// A product that nobody configures in the stack, and a buyer of it.
+    /// Lists a product without configuring it in the stack, and makes a purchase of it.
     async fn sell(&mut self) -> Agreement {
         let emulator = self.server.stack().emulator();
         let dimensions = ["gb", "requests"];
@@ -74,7 +74,7 @@ impl Application {
         agreement
     }
 
-    /// Moves the clock on in small jumps, as it would run.
+    /// Moves the clock forward in small steps, as if it ran.
     async fn pass(&mut self, hours: i64) {
         for _ in 0..hours * 20 {
             let emulator = self.server.stack().emulator();
@@ -87,7 +87,8 @@ impl Application {
         }
     }
 
-    /// Puts a row of the sold hour; `false` if it stood there already.
+    /// Puts a row of the hour in which the product was sold. Returns `false` if the row existed
+    /// already.
     async fn put(&self, license: &str, id: &str, quantity: AttributeValue) -> bool {
         let text = |text: String| AttributeValue::S(text);
         let put = self
@@ -111,7 +112,7 @@ impl Application {
         }
     }
 
-    /// What AWS Marketplace's own slots hold of a dimension, by hour.
+    /// The quantities in AWS Marketplace's own slots for a dimension, by hour.
     fn billed(&self, dimension: &str) -> Vec<(Timestamp, Total)> {
         let slots = self.server.stack().emulator().metered();
         let mut billed: Vec<(Timestamp, Total)> = slots
@@ -147,7 +148,7 @@ async fn from_a_registration_token_to_the_exact_bill() {
     assert_eq!(resolved.license_arn(), Some(license));
     assert_eq!(resolved.product_code(), Some("sold"));
 
-    // A dimension that the stack leaves alone.
+    // This dimension is not metered by the stack.
     let start: Timestamp = START.parse().unwrap();
     let record = UsageRecord::builder()
         .timestamp(DateTime::from_secs(start.as_second()))
@@ -191,7 +192,7 @@ async fn from_a_registration_token_to_the_exact_bill() {
         [(hour, Total::from_micros(12_000_000))]
     );
 
-    // One more row of the sealed hour is billed with the hour that runs when it comes.
+    // A further row of the sealed hour is billed with the hour that is running when it arrives.
     let running: Timestamp = "2026-11-10T11:00:00Z".parse().unwrap();
     assert!(application.put(license, "late", number(750_000)).await);
     application.pass(2).await;

@@ -1,6 +1,7 @@
-//! Whatever is wrong with one product or with some buyers, the others' usage is billed in its hour.
+//! If something is wrong with one product or with some buyers, the usage of all others is billed in
+//! its hour.
 //!
-//! The submitter as it is, on the proof's wire, with records as the sealer writes them.
+//! The tests run the real submitter on the proof's wire, with records as the sealer writes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -68,7 +69,8 @@ async fn accepted(world: &World, subscriptions: &[Subscription], hour: UsageHour
     records.iter().filter(accepted).count()
 }
 
-/// Seals an hour of every subscription, and fires the submitter's schedule until the next is due.
+/// Seals an hour of every subscription, and invokes the submitter on schedule until the next hour
+/// is due.
 async fn one_hour(world: &World, subscriptions: &[Subscription], hour: UsageHour) {
     let sealed_at = hour.end() + SignedDuration::from_mins(30);
     world.set_time(sealed_at);
@@ -83,7 +85,7 @@ async fn one_hour(world: &World, subscriptions: &[Subscription], hour: UsageHour
 }
 
 fn buyers_of_nothing() -> Vec<Subscription> {
-    // Before the healthy product in every order.
+    // These names sort before the healthy product in every order.
     let name = |n| format!("legacy|aproductunknown|c{n:06}").parse().unwrap();
     (0..FAILING_BUYERS).map(name).collect()
 }
@@ -118,7 +120,7 @@ fn beside_a_failing_product(fault: Option<FaultKind>) {
                 billed += in_its_hour;
             }
             println!("{fault:?}: {billed} records of the healthy product accepted in their hour");
-            // What fails is tried in every hour, and never ended before its deadline.
+            // The failing records are tried in every hour, and never end before their deadline.
             let last = first.plus(HOURS - 1);
             let key = record(&failing[0], last, last.end()).key;
             let record = world.ledger.records(&[key]).await.unwrap().remove(0);
@@ -211,7 +213,7 @@ fn a_success_that_could_not_be_written_is_an_error_and_is_found_again() {
             world.set_time(sealed_at);
             let sealed = record(&buyer, hour, sealed_at);
             world.ledger.create_record(&sealed).await.unwrap();
-            // Transactions hold the record for as long as the sweep lasts.
+            // Other transactions hold the record for the whole sweep.
             world
                 .wire
                 .follow(Box::new(|call| match call.operation.as_str() {
@@ -229,8 +231,8 @@ fn a_success_that_could_not_be_written_is_an_error_and_is_found_again() {
     });
 }
 
-/// Three calls are under way when the outcome of one cannot be written. The invocation fails, and the
-/// answers of the other two are written all the same.
+/// Three calls are under way when the outcome of one of them cannot be written. The invocation
+/// fails, but the answers of the other two are written.
 #[test]
 fn an_outcome_that_cannot_be_written_loses_no_answer_of_the_calls_under_way() {
     on_a_thread(|| {
@@ -260,7 +262,7 @@ fn an_outcome_that_cannot_be_written_loses_no_answer_of_the_calls_under_way() {
             let error = world.sweep().await.unwrap_err();
             world.wire.heal();
             assert!(error.contains("UpdateItem"), "{error}");
-            // Whatever had been sent is written, but for the one record.
+            // The outcome of every record that was sent is written, except for that one record.
             let billed = world.emulator.metered().len();
             let written = accepted(&world, &buyers, hour).await;
             assert!(billed > 25, "{billed} were sent: more than one call takes");
@@ -286,14 +288,14 @@ fn one_invocation_sends_at_a_time_and_a_dead_one_keeps_nobody_waiting_for_long()
             };
             assert_eq!(take("one", now).await, Turn::Taken);
             assert_eq!(take("two", now).await, Turn::Busy { until });
-            // Only the holder can end it.
+            // Only the holder of the turn can end it.
             ledger.end_turn("two").await.unwrap();
             assert_eq!(take("two", now).await, Turn::Busy { until });
             ledger.end_turn("one").await.unwrap();
             assert_eq!(take("two", now).await, Turn::Taken);
-            // The holder died: the turn ends by itself.
+            // The holder died, so the turn expires.
             assert_eq!(take("three", until).await, Turn::Taken);
-            // Nobody waits for a turn that cannot be read.
+            // A turn that cannot be read makes nobody wait.
             let table = &ledger.tables().metering_records;
             let sender = ("stack", "sender");
             world.scribble(table, sender, "until", "tomorrow").await;
@@ -331,7 +333,7 @@ fn an_invocation_that_does_not_have_the_turn_sends_nothing_and_loses_nothing() {
             world.set_time(until);
             let tally = sweep().await;
             assert!(!tally.is_others_turn && tally.accepted == 1, "{tally:?}");
-            // It gave the turn back.
+            // The invocation gave the turn back.
             let turn = world.ledger.take_turn("next", until, until).await;
             assert_eq!(turn.unwrap(), Turn::Taken);
         })

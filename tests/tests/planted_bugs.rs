@@ -1,5 +1,5 @@
-//! Each planted bug must be found by the suite that is named for it, and nothing may be found
-//! without a bug.
+//! Each planted bug must be found by the suite that is assigned to it, and without a bug no suite
+//! may find anything.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -9,16 +9,17 @@ use end_to_end::proof::scenarios::{Scenario, Told, tell};
 use end_to_end::proof::simulation;
 use marketplace::planted::{Bug, plant};
 
-/// What has to find a bug.
+/// The suite that has to find a bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Suite {
-    /// The scenarios, without a death: another bill, or other books.
+    /// The scenarios without a death. They find a bug by a different bill or different books.
     Scenarios,
-    /// The races.
+    /// The races between a function and other changes.
     Races,
-    /// The crash matrix: another bill or other books after a death.
+    /// The crash matrix. It finds a bug by a different bill or different books after a death.
     CrashMatrix(Scenario),
-    /// The simulation: a violation in one of the first seeds. The number is where to look first.
+    /// The simulation. It finds a bug by a violation in one of the first seeds. The number is the
+    /// seed to start with.
     Simulation(u64),
 }
 
@@ -33,7 +34,7 @@ impl Suite {
     }
 }
 
-/// Seeds among which the simulation has to find a bug.
+/// The seeds among which the simulation has to find a bug.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
 fn suite_of(bug: Bug) -> Suite {
@@ -79,12 +80,12 @@ fn suite_of(bug: Bug) -> Suite {
     }
 }
 
-/// The scenarios as they are told without a bug.
+/// The scenarios that are run with a bug and compared with a run without it.
 fn scenarios() -> Vec<Scenario> {
     [&Scenario::STANDARD[..], &Scenario::OTHERS].concat()
 }
 
-/// What a suite has found, if anything; a panic is a finding too.
+/// What a suite has found, if anything. A panic is a finding as well.
 fn finding(work: impl FnOnce() -> Option<String>) -> Option<String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(found) => found,
@@ -173,7 +174,7 @@ fn every_planted_bug_is_found() {
             Suite::Simulation(first) => by_simulation(first),
         };
         plant(None);
-        // Shown at once: some take a while.
+        // The result is printed at once, because some suites take a while.
         let said = found.as_deref().unwrap_or("NOT FOUND");
         let said: String = said.chars().take(160).collect();
         println!("{} by {}: {said}", bug.as_str(), suite_of(*bug).name());

@@ -1,4 +1,4 @@
-//! Buyers arrive at the fulfillment URL.
+//! Buyers arrive at the fulfillment URL and register.
 
 mod buyers;
 
@@ -34,7 +34,7 @@ async fn a_token_becomes_a_subscription_of_the_products_identity() {
             bought.customer_identifier
         );
         assert_eq!(profile.registered_at, Some(buyers.emulator.now()));
-        // Identity is no proof of payment.
+        // The identity does not prove that anything is paid.
         assert_eq!(profile.lifecycle.status(), Status::Pending);
     }
 }
@@ -270,7 +270,7 @@ async fn contact_data_is_stored_apart_and_only_for_a_signed_subscription() {
             buyers.post("/register/contact", &form).await
         }
     };
-    // Nothing typed is an answer too.
+    // An empty form is a valid answer as well.
     assert_eq!(contact(session.clone(), "", "").await.status, 200);
     assert_eq!(buyers.ledger.contact(&subscription).await.unwrap(), None);
 
@@ -285,14 +285,14 @@ async fn contact_data_is_stored_apart_and_only_for_a_signed_subscription() {
         wrong.body.contains("&lt;b&gt;Jane"),
         "what was typed is kept, and escaped"
     );
-    // The form that comes back works.
+    // The form on the error page works.
     let answer = contact(wrong.session(), "Jane", "jane@gmail.com").await;
     assert_eq!(answer.status, 200);
     let stored = buyers.ledger.contact(&subscription).await.unwrap().unwrap();
     assert_eq!(stored.name.as_deref(), Some("Jane"));
     assert_eq!(stored.email.as_deref(), Some("jane@gmail.com"));
 
-    // A later form adds and does not take away.
+    // A later form adds data and does not delete any.
     contact(session.clone(), "Jane Doe", "").await;
     let stored = buyers.ledger.contact(&subscription).await.unwrap().unwrap();
     assert_eq!(stored.email.as_deref(), Some("jane@gmail.com"));

@@ -1,5 +1,5 @@
-//! Stories from purchase to bill, each told to the whole stack: real handlers, a real DynamoDB API,
-//! an AWS Marketplace that knows only what it was sent.
+//! Stories from purchase to bill, each run with the whole stack: real handlers, a real DynamoDB
+//! API, and an AWS Marketplace that knows only what was sent to it.
 
 #[path = "scenarios/market.rs"]
 mod market;

@@ -1,4 +1,4 @@
-//! What one damaged item, or hours that nobody can settle yet, keep the sealer from: from nothing else.
+//! A damaged item, or an hour that cannot be settled yet, keeps the sealer from nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,7 +19,7 @@ use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 const BUYERS: usize = 8;
 const HOUR: &str = "2026-11-21T09";
 
-/// A world whose tables somebody changes by hand.
+/// A world whose tables are changed by hand.
 struct Damaged {
     world: World,
     client: Client,
@@ -27,7 +27,8 @@ struct Damaged {
 }
 
 impl Damaged {
-    /// Buyers with usage in an hour that is due at 10:30; all new, or all with the rounds.
+    /// A world of buyers with usage in an hour that is due at 10:30. Either all are new, or all are
+    /// in the rounds.
     async fn with_buyers(are_new: bool) -> Self {
         let world = World::at(at("2026-11-21T08:20:00Z"), 7);
         let client = clients::dynamodb(&world.wire);
@@ -61,7 +62,7 @@ impl Damaged {
         }
     }
 
-    /// An item of the subscriptions gets another value in one attribute, or loses it.
+    /// Sets one attribute of an item of Subscriptions to another value, or removes it.
     async fn change(&self, partition: &str, sort: &str, name: &str, value: Option<AttributeValue>) {
         let table = &self.world.ledger.tables().subscriptions;
         self.change_in(table, partition, sort, name, value).await;
@@ -93,7 +94,7 @@ impl Damaged {
         request.send().await.unwrap();
     }
 
-    /// An item that none of the functions wrote.
+    /// Puts an item that none of the functions wrote.
     async fn put(&self, table: &str, attributes: &[(&str, AttributeValue)]) {
         let mut request = self.client.put_item().table_name(table);
         for (name, value) in attributes {
@@ -102,7 +103,8 @@ impl Damaged {
         request.send().await.unwrap();
     }
 
-    /// Ten runs of the sealer, each of which must come to its end; how much damage they told of.
+    /// Runs the sealer ten times. Each run must complete. Returns how many damaged items they
+    /// reported.
     async fn run_ten_times(&self) -> u64 {
         let mut damaged = 0;
         let mut now = at("2026-11-21T10:31:00Z");
@@ -117,7 +119,7 @@ impl Damaged {
         damaged
     }
 
-    /// How many of the buyers are billed for the hour.
+    /// The number of buyers who are billed for the hour.
     fn billed(&self) -> usize {
         let hour: UsageHour = HOUR.parse().unwrap();
         let slots = billed(&self.world);
@@ -234,7 +236,7 @@ fn a_shard_with_a_damaged_progress_keeps_no_other_from_being_sealed() {
             .await;
         assert!(damaged.run_ten_times().await > 0);
         let others = damaged.buyers.iter().filter(|b| shard_of(b) != shard);
-        // Of the shard itself the stream may have flagged some.
+        // The stream may have flagged some hours of the damaged shard itself.
         assert!(damaged.billed() >= others.count());
     });
 }
@@ -326,7 +328,7 @@ fn hours_that_cannot_be_settled_yet_are_tried_less_and_less() {
             now += SignedDuration::from_mins(5);
         }
         let tries: u64 = left.iter().sum::<u64>() / 50;
-        // After 5, 15, 35 and 75 minutes again.
+        // It is tried again after 5, 15, 35 and 75 minutes.
         assert_eq!((left[0], tries), (50, 5), "{left:?}");
         let gets = gets.load(Ordering::Relaxed);
         assert!(gets < 24 * 50, "{gets}");

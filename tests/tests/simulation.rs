@@ -1,9 +1,10 @@
-//! Random sellers, buyers, usage and trouble. More seeds: `examples/simulate.rs`.
+//! Random sellers, buyers, usage and faults. `examples/simulate.rs` runs more seeds.
 
 use end_to_end::proof::run::{on_a_thread, on_all_cores};
 use end_to_end::proof::simulation;
 
-/// Named so that it runs first: without it no other result could be repeated.
+/// The name makes this test run first. Without repeatable seeds no other result could be
+/// reproduced.
 #[test]
 fn a_seed_repeats_call_by_call() {
     for seed in [3, 11] {

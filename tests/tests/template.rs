@@ -1,4 +1,4 @@
-//! `template.yaml` is held to what the code says: tables, settings, permissions, filters.
+//! Compares `template.yaml` with the code: tables, settings, permissions, filters and alarms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ fn tables_are_those_of_the_local_stack() {
         let properties = template.properties(resource);
         expected["TableName"] = json!({ "Fn::Sub": expected["TableName"] });
         if let Some(stream) = expected.get_mut("StreamSpecification") {
-            // CloudFormation takes a stream that is declared as enabled.
+            // In CloudFormation a declared stream is always enabled.
             stream.as_object_mut().unwrap().remove("StreamEnabled");
         }
         for member in [
@@ -94,7 +94,8 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
     assert_eq!(functions.count(), FUNCTIONS.len());
 }
 
-/// What reading one of `startup`'s shared settings reads, besides the tables, which all have.
+/// The variables that each of `startup`'s shared settings reads, besides the tables, which all
+/// functions have.
 const SHARED_SETTINGS: [(&str, &[&str]); 9] = [
     (
         "clients::ledger(",
@@ -208,8 +209,9 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
     startup::settings::late_policy(&env).unwrap();
     startup::settings::Products::from_env(&env).unwrap();
 
-    // The bounds are those of the code: one step further, and the functions would not start. The two
-    // depend on each other, so each is tried beside the hardest value of the other.
+    // The code has the same bounds: with a value one step beyond them the functions would not
+    // start. The two parameters depend on each other, so each is tried together with the hardest
+    // value of the other.
     let bound = |parameter: &str, name: &str| parameters[parameter][name].as_i64().unwrap();
     for (parameter, variable, beside, hardest) in [
         (
@@ -241,8 +243,9 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
     }
 }
 
-/// The most that each role may ever allow, of the calls that move money or data. DynamoDB's reads are
-/// GetItem, BatchGetItem, Query and Scan; its writes PutItem and UpdateItem; `delete` is DeleteItem.
+/// The calls that each role may allow at most, among those that move money or data. `read` stands
+/// for GetItem, BatchGetItem, Query and Scan, `write` for PutItem and UpdateItem, and `delete` for
+/// DeleteItem.
 const ROLES: [(&str, &[&str]); 7] = [
     (
         "Registration",
@@ -280,7 +283,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Sealer",
         &[
             "read Subscriptions",
-            // Its progress in subscriptions that have its attention.
+            // The progress that it records in subscriptions which have its attention.
             "dynamodb:UpdateItem on Subscriptions",
             "read UsageEvents",
             "write UsageEvents",
@@ -296,7 +299,7 @@ const ROLES: [(&str, &[&str]); 7] = [
             "stream MeteringRecords/stream",
             "read MeteringRecords",
             "dynamodb:UpdateItem on MeteringRecords",
-            // Of lanes only, which the next test checks.
+            // Only for lanes, which the next test checks.
             "dynamodb:PutItem on MeteringRecords",
             "dynamodb:DeleteItem on MeteringRecords",
             "sqs:SendMessage on StreamDeadLetters",
@@ -517,7 +520,7 @@ fn every_alarm_that_the_error_table_names_is_there() {
     }
 }
 
-/// The sources of a crate, without their tests.
+/// The sources of a crate without their tests.
 fn source_of(name: &str) -> String {
     let mut all = String::new();
     append_sources(&workspace().join("crates").join(name).join("src"), &mut all);
@@ -537,14 +540,16 @@ fn append_sources(folder: &Path, all: &mut String) {
     }
 }
 
-/// The environment variables that a source names in string literals; those of the Lambda runtime aside.
+/// The environment variables that a source names in string literals, except those of the Lambda
+/// runtime.
 fn variables(source: &str) -> BTreeSet<String> {
     source
         .split('"')
         .skip(1)
         .step_by(2)
         .filter(|text| {
-            // Words in capitals are other things too, so the one name of a single word is named here.
+            // Other words are in capitals as well. So the only variable whose name is a single word
+            // is listed here.
             (text.contains('_') || *text == "HEARTBEATS")
                 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
         })
@@ -553,7 +558,7 @@ fn variables(source: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The value of one of a metric's dimensions.
+/// The value of a dimension of a metric.
 fn dimension<'m>(metric: &'m Value, name: &str) -> &'m Value {
     let dimensions = metric["Dimensions"].as_array().into_iter().flatten();
     let mut found = dimensions.filter(|dimension| dimension["Name"] == name);

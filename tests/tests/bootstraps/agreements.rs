@@ -7,7 +7,7 @@ use crate::{ACCOUNT, LEGACY, LICENSE, feed, feed_in, has};
 
 #[tokio::test]
 async fn agreements_begin_a_subscription() {
-    // Before the buyer has registered: the profile is made of the event alone.
+    // The buyer has not registered yet, so the profile is made from the event alone.
     for (name, subscription, product) in [
         ("agreements-license-updated", LICENSE, "examplecode1"),
         (
@@ -39,7 +39,7 @@ async fn agreements_begin_a_subscription() {
 async fn agreements_begin_a_legacy_subscription_that_is_registered() {
     for (name, at) in [
         ("agreements-sns-subscribe-success", "2026-11-20T14:24:23Z"),
-        // Raw delivery loses SNS's own time; the queue's stands in for it.
+        // Raw delivery loses the time from SNS, so the queue's time is used.
         (
             "agreements-sns-subscribe-success-raw",
             "2026-11-20T14:24:23.12Z",
@@ -61,7 +61,8 @@ async fn agreements_begin_a_legacy_subscription_that_is_registered() {
             json!({"status": "active", "activated_at": "2026-11-20T14:24:23Z"}),
         );
     }
-    // A licence event names no customer; it waits under the agreement until a registration links it.
+    // A license event names no customer. It waits under the agreement until a registration links
+    // it.
     let fed = feed("Agreements", "agreements-license-updated-customer").await;
     has(&fed.profile(LEGACY).await, json!({"status": "active"}));
     assert_eq!(
@@ -166,7 +167,7 @@ async fn agreements_keep_what_they_cannot_read_apart() {
             .contains("/detail/product/code is missing")
     );
 
-    // One message of three is unreadable; the two others count.
+    // One of the three messages is unreadable, and the two others count.
     let fed = feed("Agreements", "agreements-sns-batch").await;
     assert_eq!(fed.answer, json!({"batchItemFailures": []}));
     has(&fed.profile(LEGACY).await, json!({"status": "ending"}));

@@ -1,4 +1,4 @@
-//! Usage events over HTTP, a verdict for each.
+//! Usage events over HTTP. Each gets its own verdict.
 
 use end_to_end::world::World;
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
-//! Each function as the process that Lambda starts, fed its samples from `events/` through the
-//! Runtime API, in the world that they talk about, with the settings that the template and
-//! `events/env.json` give it. No call may go beyond what its role allows.
+//! Each function runs as the process that Lambda starts, and is invoked with its samples from
+//! `events/` through the Runtime API. It runs in the world that the samples refer to, with the
+//! settings of the template and of `events/env.json`. It may make no call that its role does not
+//! allow.
 
 mod agreements;
 mod intake;
@@ -17,15 +18,15 @@ const LICENSE: &str =
 const LEGACY: &str = "legacy|examplecode2|CUSTEXAMPLE2";
 const ACCOUNT: &str = "account|examplecode3|111122223333";
 
-/// What one sample came to.
+/// The result of invoking a function with one sample.
 struct Fed {
     world: World,
     answer: Value,
-    /// Items that are new or changed, by table.
+    /// The items that are new or changed, by table.
     written: Vec<(String, Value)>,
 }
 
-/// Feeds a function one sample in a fresh world.
+/// Invokes a function with one sample in a new world.
 async fn feed(function: &'static str, name: &str) -> Fed {
     feed_in(World::start().await, function, name).await
 }
@@ -68,7 +69,7 @@ impl Fed {
             .await
     }
 
-    /// The items written whose sort key begins with `prefix`.
+    /// The written items of a table whose sort key starts with `prefix`.
     fn written(&self, table: &str, prefix: &str) -> Vec<&Value> {
         let sort = if table == "UsageEvents" {
             "dimension_event"
@@ -88,7 +89,7 @@ impl Fed {
     }
 }
 
-/// The members of `item` that are named in `expected` are as they are there.
+/// Checks that `item` has every member of `expected` with the same value.
 #[track_caller]
 fn has(item: &Value, expected: Value) {
     for (name, value) in expected.as_object().expect("members") {

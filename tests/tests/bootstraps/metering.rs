@@ -1,4 +1,4 @@
-//! From rows to metering records to BatchMeterUsage, and the books.
+//! From usage rows to metering records, BatchMeterUsage and the books.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ async fn late_usage_flags_sealed_hours_once() {
             )
         })
         .collect();
-    // The hour that is not sealed yet needs no flag.
+    // An hour that is not sealed yet needs no flag.
     assert_eq!(
         flagged,
         BTreeSet::from([(LICENSE, "l#2026-11-21T02"), (LEGACY, "l#2026-11-21T02")])
@@ -103,7 +103,7 @@ async fn the_sealer_carries_a_late_row_into_the_running_hour() {
         fed.written("MeteringRecords", "c#2026-11-21T02#gb#").len(),
         1
     );
-    // What was frozen for the hour itself stays as it was.
+    // The frozen records of the hour itself stay unchanged.
     has(
         &fed.record(LICENSE, "2026-11-21T02", "gb").await,
         json!({"quantity": "3.5", "movements": "1"}),
@@ -115,7 +115,7 @@ async fn the_submitter_sends_what_was_frozen() {
     for name in ["submitter-stream", "submitter-schedule"] {
         let fed = feed("Submitter", name).await;
         has(&fed.answer, json!({"batchItemFailures": []}));
-        // Three products, so three calls.
+        // There are three products, so there are three calls.
         has(
             &fed.answer["tally"],
             json!({"accepted": 5, "calls": 3, "failed_calls": 0, "unreadable": 0}),

@@ -22,7 +22,7 @@ async fn registration_makes_a_subscription_of_a_token() {
     let fed = feed_in(world, "Registration", "registration-post").await;
     assert_eq!(fed.answer["statusCode"], 200, "{}", fed.answer);
     assert!(fed.page().contains("Your subscription was found"));
-    // License Updated was known before the buyer came.
+    // License Updated had arrived before the buyer registered.
     let profile = fed.profile(LICENSE).await;
     has(
         &profile,

@@ -1,4 +1,5 @@
-//! A function with a missing or wrong setting stops at its start and names it.
+//! A function with a missing or wrong setting stops at its start, and its message names the
+//! setting.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +7,13 @@ use end_to_end::runtime_api::run_to_its_end;
 use end_to_end::template::{FUNCTIONS, Template};
 use end_to_end::world::{binary, environment};
 
-/// What a function has that starts.
+/// The environment of a function that starts.
 fn settings(function: &str) -> BTreeMap<String, String> {
     let nowhere = "http://127.0.0.1:9";
     environment(&Template::read(), function, nowhere, nowhere)
 }
 
-/// Checks that the function does not start with `value` for `variable`, and says so.
+/// Checks that the function does not start if `variable` is `value`, and that its message says so.
 #[track_caller]
 fn check(function: &str, variable: &str, value: &str) {
     let mut settings = settings(function);
@@ -80,7 +81,7 @@ fn a_window_must_leave_time_to_send() {
     }
 }
 
-/// What it says must not send an operator to look for a wrong setting.
+/// The message must not make an operator look for a wrong setting.
 #[test]
 fn a_function_whose_runtime_api_is_gone_says_so() {
     for (function, _) in FUNCTIONS {

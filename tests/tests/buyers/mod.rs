@@ -1,5 +1,5 @@
-//! Buyers who subscribe at the emulator and register at the real page, over real sockets, with the
-//! tables in an embedded DynamoDB.
+//! Buyers who subscribe at the emulator and register at the real page. The HTTP goes over real
+//! sockets, and the tables are in an embedded DynamoDB.
 #![allow(
     dead_code,
     reason = "each test binary uses its own part of the buyers' world"
@@ -26,12 +26,12 @@ use startup::{BatchResponse, Budget, Clock, Env};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The key that the sample events are signed with.
+/// The key with which the sample events are signed.
 pub const SESSION_KEY: &str = "a key for this machine only, never used on AWS";
 
 pub const TOKEN: &str = "x-amzn-marketplace-token";
 
-/// Products of each identity: how the stack names their buyers, how the emulator does.
+/// One product for each identity, with the identity in the stack and at the emulator.
 const PRODUCTS: [(&str, IdentityKind, Identity); 3] = [
     ("examplecode1", IdentityKind::License, Identity::License),
     ("examplecode2", IdentityKind::Customer, Identity::Customer),
@@ -61,7 +61,7 @@ impl Answer {
         })
     }
 
-    /// The value of the page's signed field.
+    /// The value of the signed field in the page.
     pub fn session(&self) -> String {
         let (_, rest) = self
             .body
@@ -76,7 +76,7 @@ impl Buyers {
         Self::with_env(&[]).await
     }
 
-    /// With settings over the usual ones.
+    /// A world in which these settings replace the usual ones.
     pub async fn with_env(settings: &[(&str, &str)]) -> Self {
         let emulator = Emulator::new(Options {
             now: Some(at("2026-11-20T14:23:22Z")),
@@ -137,7 +137,7 @@ impl Buyers {
         buyers
     }
 
-    /// Tells the stack how each product names its buyers.
+    /// Configures in the stack how each product identifies its buyers.
     pub async fn configure_products(&self) {
         for (code, identity, _) in PRODUCTS {
             let product = Product {
@@ -151,7 +151,7 @@ impl Buyers {
         }
     }
 
-    /// The page once more, with other settings.
+    /// Starts a second registration page with other settings.
     pub async fn page_with(&self, settings: &[(&str, &str)]) -> std::net::SocketAddr {
         let mut env = self.env.clone();
         for (name, value) in settings {
@@ -160,7 +160,7 @@ impl Buyers {
         serve_page(&self.emulator, &env).await
     }
 
-    /// The function `agreements` once more, with other settings.
+    /// Starts a second `agreements` function with other settings.
     pub async fn agreements_with(&self, settings: &[(&str, &str)]) -> agreements::App {
         let mut env = self.env.clone();
         for (name, value) in settings {
@@ -177,7 +177,7 @@ impl Buyers {
             .unwrap()
     }
 
-    /// What the stack calls a purchase.
+    /// The stack's name for the subscription of a purchase.
     pub fn subscription(&self, product: &str, agreement: &Agreement) -> Subscription {
         let (_, kind, _) = PRODUCTS
             .into_iter()
@@ -203,7 +203,7 @@ impl Buyers {
         self.emulator.set_clock(Some(now), None);
     }
 
-    /// The buyer's browser brings the token.
+    /// Posts the token as the buyer's browser does.
     pub async fn register(&self, token: &str) -> Answer {
         self.post("/register", &[(TOKEN, token)]).await
     }
@@ -217,7 +217,7 @@ impl Buyers {
         request(self.page, "POST", path, kind, &fields.join("&")).await
     }
 
-    /// Sends what a sample event of API Gateway says.
+    /// Sends the request in a sample event of API Gateway.
     pub async fn send(&self, event: &Value) -> Answer {
         let body = event["body"].as_str().unwrap_or_default();
         let body = if event["isBase64Encoded"] == true {
@@ -232,7 +232,7 @@ impl Buyers {
         request(self.page, method, path, kind, &body).await
     }
 
-    /// An event reaches the function as EventBridge or SQS would bring it.
+    /// Invokes the function with an event, as EventBridge or SQS would.
     pub async fn deliver(&self, event: Value) -> BatchResponse {
         agreements::handle(&self.agreements, event, budget())
             .await
@@ -296,7 +296,7 @@ async fn serve_page(emulator: &Emulator, env: &BTreeMap<String, String>) -> std:
     address
 }
 
-/// One HTTP/1.1 exchange.
+/// Makes one HTTP/1.1 request and returns the answer.
 pub async fn request(
     address: std::net::SocketAddr,
     method: &str,
@@ -336,7 +336,7 @@ pub fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-/// A lifecycle message as the function receives it.
+/// The event with which the function is invoked for a lifecycle message.
 pub fn event_of(message: LifecycleMessage) -> Value {
     match message {
         LifecycleMessage::EventBridge(event) => event,
@@ -363,7 +363,7 @@ pub fn event_of(message: LifecycleMessage) -> Value {
     }
 }
 
-/// A file of `events/`.
+/// The content of a file in `events/`.
 pub fn sample(name: &str) -> Value {
     let path = format!("{}/../events/{name}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

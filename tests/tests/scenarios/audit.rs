@@ -34,7 +34,7 @@ fn env(market: &Market) -> Env {
     ])
 }
 
-/// Records can be sent for three hours only, so that their deadline comes soon.
+/// Options with which records can be sent for three hours only, so that their deadline comes soon.
 fn short_window() -> StackOptions {
     StackOptions {
         env: vec![("WINDOW_HOURS".to_owned(), "3".to_owned())],
@@ -56,7 +56,7 @@ fn once(market: &Market, kind: FaultKind) {
     });
 }
 
-/// Somebody else with the seller's credentials meters this buyer.
+/// Somebody else with the seller's credentials meters usage of this buyer.
 async fn somebody_else_meters(market: &Market, hour_text: &str, record: Value) -> Value {
     let api = clients::metering_api(&env(market), 3)
         .await
@@ -177,14 +177,14 @@ async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
             [books.accepted, books.lost, books.over_metered].map(|total| total.to_string()),
             [theirs.to_string(), lost.to_owned(), over_metered.to_owned()]
         );
-        // Nothing is metered a second time for what is short.
+        // The quantity that is missing at AWS Marketplace is not metered a second time.
         market.until("2026-11-21T14:00:00Z").await;
         assert_eq!(market.bill(), [format!("2026-11-21T10 gb {theirs}")]);
     }
 }
 
-/// Answers are lost at the very end of a day without permission, although AWS Marketplace recorded,
-/// and the history is hours behind: what it does not show is no proof.
+/// At the very end of a day without permission, AWS Marketplace records the usage but its answers
+/// are lost. The history is hours behind, and what it does not show yet proves nothing.
 #[tokio::test]
 async fn what_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
@@ -211,8 +211,8 @@ async fn what_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
     assert_eq!(market.books().await.accepted.to_string(), "5");
 }
 
-/// A stack that meters nothing else makes one empty call, and with it the history proves what it does
-/// not show.
+/// A stack that meters nothing else makes one empty call. After that call, silence in the history
+/// is a proof.
 #[tokio::test]
 async fn a_quiet_stack_makes_one_empty_call_that_bears_witness() {
     let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
@@ -233,7 +233,8 @@ async fn a_quiet_stack_makes_one_empty_call_that_bears_witness() {
     assert_eq!(market.books().await.accepted.to_string(), "5");
 }
 
-/// An exception of which AWS says that the entire batch is not processed proves that.
+/// AWS says of this exception that the entire batch is not processed, so it proves that nothing was
+/// recorded.
 #[tokio::test]
 async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
@@ -260,11 +261,12 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
     assert_eq!(market.books().await.accepted.to_string(), "5");
 }
 
-/// A conclusion from silence is looked at again: what comes to light later shows as over-metered.
+/// A conclusion from silence is checked again. A success that comes to light later is shown as
+/// over-metered.
 #[tokio::test]
 async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later() {
     let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
-    // Later than the hourly comparison looks at calls for the second time.
+    // The hourly comparison looks at calls a second time. The success comes to light after that.
     let emulator = market.stack.emulator();
     emulator.set_settings(Settings {
         cloudtrail_delay_s: 20 * 3_600,
@@ -278,7 +280,7 @@ async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later
     market.stack.emulator().set_faults(Faults::default());
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!(record.state, State::Unconfirmed);
-    // As if the history had not shown the call, and others that were later.
+    // The test makes the audit conclude as if the history had shown later calls, but not this one.
     let (ledger, now) = (market.stack.ledger(), market.stack.emulator().now());
     let flagged = ledger.flag_late(&record.key.subscription, record.key.hour, now);
     flagged.await.expect("flagged");
@@ -293,8 +295,8 @@ async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later
     assert_eq!(sum_of(&market).await.over_metered.to_string(), "5");
 }
 
-/// What AWS Marketplace holds less than was used is billed with a later hour, once a person says that it
-/// was not metered anywhere else.
+/// If AWS Marketplace holds less than was used, the rest is billed with a later hour once a person
+/// confirms that it was not metered anywhere else.
 #[tokio::test]
 async fn what_a_conflict_is_short_of_is_carried_by_a_decision() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
@@ -354,7 +356,8 @@ async fn thirty_hours_without_permission_lose_nothing_and_bill_nothing_twice() {
         ),
         ("40".into(), "0".into(), "0".into())
     );
-    // The hours whose time had passed are billed in later hours of the month, the rest in their own.
+    // The hours whose deadline had passed are billed in later hours of the month, and all others in
+    // their own.
     let bill = market.bill();
     assert!(
         !bill.iter().any(|line| line.starts_with("2026-11-21T10")),
@@ -407,7 +410,7 @@ async fn an_event_that_is_cut_off_holds_up_only_records_that_are_as_large() {
     let record = json!({"Dimension": "requests", "Quantity": 400, "UsageAllocations": allocations});
     somebody_else_meters(&market, "2026-11-21T10", record).await;
     always(&market, FaultKind::AccessDenied);
-    // Each sweep is refused, and each refusal is a witness.
+    // Each sweep is refused, and each refused call is a witness.
     market.until("2026-11-21T15:10:00Z").await;
     let small = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!((small.state, small.movements), (State::Expired, 1));
@@ -430,7 +433,7 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
     let range = ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z");
     let counts = audited(&market, range.0, range.1).await.counts();
     assert_eq!((counts.matched, counts.differences()), (3, 0), "{counts:?}");
-    // Hours without usage are an empty report.
+    // A range of hours without usage gives an empty report.
     let empty = audited(&market, "2026-11-20T00:00:00Z", "2026-11-20T05:00:00Z").await;
     assert_eq!(
         (empty.counts().matched, empty.counts().differences()),
@@ -439,7 +442,8 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
 
     let foreign = json!({"Dimension": "requests", "Quantity": 9});
     somebody_else_meters(&market, "2026-11-21T11", foreign).await;
-    // What AWS Marketplace was never sent is marked as accepted, by a hand in the table.
+    // A person marks a record as accepted in the table, although it was never sent to AWS
+    // Marketplace.
     market.uses("gb", "d", "4", "2026-11-21T12:05:00Z").await;
     always(&market, FaultKind::AccessDenied);
     market.until("2026-11-21T13:45:00Z").await;
@@ -497,8 +501,8 @@ async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_i
     assert_eq!((found.unknown, found.differences()), (1, 1), "{found:?}");
     let again = run_at("2026-11-21T13:00:01Z").await;
     assert_eq!((again.calls, again.differences()), (0, 0), "{again:?}");
-    // A day later the hour's deadline is over, and its record is looked for. Its calls were compared
-    // again meanwhile, and the difference stands.
+    // A day later the deadline of the hour is over, and the audit looks for its record. Its calls
+    // have been compared again meanwhile, and the difference remains.
     let later = run_at("2026-11-22T12:00:00Z").await;
     let told = (later.matched, later.unknown, later.differences());
     assert_eq!(told, (1, 1, 1), "{later:?}");
@@ -518,7 +522,7 @@ async fn usage_from_long_before_its_subscription_does_not_unbalance_the_books() 
         .await
         .expect("it starts");
     app.history.pause = Duration::ZERO;
-    // In eight hours all books are proved.
+    // The books of all shards are proved within eight hours.
     for n in 0..8 {
         let now = hour("2026-11-21T15").plus(n).start();
         market.stack.emulator().set_clock(Some(now), None);

@@ -20,7 +20,7 @@ async fn everything_up_to_the_end_is_billed_within_the_final_hour() {
     market.uses("gb", "b", "2", "2026-11-21T10:20:00Z").await;
     cancel(&market).await;
     market.until("2026-11-21T10:35:00Z").await;
-    // A producer's last flush.
+    // A producer reports the last usage that it has buffered.
     market.uses("gb", "c", "4", "2026-11-21T10:24:00Z").await;
     market.until("2026-11-21T11:20:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T09 gb 1", "2026-11-21T10 gb 6"]);
@@ -39,8 +39,8 @@ async fn late_usage_found_at_the_end_goes_into_the_last_hour() {
     market.books().await;
 }
 
-/// The end's own hour lies in the new month, so the old month's last hour is the latest that late usage
-/// can go into.
+/// The hour of the end lies in the new month. So the last hour of the old month is the latest that
+/// late usage can go into.
 #[tokio::test]
 async fn late_usage_of_the_past_month_found_at_the_end_goes_into_that_months_last_hour() {
     let mut market = Market::open("2026-11-30T20:20:00Z").await;

@@ -4,7 +4,7 @@ use marketplace::State;
 
 use crate::market::Market;
 
-/// A quiet morning with heartbeats, in which late usage comes for an hour that was metered as zero.
+/// A quiet morning with heartbeats. Late usage arrives for an hour that was metered as zero.
 async fn a_quiet_morning(zero_quantity: ZeroQuantity) -> Market {
     let options = StackOptions {
         env: vec![("HEARTBEATS".to_owned(), "true".to_owned())],
@@ -27,7 +27,7 @@ async fn a_quiet_morning(zero_quantity: ZeroQuantity) -> Market {
         assert_eq!(record.quantity.to_string(), quantity, "{hour} {dimension}");
         assert_eq!(record.state, State::Accepted, "{hour} {dimension}");
     }
-    // The buyer came at 09:20, so hour 09 is not wholly inside the agreement.
+    // The buyer subscribed at 09:20, so hour 09 is not wholly inside the agreement.
     assert!(market.record("2026-11-21T09", "gb").await.is_none());
     market.uses("gb", "late", "2", "2026-11-21T10:30:00Z").await;
     market.until("2026-11-21T14:00:00Z").await;

@@ -8,7 +8,7 @@ use crate::market::{Market, PRODUCT, at};
 
 const BUYERS: usize = 30;
 
-/// A market with many buyers more.
+/// A market with many more buyers.
 async fn with_buyers() -> (Market, Vec<Subscription>) {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     let mut subscriptions: Vec<Subscription> = Vec::new();
@@ -37,7 +37,8 @@ async fn use_one(market: &Market, subscription: &Subscription, dimension: &str) 
         .expect("stored");
 }
 
-/// An hour in which each of many buyers uses `gb` and one more dimension; the calls that it took.
+/// An hour in which each of many buyers uses `gb` and one more dimension. Returns the number of
+/// calls that it took.
 async fn an_hour_with(dimension: &str) -> (Market, usize) {
     let (mut market, subscriptions) = with_buyers().await;
     for subscription in &subscriptions {
@@ -57,8 +58,8 @@ async fn a_renamed_dimension_of_every_buyer_holds_up_none_of_the_good_records() 
     let billed: BTreeSet<_> = market.bill().into_iter().collect();
     assert_eq!(market.bill().len(), BUYERS, "every gb, and nothing else");
     assert_eq!(billed.len(), 1);
-    // The search for eight buyers who are refused; then the delivery's allowance, and what was under way
-    // with it.
+    // The calls are the search for eight refused buyers, the delivery's allowance, and the calls
+    // that were under way at that time.
     assert!(
         calls <= calls_of_control + 20 + 4 + 3,
         "{calls} calls, {calls_of_control} without the renamed dimension"
@@ -122,8 +123,8 @@ async fn an_outage_is_not_met_with_ever_more_and_smaller_requests() {
     let before = market.calls();
     market.until("2026-11-21T13:30:00Z").await;
     let calls = market.calls() - before;
-    // Twelve sweeps, each of which stops after twelve failures with three calls more under way; the
-    // SDK makes each call three times.
+    // There are twelve sweeps. Each stops after twelve failures while three more calls are under
+    // way, and the SDK makes each call three times.
     assert!(calls <= 12 * 15 * 3, "{calls} calls in an hour of outage");
     market.stack.emulator().set_faults(Faults::default());
     market.until("2026-11-21T14:00:00Z").await;

@@ -1,4 +1,4 @@
-//! One product, one buyer, and the few things that happen to them.
+//! One product, one buyer, and the few events that the stories need.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub fn hour(text: &str) -> UsageHour {
     text.parse().expect("an hour")
 }
 
-/// No stream delivers anything.
+/// Options with which no stream delivers anything.
 pub fn without_streams() -> StackOptions {
     StackOptions {
         trouble: Trouble {
@@ -44,12 +44,12 @@ pub fn without_streams() -> StackOptions {
 }
 
 impl Market {
-    /// A buyer who subscribed at `start`.
+    /// A market with a buyer who subscribed at `start`.
     pub async fn open(start: &str) -> Self {
         Self::with(start, StackOptions::default()).await
     }
 
-    /// The same, with other options.
+    /// A market with a buyer who subscribed at `start`, with other options.
     pub async fn with(start: &str, options: StackOptions) -> Self {
         let mut stack = Stack::start(StackOptions {
             now: Some(at(start)),
@@ -94,7 +94,7 @@ impl Market {
         }
     }
 
-    /// Lets everything happen until `time`.
+    /// Runs the stack until `time`.
     pub async fn until(&mut self, time: &str) {
         self.stack
             .run_until(at(time))
@@ -102,7 +102,7 @@ impl Market {
             .expect("the stack runs");
     }
 
-    /// The seller's software reports usage.
+    /// Reports usage as the seller's software does.
     pub async fn uses(&self, dimension: &str, id: &str, quantity: &str, time: &str) {
         let event = UsageEvent {
             dimension: dimension.parse().expect("a dimension"),
@@ -118,7 +118,8 @@ impl Market {
             .expect("the row is stored");
     }
 
-    /// What AWS Marketplace billed: `2026-11-21T10 gb 1.5`, by hour and dimension.
+    /// The slots that AWS Marketplace billed, by hour and dimension, such as
+    /// `2026-11-21T10 gb 1.5`.
     pub fn bill(&self) -> Vec<String> {
         let mut bill: Vec<String> = self
             .stack
@@ -138,7 +139,7 @@ impl Market {
         bill
     }
 
-    /// A record as it stands.
+    /// A record in its present state.
     pub async fn record(&self, hour: &str, dimension: &str) -> Option<MeteringRecord> {
         let key = RecordKey {
             subscription: self.subscription.clone(),
@@ -153,7 +154,7 @@ impl Market {
             .pop()
     }
 
-    /// The books of a few days around now, which must balance.
+    /// The books of the days around now. They must balance.
     pub async fn books(&self) -> Books {
         let now = UsageHour::of(self.stack.emulator().now());
         let books = reconciler::books::of_all(self.stack.ledger(), now.plus(-60), now, |_| {})
@@ -164,7 +165,7 @@ impl Market {
         books
     }
 
-    /// Calls of BatchMeterUsage that AWS Marketplace saw.
+    /// Number of BatchMeterUsage calls that AWS Marketplace received.
     pub fn calls(&self) -> usize {
         let calls = self.stack.emulator().calls();
         calls

@@ -60,7 +60,7 @@ async fn usage_that_comes_after_its_month_was_sealed_is_held() {
     assert_eq!(market.books().await.held.to_string(), "3");
 }
 
-/// Every hour brings usage of its own, and usage of three hours before.
+/// Every hour brings usage of its own and usage of the hour three hours earlier.
 #[tokio::test]
 async fn thirty_hours_without_streams_around_a_months_end_lose_nothing() {
     let after = |time: Timestamp, minutes| {
@@ -93,10 +93,11 @@ async fn thirty_hours_without_streams_around_a_months_end_lose_nothing() {
         });
         micros.sum::<u64>()
     };
-    // 24 hours of November, the late usage of all of them, and what there is of December.
+    // The bill has 24 hours of November with all their late usage, and the hours of December so
+    // far.
     assert_eq!(sum_of("2026-11"), 30_000_000);
     assert_eq!(sum_of("2026-12"), 6_750_000);
-    // No stream tells of the row that came too late: the proof of the books finds it.
+    // No stream record announces the row that came too late. The proof of the books finds it.
     let books = market.books().await;
     assert_eq!(
         (books.accepted.to_string(), books.held.to_string()),

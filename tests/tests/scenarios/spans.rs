@@ -1,6 +1,7 @@
-//! Subscriptions that are bought again, and ends that are overruled or known late.
+//! Subscriptions that are bought again, and ends that are overruled or become known late.
 //!
-//! Lifecycle messages are delivered by hand here, so that each can come as late as the story says.
+//! The tests deliver lifecycle messages themselves, so that each arrives exactly as late as the
+//! story requires.
 
 use std::cell::RefCell;
 
@@ -62,7 +63,7 @@ impl Story {
         }
     }
 
-    /// Everything that is due happens, every `minutes`, until `time`.
+    /// Runs everything that is due, every `minutes`, until `time`.
     async fn until(&self, time: &str, minutes: i64) {
         while self.world.now.get() < at(time) {
             let next = self.world.now.get() + SignedDuration::from_mins(minutes);
@@ -86,7 +87,7 @@ impl Story {
         }
     }
 
-    /// What was kept back comes, twice and in the wrong order.
+    /// Delivers the messages that were kept back, twice and in the wrong order.
     async fn deliver_kept(&self) {
         self.late.take();
         let mut events = self.kept.take();
@@ -96,7 +97,7 @@ impl Story {
         }
     }
 
-    /// An SNS message of the legacy listing.
+    /// Delivers an SNS message of the legacy listing.
     async fn sns(&self, action: &str, time: &str) {
         let code = &self.listing.code;
         let customer = &self.agreement.customer_identifier;
@@ -149,14 +150,15 @@ impl Story {
         profile.expect("readable").expect("a profile").status()
     }
 
-    /// The same with everything metered or held.
+    /// The bill and the held quantity. It checks that nothing is pending.
     async fn end(&self) -> (Vec<String>, String) {
         let (bill, held, pending) = self.stand().await;
         assert_eq!(pending, "0");
         (bill, held)
     }
 
-    /// The bill as AWS Marketplace has it, `hour quantity`, and what the books hold and have pending.
+    /// The bill in AWS Marketplace's slots as `hour quantity`, and the held and pending quantities
+    /// of the books.
     async fn stand(&self) -> (Vec<String>, String, String) {
         let first = UsageHour::of(self.start).plus(-1);
         let last = UsageHour::of(self.world.now.get());
@@ -174,7 +176,7 @@ impl Story {
     }
 }
 
-/// The stamp goes by the span in force, not by the first activation of all: AWS Marketplace refuses a
+/// The stamp follows the span in force, not the very first activation. AWS Marketplace refuses a
 /// time before the new purchase.
 async fn bought_again(identity: IdentityKind) {
     let story = Story::begin("2026-11-21T08:20:00Z", identity).await;
@@ -197,7 +199,7 @@ async fn bought_again(identity: IdentityKind) {
     story.until("2026-11-23T12:30:00Z", 2).await;
     assert_eq!(story.status().await, Status::Active);
     story.uses("b", "4", "2026-11-23T12:30:00Z").await;
-    // Late usage of the gap, and of the first purchase, which the new one does not pay for.
+    // Late usage of the gap and of the first purchase. The new purchase does not pay for either.
     story.uses("late-gap", "8", "2026-11-22T11:05:00Z").await;
     story.uses("late", "16", "2026-11-21T09:06:00Z").await;
     story.until("2026-11-23T15:00:00Z", 5).await;
@@ -226,14 +228,14 @@ fn an_account_that_buys_again_is_billed_from_the_new_purchase_on() {
     tell_story(|| bought_again(IdentityKind::Account));
 }
 
-/// A record is frozen with the stamp that was right by what was known. What becomes known later puts
-/// the stamp between two purchases, where AWS Marketplace accepts none: long before its deadline the
-/// record is given up, and what it was to bill is carried.
+/// A record is frozen with a stamp that was right at the time. Later news puts the stamp between
+/// two purchases, where AWS Marketplace accepts none. The record is given up long before its
+/// deadline, and its usage is carried.
 async fn stamped_between_two_purchases(identity: IdentityKind) {
     let story = Story::begin("2026-11-21T06:20:00Z", identity).await;
     story.uses("a", "1", "2026-11-21T07:05:00Z").await;
     story.until("2026-11-21T08:16:00Z", 4).await;
-    // Every text contains the empty one, so all messages are kept back from here on.
+    // Every text contains the empty text, so all messages are kept back from now on.
     *story.late.borrow_mut() = Some(String::new());
     let id = story.agreement.agreement_id.clone();
     let emulator = &story.world.emulator;
@@ -270,7 +272,8 @@ fn usage_whose_stamp_turns_out_to_lie_between_two_purchases_is_carried_within_ho
     }
 }
 
-/// Ten units in six rows, around a renewal at 10:10 of which the new agreement is known at 13:25.
+/// Ten units in six rows, before and after a renewal at 10:10. The new agreement becomes known at
+/// 13:25.
 async fn renewed_late(identity: IdentityKind, license: LicenseOnRenewal) -> Story {
     let story = Story::begin("2026-11-21T08:20:00Z", identity).await;
     let readings = story.world.emulator.readings();
@@ -344,8 +347,8 @@ fn what_was_held_for_a_removal_that_is_overruled_late_is_released_once() {
     });
 }
 
-/// A sealer that dies at one of its transactions has released all of a hold or nothing, and the next
-/// run goes on.
+/// A sealer that dies at one of its transactions has released all of a hold or nothing of it. The
+/// next run does the rest.
 #[test]
 fn a_release_survives_a_death_at_each_of_its_transactions() {
     for deadly in 1..=3 {

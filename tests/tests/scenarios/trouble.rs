@@ -127,7 +127,8 @@ async fn what_has_no_outcome_at_its_deadline_is_held_until_it_is_proved_unbilled
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!(record.state, State::Unconfirmed);
     assert_eq!(market.books().await.held.to_string(), "1");
-    // Nothing else is metered, so the audit has an empty call made before it believes the silence.
+    // Nothing else is metered. So the audit asks for an empty call before it concludes anything
+    // from the silence.
     market.until("2026-11-22T12:30:00Z").await;
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!(record.state, State::Expired);
