@@ -83,7 +83,7 @@ impl From<LedgerError> for Failure {
                 "there is no such table in this account and Region: name the stack with --stack, or set AWS_REGION and AWS_PROFILE; for the stack on this machine, --local"
             }
             "connection failed" | "timeout" => {
-                "nothing answers there: is `metering local` running, or the endpoint another?"
+                "nothing answers at this endpoint: is `metering local` running, or is the endpoint wrong?"
             }
             "AccessDeniedException" => "the credentials in use may not read this table",
             _ => "check AWS_REGION and the credentials, or use --local",
@@ -113,7 +113,7 @@ mod tests {
         };
         assert_eq!(
             told("connection failed"),
-            "Query on table metering-MeteringRecords failed (connection failed): dispatch failure: refused; nothing answers there: is `metering local` running, or the endpoint another?"
+            "Query on table metering-MeteringRecords failed (connection failed): dispatch failure: refused; nothing answers at this endpoint: is `metering local` running, or is the endpoint wrong?"
         );
         assert!(told("ResourceNotFoundException").contains("--stack"));
     }

@@ -25,7 +25,7 @@ struct Story {
     agreement: Agreement,
     subscription: Subscription,
     start: Timestamp,
-    /// Messages that name this are kept back.
+    /// Messages that contain this text are kept back. `None` keeps nothing back.
     late: RefCell<Option<String>>,
     kept: RefCell<Vec<Value>>,
 }

@@ -95,7 +95,7 @@ impl Audit {
             return Ok(());
         }
         Err(Failure::failed(format!(
-            "the ledger and CloudTrail differ over {} slots: {} missing at AWS, {} unknown here, {} of another quantity, {} billed unexpectedly",
+            "the ledger and CloudTrail differ in {} slots: {} missing at AWS, {} unknown to the ledger, {} with another quantity, {} billed unexpectedly",
             counts.differences(),
             counts.missing,
             counts.unknown,
@@ -151,21 +151,25 @@ impl Told {
 /// The counts of a comparison: JSON name, value and meaning.
 fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
     [
-        ("matched", counts.matched, "accepted here and there"),
+        (
+            "matched",
+            counts.matched,
+            "accepted in the ledger and at AWS",
+        ),
         (
             "missing_at_aws",
             counts.missing,
-            "accepted here, no success there",
+            "accepted in the ledger, no success at AWS",
         ),
         (
             "unknown_here",
             counts.unknown,
-            "a success there, no record here",
+            "a success at AWS, no record in the ledger",
         ),
         (
             "different_quantity",
             counts.different,
-            "a success of another quantity",
+            "a success with another quantity",
         ),
         (
             "billed_unexpectedly",
@@ -175,7 +179,7 @@ fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
         (
             "open",
             counts.open,
-            "billed there, still being looked at here",
+            "billed at AWS, not yet decided in the ledger",
         ),
         (
             "inferred",
@@ -185,12 +189,12 @@ fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
         (
             "too_recent",
             counts.too_recent,
-            "accepted so recently that CloudTrail may not have it",
+            "accepted so recently that CloudTrail may not show it yet",
         ),
         (
             "undecidable",
             counts.undecidable,
-            "no success there, but events are cut off",
+            "no success found, but events are cut off",
         ),
         (
             "elsewhere",
@@ -201,12 +205,12 @@ fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
         (
             "failed_calls",
             counts.failed_calls,
-            "of which failed as a whole",
+            "calls that failed as a whole",
         ),
         (
             "truncated_calls",
             counts.truncated_calls,
-            "of which CloudTrail cut something off",
+            "calls of which CloudTrail cut a part off",
         ),
         (
             "unreadable_events",
@@ -216,7 +220,7 @@ fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
         (
             "foreign_events",
             counts.foreign_events,
-            "events of something else",
+            "events of other operations",
         ),
     ]
 }

@@ -110,28 +110,33 @@ fn table() -> String {
 fn markdown() -> String {
     let mut text = format!(
         "# What AWS Marketplace answers, and what to do\n\n\
-         Written by `metering explain --markdown` from `crates/marketplace/src/error_table/rows.rs`, by which the\n\
-         submitter acts. `metering explain CODE` prints one row.\n\n\
-         What is tried again is tried until {RETRIED_UNTIL}. It is sent identical each time, so whatever was\n\
-         recorded already is billed once. After that it is Unconfirmed, and held.\n",
+         `metering explain --markdown` writes this page from `crates/marketplace/src/error_table/rows.rs`, the table\n\
+         that the submitter acts on. `metering explain CODE` prints one row.\n\n\
+         A record that is tried again is tried until {RETRIED_UNTIL}. It is sent with\n\
+         identical content each time, so usage that was recorded already is billed only once. After that time the record is\n\
+         Unconfirmed, and its usage is held.\n",
     );
     for (met, heading, about) in [
         (
             Met::Status,
-            "Said of one record",
-            "The request was answered; this stands beside the record.",
+            "Statuses of one record",
+            "The request succeeded, and the answer contains this status for the record.",
         ),
         (
             Met::Error,
-            "Said of the whole request",
-            "Nothing of the request was done, or nobody knows. What is about a record is searched for by splitting the request.",
+            "Errors of a whole request",
+            "Nothing of the request was done, or it is unknown what was done. If the error is about a record, the submitter finds that record by splitting the request.",
         ),
         (
             Met::Failure,
-            "Nothing said",
-            "No answer of AWS Marketplace; the codes are this stack's.",
+            "Calls without an answer",
+            "AWS Marketplace did not answer. The codes are this stack's own.",
         ),
-        (Met::Here, "Without a call", "The code is this stack's."),
+        (
+            Met::Here,
+            "Conclusions without a call",
+            "The stack concludes this by itself. The codes are its own.",
+        ),
     ] {
         text.push_str(&format!(
             "\n## {heading}\n\n{about}\n\n| code | about | meaning | what to do | tried again | alarm |\n|---|---|---|---|---|---|\n"

@@ -31,7 +31,7 @@ pub enum ControlError {
     },
     /// The text is not a dimension, or occurs twice.
     #[error(
-        "dimension `{dimension}` must be 1 to {DIMENSION_CHARS_MAX} characters and stand once in `dimensions`"
+        "dimension `{dimension}` must be 1 to {DIMENSION_CHARS_MAX} characters and occur once in `dimensions`"
     )]
     Dimension {
         /// The dimension that was given.
@@ -139,19 +139,19 @@ pub enum ControlError {
     #[error(transparent)]
     Faults(#[from] FaultError),
     /// The body is not the JSON that the path takes.
-    #[error("the body does not fit: {problem}")]
+    #[error("the body is not what this path takes: {problem}")]
     Body {
         /// What is wrong in the body, and where.
         problem: String,
     },
     /// There is nothing at this path.
-    #[error("nothing is at `{path}`; GET /_emulator lists what there is")]
+    #[error("there is nothing at `{path}`; GET /_emulator lists what there is")]
     NoSuchPath {
         /// The path that was requested.
         path: String,
     },
     /// The path does not support this method.
-    #[error("`{path}` has no {method}; GET /_emulator lists what there is")]
+    #[error("`{path}` does not support {method}; GET /_emulator lists what there is")]
     Method {
         /// The method that was used.
         method: String,

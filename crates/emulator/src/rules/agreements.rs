@@ -35,7 +35,7 @@ pub(crate) enum AgreementsError {
     NoAgreementType,
     #[error("Agreements are sorted by EndTime only, not by '{0}'")]
     SortBy(String),
-    #[error("The nextToken is not one this request was answered with")]
+    #[error("The nextToken is not from an answer to this request")]
     NextToken,
     #[error("The agreement '{0}' does not exist")]
     NoSuchAgreement(String),

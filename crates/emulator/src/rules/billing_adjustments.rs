@@ -21,7 +21,7 @@ pub(crate) enum BillingAdjustmentsError {
     TooMany { count: usize },
     #[error("The entries are for several agreements; send one request for each")]
     SeveralAgreements,
-    #[error("The clientToken '{token}' stands in two entries; give each its own")]
+    #[error("The clientToken '{token}' occurs in two entries; give each its own")]
     RepeatedToken { token: String },
 }
 

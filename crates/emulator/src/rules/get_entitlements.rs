@@ -23,7 +23,7 @@ pub(crate) enum GetEntitlementsError {
         "The filters CUSTOMER_IDENTIFIER and CUSTOMER_AWS_ACCOUNT_ID exclude each other; use one"
     )]
     BothCustomers,
-    #[error("The NextToken is not one this request was answered with")]
+    #[error("The NextToken is not from an answer to this request")]
     NextToken,
 }
 

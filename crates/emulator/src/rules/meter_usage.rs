@@ -43,7 +43,7 @@ pub(crate) enum MeterUsageError {
     #[error("The ClientToken '{token}' was used before with other parameters")]
     TokenReused { token: String },
     #[error(
-        "This instance has metered {first} of '{dimension}' for the hour {hour}; the first record stands"
+        "This instance has metered {first} of '{dimension}' for the hour {hour}; the first record counts"
     )]
     Duplicate {
         dimension: String,

@@ -26,11 +26,11 @@ pub(super) enum CborError {
     Malformed(#[from] minicbor::decode::Error),
     #[error("it is nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
-    #[error("{0} has no place in a request")]
+    #[error("a value of type {0} is not allowed in a request")]
     Unexpected(Type),
     #[error("a number does not fit")]
     Number,
-    #[error("bytes follow the value")]
+    #[error("there are more bytes after the value")]
     Trailing,
 }
 

@@ -44,7 +44,7 @@ impl IntoResponse for ConnectionDropped {
 }
 
 #[derive(Debug, Error)]
-#[error("the connection is dropped on demand")]
+#[error("a fault dropped the connection")]
 struct Dropped;
 
 /// The router as hyper calls it. A dropped answer becomes an error, and then hyper closes the
@@ -99,7 +99,7 @@ pub(crate) async fn serve(
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection ended");
+                tracing::debug!(%error, "a connection ended");
             }
             drop(seat);
         });
@@ -123,7 +123,7 @@ async fn accept(
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY not set");
+                    tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
                 return Some((stream, seat));
             }

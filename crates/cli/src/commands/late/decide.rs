@@ -250,7 +250,7 @@ impl Decision<'_> {
         let refused_dimension = code == Some("InvalidUsageDimensionException");
         if refused_dimension && matches!(self.kind, MovementKind::Carried { into: None, .. }) {
             return Err(Failure::usage(format!(
-                "AWS Marketplace refuses the dimension {}: name the one that took its place with --into; if it is put right there, the record is accepted within the hour without you",
+                "AWS Marketplace refuses the dimension {}: name the dimension that replaced it with --into; if the dimension is corrected at AWS Marketplace, the record is accepted within the hour on its own",
                 record.key.dimension
             )));
         }

@@ -106,7 +106,7 @@ pub(super) async fn unchecked(
     let slot = record.key.slot();
     if record.state == State::Conflict {
         return Ok(Failure::usage(format!(
-            "{slot} is in conflict: AWS Marketplace holds {} of {}. Find out who else metered it; if what is short was certainly not metered anywhere else, say so with --i-checked",
+            "{slot} is in conflict: AWS Marketplace holds {} of {}. Find out who else metered it; if the missing quantity was certainly not metered anywhere else, confirm that with --i-checked",
             record.quantity_at_aws(),
             record.quantity
         )));
@@ -116,7 +116,7 @@ pub(super) async fn unchecked(
     let end = record.outcome.as_ref().map_or(record.deadline, |o| o.at);
     let span = span_of(record, end.max(record.deadline));
     Ok(Failure::usage(format!(
-        "{slot} is {}: AWS Marketplace may bill it (last answer {code}; the audit: {doubt}). Check {}; allow {CLOCK_MARGIN_MINUTES} minutes for clocks. If it is certainly not billed, say so with --i-checked",
+        "{slot} is {}: AWS Marketplace may bill it (last answer {code}; the audit: {doubt}). Check {}; allow {CLOCK_MARGIN_MINUTES} minutes for clocks. If it is certainly not billed, confirm that with --i-checked",
         record.state,
         what_to_check(span)
     )))

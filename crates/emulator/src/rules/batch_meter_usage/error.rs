@@ -16,7 +16,7 @@ pub(crate) enum BatchMeterUsageError {
     )]
     ProductIsLicensed { code: String },
     #[error(
-        "Record {record} has a LicenseArn, but the request has a ProductCode: a LicenseArn stands for product and agreement, leave ProductCode out"
+        "Record {record} has a LicenseArn, but the request has a ProductCode: a LicenseArn identifies product and agreement, so leave ProductCode out"
     )]
     ProductCodeWithLicense { record: usize },
     #[error("Record {record} has no LicenseArn, so the request needs a ProductCode")]
