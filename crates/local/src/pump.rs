@@ -82,7 +82,7 @@ impl EventSource {
 
     /// The time at which the next poll has something to do even if nothing is written until then: a
     /// batching window closes, a retry is due or a delayed record is released. Never before `now`.
-    /// `None` when only a write can make work.
+    /// `None` if there is nothing to do until something is written.
     #[must_use]
     pub fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
         if let Some(attempt) = self.in_flight.front() {

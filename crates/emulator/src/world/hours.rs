@@ -246,8 +246,8 @@ impl World {
         })
     }
 
-    /// The number of slots of a day that pass the filter, and the slots of one page, sorted by
-    /// hour.
+    /// The number of slots of a day that pass the filter, and the slots of one page, in the
+    /// order of their timestamps.
     pub(crate) fn metered_of(
         &self,
         of: Lines<'_>,

@@ -203,7 +203,7 @@ impl Wire {
         self.state().counting = true;
     }
 
-    /// Holds calls until they are released, or stops to hold them and releases all.
+    /// Holds calls until they are released, or stops holding calls and releases all.
     pub fn hold(&self, held: bool) {
         let released: Vec<Waiting> = {
             let mut state = self.state();
