@@ -72,7 +72,7 @@ struct Inner {
     state: Mutex<Core>,
 }
 
-/// Everything behind the lock.
+/// The state behind the lock.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) world: World,
@@ -334,7 +334,7 @@ impl Emulator {
         self.core().world.readings = readings;
     }
 
-    /// The readings in force.
+    /// The readings that are in force.
     pub fn readings(&self) -> Readings {
         self.core().world.readings.clone()
     }
@@ -344,7 +344,7 @@ impl Emulator {
         self.core().world.settings = settings;
     }
 
-    /// The settings in force.
+    /// The settings that are in force.
     pub fn settings(&self) -> Settings {
         self.core().world.settings.clone()
     }

@@ -59,7 +59,7 @@ const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const BASE62: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const DIGITS: &[u8] = b"0123456789";
 
-/// `agmt-` and 25 characters.
+/// An agreement id: `agmt-` and 25 characters.
 pub(crate) fn agreement(seed: u64, number: u64) -> String {
     format!(
         "agmt-{}",
@@ -67,7 +67,7 @@ pub(crate) fn agreement(seed: u64, number: u64) -> String {
     )
 }
 
-/// A license ARN as License Manager prints it; 294406891311 is AWS Marketplace's own account.
+/// A license ARN in the form of License Manager. 294406891311 is AWS Marketplace's own account.
 pub(crate) fn license_arn(seed: u64, number: u64) -> String {
     let mut bits = Bits::new(seed, Kind::License, number);
     format!(
@@ -89,7 +89,7 @@ pub(crate) fn account(seed: u64, number: u64) -> String {
     format!("{first}{}", bits.text(DIGITS, 11))
 }
 
-/// `offer-` and 13 characters.
+/// An offer id: `offer-` and 13 characters.
 pub(crate) fn offer(seed: u64, number: u64) -> String {
     format!(
         "offer-{}",
@@ -97,7 +97,7 @@ pub(crate) fn offer(seed: u64, number: u64) -> String {
     )
 }
 
-/// `prod-` and 13 characters: a product's id, which is not its code.
+/// A product id, which is not the product code: `prod-` and 13 characters.
 pub(crate) fn product(seed: u64, number: u64) -> String {
     format!(
         "prod-{}",
@@ -105,7 +105,7 @@ pub(crate) fn product(seed: u64, number: u64) -> String {
     )
 }
 
-/// `ba-` and 24 characters: a billing adjustment request.
+/// The id of a billing adjustment request: `ba-` and 24 characters.
 pub(crate) fn adjustment(seed: u64, number: u64) -> String {
     format!(
         "ba-{}",

@@ -5,8 +5,8 @@
 
 /// M1: usage records in one request of `BatchMeterUsage` (API model, `UsageRecordList`).
 pub const USAGE_RECORDS_MAX: usize = 25;
-/// M2: "each request must be less than 1 MB in size" (API reference). Read as the
-/// decimal megabyte, the stricter of the two readings.
+/// M2: "each request must be less than 1 MB in size" (API reference). It is taken as the decimal
+/// megabyte, which is the stricter meaning.
 pub const REQUEST_SIZE_BYTES_END: usize = 1_000_000;
 /// The emulator reads at most this many bytes of a request's body.
 pub const BODY_READ_BYTES_MAX: usize = 4_000_000;

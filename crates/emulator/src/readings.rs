@@ -15,7 +15,7 @@ pub enum IdenticalResubmission {
     DuplicateRecord,
 }
 
-/// The `MeteringRecordId` of an identical record answered with `Success`.
+/// Which `MeteringRecordId` is returned for an identical record that is answered with `Success`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdenticalRecordId {
@@ -88,7 +88,7 @@ pub enum SlotScope {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InvalidCustomer {
-    /// The record's status is `CustomerNotSubscribed`.
+    /// The status of the record is `CustomerNotSubscribed`.
     #[default]
     CustomerNotSubscribed,
     /// `InvalidCustomerIdentifierException` for the whole request.

@@ -152,7 +152,7 @@ impl Functions {
         serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
     }
 
-    /// Invokes the submitter; it may die at one of its calls.
+    /// Invokes the submitter, which may die at one of its calls.
     pub async fn submit(&self, event: Value, crashes: &CrashPoints) -> Result<Value, String> {
         // Through text, because the trigger keeps each record as the raw text in which it arrived.
         let event = serde_json::from_str(&event.to_string()).map_err(|e| e.to_string())?;

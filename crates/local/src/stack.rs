@@ -271,7 +271,7 @@ impl Stack {
         }
     }
 
-    /// Does what is due now: lifecycle events, stream batches, schedules.
+    /// Does everything that is due now: lifecycle events, stream batches and schedules.
     pub async fn step(&mut self) -> Result<(), StackError> {
         self.step_at(self.emulator.now()).await
     }

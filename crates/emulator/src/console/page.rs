@@ -226,7 +226,7 @@ fn current(place: Option<Place>, of: Place) -> Option<&'static str> {
     (place == Some(of)).then_some("page")
 }
 
-/// A path with a query.
+/// A path with a query, percent-encoded.
 pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
     let mut link = format!("/_emulator/console{path}");
     let filled = query.iter().filter(|(_, value)| !value.is_empty());

@@ -22,7 +22,7 @@ pub(crate) struct ClockChange {
     now: Option<Timestamp>,
     #[serde(default)]
     speed: Option<f64>,
-    /// A duration such as `1h`, `90m` or `PT1H`.
+    /// How far to move the clock forward: a duration such as `1h`, `90m` or `PT1H`.
     #[serde(default)]
     advance: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The string shapes of the metering API model.
+//! The string shapes of the API models.
 
 use super::reader::{Pattern, StringShape};
 use crate::limits::{

@@ -109,7 +109,7 @@ impl Messages {
 }
 
 impl World {
-    /// `Purchase Agreement Created`, `License Updated` and, on legacy listings,
+    /// Emits `Purchase Agreement Created`, `License Updated` and, for legacy listings,
     /// `subscribe-success`.
     pub(crate) fn emit_created(&mut self, agreement: usize, now: Timestamp) {
         let Some(parts) = self.parts(agreement) else {
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// `Purchase Agreement Ended`, `License Deprovisioned` and, on legacy listings,
+    /// Emits `Purchase Agreement Ended`, `License Deprovisioned` and, for legacy listings,
     /// `unsubscribe-pending` and `unsubscribe-success`.
     pub(crate) fn emit_cancelled(
         &mut self,

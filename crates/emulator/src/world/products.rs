@@ -1,4 +1,4 @@
-//! Products of the seller.
+//! The products of the seller.
 
 use serde::{Deserialize, Serialize};
 

@@ -22,7 +22,7 @@ pub struct AgreementView {
     /// Whether the agreement started as a free trial.
     #[serde(default)]
     pub free_trial: bool,
-    /// `ACTIVE`, `CANCELLED` or `RENEWED`.
+    /// The state of the agreement: `ACTIVE`, `CANCELLED` or `RENEWED`.
     pub status: String,
     /// When the agreement starts.
     pub start: Timestamp,

@@ -36,9 +36,9 @@ pub enum SnapshotError {
     /// The operating system refused a file operation.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file or directory.
+        /// The file or directory that the operation was for.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: std::io::Error,
     },
     /// The engine could not read or write the file.

@@ -15,13 +15,13 @@ pub enum StreamReadError {
     /// The table has no stream, or there is no such table.
     #[error("table {table} has no stream: create it with a StreamSpecification")]
     NoStream {
-        /// The table asked for.
+        /// The table that was given.
         table: String,
     },
     /// The engine refused the call.
     #[error("{operation} failed: {source}")]
     Engine {
-        /// Operation of the DynamoDB Streams API.
+        /// The operation of the DynamoDB Streams API.
         operation: &'static str,
         /// The error that the engine returned.
         source: dynoxide::DynoxideError,
@@ -29,7 +29,7 @@ pub enum StreamReadError {
     /// The engine's answer did not have the documented shape.
     #[error("{operation} answered without {missing}")]
     Answer {
-        /// Operation of the DynamoDB Streams API.
+        /// The operation of the DynamoDB Streams API.
         operation: &'static str,
         /// The member that is missing.
         missing: &'static str,

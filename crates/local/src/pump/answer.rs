@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::change::{Change, sequence_order};
 
-/// The verdict on one invocation.
+/// The meaning of a function's answer for its batch.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The whole batch is done.

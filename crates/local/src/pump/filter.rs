@@ -32,7 +32,7 @@ pub enum FilterError {
     /// The pattern does not follow the pattern language, or uses an operator that is not supported.
     #[error("the filter pattern at {path}: {rule}")]
     Pattern {
-        /// Dotted path of the member.
+        /// The path of the member, with dots.
         path: String,
         /// What is wrong with it.
         rule: String,
