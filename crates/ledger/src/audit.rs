@@ -14,7 +14,7 @@ use marketplace::{MeteringRecord, Quantity, RecordKey, State, UsageHour};
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, Reader, number, text};
-use crate::record::{DuePage, sort_key};
+use crate::record::{Changes, DuePage, sort_key};
 
 const PROGRESS: (&str, &str) = ("audit", "progress");
 const WITNESS: (&str, &str) = ("stack", "witness");
@@ -104,14 +104,17 @@ impl Ledger {
         self.due_in(&audit_partition(shard), now, start).await
     }
 
-    /// Closes a record as accepted, as found in the history. A fact: whatever the version. `at` is
-    /// when AWS Marketplace recorded it.
+    /// Closes a record as accepted, as found in the history at `now`. A fact: whatever the version. `at`
+    /// is when AWS Marketplace recorded it.
     pub async fn write_success_found(
         &self,
         record: &MeteringRecord,
         metering_record_id: Option<String>,
         at: Timestamp,
+        now: Timestamp,
     ) -> Result<Written, LedgerError> {
+        let key = &record.key;
+        self.note_change(&key.subscription, key.hour, now).await?;
         let verdict = Verdict::Accepted { metering_record_id };
         let next = Next {
             state: State::Accepted,
@@ -167,7 +170,8 @@ impl Ledger {
             values.insert(":id".to_owned(), text(id));
         }
         set.push_str(" REMOVE #send, #due, #work");
-        self.update_record(&record.key, set, "#version = :read", names, values)
+        let changes = Changes::Books(now);
+        self.update_record(&record.key, changes, set, "#version = :read", names, values)
             .await
     }
 
@@ -200,7 +204,8 @@ impl Ledger {
                 names.insert("#work".to_owned(), "work".to_owned());
             }
         }
-        self.update_record(&record.key, set, "#version = :read", names, values)
+        let changes = Changes::NoBooks;
+        self.update_record(&record.key, changes, set, "#version = :read", names, values)
             .await
     }
 

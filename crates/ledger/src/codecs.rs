@@ -4,17 +4,20 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use marketplace::books::Books;
 use marketplace::lifecycle::Sign;
 use marketplace::record::{Allocation, Outcome, RecordKey, Transmissions};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::tags::Tags;
 use marketplace::usage::{UsageEvent, read_row};
 use marketplace::{
-    Dimension, IdentityKind, MeteringRecord, Quantity, State, Subscription, TagSet, UsageHour,
+    Dimension, IdentityKind, MeteringRecord, Quantity, State, Subscription, TagSet, Total,
+    UsageHour,
 };
 use proptest::option::of;
 use proptest::prelude::*;
 
+use crate::day::{DayDigest, Slots, first_of_day};
 use crate::item::Item;
 use crate::product::Product;
 use crate::profile::Profile;
@@ -221,6 +224,51 @@ fn any_item() -> impl Strategy<Value = Item> {
     proptest::collection::hash_map(names.prop_map(str::to_owned), value, 0..20)
 }
 
+fn total() -> impl Strategy<Value = Total> {
+    (-1_000_000_000_000_000_000_i128..1_000_000_000_000_000_000).prop_map(Total::from_micros)
+}
+
+fn slots() -> impl Strategy<Value = Slots> {
+    proptest::collection::btree_map((hour(), dimension()), total(), 0..5)
+}
+
+fn a_day() -> impl Strategy<Value = DayDigest> {
+    let states = proptest::sample::select(State::ALL.to_vec());
+    let books = (
+        proptest::collection::vec(total(), 10),
+        proptest::collection::btree_map(states, 1_u64..100, 0..4),
+        any::<u32>(),
+        any::<u32>(),
+    )
+        .prop_map(|(totals, records, rows, rows_set_aside)| Books {
+            ingested: totals[0],
+            accepted: totals[1],
+            pending: totals[2],
+            held: totals[3],
+            dry_run: totals[4],
+            lost: totals[5],
+            over_metered: totals[6],
+            refunded: totals[7],
+            carried_in: totals[8],
+            carried_out: totals[9],
+            records,
+            rows_set_aside: rows_set_aside.into(),
+            rows: rows.into(),
+        });
+    (books, slots(), slots(), any::<bool>(), hour(), second()).prop_map(
+        |(books, sent, arrived, is_counted, hour, proved_at)| DayDigest {
+            day: first_of_day(hour),
+            books,
+            sent,
+            arrived,
+            records: "0123456789abcdef".to_owned(),
+            known: "any".to_owned(),
+            is_counted,
+            proved_at,
+        },
+    )
+}
+
 proptest! {
     #[test]
     fn a_record_survives_its_item(record in a_record()) {
@@ -235,6 +283,11 @@ proptest! {
     fn a_movement_survives_its_item(key in key(), movement in a_movement()) {
         let read = movement::from_item(&movement::to_item(&key, &movement)).unwrap();
         prop_assert_eq!(read, (key.hour, key.dimension, movement));
+    }
+
+    #[test]
+    fn a_day_survives_its_item(subscription in subscription(), day in a_day()) {
+        prop_assert_eq!(DayDigest::from_item(&day.to_item(&subscription)).unwrap(), day);
     }
 
     #[test]
@@ -281,6 +334,7 @@ proptest! {
         let _movement = movement::from_item(&item);
         let _profile = Profile::from_item(&item);
         let _product = Product::from_item(&item);
+        let _day = DayDigest::from_item(&item);
         let hour = "2026-11-21T02".parse().unwrap();
         let _row = read_row(&usage_event::to_row(&item), hour);
         let _empty = record::from_item(&HashMap::new());

@@ -96,13 +96,15 @@ impl Marks {
 }
 
 impl Ledger {
-    /// Flags an hour of a subscription for a recount.
+    /// Flags an hour of a subscription for a recount. A flag says that rows may have changed, so a proof
+    /// of the hour's day is noted as out of date first.
     pub async fn flag_late(
         &self,
         subscription: &Subscription,
         hour: UsageHour,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
+        self.note_change(subscription, hour, now).await?;
         let item = Item::from([
             ("subscription".to_owned(), text(subscription)),
             ("item".to_owned(), text(sort_key(hour))),

@@ -8,10 +8,10 @@ use marketplace::planted::{Bug, is_planted};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};
 
-use crate::Ledger;
 use crate::error::LedgerError;
+use crate::{Ledger, content_digest};
 
-/// Records and movements of the hours of a day, as read before their rows.
+/// Records and movements of hours of one day, as read before their rows.
 #[derive(Debug, Default)]
 pub struct StoredDay {
     hours: BTreeMap<UsageHour, Stored>,
@@ -21,6 +21,18 @@ impl StoredDay {
     /// What is stored about one of its hours; nothing, once it was taken.
     pub fn take(&mut self, hour: UsageHour) -> Stored {
         self.hours.remove(&hour).unwrap_or_default()
+    }
+
+    /// A digest of the records: of their keys, versions and numbers of movements.
+    pub fn digest(&self) -> String {
+        let mut all = String::new();
+        for (hour, stored) in &self.hours {
+            for (dimension, record) in &stored.records {
+                let (version, movements) = (record.version, record.movements);
+                all.push_str(&format!("{hour}#{dimension} {version} {movements}\n"));
+            }
+        }
+        content_digest(&all)
     }
 }
 
@@ -177,18 +189,19 @@ impl Ledger {
         })
     }
 
-    /// The records and movements of all hours of a day, in one read instead of one for each hour: what
+    /// The records and movements of some hours of a day, in one read instead of one for each hour: what
     /// [`Ledger::count_for_books`] begins with.
-    pub async fn stored_on_day(
+    pub async fn stored_of_hours(
         &self,
         subscription: &Subscription,
-        day_of: UsageHour,
+        first: UsageHour,
+        last: UsageHour,
     ) -> Result<StoredDay, LedgerError> {
-        let day = day_of.day();
         let records = self
-            .records_without_allocations(subscription, &format!("r#{day}"))
+            .records_without_allocations(subscription, first, last)
             .await?;
-        self.with_movements(subscription, records, &day).await
+        self.with_movements(subscription, records, &first.day())
+            .await
     }
 
     /// Counts an hour as [`Ledger::count_hour`] does, but for the books only.

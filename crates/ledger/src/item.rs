@@ -314,6 +314,40 @@ impl Ledger {
         }
     }
 
+    /// All items of a partition whose sort keys lie between two, both included; strongly consistent, all
+    /// pages.
+    pub(crate) async fn query_between(
+        &self,
+        table: &str,
+        partition: &str,
+        (first, last): (&str, &str),
+    ) -> Result<Vec<Item>, LedgerError> {
+        let mut items = Vec::new();
+        let mut start: Option<Item> = None;
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression("#p = :p AND #s BETWEEN :first AND :last")
+                .expression_attribute_names("#p", "subscription")
+                .expression_attribute_names("#s", "item")
+                .expression_attribute_values(":p", text(partition))
+                .expression_attribute_values(":first", text(first))
+                .expression_attribute_values(":last", text(last))
+                .consistent_read(true)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            start = answer.last_evaluated_key;
+            items.extend(answer.items.unwrap_or_default());
+            if start.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+
     /// One page of a partition of the work index, what is due at `now`, earliest first.
     pub(crate) async fn query_work(
         &self,

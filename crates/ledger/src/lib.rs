@@ -6,6 +6,7 @@
 //! * [`profile`], [`joint`], [`joined`], [`product`]: Subscriptions
 //! * [`usage_event`]: UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`stop`], [`set_aside`]: MeteringRecords
+//! * [`day`], [`ended`]: days that were proved once, and ended subscriptions whose days still are
 //! * [`damage`]: items that cannot be read, set aside and named
 //! * [`audit`]: what the audit concludes about records, and how far it has come
 //! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
@@ -21,6 +22,8 @@ pub mod audit;
 #[cfg(test)]
 mod codecs;
 pub mod damage;
+pub mod day;
+pub mod ended;
 pub mod error;
 pub mod flag;
 pub mod hour;

@@ -277,6 +277,8 @@ impl Ledger {
     ) -> Result<Written, LedgerError> {
         let key = &record.key;
         let table = &self.tables.metering_records;
+        self.note_change(&key.subscription, key.hour, movement.at)
+            .await?;
         let update = update.build().map_err(|e| LedgerError::Unavailable {
             operation: "TransactWriteItems",
             table: table.clone(),

@@ -31,13 +31,19 @@ pub(crate) async fn forget_progress(
     let table = &ledger.tables().metering_records;
     // The items that a round writes first are deleted last, so that an interrupted deletion starts
     // over.
+    // A turn to send that was taken before the clock was set back would last until that time.
     let mut keys = vec![
-        ("audit".to_owned(), "progress"),
-        ("sweeps".to_owned(), "recount-first"),
-        ("sweeps".to_owned(), "recount-last"),
+        ("audit".to_owned(), "progress".to_owned()),
+        ("stack".to_owned(), "sender".to_owned()),
     ];
-    keys.extend((0..SHARDS).map(|shard| (format!("shard#{shard}"), "progress")));
-    keys.push(("stack".to_owned(), "watermark"));
+    for shard in 0..SHARDS {
+        keys.push(("sweeps".to_owned(), format!("recount-first#{shard}")));
+        for walk in ["recount-first", "recount-month", "books"] {
+            keys.push(("stops".to_owned(), format!("{walk}#{shard}")));
+        }
+        keys.push((format!("shard#{shard}"), "progress".to_owned()));
+    }
+    keys.push(("stack".to_owned(), "watermark".to_owned()));
     for (partition, item) in keys {
         let key = json!({"subscription": {"S": partition}, "item": {"S": item}});
         dynamodb

@@ -4,6 +4,8 @@
 //! behind the last one that was begun: a subscription that takes all of the time cannot keep the others
 //! from their turn.
 
+use std::collections::BTreeSet;
+
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::profile::Profile;
@@ -155,6 +157,7 @@ impl Task<'_> {
             }
             Status::Ending => match self.is_done(&profile).await? {
                 Some(true) => {
+                    self.list_ended(&profile).await?;
                     changed.lifecycle.closed_at = Some(now);
                     Looked::Closed
                 }
@@ -169,6 +172,20 @@ impl Task<'_> {
             Written::Done => looked,
             Written::Conflict => Looked::Left,
         })
+    }
+
+    /// Lists a subscription that is about to leave the live index with its last months, so that they are
+    /// proved all the same. A crash after it leaves an entry too many, which costs two reads.
+    async fn list_ended(self, profile: &Profile) -> Result<(), LedgerError> {
+        let spans = profile.lifecycle.spans();
+        let hours = spans.last().and_then(|span| span.last_hour());
+        let mut months = BTreeSet::from([Month::of(self.now), self.watermark.month()]);
+        months.extend(hours.map(UsageHour::month));
+        for month in months {
+            let ledger = &self.app.ledger;
+            ledger.list_ended(&profile.subscription, month).await?;
+        }
+        Ok(())
     }
 
     /// Whether an ending subscription's time is over, its last hour is below the watermark (so that any
@@ -195,7 +212,7 @@ impl Task<'_> {
             if self.budget.is_spent() {
                 return Ok(None);
             }
-            let mut stored = ledger.stored_on_day(subscription, first).await?;
+            let mut stored = ledger.stored_of_hours(subscription, first, last).await?;
             for hour in first.through(last) {
                 let count = ledger
                     .count_for_books(subscription, hour, stored.take(hour), known)

@@ -2,13 +2,15 @@
 //! is metered, and keeps the books.
 //!
 //! # Layout
-//! * [`handle`]: one run, every hour
+//! * [`handle_event`], [`task`]: what one invocation does; each task and shard is one, every hour
+//! * [`report`]: what it did and found
 //! * [`audit`]: what CloudTrail proves about records, and the comparison with it
 //! * `expiry`: records that can no longer be sent
-//! * `recount`: hours read again, whether or not a stream told of them
-//! * `place`: where a run breaks off in a walk over all subscriptions
+//! * `recount`, `month`: hours read again, whether or not a stream told of them
 //! * `closing`: subscriptions that the rounds have, and subscriptions that are done
-//! * [`books`]: the proof that no unit was lost or billed twice
+//! * `prove`, `day`: the proof that no unit was lost or billed twice, each day once
+//! * [`books`]: the same in full, for the command line and for tests
+//! * `walk`, `run`: a walk over a shard, which the next run takes up, and what one run knows
 //!
 //! The reconciler never bills: where it finds rows that nothing has counted it puts a late flag, and
 //! the sealer recounts. So there is one code path that turns rows into records.
@@ -16,26 +18,31 @@
 pub mod audit;
 pub mod books;
 mod closing;
+mod day;
 mod expiry;
-mod place;
+mod month;
+mod prove;
 mod recount;
+pub mod report;
+mod run;
+pub mod task;
+mod walk;
 
-use std::time::Duration;
-
-use jiff::Timestamp;
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
-use marketplace::record::Urgency;
 use marketplace::schedule::Schedule;
 use marketplace::window::Window;
-use serde::Serialize;
+use serde_json::Value;
 use startup::clients;
-use startup::metrics::{Unit, emit};
 use startup::settings::Products;
 use startup::{Budget, Clock, ClockError, Env, StartError, settings};
 
-use crate::audit::{AuditReport, History};
+use crate::audit::History;
+use crate::run::Run;
+
+pub use report::Report;
+pub use task::{Task, UnknownTask};
 
 /// Subscriptions worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
@@ -83,61 +90,39 @@ pub enum ReconcileError {
     /// The clock.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// The event.
+    #[error(transparent)]
+    Task(#[from] UnknownTask),
 }
 
-/// What a run did and found.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Report {
-    /// Records past their deadline without an outcome.
-    pub unconfirmed: u64,
-    /// Hours of subscriptions read again.
-    pub hours_recounted: u64,
-    /// Of which had rows that nothing had counted.
-    pub hours_flagged: u64,
-    /// Subscriptions that the rounds have taken over.
-    pub attention_cleared: u64,
-    /// Subscriptions that ended with everything metered or itemised.
-    pub subscriptions_closed: u64,
-    /// Minutes until the nearest deadline of a record still to be sent.
-    pub minutes_to_nearest_deadline: Option<i64>,
-    /// The most that any of them has used of its time between sealing and deadline, in percent.
-    pub percent_of_time_used: Option<i64>,
-    /// Whether the proof of the books that was due in this run found them balanced.
-    pub balanced: Option<bool>,
-    /// What the audit did and found.
-    pub audit: AuditReport,
-    /// Slots that keep the books from balancing; the log names them.
-    pub slots_astray: u64,
-    /// Items that cannot be read. They were set aside; the log says what is wrong with each.
-    pub damaged_items: u64,
-    /// The names of some of them.
-    pub damaged: Vec<String>,
-    /// Usage of subscriptions that are not active yet, which nothing counts until they are: how often it
-    /// was met. The log names the subscriptions.
-    pub pending_with_usage: u64,
-    /// Whether the run came through; otherwise the next one goes on.
-    pub finished: bool,
+/// One run of what an event asks for; see [`Task::of_event`].
+pub async fn handle_event(
+    app: &App,
+    event: &Value,
+    budget: Budget,
+) -> Result<Report, ReconcileError> {
+    let task = Task::of_event(event)?;
+    handle_task(app, task, budget).await
 }
 
-impl Report {
-    /// Notes a record that is still to be sent.
-    fn note(&mut self, urgency: Urgency) {
-        let minutes = urgency.seconds_left / 60;
-        let nearest = self.minutes_to_nearest_deadline.unwrap_or(i64::MAX);
-        self.minutes_to_nearest_deadline = Some(nearest.min(minutes));
-        self.percent_of_time_used = self.percent_of_time_used.max(Some(urgency.percent_used));
-    }
-}
-
-/// One run.
+/// One run of everything.
 pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
-    // Boxed, because the futures of three clients nest more deeply than the compiler follows.
-    Box::pin(run(app, budget)).await
+    handle_task(app, Task::Everything, budget).await
 }
 
-async fn run(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
+/// One run of a task.
+pub async fn handle_task(app: &App, task: Task, budget: Budget) -> Result<Report, ReconcileError> {
+    // Boxed, because the futures of three clients nest more deeply than the compiler follows.
+    Box::pin(run_task(app, task, budget)).await
+}
+
+async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, ReconcileError> {
     let now = app.clock.now().await?;
-    let mut report = Report::default();
+    let mut report = Report {
+        task: task.name(),
+        shard: task.shard(),
+        ..Report::default()
+    };
     // What is damaged is counted run by run.
     let app = &App {
         ledger: app.ledger.noting_damage(),
@@ -145,42 +130,65 @@ async fn run(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     };
     let watermark = app.ledger.watermark().await;
     let watermark = app.ledger.unless_damaged(&"the watermark", watermark)?;
-    let due = expiry::expire(app, now, budget, &mut report).await;
-    let mut finished = watermark.is_some() & came_through(app, due)?;
+    let mut finished = watermark.is_some();
+    if task.includes(Task::Expire) {
+        let due = expiry::expire(app, now, budget, &mut report).await;
+        finished &= came_through(app, due)?;
+    }
     if let Some(watermark) = watermark.flatten() {
-        finished &= tasks(app, now, watermark, budget, &mut report).await?;
+        let run = Run::new(app, now, watermark);
+        finished &= after_sealing(&run, task, budget, &mut report).await?;
     }
     report.finished = finished;
     report.damaged = app.ledger.damaged();
     report.damaged_items = report.damaged.len() as u64;
     report.damaged.truncate(NAMES_MAX);
-    publish(&report, now);
+    report::publish(&report, now);
     Ok(report)
 }
 
-/// Everything that needs sealed hours. Each task has its share of the time that is left, so that none
-/// starves those after it.
-async fn tasks(
-    app: &App,
-    now: Timestamp,
-    watermark: UsageHour,
+/// Everything that needs sealed hours. Where one invocation does all of it, each task has its share of
+/// the time that is left, so that none starves those after it.
+async fn after_sealing(
+    run: &Run<'_>,
+    task: Task,
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
-    let share = |of: fn(Duration) -> Duration| budget.at_most(of(budget.left()));
-    let most = share(|left| left / 3 * 2);
-    let done = recount::recount_due(app, now, watermark, most, report).await;
-    let mut finished = came_through(app, done)?;
-    let quarter = share(|left| left / 4);
-    let done = closing::close(app, now, watermark, quarter, report).await;
-    finished &= came_through(app, done)?;
-    let half = share(|left| left / 2);
-    let judged = Box::pin(audit::judge(app, now, half, report)).await;
-    finished &= came_through(app, audit::noted(judged, report))?;
-    let half = share(|left| left / 2);
-    let done = books::prove_due(app, now, watermark, half, report).await;
-    finished &= came_through(app, done)?;
-    if report.audit.failure.is_none() {
+    let (app, now) = (run.app, run.now);
+    let share = |percent| match task {
+        Task::Everything => budget.share(percent),
+        _ => budget,
+    };
+    let shards = task::shards(task.shard(), UsageHour::of(now).number());
+    let mut finished = true;
+    if task.includes(Task::Recount(None)) {
+        let time = share(66);
+        for shard in &shards {
+            let done = recount::recount_due(run, *shard, time, report).await;
+            finished &= came_through(app, done)?;
+        }
+        for shard in &shards {
+            let done = month::recount_month(run, *shard, time, report).await;
+            finished &= came_through(app, done)?;
+        }
+    }
+    if task.includes(Task::Close) {
+        let done = closing::close(app, now, run.watermark, share(25), report).await;
+        finished &= came_through(app, done)?;
+    }
+    if task.includes(Task::Judge) {
+        let judged = Box::pin(audit::judge(app, now, share(50), report)).await;
+        finished &= came_through(app, audit::noted(judged, report))?;
+    }
+    if task.includes(Task::Prove(None)) {
+        let time = share(50);
+        for shard in &shards {
+            let done = prove::prove_due(run, *shard, time, report).await;
+            finished &= came_through(app, done)?;
+        }
+    }
+    if task.includes(Task::Compare) && report.audit.failure.is_none() {
         let followed = Box::pin(audit::follow(app, now, budget, report)).await;
         finished &= came_through(app, audit::noted(followed, report))?;
     }
@@ -206,61 +214,4 @@ pub(crate) fn came_through(
 /// The first hour that usage of a subscription can belong to: a day before we first heard of it.
 pub(crate) fn first_possible_hour(profile: &Profile) -> UsageHour {
     UsageHour::of(profile.created_at).plus(-24)
-}
-
-fn publish(report: &Report, now: Timestamp) {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    tracing::info!(?report, "reconciled");
-    let mut values = vec![
-        ("RecordsUnconfirmed", Unit::Count, count(report.unconfirmed)),
-        ("HoursFlagged", Unit::Count, count(report.hours_flagged)),
-        ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
-        (
-            "AuditFailures",
-            Unit::Count,
-            i64::from(report.audit.failure.is_some()),
-        ),
-        (
-            "AuditDifferences",
-            Unit::Count,
-            count(report.audit.differences()),
-        ),
-        (
-            "RecordsInConflict",
-            Unit::Count,
-            count(report.audit.conflicts),
-        ),
-        (
-            "RecordsUndecided",
-            Unit::Count,
-            count(report.audit.undecided + report.audit.given_up),
-        ),
-        (
-            "RecordsProvedUnbilled",
-            Unit::Count,
-            count(report.audit.expired),
-        ),
-        ("RecordsMatched", Unit::Count, count(report.audit.matched)),
-        ("AuditUnclear", Unit::Count, count(report.audit.unclear)),
-        ("DamagedItems", Unit::Count, count(report.damaged_items)),
-        (
-            "PendingWithUsage",
-            Unit::Count,
-            count(report.pending_with_usage),
-        ),
-    ];
-    if let Some(minutes) = report.minutes_to_nearest_deadline {
-        values.push((
-            "SecondsToNearestDeadline",
-            Unit::Seconds,
-            minutes.saturating_mul(60),
-        ));
-    }
-    if let Some(percent) = report.percent_of_time_used {
-        values.push(("PercentOfTimeUsed", Unit::Percent, percent));
-    }
-    if report.balanced.is_some() {
-        values.push(("BooksOutOfBalance", Unit::Count, count(report.slots_astray)));
-    }
-    emit("reconciler", now, &values);
 }

@@ -1,4 +1,4 @@
-//! The reconciler as a Lambda function: every hour.
+//! The reconciler as a Lambda function: its tasks, each every hour.
 
 use startup::run::Error;
 
@@ -6,8 +6,8 @@ fn main() -> std::process::ExitCode {
     startup::block_on(async {
         let app = reconciler::App::start(&startup::Env::from_process()).await?;
         startup::run(|event: serde_json::Value, budget| {
-            tracing::debug!(%event, "due");
-            reconciler::handle(&app, budget)
+            let app = &app;
+            async move { reconciler::handle_event(app, &event, budget).await }
         })
         .await?;
         Ok::<(), Error>(())

@@ -451,7 +451,7 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
     let ledger = market.stack.ledger();
     let now = market.stack.emulator().now();
     ledger
-        .write_success_found(&record, None, now)
+        .write_success_found(&record, None, now, now)
         .await
         .expect("written");
     market.until("2026-11-21T15:00:00Z").await;

@@ -7,7 +7,7 @@ use marketplace::record::MeteringRecord;
 use marketplace::{State, Subscription, UsageHour};
 
 use super::codec::{from_item, send_partition, urgent_partition};
-use super::{DuePage, Waiting};
+use super::{Changes, DuePage, Waiting};
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, number, text};
 use crate::{Ledger, shard_of};
@@ -102,6 +102,7 @@ impl Ledger {
         ]);
         self.update_record(
             &record.key,
+            Changes::NoBooks,
             "SET #final = :final, #due = :due, #work = :work, #version = #version + :one \
              REMOVE #send"
                 .to_owned(),
@@ -132,6 +133,7 @@ impl Ledger {
         ]);
         self.update_record(
             &record.key,
+            Changes::NoBooks,
             "SET #work = :work, #version = #version + :one REMOVE #final, #send".to_owned(),
             "#version = :read",
             owned(names),

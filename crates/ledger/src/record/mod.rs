@@ -55,6 +55,15 @@ pub struct Waiting {
     pub damaged: u64,
 }
 
+/// Whether a write of a record changes the books of its day, and if so, at which time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Changes {
+    /// The books say the same afterwards: only when or how the record is sent changes.
+    NoBooks,
+    /// The books say something else, so the day is to be proved again.
+    Books(Timestamp),
+}
+
 impl Ledger {
     /// Creates a record, unless its slot has one. A new record that is to be sent carries `send`.
     pub async fn create_record(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
@@ -63,6 +72,9 @@ impl Ledger {
             item.insert("send".to_owned(), text("yes"));
         }
         let table = &self.tables.metering_records;
+        let key = &record.key;
+        self.note_change(&key.subscription, key.hour, record.sealed_at)
+            .await?;
         if is_planted(Bug::RecordOverwritten) {
             self.put_any(table, item).await?;
             return Ok(Written::Done);
@@ -136,15 +148,19 @@ impl Ledger {
         Ok(records)
     }
 
-    /// The same, without the allocations that are in items of their own: for whoever only sums.
+    /// The records of the hours `first` through `last`, without the allocations that are in items of
+    /// their own: for whoever only sums.
     pub(crate) async fn records_without_allocations(
         &self,
         subscription: &Subscription,
-        prefix: &str,
+        first: UsageHour,
+        last: UsageHour,
     ) -> Result<Vec<MeteringRecord>, LedgerError> {
         let table = &self.tables.metering_records;
+        // `$` is the character after `#`, so the second key is behind every dimension of the hour.
+        let bounds = (&*format!("r#{first}#"), &*format!("r#{last}$"));
         let items = self
-            .query_all(table, &subscription.to_string(), prefix)
+            .query_between(table, &subscription.to_string(), bounds)
             .await?;
         let read = items.iter().map(|item| Ok(from_item(item)?.0));
         read.collect()
@@ -229,7 +245,14 @@ impl Ledger {
             "#version = :read"
         };
         let expression = format!("SET {} REMOVE {}", set.join(", "), remove.join(", "));
-        let request = self.update_of_record(&record.key, expression, condition, names, values);
+        let changes = match is_success || next.state != record.state {
+            true => Changes::Books(now),
+            false => Changes::NoBooks,
+        };
+        let key = &record.key;
+        let request = self
+            .update_of_record(key, changes, expression, condition, names, values)
+            .await?;
         let table = &self.tables.metering_records;
         if is_success {
             // The record stays open until this is written, whoever holds its item just now.
@@ -259,11 +282,13 @@ impl Ledger {
         ]);
         let request = self.update_of_record(
             &record.key,
+            Changes::NoBooks,
             "SET #doubtful = :doubtful, #answered = :answered, #version = #version + :one".to_owned(),
             "attribute_exists(#version) AND (attribute_not_exists(#doubtful) OR #doubtful < :doubtful OR #answered < :answered)",
             names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
             values,
-        );
+        )
+        .await?;
         let table = &self.tables.metering_records;
         // A failed condition means that as many are known already.
         self.write_if("UpdateItem", table, || request.clone().send())
@@ -306,6 +331,7 @@ impl Ledger {
         };
         self.update_record(
             &record.key,
+            Changes::Books(now),
             format!("SET #state = :state, #outcome = :outcome, #outcome_at = :outcome_at, #version = #version + :one{rest}"),
             "#version = :read",
             names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
@@ -353,26 +379,35 @@ impl Ledger {
     pub(crate) async fn update_record(
         &self,
         key: &RecordKey,
+        changes: Changes,
         expression: String,
         condition: &str,
         names: HashMap<String, String>,
         values: HashMap<String, AttributeValue>,
     ) -> Result<Written, LedgerError> {
-        let request = self.update_of_record(key, expression, condition, names, values);
+        let request = self
+            .update_of_record(key, changes, expression, condition, names, values)
+            .await?;
         let table = &self.tables.metering_records;
         self.write("UpdateItem", table, || request.clone().send())
             .await
     }
 
-    fn update_of_record(
+    /// Every change of a record that exists is made from this, or with a movement.
+    async fn update_of_record(
         &self,
         key: &RecordKey,
+        changes: Changes,
         expression: String,
         condition: &str,
         names: HashMap<String, String>,
         values: HashMap<String, AttributeValue>,
-    ) -> UpdateItemFluentBuilder {
-        self.client
+    ) -> Result<UpdateItemFluentBuilder, LedgerError> {
+        if let Changes::Books(now) = changes {
+            self.note_change(&key.subscription, key.hour, now).await?;
+        }
+        Ok(self
+            .client
             .update_item()
             .table_name(&self.tables.metering_records)
             .key("subscription", text(&key.subscription))
@@ -380,7 +415,7 @@ impl Ledger {
             .update_expression(expression)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
+            .set_expression_attribute_values(Some(values)))
     }
 
     async fn complete(

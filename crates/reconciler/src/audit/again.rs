@@ -44,7 +44,7 @@ pub(super) async fn look(
             } => {
                 let written = app
                     .ledger
-                    .write_success_found(record, metering_record_id, at);
+                    .write_success_found(record, metering_record_id, at, now);
                 report.audit.unexpected += done(written.await?);
                 tracing::error!(slot = %record.key, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; what was carried of it is over-metered: see metering adjust plan");
             }

@@ -79,7 +79,7 @@ async fn new_calls(
     let mut calls = progress.calls_through.max(oldest(now));
     while calls < seen {
         let end = minutes(calls, STEP_MINUTES).min(seen);
-        let Some(end) = compare_calls(app, calls, end, budget, report).await? else {
+        let Some(end) = compare_calls(app, (calls, end), now, budget, report).await? else {
             return Ok(false);
         };
         calls = end;
@@ -110,7 +110,7 @@ async fn calls_again(
         .max(oldest(now));
     while calls < through {
         let end = minutes(calls, STEP_MINUTES).min(through);
-        let Some(end) = compare_calls(app, calls, end, budget, report).await? else {
+        let Some(end) = compare_calls(app, (calls, end), now, budget, report).await? else {
             return Ok(false);
         };
         calls = end;
@@ -161,8 +161,8 @@ fn latest_over(window: Window, now: Timestamp) -> UsageHour {
 /// came, which is earlier where there are very many; `None` if the time ran out.
 async fn compare_calls(
     app: &App,
-    from: Timestamp,
-    end: Timestamp,
+    (from, end): (Timestamp, Timestamp),
+    now: Timestamp,
     budget: Budget,
     report: &mut Report,
 ) -> Result<Option<Timestamp>, AuditError> {
@@ -189,7 +189,7 @@ async fn compare_calls(
     }
     let mut comparison = Comparison::default();
     loop {
-        compare_page(app, &page.events, &mut comparison, report).await?;
+        compare_page(app, &page.events, now, &mut comparison, report).await?;
         let Some(token) = page.next else { break };
         if budget.is_spent() {
             return Ok(None);
@@ -240,6 +240,7 @@ fn time_of(event: &Event) -> Option<Timestamp> {
 async fn compare_page(
     app: &App,
     events: &[Event],
+    now: Timestamp,
     comparison: &mut Comparison,
     report: &mut Report,
 ) -> Result<(), AuditError> {
@@ -275,7 +276,7 @@ async fn compare_page(
         if let (DifferenceKind::BilledUnexpectedly, Some(record)) = (difference.kind, record)
             && let Some((at, id)) = first_success(&calls, record)
         {
-            let written = app.ledger.write_success_found(record, id, at);
+            let written = app.ledger.write_success_found(record, id, at, now);
             report.audit.accepted += done(written.await?);
         }
     }

@@ -140,7 +140,7 @@ async fn close(
             at,
             metering_record_id,
         } => {
-            let written = ledger.write_success_found(record, metering_record_id, at);
+            let written = ledger.write_success_found(record, metering_record_id, at, now);
             audit.accepted += done(written.await?);
         }
         Finding::BilledByInference => {

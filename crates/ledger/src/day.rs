@@ -1,0 +1,336 @@
+//! Days of a subscription that were proved once: sort keys `d#<day>` and `d#<day>#changed`.
+//!
+//! A proof reads a day's records, movements and rows in full, and keeps their sums. Later proofs read
+//! only these sums, as long as nothing of the day can have changed since. Two rules make that sound:
+//!
+//! * Whatever changes the books of a day notes the time **before** it does, with
+//!   [`Ledger::note_change`]: every write of a record's state, every movement, every new record, and
+//!   every late flag, because a flag says that rows have changed.
+//! * A proof counts only if it began at least [`SETTLE_MINUTES`] after the latest such note. An
+//!   invocation lasts a quarter of an hour at most, so by then the change was written or never will be.
+//!
+//! Within [`UNPROVED_HOURS`] after a day's end nothing is noted. No proof of the day begins before six
+//! hours have passed, so each such change is in the proof anyway; and so nearly all writes cost
+//! nothing more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use marketplace::books::Books;
+use marketplace::hour::shift;
+use marketplace::{Dimension, State, Subscription, Total, UsageHour};
+use serde_json::{Map, Value};
+
+use crate::error::{LedgerError, Malformed};
+use crate::item::{Item, Reader, number, put_opt, text};
+use crate::{Ledger, content_digest};
+
+/// Hours after a day's end in which no proof of it can have begun. Ours: a proof begins six hours and
+/// more after the day's end, so that three hours are left for clocks that differ.
+pub const UNPROVED_HOURS: i64 = 3;
+/// Minutes between the note of a change and the first proof that has the change in it. Ours: an
+/// invocation lasts 15 minutes at most; the rest is for clocks that differ.
+pub const SETTLE_MINUTES: i64 = 60;
+/// Bytes of a day's slots that one item holds; DynamoDB allows 400 KB an item. A day with more is read
+/// in full each time.
+const SLOTS_BYTES_MAX: usize = 300_000;
+/// Bytes of a day's name, as in `2026-11-21`.
+const DAY_BYTES: usize = "2026-11-21".len();
+
+/// Quantities by slot.
+pub type Slots = BTreeMap<(UsageHour, Dimension), Total>;
+
+/// What a day of a subscription came to when it was read in full.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayDigest {
+    /// The day's first hour; a digest is always about all 24 hours.
+    pub day: UsageHour,
+    /// The sums of the day's slots.
+    pub books: Books,
+    /// What movements of the day's records sent out, by the slot they sent it to.
+    pub sent: Slots,
+    /// What was carried into the day's slots, by its rows.
+    pub arrived: Slots,
+    /// A digest of the day's records: their keys, versions and numbers of movements.
+    pub records: String,
+    /// A digest of the dimensions that were known then. Rows of others were set aside.
+    pub known: String,
+    /// Whether each row was counted by a record or a movement.
+    pub is_counted: bool,
+    /// When its proof began, before anything was read. In whole seconds.
+    pub proved_at: Timestamp,
+}
+
+/// What is stored about the proofs of some days of a subscription.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProvedDays {
+    /// By the day's first hour.
+    pub digests: BTreeMap<UsageHour, DayDigest>,
+    /// The latest note of a change, by the day's first hour.
+    pub changes: BTreeMap<UsageHour, Timestamp>,
+}
+
+impl ProvedDays {
+    /// The digest of a day, if nothing of the day can have changed since it was proved. Rows that are
+    /// not counted yet, and rows of a dimension that has become known since, are about to change it. A
+    /// proof that is later than `now` was made before the clock was set back, and counts no more.
+    pub fn settled(&self, day: UsageHour, known: &str, now: Timestamp) -> Option<&DayDigest> {
+        let digest = self.digests.get(&day)?;
+        let begins_late_enough = self.changes.get(&day).is_none_or(|changed| {
+            shift(*changed, SignedDuration::from_mins(SETTLE_MINUTES)) <= digest.proved_at
+        });
+        let is_known = digest.books.rows_set_aside == 0 || digest.known == known;
+        let is_past = digest.proved_at <= now;
+        (begins_late_enough && is_known && is_past && digest.is_counted).then_some(digest)
+    }
+
+    /// Every day that something is stored about.
+    pub fn days(&self) -> BTreeSet<UsageHour> {
+        let changed = self.changes.keys();
+        self.digests.keys().chain(changed).copied().collect()
+    }
+}
+
+/// The first hour of an hour's day.
+pub fn first_of_day(hour: UsageHour) -> UsageHour {
+    hour.plus(-hour.number().rem_euclid(24))
+}
+
+/// A digest of the dimensions that a product has, or of none being configured.
+pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
+    match known {
+        None => "any".to_owned(),
+        Some(known) => {
+            let names: Vec<String> = known.iter().map(Dimension::to_string).collect();
+            content_digest(&names.join("\n"))
+        }
+    }
+}
+
+fn day_key(day: UsageHour) -> String {
+    let mut name = day.to_string();
+    name.truncate(DAY_BYTES);
+    format!("d#{name}")
+}
+
+fn change_key(day: UsageHour) -> String {
+    format!("{}#changed", day_key(day))
+}
+
+/// The day that a sort key names, and whether the item is a note of a change.
+fn read_key(read: &Reader<'_>) -> Result<(UsageHour, bool), Malformed> {
+    let sort = read.text("item")?;
+    let key = || {
+        let rest = sort.strip_prefix("d#")?;
+        let (day, is_change) = match rest.strip_suffix("#changed") {
+            Some(day) => (day, true),
+            None => (rest, false),
+        };
+        Some((format!("{day}T00").parse().ok()?, is_change))
+    };
+    key().ok_or_else(|| read.malformed("item", "is not d#<day> or d#<day>#changed"))
+}
+
+impl DayDigest {
+    pub(crate) fn to_item(&self, subscription: &Subscription) -> Item {
+        let mut item = Item::from([
+            ("subscription".to_owned(), text(subscription)),
+            ("item".to_owned(), text(day_key(self.day))),
+            ("version".to_owned(), number(1)),
+            ("books".to_owned(), text(books_text(&self.books))),
+            ("records".to_owned(), text(&self.records)),
+            ("known".to_owned(), text(&self.known)),
+            ("proved_at".to_owned(), number(self.proved_at.as_second())),
+        ]);
+        let (sent, arrived) = (slots_text(&self.sent), slots_text(&self.arrived));
+        let fits = sent.len().saturating_add(arrived.len()) <= SLOTS_BYTES_MAX;
+        if fits {
+            item.insert("sent".to_owned(), text(sent));
+            item.insert("arrived".to_owned(), text(arrived));
+        }
+        // A day that says so is read in full each time.
+        let unsettled = match (self.is_counted, fits) {
+            (false, _) => Some("has rows that nothing has counted"),
+            (true, false) => Some("has too many carried slots for one item"),
+            (true, true) => None,
+        };
+        put_opt(&mut item, "unsettled", unsettled);
+        item
+    }
+
+    pub(crate) fn from_item(item: &Item) -> Result<Self, Malformed> {
+        let read = Reader::new(item);
+        let (day, _) = read_key(&read)?;
+        let slots = |attribute: &str| match read.text_opt(attribute)? {
+            None => Ok(Slots::new()),
+            Some(text) => read_slots(text)
+                .ok_or_else(|| read.malformed(attribute, "is not a list of slots and totals")),
+        };
+        Ok(Self {
+            day,
+            books: read_books(read.text("books")?)
+                .ok_or_else(|| read.malformed("books", "is not the sums of a day"))?,
+            sent: slots("sent")?,
+            arrived: slots("arrived")?,
+            records: read.text("records")?.to_owned(),
+            known: read.text("known")?.to_owned(),
+            is_counted: read.text_opt("unsettled")?.is_none(),
+            proved_at: read.second("proved_at")?,
+        })
+    }
+}
+
+/// The sums by name, as they are stored.
+fn sums(books: &mut Books) -> [(&'static str, &mut Total); 10] {
+    [
+        ("ingested", &mut books.ingested),
+        ("accepted", &mut books.accepted),
+        ("pending", &mut books.pending),
+        ("held", &mut books.held),
+        ("dry_run", &mut books.dry_run),
+        ("lost", &mut books.lost),
+        ("over_metered", &mut books.over_metered),
+        ("refunded", &mut books.refunded),
+        ("carried_in", &mut books.carried_in),
+        ("carried_out", &mut books.carried_out),
+    ]
+}
+
+fn books_text(books: &Books) -> String {
+    let mut copy = books.clone();
+    let mut all = Map::new();
+    for (name, total) in sums(&mut copy) {
+        if !total.is_zero() {
+            all.insert(name.to_owned(), total.to_string().into());
+        }
+    }
+    let states = books.records.iter();
+    let records: Map<String, Value> = states
+        .map(|(state, count)| (state.to_string(), (*count).into()))
+        .collect();
+    all.insert("records".to_owned(), records.into());
+    all.insert("rows".to_owned(), books.rows.into());
+    all.insert("rows_set_aside".to_owned(), books.rows_set_aside.into());
+    Value::Object(all).to_string()
+}
+
+fn read_books(text: &str) -> Option<Books> {
+    let all: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let mut books = Books {
+        rows: all.get("rows")?.as_u64()?,
+        rows_set_aside: all.get("rows_set_aside")?.as_u64()?,
+        ..Books::default()
+    };
+    for (state, count) in all.get("records")?.as_object()? {
+        let state: State = state.parse().ok()?;
+        books.records.insert(state, count.as_u64()?);
+    }
+    for (name, total) in sums(&mut books) {
+        if let Some(written) = all.get(name) {
+            *total = Total::from_number(written.as_str()?).ok()?;
+        }
+    }
+    Some(books)
+}
+
+fn slots_text(slots: &Slots) -> String {
+    let all: Vec<[String; 3]> = slots
+        .iter()
+        .map(|((hour, dimension), total)| {
+            [hour.to_string(), dimension.to_string(), total.to_string()]
+        })
+        .collect();
+    Value::from_iter(all.into_iter().map(Value::from_iter)).to_string()
+}
+
+fn read_slots(text: &str) -> Option<Slots> {
+    let all: Vec<[String; 3]> = serde_json::from_str(text).ok()?;
+    all.into_iter()
+        .map(|[hour, dimension, total]| {
+            let slot = (hour.parse().ok()?, dimension.parse().ok()?);
+            Some((slot, Total::from_number(&total).ok()?))
+        })
+        .collect()
+}
+
+impl Ledger {
+    /// Notes that something of an hour's day is about to change, so that the day is proved again. Call
+    /// it **before** the change; `now` is the time of the invocation. A note that is not followed by
+    /// a change costs one more proof of the day.
+    pub(crate) async fn note_change(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let day = first_of_day(hour);
+        let unproved = SignedDuration::from_hours(UNPROVED_HOURS);
+        if now < shift(day.plus(24).start(), unproved) {
+            return Ok(());
+        }
+        let table = &self.tables.metering_records;
+        let request = self
+            .client
+            .update_item()
+            .table_name(table)
+            .key("subscription", text(subscription))
+            .key("item", text(change_key(day)))
+            .update_expression("SET #at = :now ADD #version :one")
+            .condition_expression("attribute_not_exists(#at) OR #at < :now")
+            .expression_attribute_names("#at", "changed_at")
+            .expression_attribute_names("#version", "version")
+            .expression_attribute_values(":now", number(now.as_second()))
+            .expression_attribute_values(":one", number(1));
+        // A failed condition means that as late a change is noted already.
+        self.write_if("UpdateItem", table, || request.clone().send())
+            .await
+            .map(drop)
+    }
+
+    /// What is stored about the proofs of the days from `first`'s through `last`'s, strongly
+    /// consistent. A damaged item is noted and left out, so that its day is proved again. Where a note of
+    /// a change is damaged, the day counts as just changed.
+    pub async fn proved_days(
+        &self,
+        subscription: &Subscription,
+        first: UsageHour,
+        last: UsageHour,
+        now: Timestamp,
+    ) -> Result<ProvedDays, LedgerError> {
+        let mut days = ProvedDays::default();
+        let bounds = (&*day_key(first), &*format!("{}$", day_key(last)));
+        let table = &self.tables.metering_records;
+        let partition = subscription.to_string();
+        for item in self.query_between(table, &partition, bounds).await? {
+            let read = Reader::new(&item);
+            match read_key(&read) {
+                Ok((day, true)) => {
+                    let changed = read.second("changed_at").unwrap_or_else(|damaged| {
+                        self.note_damaged(&damaged);
+                        now
+                    });
+                    days.changes.insert(day, changed);
+                }
+                Ok((day, false)) => match DayDigest::from_item(&item) {
+                    Ok(digest) => {
+                        days.digests.insert(day, digest);
+                    }
+                    Err(damaged) => self.note_damaged(&damaged),
+                },
+                Err(damaged) => self.note_damaged(&damaged),
+            }
+        }
+        Ok(days)
+    }
+
+    /// Keeps what a day came to. Of two proofs at the same time the last writer's counts: it says
+    /// itself when it began.
+    pub async fn put_day(
+        &self,
+        subscription: &Subscription,
+        digest: &DayDigest,
+    ) -> Result<(), LedgerError> {
+        let table = &self.tables.metering_records;
+        self.put_any(table, digest.to_item(subscription)).await
+    }
+}

@@ -1,0 +1,95 @@
+//! Subscriptions that ended, by the months that are still to be proved: items
+//! `ended#<shard>`/`<month>#<subscription>`.
+//!
+//! The live index has no ended subscriptions, and the books of their last months are proved all the
+//! same. So whoever ends one lists it first, in its own month and in the month of the day it was ended.
+
+use marketplace::{Month, Subscription};
+
+use crate::error::LedgerError;
+use crate::item::{Item, Reader, number, text};
+use crate::profile::SubscriptionPage;
+use crate::{Ledger, shard_of};
+
+/// Subscriptions in one page.
+const PAGE: i32 = 500;
+
+fn partition(shard: u8) -> String {
+    format!("ended#{shard}")
+}
+
+impl Ledger {
+    /// Lists a subscription that is about to be ended, so that a month of it is proved. Listing it twice
+    /// is listing it once.
+    pub async fn list_ended(
+        &self,
+        subscription: &Subscription,
+        month: Month,
+    ) -> Result<(), LedgerError> {
+        let item = Item::from([
+            (
+                "subscription".to_owned(),
+                text(partition(shard_of(subscription))),
+            ),
+            ("item".to_owned(), text(format!("{month}#{subscription}"))),
+            ("version".to_owned(), number(1)),
+        ]);
+        self.put_any(&self.tables.metering_records, item).await
+    }
+
+    /// A page of the subscriptions of a shard that are listed with a month, behind `after`; strongly
+    /// consistent.
+    pub async fn ended_page(
+        &self,
+        shard: u8,
+        month: Month,
+        after: Option<&Subscription>,
+    ) -> Result<SubscriptionPage, LedgerError> {
+        let table = &self.tables.metering_records;
+        let partition = partition(shard);
+        let prefix = format!("{month}#");
+        let mut page = SubscriptionPage::default();
+        let mut start = after.map(|after| {
+            Item::from([
+                ("subscription".to_owned(), text(&partition)),
+                ("item".to_owned(), text(format!("{prefix}{after}"))),
+            ])
+        });
+        loop {
+            let answer = self
+                .client
+                .query()
+                .table_name(table)
+                .key_condition_expression("#p = :p AND begins_with(#s, :s)")
+                .expression_attribute_names("#p", "subscription")
+                .expression_attribute_names("#s", "item")
+                .expression_attribute_values(":p", text(&partition))
+                .expression_attribute_values(":s", text(&prefix))
+                .consistent_read(true)
+                .limit(PAGE)
+                .set_exclusive_start_key(start)
+                .send()
+                .await
+                .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+            for item in answer.items() {
+                let read = Reader::new(item);
+                let name = read.text("item")?.trim_start_matches(&prefix);
+                match name.parse() {
+                    Ok(subscription) => page.subscriptions.push(subscription),
+                    Err(error) => {
+                        self.note_damaged(&read.malformed("item", error));
+                        page.damaged += 1;
+                    }
+                }
+            }
+            start = answer.last_evaluated_key;
+            if start.is_none() {
+                return Ok(page);
+            }
+            page.next = page.subscriptions.last().cloned();
+            if page.next.is_some() {
+                return Ok(page);
+            }
+        }
+    }
+}

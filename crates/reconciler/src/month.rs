@@ -1,0 +1,243 @@
+//! The past month, counted again before its catch hour is sealed.
+//!
+//! Between 03:30 and 05:00 UTC on the 1st, what is found can still be carried into the month's last
+//! hour. First come the days that must be counted: the last two, and those that are not proved or have
+//! changed since. Then come the older days in full, the newest first, as far as the time allows: by
+//! them a stream that was broken for days is made up for.
+
+use jiff::Timestamp;
+use ledger::LedgerError;
+use ledger::day::{digest_of_known, first_of_day};
+use ledger::profile::Profile;
+use marketplace::lifecycle::Status;
+use marketplace::planted::{Bug, is_planted};
+use marketplace::{Month, Subscription, UsageHour};
+use startup::Budget;
+
+use crate::day::{Flagged, count_day, flag};
+use crate::first_possible_hour;
+use crate::recount::first_recount_due;
+use crate::run::Run;
+use crate::walk::{List, Walk, kept};
+use crate::{ReconcileError, Report};
+
+/// From here to [`MONTH_RECOUNT_END_MINUTES`] after a month's end, that month is counted again.
+const MONTH_RECOUNT_BEGIN_MINUTES: i64 = 3 * 60 + 30;
+/// Before the month's catch hour is sealed, so that what is found can still be carried into it.
+const MONTH_RECOUNT_END_MINUTES: i64 = 5 * 60;
+/// Days at the month's end that are counted again whether or not they are proved.
+const LAST_DAYS: i64 = 2;
+
+/// Counts the past month again in a shard, if it is the time for that; `false` if the time ran out.
+pub(crate) async fn recount_month(
+    run: &Run<'_>,
+    shard: u8,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    if is_planted(Bug::NothingRecounted) {
+        return Ok(true);
+    }
+    let Some((first, last)) = hours_to_recount(run.now, run.watermark) else {
+        return Ok(true);
+    };
+    let name = format!("recount-month#{shard}");
+    let rounds = Round::all(first, last);
+    let begun = kept(run.app, &name).await?;
+    let begun = begun.and_then(|place| {
+        let is_it = |round: &Round| round.name(first) == place.round;
+        rounds.iter().position(is_it)
+    });
+    let mut oldest: Option<String> = None;
+    let mut finished = true;
+    for round in rounds.iter().skip(begun.unwrap_or_default()) {
+        let walk = Walk {
+            app: run.app,
+            name: &name,
+            round: &round.name(first),
+            shard,
+            lists: &[List::Live],
+            budget,
+        };
+        let count = |subscription| count_one(run, subscription, *round, (first, last), budget);
+        let walked = walk.go(count, |one: Recounted| {
+            report.hours_recounted += one.hours;
+            report.hours_flagged += one.flagged.hours;
+        });
+        finished = walked.await?;
+        if !finished {
+            break;
+        }
+        oldest = Some(name_of_day(round.day(last)));
+    }
+    // Of several shards, the one that has come least far counts.
+    report.month_recounted_from = report.month_recounted_from.take().max(oldest);
+    Ok(finished)
+}
+
+/// The past month's hours that are sealed, if it is the time to count them again.
+fn hours_to_recount(now: Timestamp, watermark: UsageHour) -> Option<(UsageHour, UsageHour)> {
+    let month = Month::of(now);
+    let into_month = now.duration_since(month.start()).as_mins();
+    if !(MONTH_RECOUNT_BEGIN_MINUTES..MONTH_RECOUNT_END_MINUTES).contains(&into_month) {
+        return None;
+    }
+    let past = month.first_hour().previous().month();
+    Some((past.first_hour(), past.last_hour().min(watermark)))
+}
+
+/// One walk over the subscriptions of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// Of each subscription the days that must be counted.
+    Must,
+    /// Of each subscription one older day.
+    Older(UsageHour),
+}
+
+impl Round {
+    /// In their order.
+    fn all(first: UsageHour, last: UsageHour) -> Vec<Self> {
+        let mut days: Vec<Self> = first
+            .through_days(must_from(last).previous())
+            .map(|(day, _)| Self::Older(day))
+            .collect();
+        days.push(Self::Must);
+        days.reverse();
+        days
+    }
+
+    fn name(self, first: UsageHour) -> String {
+        match self {
+            Self::Must => format!("{}-must", first.month()),
+            Self::Older(day) => name_of_day(day),
+        }
+    }
+
+    /// The earliest day that all subscriptions are counted from, once it is over.
+    fn day(self, last: UsageHour) -> UsageHour {
+        match self {
+            Self::Must => must_from(last),
+            Self::Older(day) => day,
+        }
+    }
+}
+
+/// The first of the last days, which are counted in any case.
+fn must_from(last: UsageHour) -> UsageHour {
+    first_of_day(last).plus(-24 * (LAST_DAYS - 1))
+}
+
+fn name_of_day(day: UsageHour) -> String {
+    day.day().trim_end_matches('T').to_owned()
+}
+
+/// What became of one subscription's days.
+#[derive(Default)]
+struct Recounted {
+    hours: u64,
+    flagged: Flagged,
+}
+
+/// Counts one subscription's days of a round; one of which an item is damaged is set aside.
+async fn count_one(
+    run: &Run<'_>,
+    subscription: Subscription,
+    round: Round,
+    hours: (UsageHour, UsageHour),
+    budget: Budget,
+) -> Result<(Recounted, bool), LedgerError> {
+    let counted = count_days(run, &subscription, round, hours, budget).await;
+    let counted = run.app.ledger.unless_damaged(&subscription, counted)?;
+    Ok(counted.unwrap_or((Recounted::default(), true)))
+}
+
+async fn count_days(
+    run: &Run<'_>,
+    subscription: &Subscription,
+    round: Round,
+    (first, last): (UsageHour, UsageHour),
+    budget: Budget,
+) -> Result<(Recounted, bool), LedgerError> {
+    let mut recounted = Recounted::default();
+    let profile = run.app.ledger.profile(subscription).await?;
+    // Usage of a subscription that is not active yet was seen when its hours were recounted.
+    let Some(profile) = profile.filter(|profile| profile.status() != Status::Pending) else {
+        return Ok((recounted, true));
+    };
+    for day in days_to_count(run, &profile, round, (first, last)).await? {
+        if budget.is_spent() {
+            return Ok((recounted, false));
+        }
+        // One damaged item must not keep the subscription's other days from being counted.
+        let counted = count_day(run, &profile, day, last).await;
+        let name = format!("{subscription} / {}", name_of_day(day));
+        let Some(counted) = run.app.ledger.unless_damaged(&name, counted)? else {
+            continue;
+        };
+        let hours = last.min(day.plus(23)).since(day) + 1;
+        recounted.hours += u64::try_from(hours).unwrap_or_default();
+        recounted.flagged.hours += flag(run, &profile, counted.uncounted).await?.hours;
+        if day.plus(23) <= first_recount_due(run).min(last) {
+            run.app
+                .ledger
+                .put_day(subscription, &counted.digest)
+                .await?;
+        }
+    }
+    Ok((recounted, true))
+}
+
+/// The days of a round that are to be counted, the newest first.
+async fn days_to_count(
+    run: &Run<'_>,
+    profile: &Profile,
+    round: Round,
+    (first, last): (UsageHour, UsageHour),
+) -> Result<Vec<UsageHour>, LedgerError> {
+    let from = match round {
+        Round::Older(day) => return Ok(vec![day]),
+        Round::Must => first.max(first_of_day(first_possible_hour(profile))),
+    };
+    let ledger = &run.app.ledger;
+    let proved = ledger
+        .proved_days(&profile.subscription, first, last, run.now)
+        .await?;
+    let known = run.known(&profile.product).await?;
+    let known = digest_of_known(known.as_ref().as_ref());
+    let of_month = from.through_days(last).map(|(day, _)| day);
+    let mut days = proved.days();
+    days.extend(of_month);
+    let must = |day: &UsageHour| {
+        *day >= must_from(last) || proved.settled(*day, &known, run.now).is_none()
+    };
+    Ok(days.into_iter().filter(must).rev().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_days_that_must_be_counted_come_first_and_then_the_newest() {
+        let hour = |text: &str| text.parse::<UsageHour>().unwrap();
+        let (first, last) = (hour("2026-11-01T00"), hour("2026-11-30T22"));
+        let rounds = Round::all(first, last);
+        assert_eq!(rounds.len(), 29);
+        let names: Vec<String> = rounds.iter().map(|round| round.name(first)).collect();
+        assert_eq!(names[..3], ["2026-11-must", "2026-11-28", "2026-11-27"]);
+        assert_eq!(names[28], "2026-11-01");
+        assert_eq!(name_of_day(rounds[0].day(last)), "2026-11-29");
+    }
+
+    #[test]
+    fn the_month_is_counted_again_until_its_catch_hour_is_sealed() {
+        let watermark = "2026-11-30T22".parse().unwrap();
+        let at = |text: &str| hours_to_recount(text.parse().unwrap(), watermark);
+        assert_eq!(at("2026-12-01T03:29:00Z"), None);
+        let hours = Some(("2026-11-01T00".parse().unwrap(), watermark));
+        assert_eq!(at("2026-12-01T03:30:00Z"), hours);
+        assert_eq!(at("2026-12-01T04:59:00Z"), hours);
+        assert_eq!(at("2026-12-01T05:00:00Z"), None);
+    }
+}

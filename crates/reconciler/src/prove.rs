@@ -1,0 +1,276 @@
+//! The proof of the books, day by day: each day of a subscription is read in full once.
+//!
+//! A shard's proof goes on every eight hours, each shard's in another hour. It reads in full the days
+//! that are not proved, and those that have changed since (`ledger::day` has the argument). Of every other
+//! day it reads the sums that the proof has kept. Late usage must have arrived as it was sent, over all
+//! days together. What is astray is told only after all of the subscription's days were read in full
+//! once more.
+//!
+//! It reads every row for that, and so finds the ones that came after their hour's recount and that no
+//! stream told of: those hours are flagged. For two days after a month's end that month is proved as
+//! well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use ledger::day::{DayDigest, ProvedDays, digest_of_known, first_of_day};
+use ledger::profile::Profile;
+use ledger::{LedgerError, SHARDS};
+use marketplace::books::Books;
+use marketplace::hour::shift;
+use marketplace::{Month, Subscription, UsageHour};
+use startup::Budget;
+
+use crate::books::Astray;
+use crate::day::{Flagged, Transit, count_day, flag};
+use crate::first_possible_hour;
+use crate::recount::first_recount_due;
+use crate::run::Run;
+use crate::walk::{List, Walk, kept};
+use crate::{ReconcileError, Report};
+
+/// How long after a month's end its days are still proved.
+const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
+
+/// Proves what is due of a shard; `false` if the time ran out.
+pub(crate) async fn prove_due(
+    run: &Run<'_>,
+    shard: u8,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
+    let name = format!("books#{shard}");
+    let round = turn(run.now, shard).to_string();
+    let is_done = |place: crate::walk::Place| place.round == round && place.is_done();
+    if kept(run.app, &name).await?.is_some_and(is_done) {
+        return Ok(true);
+    }
+    let Some((first, last)) = days_to_prove(run) else {
+        return Ok(true);
+    };
+    let mut lists = vec![List::Live, List::Ended(first.month())];
+    if last.month() != first.month() {
+        lists.push(List::Ended(last.month()));
+    }
+    let walk = Walk {
+        app: run.app,
+        name: &name,
+        round: &round,
+        shard,
+        lists: &lists,
+        budget,
+    };
+    let mut sum = Sum::default();
+    let prove = |subscription| prove_one(run, subscription, (first, last), budget);
+    let finished = walk.go(prove, |one: Proved| sum.add(&one)).await;
+    let Sum { proved, overflow } = sum;
+    let books = &proved.books;
+    tracing::info!(shard, %first, %last, ?books, overflow, "the books of the subscriptions that this run has proved");
+    report.days_proved += proved.days;
+    report.slots_astray += proved.astray;
+    report.hours_flagged += proved.flagged;
+    report.pending_with_usage += proved.waiting;
+    let finished = finished?;
+    // What was found astray is told even if the time ran out over the rest.
+    report.balanced = match (report.slots_astray, finished) {
+        (0, true) => Some(true),
+        (0, false) => report.balanced,
+        _ => Some(false),
+    };
+    Ok(finished)
+}
+
+/// The number of the hour in which a shard's latest turn began.
+fn turn(now: Timestamp, shard: u8) -> i64 {
+    let hour = UsageHour::of(now).number();
+    hour - (hour - i64::from(shard)).rem_euclid(i64::from(SHARDS))
+}
+
+/// The days to prove: the first hour of the first, and the last hour of the last. A day is proved once
+/// its last hour was due six hours ago.
+fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
+    let month = Month::of(run.watermark.start()).first_hour();
+    let first = match shift(run.now, -PAST_MONTH_READ) < month.start() {
+        true => month.previous().month().first_hour(),
+        false => month,
+    };
+    let settled = first_recount_due(run).min(run.watermark);
+    let last = first_of_day(settled.next()).previous();
+    (first <= last).then_some((first, last))
+}
+
+/// What proving one subscription came to.
+#[derive(Debug, Default)]
+struct Proved {
+    days: u64,
+    astray: u64,
+    flagged: u64,
+    waiting: u64,
+    books: Books,
+}
+
+/// The same of several.
+#[derive(Default)]
+struct Sum {
+    proved: Proved,
+    /// Whether the sum of the books has left its range.
+    overflow: bool,
+}
+
+impl Sum {
+    fn add(&mut self, one: &Proved) {
+        self.proved.days += one.days;
+        self.proved.astray += one.astray;
+        self.proved.flagged += one.flagged;
+        self.proved.waiting += one.waiting;
+        self.overflow |= self.proved.books.merge(&one.books).is_err();
+    }
+}
+
+/// Proves one subscription. Books that cannot be counted are not balanced, and keep no other from being
+/// proved.
+async fn prove_one(
+    run: &Run<'_>,
+    subscription: Subscription,
+    days: (UsageHour, UsageHour),
+    budget: Budget,
+) -> Result<(Proved, bool), LedgerError> {
+    let proved = prove(run, &subscription, days, budget).await;
+    match run.app.ledger.unless_damaged(&subscription, proved)? {
+        Some(proved) => Ok(proved),
+        None => {
+            tracing::error!(%subscription, "the books of this subscription cannot be counted");
+            let astray = Proved {
+                astray: 1,
+                ..Proved::default()
+            };
+            Ok((astray, true))
+        }
+    }
+}
+
+async fn prove(
+    run: &Run<'_>,
+    subscription: &Subscription,
+    (first, last): (UsageHour, UsageHour),
+    budget: Budget,
+) -> Result<(Proved, bool), LedgerError> {
+    let ledger = &run.app.ledger;
+    let mut proved = Proved::default();
+    let Some(profile) = ledger.profile(subscription).await? else {
+        return Ok((proved, true));
+    };
+    let stored = ledger
+        .proved_days(subscription, first, last, run.now)
+        .await?;
+    let begin = first.max(first_of_day(first_possible_hour(&profile)));
+    let mut days = stored.days();
+    days.extend(begin.through_days(last).map(|(day, _)| day));
+    let books = OfDays {
+        run,
+        profile: &profile,
+        budget,
+    };
+    let Some(counted) = books.count(&days, Some(&stored), &mut proved).await? else {
+        return Ok((proved, false));
+    };
+    let mut astray = astray(&counted)?;
+    if !astray.is_empty() {
+        // Late usage that was on its way while this was read seems astray too. What really is stays so.
+        let days = first.through_days(last).map(|(day, _)| day).collect();
+        let Some(again) = books.count(&days, None, &mut proved).await? else {
+            return Ok((proved, false));
+        };
+        let again = self::astray(&again)?;
+        astray.retain(|slot| again.contains(slot));
+    }
+    for slot in &astray {
+        let (hour, dimension) = (slot.hour, &slot.dimension);
+        tracing::error!(%subscription, %hour, %dimension, sent = %slot.sent, arrived = %slot.arrived, "the books do not balance: late usage did not arrive as it was sent");
+    }
+    proved.astray = astray.len() as u64;
+    for day in counted.values() {
+        proved.books.merge(&day.books)?;
+    }
+    Ok((proved, true))
+}
+
+/// The days of one subscription.
+struct OfDays<'a> {
+    run: &'a Run<'a>,
+    profile: &'a Profile,
+    budget: Budget,
+}
+
+impl OfDays<'_> {
+    /// The sums of days: those that are kept in `stored` and still hold, and of all others fresh ones,
+    /// which are kept. `None` if the time ran out; what was kept by then stays.
+    async fn count(
+        &self,
+        days: &BTreeSet<UsageHour>,
+        stored: Option<&ProvedDays>,
+        proved: &mut Proved,
+    ) -> Result<Option<BTreeMap<UsageHour, DayDigest>>, LedgerError> {
+        let run = self.run;
+        let known = run.known(&self.profile.product).await?;
+        let known = digest_of_known(known.as_ref().as_ref());
+        let mut all = BTreeMap::new();
+        for day in days {
+            let settled = stored.and_then(|stored| stored.settled(*day, &known, run.now));
+            let digest = match settled {
+                Some(digest) => digest.clone(),
+                None if self.budget.is_spent() => return Ok(None),
+                None => self.prove_day(*day, proved).await?,
+            };
+            all.insert(*day, digest);
+        }
+        Ok(Some(all))
+    }
+
+    /// Reads a day in full, flags its hours with rows that nothing has counted, and keeps its sums.
+    async fn prove_day(
+        &self,
+        day: UsageHour,
+        proved: &mut Proved,
+    ) -> Result<DayDigest, LedgerError> {
+        let (run, profile) = (self.run, self.profile);
+        let counted = count_day(run, profile, day, day.plus(23)).await?;
+        let Flagged { hours, waits } = flag(run, profile, counted.uncounted).await?;
+        proved.days += 1;
+        proved.flagged += hours;
+        proved.waiting += u64::from(waits);
+        let subscription = &profile.subscription;
+        run.app
+            .ledger
+            .put_day(subscription, &counted.digest)
+            .await?;
+        Ok(counted.digest)
+    }
+}
+
+/// The slots of some days in which late usage did not arrive as it was sent.
+fn astray(days: &BTreeMap<UsageHour, DayDigest>) -> Result<Vec<Astray>, LedgerError> {
+    let mut transit = Transit::default();
+    for day in days.values() {
+        transit.add_day(day)?;
+    }
+    // What was sent to a day that is not among them has not been read.
+    Ok(transit.astray(|hour| days.contains_key(&first_of_day(hour))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shard_has_its_turn_in_another_hour_of_eight() {
+        let turn_at = |text: &str, shard| turn(text.parse().unwrap(), shard);
+        let hour = |text: &str| text.parse::<UsageHour>().unwrap().number();
+        let begins = |shard| turn_at("2026-11-21T07:59:00Z", shard) - hour("2026-11-21T00");
+        let mut begins: Vec<i64> = (0..SHARDS).map(begins).collect();
+        begins.sort_unstable();
+        assert_eq!(begins, [0, 1, 2, 3, 4, 5, 6, 7]);
+        let first = turn_at("2026-11-21T07:00:00Z", 3);
+        assert_eq!(turn_at("2026-11-21T15:00:00Z", 3) - first, 8);
+    }
+}

@@ -1,0 +1,45 @@
+//! What one run knows: the time, the watermark, and the dimensions of the products it has met.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use ledger::LedgerError;
+use marketplace::{Dimension, ProductCode, UsageHour};
+
+use crate::App;
+
+/// The dimensions of a product; `None` inside if none are configured, and every one counts.
+pub(crate) type Known = Arc<Option<BTreeSet<Dimension>>>;
+
+/// What one run knows.
+pub(crate) struct Run<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) now: Timestamp,
+    pub(crate) watermark: UsageHour,
+    products: Mutex<BTreeMap<ProductCode, Known>>,
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(app: &'a App, now: Timestamp, watermark: UsageHour) -> Self {
+        Self {
+            app,
+            now,
+            watermark,
+            products: Mutex::default(),
+        }
+    }
+
+    /// The dimensions of a product, read once in a run: thousands of subscriptions share one product.
+    pub(crate) async fn known(&self, product: &ProductCode) -> Result<Known, LedgerError> {
+        let products = || self.products.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = products().get(product).cloned();
+        if let Some(known) = read {
+            return Ok(known);
+        }
+        let configured = self.app.ledger.product(product).await?;
+        let known = Arc::new(configured.map(|product| product.dimensions));
+        products().insert(product.clone(), Arc::clone(&known));
+        Ok(known)
+    }
+}

@@ -1,0 +1,221 @@
+//! What one invocation is to do: the event's `task`, and its `shard` where the task has shards.
+
+use std::fmt;
+use std::ops::Range;
+
+use ledger::SHARDS;
+use serde_json::Value;
+
+/// The names of the tasks, as an event names them.
+pub const TASKS: [&str; 6] = ["expire", "recount", "close", "prove", "judge", "compare"];
+
+/// What an invocation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// All tasks, all shards, each in a share of the time.
+    Everything,
+    /// Ends records that are past their deadline.
+    Expire,
+    /// Recounts hours: of one shard of the subscriptions, or of all.
+    Recount(Option<u8>),
+    /// Closes what is metered.
+    Close,
+    /// Proves the books: of one shard of the subscriptions, or of all.
+    Prove(Option<u8>),
+    /// Judges records in question by CloudTrail.
+    Judge,
+    /// Compares the ledger with CloudTrail.
+    Compare,
+}
+
+/// An event that names no task of the reconciler.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnknownTask {
+    /// The event is not a JSON object.
+    #[error(
+        "the event {0} is not a JSON object; send {{\"task\": \"<name>\"}}, or {{}} for every task"
+    )]
+    NoObject(String),
+    /// No task has this name.
+    #[error(
+        "the event's task {0} is unknown; the tasks are {tasks}; correct the event, or send {{}} for every task",
+        tasks = TASKS.join(", ")
+    )]
+    Name(String),
+    /// There is no such shard.
+    #[error(
+        "the event's shard {0} is no whole number from 0 to {last}; correct it, or leave it out for every shard",
+        last = SHARDS - 1
+    )]
+    Shard(String),
+    /// Only some tasks have shards.
+    #[error(
+        "the task {task} has no shards, but the event names shard {shard}; leave the shard out, only recount and prove have shards"
+    )]
+    NoShards {
+        /// The task.
+        task: &'static str,
+        /// What the event names.
+        shard: String,
+    },
+}
+
+impl Task {
+    /// What an event asks for. An event without a task asks for everything, whatever else is in it: so
+    /// does EventBridge's scheduled event.
+    pub fn of_event(event: &Value) -> Result<Self, UnknownTask> {
+        let members = event
+            .as_object()
+            .ok_or_else(|| UnknownTask::NoObject(event.to_string()))?;
+        let Some(named) = members.get("task") else {
+            return match members.get("shard") {
+                None => Ok(Self::Everything),
+                Some(shard) => Err(UnknownTask::NoShards {
+                    task: Self::Everything.name(),
+                    shard: shard.to_string(),
+                }),
+            };
+        };
+        let shard = match members.get("shard") {
+            None => None,
+            Some(shard) => Some(read_shard(shard)?),
+        };
+        let task = match named.as_str() {
+            Some("expire") => Self::Expire,
+            Some("recount") => Self::Recount(shard),
+            Some("close") => Self::Close,
+            Some("prove") => Self::Prove(shard),
+            Some("judge") => Self::Judge,
+            Some("compare") => Self::Compare,
+            _ => return Err(UnknownTask::Name(named.to_string())),
+        };
+        match (task.shard(), shard) {
+            (None, Some(shard)) => Err(UnknownTask::NoShards {
+                task: task.name(),
+                shard: shard.to_string(),
+            }),
+            _ => Ok(task),
+        }
+    }
+
+    /// Its name, in events, reports and the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::Expire => "expire",
+            Self::Recount(_) => "recount",
+            Self::Close => "close",
+            Self::Prove(_) => "prove",
+            Self::Judge => "judge",
+            Self::Compare => "compare",
+        }
+    }
+
+    /// The shard that it is limited to, if it is.
+    pub fn shard(self) -> Option<u8> {
+        match self {
+            Self::Recount(shard) | Self::Prove(shard) => shard,
+            _ => None,
+        }
+    }
+
+    /// Whether it does what another task alone does.
+    pub(crate) fn includes(self, other: Self) -> bool {
+        self == Self::Everything || self.name() == other.name()
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shard() {
+            Some(shard) => write!(f, "{}#{shard}", self.name()),
+            None => f.write_str(self.name()),
+        }
+    }
+}
+
+/// The shards that an invocation works on, in their order. Where it works on all, each hour's begins
+/// with another, so that none is always last when the time runs out.
+pub(crate) fn shards(only: Option<u8>, hour: i64) -> Vec<u8> {
+    let all: Range<u8> = match only {
+        Some(shard) => shard..shard.saturating_add(1),
+        None => 0..SHARDS,
+    };
+    let mut all: Vec<u8> = all.collect();
+    if only.is_none() {
+        let first = usize::try_from(hour.rem_euclid(i64::from(SHARDS))).unwrap_or_default();
+        all.rotate_left(first);
+    }
+    all
+}
+
+fn read_shard(shard: &Value) -> Result<u8, UnknownTask> {
+    shard
+        .as_u64()
+        .and_then(|shard| u8::try_from(shard).ok())
+        .filter(|shard| *shard < SHARDS)
+        .ok_or_else(|| UnknownTask::Shard(shard.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_event_names_a_task_and_its_shard() {
+        for (event, task, text) in [
+            (json!({}), Task::Everything, "everything"),
+            (
+                json!({"source": "aws.events", "detail": {}}),
+                Task::Everything,
+                "everything",
+            ),
+            (json!({"task": "expire"}), Task::Expire, "expire"),
+            (json!({"task": "recount"}), Task::Recount(None), "recount"),
+            (
+                json!({"task": "recount", "shard": 7}),
+                Task::Recount(Some(7)),
+                "recount#7",
+            ),
+            (
+                json!({"task": "prove", "shard": 0}),
+                Task::Prove(Some(0)),
+                "prove#0",
+            ),
+            (json!({"task": "compare"}), Task::Compare, "compare"),
+        ] {
+            let read = Task::of_event(&event).unwrap();
+            assert_eq!((read, read.to_string().as_str()), (task, text));
+        }
+        for name in TASKS {
+            assert_eq!(Task::of_event(&json!({"task": name})).unwrap().name(), name);
+        }
+    }
+
+    #[test]
+    fn an_event_that_names_no_task_is_refused_with_what_is_wrong() {
+        for (event, parts) in [
+            (json!("recount"), ["\"recount\"", "not a JSON object"]),
+            (json!({"task": "sweep"}), ["\"sweep\"", "expire, recount"]),
+            (json!({"task": 3}), ["3", "unknown"]),
+            (json!({"task": "recount", "shard": 8}), ["8", "0 to 7"]),
+            (json!({"task": "prove", "shard": -1}), ["-1", "0 to 7"]),
+            (json!({"task": "prove", "shard": "1"}), ["\"1\"", "0 to 7"]),
+            (json!({"task": "judge", "shard": 1}), ["judge", "no shards"]),
+            (json!({"shard": 1}), ["everything", "no shards"]),
+        ] {
+            let error = Task::of_event(&event).unwrap_err().to_string();
+            for part in parts {
+                assert!(error.contains(part), "{event}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_shard_has_its_turn_to_be_first() {
+        assert_eq!(shards(Some(3), 9), [3]);
+        assert_eq!(shards(None, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(shards(None, 10), [2, 3, 4, 5, 6, 7, 0, 1]);
+    }
+}

@@ -1,0 +1,199 @@
+//! One walk over the subscriptions of a shard, which a run whose time is up leaves for the next.
+//!
+//! The place of a walk is a hint and no proof. Two runs at the same time do some of the work twice; a
+//! place that cannot be read lets the walk begin again.
+
+use std::future::Future;
+
+use futures_util::{StreamExt, stream};
+use ledger::LedgerError;
+use ledger::profile::SubscriptionPage;
+use marketplace::{Month, Subscription};
+use startup::Budget;
+
+use crate::{AT_ONCE, App};
+
+/// Stands in a place where a round came to its end.
+const DONE: &str = "done";
+
+/// A list of subscriptions that a walk goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum List {
+    /// Those that have not ended.
+    Live,
+    /// Those that ended, and of which a month is still to be proved.
+    Ended(Month),
+}
+
+/// A walk of one name over one shard. Each round of it begins at the beginning.
+pub(crate) struct Walk<'a> {
+    pub(crate) app: &'a App,
+    /// Names the place.
+    pub(crate) name: &'a str,
+    /// Names the round: without `|`.
+    pub(crate) round: &'a str,
+    pub(crate) shard: u8,
+    pub(crate) lists: &'a [List],
+    pub(crate) budget: Budget,
+}
+
+/// A place: `<round>|<list>|<subscription>`, or `<round>|done`. Everything before the list, and in it
+/// everything through the subscription, is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) round: String,
+    at: At,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum At {
+    Done,
+    Behind(usize, Option<Subscription>),
+}
+
+impl Place {
+    fn beginning(round: &str) -> Self {
+        Self {
+            round: round.to_owned(),
+            at: At::Behind(0, None),
+        }
+    }
+
+    /// Reads a place as it is kept; `None` if it is no place.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        let (round, rest) = text.split_once('|')?;
+        let at = match rest.split_once('|') {
+            None if rest == DONE => At::Done,
+            None => return None,
+            Some((list, "")) => At::Behind(list.parse().ok()?, None),
+            Some((list, after)) => At::Behind(list.parse().ok()?, Some(after.parse().ok()?)),
+        };
+        let round = round.to_owned();
+        Some(Self { round, at })
+    }
+
+    /// Whether its round came to its end.
+    pub(crate) fn is_done(&self) -> bool {
+        self.at == At::Done
+    }
+
+    fn to_text(&self) -> String {
+        match &self.at {
+            At::Done => format!("{}|{DONE}", self.round),
+            At::Behind(list, after) => {
+                let after = after.as_ref().map(Subscription::to_string);
+                format!("{}|{list}|{}", self.round, after.unwrap_or_default())
+            }
+        }
+    }
+}
+
+/// Where the last run of a walk came to.
+pub(crate) async fn kept(app: &App, name: &str) -> Result<Option<Place>, LedgerError> {
+    let text = app.ledger.stopped_at(name).await?;
+    Ok(text.as_deref().and_then(Place::read))
+}
+
+impl Walk<'_> {
+    /// Does `each` for every subscription from the place on, many at a time, and tells `note` what
+    /// became of them in their order. Whoever says that it is not finished stays before the place. `false`
+    /// if the time ran out.
+    pub(crate) async fn go<T, Working>(
+        &self,
+        each: impl Fn(Subscription) -> Working,
+        note: impl FnMut(T),
+    ) -> Result<bool, LedgerError>
+    where
+        Working: Future<Output = Result<(T, bool), LedgerError>>,
+    {
+        let kept = kept(self.app, self.name).await?;
+        let mut place = match &kept {
+            Some(kept) if kept.round == self.round => kept.clone(),
+            _ => Place::beginning(self.round),
+        };
+        if place.is_done() {
+            return Ok(true);
+        }
+        let finished = self.go_on(&mut place, each, note).await;
+        if kept.as_ref() != Some(&place) {
+            let text = place.to_text();
+            self.app.ledger.stop_at(self.name, Some(&text)).await?;
+        }
+        finished
+    }
+
+    async fn go_on<T, Working>(
+        &self,
+        place: &mut Place,
+        each: impl Fn(Subscription) -> Working,
+        mut note: impl FnMut(T),
+    ) -> Result<bool, LedgerError>
+    where
+        Working: Future<Output = Result<(T, bool), LedgerError>>,
+    {
+        while let At::Behind(list, after) = &mut place.at {
+            let Some(which) = self.lists.get(*list) else {
+                place.at = At::Done;
+                break;
+            };
+            if self.budget.is_spent() {
+                return Ok(false);
+            }
+            let page = self.page(*which, after.as_ref()).await?;
+            let mut working = stream::iter(page.subscriptions)
+                .map(|subscription| {
+                    let work = each(subscription.clone());
+                    async move { (subscription, work.await) }
+                })
+                .buffered(AT_ONCE);
+            while let Some((subscription, done)) = working.next().await {
+                let (outcome, finished) = done?;
+                note(outcome);
+                if !finished {
+                    return Ok(false);
+                }
+                *after = Some(subscription);
+            }
+            drop(working);
+            match page.next {
+                Some(next) => *after = Some(next),
+                None => place.at = At::Behind(list.saturating_add(1), None),
+            }
+        }
+        Ok(true)
+    }
+
+    async fn page(
+        &self,
+        list: List,
+        after: Option<&Subscription>,
+    ) -> Result<SubscriptionPage, LedgerError> {
+        let ledger = &self.app.ledger;
+        match list {
+            List::Live => ledger.live_page(self.shard, after).await,
+            List::Ended(month) => ledger.ended_page(self.shard, month, after).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_read_as_it_was_kept() {
+        let subscription: Subscription = "account|code|111122223333".parse().unwrap();
+        for at in [
+            At::Done,
+            At::Behind(0, None),
+            At::Behind(2, Some(subscription)),
+        ] {
+            let round = "2026-11-21T00_2026-11-21T05".to_owned();
+            let place = Place { round, at };
+            assert_eq!(Place::read(&place.to_text()), Some(place));
+        }
+        for text in ["", "x", "x|", "x|0", "x|-1|", "x|1|nobody", "x|done|"] {
+            assert_eq!(Place::read(text), None, "{text}");
+        }
+    }
+}
