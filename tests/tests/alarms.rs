@@ -8,9 +8,9 @@ use end_to_end::alarms::raised;
 use end_to_end::runtime_api::Answer;
 use end_to_end::template::Template;
 use end_to_end::world::{World, sample};
+use jiff::SignedDuration;
 use ledger::profile::Profile;
-use ledger::{SHARDS, shard_of};
-use marketplace::{Subscription, UsageHour};
+use marketplace::Subscription;
 use serde_json::json;
 
 const LICENSE: &str =
@@ -37,6 +37,7 @@ async fn a_calm_world_raises_no_alarm() {
         ("Sealer", "sealer-schedule"),
         ("Submitter", "submitter-stream"),
         ("Submitter", "submitter-schedule"),
+        ("Reconciler", "reconciler-recount"),
         ("Reconciler", "reconciler-schedule"),
         ("Agreements", "agreements-license-updated"),
     ] {
@@ -113,7 +114,8 @@ async fn lifecycle_events_that_cannot_be_read() {
 async fn items_that_cannot_be_read() {
     let world = World::start().await;
     let damaged = "arn:aws:license-manager::294406891311:license:l-damaged";
-    let profile = json!({"subscription": damaged, "item": "profile", "created_at": "yesterday"});
+    let profile =
+        json!({"subscription": damaged, "item": "profile", "created_at": "yesterday", "live": "0"});
     world.put("Subscriptions", profile).await;
     has(
         &alarms(&world, "Reconciler", "reconciler-schedule").await,
@@ -124,26 +126,24 @@ async fn items_that_cannot_be_read() {
 #[tokio::test]
 async fn usage_of_a_subscription_that_is_not_active() {
     let world = World::start().await;
-    // The books of one shard are proved in each hour.
     let now = world.emulator.now();
-    let shard = UsageHour::of(now).number().rem_euclid(i64::from(SHARDS));
-    let subscription = (0..1_000)
-        .map(|n| format!("account|examplecode3|{n:012}"))
-        .map(|text| text.parse::<Subscription>().expect("a subscription"))
-        .find(|subscription| i64::from(shard_of(subscription)) == shard)
-        .expect("one in each shard");
+    let subscription: Subscription = "account|examplecode3|000000000001"
+        .parse()
+        .expect("a subscription");
     let product = "examplecode3".parse().expect("a product code");
-    let profile = Profile::new(subscription.clone(), product, now);
+    // Known since long enough for its usage to be proved.
+    let since = now - SignedDuration::from_hours(48);
+    let profile = Profile::new(subscription.clone(), product, since);
     let created = world.ledger.create_profile(&profile).await;
     created.expect("a profile");
     world
         .put(
             "UsageEvents",
             json!({
-                "subscription_hour": format!("{subscription}@2026-11-20T18"),
+                "subscription_hour": format!("{subscription}@2026-11-19T18"),
                 "dimension_event": "gb#early",
                 "quantity": "1",
-                "time": "2026-11-20T18:10:00Z",
+                "time": "2026-11-19T18:10:00Z",
             }),
         )
         .await;

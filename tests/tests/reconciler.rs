@@ -1,10 +1,15 @@
-//! The reconciler when items are damaged, when its time runs out, and when CloudTrail is slow or late.
+//! The reconciler: its tasks one by one, days that are proved once, damaged items, runs whose time is up, and a
+//! CloudTrail that is slow or late.
 
 #[path = "reconciler/damage.rs"]
 mod damage;
+#[path = "reconciler/days.rs"]
+mod days;
 #[path = "reconciler/history.rs"]
 mod history;
 #[path = "reconciler/places.rs"]
 mod places;
+#[path = "reconciler/tasks.rs"]
+mod tasks;
 #[path = "reconciler/town.rs"]
 mod town;

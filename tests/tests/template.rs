@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use end_to_end::template::{Call, FUNCTIONS, Template, workspace};
-use ledger::TableNames;
 use ledger::tables::{TTL_ATTRIBUTE, definitions};
+use ledger::{SHARDS, TableNames};
 use local::pump::Filter;
+use reconciler::Task;
 use serde_json::{Value, json};
 
 #[test]
@@ -402,6 +403,62 @@ fn usage_over_http_is_signed() {
         template.properties("Http")["Auth"]["EnableIamAuthorizer"],
         true
     );
+}
+
+/// The targets of the reconciler's rules with a schedule: what each invocation is asked for.
+fn targets_on(template: &Template, schedule: &str) -> Vec<Task> {
+    let mut tasks = Vec::new();
+    for (name, rule) in template.section("Resources") {
+        let properties = &rule["Properties"];
+        if rule["Type"] != "AWS::Events::Rule" || properties["ScheduleExpression"] != schedule {
+            continue;
+        }
+        let targets = properties["Targets"].as_array().expect("targets");
+        // EventBridge allows five targets a rule.
+        assert!(targets.len() <= 5, "{name}");
+        for target in targets {
+            assert_eq!(target["Arn"]["Fn::GetAtt"], "ReconcilerFunction.Arn");
+            let input = target["Input"].as_str().expect("an input");
+            let event = serde_json::from_str(input).expect("an event");
+            tasks.push(Task::of_event(&event).unwrap_or_else(|e| panic!("{name}: {e}")));
+        }
+        let permission = template.properties(&format!("{name}Permission"));
+        assert_eq!(
+            permission["SourceArn"]["Fn::GetAtt"],
+            format!("{name}.Arn").as_str()
+        );
+        assert_eq!(permission["Principal"], "events.amazonaws.com");
+    }
+    tasks
+}
+
+#[test]
+fn every_task_and_shard_of_the_reconciler_is_due_every_hour() {
+    let template = Template::read();
+    let hourly = targets_on(&template, "rate(1 hour)");
+    let mut expected = vec![Task::Expire, Task::Close, Task::Judge, Task::Compare];
+    expected.extend((0..SHARDS).map(|shard| Task::Recount(Some(shard))));
+    expected.extend((0..SHARDS).map(|shard| Task::Prove(Some(shard))));
+    assert_eq!(hourly.len(), expected.len());
+    for task in expected {
+        assert!(hourly.contains(&task), "nobody asks for {task}");
+    }
+    // One of them that never runs is missed by the alarm, which counts them.
+    let alarm = template.properties("ReconcilerSilent");
+    assert_eq!(alarm["Threshold"], hourly.len());
+    assert_eq!(alarm["Period"], 3_600);
+    assert_eq!(alarm["Statistic"], "SampleCount");
+    assert_eq!(alarm["ComparisonOperator"], "LessThanThreshold");
+}
+
+#[test]
+fn the_past_month_is_recounted_every_quarter_of_an_hour_before_its_close() {
+    let template = Template::read();
+    let month = targets_on(&template, "cron(0/15 3-4 1 * ? *)");
+    assert_eq!(month.len(), usize::from(SHARDS));
+    for shard in 0..SHARDS {
+        assert!(month.contains(&Task::Recount(Some(shard))));
+    }
 }
 
 #[test]

@@ -74,7 +74,7 @@ pub(crate) async fn prove_due(
     // What was found astray is told even if the time ran out over the rest.
     report.balanced = match (report.slots_astray, finished) {
         (0, true) => Some(true),
-        (0, false) => report.balanced,
+        (0, false) => None,
         _ => Some(false),
     };
     Ok(finished)

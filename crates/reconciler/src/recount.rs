@@ -160,28 +160,28 @@ async fn recount_one(
     hours: (UsageHour, UsageHour),
     budget: Budget,
 ) -> Result<(Recounted, bool), LedgerError> {
-    let recounted = recount_subscription(run, &subscription, hours, budget).await;
+    // A block is a few reads: one that is begun is finished, so that no hour is counted twice.
+    if budget.is_spent() {
+        return Ok((Recounted::default(), false));
+    }
+    let recounted = recount_subscription(run, &subscription, hours).await;
     let recounted = run.app.ledger.unless_damaged(&subscription, recounted)?;
-    Ok(recounted.unwrap_or((Recounted::default(), true)))
+    Ok((recounted.unwrap_or_default(), true))
 }
 
 async fn recount_subscription(
     run: &Run<'_>,
     subscription: &Subscription,
     (first, last): (UsageHour, UsageHour),
-    budget: Budget,
-) -> Result<(Recounted, bool), LedgerError> {
+) -> Result<Recounted, LedgerError> {
     let mut recounted = Recounted::default();
     let ledger = &run.app.ledger;
     let Some(profile) = ledger.profile(subscription).await? else {
-        return Ok((recounted, true));
+        return Ok(recounted);
     };
     let known = run.known(&profile.product).await?;
     let mut stored = stored_of_hours(run.app, subscription, first, last).await?;
     for hour in first.through(last) {
-        if budget.is_spent() {
-            return Ok((recounted, false));
-        }
         let stored = stored.as_mut().map(|stored| stored.take(hour));
         let has_uncounted = recount(run.app, subscription, hour, stored, &known).await?;
         recounted.hours += 1;
@@ -191,7 +191,7 @@ async fn recount_subscription(
             recounted.flagged.waits |= flagged.waits;
         }
     }
-    Ok((recounted, true))
+    Ok(recounted)
 }
 
 /// What is stored about several hours of a day; nothing for a single hour, which is read by itself,

@@ -190,12 +190,24 @@ async fn the_reconciler_proves_the_books() {
         json!({"balanced": true, "finished": true, "unconfirmed": 0, "subscriptions_closed": 0}),
     );
     assert!(fed.answer["minutes_to_nearest_deadline"].as_i64().unwrap() > 0);
+    // Each shard's progress.
     assert_eq!(
-        fed.written("MeteringRecords", "recount-").len(),
-        2,
+        fed.written("MeteringRecords", "recount-first#").len(),
+        usize::from(ledger::SHARDS),
         "{:?}",
         fed.written
     );
+}
+
+#[tokio::test]
+async fn the_reconciler_does_one_task_of_one_shard() {
+    let fed = feed("Reconciler", "reconciler-recount").await;
+    has(
+        &fed.answer,
+        json!({"task": "recount", "shard": 3, "balanced": null, "finished": true}),
+    );
+    assert_eq!(fed.written("MeteringRecords", "recount-first#3").len(), 1);
+    assert_eq!(fed.written.len(), 1, "{:?}", fed.written);
 }
 
 #[tokio::test]

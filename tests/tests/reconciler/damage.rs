@@ -62,7 +62,7 @@ async fn reconcile_beside_damage() {
     // Past the deadline of the first hour's records, and the first recount of the later one.
     town.seal_at("2026-11-28T03:31:00Z").await;
     let mut reports = Vec::new();
-    for hour in 4..12 {
+    for hour in 4..16 {
         let time = format!("2026-11-28T{hour:02}:35:00Z");
         town.seal_at(&time).await;
         // The submitter's sweep would make it, but would send records as well.
@@ -129,12 +129,12 @@ async fn damage(town: &Town) -> Vec<String> {
     scribble(
         records,
         "sweeps".to_owned(),
-        "recount-last",
+        "recount-first#0",
         "through",
         "now",
     )
     .await;
-    scribble(records, "stops".to_owned(), "books", "place", "nowhere").await;
+    scribble(records, "stops".to_owned(), "books#0", "place", "nowhere").await;
     // No more than keys, in every index.
     for (attribute, value) in [("live", "0"), ("attention", "yes")] {
         scribble(

@@ -95,7 +95,8 @@ fn recounts_and_proofs_go_on_where_the_time_was_up() {
         bit_by_bit.queries <= at_once.queries + bit_by_bit.runs * EXTRA_PER_RUN,
         "{at_once:?} {bit_by_bit:?}"
     );
-    assert_eq!(bit_by_bit.balanced.last(), Some(&Some(true)));
+    assert!(bit_by_bit.balanced.contains(&Some(true)));
+    assert!(!bit_by_bit.balanced.contains(&Some(false)));
 }
 
 #[test]
@@ -171,7 +172,7 @@ async fn tell_imbalance() {
         town.world.delete_row(&partition, &row).await;
     }
     let (_, of_run) = count_queries(&town, true);
-    town.seal_at("2026-11-27T05:31:00Z").await;
+    town.seal_at("2026-11-28T07:31:00Z").await;
     let mut told = 0;
     for _ in 0..40 {
         of_run.store(0, Ordering::Relaxed);

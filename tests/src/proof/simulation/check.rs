@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use emulator::LicenseOnRenewal;
 use jiff::Timestamp;
+use ledger::LedgerError;
+use ledger::day::digest_of_known;
 use marketplace::{Subscription, UsageHour};
 use reconciler::books::of_subscription;
 
@@ -96,6 +98,9 @@ pub(super) async fn verdict(
     }
     for (n, subscribed) in buyers {
         compare_books(world, story, *n, subscribed, &accounts, &mut verdict).await;
+        if let Err(problem) = compare_days(world, story, trouble, subscribed).await {
+            verdict.violations.push(format!("buyer {n}: {problem}"));
+        }
     }
     verdict
 }
@@ -190,6 +195,52 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
             ));
         }
     }
+}
+
+/// A day whose proof still holds says what counting it in full says now. Where streams lose rows, nobody
+/// knows of them, so only what stands in records is compared.
+async fn compare_days(
+    world: &World,
+    story: &Story,
+    trouble: &Trouble,
+    subscribed: &Subscribed,
+) -> Result<(), String> {
+    let (ledger, subscription) = (&world.ledger, &subscribed.subscription);
+    let told = |error: LedgerError| error.to_string();
+    let Some(profile) = ledger.profile(subscription).await.map_err(told)? else {
+        return Ok(());
+    };
+    let product = ledger.product(&profile.product).await.map_err(told)?;
+    let known = digest_of_known(product.as_ref().map(|product| &product.dimensions));
+    let first = UsageHour::of(after(story.start, -3 * 24 * 60));
+    let days = ledger
+        .proved_days(subscription, first, UsageHour::of(story.end), story.end)
+        .await
+        .map_err(told)?;
+    let loses_rows = trouble.streams.is_some() || trouble.streams_off;
+    for day in days.digests.keys() {
+        let Some(digest) = days.settled(*day, &known, story.end) else {
+            continue;
+        };
+        let full = of_subscription(ledger, &profile, *day, day.plus(23)).await;
+        let full = full.map_err(told)?.sum;
+        let kept = &digest.books;
+        let is_same = match loses_rows {
+            true => {
+                (&kept.records, kept.carried_out, kept.held)
+                    == (&full.records, full.carried_out, full.held)
+            }
+            false => *kept == full,
+        };
+        if !is_same {
+            return Err(format!(
+                "{subscription}: the proof of {day} at {} holds no more: {kept:?}, now {full:?}",
+                digest.proved_at
+            ));
+        }
+        world.wire.mark_one("a day whose proof holds");
+    }
+    Ok(())
 }
 
 /// Our books say of each subscription what was sent and what was billed, and where the rest is.

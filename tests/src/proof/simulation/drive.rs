@@ -64,7 +64,7 @@ impl Subscribed {
 }
 
 pub(super) struct Drive {
-    seed: u64,
+    pub seed: u64,
     pub story: Story,
     pub trouble: Trouble,
     pub world: Rc<World>,

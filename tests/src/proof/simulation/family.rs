@@ -53,11 +53,13 @@ pub enum Family {
     Returns,
     /// Hundreds of buyers.
     Crowds,
+    /// The reconciler's tasks come each by itself, in any order and at the same time.
+    Tasks,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::LostAnswers,
         Self::Deaths,
         Self::DynamoDb,
@@ -80,6 +82,7 @@ impl Family {
         Self::BadInput,
         Self::Returns,
         Self::Crowds,
+        Self::Tasks,
     ];
 
     /// Its draws in a seed; `None` where it is off.

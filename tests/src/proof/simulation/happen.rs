@@ -4,10 +4,13 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use emulator::LicenseOnRenewal;
+use ledger::SHARDS;
 use marketplace::Subscription;
 use marketplace::usage::UsageEvent;
+use reconciler::Task;
 
 use super::drive::{Drive, Subscribed};
+use super::family::{Family, stream};
 use super::marks;
 use super::story::{BadRow, Row};
 use crate::proof::wire::Writes;
@@ -245,27 +248,62 @@ impl Drive {
         let now = self.world.now.get();
         let alarms = Rc::clone(&self.alarms);
         let is_slow = self.trouble.history.spread_s > 0;
+        let tasks = self.tasks();
         self.fire("reconciler", true, move |world| {
             let alarms = Rc::clone(&alarms);
+            let tasks = tasks.clone();
             async move {
-                let report = world.reconcile().await?;
-                mark(&world, "reconciler", serde_json::to_value(&report));
-                let audit = &report.audit;
-                let found = [
-                    ("slots out of balance", report.slots_astray),
-                    ("successes without a record", audit.unknown),
-                    ("successes of another quantity", audit.different),
-                    ("successes for records not billed", audit.unexpected),
-                    // What CloudTrail does not show in time, or never, is missing, and is told.
-                    ("successes missing", if is_slow { 0 } else { audit.missing }),
-                ];
-                for (what, times) in found.iter().filter(|(_, times)| *times > 0) {
-                    let told = format!("at {now} the reconciler found {times} {what}");
-                    alarms.borrow_mut().push(told);
+                let runs = tasks.into_iter().map(|task| world.reconcile_task(task));
+                // What one of them comes to is told even if another dies.
+                let mut problem = None;
+                for report in futures_util::future::join_all(runs).await {
+                    let report = match report {
+                        Ok(report) => report,
+                        Err(told) => {
+                            problem = Some(told);
+                            continue;
+                        }
+                    };
+                    world
+                        .wire
+                        .mark_one(&format!("reconciler task {}", report.task));
+                    mark(&world, "reconciler", serde_json::to_value(&report));
+                    let audit = &report.audit;
+                    let found = [
+                        ("slots out of balance", report.slots_astray),
+                        ("successes without a record", audit.unknown),
+                        ("successes of another quantity", audit.different),
+                        ("successes for records not billed", audit.unexpected),
+                        // What CloudTrail does not show in time, or never, is missing, and is told.
+                        ("successes missing", if is_slow { 0 } else { audit.missing }),
+                    ];
+                    for (what, times) in found.iter().filter(|(_, times)| *times > 0) {
+                        let told = format!("at {now} the reconciler found {times} {what}");
+                        alarms.borrow_mut().push(told);
+                    }
                 }
-                Ok(())
+                problem.map_or(Ok(()), Err)
             }
         });
+    }
+
+    /// What the reconciler is asked for when it is due: everything at once, or each task by itself, in
+    /// any order, and by shard or not.
+    fn tasks(&self) -> Vec<Task> {
+        if !self.trouble.families.contains(&Family::Tasks) {
+            return vec![Task::Everything];
+        }
+        let now = self.world.now.get().as_second().unsigned_abs();
+        let mut draws = stream(self.seed ^ now, "tasks");
+        let mut tasks = vec![Task::Expire, Task::Close, Task::Judge, Task::Compare];
+        for task in [Task::Recount, Task::Prove] {
+            match draws.bool() {
+                true => tasks.push(task(None)),
+                false => tasks.extend((0..SHARDS).map(|shard| task(Some(shard)))),
+            }
+        }
+        draws.shuffle(&mut tasks);
+        tasks
     }
 
     fn partition(&self, bad: &BadRow) -> Option<String> {

@@ -38,6 +38,7 @@ const ORDERS: [&[&str]; 2] = [
 
 /// Everything else that must be reached.
 const OTHERS: &[&str] = &[
+    "a day whose proof holds",
     "an empty call",
     "audit accepted",
     "audit calls",
@@ -73,7 +74,15 @@ const OTHERS: &[&str] = &[
     "reconciler balanced true",
     "reconciler finished false",
     "reconciler hours_flagged",
+    "reconciler days_proved",
     "reconciler subscriptions_closed",
+    "reconciler task close",
+    "reconciler task compare",
+    "reconciler task everything",
+    "reconciler task expire",
+    "reconciler task judge",
+    "reconciler task prove",
+    "reconciler task recount",
     "reconciler unconfirmed",
     "record accepted by InferredFromDuplicate",
     "record accepted by Success",

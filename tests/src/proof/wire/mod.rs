@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod mistakes;
+mod meter;
 mod observe;
 mod trace;
 
@@ -16,6 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
+
+pub use meter::Metered;
 
 use answers::{cut_off, exception, read_partly, refusal, reply, transaction_conflict};
 use mistakes::{Mistake, Subject};
@@ -137,6 +140,7 @@ struct State {
     marks: Option<BTreeMap<String, u64>>,
     /// A mistake that is made on purpose.
     mistake: Option<Mistake>,
+    metered: Option<Metered>,
 }
 
 /// Numbers of write requests that the tables carried out, from any caller.
@@ -178,6 +182,7 @@ impl Wire {
                 writes: Writes::default(),
                 marks: None,
                 mistake: mistakes::planted(),
+                metered: None,
             })),
         }
     }
@@ -308,6 +313,14 @@ impl Wire {
         (state.trace.digest(), state.trace.lines())
     }
 
+    /// From now on it is counted what the functions' calls of DynamoDB take; what was counted so far.
+    pub fn meter(&self) -> Metered {
+        self.state()
+            .metered
+            .replace(Metered::default())
+            .unwrap_or_default()
+    }
+
     async fn pass(&self) {
         let held = self.state().held;
         if held {
@@ -436,6 +449,13 @@ impl Wire {
             _ => {}
         }
         let answer = match service {
+            Service::DynamoDb if invocation.is_some() && self.is_metered() => {
+                let answer = self.ask_database(operation, &meter::asking(&body), fate);
+                if let Some(metered) = &mut self.state().metered {
+                    metered.add(operation, &body, answer.body());
+                }
+                Ok(answer)
+            }
             Service::DynamoDb => Ok(self.ask_database(operation, &body, fate)),
             Service::Marketplace => self.ask_marketplace(request, body.clone()).await,
         };
@@ -470,6 +490,10 @@ impl Wire {
                 answer
             }
         }
+    }
+
+    fn is_metered(&self) -> bool {
+        self.state().metered.is_some()
     }
 
     fn observe(

@@ -1,0 +1,59 @@
+//! What calls of DynamoDB take: DynamoDB itself says so when it is asked.
+
+use serde_json::{Value, json};
+
+/// What some calls took.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Metered {
+    /// Calls that read.
+    pub reads: u64,
+    /// Read units.
+    pub read_units: f64,
+    /// Rows of usage that were read.
+    pub rows: u64,
+    /// Calls that write.
+    pub writes: u64,
+}
+
+impl Metered {
+    /// Adds what others took.
+    pub fn plus(&mut self, other: Self) {
+        self.reads += other.reads;
+        self.read_units += other.read_units;
+        self.rows += other.rows;
+        self.writes += other.writes;
+    }
+
+    pub(super) fn add(&mut self, operation: &str, body: &[u8], answer: &str) {
+        let is_read = matches!(operation, "BatchGetItem" | "GetItem" | "Query" | "Scan");
+        if !is_read {
+            self.writes += 1;
+            return;
+        }
+        self.reads += 1;
+        let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+        let taken = &answer["ConsumedCapacity"];
+        let units = match taken.as_array() {
+            Some(tables) => tables
+                .iter()
+                .filter_map(|table| table["CapacityUnits"].as_f64())
+                .sum(),
+            None => taken["CapacityUnits"].as_f64().unwrap_or_default(),
+        };
+        self.read_units += units;
+        if body.windows(13).any(|part| part == b"-UsageEvents\"") {
+            self.rows += answer["Count"].as_u64().unwrap_or_default();
+        }
+    }
+}
+
+/// The same request, which asks what it takes.
+pub(super) fn asking(body: &[u8]) -> Vec<u8> {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(mut request) if request.is_object() => {
+            request["ReturnConsumedCapacity"] = json!("TOTAL");
+            request.to_string().into_bytes()
+        }
+        _ => body.to_vec(),
+    }
+}

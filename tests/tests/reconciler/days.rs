@@ -1,0 +1,257 @@
+//! A day is proved once, and again only when something of it can have changed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::wire::Fate;
+use ledger::day::digest_of_known;
+use marketplace::UsageHour;
+use marketplace::books::Books;
+use marketplace::fold::{CarryId, origin_hash};
+use marketplace::recount::MovementKind;
+use reconciler::{Report, Task};
+
+use crate::town::{Town, at};
+
+const BUYERS: usize = 3;
+const HOUR: &str = "2026-11-27T02";
+
+/// A town whose 26th and 27th were proved at 2026-11-28T07:40.
+async fn proved_town() -> Town {
+    let town = Town::of(BUYERS).await;
+    for n in 0..BUYERS {
+        town.uses(n, "a", HOUR).await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    town.reconcile_at("2026-11-27T03:40:00Z").await;
+    town.seal_at("2026-11-28T07:31:00Z").await;
+    let report = prove_at(&town, "2026-11-28T07:40:00Z").await;
+    assert_eq!(report.days_proved, 2 * BUYERS as u64);
+    assert_eq!(report.balanced, Some(true));
+    town
+}
+
+async fn prove_at(town: &Town, time: &str) -> Report {
+    town.world.set_time(at(time));
+    let report = town.world.reconcile_task(Task::Prove(None)).await.unwrap();
+    assert!(report.finished, "{report:?}");
+    report
+}
+
+/// Counts the reconciler's reads from now on.
+fn count_reads(town: &Town) -> Arc<AtomicU64> {
+    let reads = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&reads);
+    town.world.wire.follow(Box::new(move |call| {
+        let is_ours = call.function == "reconciler" && call.is_read();
+        counted.fetch_add(u64::from(is_ours), Ordering::Relaxed);
+        Fate::Answered
+    }));
+    reads
+}
+
+#[test]
+fn a_day_is_proved_once() {
+    on_a_thread(|| Executor::default().finish(prove_once()));
+}
+
+async fn prove_once() {
+    let town = proved_town().await;
+    // The turn is over.
+    let reads = count_reads(&town);
+    let report = prove_at(&town, "2026-11-28T07:50:00Z").await;
+    assert_eq!((report.days_proved, report.balanced), (0, None));
+    // The next turn of every shard reads what was kept: a profile and the days of each subscription.
+    reads.store(0, Ordering::Relaxed);
+    let report = prove_at(&town, "2026-11-28T16:50:00Z").await;
+    assert_eq!((report.days_proved, report.balanced), (0, Some(true)));
+    // The watermark; and of each shard its place twice, its pages of the two lists, and perhaps its product.
+    let at_most = 1 + 8 * 4 + 3 * BUYERS as u64;
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads <= at_most, "{reads} reads");
+}
+
+/// Late usage of the 27th, which a flag tells of and the sealer carries.
+async fn carry(town: &Town, n: usize) {
+    town.uses(n, "late", HOUR).await;
+    let (late, now) = (town.buyer(n), town.world.now.get());
+    let flagged = town
+        .world
+        .ledger
+        .flag_late(late, HOUR.parse().unwrap(), now);
+    flagged.await.unwrap();
+    town.world.seal().await.unwrap();
+    assert_eq!(town.record(n, HOUR).await.movements, 1);
+}
+
+#[test]
+fn a_change_after_the_proof_makes_that_day_be_proved_again() {
+    on_a_thread(|| Executor::default().finish(change_after_proof()));
+}
+
+async fn change_after_proof() {
+    let town = proved_town().await;
+    town.world.set_time(at("2026-11-28T10:00:00Z"));
+    carry(&town, 1).await;
+    let report = prove_at(&town, "2026-11-28T16:50:00Z").await;
+    assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
+    // What was carried arrived on the 28th, whose proof finds it in its place.
+    town.seal_at("2026-11-29T07:31:00Z").await;
+    let report = prove_at(&town, "2026-11-29T07:40:00Z").await;
+    assert_eq!(report.days_proved, BUYERS as u64);
+    assert_eq!(report.balanced, Some(true));
+    // Somebody removes it, and the stream tells of it.
+    let record = town.record(1, HOUR).await;
+    let movements = town.world.ledger.movements_of(&record).await.unwrap();
+    let MovementKind::Carried { target, .. } = movements[0].kind else {
+        panic!("{movements:?}");
+    };
+    let carry = CarryId {
+        origin: record.key.hour,
+        hash: origin_hash(town.buyer(1), &record.key.dimension),
+        movement: 1,
+        entry: 0,
+    };
+    let partition = format!("{}@{target}", town.buyer(1));
+    town.world
+        .delete_row(&partition, &format!("gb#{carry}"))
+        .await;
+    town.world.set_time(at("2026-11-29T10:00:00Z"));
+    let flagged = town
+        .world
+        .ledger
+        .flag_late(town.buyer(1), target, town.world.now.get());
+    flagged.await.unwrap();
+    for time in ["2026-11-29T16:50:00Z", "2026-11-30T00:50:00Z"] {
+        let report = prove_at(&town, time).await;
+        assert_eq!((report.slots_astray, report.balanced), (1, Some(false)));
+    }
+}
+
+#[test]
+fn a_proof_that_began_right_after_a_change_does_not_count() {
+    on_a_thread(|| Executor::default().finish(prove_right_after()));
+}
+
+async fn prove_right_after() {
+    let town = proved_town().await;
+    // The submitter's invocation may have begun before the proof, and write after it.
+    town.world.set_time(at("2026-11-28T16:45:00Z"));
+    carry(&town, 1).await;
+    for (time, days) in [
+        ("2026-11-28T16:50:00Z", 1),
+        ("2026-11-29T00:50:00Z", 1),
+        ("2026-11-29T06:20:00Z", 0),
+    ] {
+        assert_eq!(prove_at(&town, time).await.days_proved, days, "{time}");
+    }
+}
+
+#[test]
+fn a_row_that_no_stream_told_of_is_found_at_the_end_of_the_month() {
+    on_a_thread(|| Executor::default().finish(find_at_month_end()));
+}
+
+async fn find_at_month_end() {
+    let town = proved_town().await;
+    // Thirty hours late.
+    town.world.set_time(at("2026-11-28T09:00:00Z"));
+    town.uses(1, "untold", HOUR).await;
+    town.world.forget_usage_stream().await;
+    for time in ["2026-11-28T16:50:00Z", "2026-11-29T07:40:00Z"] {
+        town.seal_at(time).await;
+        assert_eq!(prove_at(&town, time).await.hours_flagged, 0);
+    }
+    for time in ["2026-11-30T12:31:00Z", "2026-12-01T03:31:00Z"] {
+        town.seal_at(time).await;
+    }
+    let report = town.world.reconcile_task(Task::Recount(None)).await;
+    let report = report.unwrap();
+    assert!(report.finished, "{report:?}");
+    assert_eq!(report.hours_flagged, 1, "{report:?}");
+    assert_eq!(report.month_recounted_from.as_deref(), Some("2026-11-01"));
+    town.seal_at("2026-12-01T03:40:00Z").await;
+    let record = town.record(1, HOUR).await;
+    assert_eq!(record.movements, 1, "it is carried into the catch hour");
+    // What was recounted is not begun again within the same hours.
+    let again = town.world.reconcile_task(Task::Recount(None)).await;
+    assert_eq!(again.unwrap().hours_recounted, 0);
+}
+
+#[test]
+fn a_damaged_digest_is_named_and_its_day_proved_anew() {
+    on_a_thread(|| Executor::default().finish(damage_digest()));
+}
+
+async fn damage_digest() {
+    let town = proved_town().await;
+    let name = town.buyer(2).to_string();
+    let table = town.world.ledger.tables().metering_records.clone();
+    town.world
+        .scribble(&table, (&name, "d#2026-11-27"), "books", "lost")
+        .await;
+    let report = prove_at(&town, "2026-11-28T16:50:00Z").await;
+    assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
+    assert_eq!(report.damaged, [format!("{name} / d#2026-11-27")]);
+    let report = prove_at(&town, "2026-11-29T00:50:00Z").await;
+    assert_eq!((report.days_proved, report.damaged_items), (0, 0));
+}
+
+#[test]
+fn the_sums_of_proved_days_are_those_of_the_full_books() {
+    on_a_thread(|| Executor::default().finish(compare_sums()));
+}
+
+async fn compare_sums() {
+    let town = proved_town().await;
+    town.world.set_time(at("2026-11-28T10:00:00Z"));
+    carry(&town, 0).await;
+    town.uses(2, "b", "2026-11-28T11").await;
+    town.seal_at("2026-11-29T07:31:00Z").await;
+    prove_at(&town, "2026-11-29T07:40:00Z").await;
+    let ledger = &town.world.ledger;
+    let hour = |text: &str| text.parse::<UsageHour>().unwrap();
+    let (first, last) = (hour("2026-11-26T00"), hour("2026-11-28T23"));
+    let mut sum = Books::default();
+    let known = ["gb".parse().unwrap()].into();
+    let known = digest_of_known(Some(&known));
+    for (_, subscription) in &town.buyers {
+        let now = town.world.now.get();
+        let days = ledger.proved_days(subscription, first, last, now).await;
+        let days = days.unwrap();
+        assert_eq!(days.digests.len(), 3);
+        for day in days.digests.keys() {
+            let digest = days.settled(*day, &known, now).expect("settled");
+            sum.merge(&digest.books).unwrap();
+        }
+    }
+    let full = reconciler::books::of_all(ledger, first, last, |_| {}).await;
+    assert_eq!(sum, full.unwrap());
+    assert_eq!(sum.carried_in.to_string(), "1");
+}
+
+#[test]
+fn the_days_of_a_subscription_that_ended_are_proved_too() {
+    on_a_thread(|| Executor::default().finish(prove_ended()));
+}
+
+async fn prove_ended() {
+    let town = Town::of(BUYERS).await;
+    for n in 0..BUYERS {
+        town.uses(n, "a", HOUR).await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    let agreement = &town.buyers[0].0.agreement_id;
+    town.world.emulator.cancel_agreement(agreement).unwrap();
+    town.world.set_time(at("2026-11-27T04:40:00Z"));
+    town.world.deliver_lifecycle().await;
+    for time in ["05:35:00", "06:31:00", "07:31:00"] {
+        town.seal_at(&format!("2026-11-27T{time}Z")).await;
+    }
+    let report = town.reconcile_at("2026-11-27T07:40:00Z").await;
+    assert_eq!(report.subscriptions_closed, 1, "{report:?}");
+    town.seal_at("2026-11-28T07:31:00Z").await;
+    let report = prove_at(&town, "2026-11-28T07:40:00Z").await;
+    assert_eq!(report.days_proved, 2 * BUYERS as u64);
+}
