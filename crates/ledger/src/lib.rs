@@ -36,6 +36,7 @@ pub mod place;
 pub mod product;
 pub mod profile;
 pub mod progress;
+mod query;
 pub mod record;
 pub mod sender;
 pub mod set_aside;

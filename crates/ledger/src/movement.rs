@@ -147,6 +147,23 @@ impl Ledger {
             .await
     }
 
+    /// The movements of the records of the hours `first` through `last`, strongly consistent, with hour and
+    /// dimension.
+    pub async fn movements_of_hours(
+        &self,
+        subscription: &Subscription,
+        first: UsageHour,
+        last: UsageHour,
+    ) -> Result<Vec<(UsageHour, Dimension, Movement)>, LedgerError> {
+        let table = &self.tables.metering_records;
+        // `$` is the character after `#`, so the second key is behind every movement of the hour.
+        let bounds = (&*format!("c#{first}#"), &*format!("c#{last}$"));
+        let items = self
+            .query_between(table, &subscription.to_string(), bounds)
+            .await?;
+        Ok(items.iter().map(from_item).collect::<Result<_, _>>()?)
+    }
+
     /// All movements of a subscription of which the sort key begins with `prefix`, which begins with
     /// `c#`.
     pub(crate) async fn movements_with_prefix(

@@ -9,8 +9,8 @@ use ledger::profile::Profile;
 use marketplace::books::Books;
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
-use marketplace::recount::MovementKind;
-use marketplace::{Total, UsageHour};
+use marketplace::recount::{Movement, MovementKind};
+use marketplace::{Dimension, Total, UsageHour};
 
 use crate::books::Astray;
 use crate::run::Run;
@@ -27,17 +27,27 @@ impl Transit {
     pub(crate) fn add(&mut self, count: &HourBooks<'_>) -> Result<(), LedgerError> {
         for (origin, movements) in count.movements() {
             for movement in movements {
-                if let MovementKind::Carried { target, into } = &movement.kind {
-                    let into = into.as_ref().unwrap_or(origin).clone();
-                    let sent = self.sent.entry((*target, into)).or_default();
-                    *sent = sent.plus(movement.total()?)?;
-                }
+                self.send(origin, movement)?;
             }
         }
         for (dimension, total) in count.carried_in() {
             let slot = (count.hour(), dimension.clone());
             let arrived = self.arrived.entry(slot).or_default();
             *arrived = arrived.plus(total)?;
+        }
+        Ok(())
+    }
+
+    /// Adds what a movement of a slot of dimension `origin` sent out.
+    pub(crate) fn send(
+        &mut self,
+        origin: &Dimension,
+        movement: &Movement,
+    ) -> Result<(), LedgerError> {
+        if let MovementKind::Carried { target, into } = &movement.kind {
+            let into = into.as_ref().unwrap_or(origin).clone();
+            let sent = self.sent.entry((*target, into)).or_default();
+            *sent = sent.plus(movement.total()?)?;
         }
         Ok(())
     }

@@ -174,14 +174,16 @@ async fn prove(
     let Some(counted) = books.count(&days, Some(&stored), &mut proved).await? else {
         return Ok((proved, false));
     };
-    let mut astray = astray(&counted)?;
+    let mut astray = astray(&counted, Transit::default())?;
     if !astray.is_empty() {
-        // Late usage that was on its way while this was read seems astray too. What really is stays so.
-        let days = first.through_days(last).map(|(day, _)| day).collect();
+        // Late usage that was on its way while this was read seems astray too, and so does what came from
+        // a day before the first that is proved. What really is astray stays so.
         let Some(again) = books.count(&days, None, &mut proved).await? else {
             return Ok((proved, false));
         };
-        let again = self::astray(&again)?;
+        let before = first.through(begin.previous());
+        let unread = before.filter(|hour| !days.contains(&first_of_day(*hour)));
+        let again = self::astray(&again, books.sent_from(unread.collect()).await?)?;
         astray.retain(|slot| again.contains(slot));
     }
     for slot in &astray {
@@ -227,6 +229,23 @@ impl OfDays<'_> {
         Ok(Some(all))
     }
 
+    /// What movements of hours that are not counted sent out.
+    async fn sent_from(&self, hours: BTreeSet<UsageHour>) -> Result<Transit, LedgerError> {
+        let mut transit = Transit::default();
+        let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
+            return Ok(transit);
+        };
+        let ledger = &self.run.app.ledger;
+        let subscription = &self.profile.subscription;
+        let movements = ledger.movements_of_hours(subscription, *first, *last);
+        for (hour, dimension, movement) in movements.await? {
+            if hours.contains(&hour) {
+                transit.send(&dimension, &movement)?;
+            }
+        }
+        Ok(transit)
+    }
+
     /// Reads a day in full, flags its hours with rows that nothing has counted, and keeps its sums.
     async fn prove_day(
         &self,
@@ -248,9 +267,12 @@ impl OfDays<'_> {
     }
 }
 
-/// The slots of some days in which late usage did not arrive as it was sent.
-fn astray(days: &BTreeMap<UsageHour, DayDigest>) -> Result<Vec<Astray>, LedgerError> {
-    let mut transit = Transit::default();
+/// The slots of some days in which late usage did not arrive as it was sent. `transit` is what is known of
+/// other days.
+fn astray(
+    days: &BTreeMap<UsageHour, DayDigest>,
+    mut transit: Transit,
+) -> Result<Vec<Astray>, LedgerError> {
     for day in days.values() {
         transit.add_day(day)?;
     }
