@@ -29,54 +29,55 @@ const SIZES: [f64; 2] = [1_000.0, 100_000.0];
 
 fn main() {
     let mut sizes = std::env::args().skip(1).map(|size| size.parse().ok());
-    let subscriptions = sizes.next().flatten().unwrap_or(1_000);
+    let subscriptions: usize = sizes.next().flatten().unwrap_or(1_000);
     let rows = sizes.next().flatten().unwrap_or(14);
-    on_a_thread(move || Executor::default().finish(count(subscriptions, rows)));
+    // What does not grow with the subscriptions shows in the difference of two sizes.
+    let few = (subscriptions / 4).max(1);
+    let [less, more] = [few, subscriptions].map(|subscriptions| {
+        on_a_thread(move || Executor::default().finish(count(subscriptions, rows)))
+    });
+    println!(
+        "{few} and {subscriptions} subscriptions, {} records and {rows} rows an hour each",
+        DIMENSIONS.len()
+    );
+    print(&[(few as f64, less), (subscriptions as f64, more)]);
 }
 
-async fn count(subscriptions: usize, rows: usize) {
+type Taken = BTreeMap<&'static str, Metered>;
+
+/// What each function and task takes in the second of two days.
+async fn count(subscriptions: usize, rows: usize) -> Taken {
     let world = World::without_streams(at("2026-11-19T20:20:00Z"), 7);
     world.wire.trace_nothing();
-    let mut settings = world.emulator.settings();
-    settings.cloudtrail_delay_s = 60;
-    world.emulator.set_settings(settings);
     let buyers = buy_all(&world, subscriptions).await;
     let counted: UsageHour = COUNTED.parse().expect("an hour");
-    let mut taken: BTreeMap<&'static str, Metered> = BTreeMap::new();
-    let mut days_proved = 0;
-    for hour in FIRST
-        .parse::<UsageHour>()
-        .expect("an hour")
-        .through(counted.plus(23))
-    {
+    let mut taken = Taken::new();
+    let first: UsageHour = FIRST.parse().expect("an hour");
+    for hour in first.through(counted.plus(23)) {
         for subscription in &buyers {
             use_in(&world, subscription, hour, rows).await;
         }
-        // The hour is due 30 minutes after its end.
-        world.set_time(hour.end() + SignedDuration::from_mins(35));
-        let is_counted = hour.next() >= counted;
         let mut note = |name, metered: Metered| {
-            if is_counted {
+            if hour >= counted {
                 taken.entry(name).or_default().plus(metered);
             }
         };
+        // The hour is due 30 minutes after its end, and what no stream tells of is sent five minutes later.
+        world.set_time(hour.end() + SignedDuration::from_mins(30));
         world.wire.meter();
         world.seal().await.expect("a run");
         note("seal", world.wire.meter());
+        world.set_time(hour.end() + SignedDuration::from_mins(36));
         world.sweep().await.expect("a sweep");
         note("submit", world.wire.meter());
+        world.set_time(hour.end() + SignedDuration::from_mins(40));
         for task in tasks() {
             let report = world.reconcile_task(task).await.expect("a run");
             assert!(report.finished, "{task}: {report:?}");
             note(task.name(), world.wire.meter());
-            days_proved += report.days_proved;
         }
     }
-    println!(
-        "{subscriptions} subscriptions, {} records and {rows} rows an hour each; {days_proved} days proved in two days",
-        DIMENSIONS.len()
-    );
-    print(&taken, subscriptions as f64);
+    taken
 }
 
 fn tasks() -> Vec<Task> {
@@ -86,14 +87,59 @@ fn tasks() -> Vec<Task> {
     tasks
 }
 
+/// Of one kind of call: how many there are without subscriptions, and how many more for each.
+#[derive(Clone, Copy)]
+struct Line {
+    fixed: f64,
+    each: f64,
+}
+
+impl Line {
+    fn through([(few, less), (many, more)]: [(f64, f64); 2]) -> Self {
+        let each = (more - less) / (many - few);
+        let fixed = (less - few * each).max(0.0);
+        Self { fixed, each }
+    }
+
+    fn at(self, size: f64) -> f64 {
+        self.fixed + self.each * size
+    }
+}
+
 /// One line for each task: what it takes in a day, and what that is of the time it may last.
-fn print(taken: &BTreeMap<&'static str, Metered>, subscriptions: f64) {
-    let sealing = taken["seal"];
+fn print(taken: &[(f64, Taken); 2]) {
+    let line = |name: &str, of: fn(&Metered) -> f64| {
+        Line::through([0, 1].map(|n| (taken[n].0, of(&taken[n].1[name]))))
+    };
+    let reads: fn(&Metered) -> f64 = |one| one.reads as f64;
+    let units: fn(&Metered) -> f64 = |one| one.read_units;
+    let rows: fn(&Metered) -> f64 = |one| one.rows as f64;
+    let writes: fn(&Metered) -> f64 = |one| one.writes as f64;
+    println!("A day of each subscription, and what goes on without any:");
     println!(
-        "{:<8} {:>10} {:>11} {:>10} {:>8} {:>7} {:>7} | of sealing | S = {:>5}: s, share | S = {:>7}: s, share | whole time at S =",
-        "task", "reads", "read units", "rows", "writes", "seconds", "share", SIZES[0], SIZES[1],
+        "| task | reads | read units | rows | writes | fixed reads | of sealing: reads | units |"
     );
-    for (name, one) in taken {
+    println!("|---|---|---|---|---|---|---|---|");
+    let (sealing, sealing_units) = (line("seal", reads).each, line("seal", units).each);
+    for name in taken[1].1.keys() {
+        println!(
+            "| {name} | {:.1} | {:.1} | {:.0} | {:.1} | {:.0} | {:.2} | {:.2} |",
+            line(name, reads).each,
+            line(name, units).each,
+            line(name, rows).each,
+            line(name, writes).each,
+            line(name, reads).fixed,
+            line(name, reads).each / sealing,
+            line(name, units).each / sealing_units,
+        );
+    }
+    println!("At {READS_PER_SECOND} reads a second, one invocation of each task and shard a day:");
+    println!(
+        "| task | S = {} | share of its time | S = {} | share | all of its time at S |",
+        SIZES[0], SIZES[1]
+    );
+    println!("|---|---|---|---|---|---|");
+    for name in taken[1].1.keys() {
         let shards = match *name {
             "recount" | "prove" => f64::from(SHARDS),
             _ => 1.0,
@@ -103,38 +149,19 @@ fn print(taken: &BTreeMap<&'static str, Metered>, subscriptions: f64) {
             "seal" | "submit" => 86_400.0,
             _ => RUNS_PER_DAY * RUN_SECONDS,
         };
-        let seconds = one.reads as f64 / shards / READS_PER_SECOND;
-        let share = |factor: f64| 100.0 * seconds * factor / day;
-        let at = |size: f64| {
-            let factor = size / subscriptions;
-            format!("{:>9.0} s {:>7.3} %", seconds * factor, share(factor))
+        let line = line(name, reads);
+        let seconds = |size: f64| line.at(size) / shards / READS_PER_SECOND;
+        let [few, many] = SIZES.map(|size| {
+            let seconds = seconds(size);
+            format!("{seconds:.1} s | {:.3} %", 100.0 * seconds / day)
+        });
+        let whole = (day * shards * READS_PER_SECOND - line.fixed) / line.each;
+        let whole = match line.each > 0.0 {
+            true => format!("{whole:.0}"),
+            false => "no bound".to_owned(),
         };
-        println!(
-            "{name:<8} {:>10} {:>11.1} {:>10} {:>8} {seconds:>7.1} {:>5.2} % | {:>4.2} {:>4.2} | {} | {} | {:>12.0}",
-            one.reads,
-            one.read_units,
-            one.rows,
-            one.writes,
-            share(1.0),
-            one.reads as f64 / sealing.reads as f64,
-            one.read_units / sealing.read_units,
-            at(SIZES[0]),
-            at(SIZES[1]),
-            subscriptions * day / seconds,
-        );
+        println!("| {name} | {few} | {many} | {whole} |");
     }
-    let mut all = Metered::default();
-    let of_reconciler = taken
-        .iter()
-        .filter(|(name, _)| !matches!(**name, "seal" | "submit"));
-    of_reconciler.for_each(|(_, one)| all.plus(*one));
-    println!(
-        "the reconciler together: {} reads and {:.1} read units, {:.2} and {:.2} times what sealing takes",
-        all.reads,
-        all.read_units,
-        all.reads as f64 / sealing.reads as f64,
-        all.read_units / sealing.read_units,
-    );
 }
 
 /// Everybody is bought, activated, and sealed by the rounds up to the first hour.

@@ -1,6 +1,6 @@
 //! The proof of the books, day by day: each day of a subscription is read in full once.
 //!
-//! A shard's proof goes on every eight hours, each shard's in another hour. It reads in full the days
+//! A shard has its turn every twelve hours, each shard in another hour. It reads in full the days
 //! that are not proved, and those that have changed since (`ledger::day` has the argument). Of every other
 //! day it reads the sums that the proof has kept. Late usage must have arrived as it was sent, over all
 //! days together. What is astray is told only after all of the subscription's days were read in full
@@ -13,9 +13,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use ledger::LedgerError;
 use ledger::day::{DayDigest, ProvedDays, digest_of_known, first_of_day};
 use ledger::profile::Profile;
-use ledger::{LedgerError, SHARDS};
 use marketplace::books::Books;
 use marketplace::hour::shift;
 use marketplace::{Month, Subscription, UsageHour};
@@ -29,6 +29,9 @@ use crate::run::Run;
 use crate::walk::{List, Walk, kept};
 use crate::{ReconcileError, Report};
 
+/// Hours from one turn of a shard to its next: a new day is proved in the first of them after it is due, and
+/// a day that has changed in the next.
+const TURN_HOURS: i64 = 12;
 /// How long after a month's end its days are still proved.
 const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
 
@@ -83,7 +86,7 @@ pub(crate) async fn prove_due(
 /// The number of the hour in which a shard's latest turn began.
 fn turn(now: Timestamp, shard: u8) -> i64 {
     let hour = UsageHour::of(now).number();
-    hour - (hour - i64::from(shard)).rem_euclid(i64::from(SHARDS))
+    hour - (hour - i64::from(shard)).rem_euclid(TURN_HOURS)
 }
 
 /// The days to prove: the first hour of the first, and the last hour of the last. A day is proved once
@@ -283,16 +286,19 @@ fn astray(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ledger::SHARDS;
 
     #[test]
-    fn each_shard_has_its_turn_in_another_hour_of_eight() {
+    fn each_shard_has_its_turn_in_another_hour_of_twelve() {
         let turn_at = |text: &str, shard| turn(text.parse().unwrap(), shard);
         let hour = |text: &str| text.parse::<UsageHour>().unwrap().number();
-        let begins = |shard| turn_at("2026-11-21T07:59:00Z", shard) - hour("2026-11-21T00");
+        let begins = |shard| turn_at("2026-11-21T11:59:00Z", shard) - hour("2026-11-21T00");
         let mut begins: Vec<i64> = (0..SHARDS).map(begins).collect();
         begins.sort_unstable();
-        assert_eq!(begins, [0, 1, 2, 3, 4, 5, 6, 7]);
-        let first = turn_at("2026-11-21T07:00:00Z", 3);
-        assert_eq!(turn_at("2026-11-21T15:00:00Z", 3) - first, 8);
+        begins.dedup();
+        assert_eq!(begins.len(), usize::from(SHARDS));
+        assert!(begins.iter().all(|begin| (0..TURN_HOURS).contains(begin)));
+        let first = turn_at("2026-11-21T11:00:00Z", 3);
+        assert_eq!(turn_at("2026-11-21T23:00:00Z", 3) - first, 12);
     }
 }

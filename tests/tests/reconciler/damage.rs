@@ -62,7 +62,7 @@ async fn reconcile_beside_damage() {
     // Past the deadline of the first hour's records, and the first recount of the later one.
     town.seal_at("2026-11-28T03:31:00Z").await;
     let mut reports = Vec::new();
-    for hour in 4..16 {
+    for hour in 4..20 {
         let time = format!("2026-11-28T{hour:02}:35:00Z");
         town.seal_at(&time).await;
         // The submitter's sweep would make it, but would send records as well.

@@ -64,7 +64,7 @@ async fn prove_once() {
     assert_eq!((report.days_proved, report.balanced), (0, None));
     // The next turn of every shard reads what was kept: a profile and the days of each subscription.
     reads.store(0, Ordering::Relaxed);
-    let report = prove_at(&town, "2026-11-28T16:50:00Z").await;
+    let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (0, Some(true)));
     // The watermark; and of each shard its place twice, its pages of the two lists, and perhaps its product.
     let at_most = 1 + 8 * 4 + 3 * BUYERS as u64;
@@ -94,11 +94,11 @@ async fn change_after_proof() {
     let town = proved_town().await;
     town.world.set_time(at("2026-11-28T10:00:00Z"));
     carry(&town, 1).await;
-    let report = prove_at(&town, "2026-11-28T16:50:00Z").await;
+    let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
     // What was carried arrived on the 28th, whose proof finds it in its place.
-    town.seal_at("2026-11-29T07:31:00Z").await;
-    let report = prove_at(&town, "2026-11-29T07:40:00Z").await;
+    town.seal_at("2026-11-29T09:31:00Z").await;
+    let report = prove_at(&town, "2026-11-29T09:40:00Z").await;
     assert_eq!(report.days_proved, BUYERS as u64);
     assert_eq!(report.balanced, Some(true));
     // Somebody removes it, and the stream tells of it.
@@ -123,7 +123,7 @@ async fn change_after_proof() {
         .ledger
         .flag_late(town.buyer(1), target, town.world.now.get());
     flagged.await.unwrap();
-    for time in ["2026-11-29T16:50:00Z", "2026-11-30T00:50:00Z"] {
+    for time in ["2026-11-29T22:50:00Z", "2026-11-30T11:50:00Z"] {
         let report = prove_at(&town, time).await;
         assert_eq!((report.slots_astray, report.balanced), (1, Some(false)));
     }
@@ -137,12 +137,12 @@ fn a_proof_that_began_right_after_a_change_does_not_count() {
 async fn prove_right_after() {
     let town = proved_town().await;
     // The submitter's invocation may have begun before the proof, and write after it.
-    town.world.set_time(at("2026-11-28T16:45:00Z"));
+    town.world.set_time(at("2026-11-28T20:45:00Z"));
     carry(&town, 1).await;
     for (time, days) in [
-        ("2026-11-28T16:50:00Z", 1),
-        ("2026-11-29T00:50:00Z", 1),
-        ("2026-11-29T06:20:00Z", 0),
+        ("2026-11-28T20:50:00Z", 1),
+        ("2026-11-29T09:50:00Z", 1),
+        ("2026-11-29T22:50:00Z", 0),
     ] {
         assert_eq!(prove_at(&town, time).await.days_proved, days, "{time}");
     }
@@ -161,7 +161,7 @@ async fn find_at_month_end() {
     town.world.set_time(at("2026-11-28T09:00:00Z"));
     town.uses(1, "untold", HOUR).await;
     town.world.forget_usage_stream().await;
-    for time in ["2026-11-28T16:50:00Z", "2026-11-29T07:40:00Z"] {
+    for time in ["2026-11-28T20:50:00Z", "2026-11-29T09:40:00Z"] {
         town.seal_at(time).await;
         assert_eq!(prove_at(&town, time).await.hours_flagged, 0);
     }
@@ -193,10 +193,10 @@ async fn damage_digest() {
     town.world
         .scribble(&table, (&name, "d#2026-11-27"), "books", "lost")
         .await;
-    let report = prove_at(&town, "2026-11-28T16:50:00Z").await;
+    let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
     assert_eq!(report.damaged, [format!("{name} / d#2026-11-27")]);
-    let report = prove_at(&town, "2026-11-29T00:50:00Z").await;
+    let report = prove_at(&town, "2026-11-29T09:50:00Z").await;
     assert_eq!((report.days_proved, report.damaged_items), (0, 0));
 }
 
@@ -213,7 +213,7 @@ async fn compare_sums() {
     town.seal_at("2026-11-29T07:31:00Z").await;
     prove_at(&town, "2026-11-29T07:40:00Z").await;
     // The 28th was sealed so late that its first proof may have missed something.
-    prove_at(&town, "2026-11-29T16:50:00Z").await;
+    prove_at(&town, "2026-11-29T20:50:00Z").await;
     let ledger = &town.world.ledger;
     let hour = |text: &str| text.parse::<UsageHour>().unwrap();
     let (first, last) = (hour("2026-11-26T00"), hour("2026-11-28T23"));
