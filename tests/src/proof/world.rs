@@ -547,10 +547,6 @@ impl World {
             .expect("a row");
     }
 
-<<<<<<< HEAD
-    /// Sets one attribute of an item to a text, as somebody might do by hand. The attribute need
-    /// not exist.
-=======
     /// The same for many rows of one dimension in one hour, with one unit each.
     ///
     /// # Panics
@@ -579,8 +575,8 @@ impl World {
         }
     }
 
-    /// Somebody sets one attribute of an item by hand, which need not have been there, to a text.
->>>>>>> a2a27cc (Schedule the reconciler's tasks and shards, and count what each reads)
+    /// Sets one attribute of an item to a text, as somebody might do by hand. The attribute need
+    /// not exist.
     ///
     /// # Panics
     ///
