@@ -277,6 +277,8 @@ const ROLES: [(&str, &[&str]); 7] = [
             "read Subscriptions",
             "read MeteringRecords",
             "write MeteringRecords",
+            // Rows that are nobody's, 25 at a time.
+            "dynamodb:BatchWriteItem on MeteringRecords",
             "sqs:SendMessage on StreamDeadLetters",
         ],
     ),

@@ -89,6 +89,7 @@ fn publish(delivery: &Delivery<'_>, handled: &Handled<'_>, now: Timestamp) {
         unreadable = delivery.unreadable,
         flagged = handled.flagged,
         set_aside = handled.set_aside,
+        not_itemised = handled.refused,
         broken_off,
         "read a batch of changes"
     );
@@ -98,7 +99,11 @@ fn publish(delivery: &Delivery<'_>, handled: &Handled<'_>, now: Timestamp) {
         &[
             ("UsageChanges", Unit::Count, count(delivery.changes)),
             ("LateHoursFlagged", Unit::Count, count(handled.flagged)),
-            ("RowsUnattributed", Unit::Count, count(handled.set_aside)),
+            (
+                "RowsUnattributed",
+                Unit::Count,
+                count(handled.set_aside.saturating_add(handled.refused)),
+            ),
             (
                 "UnreadableStreamRecords",
                 Unit::Count,

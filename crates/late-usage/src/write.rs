@@ -1,10 +1,12 @@
 //! What a delivery leads to: late flags, and rows itemised because they are nobody's.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::profile::Profile;
+use ledger::set_aside::{BATCH_WRITE_MAX, Itemised, UnattributedRow};
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
@@ -25,6 +27,8 @@ pub(crate) struct Handled<'d> {
     pub flagged: u64,
     /// Rows itemised.
     pub set_aside: u64,
+    /// Rows that could not be itemised for what stands in them; the log names them.
+    pub refused: u64,
     /// The first change that is to be delivered again.
     pub again_from: Option<Place<'d>>,
 }
@@ -64,17 +68,18 @@ pub(crate) async fn write_down<'d>(
     handled.again_from = stopped_at;
 
     let end = handled.again_from.as_ref().map(|place| place.index);
-    let mut writes = plan(delivery, &known, is_late);
-    writes.retain(|write| end.is_none_or(|end| write.place.index < end));
-    // Lambda delivers again from the lowest number that is named, so the writes go in that order.
-    writes.sort_by_key(|write| write.place.index);
+    let writes = plan(delivery, &known, is_late, end);
     let mut outcomes = stream::iter(&writes)
         .map(|write| async move { (write, write.perform(ledger, now, budget).await) })
         .buffered(AT_ONCE);
     while let Some((write, outcome)) = outcomes.next().await {
         match (outcome, &write.what) {
-            (Ok(()), What::Flag { .. }) => handled.flagged += 1,
-            (Ok(()), What::SetAside { .. }) => handled.set_aside += 1,
+            (Ok(_), What::Flag { .. }) => handled.flagged += 1,
+            (Ok(refused), What::SetAside(rows)) => {
+                let rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+                handled.set_aside += rows.saturating_sub(refused);
+                handled.refused += refused;
+            }
             (Err(_), _) if is_planted(Bug::FlagFailureForgotten) => {}
             (Err(stopped), _) => {
                 tracing::error!(%stopped, sequence_number = %write.place.sequence_number, "the batch is delivered again from here");
@@ -193,7 +198,7 @@ fn standing(profile: &Profile, now: Timestamp) -> Standing {
     last.map_or(Standing::Open, Standing::EndsIn)
 }
 
-/// One write, and the first change that asks for it.
+/// One call that writes, and the first change that asks for it.
 struct Write<'d> {
     place: &'d Place<'d>,
     what: What<'d>,
@@ -204,28 +209,37 @@ enum What<'d> {
         subscription: &'d Subscription,
         hour: UsageHour,
     },
-    SetAside {
-        partition: &'d str,
-        dimension_event: &'d str,
-        reason: SetAsideReason,
-    },
+    /// Up to [`BATCH_WRITE_MAX`] rows that are nobody's.
+    SetAside(Vec<Unattributed<'d>>),
 }
 
+/// A row that is nobody's.
+struct Unattributed<'d> {
+    place: &'d Place<'d>,
+    partition: &'d str,
+    dimension_event: &'d str,
+    reason: Arc<SetAsideReason>,
+}
+
+/// The writes that the changes before number `end` ask for, by the first change of each: Lambda
+/// delivers again from the lowest number that is named.
 fn plan<'d>(
     delivery: &'d Delivery<'_>,
     known: &HashMap<&'d Subscription, Standing>,
     is_late: impl Fn(UsageHour) -> bool,
+    end: Option<usize>,
 ) -> Vec<Write<'d>> {
     let mut writes = Vec::new();
+    let mut nobodys = Vec::new();
     for touched in &delivery.hours {
         match &touched.key {
-            Err(reason) => set_aside(&mut writes, touched, reason),
+            Err(reason) => set_aside(&mut nobodys, touched, reason.clone()),
             Ok((subscription, hour)) => match known.get(subscription) {
                 // Without a flag: what is bought later is counted from before its activation on, as
                 // soon as the subscription becomes known.
                 Some(Standing::Absent) => {
                     let reason = SetAsideReason::UnknownSubscription(subscription.to_string());
-                    set_aside(&mut writes, touched, &reason);
+                    set_aside(&mut nobodys, touched, reason);
                 }
                 Some(standing) if is_late(*hour) || standing.is_over_by(*hour) => {
                     writes.push(Write {
@@ -243,48 +257,69 @@ fn plan<'d>(
             },
         }
     }
+    let comes_before_end = |place: &Place<'_>| end.is_none_or(|end| place.index < end);
+    writes.retain(|write| comes_before_end(write.place));
+    nobodys.retain(|row: &Unattributed<'_>| comes_before_end(row.place));
+    nobodys.sort_by_key(|row| row.place.index);
+    let mut rest = nobodys.into_iter().peekable();
+    while let Some(place) = rest.peek().map(|row| row.place) {
+        writes.push(Write {
+            place,
+            what: What::SetAside(rest.by_ref().take(BATCH_WRITE_MAX).collect()),
+        });
+    }
+    writes.sort_by_key(|write| write.place.index);
     writes
 }
 
 fn set_aside<'d>(
-    writes: &mut Vec<Write<'d>>,
+    nobodys: &mut Vec<Unattributed<'d>>,
     touched: &'d TouchedHour<'_>,
-    reason: &SetAsideReason,
+    reason: SetAsideReason,
 ) {
-    writes.extend(touched.written.iter().map(|row| Write {
+    let reason = Arc::new(reason);
+    nobodys.extend(touched.written.iter().map(|row| Unattributed {
         place: &row.place,
-        what: What::SetAside {
-            partition: &touched.partition,
-            dimension_event: &row.dimension_event,
-            reason: reason.clone(),
-        },
+        partition: &touched.partition,
+        dimension_event: &row.dimension_event,
+        reason: Arc::clone(&reason),
     }));
 }
 
 impl Write<'_> {
+    /// Writes, and returns how many rows could not be itemised for what stands in them.
     async fn perform(
         &self,
         ledger: &Ledger,
         now: Timestamp,
         budget: Budget,
-    ) -> Result<(), Stopped> {
+    ) -> Result<u64, Stopped> {
         if budget.is_spent() {
             return Err(Stopped::OutOfTime);
         }
         match &self.what {
             What::Flag { subscription, hour } => {
                 ledger.flag_late(subscription, *hour, now).await?;
+                Ok(0)
             }
-            What::SetAside {
-                partition,
-                dimension_event,
-                reason,
-            } => {
-                ledger
-                    .itemise_unattributed(partition, dimension_event, reason, now)
-                    .await?;
+            What::SetAside(rows) => {
+                let rows: Vec<UnattributedRow<'_>> = rows.iter().map(Unattributed::row).collect();
+                let itemised = ledger.itemise_unattributed(&rows, now, || !budget.is_spent());
+                match itemised.await? {
+                    Itemised::All { refused } => Ok(refused),
+                    Itemised::OutOfTime => Err(Stopped::OutOfTime),
+                }
             }
         }
-        Ok(())
+    }
+}
+
+impl Unattributed<'_> {
+    fn row(&self) -> UnattributedRow<'_> {
+        UnattributedRow {
+            partition: self.partition,
+            dimension_event: self.dimension_event,
+            reason: &self.reason,
+        }
     }
 }

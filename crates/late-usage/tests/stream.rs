@@ -126,7 +126,8 @@ impl World {
 
     /// Row key and reason of every row that is nobody's.
     async fn unattributed(&self) -> Vec<(String, String)> {
-        let rows = self.ledger().itemised_unattributed().await.unwrap();
+        let (rows, are_more) = self.ledger().itemised_unattributed(20_000).await.unwrap();
+        assert!(!are_more);
         let mut rows: Vec<_> = rows
             .into_iter()
             .map(|row| (row.dimension_event, row.code))

@@ -1,15 +1,23 @@
 //! Rows that are not metered, itemised: sort key `x#<hour>#<digest of the row's sort key>`.
+//!
+//! Rows that belong to no subscription we know are spread over sixteen partitions,
+//! `unattributed#0` to `unattributed#15`: a producer with a wrong key can write thousands of them a
+//! second, and one partition takes about 1,000 writes a second. They are written 25 at a time.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
 
 use jiff::Timestamp;
 use marketplace::Subscription;
 use marketplace::UsageHour;
 use marketplace::fold::SetAside;
+use marketplace::usage::SetAsideReason;
 use sha2::{Digest, Sha256};
 
 use crate::Ledger;
-use crate::error::LedgerError;
+use crate::error::{LedgerError, Malformed};
 use crate::item::{Item, Reader, number, text};
 
 /// An itemised row.
@@ -27,17 +35,72 @@ pub struct ItemisedRow {
     pub at: String,
 }
 
-/// Partition of rows whose own partition key names no subscription.
-const UNATTRIBUTED: &str = "unattributed";
+/// Items in one BatchWriteItem. Source: BatchWriteItem API reference.
+pub const BATCH_WRITE_MAX: usize = 25;
+/// Partitions of the rows whose own partition key names no subscription. A constant: a reader looks
+/// into each of them.
+const UNATTRIBUTED_PARTITIONS: u8 = 16;
+/// How often what BatchWriteItem left unprocessed is written again. Ours: with the pauses below that
+/// takes 13 seconds, and then Lambda delivers again.
+const BATCH_WRITE_ROUNDS_MAX: u32 = 10;
+/// Milliseconds of the first pause before unprocessed items are written again; each later one is
+/// twice as long.
+const PAUSE_MILLIS_FIRST: u64 = 25;
 
-fn sort_key(hour: &str, dimension_event: &str) -> String {
-    let digest = Sha256::digest(dimension_event);
+/// A row of usage that belongs to no subscription we know.
+#[derive(Debug, Clone, Copy)]
+pub struct UnattributedRow<'r> {
+    /// The row's partition key.
+    pub partition: &'r str,
+    /// The row's sort key.
+    pub dimension_event: &'r str,
+    /// Why it is not metered.
+    pub reason: &'r SetAsideReason,
+}
+
+/// What became of rows that were to be itemised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Itemised {
+    /// Each of them is itemised.
+    All {
+        /// How many of them DynamoDB refused for what stands in them. The log names them.
+        refused: u64,
+    },
+    /// The time ran out before all of them were written.
+    OutOfTime,
+}
+
+/// A place in the list of unattributed rows.
+#[derive(Debug, Clone)]
+pub struct UnattributedPlace {
+    partition: u8,
+    start: Option<Item>,
+}
+
+/// One page of the list of unattributed rows.
+#[derive(Debug, Clone, Default)]
+pub struct UnattributedPage {
+    /// The rows; none on a page of damaged items.
+    pub rows: Vec<ItemisedRow>,
+    /// Where the next page begins.
+    pub next: Option<UnattributedPlace>,
+}
+
+fn digest_of(content: &str) -> [u8; 32] {
+    Sha256::digest(content).into()
+}
+
+fn sort_key(hour: &str, digest: &[u8; 32]) -> String {
     let digest: String = digest
         .iter()
         .take(16)
         .map(|byte| format!("{byte:02x}"))
         .collect();
     format!("x#{hour}#{digest}")
+}
+
+fn unattributed_partition(number: u8) -> String {
+    format!("unattributed#{number}")
 }
 
 impl Ledger {
@@ -64,7 +127,7 @@ impl Ledger {
             .collect();
         let row_partition = crate::usage_event::partition_key(subscription, hour);
         for row in rows {
-            let sort = sort_key(&hour.to_string(), &row.dimension_event);
+            let sort = sort_key(&hour.to_string(), &digest_of(&row.dimension_event));
             if !known.contains(sort.as_str()) {
                 let item = to_item(
                     &partition,
@@ -80,27 +143,119 @@ impl Ledger {
         Ok(())
     }
 
-    /// Itemises one row whose partition key names no subscription that we know.
+    /// Itemises rows whose partition key names no subscription that we know, at most
+    /// [`BATCH_WRITE_MAX`] of them. What DynamoDB leaves unprocessed is written again, after pauses
+    /// that grow, while `may_go_on` says so. A row is named by its content, so writing it again
+    /// changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Unavailable`]: some of the rows may not be itemised. Repeat all of them.
     pub async fn itemise_unattributed(
         &self,
-        row_partition: &str,
-        dimension_event: &str,
-        reason: &marketplace::usage::SetAsideReason,
+        rows: &[UnattributedRow<'_>],
         now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        let sort = sort_key(
-            "unattributed",
-            &format!("{row_partition}\n{dimension_event}"),
-        );
-        let item = to_item(
-            UNATTRIBUTED,
-            sort,
-            row_partition,
-            dimension_event,
-            reason,
-            now,
-        );
-        self.put_any(&self.tables.metering_records, item).await
+        may_go_on: impl Fn() -> bool,
+    ) -> Result<Itemised, LedgerError> {
+        // BatchWriteItem refuses a request that names one item twice, and a delivery can say twice
+        // that a row was written.
+        let mut items = BTreeMap::new();
+        for row in rows {
+            let digest = digest_of(&format!("{}\n{}", row.partition, row.dimension_event));
+            let number = digest.last().copied().unwrap_or_default() % UNATTRIBUTED_PARTITIONS;
+            let sort = sort_key("unattributed", &digest);
+            let item = to_item(
+                &unattributed_partition(number),
+                sort.clone(),
+                row.partition,
+                row.dimension_event,
+                row.reason,
+                now,
+            );
+            items.insert(sort, item);
+        }
+        let mut refused = 0;
+        let mut left: Vec<Item> = items.into_values().collect();
+        for round in 0..=BATCH_WRITE_ROUNDS_MAX {
+            if left.is_empty() {
+                return Ok(Itemised::All { refused });
+            }
+            if round > 0 {
+                let pause = PAUSE_MILLIS_FIRST << (round - 1);
+                self.sleep(Duration::from_millis(pause)).await;
+            }
+            if !may_go_on() {
+                return Ok(Itemised::OutOfTime);
+            }
+            left = match self.put_batch(left.clone()).await {
+                Ok(left) => left,
+                // One item at fault is enough for DynamoDB to refuse all of them.
+                Err(error) if is_about_an_item(&error) => {
+                    refused += self.put_each(left).await?;
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        let table = &self.tables.metering_records;
+        Err(LedgerError::Unavailable {
+            operation: "BatchWriteItem",
+            table: table.clone(),
+            code: "unprocessed items".to_owned(),
+            message: format!(
+                "{} items were left unprocessed {BATCH_WRITE_ROUNDS_MAX} times",
+                left.len()
+            ),
+        })
+    }
+
+    /// Puts up to 25 items with one call, and returns those that DynamoDB left unprocessed.
+    async fn put_batch(&self, items: Vec<Item>) -> Result<Vec<Item>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let not_built = |error: aws_sdk_dynamodb::error::BuildError| LedgerError::Unavailable {
+            operation: "BatchWriteItem",
+            table: table.clone(),
+            code: "request not built".to_owned(),
+            message: error.to_string(),
+        };
+        let mut puts = Vec::with_capacity(items.len());
+        for item in items {
+            let put = PutRequest::builder().set_item(Some(item)).build();
+            let put = put.map_err(not_built)?;
+            puts.push(WriteRequest::builder().put_request(put).build());
+        }
+        let answer = self
+            .client
+            .batch_write_item()
+            .request_items(table, puts)
+            .send()
+            .await
+            .map_err(|e| LedgerError::unavailable("BatchWriteItem", table, e))?;
+        let left = answer.unprocessed_items.unwrap_or_default();
+        Ok(left
+            .into_values()
+            .flatten()
+            .filter_map(|write| write.put_request)
+            .map(|put| put.item)
+            .collect())
+    }
+
+    /// Puts items one by one, and returns how many of them DynamoDB refused for what stands in them.
+    /// To deliver such a row again would not make it fit, and would hold up all rows behind it.
+    async fn put_each(&self, items: Vec<Item>) -> Result<u64, LedgerError> {
+        let mut refused = 0;
+        for item in items {
+            let row = Reader::new(&item).malformed("row_key", "is refused by DynamoDB");
+            match self.put_any(&self.tables.metering_records, item).await {
+                Ok(()) => {}
+                Err(error) if is_about_an_item(&error) => {
+                    tracing::error!(item = row.item, %error, "a row that is nobody's could not be itemised; it stays in UsageEvents");
+                    refused += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refused)
     }
 
     /// The itemised rows of one hour.
@@ -113,9 +268,68 @@ impl Ledger {
             .await
     }
 
-    /// The itemised rows that belong to no subscription we know.
-    pub async fn itemised_unattributed(&self) -> Result<Vec<ItemisedRow>, LedgerError> {
-        self.itemised_under(UNATTRIBUTED, "x#").await
+    /// A page of the itemised rows that belong to no subscription we know, strongly consistent, in no
+    /// order; the first page where `from` is `None`. A damaged item is noted and left out.
+    pub async fn unattributed_page(
+        &self,
+        from: Option<UnattributedPlace>,
+    ) -> Result<UnattributedPage, LedgerError> {
+        let table = &self.tables.metering_records;
+        let UnattributedPlace { partition, start } = from.unwrap_or(UnattributedPlace {
+            partition: 0,
+            start: None,
+        });
+        let answer = self
+            .client
+            .query()
+            .table_name(table)
+            .key_condition_expression("#p = :p AND begins_with(#s, :s)")
+            .expression_attribute_names("#p", "subscription")
+            .expression_attribute_names("#s", "item")
+            .expression_attribute_values(":p", text(unattributed_partition(partition)))
+            .expression_attribute_values(":s", text("x#"))
+            .consistent_read(true)
+            .set_exclusive_start_key(start)
+            .send()
+            .await
+            .map_err(|e| LedgerError::unavailable("Query", table, e))?;
+        let mut page = UnattributedPage::default();
+        for item in answer.items() {
+            match from_item(item) {
+                Ok(row) => page.rows.push(row),
+                Err(damaged) => self.note_damaged(&damaged),
+            }
+        }
+        let start = answer.last_evaluated_key;
+        let partition = match start {
+            Some(_) => partition,
+            None => partition.saturating_add(1),
+        };
+        page.next =
+            (partition < UNATTRIBUTED_PARTITIONS).then_some(UnattributedPlace { partition, start });
+        Ok(page)
+    }
+
+    /// The first `most` of the itemised rows that belong to no subscription we know, and whether there
+    /// are more.
+    pub async fn itemised_unattributed(
+        &self,
+        most: usize,
+    ) -> Result<(Vec<ItemisedRow>, bool), LedgerError> {
+        let mut rows = Vec::new();
+        let mut from = None;
+        loop {
+            let page = self.unattributed_page(from).await?;
+            rows.extend(page.rows);
+            from = page.next;
+            if rows.len() > most {
+                rows.truncate(most);
+                return Ok((rows, true));
+            }
+            if from.is_none() {
+                return Ok((rows, false));
+            }
+        }
     }
 
     async fn itemised_under(
@@ -126,19 +340,25 @@ impl Ledger {
         let items = self
             .query_all(&self.tables.metering_records, partition, prefix)
             .await?;
-        let mut rows = Vec::new();
-        for item in &items {
-            let read = Reader::new(item);
-            rows.push(ItemisedRow {
-                partition: read.text("row_partition")?.to_owned(),
-                dimension_event: read.text("row_key")?.to_owned(),
-                code: read.text("code")?.to_owned(),
-                reason: read.text("reason")?.to_owned(),
-                at: read.text("at")?.to_owned(),
-            });
-        }
-        Ok(rows)
+        Ok(items.iter().map(from_item).collect::<Result<_, _>>()?)
     }
+}
+
+/// Whether DynamoDB refused a request for what stands in an item of it.
+fn is_about_an_item(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Unavailable { code, .. }
+        if code == "ValidationException" || code == "ItemCollectionSizeLimitExceededException")
+}
+
+fn from_item(item: &Item) -> Result<ItemisedRow, Malformed> {
+    let read = Reader::new(item);
+    Ok(ItemisedRow {
+        partition: read.text("row_partition")?.to_owned(),
+        dimension_event: read.text("row_key")?.to_owned(),
+        code: read.text("code")?.to_owned(),
+        reason: read.text("reason")?.to_owned(),
+        at: read.text("at")?.to_owned(),
+    })
 }
 
 fn to_item(
@@ -146,7 +366,7 @@ fn to_item(
     sort: String,
     row_partition: &str,
     row_key: &str,
-    reason: &marketplace::usage::SetAsideReason,
+    reason: &SetAsideReason,
     now: Timestamp,
 ) -> Item {
     Item::from([

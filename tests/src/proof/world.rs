@@ -360,6 +360,28 @@ impl World {
             .expect("a stream");
     }
 
+    /// Lambda hands a delivery of the stream of UsageEvents over that somebody made up. Returns what
+    /// is to be delivered again.
+    pub async fn deliver_usage(&self, event: &Value) -> Result<Value, String> {
+        let app = self.functions.late_usage.clone();
+        let budget = self.budget("late-usage");
+        let event = serde_json::value::to_raw_value(event).map_err(|e| e.to_string())?;
+        invoke("late-usage", async move {
+            let answer = late_usage::handle(&app, event, budget).await;
+            serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
+        })
+        .await
+    }
+
+    /// DynamoDB removes what has expired by the time of this world, and says how many items.
+    ///
+    /// # Panics
+    ///
+    /// When the tables cannot be written.
+    pub fn sweep_ttl(&self) -> usize {
+        self.database.sweep_ttl().expect("a sweep")
+    }
+
     /// Polls the stream of MeteringRecords once, as Lambda would at `now`.
     ///
     /// # Panics

@@ -91,6 +91,9 @@ Examples:
   metering records unattributed --local
   metering records unattributed --stack metering --json | jq -r '.[] | select(.known_since | not)'")]
 pub struct Unattributed {
+    /// Rows to list at most; more are told of on the standard error output
+    #[arg(long, value_name = "ROWS", default_value_t = 10_000)]
+    limit: usize,
     /// As JSON: a list
     #[arg(long)]
     json: bool,
@@ -102,9 +105,16 @@ impl Unattributed {
     async fn run(&self) -> Result<(), Failure> {
         let ledger = self.tables.ledger().await?;
         let mut rows = Vec::new();
-        for row in ledger.itemised_unattributed().await? {
+        let (found, are_more) = ledger.itemised_unattributed(self.limit).await?;
+        for row in found {
             let known_since = known_since(&ledger, &row).await?;
             rows.push((row, known_since));
+        }
+        if are_more {
+            eprintln!(
+                "there are more than {} such rows: raise --limit to see them",
+                self.limit
+            );
         }
         if self.json {
             let told = rows.iter().map(|(row, known_since)| {

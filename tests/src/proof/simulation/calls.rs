@@ -25,7 +25,7 @@ pub struct CallTrouble {
     pub conflicting: u32,
     /// Of ten thousand queries of an index.
     pub stale: u32,
-    /// Of ten thousand BatchGetItem calls.
+    /// Of ten thousand calls of BatchGetItem and BatchWriteItem.
     pub partly: u32,
     /// Of ten thousand calls of BatchMeterUsage: refused with any code of the error table.
     pub refused: u32,
@@ -97,7 +97,7 @@ const STRIKES: [Strike; 8] = [
         drawn(draws, is_query, &[(rates.stale, Fate::Stale)])
     },
     |rates, call, draws| {
-        let is_batch = call.operation == "BatchGetItem";
+        let is_batch = matches!(call.operation.as_str(), "BatchGetItem" | "BatchWriteItem");
         drawn(draws, is_batch, &[(rates.partly, Fate::Partly)])
     },
     deaths,

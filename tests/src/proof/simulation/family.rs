@@ -19,7 +19,7 @@ pub enum Family {
     Conflicts,
     /// Index reads that are stale.
     StaleReads,
-    /// Keys that a BatchGetItem leaves unprocessed.
+    /// Keys that a BatchGetItem leaves unprocessed, and items that a BatchWriteItem does.
     PartialReads,
     /// AWS Marketplace fails, leaves records out and answers strangely.
     Marketplace,

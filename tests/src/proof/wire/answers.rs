@@ -88,3 +88,34 @@ pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Res
     }
     reply(answer)
 }
+
+/// Writes the first half of the first table's items, the larger one, and leaves the rest unprocessed.
+pub(super) fn write_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<String> {
+    let whole = || reply(database.answer("BatchWriteItem", body));
+    let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
+        return whole();
+    };
+    let Some((table, writes)) = asked["RequestItems"]
+        .as_object_mut()
+        .and_then(|tables| tables.iter_mut().next())
+    else {
+        return whole();
+    };
+    let Some(writes) = writes.as_array_mut() else {
+        return whole();
+    };
+    let left = writes.split_off(writes.len().div_ceil(2));
+    if left.is_empty() {
+        return whole();
+    }
+    let mut unprocessed = serde_json::json!({});
+    unprocessed[table] = Value::from(left);
+    let mut answer = database.answer("BatchWriteItem", asked.to_string().as_bytes());
+    if let Ok(mut told) = serde_json::from_str::<Value>(&answer.body)
+        && answer.status == 200
+    {
+        told["UnprocessedItems"] = unprocessed;
+        answer.body = told.to_string();
+    }
+    reply(answer)
+}

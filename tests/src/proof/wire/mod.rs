@@ -20,7 +20,9 @@ use tokio::sync::{Notify, oneshot};
 
 pub use meter::Metered;
 
-use answers::{cut_off, exception, read_partly, refusal, reply, transaction_conflict};
+use answers::{
+    cut_off, exception, read_partly, refusal, reply, transaction_conflict, write_partly,
+};
 use mistakes::{Mistake, Subject};
 use trace::{Trace, canonical};
 
@@ -87,7 +89,8 @@ pub enum Fate {
     Conflicting,
     /// A query of an index gets an earlier answer. Other calls are answered.
     Stale,
-    /// One key of a BatchGetItem is left unprocessed. Other calls are answered.
+    /// One key of a BatchGetItem is left unprocessed, and half of the items of a BatchWriteItem.
+    /// Other calls are answered.
     Partly,
     /// AWS Marketplace refuses the call with this code, and nothing is done.
     Refused(&'static str),
@@ -546,13 +549,16 @@ impl Wire {
         if operation == "BatchGetItem" && fate == Fate::Partly {
             return read_partly(&self.database, body);
         }
-        let answer = self.database.answer(operation, body);
-        if answer.status == 200 {
+        let answer = match (operation, fate) {
+            ("BatchWriteItem", Fate::Partly) => write_partly(&self.database, body),
+            _ => reply(self.database.answer(operation, body)),
+        };
+        if answer.status() == http::StatusCode::OK {
             let is_of_usage = || body.windows(13).any(|part| part == b"-UsageEvents\"");
             let writes = &mut self.state().writes;
             match operation {
                 "PutItem" | "UpdateItem" | "DeleteItem" if is_of_usage() => writes.usage += 1,
-                "PutItem" | "UpdateItem" | "DeleteItem" => writes.other += 1,
+                "PutItem" | "UpdateItem" | "DeleteItem" | "BatchWriteItem" => writes.other += 1,
                 "TransactWriteItems" => {
                     writes.usage += 1;
                     writes.other += 1;
@@ -560,7 +566,7 @@ impl Wire {
                 _ => {}
             }
         }
-        reply(answer)
+        answer
     }
 
     async fn ask_marketplace(
