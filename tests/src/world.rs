@@ -73,9 +73,9 @@ impl World {
         for definition in definitions(&names) {
             database.create_table(definition).expect("a table");
         }
-        database
-            .enable_ttl(&names.usage_events, TTL_ATTRIBUTE)
-            .expect("TTL");
+        for table in names.all() {
+            database.enable_ttl(table, TTL_ATTRIBUTE).expect("TTL");
+        }
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))

@@ -49,6 +49,7 @@ fn record(subscription: &Subscription, hour: UsageHour, sealed_at: Timestamp) ->
         state: State::Sealed,
         version: 1,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 0,
         sent: marketplace::record::Transmissions::default(),

@@ -60,14 +60,12 @@ fn tables_are_encrypted_recoverable_and_outlive_the_stack() {
             &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         assert_eq!(*recovery, true, "{resource}");
         let ttl = &properties["TimeToLiveSpecification"];
-        if resource == "UsageEvents" {
-            assert_eq!(
-                *ttl,
-                json!({"AttributeName": TTL_ATTRIBUTE, "Enabled": true})
-            );
-        } else {
-            assert!(ttl.is_null(), "{resource} is kept for ever");
-        }
+        // Only what is closed for good has the attribute, which the ledger sees to.
+        assert_eq!(
+            *ttl,
+            json!({"AttributeName": TTL_ATTRIBUTE, "Enabled": true}),
+            "{resource}"
+        );
     }
 }
 
@@ -105,6 +103,7 @@ const SHARED_SETTINGS: [(&str, &[&str]); 9] = [
             "USAGE_EVENTS_TABLE",
             "METERING_RECORDS_TABLE",
             "DYNAMODB_ENDPOINT",
+            "RETENTION_MONTHS",
         ],
     ),
     (
@@ -201,7 +200,12 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
         ("DRY_RUN", default("DryRun")),
         ("LATE_POLICY", default("LatePolicy")),
         ("PRODUCT_CODES", default("ProductCodes")),
+        ("RETENTION_MONTHS", default("RetentionMonths")),
     ]);
+    assert_eq!(
+        startup::settings::retention(&env).unwrap(),
+        Default::default()
+    );
     assert_eq!(
         startup::settings::schedule(&env).unwrap(),
         Default::default()
@@ -227,6 +231,12 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
             "SETTLE_MINUTES",
             bound("SettleMinutes", "MaxValue"),
         ),
+        (
+            "RetentionMonths",
+            "RETENTION_MONTHS",
+            "WINDOW_HOURS",
+            bound("WindowHours", "MaxValue"),
+        ),
     ] {
         let bound = |name: &str| bound(parameter, name);
         for (value, allowed) in [
@@ -238,6 +248,7 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
             let env =
                 startup::Env::of([(variable, value.to_string()), (beside, hardest.to_string())]);
             let starts = startup::settings::schedule(&env).is_ok()
+                && startup::settings::retention(&env).is_ok()
                 && startup::settings::seal_policy(&env).is_ok();
             assert_eq!(starts, allowed, "{variable}={value}");
         }
@@ -245,8 +256,8 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
 }
 
 /// The calls that each role may allow at most, among those that move money or data. `read` stands
-/// for GetItem, BatchGetItem, Query and Scan, `write` for PutItem and UpdateItem, and `delete` for
-/// DeleteItem.
+/// for GetItem, BatchGetItem, ConditionCheckItem, Query and Scan, `write` for PutItem and UpdateItem,
+/// and `delete` for DeleteItem.
 const ROLES: [(&str, &[&str]); 7] = [
     (
         "Registration",
@@ -343,7 +354,13 @@ fn no_role_allows_more_than_its_function_is_for() {
 fn covers(limit: &str, call: &Call) -> bool {
     let (kind, resource) = limit.split_once(' ').expect("a kind and a resource");
     let actions: &[&str] = match kind {
-        "read" => &["GetItem", "BatchGetItem", "Query", "Scan"],
+        "read" => &[
+            "GetItem",
+            "BatchGetItem",
+            "ConditionCheckItem",
+            "Query",
+            "Scan",
+        ],
         "write" => &["PutItem", "UpdateItem"],
         "delete" => &["DeleteItem"],
         "stream" => &[

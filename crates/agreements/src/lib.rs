@@ -195,6 +195,7 @@ async fn keep_malformed(
             "malformed",
             malformed.at.unwrap_or(now),
             &body.to_string(),
+            false,
         )
         .await
 }
@@ -204,7 +205,7 @@ impl Message {
     async fn note(&self, ledger: &Ledger, about: &str, received: &str) -> Result<(), LedgerError> {
         let body = bounded(received, KEPT_BYTES_MAX);
         ledger
-            .note_event(about, &self.id, &self.kind, self.at, body)
+            .note_event(about, &self.id, &self.kind, self.at, body, true)
             .await
     }
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use ledger::{Ledger, TableNames};
 use local::stack::STACK_NAME;
+use marketplace::limits::{RETENTION_MONTHS_DEFAULT, RETENTION_MONTHS_MAX};
 use marketplace::window::Window;
 use metering_api::MeteringApi;
 use reconciler::audit::History;
@@ -91,6 +92,15 @@ impl Tables {
             ("USAGE_EVENTS_TABLE", names.usage_events),
             ("METERING_RECORDS_TABLE", names.metering_records),
         ];
+        // Where nothing says for how long the stack keeps closed records, a decision keeps them for as
+        // long as any stack can, so that none goes before the stack's own time.
+        pairs.push((
+            "RETENTION_MONTHS",
+            set("RETENTION_MONTHS").unwrap_or_else(|| match self.local {
+                true => RETENTION_MONTHS_DEFAULT.to_string(),
+                false => RETENTION_MONTHS_MAX.to_string(),
+            }),
+        ));
         if self.local {
             pairs.push(("DYNAMODB_ENDPOINT", format!("http://{LOCAL_DYNAMODB}")));
             let clock = format!("http://{LOCAL_AWS}/_emulator/clock");

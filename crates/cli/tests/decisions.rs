@@ -437,10 +437,29 @@ fn the_books_are_one_page_that_loads_nothing() {
     for loaded in ["http://", "https://", "<script", "src=", "@import", "url("] {
         assert!(!page.contains(loaded), "{loaded}");
     }
-    let empty = sample.run(&["books", "--month", "2025-02", "--html"]).ok();
+    let old = ["books", "--month", "2025-02", "--html", "--all-is-kept"];
+    let empty = sample.run(&old).ok();
     assert!(empty.contains("Nothing waits for a person"));
     assert!(empty.contains("2025-02-28") && !empty.contains("2025-02-29"));
     assert_eq!(sample.run(&["books", "--html", "--csv"]).code, 2);
+}
+
+#[test]
+fn usage_whose_rows_may_be_gone_is_not_told_as_metered_too_much() {
+    let sample = Sample::start();
+    let claim = format!("{LICENSE}@2025-02-03T02#gb");
+    let reason = ["--reason", "a claim"];
+    for command in [
+        vec!["books", "--month", "2025-02"],
+        vec!["adjust", "plan", "--month", "2025-02"],
+        [&["adjust", "record", &claim, "1"][..], &reason].concat(),
+    ] {
+        let told = sample.run(&command);
+        assert_eq!((told.code, told.out.as_str()), (1, ""), "{command:?}");
+        for words in ["100 days", "--all-is-kept"] {
+            assert!(told.err.contains(words), "{}", told.err);
+        }
+    }
 }
 
 #[test]

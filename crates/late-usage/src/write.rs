@@ -68,7 +68,8 @@ pub(crate) async fn write_down<'d>(
     handled.again_from = stopped_at;
 
     let end = handled.again_from.as_ref().map(|place| place.index);
-    let writes = plan(delivery, &known, is_late, end);
+    let is_too_old = |hour: UsageHour| ledger.retention().is_over(hour, now);
+    let writes = plan(delivery, &known, (is_late, is_too_old), end);
     let mut outcomes = stream::iter(&writes)
         .map(|write| async move { (write, write.perform(ledger, now, budget).await) })
         .buffered(AT_ONCE);
@@ -226,7 +227,7 @@ struct Unattributed<'d> {
 fn plan<'d>(
     delivery: &'d Delivery<'_>,
     known: &HashMap<&'d Subscription, Standing>,
-    is_late: impl Fn(UsageHour) -> bool,
+    (is_late, is_too_old): (impl Fn(UsageHour) -> bool, impl Fn(UsageHour) -> bool),
     end: Option<usize>,
 ) -> Vec<Write<'d>> {
     let mut writes = Vec::new();
@@ -240,6 +241,10 @@ fn plan<'d>(
                 Some(Standing::Absent) => {
                     let reason = SetAsideReason::UnknownSubscription(subscription.to_string());
                     set_aside(&mut nobodys, touched, reason);
+                }
+                // A recount would take all of the hour's usage for uncounted.
+                Some(_) if is_too_old(*hour) => {
+                    set_aside(&mut nobodys, touched, SetAsideReason::HourTooOld(*hour));
                 }
                 Some(standing) if is_late(*hour) || standing.is_over_by(*hour) => {
                     writes.push(Write {

@@ -4,8 +4,6 @@
 //! Records in dispute and records past their deadline without an outcome stand in partitions of their
 //! own of the work index, `audit#<shard>`, due when CloudTrail can tell what became of them.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use marketplace::audit::comparison::INFERRED;
 use marketplace::outcome::{Next, Verdict};
@@ -14,7 +12,7 @@ use marketplace::{MeteringRecord, Quantity, RecordKey, State, UsageHour};
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, Reader, number, text};
-use crate::record::{Changes, DuePage, sort_key};
+use crate::record::{Changes, DuePage, LifeSpan, RecordChange, sort_key};
 
 const PROGRESS: (&str, &str) = ("audit", "progress");
 const WITNESS: (&str, &str) = ("stack", "witness");
@@ -143,36 +141,23 @@ impl Ledger {
         metering_record_id: Option<&str>,
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
-        let mut set = "SET #state = :state, #outcome = :outcome, #outcome_at = :outcome_at, \
-                       #quantity = :quantity, #version = #version + :one"
-            .to_owned();
-        let mut names = names(&[
-            ("#state", "state"),
-            ("#outcome", "outcome"),
-            ("#outcome_at", "outcome_at"),
-            ("#quantity", "quantity_at_aws"),
-            ("#version", "version"),
-            ("#send", "send"),
-            ("#due", "due"),
-            ("#work", "work"),
-        ]);
-        let mut values = HashMap::from([
-            (":state".to_owned(), text(State::Conflict)),
-            (":outcome".to_owned(), text("Conflict")),
-            (":outcome_at".to_owned(), text(now)),
-            (":quantity".to_owned(), number(quantity_at_aws)),
-            (":one".to_owned(), number(1)),
-            (":read".to_owned(), number(record.version)),
-        ]);
+        let life = LifeSpan::after(
+            &record.key,
+            (State::Conflict, None, record.open_holds),
+            self.retention,
+        );
+        let mut change = RecordChange::leaving(life, Changes::Books(now))
+            .set("state", text(State::Conflict))
+            .set("outcome", text("Conflict"))
+            .set("outcome_at", text(now))
+            .set("quantity_at_aws", number(quantity_at_aws))
+            .remove("send")
+            .remove("due")
+            .remove("work");
         if let Some(id) = metering_record_id {
-            set.push_str(", #id = :id");
-            names.insert("#id".to_owned(), "metering_record_id".to_owned());
-            values.insert(":id".to_owned(), text(id));
+            change = change.set("metering_record_id", text(id));
         }
-        set.push_str(" REMOVE #send, #due, #work");
-        let changes = Changes::Books(now);
-        self.update_record(&record.key, changes, set, "#version = :read", names, values)
-            .await
+        self.change_record(record, change).await
     }
 
     /// Says when the audit is to look at a record again, or with `None` that it does not any more, and
@@ -183,30 +168,20 @@ impl Ledger {
         due: Option<Timestamp>,
         doubt: Option<&str>,
     ) -> Result<Written, LedgerError> {
-        let mut set = "SET #version = #version + :one".to_owned();
-        let mut names = names(&[("#due", "due"), ("#version", "version")]);
-        let mut values = HashMap::from([
-            (":one".to_owned(), number(1)),
-            (":read".to_owned(), number(record.version)),
-        ]);
+        let life = LifeSpan::after(
+            &record.key,
+            (record.state, due, record.open_holds),
+            self.retention,
+        );
+        let mut change = RecordChange::leaving(life, Changes::NoBooks);
         if let Some(doubt) = doubt {
-            set.push_str(", #doubt = :doubt");
-            names.insert("#doubt".to_owned(), "doubt".to_owned());
-            values.insert(":doubt".to_owned(), text(doubt));
+            change = change.set("doubt", text(doubt));
         }
-        match due {
-            Some(due) => {
-                set.push_str(", #due = :due");
-                values.insert(":due".to_owned(), number(due.as_second()));
-            }
-            None => {
-                set.push_str(" REMOVE #due, #work");
-                names.insert("#work".to_owned(), "work".to_owned());
-            }
-        }
-        let changes = Changes::NoBooks;
-        self.update_record(&record.key, changes, set, "#version = :read", names, values)
-            .await
+        let change = match due {
+            Some(due) => change.set("due", number(due.as_second())),
+            None => change.remove("due").remove("work"),
+        };
+        self.change_record(record, change).await
     }
 
     /// Why the audit could not close a record when it last looked at it; `None` before that.
@@ -272,10 +247,4 @@ impl Ledger {
         }
         Ok(written)
     }
-}
-
-fn names(all: &[(&str, &str)]) -> HashMap<String, String> {
-    all.iter()
-        .map(|(short, name)| ((*short).to_owned(), (*name).to_owned()))
-        .collect()
 }

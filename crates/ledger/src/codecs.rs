@@ -8,6 +8,7 @@ use marketplace::books::Books;
 use marketplace::lifecycle::Sign;
 use marketplace::record::{Allocation, Outcome, RecordKey, Transmissions};
 use marketplace::recount::{Movement, MovementKind};
+use marketplace::retention::Retention;
 use marketplace::tags::Tags;
 use marketplace::usage::{UsageEvent, read_row};
 use marketplace::{
@@ -93,7 +94,8 @@ prop_compose! {
         allocations in proptest::collection::vec((tags(), quantity()), 0..4),
         (stamp, deadline, sealed_at) in (second(), second(), second()),
         state in proptest::sample::select(&State::ALL[..]),
-        (version, movements, attempts, doubtful, answered) in (1_u64..1_000_000, any::<u32>(), any::<u32>(), any::<u32>(), any::<u32>()),
+        (version, movements, open_holds) in (1_u64..1_000_000, any::<u32>(), 0_u32..3),
+        (attempts, doubtful, answered) in (any::<u32>(), any::<u32>(), any::<u32>()),
         (due, final_at) in (of(second()), of(second())),
         outcome in of(outcome()),
     ) -> MeteringRecord {
@@ -112,6 +114,7 @@ prop_compose! {
             state,
             version,
             movements,
+            open_holds,
             final_at,
             attempts,
             sent: Transmissions { doubtful, answered },
@@ -272,11 +275,20 @@ fn a_day() -> impl Strategy<Value = DayDigest> {
 proptest! {
     #[test]
     fn a_record_survives_its_item(record in a_record()) {
-        let stored = record::to_item(&record);
+        let stored = record::to_item(&record, Retention::default());
         prop_assert!(stored.parts.is_empty());
         let (read, parts) = record::from_item(&stored.item).unwrap();
         prop_assert_eq!(parts, None);
         prop_assert_eq!(read, record);
+    }
+
+    #[test]
+    fn a_record_expires_if_and_only_if_it_is_closed(record in a_record(), months in 4_i64..=120) {
+        let retention = Retention::from_months(months).unwrap();
+        let stored = record::to_item(&record, retention).item;
+        let end = stored.get("expires_at").map(|end| end.as_n().unwrap().clone());
+        let due = record.is_closed().then(|| retention.ends(record.key.hour).as_second());
+        prop_assert_eq!(end, due.map(|second| second.to_string()));
     }
 
     #[test]

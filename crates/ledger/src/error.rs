@@ -6,7 +6,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::AsyncSleep;
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BuildError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::result::CreateUnhandledError;
 use aws_smithy_runtime_api::http::Response;
 use marketplace::quantity::Overflow;
@@ -64,6 +64,16 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
+    /// From a request that lacks something it must have.
+    pub(crate) fn not_built(operation: &'static str, table: &str, error: &BuildError) -> Self {
+        Self::Unavailable {
+            operation,
+            table: table.to_owned(),
+            code: "request not built".to_owned(),
+            message: error.to_string(),
+        }
+    }
+
     /// From a failed call.
     pub(crate) fn unavailable<E>(
         operation: &'static str,

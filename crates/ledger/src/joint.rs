@@ -15,6 +15,7 @@ use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subsc
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_lifecycle, text};
+use crate::tables::TTL_ATTRIBUTE;
 
 /// What an event names besides the subscription itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,6 +170,14 @@ impl Ledger {
 
     /// Keeps a lifecycle event as it was received, under the subscription or joint it names. The
     /// same event stored twice is stored once.
+    ///
+    /// It is evidence only: what an event says goes into the facts and the profile, and no decision
+    /// reads it here again. So one that was understood expires, whatever became of its subscription.
+    /// One that was not waits for a person, and nothing tells when that is done, so it stays.
+    ///
+    /// Nothing else in Subscriptions ever expires. Facts, links and joints are read when a buyer comes
+    /// back or an event comes late; a profile says until when a subscription was in force; products
+    /// and contacts are the seller's own.
     pub async fn note_event(
         &self,
         about: &str,
@@ -176,14 +185,19 @@ impl Ledger {
         kind: &str,
         at: Timestamp,
         body: &str,
+        is_understood: bool,
     ) -> Result<(), LedgerError> {
-        let item = Item::from([
+        let mut item = Item::from([
             ("subscription".to_owned(), text(about)),
             ("item".to_owned(), text(format!("event#{at}#{event_id}"))),
             ("version".to_owned(), number(1)),
             ("kind".to_owned(), text(kind)),
             ("body".to_owned(), text(body)),
         ]);
+        if is_understood {
+            let expires_at = self.retention.after(at);
+            item.insert(TTL_ATTRIBUTE.to_owned(), number(expires_at.as_second()));
+        }
         self.put_any(&self.tables.subscriptions, item).await
     }
 }

@@ -7,6 +7,7 @@
 //! * [`usage_event`]: UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`stop`], [`set_aside`]: MeteringRecords
 //! * [`day`], [`ended`]: days that were proved once, and ended subscriptions whose days still are
+//! * `life_span`: when what belongs to a record may expire
 //! * [`damage`]: items that cannot be read, set aside and named
 //! * [`audit`]: what the audit concludes about records, and how far it has come
 //! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
@@ -31,6 +32,7 @@ pub mod item;
 pub mod joined;
 pub mod joint;
 pub mod lane;
+mod life_span;
 pub mod movement;
 pub mod place;
 pub mod product;
@@ -48,6 +50,7 @@ pub mod usage_event;
 
 use aws_sdk_dynamodb::Client;
 use marketplace::Subscription;
+use marketplace::retention::Retention;
 use sha2::{Digest, Sha256};
 
 pub use error::{LedgerError, Malformed, Written};
@@ -63,6 +66,7 @@ pub struct Ledger {
     pub(crate) tables: TableNames,
     pub(crate) marks: flag::Marks,
     pub(crate) damage: damage::Damage,
+    pub(crate) retention: Retention,
 }
 
 impl Ledger {
@@ -73,7 +77,20 @@ impl Ledger {
             tables,
             marks: flag::Marks::random(),
             damage: damage::Damage::default(),
+            retention: Retention::default(),
         }
+    }
+
+    /// The same, which keeps closed records for so long.
+    #[must_use]
+    pub fn keeping(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
+    }
+
+    /// For how long closed records are kept.
+    pub fn retention(&self) -> Retention {
+        self.retention
     }
 
     /// The same with repeatable marks for late flags, for simulations. Two ledgers of one stack must

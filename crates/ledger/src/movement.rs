@@ -1,12 +1,11 @@
 //! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`, immutable.
 
-use aws_sdk_dynamodb::types::builders::UpdateBuilder;
-use aws_sdk_dynamodb::types::{TransactWriteItem, Update};
+use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::fold::{CarryId, origin_hash};
 use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{MeteringRecord, RecordKey};
-use marketplace::recount::{Movement, MovementKind};
+use marketplace::recount::{Movement, MovementKind, OF_SHORTFALL};
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
@@ -14,12 +13,13 @@ use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
 use crate::audit::audit_partition;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
-use crate::record::sort_key;
+use crate::record::{Changes, LifeSpan, RecordChange, part_keys};
+use crate::tables::TTL_ATTRIBUTE;
 use crate::transaction::{put_if_absent, put_over};
 use crate::usage_event::{carried_time, to_item as event_item};
 use crate::{Ledger, shard_of};
 
-fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32) -> String {
+pub(crate) fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32) -> String {
     format!("c#{hour}#{dimension}#{movement}")
 }
 
@@ -228,9 +228,9 @@ impl Ledger {
         record: &MeteringRecord,
         movement: &Movement,
     ) -> Result<Written, LedgerError> {
-        let set = "#movements = :movements, #version = #version + :one";
-        let bump = self.record_update(record, movement, format!("SET {set} REMOVE #send"));
-        self.write_movement(record, movement, bump).await
+        let state = (record.state, record.due, holds_after(record, movement));
+        let change = self.movement_change(record, movement, state);
+        self.write_movement(record, movement, change).await
     }
 
     /// The same, and the record closes as Moved with it: none of its quantity stays behind, and it is
@@ -240,75 +240,62 @@ impl Ledger {
         record: &MeteringRecord,
         movement: &Movement,
     ) -> Result<Written, LedgerError> {
-        let set = "#movements = :movements, #version = #version + :one, #state = :state";
         let again = due(State::Moved, record.deadline, movement.at)
             .filter(|_| matches!(record.state, State::Disputed | State::Unconfirmed));
-        let expression = match again {
-            Some(_) => format!("SET {set}, #due = :due, #work = :work REMOVE #send"),
-            None => format!("SET {set} REMOVE #send, #due, #work"),
-        };
-        let mut close = self
-            .record_update(record, movement, expression)
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#due", "due")
-            .expression_attribute_names("#work", "work")
-            .expression_attribute_values(":state", text(State::Moved));
-        if let Some(again) = again {
-            let partition = audit_partition(shard_of(&record.key.subscription));
-            close = close
-                .expression_attribute_values(":due", number(again.as_second()))
-                .expression_attribute_values(":work", text(partition));
-        }
-        self.write_movement(record, movement, close).await
+        let state = (State::Moved, again, holds_after(record, movement));
+        let partition = audit_partition(shard_of(&record.key.subscription));
+        let change = self
+            .movement_change(record, movement, state)
+            .set("state", text(State::Moved))
+            .set_opt("due", again.map(|again| number(again.as_second())))
+            .set_opt("work", again.map(|_| text(partition)));
+        self.write_movement(record, movement, change).await
     }
 
-    fn record_update(
+    /// What a movement changes in its record, which is in this state afterwards, due then, with so
+    /// many open holds.
+    fn movement_change(
         &self,
         record: &MeteringRecord,
         movement: &Movement,
-        expression: String,
-    ) -> UpdateBuilder {
-        let key = &record.key;
-        Update::builder()
-            .table_name(&self.tables.metering_records)
-            .key("subscription", text(&key.subscription))
-            .key("item", text(sort_key(key.hour, &key.dimension)))
-            .update_expression(expression)
-            .condition_expression(match is_planted(Bug::MovementUnconditional) {
-                true => "attribute_exists(#version) OR #version = :read",
-                false => "#version = :read",
-            })
-            .expression_attribute_names("#movements", "movements")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_names("#send", "send")
-            .expression_attribute_values(":movements", number(movement.number))
-            .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":read", number(record.version))
+        state: (State, Option<Timestamp>, u32),
+    ) -> RecordChange {
+        let holds = Some(state.2).filter(|holds| *holds > 0);
+        let life = LifeSpan::after(&record.key, state, self.retention);
+        RecordChange::leaving(life, Changes::Books(movement.at))
+            .set("movements", number(movement.number))
+            .set_opt("open_holds", holds.map(number))
+            .remove("send")
     }
 
     async fn write_movement(
         &self,
         record: &MeteringRecord,
         movement: &Movement,
-        update: UpdateBuilder,
+        change: RecordChange,
     ) -> Result<Written, LedgerError> {
         let key = &record.key;
         let table = &self.tables.metering_records;
-        self.note_change(&key.subscription, key.hour, movement.at)
-            .await?;
-        let update = update.build().map_err(|e| LedgerError::Unavailable {
-            operation: "TransactWriteItems",
-            table: table.clone(),
-            code: "request not built".to_owned(),
-            message: e.to_string(),
-        })?;
+        self.note_books(key, &change).await?;
+        let life = change.life();
+        let change = change.value("read", number(record.version));
+        let condition = match is_planted(Bug::MovementUnconditional) {
+            true => "attribute_exists(#version) OR #version = :read",
+            false => "#version = :read",
+        };
+        let update = self.transact_update(key, change, condition)?;
+        let mut item = to_item(key, movement);
+        item.extend(life.attribute().map(|at| (TTL_ATTRIBUTE.to_owned(), at)));
         let mut writes = vec![
-            TransactWriteItem::builder().update(update).build(),
+            update,
             match is_planted(Bug::MovementUnconditional) {
-                true => put_over(table, to_item(key, movement)),
-                false => put_if_absent(table, to_item(key, movement)),
+                true => put_over(table, item),
+                false => put_if_absent(table, item),
             },
         ];
+        if record.is_closed() && life == LifeSpan::Open {
+            writes.extend(self.reopening(record).await?);
+        }
         if let MovementKind::Carried { target, into } = &movement.kind {
             let into = into.as_ref().unwrap_or(&key.dimension);
             if is_planted(Bug::MovementInTwoSteps)
@@ -323,7 +310,35 @@ impl Ledger {
                 });
             }
         }
-        self.transact(table, writes).await
+        let written = self.transact(table, writes).await?;
+        let has_closed = !record.is_closed() && life.attribute().is_some();
+        if written == Written::Done && has_closed {
+            self.let_expire(record).await;
+        }
+        Ok(written)
+    }
+
+    /// Lets what belongs to a record expire that a movement has just closed. The movement stands
+    /// whatever becomes of this: what is left undone only stays until it is settled.
+    async fn let_expire(&self, record: &MeteringRecord) {
+        if record.movements == 0 && part_keys(record).is_empty() {
+            return;
+        }
+        if let Err(error) = self.settle_life_span(&record.key).await {
+            tracing::warn!(slot = %record.key, %error, "movements of a closed record have no end yet; the reconciler sets it");
+        }
+    }
+}
+
+/// How many movements of a record hold usage that nobody has decided about, once this one is there.
+fn holds_after(record: &MeteringRecord, movement: &Movement) -> u32 {
+    let holds = match movement.kind {
+        MovementKind::Held => record.open_holds.saturating_add(1),
+        _ => record.open_holds,
+    };
+    match movement.of {
+        None | Some(OF_SHORTFALL) => holds,
+        Some(_) => holds.saturating_sub(1),
     }
 }
 

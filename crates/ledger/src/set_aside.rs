@@ -13,12 +13,14 @@ use jiff::Timestamp;
 use marketplace::Subscription;
 use marketplace::UsageHour;
 use marketplace::fold::SetAside;
+use marketplace::retention::Retention;
 use marketplace::usage::SetAsideReason;
 use sha2::{Digest, Sha256};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed};
 use crate::item::{Item, Reader, number, text};
+use crate::tables::TTL_ATTRIBUTE;
 
 /// An itemised row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +137,7 @@ impl Ledger {
                     &row_partition,
                     &row.dimension_event,
                     &row.reason,
-                    now,
+                    (now, self.retention),
                 );
                 self.put_any(table, item).await?;
             }
@@ -170,7 +172,7 @@ impl Ledger {
                 row.partition,
                 row.dimension_event,
                 row.reason,
-                now,
+                (now, self.retention),
             );
             items.insert(sort, item);
         }
@@ -212,16 +214,10 @@ impl Ledger {
     /// Puts up to 25 items with one call, and returns those that DynamoDB left unprocessed.
     async fn put_batch(&self, items: Vec<Item>) -> Result<Vec<Item>, LedgerError> {
         let table = &self.tables.metering_records;
-        let not_built = |error: aws_sdk_dynamodb::error::BuildError| LedgerError::Unavailable {
-            operation: "BatchWriteItem",
-            table: table.clone(),
-            code: "request not built".to_owned(),
-            message: error.to_string(),
-        };
         let mut puts = Vec::with_capacity(items.len());
         for item in items {
             let put = PutRequest::builder().set_item(Some(item)).build();
-            let put = put.map_err(not_built)?;
+            let put = put.map_err(|e| LedgerError::not_built("BatchWriteItem", table, &e))?;
             puts.push(WriteRequest::builder().put_request(put).build());
         }
         let answer = self
@@ -367,7 +363,7 @@ fn to_item(
     row_partition: &str,
     row_key: &str,
     reason: &SetAsideReason,
-    now: Timestamp,
+    (now, retention): (Timestamp, Retention),
 ) -> Item {
     Item::from([
         ("subscription".to_owned(), text(partition)),
@@ -378,5 +374,10 @@ fn to_item(
         ("code".to_owned(), text(reason.code())),
         ("reason".to_owned(), text(reason)),
         ("at".to_owned(), text(now)),
+        // Nothing is decided by it: the row itself is in UsageEvents as long as its producer wants.
+        (
+            TTL_ATTRIBUTE.to_owned(),
+            number(retention.after(now).as_second()),
+        ),
     ])
 }

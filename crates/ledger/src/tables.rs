@@ -22,6 +22,15 @@ impl TableNames {
             metering_records: format!("{stack}-MeteringRecords"),
         }
     }
+
+    /// Each of them. In all of them DynamoDB's TTL goes by [`TTL_ATTRIBUTE`].
+    pub fn all(&self) -> [&str; 3] {
+        [
+            &self.subscriptions,
+            &self.usage_events,
+            &self.metering_records,
+        ]
+    }
 }
 
 /// Index of Subscriptions: every subscription that has not ended, by shard.
@@ -30,7 +39,8 @@ pub const LIVE_INDEX: &str = "live";
 pub const ATTENTION_INDEX: &str = "attention";
 /// Index of MeteringRecords: what is due, by kind and shard.
 pub const WORK_INDEX: &str = "work";
-/// Attribute of UsageEvents with the second from which DynamoDB may delete the row.
+/// Attribute of all three tables with the second from which DynamoDB may delete the item. An item
+/// without it stays.
 pub const TTL_ATTRIBUTE: &str = "expires_at";
 
 /// `CreateTable` requests for the three tables, in the order of [`TableNames`]. Each begins with

@@ -113,9 +113,11 @@ impl Stack {
                 .create_table(definition)
                 .map_err(StackError::failed)?;
         }
-        dynamodb
-            .enable_ttl(&names.usage_events, tables::TTL_ATTRIBUTE)
-            .map_err(StackError::failed)?;
+        for table in names.all() {
+            dynamodb
+                .enable_ttl(table, tables::TTL_ATTRIBUTE)
+                .map_err(StackError::failed)?;
+        }
 
         let aws_listener = listen(options.aws)?;
         let aws = aws_listener.local_addr().map_err(StackError::failed)?;
@@ -325,6 +327,7 @@ impl Stack {
             let result =
                 reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION)).await;
             self.note("reconciler", &result);
+            self.dynamodb.sweep_ttl().map_err(StackError::failed)?;
         }
         self.poll_streams(now).await
     }

@@ -107,6 +107,7 @@ fn record(hour: UsageHour, n: usize) -> MeteringRecord {
         state: State::Accepted,
         version: 2,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 0,
         sent: marketplace::record::Transmissions::default(),

@@ -229,6 +229,7 @@ mod tests {
             state,
             version: 1,
             movements: 0,
+            open_holds: 0,
             final_at: None,
             attempts: 0,
             sent: crate::record::Transmissions::default(),

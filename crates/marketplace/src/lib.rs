@@ -47,6 +47,7 @@ pub mod planted;
 pub mod quantity;
 pub mod record;
 pub mod recount;
+pub mod retention;
 pub mod schedule;
 pub mod slot;
 pub mod spans;

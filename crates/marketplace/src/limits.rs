@@ -99,6 +99,24 @@ pub const MONTH_CLOSE_HOURS: i64 = 6;
 /// Hours for which usage is still accepted after an agreement has ended (M45). Source: seller guide.
 pub const FINAL_HOURS: i64 = 1;
 
+/// Days for which every row of usage stays after its hour. Ours: the public interface asks producers
+/// for it, and everything that counts rows is over by then.
+pub const ROWS_KEPT_DAYS: i64 = 100;
+
+/// Months for which closed records are kept unless a stack says otherwise. Ours: two years, and a
+/// month in which the last of them can still be looked at as a whole.
+pub const RETENTION_MONTHS_DEFAULT: i64 = 25;
+
+/// The least number of months. Ours: a record outlives the rows it was counted from, and the Event
+/// history in which the audit looks for it.
+pub const RETENTION_MONTHS_MIN: i64 = 4;
+
+/// The largest number of months. Ours: ten years, the longest for which books must be kept anywhere
+/// that we know of.
+pub const RETENTION_MONTHS_MAX: i64 = 120;
+
+const _: () = assert!(RETENTION_MONTHS_MIN * 28 > ROWS_KEPT_DAYS);
+const _: () = assert!(RETENTION_MONTHS_MIN * 28 > CLOUDTRAIL_HISTORY_DAYS);
 const _: () = assert!(AUDITABLE_REQUEST_BYTES_MAX < RECORD_BYTES_MAX);
 const _: () = assert!(RECORD_BYTES_MAX < REQUEST_BYTES_MAX);
 const _: () = assert!(ALLOCATIONS_MAX < FOLD_BUCKETS_MAX);

@@ -249,6 +249,7 @@ mod tests {
             state: State::Sealed,
             version: 1,
             movements: 0,
+            open_holds: 0,
             final_at: None,
             attempts: 0,
             sent: crate::record::Transmissions::default(),

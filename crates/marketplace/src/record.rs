@@ -109,6 +109,21 @@ impl State {
     }
 }
 
+/// Whether nothing will happen to a record any more, by its state, by when it is to be looked at next,
+/// and by how many of its movements hold usage that nobody has decided about.
+///
+/// Only a closed record may ever be removed. A record that is refused or in doubt waits for AWS
+/// Marketplace, the audit or a person, however long that takes. What was concluded from silence is
+/// looked at again until it is due no more.
+pub fn is_closed(state: State, due: Option<Timestamp>, open_holds: u32) -> bool {
+    match state {
+        State::Sealed | State::Refused | State::Disputed | State::Unconfirmed => false,
+        State::Accepted | State::Conflict | State::Expired | State::Moved | State::DryRun => {
+            due.is_none() && open_holds == 0
+        }
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
@@ -172,6 +187,8 @@ pub struct MeteringRecord {
     pub version: u64,
     /// How many movements of its quantity there are.
     pub movements: u32,
+    /// How many of these hold usage that nobody has decided about yet.
+    pub open_holds: u32,
     /// How often it was sent without an outcome that ends it.
     pub attempts: u32,
     /// Its transmissions that were not answered with a success.
@@ -217,6 +234,11 @@ impl MeteringRecord {
             seconds_left: left,
             percent_used: percent.clamp(0, 100),
         }
+    }
+
+    /// Whether nothing will happen to it any more.
+    pub fn is_closed(&self) -> bool {
+        is_closed(self.state, self.due, self.open_holds)
     }
 
     /// Whether it may be sent at `now`.
@@ -368,6 +390,7 @@ pub fn seal(
         state,
         version: 1,
         movements: 0,
+        open_holds: 0,
         final_at: in_force.and_then(|span| final_at(&span)),
         attempts: 0,
         sent: Transmissions::default(),
@@ -418,6 +441,7 @@ pub fn heartbeat(
         state,
         version: 1,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 0,
         sent: Transmissions::default(),
@@ -760,6 +784,20 @@ mod tests {
             let sendable = matches!(state, State::Sealed | State::Refused);
             assert_eq!(record.is_sendable(just_before), sendable, "{state}");
             assert!(!record.is_sendable(record.deadline), "{state}");
+        }
+    }
+
+    #[test]
+    fn only_a_record_with_an_outcome_and_nothing_to_come_is_closed() {
+        let at = Timestamp::UNIX_EPOCH;
+        for state in State::ALL {
+            let may_close = matches!(
+                state,
+                State::Accepted | State::Conflict | State::Expired | State::Moved | State::DryRun
+            );
+            assert_eq!(is_closed(state, None, 0), may_close, "{state}");
+            assert!(!is_closed(state, Some(at), 0), "{state}");
+            assert!(!is_closed(state, None, 1), "{state}");
         }
     }
 

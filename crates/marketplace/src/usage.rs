@@ -112,6 +112,11 @@ pub enum SetAsideReason {
         "no subscription {0:?}: it is metered once the buyer has registered and the agreement is active"
     )]
     UnknownSubscription(String),
+    /// The records of its hour are no longer kept.
+    #[error(
+        "the records of hour {0} are no longer kept, so nothing shows whether this row was billed: it is not counted; bill it outside AWS Marketplace, if it is to be billed"
+    )]
+    HourTooOld(UsageHour),
 }
 
 impl SetAsideReason {
@@ -130,6 +135,7 @@ impl SetAsideReason {
             Self::ForeignCarry(_) => "reserved-id",
             Self::PartitionKey(_) => "malformed-partition-key",
             Self::UnknownSubscription(_) => "unknown-subscription",
+            Self::HourTooOld(_) => "hour-too-old",
         }
     }
 }

@@ -10,6 +10,7 @@ use marketplace::lifecycle::Status;
 use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{RecordKey, Terms, heartbeat, seal};
 use marketplace::recount::{Difference, Movement, MovementKind, difference};
+use marketplace::retention::rows_may_be_gone;
 use marketplace::spans::Standing;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, MeteringRecord, TagSet, UsageHour};
@@ -82,6 +83,10 @@ pub(crate) async fn recount_hour(
     hour: UsageHour,
 ) -> Result<Settled, LedgerError> {
     let mut settled = Settled::default();
+    if run.app.ledger.retention().is_over(hour, run.now) {
+        tracing::warn!(subscription = %profile.subscription, %hour, "the records of this hour are no longer kept, so it is not counted again");
+        return Ok(settled);
+    }
     let Some(terms) = profile.terms() else {
         settled.left_flagged = true;
         return Ok(settled);
@@ -283,6 +288,10 @@ async fn move_late(
     }
     let (entries, complete) = match difference(record, movements, rows)? {
         Difference::None => return Ok(Moved::Nothing),
+        // Rows that expired are not usage that was metered too much.
+        Difference::Over(_) if rows_may_be_gone(record.key.hour, run.now) => {
+            return Ok(Moved::Nothing);
+        }
         Difference::Over(total) => {
             tracing::warn!(slot = %record.key, %total, "more was metered than there are rows: claim a billing adjustment");
             return Ok(Moved::OverMetered);

@@ -10,13 +10,15 @@ use ledger::Ledger;
 use metering_api::MeteringApi;
 
 use crate::env::{Env, SettingError};
-use crate::settings::table_names;
+use crate::settings::{retention, table_names};
 
-/// The tables; `DYNAMODB_ENDPOINT` points them elsewhere.
+/// The tables; `DYNAMODB_ENDPOINT` points them elsewhere, and `RETENTION_MONTHS` says for how long
+/// closed records are kept.
 pub async fn ledger(env: &Env) -> Result<Ledger, SettingError> {
     let tables = table_names(env)?;
     let config = sdk_config(env, "DYNAMODB_ENDPOINT", None).await?;
-    Ok(Ledger::new(aws_sdk_dynamodb::Client::new(&config), tables))
+    let ledger = Ledger::new(aws_sdk_dynamodb::Client::new(&config), tables);
+    Ok(ledger.keeping(retention(env)?))
 }
 
 /// The metering service; `MARKETPLACE_ENDPOINT` points it elsewhere, `METERING_REGION` to the Region

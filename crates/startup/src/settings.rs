@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use ledger::TableNames;
 use marketplace::ProductCode;
 use marketplace::carry::LatePolicy;
+use marketplace::limits::RETENTION_MONTHS_DEFAULT;
 use marketplace::record::SealPolicy;
+use marketplace::retention::Retention;
 use marketplace::schedule::Schedule;
 use marketplace::window::Window;
 
@@ -56,6 +58,12 @@ pub fn late_policy(env: &Env) -> Result<LatePolicy, SettingError> {
     env.parsed_or("LATE_POLICY", LatePolicy::Carry)
 }
 
+/// For how many months closed records are kept: `RETENTION_MONTHS`, 25 unless set.
+pub fn retention(env: &Env) -> Result<Retention, SettingError> {
+    let months = env.parsed_or("RETENTION_MONTHS", RETENTION_MONTHS_DEFAULT)?;
+    Retention::from_months(months).map_err(|e| env.invalid("RETENTION_MONTHS", e))
+}
+
 /// The products this stack serves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Products(BTreeSet<ProductCode>);
@@ -94,12 +102,14 @@ mod tests {
             ("SETTLE_MINUTES", "300"),
             ("WINDOW_HOURS", "1"),
             ("LATE_POLICY", "drop"),
+            ("RETENTION_MONTHS", "3"),
             ("PRODUCT_CODES", "a, b|c"),
         ]);
         for (error, name) in [
             (schedule(&env).unwrap_err(), "SETTLE_MINUTES"),
             (seal_policy(&env).unwrap_err(), "WINDOW_HOURS"),
             (late_policy(&env).unwrap_err(), "LATE_POLICY"),
+            (retention(&env).unwrap_err(), "RETENTION_MONTHS"),
             (Products::from_env(&env).unwrap_err(), "PRODUCT_CODES"),
             (table_names(&env).unwrap_err(), "SUBSCRIPTIONS_TABLE"),
         ] {

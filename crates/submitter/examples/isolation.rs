@@ -141,6 +141,7 @@ fn record(buyer: usize, dimension: &str) -> Option<MeteringRecord> {
         state: State::Sealed,
         version: 1,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 0,
         sent: marketplace::record::Transmissions::default(),

@@ -126,9 +126,9 @@ impl World {
             }
             database.create_table(definition).expect("a table");
         }
-        database
-            .enable_ttl(&names.usage_events, TTL_ATTRIBUTE)
-            .expect("TTL");
+        for table in names.all() {
+            database.enable_ttl(table, TTL_ATTRIBUTE).expect("TTL");
+        }
         let sources = streams
             .map(|trouble| event_sources(&database, &names, trouble, seed).expect("streams"));
         let (usage_stream, record_stream) = match sources {

@@ -10,6 +10,7 @@ use marketplace::{Month, Quantity, RecordKey, Subscription, Total, UsageHour};
 use reconciler::books::of_subscription;
 use serde_json::{Value, json};
 
+use crate::commands::kept::Kept;
 use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
@@ -49,6 +50,8 @@ pub struct Plan {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    kept: Kept,
+    #[command(flatten)]
     tables: Tables,
 }
 
@@ -68,6 +71,8 @@ pub struct RecordRefund {
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
     reason: Reason,
+    #[command(flatten)]
+    kept: Kept,
     #[command(flatten)]
     tables: Tables,
 }
@@ -94,6 +99,8 @@ impl Plan {
         let ledger = self.tables.ledger().await?;
         let now = self.tables.now().await?;
         let month = self.month.unwrap_or_else(|| Month::of(now));
+        self.kept
+            .check(&format!("the usage of {month}"), month.first_hour(), now)?;
         let last = month.last_hour().min(UsageHour::of(now).next());
         let mut claims: BTreeMap<Option<String>, Claim> = BTreeMap::new();
         for profile in self.profiles(&ledger).await? {
@@ -219,6 +226,7 @@ impl RecordRefund {
         let now = self.tables.now().await?;
         let slot = self.slot.slot();
         let key = &self.slot;
+        self.kept.check(&slot, key.hour, now)?;
         let profile = ledger.profile(&key.subscription).await?;
         let product = match &profile {
             Some(profile) => ledger.product(&profile.product).await?,

@@ -9,6 +9,7 @@ use reconciler::books::{SubscriptionBooks, of_all, of_subscription};
 use serde_json::{Value, json};
 
 use crate::commands::books_page::Page;
+use crate::commands::kept::Kept;
 use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
@@ -48,6 +49,8 @@ pub struct BooksOf {
     #[arg(long, conflicts_with_all = ["csv", "json"])]
     html: bool,
     #[command(flatten)]
+    kept: Kept,
+    #[command(flatten)]
     tables: Tables,
 }
 
@@ -73,6 +76,8 @@ impl BooksOf {
     pub async fn run(&self) -> Result<(), Failure> {
         let now = self.tables.now().await?;
         let month = self.month.unwrap_or_else(|| Month::of(now));
+        self.kept
+            .check(&format!("the books of {month}"), month.first_hour(), now)?;
         let ledger = self.tables.ledger().await?;
         let mut report = Report::new(self);
         report.begin()?;

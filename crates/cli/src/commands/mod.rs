@@ -7,6 +7,7 @@ pub mod books;
 pub mod books_page;
 pub mod demo;
 pub mod explain;
+pub mod kept;
 pub mod late;
 pub mod local;
 pub mod meter_usage;

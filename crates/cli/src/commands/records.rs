@@ -81,7 +81,7 @@ pub struct Show {
     tables: Tables,
 }
 
-/// Lists usage rows that named no known subscription when they arrived
+/// Lists usage rows that named no known subscription, or an hour whose records are gone
 ///
 /// A subscription may appear after its first row. Then the row counts with its hour, and the list
 /// says so. The remaining rows name a subscription that does not exist, or none at all.
@@ -144,6 +144,9 @@ impl Unattributed {
 
 /// The time since when the subscription of an itemised row is known. `None` if it is still unknown.
 async fn known_since(ledger: &Ledger, row: &ItemisedRow) -> Result<Option<String>, Failure> {
+    if row.code != "unknown-subscription" {
+        return Ok(None);
+    }
     let Ok((subscription, _)) = ledger::usage_event::read_partition_key(&row.partition) else {
         return Ok(None);
     };

@@ -1,14 +1,17 @@
 //! A record as an item, and its allocations, in that item or in items of their own.
 
 use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions};
+use marketplace::retention::Retention;
 use marketplace::tags::Tags;
 use marketplace::{Dimension, TagSet, UsageHour};
 use sha2::{Digest, Sha256};
 
+use super::change::LifeSpan;
 use crate::audit::audit_partition;
 use crate::error::Malformed;
 use crate::item::{Item, Reader, number, text};
 use crate::shard_of;
+use crate::tables::TTL_ATTRIBUTE;
 
 /// Bytes of allocations kept in the record's own item; more go into items of their own, so that
 /// every outcome written to the record stays a small write.
@@ -52,7 +55,7 @@ pub(crate) struct RecordItem {
     pub parts: Vec<Item>,
 }
 
-pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
+pub(crate) fn to_item(record: &MeteringRecord, retention: Retention) -> RecordItem {
     let key = &record.key;
     let mut item = Item::from([
         ("subscription".to_owned(), text(&key.subscription)),
@@ -70,6 +73,13 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
     }
     if record.movements > 0 {
         item.insert("movements".to_owned(), number(record.movements));
+    }
+    if record.open_holds > 0 {
+        item.insert("open_holds".to_owned(), number(record.open_holds));
+    }
+    let expires_at = LifeSpan::of(record, retention).attribute();
+    if let Some(expires_at) = &expires_at {
+        item.insert(TTL_ATTRIBUTE.to_owned(), expires_at.clone());
     }
     if let Some(at) = record.final_at {
         item.insert("final_at".to_owned(), number(at.as_second()));
@@ -108,11 +118,27 @@ pub(crate) fn to_item(record: &MeteringRecord) -> RecordItem {
             item.insert("allocations".to_owned(), text(written));
         } else {
             parts = allocation_parts(key, &written);
+            for part in &mut parts {
+                part.extend(expires_at.clone().map(|at| (TTL_ATTRIBUTE.to_owned(), at)));
+            }
             item.insert("allocation_parts".to_owned(), number(parts.len()));
             item.insert("allocation_digest".to_owned(), text(digest(&written)));
         }
     }
     RecordItem { item, parts }
+}
+
+/// The sort keys of the items that a record's allocations stand in, where its own has no room for
+/// them.
+pub(crate) fn part_keys(record: &MeteringRecord) -> Vec<String> {
+    let written = write_allocations(&record.allocations);
+    if written.len() <= ALLOCATION_BYTES_INLINE_MAX {
+        return Vec::new();
+    }
+    let (key, digest) = (&record.key, digest(&written));
+    (0..written.len().div_ceil(ALLOCATION_BYTES_PART_MAX))
+        .map(|part| part_key(key.hour, &key.dimension, &digest, part))
+        .collect()
 }
 
 /// Allocations as a compact JSON text: `[["1.5",{"team":"a"}],...]`.
@@ -226,6 +252,7 @@ pub(crate) fn from_item(
         state: read.parsed("state")?,
         version: read.version()?,
         movements: read.number_opt("movements")?.unwrap_or_default(),
+        open_holds: read.number_opt("open_holds")?.unwrap_or_default(),
         final_at: read.second_opt("final_at")?,
         attempts: read.number_opt("attempts")?.unwrap_or_default(),
         sent: Transmissions {
@@ -268,6 +295,7 @@ mod tests {
             state: State::Sealed,
             version: 3,
             movements: 2,
+            open_holds: 1,
             final_at: Some(at),
             attempts: 1,
             sent: Transmissions {
@@ -287,7 +315,7 @@ mod tests {
     #[test]
     fn a_record_survives_its_item() {
         let full = record();
-        let stored = to_item(&full);
+        let stored = to_item(&full, Retention::default());
         assert!(stored.parts.is_empty());
         assert_eq!(from_item(&stored.item).unwrap(), (full, None));
     }
@@ -301,7 +329,10 @@ mod tests {
                 state,
                 ..record()
             };
-            to_item(&record).item["work"].as_s().unwrap().clone()
+            to_item(&record, Retention::default()).item["work"]
+                .as_s()
+                .unwrap()
+                .clone()
         };
         let end = record().final_at;
         for state in [State::Sealed, State::Refused] {
@@ -321,8 +352,14 @@ mod tests {
                 quantity: "1".parse().unwrap(),
             })
             .collect();
-        let stored = to_item(&big);
+        let stored = to_item(&big, Retention::default());
         assert_eq!(stored.parts.len(), 2);
+        let keys: Vec<&String> = stored
+            .parts
+            .iter()
+            .map(|p| p["item"].as_s().unwrap())
+            .collect();
+        assert_eq!(part_keys(&big).iter().collect::<Vec<_>>(), keys);
         let written: String = stored
             .parts
             .iter()

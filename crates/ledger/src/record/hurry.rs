@@ -1,13 +1,11 @@
 //! Records whose subscription has only a final hour left, which go before all others.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use marketplace::record::MeteringRecord;
 use marketplace::{State, Subscription, UsageHour};
 
 use super::codec::{from_item, send_partition, urgent_partition};
-use super::{Changes, DuePage, Waiting};
+use super::{Changes, DuePage, LifeSpan, RecordChange, Waiting};
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, number, text};
 use crate::{Ledger, shard_of};
@@ -85,32 +83,13 @@ impl Ledger {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);
         }
-        let names = [
-            ("#final", "final_at"),
-            ("#due", "due"),
-            ("#work", "work"),
-            ("#version", "version"),
-            ("#send", "send"),
-        ];
         let shard = shard_of(&record.key.subscription);
-        let values = HashMap::from([
-            (":final".to_owned(), number(final_at.as_second())),
-            (":due".to_owned(), number(due.as_second())),
-            (":work".to_owned(), text(urgent_partition(shard))),
-            (":one".to_owned(), number(1)),
-            (":read".to_owned(), number(record.version)),
-        ]);
-        self.update_record(
-            &record.key,
-            Changes::NoBooks,
-            "SET #final = :final, #due = :due, #work = :work, #version = #version + :one \
-             REMOVE #send"
-                .to_owned(),
-            "#version = :read",
-            owned(names),
-            values,
-        )
-        .await
+        let change = RecordChange::leaving(LifeSpan::Open, Changes::NoBooks)
+            .set("final_at", number(final_at.as_second()))
+            .set("due", number(due.as_second()))
+            .set("work", text(urgent_partition(shard)))
+            .remove("send");
+        self.change_record(record, change).await
     }
 
     /// Says that a record's subscription has no final hour after all; if nobody has written since it
@@ -119,32 +98,11 @@ impl Ledger {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);
         }
-        let names = [
-            ("#final", "final_at"),
-            ("#work", "work"),
-            ("#version", "version"),
-            ("#send", "send"),
-        ];
         let shard = shard_of(&record.key.subscription);
-        let values = HashMap::from([
-            (":work".to_owned(), text(send_partition(shard))),
-            (":one".to_owned(), number(1)),
-            (":read".to_owned(), number(record.version)),
-        ]);
-        self.update_record(
-            &record.key,
-            Changes::NoBooks,
-            "SET #work = :work, #version = #version + :one REMOVE #final, #send".to_owned(),
-            "#version = :read",
-            owned(names),
-            values,
-        )
-        .await
+        let change = RecordChange::leaving(LifeSpan::Open, Changes::NoBooks)
+            .set("work", text(send_partition(shard)))
+            .remove("final_at")
+            .remove("send");
+        self.change_record(record, change).await
     }
-}
-
-fn owned<const N: usize>(names: [(&str, &str); N]) -> HashMap<String, String> {
-    names
-        .map(|(short, name)| (short.to_owned(), name.to_owned()))
-        .into()
 }

@@ -6,15 +6,14 @@
 //! while it may be sent, in `urgent#<n>` instead while it has only its subscription's final hour for
 //! that, in `audit#<n>` while the audit is to look at it.
 
+mod change;
 mod codec;
 mod hurry;
 mod withdraw;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::outcome::{Next, Verdict};
@@ -28,12 +27,16 @@ use crate::item::{Item, Reader, number, text};
 use crate::transaction::{put_if_absent, put_over};
 use crate::{Ledger, shard_of};
 
+pub(crate) use change::{Changes, LifeSpan, RecordChange};
 use codec::{RecordItem, part_key, read_allocations, waiting_partition};
-pub(crate) use codec::{from_item, to_item};
+pub(crate) use codec::{from_item, part_keys, to_item};
 pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// Keys in one BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
+/// How often a success is tried to be written. Ours: it fails only where the record does not exist, or
+/// where usage of it is held, or a hold decided, in the moment between two tries.
+const SUCCESS_TRIES_MAX: u32 = 4;
 /// How often BatchGetItem's unprocessed keys are asked for again.
 const BATCH_GET_ROUNDS_MAX: u32 = 8;
 
@@ -55,19 +58,10 @@ pub struct Waiting {
     pub damaged: u64,
 }
 
-/// Whether a write of a record changes the books of its day, and if so, at which time.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Changes {
-    /// The books say the same afterwards: only when or how the record is sent changes.
-    NoBooks,
-    /// The books say something else, so the day is to be proved again.
-    Books(Timestamp),
-}
-
 impl Ledger {
     /// Creates a record, unless its slot has one. A new record that is to be sent carries `send`.
     pub async fn create_record(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
-        let RecordItem { mut item, parts } = to_item(record);
+        let RecordItem { mut item, parts } = to_item(record, self.retention);
         if record.state == State::Sealed {
             item.insert("send".to_owned(), text("yes"));
         }
@@ -175,93 +169,103 @@ impl Ledger {
         next: &Next,
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
-        let is_success = next.state == State::Accepted;
-        let mut set = vec![
-            "#state = :state",
-            "#outcome = :outcome",
-            "#outcome_at = :outcome_at",
-            "#version = #version + :one",
-        ];
-        let mut remove = vec!["#send"];
-        let mut names = HashMap::from(
-            [
-                ("#state", "state"),
-                ("#outcome", "outcome"),
-                ("#outcome_at", "outcome_at"),
-                ("#version", "version"),
-                ("#send", "send"),
-                ("#due", "due"),
-                ("#work", "work"),
-            ]
-            .map(|(short, name)| (short.to_owned(), name.to_owned())),
-        );
-        let mut values = HashMap::from([
-            (":state".to_owned(), text(next.state)),
-            (":outcome".to_owned(), text(verdict.code())),
-            (":outcome_at".to_owned(), text(now)),
-            (":one".to_owned(), number(1)),
-        ]);
-        if !record.sent.is_empty() && !is_success {
-            set.extend(["#doubtful = :doubtful", "#answered = :answered"]);
-            names.insert("#doubtful".to_owned(), "doubtful".to_owned());
-            names.insert("#answered".to_owned(), "answered".to_owned());
-            values.insert(":doubtful".to_owned(), number(record.sent.doubtful));
-            values.insert(":answered".to_owned(), number(record.sent.answered));
+        if next.state == State::Accepted {
+            return self.write_success(record, verdict, now).await;
         }
-        if let Verdict::Accepted {
-            metering_record_id: Some(id),
-        } = verdict
-        {
-            set.push("#id = :id");
-            names.insert("#id".to_owned(), "metering_record_id".to_owned());
-            values.insert(":id".to_owned(), text(id));
-        }
-        match next.retry_after {
-            Some(after) => {
-                set.extend(["#due = :due", "#work = :work", "#attempts = :attempts"]);
-                names.insert("#attempts".to_owned(), "attempts".to_owned());
-                let due = record.retry_at(now, after);
-                values.insert(":due".to_owned(), number(due.as_second()));
-                values.insert(":work".to_owned(), text(waiting_partition(record)));
-                values.insert(
-                    ":attempts".to_owned(),
-                    number(record.attempts.saturating_add(1)),
-                );
-            }
-            None => match due(next.state, record.deadline, now) {
-                Some(due) => {
-                    set.extend(["#due = :due", "#work = :work"]);
-                    values.insert(":due".to_owned(), number(due.as_second()));
-                    let shard = shard_of(&record.key.subscription);
-                    values.insert(":work".to_owned(), text(audit_partition(shard)));
-                }
-                None => remove.extend(["#due", "#work"]),
-            },
-        }
-        let condition = if is_success {
-            "attribute_exists(#version)"
-        } else {
-            values.insert(":read".to_owned(), number(record.version));
-            "#version = :read"
+        let (again, partition) = match next.retry_after {
+            Some(after) => (Some(record.retry_at(now, after)), waiting_partition(record)),
+            None => (
+                due(next.state, record.deadline, now),
+                audit_partition(shard_of(&record.key.subscription)),
+            ),
         };
-        let expression = format!("SET {} REMOVE {}", set.join(", "), remove.join(", "));
-        let changes = match is_success || next.state != record.state {
-            true => Changes::Books(now),
-            false => Changes::NoBooks,
+        let changes = match next.state == record.state {
+            true => Changes::NoBooks,
+            false => Changes::Books(now),
         };
-        let key = &record.key;
-        let request = self
-            .update_of_record(key, changes, expression, condition, names, values)
-            .await?;
+        let mut change = self
+            .change_to(record, next.state, again, partition, changes)
+            .set("outcome", text(verdict.code()))
+            .set("outcome_at", text(now));
+        if !record.sent.is_empty() {
+            change = change
+                .set("doubtful", number(record.sent.doubtful))
+                .set("answered", number(record.sent.answered));
+        }
+        if next.retry_after.is_some() {
+            change = change.set("attempts", number(record.attempts.saturating_add(1)));
+        }
+        self.change_record(record, change).await
+    }
+
+    /// Writes a success. Usage of the record that is held meanwhile keeps it open, and the record as
+    /// read may not show it; so there is one write for a record without open holds and one for a
+    /// record with them, and only one of the two can fail its condition.
+    async fn write_success(
+        &self,
+        record: &MeteringRecord,
+        verdict: &Verdict,
+        now: Timestamp,
+    ) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
-        if is_success {
+        let mut holds = record.open_holds;
+        for _ in 0..SUCCESS_TRIES_MAX {
+            let state = (State::Accepted, None, holds);
+            let life = LifeSpan::after(&record.key, state, self.retention);
+            let mut change = RecordChange::leaving(life, Changes::Books(now))
+                .set("state", text(State::Accepted))
+                .set("outcome", text(verdict.code()))
+                .set("outcome_at", text(now))
+                .remove("send")
+                .remove("due")
+                .remove("work")
+                .name("open_holds");
+            if let Verdict::Accepted {
+                metering_record_id: Some(id),
+            } = verdict
+            {
+                change = change.set("metering_record_id", text(id));
+            }
+            let condition = match holds {
+                0 => "attribute_exists(#version) AND attribute_not_exists(#open_holds)",
+                _ => "attribute_exists(#version) AND attribute_exists(#open_holds)",
+            };
+            let request = self
+                .update_of_record(&record.key, change, condition)
+                .await?;
             // The record stays open until this is written, whoever holds its item just now.
-            return self
+            let written = self
                 .write_if("UpdateItem", table, || request.clone().send())
-                .await;
+                .await?;
+            if written == Written::Done {
+                self.expire_parts(record, life).await;
+                return Ok(Written::Done);
+            }
+            holds = u32::from(holds == 0);
         }
-        self.write("UpdateItem", table, || request.clone().send())
-            .await
+        Ok(Written::Conflict)
+    }
+
+    /// A change of state: the record is due `again` in that partition of the work index, or leaves the
+    /// index.
+    fn change_to(
+        &self,
+        record: &MeteringRecord,
+        state: State,
+        again: Option<Timestamp>,
+        partition: String,
+        changes: Changes,
+    ) -> RecordChange {
+        let life = LifeSpan::after(
+            &record.key,
+            (state, again, record.open_holds),
+            self.retention,
+        );
+        RecordChange::leaving(life, changes)
+            .set("state", text(state))
+            .set_opt("due", again.map(|due| number(due.as_second())))
+            .set_opt("work", again.map(|_| text(partition)))
+            .remove("send")
     }
 
     /// Raises the numbers of a record's transmissions, whatever else was written meanwhile: the audit
@@ -270,23 +274,13 @@ impl Ledger {
         &self,
         record: &MeteringRecord,
     ) -> Result<Written, LedgerError> {
-        let names = [
-            ("#version", "version"),
-            ("#doubtful", "doubtful"),
-            ("#answered", "answered"),
-        ];
-        let values = HashMap::from([
-            (":doubtful".to_owned(), number(record.sent.doubtful)),
-            (":answered".to_owned(), number(record.sent.answered)),
-            (":one".to_owned(), number(1)),
-        ]);
+        let change = RecordChange::leaving(LifeSpan::AsBefore, Changes::NoBooks)
+            .set("doubtful", number(record.sent.doubtful))
+            .set("answered", number(record.sent.answered));
         let request = self.update_of_record(
             &record.key,
-            Changes::NoBooks,
-            "SET #doubtful = :doubtful, #answered = :answered, #version = #version + :one".to_owned(),
+            change,
             "attribute_exists(#version) AND (attribute_not_exists(#doubtful) OR #doubtful < :doubtful OR #answered < :answered)",
-            names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
-            values,
         )
         .await?;
         let table = &self.tables.metering_records;
@@ -304,40 +298,13 @@ impl Ledger {
         code: &str,
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
-        let names = [
-            ("#state", "state"),
-            ("#outcome", "outcome"),
-            ("#outcome_at", "outcome_at"),
-            ("#version", "version"),
-            ("#send", "send"),
-            ("#due", "due"),
-            ("#work", "work"),
-        ];
-        let mut values = HashMap::from([
-            (":state".to_owned(), text(state)),
-            (":outcome".to_owned(), text(code)),
-            (":outcome_at".to_owned(), text(now)),
-            (":one".to_owned(), number(1)),
-            (":read".to_owned(), number(record.version)),
-        ]);
-        let rest = match due(state, record.deadline, now) {
-            Some(due) => {
-                let shard = shard_of(&record.key.subscription);
-                values.insert(":due".to_owned(), number(due.as_second()));
-                values.insert(":work".to_owned(), text(audit_partition(shard)));
-                ", #due = :due, #work = :work REMOVE #send"
-            }
-            None => " REMOVE #send, #due, #work",
-        };
-        self.update_record(
-            &record.key,
-            Changes::Books(now),
-            format!("SET #state = :state, #outcome = :outcome, #outcome_at = :outcome_at, #version = #version + :one{rest}"),
-            "#version = :read",
-            names.map(|(short, name)| (short.to_owned(), name.to_owned())).into(),
-            values,
-        )
-        .await
+        let again = due(state, record.deadline, now);
+        let partition = audit_partition(shard_of(&record.key.subscription));
+        let change = self
+            .change_to(record, state, again, partition, Changes::Books(now))
+            .set("outcome", text(code))
+            .set("outcome_at", text(now));
+        self.change_record(record, change).await
     }
 
     /// One page of the records of a shard that are due at `now`, earliest first. The index lags
@@ -374,48 +341,6 @@ impl Ledger {
             keys,
             next: answer.last_evaluated_key,
         })
-    }
-
-    pub(crate) async fn update_record(
-        &self,
-        key: &RecordKey,
-        changes: Changes,
-        expression: String,
-        condition: &str,
-        names: HashMap<String, String>,
-        values: HashMap<String, AttributeValue>,
-    ) -> Result<Written, LedgerError> {
-        let request = self
-            .update_of_record(key, changes, expression, condition, names, values)
-            .await?;
-        let table = &self.tables.metering_records;
-        self.write("UpdateItem", table, || request.clone().send())
-            .await
-    }
-
-    /// Every change of a record that exists is made from this, or with a movement.
-    async fn update_of_record(
-        &self,
-        key: &RecordKey,
-        changes: Changes,
-        expression: String,
-        condition: &str,
-        names: HashMap<String, String>,
-        values: HashMap<String, AttributeValue>,
-    ) -> Result<UpdateItemFluentBuilder, LedgerError> {
-        if let Changes::Books(now) = changes {
-            self.note_change(&key.subscription, key.hour, now).await?;
-        }
-        Ok(self
-            .client
-            .update_item()
-            .table_name(&self.tables.metering_records)
-            .key("subscription", text(&key.subscription))
-            .key("item", text(sort_key(key.hour, &key.dimension)))
-            .update_expression(expression)
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values)))
     }
 
     async fn complete(
@@ -465,12 +390,7 @@ impl Ledger {
                 .set_keys(Some(std::mem::take(&mut wanted)))
                 .consistent_read(true)
                 .build()
-                .map_err(|e| LedgerError::Unavailable {
-                    operation: "BatchGetItem",
-                    table: table.clone(),
-                    code: "request not built".to_owned(),
-                    message: e.to_string(),
-                })?;
+                .map_err(|e| LedgerError::not_built("BatchGetItem", table, &e))?;
             let answer = self
                 .client
                 .batch_get_item()

@@ -1,13 +1,12 @@
 //! Records that are given up before their deadline.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use marketplace::State;
 use marketplace::audit::due;
 use marketplace::error_table::STAMP_NOT_IN_FORCE;
 use marketplace::record::MeteringRecord;
 
+use super::{Changes, LifeSpan, RecordChange};
 use crate::audit::audit_partition;
 use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
@@ -23,39 +22,15 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
         let look_at = due(State::Unconfirmed, now, now).unwrap_or(now);
-        let shard = shard_of(&record.key.subscription);
-        let values = HashMap::from([
-            (":state".to_owned(), text(State::Unconfirmed)),
-            (":deadline".to_owned(), number(now.as_second())),
-            (":outcome".to_owned(), text(STAMP_NOT_IN_FORCE)),
-            (":outcome_at".to_owned(), text(now)),
-            (":due".to_owned(), number(look_at.as_second())),
-            (":work".to_owned(), text(audit_partition(shard))),
-            (":one".to_owned(), number(1)),
-            (":read".to_owned(), number(record.version)),
-        ]);
-        let names = [
-            ("#state", "state"),
-            ("#deadline", "deadline"),
-            ("#outcome", "outcome"),
-            ("#outcome_at", "outcome_at"),
-            ("#version", "version"),
-            ("#send", "send"),
-            ("#due", "due"),
-            ("#work", "work"),
-        ];
-        self.update_record(
-            &record.key,
-            "SET #state = :state, #deadline = :deadline, #outcome = :outcome, \
-             #outcome_at = :outcome_at, #due = :due, #work = :work, #version = #version + :one \
-             REMOVE #send"
-                .to_owned(),
-            "#version = :read",
-            names
-                .map(|(short, name)| (short.to_owned(), name.to_owned()))
-                .into(),
-            values,
-        )
-        .await
+        let partition = audit_partition(shard_of(&record.key.subscription));
+        let change = RecordChange::leaving(LifeSpan::Open, Changes::Books(now))
+            .set("state", text(State::Unconfirmed))
+            .set("deadline", number(now.as_second()))
+            .set("outcome", text(STAMP_NOT_IN_FORCE))
+            .set("outcome_at", text(now))
+            .set("due", number(look_at.as_second()))
+            .set("work", text(partition))
+            .remove("send");
+        self.change_record(record, change).await
     }
 }

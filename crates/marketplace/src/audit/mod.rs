@@ -244,6 +244,7 @@ mod tests {
             state: State::Disputed,
             version: 1,
             movements: 0,
+            open_holds: 0,
             final_at: None,
             attempts: 0,
             sent: crate::record::Transmissions::default(),

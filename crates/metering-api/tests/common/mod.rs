@@ -215,6 +215,7 @@ pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRe
         state: State::Sealed,
         version: 1,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 0,
         sent: marketplace::record::Transmissions::default(),

@@ -1,8 +1,8 @@
 //! Every call that leaves a function is numbered and traced here, and meets its fate.
 
 mod answers;
-pub mod mistakes;
 mod meter;
+pub mod mistakes;
 mod observe;
 mod trace;
 

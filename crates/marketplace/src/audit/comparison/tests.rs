@@ -35,6 +35,7 @@ fn record(dimension: &str, state: State) -> MeteringRecord {
         state,
         version: 2,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 0,
         sent: crate::record::Transmissions::default(),

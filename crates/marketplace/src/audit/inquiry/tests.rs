@@ -37,6 +37,7 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
         state,
         version: 3,
         movements: 0,
+        open_holds: 0,
         final_at: None,
         attempts: 1,
         sent: crate::record::Transmissions::default(),

@@ -1,0 +1,275 @@
+//! Changes of a record's item, each of which says how long the record is kept afterwards.
+//!
+//! DynamoDB removes an item by itself once its `expires_at` has passed. So only a record that is
+//! closed may have that attribute, and whatever leaves a record open removes it. [`RecordChange`] is
+//! the only way to change a record's item, and none can be made without a [`LifeSpan`].
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use jiff::Timestamp;
+use marketplace::record::{MeteringRecord, RecordKey, State, is_closed};
+use marketplace::retention::Retention;
+
+use super::codec::{part_keys, sort_key};
+use crate::Ledger;
+use crate::error::{LedgerError, Written};
+use crate::item::{number, text};
+use crate::tables::TTL_ATTRIBUTE;
+
+/// How long an item is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LifeSpan {
+    /// For ever, as far as is known now: something is open about it.
+    Open,
+    /// Until then at least: it is closed.
+    Until(Timestamp),
+    /// As before: the change neither closes nor opens anything.
+    AsBefore,
+}
+
+impl LifeSpan {
+    /// Of a record as it stands.
+    pub fn of(record: &MeteringRecord, retention: Retention) -> Self {
+        Self::after(
+            &record.key,
+            (record.state, record.due, record.open_holds),
+            retention,
+        )
+    }
+
+    /// Of a record that a write leaves in this state, due then, with so many open holds.
+    pub fn after(
+        key: &RecordKey,
+        (state, due, open_holds): (State, Option<Timestamp>, u32),
+        retention: Retention,
+    ) -> Self {
+        match is_closed(state, due, open_holds) {
+            true => Self::Until(retention.ends(key.hour)),
+            false => Self::Open,
+        }
+    }
+
+    /// The value of the attribute that DynamoDB goes by, if the item is to have it.
+    pub fn attribute(self) -> Option<AttributeValue> {
+        match self {
+            Self::Until(time) => Some(number(time.as_second())),
+            Self::Open | Self::AsBefore => None,
+        }
+    }
+}
+
+/// Whether a write of a record changes the books of its day, and if so, at which time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Changes {
+    /// The books say the same afterwards: only when or how the record is sent changes.
+    NoBooks,
+    /// The books say something else, so the day is to be proved again.
+    Books(Timestamp),
+}
+
+/// A change of a record's item, which also raises its version.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordChange {
+    life: LifeSpan,
+    changes: Changes,
+    set: Vec<String>,
+    remove: Vec<String>,
+    names: HashMap<String, String>,
+    values: HashMap<String, AttributeValue>,
+}
+
+impl RecordChange {
+    /// A change that leaves the record with this life span, and may change the books.
+    pub fn leaving(life: LifeSpan, changes: Changes) -> Self {
+        let change = Self {
+            life,
+            changes,
+            set: vec!["#version = #version + :one".to_owned()],
+            remove: Vec::new(),
+            names: HashMap::from([("#version".to_owned(), "version".to_owned())]),
+            values: HashMap::from([(":one".to_owned(), number(1))]),
+        };
+        match (life, life.attribute()) {
+            (_, Some(until)) => change.set(TTL_ATTRIBUTE, until),
+            (LifeSpan::Open, None) => change.remove(TTL_ATTRIBUTE),
+            _ => change,
+        }
+    }
+
+    /// What the record is left with.
+    pub fn life(&self) -> LifeSpan {
+        self.life
+    }
+
+    /// Gives an attribute this value.
+    pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
+        self.set.push(format!("#{attribute} = :{attribute}"));
+        self.value(attribute, value).name(attribute)
+    }
+
+    /// Gives an attribute this value, or takes it away.
+    pub fn set_opt(self, attribute: &str, value: Option<AttributeValue>) -> Self {
+        match value {
+            Some(value) => self.set(attribute, value),
+            None => self.remove(attribute),
+        }
+    }
+
+    /// Takes an attribute away.
+    pub fn remove(mut self, attribute: &str) -> Self {
+        self.remove.push(format!("#{attribute}"));
+        self.name(attribute)
+    }
+
+    /// Names an attribute that a condition speaks of, as `#<attribute>`.
+    pub fn name(mut self, attribute: &str) -> Self {
+        self.names
+            .insert(format!("#{attribute}"), attribute.to_owned());
+        self
+    }
+
+    /// Gives a value that a condition speaks of, as `:<name>`.
+    pub fn value(mut self, name: &str, value: AttributeValue) -> Self {
+        self.values.insert(format!(":{name}"), value);
+        self
+    }
+
+    /// The update expression.
+    fn expression(&self) -> String {
+        let mut expression = format!("SET {}", self.set.join(", "));
+        if !self.remove.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&self.remove.join(", "));
+        }
+        expression
+    }
+
+    /// Its names and values, for the request.
+    fn into_names_and_values(self) -> (HashMap<String, String>, HashMap<String, AttributeValue>) {
+        (self.names, self.values)
+    }
+}
+
+impl Ledger {
+    /// Changes a record, if nobody has written since it was read.
+    pub(crate) async fn change_record(
+        &self,
+        record: &MeteringRecord,
+        change: RecordChange,
+    ) -> Result<Written, LedgerError> {
+        self.note_books(&record.key, &change).await?;
+        let life = change.life;
+        let table = &self.tables.metering_records;
+        let change = change.value("read", number(record.version));
+        if record.is_closed() && life == LifeSpan::Open {
+            let update = self.transact_update(&record.key, change, "#version = :read")?;
+            let mut writes = vec![update];
+            writes.extend(self.reopening(record).await?);
+            return self.transact(table, writes).await;
+        }
+        let request = self.request_of(&record.key, change, "#version = :read");
+        let written = self
+            .write("UpdateItem", table, || request.clone().send())
+            .await?;
+        if written == Written::Done {
+            self.expire_parts(record, life).await;
+        }
+        Ok(written)
+    }
+
+    /// Notes that the books of a record's day are about to change, if the change is one of that kind.
+    /// Every change of a record begins with this.
+    pub(crate) async fn note_books(
+        &self,
+        key: &RecordKey,
+        change: &RecordChange,
+    ) -> Result<(), LedgerError> {
+        match change.changes {
+            Changes::NoBooks => Ok(()),
+            Changes::Books(now) => self.note_change(&key.subscription, key.hour, now).await,
+        }
+    }
+
+    /// The request that changes a record on a condition.
+    pub(crate) async fn update_of_record(
+        &self,
+        key: &RecordKey,
+        change: RecordChange,
+        condition: &str,
+    ) -> Result<UpdateItemFluentBuilder, LedgerError> {
+        self.note_books(key, &change).await?;
+        Ok(self.request_of(key, change, condition))
+    }
+
+    fn request_of(
+        &self,
+        key: &RecordKey,
+        change: RecordChange,
+        condition: &str,
+    ) -> UpdateItemFluentBuilder {
+        let expression = change.expression();
+        let (names, values) = change.into_names_and_values();
+        self.client
+            .update_item()
+            .table_name(&self.tables.metering_records)
+            .key("subscription", text(&key.subscription))
+            .key("item", text(sort_key(key.hour, &key.dimension)))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+    }
+
+    /// The same as a part of a transaction.
+    pub(crate) fn transact_update(
+        &self,
+        key: &RecordKey,
+        change: RecordChange,
+        condition: &str,
+    ) -> Result<TransactWriteItem, LedgerError> {
+        let table = &self.tables.metering_records;
+        let expression = change.expression();
+        let (names, values) = change.into_names_and_values();
+        let update = Update::builder()
+            .table_name(table)
+            .key("subscription", text(&key.subscription))
+            .key("item", text(sort_key(key.hour, &key.dimension)))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
+            .build()
+            .map_err(|e| LedgerError::not_built("TransactWriteItems", table, &e))?;
+        Ok(TransactWriteItem::builder().update(update).build())
+    }
+
+    /// Lets the allocations that a closed record has in items of their own expire with it.
+    ///
+    /// That comes after the record's own write, and is worth no failure: what a crash leaves undone
+    /// only stays, until [`Ledger::settle_life_span`] meets it.
+    pub(crate) async fn expire_parts(&self, record: &MeteringRecord, life: LifeSpan) {
+        let Some(until) = life.attribute() else {
+            return;
+        };
+        let table = &self.tables.metering_records;
+        for part in part_keys(record) {
+            let request = self
+                .client
+                .update_item()
+                .table_name(table)
+                .key("subscription", text(&record.key.subscription))
+                .key("item", text(&part))
+                .update_expression("SET #expires_at = :expires_at")
+                .condition_expression("attribute_exists(#version)")
+                .expression_attribute_names("#expires_at", TTL_ATTRIBUTE)
+                .expression_attribute_names("#version", "version")
+                .expression_attribute_values(":expires_at", until.clone());
+            let written = self.write("UpdateItem", table, || request.clone().send());
+            if let Err(error) = written.await {
+                tracing::warn!(slot = %record.key, part, %error, "allocations of a closed record have no end yet; the reconciler sets it");
+            }
+        }
+    }
+}

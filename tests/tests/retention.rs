@@ -1,0 +1,521 @@
+//! What is closed expires with its month; what is open about usage never does.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use end_to_end::proof::clients;
+use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::world::{Listing, World};
+use jiff::{SignedDuration, Timestamp};
+use ledger::Written;
+use marketplace::limits::ALLOCATIONS_MAX;
+use marketplace::outcome::{Next, Verdict};
+use marketplace::record::{Allocation, MeteringRecord, RecordKey, Transmissions};
+use marketplace::recount::{Movement, MovementKind};
+use marketplace::retention::Retention;
+use marketplace::tags::Tags;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
+use reconciler::books::of_all;
+use serde_json::{Value, json};
+use startup::Budget;
+
+type Item = HashMap<String, AttributeValue>;
+
+const BUYER: &str = "legacy|closedproduct|CUSTEXAMPLE1";
+const HOUR: &str = "2026-11-21T02";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn world() -> World {
+    World::at(at("2026-11-21T08:20:00Z"), 7)
+}
+
+fn record(dimension: &str, state: State) -> MeteringRecord {
+    let hour: UsageHour = HOUR.parse().unwrap();
+    let waits = !marketplace::record::is_closed(state, None, 0);
+    MeteringRecord {
+        key: RecordKey {
+            subscription: BUYER.parse().unwrap(),
+            hour,
+            dimension: dimension.parse().unwrap(),
+        },
+        product: "closedproduct".parse().unwrap(),
+        account: None,
+        quantity: "5".parse().unwrap(),
+        allocations: Vec::new(),
+        stamp: hour.start(),
+        deadline: hour.plus(24).start(),
+        sealed_at: hour.end(),
+        state,
+        version: 1,
+        movements: 0,
+        open_holds: 0,
+        final_at: None,
+        attempts: 0,
+        sent: Transmissions {
+            doubtful: 1,
+            answered: 0,
+        },
+        due: waits.then(|| hour.end()),
+        outcome: None,
+    }
+}
+
+fn movement(record: &MeteringRecord, kind: MovementKind, of: Option<u32>) -> Movement {
+    Movement {
+        number: record.movements + 1,
+        kind,
+        entries: vec![(TagSet::untagged(), "1".parse().unwrap())],
+        of,
+        at: at("2026-11-21T08:20:00Z"),
+        reason: None,
+    }
+}
+
+async fn read(world: &World, key: &RecordKey) -> MeteringRecord {
+    let keys = std::slice::from_ref(key);
+    world.ledger.records(keys).await.unwrap().pop().unwrap()
+}
+
+/// The items of a partition of MeteringRecords whose sort keys begin so.
+async fn items(world: &World, partition: &str, prefix: &str) -> Vec<Item> {
+    let answer = clients::dynamodb(&world.wire)
+        .query()
+        .table_name(&world.ledger.tables().metering_records)
+        .key_condition_expression("subscription = :p AND begins_with(#item, :s)")
+        .expression_attribute_names("#item", "item")
+        .expression_attribute_values(":p", AttributeValue::S(partition.to_owned()))
+        .expression_attribute_values(":s", AttributeValue::S(prefix.to_owned()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.last_evaluated_key, None);
+    answer.items.unwrap_or_default()
+}
+
+/// The end of each item that belongs to a record, the record's own first.
+async fn ends(world: &World, key: &RecordKey) -> (Option<i64>, Vec<Option<i64>>) {
+    let own = format!("{}#{}", key.hour, key.dimension);
+    let mut ends = Vec::new();
+    for prefix in [format!("r#{own}"), format!("c#{own}#"), format!("a#{own}#")] {
+        for item in items(world, BUYER, &prefix).await {
+            let end = item.get("expires_at");
+            ends.push(end.map(|end| end.as_n().unwrap().parse().unwrap()));
+        }
+    }
+    (ends.remove(0), ends)
+}
+
+/// The causes for which a record is written.
+const CAUSES: [&str; 17] = [
+    "accepted",
+    "retried",
+    "refused",
+    "disputed",
+    "found billed",
+    "expired",
+    "unconfirmed",
+    "inferred",
+    "conflict",
+    "looked at again",
+    "looked at for the last time",
+    "hurried",
+    "calmed",
+    "transmissions",
+    "held",
+    "carried",
+    "closed by a person",
+];
+
+async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
+    let ledger = &world.ledger;
+    let now = at("2026-11-21T08:20:00Z");
+    let later = now + SignedDuration::from_hours(1);
+    let outcome = |verdict: Verdict, state: State, retry_after: Option<SignedDuration>| async move {
+        let next = Next { state, retry_after };
+        ledger.write_outcome(record, &verdict, &next, now).await
+    };
+    let hour = Some(SignedDuration::from_hours(1));
+    let success = Verdict::Accepted {
+        metering_record_id: Some("id".to_owned()),
+    };
+    let target = record.key.hour.plus(7);
+    match cause {
+        "accepted" => outcome(success, State::Accepted, None).await,
+        "retried" => outcome(Verdict::Unprocessed, State::Sealed, hour).await,
+        "refused" => outcome(Verdict::NotSubscribed, State::Refused, hour).await,
+        "disputed" => outcome(Verdict::Duplicate, State::Disputed, None).await,
+        "found billed" => ledger.write_success_found(record, None, now, now).await,
+        "expired" => ledger.write_state(record, State::Expired, "x", now).await,
+        "unconfirmed" => {
+            ledger
+                .write_state(record, State::Unconfirmed, "x", now)
+                .await
+        }
+        "inferred" => ledger.write_inferred(record, now).await,
+        "conflict" => {
+            ledger
+                .write_conflict(record, "4".parse().unwrap(), None, now)
+                .await
+        }
+        "looked at again" => ledger.look_again(record, Some(later), Some("why")).await,
+        "looked at for the last time" => ledger.look_again(record, None, None).await,
+        "hurried" => ledger.hurry(record, later, now).await,
+        "calmed" => ledger.calm(record).await,
+        "transmissions" => ledger.raise_transmissions(record).await,
+        "held" => {
+            let held = movement(record, MovementKind::Held, None);
+            ledger.move_quantity(record, &held).await
+        }
+        "carried" => {
+            let kind = MovementKind::Carried { target, into: None };
+            let of = (record.open_holds > 0).then_some(record.movements);
+            ledger
+                .move_quantity(record, &movement(record, kind, of))
+                .await
+        }
+        "closed by a person" => {
+            let moved = movement(record, MovementKind::WrittenOff, None);
+            ledger.close_record(record, &moved).await
+        }
+        _ => unreachable!("{cause}"),
+    }
+    .unwrap()
+}
+
+/// Holds what a record and its other items have as their end against what is open about it.
+async fn check(world: &World, key: &RecordKey, told: &str) {
+    let stored = read(world, key).await;
+    let until = world.ledger.retention().ends(key.hour).as_second();
+    let due = stored.is_closed().then_some(until);
+    let (end, children) = ends(world, key).await;
+    assert_eq!(end, due, "{told}: {stored:?}");
+    if due.is_none() {
+        assert!(children.iter().all(Option::is_none), "{told}: {children:?}");
+    }
+    world.ledger.settle_life_span(key).await.unwrap();
+    let (end, children) = ends(world, key).await;
+    assert_eq!(end, due, "{told}");
+    assert!(
+        children.iter().all(|end| *end == due),
+        "{told}: {children:?}"
+    );
+    let again = world.ledger.settle_life_span(key).await.unwrap();
+    assert_eq!(again, 0, "{told}");
+}
+
+#[test]
+fn a_record_has_an_end_exactly_while_nothing_is_open_about_it() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            for state in State::ALL {
+                for before in ["", "held", "carried"] {
+                    let world = world();
+                    for (n, cause) in CAUSES.into_iter().enumerate() {
+                        let told = format!("{state}, {before}, {cause}");
+                        let record = record(&format!("d{n:02}"), state);
+                        world.ledger.create_record(&record).await.unwrap();
+                        check(&world, &record.key, &told).await;
+                        let mut stored = record;
+                        if !before.is_empty() {
+                            assert_eq!(write(&world, &stored, before).await, Written::Done);
+                            check(&world, &stored.key, &told).await;
+                            stored = read(&world, &stored.key).await;
+                        }
+                        write(&world, &stored, cause).await;
+                        check(&world, &stored.key, &told).await;
+                        // A record that has closed opens again when usage of it is held, and closes
+                        // when that is decided.
+                        let then = ["held", "carried", "accepted"];
+                        for then in then.into_iter().filter(|_| before.is_empty()) {
+                            let stored = read(&world, &stored.key).await;
+                            assert_eq!(write(&world, &stored, then).await, Written::Done);
+                            check(&world, &stored.key, &format!("{told}, {then}")).await;
+                        }
+                    }
+                }
+            }
+        });
+    });
+}
+
+#[test]
+fn a_success_does_not_close_a_record_of_which_usage_is_held_meanwhile() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let sealed = record("gb", State::Sealed);
+            world.ledger.create_record(&sealed).await.unwrap();
+            assert_eq!(write(&world, &sealed, "held").await, Written::Done);
+            // By somebody who read the record before that.
+            assert_eq!(write(&world, &sealed, "accepted").await, Written::Done);
+            let stored = read(&world, &sealed.key).await;
+            assert_eq!((stored.state, stored.open_holds), (State::Accepted, 1));
+            check(&world, &sealed.key, "held meanwhile").await;
+            // And the other way round: the hold was decided meanwhile.
+            assert_eq!(write(&world, &stored, "carried").await, Written::Done);
+            assert_eq!(write(&world, &stored, "accepted").await, Written::Done);
+            let decided = read(&world, &sealed.key).await;
+            assert!(decided.is_closed(), "{decided:?}");
+            check(&world, &sealed.key, "decided meanwhile").await;
+        });
+    });
+}
+
+#[test]
+fn allocations_in_items_of_their_own_expire_with_their_record() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let mut large = record("gb", State::Sealed);
+            large.allocations = (0..ALLOCATIONS_MAX)
+                .map(|n| Allocation {
+                    tags: TagSet::try_from(Tags::from([("team".to_owned(), format!("{n:0>200}"))]))
+                        .unwrap(),
+                    quantity: "0.002".parse().unwrap(),
+                })
+                .collect();
+            world.ledger.create_record(&large).await.unwrap();
+            assert_eq!(ends(&world, &large.key).await, (None, vec![None, None]));
+            assert_eq!(write(&world, &large, "accepted").await, Written::Done);
+            let until = Some(world.ledger.retention().ends(large.key.hour).as_second());
+            let closed = (until, vec![until, until]);
+            assert_eq!(ends(&world, &large.key).await, closed);
+            let stored = read(&world, &large.key).await;
+            assert_eq!(write(&world, &stored, "held").await, Written::Done);
+            let open = (None, vec![None, None, None]);
+            assert_eq!(ends(&world, &large.key).await, open);
+            // Each expires once nothing keeps the record, and all of them at once.
+            let stored = read(&world, &large.key).await;
+            assert_eq!(write(&world, &stored, "carried").await, Written::Done);
+            let closed = (until, vec![until; 4]);
+            assert_eq!(ends(&world, &large.key).await, closed);
+        });
+    });
+}
+
+fn usage(hour: &str, quantity: &str) -> UsageEvent {
+    let hour: UsageHour = hour.parse().unwrap();
+    UsageEvent {
+        dimension: "gb".parse().unwrap(),
+        id: format!("of-{hour}").parse().unwrap(),
+        quantity: quantity.parse().unwrap(),
+        time: hour.start() + Duration::from_secs(1_500),
+        tags: TagSet::untagged(),
+    }
+}
+
+/// A buyer, of whom usage of one hour is billed.
+async fn billed_once(world: &World) -> Subscription {
+    let listing = Listing {
+        code: "closedproduct".to_owned(),
+        identity: IdentityKind::Customer,
+        dimensions: vec!["gb".to_owned()],
+    };
+    world.list(&listing).await;
+    let (agreement, subscription) = world.subscribe(&listing);
+    world.register(&agreement.registration_token).await;
+    world.deliver_lifecycle().await;
+    world.set_time(at("2026-11-21T08:35:00Z"));
+    world.seal().await.unwrap();
+    world
+        .report(&subscription, &usage("2026-11-21T09", "2"))
+        .await;
+    for time in ["2026-11-21T09:35:00Z", "2026-11-21T10:35:00Z"] {
+        world.set_time(at(time));
+        world.seal().await.unwrap();
+    }
+    world.set_time(at("2026-11-21T10:45:00Z"));
+    world.sweep().await.unwrap();
+    let records = world
+        .ledger
+        .records_with_prefix(&subscription, "r#")
+        .await
+        .unwrap();
+    assert_eq!(records.len(), 1, "{records:?}");
+    assert_eq!(records[0].state, State::Accepted);
+    subscription
+}
+
+#[test]
+fn after_the_retention_closed_records_are_gone_and_open_ones_stay() {
+    on_a_thread(|| Executor::default().finish(age()));
+}
+
+async fn age() {
+    let world = world();
+    let billed = billed_once(&world).await;
+    // Of one hour: a closed record with a movement, an unconfirmed one with one, and one of which
+    // usage is held.
+    for (dimension, state, cause) in [
+        ("closed", State::Accepted, "carried"),
+        ("doubtful", State::Unconfirmed, "carried"),
+        ("held", State::Accepted, "held"),
+    ] {
+        let record = record(dimension, state);
+        world.ledger.create_record(&record).await.unwrap();
+        assert_eq!(write(&world, &record, cause).await, Written::Done);
+    }
+    let nobodys = json!({"Records": [put("nobody@yesterday", "gb#1")]});
+    world.deliver_usage(&nobodys).await.unwrap();
+    assert_eq!(
+        world.ledger.itemised_unattributed(9).await.unwrap().0.len(),
+        1
+    );
+    world.sweep_ttl();
+    assert_eq!(sorts(&world, BUYER).await.len(), 6);
+
+    world.set_time(at("2028-12-22T12:00:00Z"));
+    // The open month has a record with its row.
+    let mut open = record("gb", State::Accepted);
+    open.key.subscription = billed.clone();
+    open.key.hour = "2028-12-22T09".parse().unwrap();
+    world.ledger.create_record(&open).await.unwrap();
+    let row = usage("2028-12-22T09", "5");
+    world.report(&billed, &row).await;
+    let month = async || {
+        let (first, last) = ("2028-12-01T00", "2028-12-22T12");
+        let (first, last) = (first.parse().unwrap(), last.parse().unwrap());
+        of_all(&world.ledger, first, last, |_| {}).await.unwrap()
+    };
+    let before = month().await;
+    assert_eq!(before.accepted.to_string(), "5");
+    assert!(world.sweep_ttl() > 0);
+
+    let left = [
+        "c#2026-11-21T02#doubtful#1",
+        "c#2026-11-21T02#held#1",
+        "r#2026-11-21T02#doubtful",
+        "r#2026-11-21T02#held",
+    ];
+    assert_eq!(sorts(&world, BUYER).await, left);
+    let of_billed = world.ledger.records_with_prefix(&billed, "r#").await;
+    let of_billed: Vec<UsageHour> = of_billed.unwrap().iter().map(|r| r.key.hour).collect();
+    assert_eq!(of_billed, [open.key.hour]);
+    assert_eq!(world.ledger.itemised_unattributed(9).await.unwrap().0, []);
+    assert_eq!(month().await, before);
+    // What decisions need of a subscription is there; events as they were received are not.
+    let profile = world.ledger.profile(&billed).await.unwrap().unwrap();
+    assert!(profile.terms().is_some());
+    let events = clients::dynamodb(&world.wire)
+        .scan()
+        .table_name(&world.ledger.tables().subscriptions)
+        .filter_expression("begins_with(#item, :event)")
+        .expression_attribute_names("#item", "item")
+        .expression_attribute_values(":event", AttributeValue::S("event#".to_owned()))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(events.items(), []);
+}
+
+/// A run of the sealer that has no time for all the hours since: the flags have their part of it.
+async fn seal_a_little(world: &World) -> sealer::Report {
+    let budget = Budget::of(Duration::from_secs(1));
+    world.seal_within(budget).await.unwrap()
+}
+
+async fn sorts(world: &World, partition: &str) -> Vec<String> {
+    let sort = |item: &Item| item["item"].as_s().unwrap().clone();
+    let mut sorts = Vec::new();
+    for kind in ["a#", "c#", "l#", "r#", "x#"] {
+        sorts.extend(items(world, partition, kind).await.iter().map(sort));
+    }
+    sorts
+}
+
+fn put(partition: &str, row: &str) -> Value {
+    json!({"eventName": "INSERT", "dynamodb": {
+        "Keys": {"subscription_hour": {"S": partition}, "dimension_event": {"S": row}},
+        "SequenceNumber": "1",
+    }})
+}
+
+#[test]
+fn a_removal_by_ttl_wakes_nobody() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let billed = billed_once(&world).await;
+            let calls = world.wire.calls();
+            world.set_time(at("2028-12-22T12:00:00Z"));
+            assert!(world.sweep_ttl() > 0);
+            world.wire.follow(Box::new(|call| {
+                panic!("{} calls {}", call.function, call.operation);
+            }));
+            let later = at("2028-12-22T12:05:00Z");
+            world.pump_records(later).await;
+            world.pump_usage(later).await;
+            world.wire.heal();
+            assert_eq!(world.wire.calls(), calls);
+            let left = world.ledger.records_with_prefix(&billed, "r#").await;
+            assert_eq!(left.unwrap(), []);
+        });
+    });
+}
+
+#[test]
+fn rows_that_expired_are_not_metered_too_much() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let billed = billed_once(&world).await;
+            let hour: UsageHour = "2026-11-21T09".parse().unwrap();
+            let now = at("2027-03-02T12:00:00Z");
+            world.set_time(now);
+            let row = format!("gb#of-{hour}");
+            world.delete_row(&format!("{billed}@{hour}"), &row).await;
+            world.ledger.flag_late(&billed, hour, now).await.unwrap();
+            let flagged = async || world.ledger.late_flag(&billed, hour).await.unwrap();
+            let mut over = 0;
+            while flagged().await.is_some() {
+                over += seal_a_little(&world).await.over_metered;
+            }
+            assert_eq!(over, 0);
+        });
+    });
+}
+
+#[test]
+fn an_hour_whose_records_are_gone_is_not_counted_again() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let mut world = world();
+            let shortest = Retention::from_months(4).unwrap();
+            let ledger = world.ledger.clone().keeping(shortest);
+            world.functions.sealer.ledger = ledger.clone();
+            world.functions.submitter.ledger = ledger.clone();
+            world.functions.late_usage.ledger = ledger;
+            let billed = billed_once(&world).await;
+            let hour: UsageHour = "2026-11-21T09".parse().unwrap();
+            world.set_time(at("2027-03-22T12:00:00Z"));
+            assert!(world.sweep_ttl() > 0);
+            // Its rows live longer than its record, and one comes to them.
+            let late = json!({"Records": [put(&format!("{billed}@{hour}"), "gb#late")]});
+            world.deliver_usage(&late).await.unwrap();
+            let (told, _) = world.ledger.itemised_unattributed(9).await.unwrap();
+            assert_eq!(told[0].code, "hour-too-old");
+            assert_eq!(world.ledger.late_flag(&billed, hour).await.unwrap(), None);
+            // A flag that was put while the records were there is of no use any more.
+            let now = at("2027-03-22T12:00:00Z");
+            world.ledger.flag_late(&billed, hour, now).await.unwrap();
+            while world
+                .ledger
+                .late_flag(&billed, hour)
+                .await
+                .unwrap()
+                .is_some()
+            {
+                let report = seal_a_little(&world).await;
+                let counted = (report.movements, report.records_sealed);
+                assert_eq!(counted, (0, 0), "{report:?}");
+            }
+            let left = world.ledger.records_with_prefix(&billed, "r#").await;
+            assert_eq!(left.unwrap(), []);
+        });
+    });
+}
