@@ -154,7 +154,7 @@ fn resource_name(value: &Value) -> String {
     }
     match (value.as_str(), value["Fn::Sub"].as_str()) {
         (Some(text), _) => text.to_owned(),
-        (None, Some(text)) => text.replace("${", "").replace(".Arn}", ""),
+        (None, Some(text)) => text.replace("${", "").replace(".Arn}", "").replace('}', ""),
         (None, None) => panic!("{value} is no resource that a role should name"),
     }
 }

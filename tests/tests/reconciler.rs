@@ -13,3 +13,5 @@ mod places;
 mod tasks;
 #[path = "reconciler/town.rs"]
 mod town;
+#[path = "reconciler/trail.rs"]
+mod trail;

@@ -95,7 +95,7 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
 
 /// The variables that each of `startup`'s shared settings reads, besides the tables, which all
 /// functions have.
-const SHARED_SETTINGS: [(&str, &[&str]); 9] = [
+const SHARED_SETTINGS: [(&str, &[&str]); 10] = [
     (
         "clients::ledger(",
         &[
@@ -113,6 +113,17 @@ const SHARED_SETTINGS: [(&str, &[&str]); 9] = [
     (
         "clients::cloudtrail(",
         &["CLOUDTRAIL_ENDPOINT", "METERING_REGION"],
+    ),
+    (
+        "History::from_env(",
+        &[
+            "CLOUDTRAIL_ENDPOINT",
+            "S3_ENDPOINT",
+            "METERING_REGION",
+            "AUDIT_BUCKET",
+            "AUDIT_PREFIX",
+            "AUDIT_ACCOUNT",
+        ],
     ),
     ("Clock::from_env(", &["METERING_CLOCK"]),
     ("settings::schedule(", &["SETTLE_MINUTES"]),
@@ -180,6 +191,7 @@ fn stand_ins_for_aws_are_declared_empty() {
             "DYNAMODB_ENDPOINT",
             "MARKETPLACE_ENDPOINT",
             "CLOUDTRAIL_ENDPOINT",
+            "S3_ENDPOINT",
             "METERING_CLOCK",
         ] {
             assert_eq!(environment[name], "", "{function}: {name}");
@@ -323,6 +335,8 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Reconciler",
         &[
             "cloudtrail:LookupEvents on *",
+            "s3:ListBucket on arn:AWS::Partition:s3:::AuditBucket",
+            "s3:GetObject on arn:AWS::Partition:s3:::AuditBucket/AuditPrefix*",
             "read Subscriptions",
             "write Subscriptions",
             "read UsageEvents",

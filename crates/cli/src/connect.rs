@@ -1,11 +1,10 @@
 //! Options that choose the tables and the AWS Marketplace a command works with.
 
-use std::time::Duration;
-
 use clap::Args;
 use jiff::Timestamp;
 use ledger::{Ledger, TableNames};
 use local::stack::STACK_NAME;
+use marketplace::audit::Source;
 use marketplace::limits::{RETENTION_MONTHS_DEFAULT, RETENTION_MONTHS_MAX};
 use marketplace::window::Window;
 use metering_api::MeteringApi;
@@ -57,16 +56,15 @@ impl Tables {
             .map_err(|error| Failure::failed(format!("{error}; is `metering local` running?")))
     }
 
-    /// CloudTrail's Event history in the same account, in the Region in which usage is metered. The
-    /// history of `metering local` answers at any rate.
-    pub async fn history(&self) -> Result<History, Failure> {
-        let env = self.env();
-        let client = clients::cloudtrail(&env).await.map_err(Failure::usage)?;
-        let mut history = History::new(client);
-        if self.local {
-            history.pause = Duration::ZERO;
-        }
-        Ok(history)
+    /// CloudTrail's events in the Region in which usage is metered: the Event history of the same
+    /// account, or a trail. The history of `metering local` answers at any rate.
+    pub async fn history(&self, trail: &TrailFiles) -> Result<History, Failure> {
+        let env = self.env().and(trail.settings());
+        let history = History::from_env(&env).await.map_err(Failure::usage)?;
+        Ok(match self.local {
+            true => history.without_pauses(),
+            false => history,
+        })
     }
 
     /// The submission window and the products of the stack. They come from WINDOW_HOURS and
@@ -105,7 +103,9 @@ impl Tables {
             pairs.push(("DYNAMODB_ENDPOINT", format!("http://{LOCAL_DYNAMODB}")));
             let clock = format!("http://{LOCAL_AWS}/_emulator/clock");
             pairs.push(("METERING_CLOCK", clock));
-            pairs.push(("CLOUDTRAIL_ENDPOINT", format!("http://{LOCAL_AWS}")));
+            for name in ["CLOUDTRAIL_ENDPOINT", "S3_ENDPOINT"] {
+                pairs.push((name, format!("http://{LOCAL_AWS}")));
+            }
         } else {
             let endpoint = self.dynamodb_endpoint.clone();
             let endpoint = endpoint.or_else(|| set("DYNAMODB_ENDPOINT"));
@@ -113,6 +113,7 @@ impl Tables {
             for name in [
                 "METERING_CLOCK",
                 "CLOUDTRAIL_ENDPOINT",
+                "S3_ENDPOINT",
                 "METERING_REGION",
                 "AWS_REGION",
             ] {
@@ -120,6 +121,44 @@ impl Tables {
             }
         }
         Env::of(pairs)
+    }
+}
+
+/// A trail's files instead of the Event history.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "A trail in S3 instead of the Event history")]
+pub struct TrailFiles {
+    /// The bucket that a trail writes to: it reaches back for as long as its files are kept
+    #[arg(long, value_name = "NAME", requires = "account")]
+    bucket: Option<String>,
+    /// The trail's S3 key prefix. One with AWSLogs in it, as in AWSLogs/o-exampleorgid, is the folder
+    /// that has the accounts' folders
+    #[arg(long, value_name = "PREFIX", requires = "bucket")]
+    prefix: Option<String>,
+    /// The account whose usage is metered, of 12 digits
+    #[arg(long, value_name = "ID", requires = "bucket")]
+    account: Option<String>,
+}
+
+impl TrailFiles {
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let given = [
+            ("AUDIT_BUCKET", &self.bucket),
+            ("AUDIT_PREFIX", &self.prefix),
+            ("AUDIT_ACCOUNT", &self.account),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+            .collect()
+    }
+
+    /// What the events are read from.
+    pub fn source(&self) -> Source {
+        match self.bucket {
+            Some(_) => Source::Trail,
+            None => Source::EventHistory,
+        }
     }
 }
 

@@ -11,6 +11,8 @@ fn audit(local: &Local, arguments: &[&str]) -> Ran {
     let environment = [
         ("DYNAMODB_ENDPOINT", dynamodb.as_str()),
         ("CLOUDTRAIL_ENDPOINT", aws.as_str()),
+        ("S3_ENDPOINT", aws.as_str()),
+        ("AWS_REGION", "us-east-1"),
         ("METERING_CLOCK", clock.as_str()),
     ];
     let arguments = [&["audit"], arguments].concat();
@@ -47,6 +49,48 @@ fn a_range_without_usage_is_an_empty_report_and_a_foreign_success_is_named() {
     assert_eq!(report["unknown_here"], 1, "{report}");
     assert_eq!(report["differences"][0]["kind"], "unknown-here");
     assert_eq!(report["differences"][0]["quantity_at_aws"], "5");
+
+    // The trail of the same emulator has the same call.
+    let range = ["--from", "2026-11-21T00", "--to", "2026-11-21T03", "--json"];
+    let found = audit(&local, &[&range[..], &TRAIL].concat());
+    assert_eq!(found.code, 1, "{}", found.err);
+    assert_eq!(found.json()["differences"], report["differences"]);
+    // And it reaches back further.
+    let old = ["--from", "2026-06-01T00", "--to", "2026-06-02T00"];
+    let empty = audit(&local, &[&old[..], &TRAIL].concat()).ok();
+    assert!(empty.contains("nothing differs"), "{empty}");
+}
+
+/// Where the emulator's trail is.
+const TRAIL: [&str; 4] = ["--bucket", "example-trail", "--account", "222222222222"];
+
+#[test]
+fn a_trail_that_is_nowhere_is_wrong_usage_or_a_failure_that_says_what_is_needed() {
+    let local = Local::start(&["--sample"]);
+    let range = ["--from", "2026-11-20T00", "--to", "2026-11-21T00"];
+    for (place, code, problem) in [
+        (&["--bucket", "example-trail"][..], 2, "--account"),
+        (&["--account", "222222222222"], 2, "--bucket"),
+        (
+            &["--bucket", "a/b", "--account", "222222222222"],
+            2,
+            "3 to 63",
+        ),
+        (
+            &["--bucket", "example-trail", "--account", "2"],
+            2,
+            "12 digits",
+        ),
+        (
+            &["--bucket", "another-bucket", "--account", "222222222222"],
+            1,
+            "s3:ListBucket",
+        ),
+    ] {
+        let refused = audit(&local, &[&range[..], place].concat());
+        assert_eq!(refused.code, code, "{place:?}: {}", refused.err);
+        assert!(refused.err.contains(problem), "{}", refused.err);
+    }
 }
 
 #[test]
@@ -54,7 +98,7 @@ fn a_range_that_cannot_be_compared_is_wrong_usage() {
     let local = Local::start(&["--sample"]);
     for (from, to, problem) in [
         ("2026-11-21T02", "2026-11-21T02", "no hour"),
-        ("2026-01-01T00", "2026-11-21T02", "90 days"),
+        ("2026-01-01T00", "2026-11-21T02", "--bucket"),
         ("2026-11-21T02", "2031-01-01T00", "future"),
     ] {
         let refused = audit(&local, &["--from", from, "--to", to]);

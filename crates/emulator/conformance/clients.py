@@ -115,6 +115,9 @@ class Clients:
         headers = {name.lower(): value for name, value in http_response.headers.items()}
         if headers.get("content-type", "").startswith("text/html"):
             return  # A proxy's page, which a case asked for.
+        if headers.get("content-type", "") == "application/xml":
+            assert headers.get("x-amz-request-id") and parsed["Error"]["Message"], parsed
+            return  # S3's errors are XML.
         problem = shape_problem(http_response.status_code, headers, http_response.content)
         assert problem is None, f"{model.name}: {problem}"
         self.count(model.name, parsed["Error"]["Code"])

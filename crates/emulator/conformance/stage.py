@@ -141,6 +141,9 @@ class Stage:
     def cloudtrail(self, **how):
         return self.clients.boto3("cloudtrail", **how)
 
+    def s3(self, **how):
+        return self.clients.boto3("s3", **how)
+
     def agreement(self):
         return self.clients.boto3("marketplace-agreement")
 

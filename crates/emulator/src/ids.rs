@@ -25,6 +25,7 @@ pub(crate) enum Kind {
     Invoice,
     Adjustment,
     Event,
+    TrailFile,
 }
 
 /// A sequence of well-mixed values for one identifier.
@@ -116,6 +117,14 @@ pub(crate) fn adjustment(seed: u64, number: u64) -> String {
 /// An opaque registration token.
 pub(crate) fn token(seed: u64, number: u64) -> String {
     Bits::new(seed, Kind::Token, number).text(BASE62, 96)
+}
+
+/// What makes the name of a trail's file unique: 16 letters and digits.
+pub(crate) fn trail_file(seed: u64, region: &str, made: u64) -> String {
+    let region = region
+        .bytes()
+        .fold(0, |mixed, byte| mix(mixed ^ u64::from(byte)));
+    Bits::new(seed, Kind::TrailFile, made ^ region).text(BASE62, 16)
 }
 
 /// A UUID of version 4.

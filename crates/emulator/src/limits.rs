@@ -49,6 +49,8 @@ pub const ENTITLEMENTS_PAGE_MAX: usize = 25;
 pub const EVENTS_PAGE_MAX: usize = 50;
 /// M51: days the event history reaches back (API reference).
 pub const EVENT_HISTORY_DAYS: i64 = 90;
+/// `ListObjectsV2`: keys on a page (S3 API reference).
+pub const OBJECTS_PAGE_MAX: usize = 1_000;
 /// `LookupAttributeValue` of CloudTrail (API model).
 pub const LOOKUP_VALUE_CHARS_MAX: usize = 2_000;
 /// M54: CloudTrail truncates `requestParameters` and `responseElements` beyond this size each

@@ -34,7 +34,8 @@ All of it by clicking: open http://127.0.0.1:8081 in a browser. With --fulfillme
 account\" there posts a buyer's registration token to your landing page, as AWS Marketplace does.
 
 Other endpoints of the same port: AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE,
-AWS_ENDPOINT_URL_MARKETPLACE_AGREEMENT and AWS_ENDPOINT_URL_CLOUDTRAIL.
+AWS_ENDPOINT_URL_MARKETPLACE_AGREEMENT, AWS_ENDPOINT_URL_CLOUDTRAIL and
+AWS_ENDPOINT_URL_S3.
 
 A --seed FILE is a world saved with --save, or one written by hand:
 

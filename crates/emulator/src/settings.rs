@@ -71,6 +71,15 @@ pub struct Settings {
     pub cloudtrail_repeat_percent: u32,
     /// How many of a thousand events are never shown.
     pub cloudtrail_lost_per_mille: u32,
+    /// The S3 bucket that CloudTrail's trail writes to.
+    pub trail_bucket: String,
+    /// The trail's S3 key prefix; none where empty.
+    pub trail_prefix: String,
+    /// Days for which the bucket keeps the trail's files. The first file is of the first midnight within
+    /// them.
+    pub trail_kept_days: u32,
+    /// Keys on a page of the bucket's list; S3 has 1,000 at most.
+    pub trail_page_keys: u32,
     /// `LookupEvents` per second and Region before it throttles; 0 for no limit. Whichever of
     /// the emulator's clock and the real one has gone further counts.
     pub lookup_events_per_s: u32,
@@ -108,6 +117,10 @@ impl Default for Settings {
             cloudtrail_gaps_percent: 0,
             cloudtrail_repeat_percent: 0,
             cloudtrail_lost_per_mille: 0,
+            trail_bucket: "example-trail".to_owned(),
+            trail_prefix: String::new(),
+            trail_kept_days: 400,
+            trail_page_keys: 1_000,
             lookup_events_per_s: 2,
             batch_meter_usage_per_s: 0,
             meter_usage_per_s: 0,

@@ -11,6 +11,7 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ledger::{Ledger, TableNames};
 use metering_api::MeteringApi;
+use reconciler::audit::{EventHistory, History};
 use serde_json::Value;
 use startup::{BatchResponse, Budget, Clock, Env};
 
@@ -60,6 +61,7 @@ impl Functions {
             ("DYNAMODB_ENDPOINT", &wiring.dynamodb_endpoint),
             ("MARKETPLACE_ENDPOINT", &wiring.aws_endpoint),
             ("CLOUDTRAIL_ENDPOINT", &wiring.aws_endpoint),
+            ("S3_ENDPOINT", &wiring.aws_endpoint),
             ("AWS_REGION", "us-east-1"),
             ("SELLER_NAME", "Example Seller"),
             ("SUPPORT_CONTACT", "support@example.com"),
@@ -114,9 +116,12 @@ impl Functions {
             .map_err(StackError::failed)?;
         reconciler.ledger = ledger.clone();
         reconciler.clock = wiring.step_clock.clone();
-        reconciler.history.client = cloudtrail_client(&wiring);
-        // The emulator answers LookupEvents at any rate.
-        reconciler.history.pause = Duration::ZERO;
+        if let History::Events(_) = reconciler.history {
+            let client = cloudtrail_client(&wiring);
+            reconciler.history = History::Events(EventHistory::new(client));
+        }
+        // The emulator answers at any rate.
+        reconciler.history = reconciler.history.without_pauses();
         Ok(Self {
             registration: Arc::new(registration),
             agreements,

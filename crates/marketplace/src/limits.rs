@@ -84,6 +84,18 @@ pub const CLOUDTRAIL_DELAY_MINUTES: i64 = 20;
 /// Days that CloudTrail's Event history reaches back (M51). Source: CloudTrail user guide, Event history.
 pub const CLOUDTRAIL_HISTORY_DAYS: i64 = 90;
 
+/// Days that a trail in S3 is asked for at most: 25 months. A trail keeps its files for as long as the
+/// seller's bucket does. Ours: a loop over the days of a trail must have an end.
+pub const TRAIL_DAYS_MAX: i64 = 25 * 31;
+
+/// Bytes of one file of a trail once it is decompressed; a larger one is not read to its end. Ours:
+/// CloudTrail makes files of a few megabytes.
+pub const TRAIL_FILE_BYTES_MAX: u64 = 200_000_000;
+
+/// Bytes of one file of a trail as it lies in S3; a larger one is not fetched. Ours: eight files are
+/// held at the same time.
+pub const TRAIL_OBJECT_BYTES_MAX: i64 = 20_000_000;
+
 /// LookupEvents requests per second, account and Region (M53). Source: LookupEvents API reference.
 pub const LOOKUP_EVENTS_PER_SECOND: u32 = 2;
 

@@ -61,7 +61,7 @@ pub struct App {
     pub schedule: Schedule,
     /// Until when AWS Marketplace accepts usage.
     pub window: Window,
-    /// CloudTrail.
+    /// CloudTrail's events.
     pub history: History,
     /// The products this stack serves.
     pub products: Products,
@@ -75,7 +75,7 @@ impl App {
             clock: Clock::from_env(env)?,
             schedule: settings::schedule(env)?,
             window: settings::seal_policy(env)?.window,
-            history: History::new(clients::cloudtrail(env).await?),
+            history: History::from_env(env).await?,
             products: Products::from_env(env)?,
         })
     }

@@ -6,6 +6,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use ledger::Ledger;
 use metering_api::MeteringApi;
 
@@ -50,6 +51,20 @@ pub async fn cloudtrail(env: &Env) -> Result<aws_sdk_cloudtrail::Client, Setting
         .retry_config(RetryConfig::disabled())
         .build();
     Ok(aws_sdk_cloudtrail::Client::new(&config))
+}
+
+/// The files of a trail, in the Region of the function; `S3_ENDPOINT` points it elsewhere. Who reads
+/// them tries again.
+pub async fn s3(env: &Env) -> Result<aws_sdk_s3::Client, SettingError> {
+    let config = sdk_config(env, "S3_ENDPOINT", None).await?;
+    let config = aws_sdk_s3::config::Builder::from(&config)
+        .retry_config(RetryConfig::disabled())
+        // A file is checked by gzip's own checksum.
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        // A stand-in has one name, whatever the bucket.
+        .force_path_style(env.text_opt("S3_ENDPOINT").is_some())
+        .build();
+    Ok(aws_sdk_s3::Client::from_conf(config))
 }
 
 fn timeouts(attempt: Duration) -> TimeoutConfig {

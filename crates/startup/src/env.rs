@@ -48,6 +48,17 @@ impl Env {
         )
     }
 
+    /// These variables, and others that come before them.
+    #[must_use]
+    pub fn and<K: Into<String>, V: Into<String>>(
+        mut self,
+        pairs: impl IntoIterator<Item = (K, V)>,
+    ) -> Self {
+        self.0
+            .extend(pairs.into_iter().map(|(k, v)| (k.into(), v.into())));
+        self
+    }
+
     /// A variable, if it is set and not empty.
     pub fn text_opt(&self, name: &'static str) -> Option<&str> {
         self.0

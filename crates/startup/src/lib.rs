@@ -3,6 +3,7 @@
 //! # Layout
 //! * [`env`]: environment variables, each checked before anything is served
 //! * [`settings`]: the settings several functions share
+//! * [`trail`]: where a trail writes its files
 //! * [`clients`]: DynamoDB and AWS Marketplace, or their stand-ins on localhost
 //! * [`clock`]: the one place that knows what time it is
 //! * [`budget`]: how much of an invocation is left
@@ -16,6 +17,7 @@ pub mod env;
 pub mod metrics;
 pub mod run;
 pub mod settings;
+pub mod trail;
 
 pub use budget::Budget;
 pub use clock::{Clock, ClockError};

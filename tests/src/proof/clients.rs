@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{
     BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig,
 };
+use aws_sdk_s3::config::ResponseChecksumValidation;
 use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
@@ -66,6 +67,25 @@ pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
         .identity_cache(IdentityCache::no_cache())
         .build();
     aws_sdk_cloudtrail::Client::from_conf(config)
+}
+
+/// An S3 client on the wire.
+pub fn s3(wire: &Wire) -> aws_sdk_s3::Client {
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(credentials())
+        .endpoint_url("http://s3.example")
+        .force_path_style(true)
+        .http_client(http_client(wire))
+        .sleep_impl(AtOnce)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .identity_cache(IdentityCache::no_cache())
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
 }
 
 /// A sleep that ends at once, so that nothing waits for real time.

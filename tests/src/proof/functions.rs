@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Ledger, TableNames};
+use marketplace::audit::Source;
 use metering_api::MeteringApi;
+use reconciler::audit::{EventHistory, History, Trail};
+use startup::trail::TrailPlace;
 use startup::{Clock, Env};
 
 use super::clients;
@@ -73,6 +76,18 @@ thread_local! {
     static MOULD: Functions = Functions::mould();
 }
 
+/// Where the emulator's trail is.
+fn trail_place() -> TrailPlace {
+    let settings = emulator::Settings::default();
+    let env = Env::of([
+        ("AUDIT_BUCKET", settings.trail_bucket),
+        ("AUDIT_ACCOUNT", settings.seller_account_id),
+        ("METERING_REGION", "us-east-1".to_owned()),
+    ]);
+    let place = TrailPlace::from_env(&env).expect("a place");
+    place.expect("a bucket")
+}
+
 impl Functions {
     fn mould() -> Self {
         let names = TableNames::of_stack(STACK);
@@ -118,6 +133,7 @@ impl Functions {
         ledger: &Ledger,
         now: &Now,
         off_ms: &[Arc<AtomicI64>; 7],
+        source: Source,
     ) -> Self {
         let mut all = MOULD.with(Clone::clone);
         let metering = MeteringApi::new(clients::metering(wire));
@@ -138,8 +154,11 @@ impl Functions {
         all.submitter.pause = Duration::ZERO;
         all.reconciler.ledger = ledger.clone();
         all.reconciler.clock = now.clock(&off_ms[6]);
-        all.reconciler.history.client = clients::cloudtrail(wire);
-        all.reconciler.history.pause = Duration::ZERO;
+        let history = match source {
+            Source::EventHistory => History::Events(EventHistory::new(clients::cloudtrail(wire))),
+            Source::Trail => History::Trail(Trail::new(clients::s3(wire), trail_place())),
+        };
+        all.reconciler.history = history.without_pauses();
         all
     }
 }

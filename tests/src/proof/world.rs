@@ -22,6 +22,7 @@ use ledger::{Ledger, TableNames, Written};
 use local::dynamodb::EmbeddedDynamoDb;
 use local::pump::EventSource;
 use local::stack::{DeliveryTrouble, event_sources, function_event};
+use marketplace::audit::Source;
 use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription};
@@ -82,7 +83,16 @@ impl World {
     ///
     /// If a part of the world cannot be made.
     pub fn at(start: Timestamp, seed: u64) -> Self {
-        Self::with_streams(start, seed, None)
+        Self::reading(start, seed, Source::EventHistory)
+    }
+
+    /// The same, with an audit that reads CloudTrail's events there.
+    ///
+    /// # Panics
+    ///
+    /// When its parts cannot be made.
+    pub fn reading(start: Timestamp, seed: u64, source: Source) -> Self {
+        Self::with_streams(start, seed, None, source)
     }
 
     /// An empty world whose streams drop, repeat, reorder and delay records.
@@ -90,8 +100,13 @@ impl World {
     /// # Panics
     ///
     /// If a part of the world cannot be made.
-    pub fn with_streams(start: Timestamp, seed: u64, trouble: Option<DeliveryTrouble>) -> Self {
-        Self::of(start, seed, Some(trouble))
+    pub fn with_streams(
+        start: Timestamp,
+        seed: u64,
+        trouble: Option<DeliveryTrouble>,
+        source: Source,
+    ) -> Self {
+        Self::of(start, seed, Some(trouble), source)
     }
 
     /// The same with tables without streams, which are faster when they are large.
@@ -100,10 +115,15 @@ impl World {
     ///
     /// When its parts cannot be made.
     pub fn without_streams(start: Timestamp, seed: u64) -> Self {
-        Self::of(start, seed, None)
+        Self::of(start, seed, None, Source::EventHistory)
     }
 
-    fn of(start: Timestamp, seed: u64, streams: Option<Option<DeliveryTrouble>>) -> Self {
+    fn of(
+        start: Timestamp,
+        seed: u64,
+        streams: Option<Option<DeliveryTrouble>>,
+        source: Source,
+    ) -> Self {
         let emulator = Emulator::new(emulator::Options {
             seed,
             now: Some(start),
@@ -141,7 +161,7 @@ impl World {
         let ledger = Ledger::new(client.clone(), names).with_marks(seed);
         let now = Now::at(start);
         let off_ms: [Arc<AtomicI64>; 7] = Default::default();
-        let functions = Functions::on(&wire, &ledger, &now, &off_ms);
+        let functions = Functions::on(&wire, &ledger, &now, &off_ms, source);
         Self {
             emulator,
             wire,

@@ -63,6 +63,7 @@ fn a_wrong_setting_stops_the_function_that_reads_it() {
         ("Submitter", "SUBMIT_PER_SECOND", "1001"),
         ("Reconciler", "WINDOW_HOURS", "1000"),
         ("Reconciler", "CLOUDTRAIL_ENDPOINT", "localhost"),
+        ("Reconciler", "AUDIT_BUCKET", "example/trail"),
     ] {
         check(function, variable, value);
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use emulator::Agreement;
 use end_to_end::proof::world::{Listing, World};
 use jiff::Timestamp;
+use marketplace::audit::Source;
 use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
@@ -18,7 +19,13 @@ pub struct Town {
 impl Town {
     /// So many buyers, whose subscriptions the rounds have taken over at `2026-11-27T01:31:00Z`.
     pub async fn of(buyers: usize) -> Self {
-        let world = Rc::new(World::at(at("2026-11-27T00:20:00Z"), 7));
+        Self::reading(buyers, Source::EventHistory).await
+    }
+
+    /// The same, with an audit that reads CloudTrail's events there.
+    pub async fn reading(buyers: usize, source: Source) -> Self {
+        let world = World::reading(at("2026-11-27T00:20:00Z"), 7, source);
+        let world = Rc::new(world);
         let mut town = Self {
             world,
             buyers: Vec::new(),

@@ -6,7 +6,7 @@ use emulator::{
 };
 use ledger::Written;
 use local::stack::StackOptions;
-use marketplace::audit::{Comparison, DifferenceKind};
+use marketplace::audit::{Comparison, DifferenceKind, Source};
 use marketplace::books::Books;
 use marketplace::decision::{move_shortfall, shortfall};
 use marketplace::recount::MovementKind;
@@ -21,17 +21,41 @@ use startup::{Budget, Clock, Env, clients};
 
 use crate::market::{Market, at, hour};
 
-fn env(market: &Market) -> Env {
+/// Where the audit reads CloudTrail's events.
+const SOURCES: [Source; 2] = [Source::EventHistory, Source::Trail];
+
+/// A stack whose audit reads there.
+fn reading(source: Source, options: StackOptions) -> StackOptions {
+    let settings = Settings::default();
+    let trail = [
+        ("AUDIT_BUCKET", settings.trail_bucket),
+        ("AUDIT_ACCOUNT", settings.seller_account_id),
+    ];
+    let trail = trail.map(|(name, value)| (name.to_owned(), value));
+    let env = options.env.into_iter();
+    StackOptions {
+        env: match source {
+            Source::EventHistory => env.collect(),
+            Source::Trail => env.chain(trail).collect(),
+        },
+        ..options
+    }
+}
+
+fn env(market: &Market, source: Source) -> Env {
     let aws = format!("http://{}", market.stack.aws());
     let names = market.stack.ledger().tables();
     Env::of([
         ("MARKETPLACE_ENDPOINT", aws.clone()),
-        ("CLOUDTRAIL_ENDPOINT", aws),
+        ("CLOUDTRAIL_ENDPOINT", aws.clone()),
+        ("S3_ENDPOINT", aws),
         ("DYNAMODB_ENDPOINT", market.stack.dynamodb().endpoint()),
         ("SUBSCRIPTIONS_TABLE", names.subscriptions.clone()),
         ("USAGE_EVENTS_TABLE", names.usage_events.clone()),
         ("METERING_RECORDS_TABLE", names.metering_records.clone()),
+        ("AWS_REGION", "us-east-1".to_owned()),
     ])
+    .and(reading(source, StackOptions::default()).env)
 }
 
 /// Options with which records can be sent for three hours only, so that their deadline comes soon.
@@ -40,6 +64,11 @@ fn short_window() -> StackOptions {
         env: vec![("WINDOW_HOURS".to_owned(), "3".to_owned())],
         ..StackOptions::default()
     }
+}
+
+/// A buyer whose seller's audit reads there.
+async fn market_reading(source: Source, options: StackOptions) -> Market {
+    Market::with("2026-11-21T09:20:00Z", reading(source, options)).await
 }
 
 fn always(market: &Market, kind: FaultKind) {
@@ -58,7 +87,7 @@ fn once(market: &Market, kind: FaultKind) {
 
 /// Somebody else with the seller's credentials meters usage of this buyer.
 async fn somebody_else_meters(market: &Market, hour_text: &str, record: Value) -> Value {
-    let api = clients::metering_api(&env(market), 3)
+    let api = clients::metering_api(&env(market, Source::EventHistory), 3)
         .await
         .expect("a client");
     let mut record = record;
@@ -79,12 +108,11 @@ async fn sum_of(market: &Market) -> Books {
     sum
 }
 
-async fn audited(market: &Market, from: &str, to: &str) -> Comparison {
-    let client = clients::cloudtrail(&env(market)).await.expect("a client");
-    let mut history = History::new(client);
-    history.pause = Duration::ZERO;
+async fn audited(market: &Market, source: Source, from: &str, to: &str) -> Comparison {
+    let history = History::from_env(&env(market, source)).await;
+    let history = history.expect("a history").without_pauses();
     let now = market.stack.emulator().now();
-    let range = Range::new(at(from), at(to), now).expect("a range");
+    let range = Range::new(at(from), at(to), source, now).expect("a range");
     let (ledger, all) = (market.stack.ledger(), Products::default());
     compare_range(
         ledger,
@@ -101,8 +129,12 @@ async fn audited(market: &Market, from: &str, to: &str) -> Comparison {
 
 #[tokio::test]
 async fn a_lost_reply_that_is_answered_duplicate_is_found_billed() {
-    for timestamps in [CloudTrailTimestamps::Printed, CloudTrailTimestamps::Iso8601] {
-        let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    for (timestamps, source) in [
+        (CloudTrailTimestamps::Printed, Source::EventHistory),
+        (CloudTrailTimestamps::Iso8601, Source::EventHistory),
+        (CloudTrailTimestamps::Printed, Source::Trail),
+    ] {
+        let mut market = market_reading(source, StackOptions::default()).await;
         market.stack.emulator().set_readings(Readings {
             identical_resubmission: IdenticalResubmission::DuplicateRecord,
             cloudtrail_timestamps: timestamps,
@@ -156,30 +188,32 @@ async fn what_was_recorded_before_an_exception_is_inferred_to_be_billed() {
 
 #[tokio::test]
 async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
-    for (theirs, lost, over_metered) in [(3, "2", "0"), (8, "0", "3")] {
-        let mut market = Market::open("2026-11-21T09:20:00Z").await;
-        market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
-        market.until("2026-11-21T11:00:00Z").await;
-        let record = json!({"Dimension": "gb", "Quantity": theirs});
-        somebody_else_meters(&market, "2026-11-21T10", record).await;
-        market.until("2026-11-21T12:10:00Z").await;
-        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-        assert_eq!((record.state, record.due), (State::Conflict, None));
-        assert_eq!(
-            (
-                record.quantity.to_string(),
-                record.quantity_at_aws().to_string()
-            ),
-            ("5".to_owned(), theirs.to_string())
-        );
-        let books = sum_of(&market).await;
-        assert_eq!(
-            [books.accepted, books.lost, books.over_metered].map(|total| total.to_string()),
-            [theirs.to_string(), lost.to_owned(), over_metered.to_owned()]
-        );
-        // The quantity that is missing at AWS Marketplace is not metered a second time.
-        market.until("2026-11-21T14:00:00Z").await;
-        assert_eq!(market.bill(), [format!("2026-11-21T10 gb {theirs}")]);
+    for source in SOURCES {
+        for (theirs, lost, over_metered) in [(3, "2", "0"), (8, "0", "3")] {
+            let mut market = market_reading(source, StackOptions::default()).await;
+            market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+            market.until("2026-11-21T11:00:00Z").await;
+            let record = json!({"Dimension": "gb", "Quantity": theirs});
+            somebody_else_meters(&market, "2026-11-21T10", record).await;
+            market.until("2026-11-21T12:10:00Z").await;
+            let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+            assert_eq!((record.state, record.due), (State::Conflict, None));
+            assert_eq!(
+                (
+                    record.quantity.to_string(),
+                    record.quantity_at_aws().to_string()
+                ),
+                ("5".to_owned(), theirs.to_string())
+            );
+            let books = sum_of(&market).await;
+            assert_eq!(
+                [books.accepted, books.lost, books.over_metered].map(|total| total.to_string()),
+                [theirs.to_string(), lost.to_owned(), over_metered.to_owned()]
+            );
+            // Nothing is metered a second time for what is short.
+            market.until("2026-11-21T14:00:00Z").await;
+            assert_eq!(market.bill(), [format!("2026-11-21T10 gb {theirs}")]);
+        }
     }
 }
 
@@ -187,50 +221,54 @@ async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
 /// are lost. The history is hours behind, and what it does not show yet proves nothing.
 #[tokio::test]
 async fn what_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
-    let mut market = Market::open("2026-11-21T09:20:00Z").await;
-    let emulator = market.stack.emulator();
-    emulator.set_settings(Settings {
-        cloudtrail_delay_s: 3 * 3_600,
-        ..emulator.settings()
-    });
-    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
-    always(&market, FaultKind::AccessDenied);
-    market.until("2026-11-22T09:30:00Z").await;
-    always(&market, FaultKind::DropAfter);
-    market.until("2026-11-22T10:00:00Z").await;
-    assert_eq!(market.bill(), ["2026-11-21T10 gb 5"]);
-    market.stack.emulator().set_faults(Faults::default());
-    market.until("2026-11-22T12:30:00Z").await;
-    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
-    assert_eq!(market.books().await.held.to_string(), "5");
-    market.until("2026-11-22T20:00:00Z").await;
-    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!(record.state, State::Accepted);
-    assert_eq!(market.bill(), ["2026-11-21T10 gb 5"]);
-    assert_eq!(market.books().await.accepted.to_string(), "5");
+    for source in SOURCES {
+        let mut market = market_reading(source, StackOptions::default()).await;
+        let emulator = market.stack.emulator();
+        emulator.set_settings(Settings {
+            cloudtrail_delay_s: 3 * 3_600,
+            ..emulator.settings()
+        });
+        market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+        always(&market, FaultKind::AccessDenied);
+        market.until("2026-11-22T09:30:00Z").await;
+        always(&market, FaultKind::DropAfter);
+        market.until("2026-11-22T10:00:00Z").await;
+        assert_eq!(market.bill(), ["2026-11-21T10 gb 5"]);
+        market.stack.emulator().set_faults(Faults::default());
+        market.until("2026-11-22T12:30:00Z").await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
+        assert_eq!(market.books().await.held.to_string(), "5");
+        market.until("2026-11-22T20:00:00Z").await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!(record.state, State::Accepted);
+        assert_eq!(market.bill(), ["2026-11-21T10 gb 5"]);
+        assert_eq!(market.books().await.accepted.to_string(), "5");
+    }
 }
 
 /// A stack that meters nothing else makes one empty call. After that call, silence in the history
 /// is a proof.
 #[tokio::test]
 async fn a_quiet_stack_makes_one_empty_call_that_bears_witness() {
-    let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
-    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
-    always(&market, FaultKind::AccessDenied);
-    market.until("2026-11-21T13:00:00Z").await;
-    market.stack.emulator().set_faults(Faults::default());
-    market.until("2026-11-21T18:00:00Z").await;
-    let empty = |call: &emulator::Call| {
-        call.operation == "BatchMeterUsage" && call.error.is_none() && call.records.is_empty()
-    };
-    let calls = market.stack.emulator().calls();
-    assert_eq!(calls.iter().filter(|call| empty(call)).count(), 1);
-    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.movements), (State::Expired, 1));
-    let bill = market.bill();
-    assert!(bill.len() == 1 && bill[0].ends_with(" gb 5"), "{bill:?}");
-    assert_eq!(market.books().await.accepted.to_string(), "5");
+    for source in SOURCES {
+        let mut market = market_reading(source, short_window()).await;
+        market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+        always(&market, FaultKind::AccessDenied);
+        market.until("2026-11-21T13:00:00Z").await;
+        market.stack.emulator().set_faults(Faults::default());
+        market.until("2026-11-21T18:00:00Z").await;
+        let empty = |call: &emulator::Call| {
+            call.operation == "BatchMeterUsage" && call.error.is_none() && call.records.is_empty()
+        };
+        let calls = market.stack.emulator().calls();
+        assert_eq!(calls.iter().filter(|call| empty(call)).count(), 1);
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((record.state, record.movements), (State::Expired, 1));
+        let bill = market.bill();
+        assert!(bill.len() == 1 && bill[0].ends_with(" gb 5"), "{bill:?}");
+        assert_eq!(market.books().await.accepted.to_string(), "5");
+    }
 }
 
 /// AWS says of this exception that the entire batch is not processed, so it proves that nothing was
@@ -265,34 +303,36 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
 /// over-metered.
 #[tokio::test]
 async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later() {
-    let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
-    // The hourly comparison looks at calls a second time. The success comes to light after that.
-    let emulator = market.stack.emulator();
-    emulator.set_settings(Settings {
-        cloudtrail_delay_s: 20 * 3_600,
-        ..emulator.settings()
-    });
-    market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
-    always(&market, FaultKind::DropAfter);
-    market.until("2026-11-21T12:35:00Z").await;
-    always(&market, FaultKind::AccessDenied);
-    market.until("2026-11-21T13:30:00Z").await;
-    market.stack.emulator().set_faults(Faults::default());
-    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!(record.state, State::Unconfirmed);
-    // The test makes the audit conclude as if the history had shown later calls, but not this one.
-    let (ledger, now) = (market.stack.ledger(), market.stack.emulator().now());
-    let flagged = ledger.flag_late(&record.key.subscription, record.key.hour, now);
-    flagged.await.expect("flagged");
-    let written = ledger.write_state(&record, State::Expired, "NotBilled", now);
-    assert_eq!(written.await.expect("written"), Written::Done);
-    market.until("2026-11-22T13:20:00Z").await;
-    assert_eq!(market.bill().len(), 2, "carried, and so billed twice");
-    assert!(sum_of(&market).await.over_metered.is_zero());
-    market.until("2026-11-22T14:30:00Z").await;
-    let record = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((record.state, record.due), (State::Accepted, None));
-    assert_eq!(sum_of(&market).await.over_metered.to_string(), "5");
+    for source in SOURCES {
+        let mut market = market_reading(source, short_window()).await;
+        // Later than the hourly comparison looks at calls for the second time.
+        let emulator = market.stack.emulator();
+        emulator.set_settings(Settings {
+            cloudtrail_delay_s: 20 * 3_600,
+            ..emulator.settings()
+        });
+        market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
+        always(&market, FaultKind::DropAfter);
+        market.until("2026-11-21T12:35:00Z").await;
+        always(&market, FaultKind::AccessDenied);
+        market.until("2026-11-21T13:30:00Z").await;
+        market.stack.emulator().set_faults(Faults::default());
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!(record.state, State::Unconfirmed);
+        // As if the history had not shown the call, and others that were later.
+        let (ledger, now) = (market.stack.ledger(), market.stack.emulator().now());
+        let flagged = ledger.flag_late(&record.key.subscription, record.key.hour, now);
+        flagged.await.expect("flagged");
+        let written = ledger.write_state(&record, State::Expired, "NotBilled", now);
+        assert_eq!(written.await.expect("written"), Written::Done);
+        market.until("2026-11-22T13:20:00Z").await;
+        assert_eq!(market.bill().len(), 2, "carried, and so billed twice");
+        assert!(sum_of(&market).await.over_metered.is_zero());
+        market.until("2026-11-22T14:30:00Z").await;
+        let record = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((record.state, record.due), (State::Accepted, None));
+        assert_eq!(sum_of(&market).await.over_metered.to_string(), "5");
+    }
 }
 
 /// If AWS Marketplace holds less than was used, the rest is billed with a later hour once a person
@@ -383,42 +423,46 @@ async fn what_a_failing_aws_may_have_recorded_stays_held() {
 
 #[tokio::test]
 async fn an_event_that_is_cut_off_holds_up_only_records_that_are_as_large() {
-    let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
-    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
-    let team = |n: u32| format!("{n:0>250}");
-    for n in 0..400 {
-        let event = UsageEvent {
-            dimension: "requests".parse().expect("a dimension"),
-            id: n.to_string().parse().expect("an id"),
-            quantity: "1".parse().expect("a quantity"),
-            time: at("2026-11-21T10:06:00Z"),
-            tags: TagSet::try_from(Tags::from([("team".to_owned(), team(n))])).expect("tags"),
-        };
-        let put = market
-            .stack
-            .ledger()
-            .put_event(&market.subscription, &event);
-        put.await.expect("the row is stored");
+    for source in SOURCES {
+        let mut market = market_reading(source, short_window()).await;
+        market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+        let team = |n: u32| format!("{n:0>250}");
+        for n in 0..400 {
+            let event = UsageEvent {
+                dimension: "requests".parse().expect("a dimension"),
+                id: n.to_string().parse().expect("an id"),
+                quantity: "1".parse().expect("a quantity"),
+                time: at("2026-11-21T10:06:00Z"),
+                tags: TagSet::try_from(Tags::from([("team".to_owned(), team(n))])).expect("tags"),
+            };
+            let put = market
+                .stack
+                .ledger()
+                .put_event(&market.subscription, &event);
+            put.await.expect("the row is stored");
+        }
+        market.until("2026-11-21T10:40:00Z").await;
+        let allocations: Vec<Value> = (0..400)
+            .map(|n| {
+                let tags = json!([{"Key": "team", "Value": team(n)}]);
+                json!({"AllocatedUsageQuantity": 1, "Tags": tags})
+            })
+            .collect();
+        let record =
+            json!({"Dimension": "requests", "Quantity": 400, "UsageAllocations": allocations});
+        somebody_else_meters(&market, "2026-11-21T10", record).await;
+        always(&market, FaultKind::AccessDenied);
+        // Each sweep is refused, and each refusal is a witness.
+        market.until("2026-11-21T15:10:00Z").await;
+        let small = market.record("2026-11-21T10", "gb").await.expect("kept");
+        assert_eq!((small.state, small.movements), (State::Expired, 1));
+        let large = market.record("2026-11-21T10", "requests").await;
+        let large = large.expect("kept");
+        assert_eq!((large.state, large.movements), (State::Unconfirmed, 0));
+        let (from, to) = ("2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z");
+        let compared = audited(&market, source, from, to).await;
+        assert!(compared.counts().truncated_calls > 0);
     }
-    market.until("2026-11-21T10:40:00Z").await;
-    let allocations: Vec<Value> = (0..400)
-        .map(|n| {
-            let tags = json!([{"Key": "team", "Value": team(n)}]);
-            json!({"AllocatedUsageQuantity": 1, "Tags": tags})
-        })
-        .collect();
-    let record = json!({"Dimension": "requests", "Quantity": 400, "UsageAllocations": allocations});
-    somebody_else_meters(&market, "2026-11-21T10", record).await;
-    always(&market, FaultKind::AccessDenied);
-    // Each sweep is refused, and each refused call is a witness.
-    market.until("2026-11-21T15:10:00Z").await;
-    let small = market.record("2026-11-21T10", "gb").await.expect("kept");
-    assert_eq!((small.state, small.movements), (State::Expired, 1));
-    let large = market.record("2026-11-21T10", "requests").await;
-    let large = large.expect("kept");
-    assert_eq!((large.state, large.movements), (State::Unconfirmed, 0));
-    let compared = audited(&market, "2026-11-21T10:00:00Z", "2026-11-21T11:00:00Z").await;
-    assert!(compared.counts().truncated_calls > 0);
 }
 
 #[tokio::test]
@@ -431,14 +475,17 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
     market.uses("gb", "c", "3", "2026-11-21T11:05:00Z").await;
     market.until("2026-11-21T13:30:00Z").await;
     let range = ("2026-11-21T09:00:00Z", "2026-11-21T12:00:00Z");
-    let counts = audited(&market, range.0, range.1).await.counts();
-    assert_eq!((counts.matched, counts.differences()), (3, 0), "{counts:?}");
-    // A range of hours without usage gives an empty report.
-    let empty = audited(&market, "2026-11-20T00:00:00Z", "2026-11-20T05:00:00Z").await;
-    assert_eq!(
-        (empty.counts().matched, empty.counts().differences()),
-        (0, 0)
-    );
+    for source in SOURCES {
+        let counts = audited(&market, source, range.0, range.1).await.counts();
+        assert_eq!((counts.matched, counts.differences()), (3, 0), "{counts:?}");
+        // Hours without usage are an empty report.
+        let (from, to) = ("2026-11-20T00:00:00Z", "2026-11-20T05:00:00Z");
+        let empty = audited(&market, source, from, to).await;
+        assert_eq!(
+            (empty.counts().matched, empty.counts().differences()),
+            (0, 0)
+        );
+    }
 
     let foreign = json!({"Dimension": "requests", "Quantity": 9});
     somebody_else_meters(&market, "2026-11-21T11", foreign).await;
@@ -455,60 +502,64 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
         .await
         .expect("written");
     market.until("2026-11-21T15:00:00Z").await;
-    let compared = audited(&market, "2026-11-21T09:00:00Z", "2026-11-21T13:00:00Z").await;
-    let mut found: Vec<(String, DifferenceKind)> = compared
-        .differences()
-        .iter()
-        .map(|d| (format!("{} {}", d.key.hour, d.key.dimension), d.kind))
-        .collect();
-    found.sort();
-    assert_eq!(
-        found,
-        [
-            (
-                "2026-11-21T11 requests".to_owned(),
-                DifferenceKind::UnknownHere
-            ),
-            ("2026-11-21T12 gb".to_owned(), DifferenceKind::MissingAtAws),
-        ]
-    );
-    assert_eq!(compared.counts().matched, 3);
+    for source in SOURCES {
+        let compared = audited(&market, source, range.0, "2026-11-21T13:00:00Z").await;
+        let mut found: Vec<(String, DifferenceKind)> = compared
+            .differences()
+            .iter()
+            .map(|d| (format!("{} {}", d.key.hour, d.key.dimension), d.kind))
+            .collect();
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                (
+                    "2026-11-21T11 requests".to_owned(),
+                    DifferenceKind::UnknownHere
+                ),
+                ("2026-11-21T12 gb".to_owned(), DifferenceKind::MissingAtAws),
+            ]
+        );
+        assert_eq!(compared.counts().matched, 3);
+    }
 }
 
 #[tokio::test]
 async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_in_both_readings() {
-    let mut market = Market::open("2026-11-21T09:20:00Z").await;
-    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
-    market.until("2026-11-21T12:30:00Z").await;
-    let foreign = json!({"Dimension": "requests", "Quantity": 9});
-    somebody_else_meters(&market, "2026-11-21T11", foreign).await;
-    let mut app = reconciler::App::start(&env(&market))
-        .await
-        .expect("it starts");
-    app.history.pause = Duration::ZERO;
-    let mut run_at = async |time: &str| {
-        let now = at(time);
-        market.stack.emulator().set_clock(Some(now), None);
-        app.clock = Clock::InProcess(std::sync::Arc::new(move || now));
-        let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60)))
+    for source in SOURCES {
+        let mut market = market_reading(source, StackOptions::default()).await;
+        market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+        market.until("2026-11-21T12:30:00Z").await;
+        let foreign = json!({"Dimension": "requests", "Quantity": 9});
+        somebody_else_meters(&market, "2026-11-21T11", foreign).await;
+        let mut app = reconciler::App::start(&env(&market, source))
             .await
-            .expect("it runs");
-        assert_eq!(report.audit.failure, None);
-        assert!(report.finished);
-        report.audit
-    };
-    let found = run_at("2026-11-21T13:00:00Z").await;
-    assert_eq!((found.unknown, found.differences()), (1, 1), "{found:?}");
-    let again = run_at("2026-11-21T13:00:01Z").await;
-    assert_eq!((again.calls, again.differences()), (0, 0), "{again:?}");
-    // A day later the deadline of the hour is over, and the audit looks for its record. Its calls
-    // have been compared again meanwhile, and the difference remains.
-    let later = run_at("2026-11-22T12:00:00Z").await;
-    let told = (later.matched, later.unknown, later.differences());
-    assert_eq!(told, (1, 1, 1), "{later:?}");
-    let after = run_at("2026-11-22T13:00:00Z").await;
-    let told = (after.matched, after.calls, after.differences());
-    assert_eq!(told, (0, 0, 0), "{after:?}");
+            .expect("it starts");
+        app.history = app.history.without_pauses();
+        let mut run_at = async |time: &str| {
+            let now = at(time);
+            market.stack.emulator().set_clock(Some(now), None);
+            app.clock = Clock::InProcess(std::sync::Arc::new(move || now));
+            let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60)))
+                .await
+                .expect("it runs");
+            assert_eq!(report.audit.failure, None);
+            assert!(report.finished);
+            report.audit
+        };
+        let found = run_at("2026-11-21T13:00:00Z").await;
+        assert_eq!((found.unknown, found.differences()), (1, 1), "{found:?}");
+        let again = run_at("2026-11-21T13:00:01Z").await;
+        assert_eq!((again.calls, again.differences()), (0, 0), "{again:?}");
+        // A day later the hour's deadline is over, and its record is looked for. Its calls were compared
+        // again meanwhile, and the difference stands.
+        let later = run_at("2026-11-22T12:00:00Z").await;
+        let told = (later.matched, later.unknown, later.differences());
+        assert_eq!(told, (1, 1, 1), "{later:?}");
+        let after = run_at("2026-11-22T13:00:00Z").await;
+        let told = (after.matched, after.calls, after.differences());
+        assert_eq!(told, (0, 0, 0), "{after:?}");
+    }
 }
 
 #[tokio::test]
@@ -518,11 +569,11 @@ async fn usage_from_long_before_its_subscription_does_not_unbalance_the_books() 
     market.uses("gb", "old", "3", "2026-11-18T10:06:00Z").await;
     market.until("2026-11-21T14:40:00Z").await;
     assert_eq!(market.bill(), ["2026-11-21T12 gb 3"]);
-    let mut app = reconciler::App::start(&env(&market))
+    let mut app = reconciler::App::start(&env(&market, Source::EventHistory))
         .await
         .expect("it starts");
-    app.history.pause = Duration::ZERO;
-    // The books of all shards are proved within eight hours.
+    app.history = app.history.without_pauses();
+    // In eight hours all books are proved.
     for n in 0..8 {
         let now = hour("2026-11-21T15").plus(n).start();
         market.stack.emulator().set_clock(Some(now), None);
@@ -539,10 +590,10 @@ async fn a_page_that_takes_longer_than_there_is_time_ends_the_run_in_time_and_co
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T12:30:00Z").await;
-    let mut app = reconciler::App::start(&env(&market))
+    let mut app = reconciler::App::start(&env(&market, Source::EventHistory))
         .await
         .expect("it starts");
-    app.history.pause = Duration::ZERO;
+    app.history = app.history.without_pauses();
     let now = at("2026-11-21T14:00:00Z");
     market.stack.emulator().set_clock(Some(now), None);
     app.clock = Clock::InProcess(std::sync::Arc::new(move || now));

@@ -11,7 +11,7 @@ use reconciler::audit::range::Progress;
 use reconciler::audit::{Range, compare_range};
 use serde_json::{Map, Value, json};
 
-use crate::connect::Tables;
+use crate::connect::{Tables, TrailFiles};
 use crate::failure::Failure;
 use crate::output;
 
@@ -21,19 +21,22 @@ const LINE_EVERY_EVENTS: u64 = 5_000;
 /// Compares the ledger with CloudTrail, slot by slot
 ///
 /// For the usage hours of a range, it counts the records accepted here whose success is in
-/// CloudTrail's Event history, those missing there, the successes that the ledger does not know,
-/// and those with another quantity. Parts of events that CloudTrail cut off are counted and never
-/// guessed.
+/// CloudTrail, those missing there, the successes that the ledger does not know, and those with
+/// another quantity. CloudTrail is read in its Event history, or in the files of a trail. Parts of
+/// events that CloudTrail cut off or that cannot be read are counted and never guessed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   metering audit --local --from 2026-11-21T00 --to 2026-11-22T00
   metering audit --stack metering --from 2026-10-01T00 --to 2026-11-01T00 --json > 2026-10.json
   metering audit --stack metering --from 2026-11-20T22:30:00Z --to 2026-11-21T04:00:00Z
+  metering audit --stack metering --from 2026-03-01T00 --to 2026-04-01T00 \
+      --bucket example-trail --account 222222222222
 
-CloudTrail keeps 90 days, is at most 20 minutes behind, and answers two requests of 50 calls a
-second: a month with a million records takes seven minutes. The Region is METERING_REGION, or else
-AWS_REGION. PRODUCT_CODES and WINDOW_HOURS are read as in the functions. A range without
+The Event history keeps 90 days, is at most 20 minutes behind, and answers two requests of 50 calls
+a second: a month with a million records takes an hour. A trail has the same events for as long as
+its files are kept. Either is read in the Region of METERING_REGION, or else of AWS_REGION.
+PRODUCT_CODES and WINDOW_HOURS are read as in the functions. A range without
 usage is an empty report. Exit code 0 only if nothing differs.")]
 pub struct Audit {
     /// The first hour, as in 2026-11-21T02, or a time within it, as in 2026-11-21T02:30:00Z
@@ -45,6 +48,8 @@ pub struct Audit {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    trail: TrailFiles,
     #[command(flatten)]
     tables: Tables,
 }
@@ -64,9 +69,10 @@ impl Audit {
     pub async fn run(&self) -> Result<(), Failure> {
         let (window, products) = self.tables.audited()?;
         let now = self.tables.now().await?;
-        let range = Range::new(self.from, self.to, now).map_err(Failure::usage)?;
+        let source = self.trail.source();
+        let range = Range::new(self.from, self.to, source, now).map_err(Failure::usage)?;
         let ledger = self.tables.ledger().await?;
-        let history = self.tables.history().await?;
+        let history = self.tables.history(&self.trail).await?;
         let mut told = Told::new();
         let compared = compare_range(
             &ledger,

@@ -13,6 +13,7 @@ from . import (
     readings,
     registration,
     seller,
+    trail,
     wire,
 )
 
@@ -27,6 +28,7 @@ MODULES = (
     agreements,
     seller,
     cloudtrail,
+    trail,
     readings,
     command_line,
     first_minute,

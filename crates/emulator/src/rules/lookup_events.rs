@@ -14,8 +14,8 @@ use crate::model::LookupEventsRequest;
 use crate::rules::cloudtrail_event;
 use crate::world::{CallEntry, World};
 
-const LOGGED: &str = "BatchMeterUsage";
-const SOURCE: &str = "metering-marketplace.amazonaws.com";
+pub(super) const LOGGED: &str = "BatchMeterUsage";
+pub(super) const SOURCE: &str = "metering-marketplace.amazonaws.com";
 /// The one event category that can be asked for; there are no such events of metering calls.
 const INSIGHT: &str = "insight";
 /// The user every call is attributed to: credentials are not verified.
@@ -102,19 +102,19 @@ fn repeat(world: &World, page: &mut Vec<&CallEntry>, page_size: usize) {
 }
 
 const DELAYED: u64 = 1;
-const REPEATED: u64 = 2;
+pub(super) const REPEATED: u64 = 2;
 const LOST: u64 = 3;
 const GAP: u64 = 4;
 /// What a gap is made of.
 const GAP_S: i64 = 1_800;
 
 /// A value from the seed that a question about a call or a time has for good.
-fn draw(world: &World, question: u64, number: u64) -> u64 {
+pub(super) fn draw(world: &World, question: u64, number: u64) -> u64 {
     ids::mix(ids::mix(ids::mix(world.seed) ^ question) ^ number)
 }
 
 /// When the history shows an event; `None` if never.
-fn shown_from(world: &World, entry: &CallEntry) -> Option<i64> {
+pub(super) fn shown_from(world: &World, entry: &CallEntry) -> Option<i64> {
     let settings = &world.settings;
     if draw(world, LOST, entry.number) % 1_000 < u64::from(settings.cloudtrail_lost_per_mille) {
         return None;

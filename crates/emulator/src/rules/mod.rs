@@ -14,6 +14,7 @@ pub(crate) mod meter_usage;
 mod page;
 pub(crate) mod register_usage;
 pub(crate) mod resolve_customer;
+pub(crate) mod trail;
 pub(crate) mod window;
 
 /// The time, the Region and the caller of a call.

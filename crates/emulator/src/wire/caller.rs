@@ -55,7 +55,7 @@ impl Caller {
 
 /// The access key id, the Region and the service of the credential, or what is wrong with the
 /// header.
-fn scope(header: &str) -> Result<(&str, &str, &str), String> {
+pub(super) fn scope(header: &str) -> Result<(&str, &str, &str), String> {
     let Some(parameters) = header.strip_prefix("AWS4-HMAC-SHA256") else {
         return Err("Authorization header must begin with 'AWS4-HMAC-SHA256'".to_owned());
     };

@@ -1,4 +1,4 @@
-//! The AWS APIs over HTTP: targets, credentials, bodies, errors and request ids.
+//! The AWS APIs over HTTP: targets, credentials, bodies, errors and request ids; and S3 beside them.
 
 mod agreement_api;
 mod aws_error;
@@ -9,6 +9,8 @@ mod handle;
 mod keys;
 mod operation;
 mod protocol;
+mod s3;
+mod s3_error;
 mod serve;
 mod sigv4;
 mod simple;
@@ -35,7 +37,9 @@ use protocol::Protocol;
 
 /// The name of every operation, for messages.
 pub(crate) fn operation_names() -> Vec<&'static str> {
-    Operation::names()
+    let mut names = Operation::names();
+    names.extend(s3::OPERATIONS);
+    names
 }
 
 /// The answer to a call, or the decision not to answer.
@@ -60,6 +64,9 @@ pub(crate) struct Handled {
 /// Answers every request that is not for the control interface.
 pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) -> Response {
     let (head, body) = request.into_parts();
+    if s3::is_for(&head) {
+        return s3::answer(&emulator, &head).await;
+    }
     let (protocol, handled) = match route(&head) {
         Err(error) => (Protocol::Json(Api::Metering), emulator.refuse(error)),
         Ok((operation, protocol)) => {

@@ -8,6 +8,9 @@ use http::request::Parts;
 
 use super::aws_error::AwsError;
 
+/// What S3's clients may write for the hash of a body.
+const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+
 /// Refuses a request that was not signed with this secret. The age of the signature is not checked,
 /// because the emulator's clock differs from the caller's.
 pub(super) fn verify(head: &Parts, body: &[u8], secret: &str) -> Result<(), AwsError> {
@@ -65,12 +68,18 @@ fn canonical_request(head: &Parts, body: &[u8], signed: &str) -> String {
             .collect();
         headers.push_str(&format!("{name}:{}\n", values.join(",")));
     }
-    let query = head.uri.query().unwrap_or_default();
+    let mut query: Vec<&str> = head.uri.query().unwrap_or_default().split('&').collect();
+    query.sort_unstable();
+    let query = query.join("&");
+    // S3's clients may leave the body out.
+    let payload = match text(&head.headers, "x-amz-content-sha256") {
+        UNSIGNED if body.is_empty() => UNSIGNED.to_owned(),
+        _ => hash(body),
+    };
     format!(
-        "{}\n{}\n{query}\n{headers}\n{signed}\n{}",
+        "{}\n{}\n{query}\n{headers}\n{signed}\n{payload}",
         head.method,
         head.uri.path(),
-        hash(body)
     )
 }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::printed_time;
+use super::{Span, printed_time};
 use crate::error_table::{About, about};
 use crate::hour::UsageHour;
 use crate::ids::{LicenseArn, ProductCode};
@@ -62,8 +62,8 @@ pub enum Event {
     Foreign(String),
     /// It may be a call, and cannot be read.
     Unreadable {
-        /// When, if that much is known.
-        at: Option<Timestamp>,
+        /// Between when and when it was, if that much is known.
+        at: Option<Span>,
         /// What is wrong with it.
         problem: String,
     },
@@ -232,7 +232,7 @@ impl Event {
             Ok(wire) => wire,
             Err(error) => {
                 return Self::Unreadable {
-                    at: listed_at,
+                    at: listed_at.map(Span::at),
                     problem: error.to_string(),
                 };
             }

@@ -1,6 +1,6 @@
 //! What a completely read span of calls proves about frozen records.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -34,8 +34,8 @@ struct Watched {
     quiet_at: Timestamp,
     /// How often it was sent.
     sent: Transmissions,
-    /// How many calls named its slot.
-    seen: u32,
+    /// The events of the calls that named its slot: one that is shown twice is one call.
+    seen: BTreeSet<String>,
     billed: Option<(Timestamp, Option<String>)>,
     other: Option<(Timestamp, Quantity, Option<String>)>,
     duplicate_at: Option<Timestamp>,
@@ -59,7 +59,7 @@ pub struct Inquiry {
 /// An event that may have recorded slots it does not show.
 #[derive(Debug)]
 struct OpaqueEvent {
-    at: Option<Timestamp>,
+    at: Option<Span>,
     product: Option<ProductCode>,
     /// Whether it can only be of a record whose request is more than CloudTrail keeps.
     is_of_large_record: bool,
@@ -96,7 +96,7 @@ impl Inquiry {
             over_at: super::over_at(record, now),
             quiet_at: super::witness::quiet_at(record, now),
             sent: record.sent,
-            seen: 0,
+            seen: BTreeSet::new(),
             billed: None,
             other: None,
             duplicate_at: None,
@@ -120,7 +120,7 @@ impl Inquiry {
         self.witness.see(call);
         if call.is_opaque() {
             self.remember(OpaqueEvent {
-                at: Some(call.at),
+                at: Some(Span::at(call.at)),
                 product: call.product.clone(),
                 is_of_large_record: call.is_of_one_large_record(),
                 what: format!("event {} at {}", call.event_id, call.at),
@@ -139,7 +139,7 @@ impl Inquiry {
     }
 
     /// Shows it an event that may be a call and cannot be read.
-    pub fn unreadable(&mut self, at: Option<Timestamp>, problem: &str) {
+    pub fn unreadable(&mut self, at: Option<Span>, problem: &str) {
         self.remember(OpaqueEvent {
             at,
             product: None,
@@ -218,7 +218,7 @@ impl OpaqueEvent {
             _ => false,
         };
         let fits = record.may_be_cut_off || !self.is_of_large_record;
-        fits && !is_of_another && self.at.is_none_or(|at| record.span.contains(at))
+        fits && !is_of_another && self.at.is_none_or(|at| record.span.overlaps(at))
     }
 }
 
@@ -230,7 +230,7 @@ fn is_other_kind(ours: &Subscription, theirs: &Subscription) -> bool {
 
 impl Watched {
     fn note(&mut self, call: &Call, effect: Effect) {
-        self.seen = self.seen.saturating_add(1);
+        self.seen.insert(call.event_id.clone());
         match effect {
             Effect::Nothing => {}
             Effect::Duplicate => {
@@ -314,9 +314,10 @@ impl Watched {
             return Some(Doubt::NoWitness { since });
         }
         // Calls that were answered explain none of those that were not.
-        let explained = self.seen.saturating_sub(self.sent.answered);
+        let seen = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
+        let explained = seen.saturating_sub(self.sent.answered);
         (explained < self.sent.doubtful).then_some(Doubt::CallsMissing {
-            seen: self.seen,
+            seen,
             sent: self.sent.answered.saturating_add(self.sent.doubtful),
         })
     }

@@ -1,7 +1,9 @@
-//! What CloudTrail's Event history says about metering records.
+//! What CloudTrail's events say about metering records.
 //!
-//! BatchMeterUsage has no read operation; the Event history of the account and Region is the only
-//! read-back there is. This module reads its events and draws conclusions; it makes no call.
+//! BatchMeterUsage has no read operation; CloudTrail's events of the account and Region are the only
+//! read-back there is. The Event history shows them, and a trail writes the same to S3. This module
+//! reads events and draws conclusions; it makes no call, and what it concludes does not depend on the
+//! order of the events, nor on how often one is shown. In what follows both sources are the history.
 //!
 //! # Layout
 //! * [`event`]: the text of one event, read leniently and never guessed
@@ -56,7 +58,9 @@ mod witness;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hour::shift;
-use crate::limits::{CLOUDTRAIL_DELAY_MINUTES, CLOUDTRAIL_HISTORY_DAYS, INVOCATION_MINUTES_MAX};
+use crate::limits::{
+    CLOUDTRAIL_DELAY_MINUTES, CLOUDTRAIL_HISTORY_DAYS, INVOCATION_MINUTES_MAX, TRAIL_DAYS_MAX,
+};
 use crate::record::{MeteringRecord, State};
 
 pub use comparison::{Comparison, Counts, Difference, DifferenceKind};
@@ -85,6 +89,31 @@ const _: () = assert!(
         < UNCONFIRMED_WAIT_MINUTES
 );
 
+/// Where CloudTrail's events are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The Event history of the account and Region.
+    EventHistory,
+    /// The files that a trail writes to S3.
+    Trail,
+}
+
+impl Source {
+    /// How many days back it is asked.
+    pub fn reach_days(self) -> i64 {
+        match self {
+            Self::EventHistory => CLOUDTRAIL_HISTORY_DAYS,
+            Self::Trail => TRAIL_DAYS_MAX,
+        }
+    }
+
+    /// The earliest instant that it is asked for at `now`.
+    pub fn oldest(self, now: Timestamp) -> Timestamp {
+        let hours = self.reach_days().saturating_mul(-24);
+        shift(now, SignedDuration::from_hours(hours))
+    }
+}
+
 /// A stretch of time, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
@@ -95,6 +124,16 @@ pub struct Span {
 }
 
 impl Span {
+    /// One instant.
+    pub fn at(at: Timestamp) -> Self {
+        Self { from: at, to: at }
+    }
+
+    /// Whether an instant lies in both.
+    pub fn overlaps(&self, other: Self) -> bool {
+        self.from <= other.to && other.from <= self.to
+    }
+
     /// Whether `at` lies in it.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.from <= at && at <= self.to
@@ -122,12 +161,13 @@ pub fn second_look(concluded_at: Timestamp, now: Timestamp) -> Option<Timestamp>
 }
 
 /// When a record that could not be judged at `now` is looked at again: hourly, later daily; `None`
-/// once the history no longer reaches back to its hour.
-pub fn next_look(record: &MeteringRecord, now: Timestamp) -> Option<Timestamp> {
-    let age = now.duration_since(record.key.hour.start());
-    if age >= SignedDuration::from_hours(CLOUDTRAIL_HISTORY_DAYS.saturating_mul(24)) {
+/// once the source no longer reaches back to its hour.
+pub fn next_look(record: &MeteringRecord, source: Source, now: Timestamp) -> Option<Timestamp> {
+    let hour = record.key.hour.start();
+    if hour <= source.oldest(now) {
         return None;
     }
+    let age = now.duration_since(hour);
     let hours = if age < SignedDuration::from_hours(DAILY_AFTER_HOURS) {
         RETRY_HOURS
     } else {
@@ -137,8 +177,12 @@ pub fn next_look(record: &MeteringRecord, now: Timestamp) -> Option<Timestamp> {
 }
 
 /// The same for a record that waits for a witness, which is called for at `now`.
-pub fn next_look_for_witness(record: &MeteringRecord, now: Timestamp) -> Option<Timestamp> {
-    next_look(record, now).map(|next| next.min(minutes_after(now, WITNESS_MINUTES)))
+pub fn next_look_for_witness(
+    record: &MeteringRecord,
+    source: Source,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    next_look(record, source, now).map(|next| next.min(minutes_after(now, WITNESS_MINUTES)))
 }
 
 /// When every call that can carry a record is over, and in the history.
@@ -252,7 +296,7 @@ mod tests {
             outcome: None,
             key,
         };
-        let next = |now: &str| next_look(&record, at(now));
+        let next = |now: &str| next_look(&record, Source::EventHistory, at(now));
         for (now, then) in [
             ("2026-11-01T02:00:00Z", "2026-11-01T03:00:00Z"),
             ("2026-11-02T23:59:59Z", "2026-11-03T00:59:59Z"),
@@ -262,5 +306,13 @@ mod tests {
             assert_eq!(next(now), Some(at(then)), "{now}");
         }
         assert_eq!(next("2027-01-30T00:00:00Z"), None);
+        // A trail is kept for longer.
+        let late = at("2027-01-30T00:00:00Z");
+        let next = next_look(&record, Source::Trail, late);
+        assert_eq!(next, Some(at("2027-01-31T00:00:00Z")));
+        assert_eq!(
+            next_look(&record, Source::Trail, at("2028-12-16T00:00:00Z")),
+            None
+        );
     }
 }

@@ -15,16 +15,17 @@ use ledger::Written;
 use ledger::audit::AuditProgress;
 use marketplace::audit::event::Effect;
 use marketplace::audit::{
-    CLOCK_MARGIN_MINUTES, Call, Comparison, DifferenceKind, Event, Span, UNCONFIRMED_WAIT_MINUTES,
+    CLOCK_MARGIN_MINUTES, Call, Comparison, DifferenceKind, Event, Source, Span,
+    UNCONFIRMED_WAIT_MINUTES,
 };
 use marketplace::hour::shift;
-use marketplace::limits::{CLOUDTRAIL_DELAY_MINUTES, CLOUDTRAIL_HISTORY_DAYS};
+use marketplace::limits::CLOUDTRAIL_DELAY_MINUTES;
 use marketplace::record::RecordKey;
 use marketplace::window::Window;
 use marketplace::{MeteringRecord, State, UsageHour};
 use startup::Budget;
 
-use super::history::Page;
+use super::history::{LATE, SOON, Step};
 use super::range::{drop_what_is_elsewhere, records_of};
 use super::{AuditError, done};
 use crate::{AT_ONCE, App, Report};
@@ -39,6 +40,8 @@ const STEP_PAGES: i64 = 45;
 const AGAIN_AFTER_HOURS: i64 = 9;
 /// The place of the second comparison.
 const AGAIN: &str = "audit-calls-again";
+/// Minutes after a step for which a trail is looked through for its calls: until they are compared again.
+const LATE_CALLS: i64 = 60 * (AGAIN_AFTER_HOURS + 1);
 
 /// Compares what has come since the last run; `false` if the time ran out. Of the three ways each has
 /// its share of the time, so that none starves another.
@@ -62,10 +65,10 @@ pub(crate) async fn follow(
     Ok(finished)
 }
 
-/// What the history does not reach back to cannot be compared.
-fn oldest(now: Timestamp) -> Timestamp {
-    let hours = -24 * CLOUDTRAIL_HISTORY_DAYS + 1;
-    whole_second(shift(now, SignedDuration::from_hours(hours)))
+/// What the history does not reach back to cannot be compared. An hour more, so that it still does when
+/// it is asked.
+fn oldest(source: Source, now: Timestamp) -> Timestamp {
+    whole_second(minutes(source.oldest(now), 60))
 }
 
 async fn new_calls(
@@ -76,7 +79,9 @@ async fn new_calls(
     report: &mut Report,
 ) -> Result<bool, AuditError> {
     let seen = whole_second(minutes(now, -CLOUDTRAIL_DELAY_MINUTES));
-    let mut calls = progress.calls_through.max(oldest(now));
+    let mut calls = progress
+        .calls_through
+        .max(oldest(app.history.source(), now));
     while calls < seen {
         let end = minutes(calls, STEP_MINUTES).min(seen);
         let Some(end) = compare_calls(app, (calls, end), now, budget, report).await? else {
@@ -107,7 +112,7 @@ async fn calls_again(
     // The first run, or a place that cannot be read: the last step before.
     let mut calls = kept
         .unwrap_or_else(|| minutes(through, -STEP_MINUTES))
-        .max(oldest(now));
+        .max(oldest(app.history.source(), now));
     while calls < through {
         let end = minutes(calls, STEP_MINUTES).min(through);
         let Some(end) = compare_calls(app, (calls, end), now, budget, report).await? else {
@@ -127,7 +132,8 @@ async fn hours_over(
     report: &mut Report,
 ) -> Result<bool, AuditError> {
     let over = latest_over(app.window, now);
-    let mut hours = progress.hours_through.max(UsageHour::of(oldest(now)));
+    let oldest = UsageHour::of(oldest(app.history.source(), now));
+    let mut hours = progress.hours_through.max(oldest);
     while hours < over {
         let hour = hours.next();
         if budget.is_spent() || !look_for_hour(app, hour, now, budget, report).await? {
@@ -166,41 +172,28 @@ async fn compare_calls(
     budget: Budget,
     report: &mut Report,
 ) -> Result<Option<Timestamp>, AuditError> {
-    if budget.is_spent() {
-        return Ok(None);
-    }
-    let Some(mut page) = app
-        .history
-        .page(before(from, end), None, Some(budget))
-        .await?
-    else {
-        return Ok(None);
-    };
+    let open = |end| app.history.open(before(from, end), LATE_CALLS, now);
+    let mut reading = open(end);
+    let mut step = reading.next(Some(budget)).await?;
     let mut until = end;
-    if page.next.is_some()
-        && let Some(cut) = cut_short(from, end, &page)
+    if let Step::Events(page) = &step
+        && reading.is_page_of_many()
+        && let Some(cut) = cut_short(from, end, page)
     {
         until = cut;
-        let again = app.history.page(before(from, cut), None, Some(budget));
-        let Some(shorter) = again.await? else {
-            return Ok(None);
-        };
-        page = shorter;
+        reading = open(cut);
+        step = reading.next(Some(budget)).await?;
     }
     let mut comparison = Comparison::default();
     loop {
-        compare_page(app, &page.events, now, &mut comparison, report).await?;
-        let Some(token) = page.next else { break };
-        if budget.is_spent() {
-            return Ok(None);
+        match step {
+            Step::Events(events) => {
+                compare_some(app, &events, now, &mut comparison, report).await?
+            }
+            Step::End => break,
+            Step::OutOfTime => return Ok(None),
         }
-        let next = app
-            .history
-            .page(before(from, until), Some(token), Some(budget));
-        let Some(next) = next.await? else {
-            return Ok(None);
-        };
-        page = next;
+        step = reading.next(Some(budget)).await?;
     }
     drop_what_is_elsewhere(&app.ledger, &app.products, &mut comparison).await?;
     let mut counts = comparison.counts();
@@ -221,8 +214,8 @@ fn before(from: Timestamp, end: Timestamp) -> Span {
 
 /// Where a step is to end instead, if the times of its first page say that it is much longer than
 /// [`STEP_PAGES`].
-fn cut_short(from: Timestamp, end: Timestamp, page: &Page) -> Option<Timestamp> {
-    let times = || page.events.iter().filter_map(time_of);
+fn cut_short(from: Timestamp, end: Timestamp, page: &[Event]) -> Option<Timestamp> {
+    let times = || page.iter().filter_map(time_of);
     let covered = times().max()?.duration_since(times().min()?).as_secs();
     let seconds = covered.max(1).saturating_mul(STEP_PAGES);
     let cut = shift(from, SignedDuration::from_secs(seconds));
@@ -232,12 +225,12 @@ fn cut_short(from: Timestamp, end: Timestamp, page: &Page) -> Option<Timestamp> 
 fn time_of(event: &Event) -> Option<Timestamp> {
     match event {
         Event::Call(call) => Some(call.at),
-        Event::Unreadable { at, .. } => *at,
+        Event::Unreadable { at, .. } => at.map(|at| at.from),
         Event::Foreign(_) => None,
     }
 }
 
-async fn compare_page(
+async fn compare_some(
     app: &App,
     events: &[Event],
     now: Timestamp,
@@ -343,15 +336,21 @@ async fn look_for_hour(
         .deadline(hour.start())
         .duration_since(hour.start());
     let life_minutes = life.as_mins() + UNCONFIRMED_WAIT_MINUTES + CLOCK_MARGIN_MINUTES;
-    for wide in [None, Some(life_minutes)] {
+    for (wide, late_minutes) in [(None, SOON), (Some(life_minutes), LATE)] {
         let spans = comparison.spans_of_unseen(wide, now);
         let complete = app
             .history
-            .read(&spans, Some(budget), |event| match event {
-                Event::Call(call) => comparison.witness(call),
-                Event::Unreadable { .. } => comparison.unreadable(),
-                Event::Foreign(_) => {}
-            })
+            .read(
+                &spans,
+                late_minutes,
+                now,
+                Some(budget),
+                |event| match event {
+                    Event::Call(call) => comparison.witness(call),
+                    Event::Unreadable { .. } => comparison.unreadable(),
+                    Event::Foreign(_) => {}
+                },
+            )
             .await?;
         if !complete {
             return Ok(false);

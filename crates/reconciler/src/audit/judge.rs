@@ -8,6 +8,7 @@ use marketplace::record::RecordKey;
 use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
+use super::history::LATE;
 use super::{AuditError, again, done};
 use crate::{App, Report};
 
@@ -85,7 +86,7 @@ pub(super) async fn read_into(
     let spans = inquiry.spans(now);
     let complete = app
         .history
-        .read(&spans, Some(budget), |event| match event {
+        .read(&spans, LATE, now, Some(budget), |event| match event {
             Event::Call(call) => inquiry.call(call),
             Event::Unreadable { at, problem } => inquiry.unreadable(*at, problem),
             Event::Foreign(_) => {}
@@ -178,8 +179,8 @@ async fn leave(
     report: &mut Report,
 ) -> Result<(), AuditError> {
     let next = match doubt {
-        Doubt::NoWitness { .. } => next_look_for_witness(record, now),
-        _ => next_look(record, now),
+        Doubt::NoWitness { .. } => next_look_for_witness(record, app.history.source(), now),
+        _ => next_look(record, app.history.source(), now),
     };
     let told = doubt.to_string();
     app.ledger.look_again(record, next, Some(&told)).await?;

@@ -1,7 +1,7 @@
 //! CloudTrail against the ledger.
 //!
 //! # Layout
-//! * [`history`]: the Event history, page by page, at the pace that LookupEvents allows
+//! * [`history`]: CloudTrail's events, from the Event history or from a trail in S3
 //! * `judge`: records in dispute or without an outcome, each closed by what is proved about it
 //! * `again`: records concluded to be unbilled, compared once more a day and three days later
 //! * `follow`: the hourly comparison, which goes on where the last run stopped
@@ -22,9 +22,16 @@
 //!
 //! A judgement reads the day that a record could be sent in: 29 pages at a million records a month, or
 //! two minutes. Looking for a witness again, for a record that waits for days, adds at most the day after
-//! that one and the day before now. A judgement has half of the run at most, seven minutes, so 110 pages: at more than 5,000 records
-//! an hour, 3.6 million a month, records in question stay held, and the alarm says so. From there on a
-//! seller should give the audit a trail in S3; reading one is not built yet.
+//! that one and the day before now. A judgement has half of the run at most, seven minutes, so 110 pages:
+//! at more than 5,000 records an hour, 3.6 million a month, records in question stay held, and the alarm
+//! says so. From there on a seller should give the audit a trail in S3.
+//!
+//! A trail makes a file in five minutes, 12 an hour; a busy account's makes one in a minute. At 30 ms a
+//! file and eight at a time, 267 files are fetched in a second. The hourly comparison gets 20 files for
+//! the calls of the last hour, 130 for those of ten hours ago, which it looks for in all files since, and
+//! 20 for the hour of usage: 170 an hour, 4,000 a day, in 0.6 seconds of each run, or three at a file a
+//! minute. A judgement gets the day's 290 files in a second. What is read also costs computing: a call of
+//! 25 records is some 20 KB, so 45,000 records an hour are 36 MB in each hour's files.
 
 mod again;
 mod follow;
@@ -40,7 +47,7 @@ use serde::Serialize;
 use crate::{ReconcileError, Report};
 
 pub(crate) use follow::follow;
-pub use history::{History, HistoryError};
+pub use history::{EventHistory, History, HistoryError, Trail};
 pub(crate) use judge::judge;
 pub use range::{Range, compare_range};
 

@@ -6,15 +6,15 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Ledger, LedgerError};
 use marketplace::audit::{
-    CLOCK_MARGIN_MINUTES, Comparison, DifferenceKind, Event, Span, UNCONFIRMED_WAIT_MINUTES,
+    CLOCK_MARGIN_MINUTES, Comparison, DifferenceKind, Event, Source, Span, UNCONFIRMED_WAIT_MINUTES,
 };
 use marketplace::hour::shift;
-use marketplace::limits::CLOUDTRAIL_HISTORY_DAYS;
 use marketplace::record::RecordKey;
 use marketplace::window::Window;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 use startup::settings::Products;
 
+use super::history::LATE;
 use super::{AuditError, History};
 use crate::AT_ONCE;
 
@@ -38,13 +38,19 @@ pub enum InvalidRange {
     },
     /// CloudTrail does not reach back that far.
     #[error(
-        "--from {from} is more than {CLOUDTRAIL_HISTORY_DAYS} days ago: CloudTrail's Event history begins at {oldest}"
+        "--from {from} is more than {days} days ago, and {source_name} is read back to {oldest} only{advice}"
     )]
     TooOld {
         /// Its beginning.
         from: Timestamp,
-        /// What the history reaches back to.
+        /// What is read back to.
         oldest: Timestamp,
+        /// How many days that is.
+        days: i64,
+        /// What is read.
+        source_name: &'static str,
+        /// What reaches back further.
+        advice: &'static str,
     },
     /// Nothing has been metered yet.
     #[error("--to {to} lies in the future: it is {now}")]
@@ -58,16 +64,31 @@ pub enum InvalidRange {
 
 impl Range {
     /// The hours that begin in `from` to before `to`; the hour of `from` itself counts.
-    pub fn new(from: Timestamp, to: Timestamp, now: Timestamp) -> Result<Self, InvalidRange> {
-        let oldest = shift(
-            now,
-            SignedDuration::from_hours(-24 * CLOUDTRAIL_HISTORY_DAYS),
-        );
+    pub fn new(
+        from: Timestamp,
+        to: Timestamp,
+        source: Source,
+        now: Timestamp,
+    ) -> Result<Self, InvalidRange> {
+        let oldest = source.oldest(now);
         if from >= to {
             return Err(InvalidRange::Empty { from, to });
         }
         if from < oldest {
-            return Err(InvalidRange::TooOld { from, oldest });
+            let (source_name, advice) = match source {
+                Source::EventHistory => (
+                    "CloudTrail's Event history",
+                    "; --bucket reads a trail, which reaches back for as long as its files are kept",
+                ),
+                Source::Trail => ("a trail", ""),
+            };
+            return Err(InvalidRange::TooOld {
+                from,
+                oldest,
+                days: source.reach_days(),
+                source_name,
+                advice,
+            });
         }
         if to > now {
             return Err(InvalidRange::Future { to, now });
@@ -156,7 +177,8 @@ pub async fn compare_range(
         events += 1;
         tell(Progress::Events(events));
     };
-    history.read(&[Span { from, to }], None, each).await?;
+    let span = Span { from, to };
+    history.read(&[span], LATE, now, None, each).await?;
     comparison.judge_unseen(now);
     drop_what_is_elsewhere(ledger, products, &mut comparison).await?;
     Ok(comparison)
@@ -221,8 +243,9 @@ mod tests {
     fn a_range_is_checked() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-11-21T12:00:00Z");
-        let range =
-            Range::new(at("2026-11-19T23:30:00Z"), at("2026-11-21T02:00:00Z"), now).unwrap();
+        let events = Source::EventHistory;
+        let (from, to) = (at("2026-11-19T23:30:00Z"), at("2026-11-21T02:00:00Z"));
+        let range = Range::new(from, to, events, now).unwrap();
         assert_eq!(range.first().to_string(), "2026-11-19T23");
         assert_eq!(range.last().to_string(), "2026-11-21T01");
         let prefixes: Vec<String> = range.prefixes().into_iter().collect();
@@ -235,8 +258,15 @@ mod tests {
             ("2026-08-20T02:00:00Z", "2026-11-21T02:00:00Z", "90 days"),
             ("2026-11-21T02:00:00Z", "2026-11-21T12:00:01Z", "future"),
         ] {
-            let refused = Range::new(at(from), at(to), now).unwrap_err().to_string();
+            let refused = Range::new(at(from), at(to), events, now)
+                .unwrap_err()
+                .to_string();
             assert!(refused.contains(problem), "{refused}");
         }
+        let (from, to) = (at("2025-01-01T00:00:00Z"), at("2025-02-01T00:00:00Z"));
+        Range::new(from, to, Source::Trail, now).unwrap();
+        let (from, to) = (at("2024-01-01T00:00:00Z"), at("2025-02-01T00:00:00Z"));
+        let refused = Range::new(from, to, Source::Trail, now).unwrap_err();
+        assert!(refused.to_string().contains("775 days"), "{refused}");
     }
 }

@@ -104,7 +104,12 @@ pub fn judge(seed: u64) -> SeedReport {
 fn drive(seed: u64, keep_calls: Option<usize>) -> SeedReport {
     let story = Story::of_seed(seed);
     let trouble = Trouble::of(seed, &story);
-    let world = Rc::new(World::with_streams(story.start, seed, trouble.streams));
+    let world = Rc::new(World::with_streams(
+        story.start,
+        seed,
+        trouble.streams,
+        trouble.source(),
+    ));
     match keep_calls {
         Some(calls) => world.wire.keep_lines(calls),
         None => world.wire.trace_nothing(),

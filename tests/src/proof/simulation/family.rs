@@ -33,6 +33,8 @@ pub enum Family {
     OfOne,
     /// CloudTrail is late, without order, repetitive and has gaps.
     History,
+    /// The audit reads a trail in S3, not the Event history.
+    Trail,
     /// Lifecycle messages are late, without order and repeated.
     Lifecycle,
     /// Stream records are dropped, repeated, reordered and delayed.
@@ -59,7 +61,7 @@ pub enum Family {
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::LostAnswers,
         Self::Deaths,
         Self::DynamoDb,
@@ -72,6 +74,7 @@ impl Family {
         Self::Permissions,
         Self::OfOne,
         Self::History,
+        Self::Trail,
         Self::Lifecycle,
         Self::Streams,
         Self::StreamsOff,

@@ -39,6 +39,7 @@ const ORDERS: [&[&str]; 2] = [
 /// Everything else that must be reached.
 const OTHERS: &[&str] = &[
     "a day whose proof holds",
+    "a file of the trail",
     "an empty call",
     "audit accepted",
     "audit calls",

@@ -4,6 +4,7 @@ use emulator::{Fault, FaultKind, Faults};
 use fastrand::Rng;
 use jiff::Timestamp;
 use local::stack::DeliveryTrouble;
+use marketplace::audit::Source;
 
 use super::calls::CallTrouble;
 use super::family::Family;
@@ -169,8 +170,18 @@ impl Trouble {
             Fault::rate("BatchMeterUsage", kind, rate).records(2)
         }));
         let rate = f64::from(self.lookups_throttled) / 100.0;
-        faults.push(Fault::rate("LookupEvents", FaultKind::Throttling, rate));
+        for operation in ["LookupEvents", "ListObjectsV2", "GetObject"] {
+            faults.push(Fault::rate(operation, FaultKind::Throttling, rate));
+        }
         Faults { seed, faults }
+    }
+
+    /// Where the audit reads CloudTrail's events.
+    pub fn source(&self) -> Source {
+        match self.families.contains(&Family::Trail) {
+            true => Source::Trail,
+            false => Source::EventHistory,
+        }
     }
 
     /// Every outage, of all or of one.

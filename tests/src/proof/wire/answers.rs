@@ -4,13 +4,13 @@ use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use marketplace::error_table::ANY_OTHER_CODE;
 use serde_json::Value;
 
-pub(super) fn reply(answer: WireAnswer) -> http::Response<String> {
-    let mut response = http::Response::new(answer.body);
+pub(super) fn reply(answer: WireAnswer) -> http::Response<Vec<u8>> {
+    let mut response = http::Response::new(answer.body.into_bytes());
     *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
     response
 }
 
-pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Response<String> {
+pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Response<Vec<u8>> {
     reply(WireAnswer {
         status,
         body: serde_json::json!({"__type": code, "message": message}).to_string(),
@@ -19,7 +19,7 @@ pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Respons
 
 /// AWS Marketplace's answer with an error code. A code that is in no table is replaced by one that
 /// nobody has seen.
-pub(super) fn refusal(code: &str) -> http::Response<String> {
+pub(super) fn refusal(code: &str) -> http::Response<Vec<u8>> {
     let code = match code {
         ANY_OTHER_CODE => "NeverSeenException",
         code => code,
@@ -28,14 +28,14 @@ pub(super) fn refusal(code: &str) -> http::Response<String> {
 }
 
 /// The first half of an answer.
-pub(super) fn cut_off(answer: http::Response<String>) -> http::Response<String> {
+pub(super) fn cut_off(answer: http::Response<Vec<u8>>) -> http::Response<Vec<u8>> {
     let (parts, body) = answer.into_parts();
-    let half = body.chars().take(body.chars().count() / 2).collect();
-    http::Response::from_parts(parts, half)
+    let half = body.len() / 2;
+    http::Response::from_parts(parts, body.into_iter().take(half).collect())
 }
 
 /// The answer to a transaction whose first item is part of another transaction.
-pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<String> {
+pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<Vec<u8>> {
     let items = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|body| Some(body["TransactItems"].as_array()?.len()))
@@ -55,7 +55,7 @@ pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<String> {
 }
 
 /// Reads all keys of the first table except the last, which is left unprocessed.
-pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<String> {
+pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<Vec<u8>> {
     let whole = || reply(database.answer("BatchGetItem", body));
     let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
         return whole();
@@ -90,7 +90,7 @@ pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Res
 }
 
 /// Writes the first half of the first table's items, the larger one, and leaves the rest unprocessed.
-pub(super) fn write_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<String> {
+pub(super) fn write_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<Vec<u8>> {
     let whole = || reply(database.answer("BatchWriteItem", body));
     let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
         return whole();

@@ -24,14 +24,14 @@ impl Metered {
         self.writes += other.writes;
     }
 
-    pub(super) fn add(&mut self, operation: &str, body: &[u8], answer: &str) {
+    pub(super) fn add(&mut self, operation: &str, body: &[u8], answer: &[u8]) {
         let is_read = matches!(operation, "BatchGetItem" | "GetItem" | "Query" | "Scan");
         if !is_read {
             self.writes += 1;
             return;
         }
         self.reads += 1;
-        let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+        let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
         let taken = &answer["ConsumedCapacity"];
         let units = match taken.as_array() {
             Some(tables) => tables

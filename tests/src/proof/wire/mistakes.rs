@@ -196,7 +196,7 @@ impl Mistake {
         self,
         subject: Subject<'_>,
         body: &[u8],
-    ) -> Option<http::Response<String>> {
+    ) -> Option<http::Response<Vec<u8>>> {
         let in_trouble = matches!(subject.fate, Fate::Unsent | Fate::Failed | Fate::Throttled);
         let is_put = subject.operation == "PutItem";
         let is_flag = || {
@@ -230,8 +230,8 @@ impl Mistake {
         self,
         subject: Subject<'_>,
         asked: &[u8],
-        answer: Result<http::Response<String>, String>,
-    ) -> Result<http::Response<String>, String> {
+        answer: Result<http::Response<Vec<u8>>, String>,
+    ) -> Result<http::Response<Vec<u8>>, String> {
         let answer = match answer {
             Ok(answer) => answer,
             Err(problem) => {
@@ -245,9 +245,9 @@ impl Mistake {
             return Ok(answer);
         }
         let asked: Value = serde_json::from_slice(asked).unwrap_or_default();
-        let mut told: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+        let mut told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         Ok(match self.edit_answer(subject, &asked, &mut told) {
-            Some(()) => answer.map(|_| told.to_string()),
+            Some(()) => answer.map(|_| told.to_string().into_bytes()),
             None => answer,
         })
     }
@@ -349,7 +349,7 @@ impl Mistake {
     }
 }
 
-fn answered(body: &Value) -> http::Response<String> {
+fn answered(body: &Value) -> http::Response<Vec<u8>> {
     reply(WireAnswer {
         status: 200,
         body: body.to_string(),
@@ -357,7 +357,7 @@ fn answered(body: &Value) -> http::Response<String> {
 }
 
 /// An answer that bills all records of a request.
-fn all_billed(body: &[u8]) -> Option<http::Response<String>> {
+fn all_billed(body: &[u8]) -> Option<http::Response<Vec<u8>>> {
     let request: Value = serde_json::from_slice(body).ok()?;
     let results: Vec<Value> = request["UsageRecords"]
         .as_array()?

@@ -31,7 +31,7 @@ use trace::{Trace, canonical};
 pub enum Service {
     /// DynamoDB, with the tables.
     DynamoDb,
-    /// AWS Marketplace and CloudTrail's Event history.
+    /// AWS Marketplace and CloudTrail's events, in its Event history and in the trail in S3.
     Marketplace,
 }
 
@@ -53,9 +53,11 @@ pub struct Call {
 impl Call {
     /// Whether the call changes nothing at the service.
     pub fn is_read(&self) -> bool {
-        const READS: [&str; 6] = [
+        const READS: [&str; 8] = [
             "BatchGetItem",
             "GetItem",
+            "GetObject",
+            "ListObjectsV2",
             "LookupEvents",
             "Query",
             "ResolveCustomer",
@@ -369,14 +371,17 @@ impl Wire {
     pub async fn call(
         &self,
         request: http::Request<Vec<u8>>,
-    ) -> Result<http::Response<String>, String> {
+    ) -> Result<http::Response<Vec<u8>>, String> {
         let target = request
             .headers()
             .get("x-amz-target")
             .and_then(|target| target.to_str().ok())
             .unwrap_or_default()
             .to_owned();
-        let (prefix, operation) = target.rsplit_once('.').unwrap_or(("", target.as_str()));
+        let (prefix, operation) = match of_s3(&request) {
+            Some(operation) => ("S3", operation),
+            None => target.rsplit_once('.').unwrap_or(("", target.as_str())),
+        };
         let service = match prefix {
             "DynamoDB_20120810" => Service::DynamoDb,
             _ => Service::Marketplace,
@@ -422,9 +427,10 @@ impl Wire {
         let is_traced = self.is_traced();
         let traced = match is_traced {
             true => format!(
-                "{} {} {operation} {fate:?} {}",
+                "{} {} {operation} {fate:?} {} {}",
                 call.number,
                 function,
+                request.uri().path(),
                 canonical(&body)
             ),
             false => String::new(),
@@ -468,11 +474,7 @@ impl Wire {
         };
         if is_traced {
             let answered = match &answer {
-                Ok(answer) => format!(
-                    "{} {}",
-                    answer.status().as_u16(),
-                    canonical(answer.body().as_bytes())
-                ),
+                Ok(answer) => format!("{} {}", answer.status().as_u16(), canonical(answer.body())),
                 Err(problem) => problem.clone(),
             };
             self.note(&format!("{traced} -> {answered}"));
@@ -504,7 +506,7 @@ impl Wire {
         fate: Fate,
         operation: &str,
         body: &[u8],
-        answer: Option<&http::Response<String>>,
+        answer: Option<&http::Response<Vec<u8>>>,
     ) {
         if self.counts_marks() {
             self.mark(observe::of_call(fate, operation, body, answer));
@@ -525,7 +527,7 @@ impl Wire {
         value.to_string().into_bytes()
     }
 
-    fn ask_database(&self, operation: &str, body: &[u8], fate: Fate) -> http::Response<String> {
+    fn ask_database(&self, operation: &str, body: &[u8], fate: Fate) -> http::Response<Vec<u8>> {
         let of_index =
             operation == "Query" && body.windows(11).any(|part| part == b"\"IndexName\"");
         if of_index {
@@ -573,7 +575,7 @@ impl Wire {
         &self,
         request: http::Request<Vec<u8>>,
         body: Vec<u8>,
-    ) -> Result<http::Response<String>, String> {
+    ) -> Result<http::Response<Vec<u8>>, String> {
         let router = self
             .marketplace
             .lock()
@@ -591,9 +593,23 @@ impl Wire {
         }
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).map_err(|e| e.to_string())?;
-        Ok(http::Response::from_parts(parts, text))
+        Ok(http::Response::from_parts(parts, bytes.to_vec()))
     }
+}
+
+/// The operation of a request of S3, which has no target.
+fn of_s3(request: &http::Request<Vec<u8>>) -> Option<&'static str> {
+    let is_get = request.method() == http::Method::GET;
+    let is_list = || {
+        request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("list-type"))
+    };
+    is_get.then(|| match is_list() {
+        true => "ListObjectsV2",
+        false => "GetObject",
+    })
 }
 
 /// The answer to a call that is not carried out.
@@ -602,7 +618,7 @@ fn struck(
     service: Service,
     operation: &str,
     body: &[u8],
-) -> Option<http::Response<String>> {
+) -> Option<http::Response<Vec<u8>>> {
     match fate {
         Fate::Throttled if service == Service::DynamoDb => Some(exception(
             400,

@@ -22,7 +22,7 @@ pub(super) fn of_call(
     fate: Fate,
     operation: &str,
     body: &[u8],
-    answer: Option<&http::Response<String>>,
+    answer: Option<&http::Response<Vec<u8>>>,
 ) -> Vec<String> {
     let Some(answer) = answer else {
         return Vec::new();
@@ -34,6 +34,7 @@ pub(super) fn of_call(
         _ => {}
     }
     match operation {
+        "GetObject" if is_done => vec!["a file of the trail".to_owned()],
         "BatchMeterUsage" => of_batch(body, answer),
         "PutItem" | "UpdateItem" | "TransactWriteItems" if is_done && is_of_records(body) => {
             read(body).map_or_else(Vec::new, |body| of_write(&body))
@@ -55,8 +56,8 @@ fn is_of_records(body: &[u8]) -> bool {
 }
 
 /// The rows of the error table that an answer of BatchMeterUsage contains.
-fn of_batch(body: &[u8], answer: &http::Response<String>) -> Vec<String> {
-    let told: Value = serde_json::from_str(answer.body()).unwrap_or_default();
+fn of_batch(body: &[u8], answer: &http::Response<Vec<u8>>) -> Vec<String> {
+    let told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     if !answer.status().is_success() {
         let code = told["__type"].as_str().unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or_default();

@@ -476,7 +476,7 @@ fn all_that_can_say_something_about_its_records_is_read() {
 #[test]
 fn more_unreadable_events_than_are_remembered_count_against_everything() {
     let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
-    let long_after = Some(at("2026-11-22T11:30:00Z"));
+    let long_after = Some(Span::at(at("2026-11-22T11:30:00Z")));
     for _ in 0..OPAQUE_KEPT_MAX {
         inquiry.unreadable(long_after, "no JSON");
     }
@@ -565,5 +565,36 @@ fn of_several_calls_that_say_the_same_the_first_is_named() {
         assert_eq!(named(&[late, early]), is("20", "EarlyFailure"));
         let same_second = [failed(20, "First"), failed(20, "Second")];
         assert_eq!(named(&same_second), is("20", "First"));
+    }
+}
+
+#[test]
+fn an_event_that_is_shown_twice_is_one_call() {
+    let mut unconfirmed = record(State::Unconfirmed, LICENSE);
+    unconfirmed.sent.doubtful = 2;
+    let lost = call(31, 5, Err("ThrottlingException"));
+    assert_eq!(
+        ask_without_witness(&unconfirmed, &[lost.clone(), lost, witness()], NOW),
+        Finding::Unknown(Doubt::CallsMissing { seen: 1, sent: 2 })
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_a_doubt_about_records_of_any_time_that_it_may_be_of() {
+    for (from, to, is_doubt) in [
+        ("2026-11-20T10:00:00Z", "2026-11-21T09:54:59Z", false),
+        ("2026-11-20T10:00:00Z", "2026-11-21T09:55:00Z", true),
+        ("2026-11-21T12:00:00Z", "2026-11-21T12:01:00Z", true),
+        ("2026-11-22T11:00:01Z", "2026-11-23T00:00:00Z", false),
+    ] {
+        let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
+        let span = Span {
+            from: at(from),
+            to: at(to),
+        };
+        inquiry.unreadable(Some(span), "a file");
+        let finding = inquiry.finding(&key(LICENSE), at(NOW));
+        let is_unknown = matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
+        assert_eq!(is_unknown, is_doubt, "{from} to {to}: {finding:?}");
     }
 }

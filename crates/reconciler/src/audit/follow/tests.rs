@@ -4,15 +4,12 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn page(times: &[&str]) -> Page {
+fn page(times: &[&str]) -> Vec<Event> {
     let events = times.iter().map(|time| Event::Unreadable {
-        at: Some(at(time)),
+        at: Some(Span::at(at(time))),
         problem: String::new(),
     });
-    Page {
-        events: events.collect(),
-        next: Some("more".to_owned()),
-    }
+    events.collect()
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! CloudTrail's trail in S3: the events of `LookupEvents` in gzipped files, one for each five minutes in
+//! which some came.
+//!
+//! Delay, disorder, repetition and loss are those of the Event history: a file has the events that the
+//! history began to show in its five minutes. An event that comes twice comes in the next file again.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use jiff::tz::Offset;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::lookup_events::{LOGGED, REPEATED, SOURCE, draw, shown_from};
+use super::{Arrival, cloudtrail_event};
+use crate::ids::{self, Kind};
+use crate::world::{CallEntry, World};
+
+/// Seconds of events in one file.
+const FILE_S: i64 = 300;
+const DAY_S: i64 = 24 * 3_600;
+/// Where the choice of an order in a file starts.
+const ORDER: u64 = 5;
+
+/// A file that a trail has delivered.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TrailFile {
+    region: String,
+    /// When it was made, in seconds since the epoch.
+    made: i64,
+}
+
+impl TrailFile {
+    /// Its key in the bucket.
+    pub(crate) fn key(&self, world: &World) -> String {
+        let account = &world.settings.seller_account_id;
+        let prefix = match world.settings.trail_prefix.as_str() {
+            "" => String::new(),
+            prefix => format!("{prefix}/"),
+        };
+        let region = &self.region;
+        let time = Offset::UTC.to_datetime(self.made_at());
+        let (year, month, day) = (time.year(), time.month(), time.day());
+        let (hour, minute) = (time.hour(), time.minute());
+        let unique = ids::trail_file(world.seed, region, self.made.unsigned_abs());
+        format!(
+            "{prefix}AWSLogs/{account}/CloudTrail/{region}/{year:04}/{month:02}/{day:02}/\
+             {account}_CloudTrail_{region}_{year:04}{month:02}{day:02}T{hour:02}{minute:02}Z_{unique}.json.gz"
+        )
+    }
+
+    /// When it was made.
+    pub(crate) fn made_at(&self) -> Timestamp {
+        Timestamp::from_second(self.made).unwrap_or_default()
+    }
+
+    /// What lies in the bucket.
+    pub(crate) fn content(&self, world: &World) -> std::io::Result<Vec<u8>> {
+        let mut entries: Vec<&CallEntry> = logged(world)
+            .filter(|entry| entry.region == self.region)
+            .filter(|entry| {
+                files_of(world, entry)
+                    .into_iter()
+                    .flatten()
+                    .any(|made| made == self.made)
+            })
+            .collect();
+        if world.settings.cloudtrail_spread_s > 0 {
+            entries.sort_by_key(|entry| draw(world, ORDER, entry.number));
+        }
+        // Every file has events of other services.
+        let mut records = vec![other_event(world, self)];
+        records.extend(
+            entries
+                .iter()
+                .map(|entry| cloudtrail_event::whole(world, entry, SOURCE)),
+        );
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(json!({"Records": records}).to_string().as_bytes())?;
+        gzip.finish()
+    }
+}
+
+/// The files that there are, in the order of their keys.
+pub(crate) fn files(world: &World, arrival: Arrival<'_>) -> BTreeSet<TrailFile> {
+    let now = arrival.now.as_second();
+    let first = first_made(world, arrival.now);
+    let mut files = BTreeSet::from([TrailFile {
+        region: arrival.region.to_owned(),
+        made: first,
+    }]);
+    for entry in logged(world) {
+        for made in files_of(world, entry).into_iter().flatten() {
+            if (first..=now).contains(&made) {
+                files.insert(TrailFile {
+                    region: entry.region.clone(),
+                    made,
+                });
+            }
+        }
+    }
+    files
+}
+
+fn logged(world: &World) -> impl Iterator<Item = &CallEntry> {
+    let calls = world.calls.iter();
+    calls.filter(|entry| entry.operation == LOGGED && entry.reached_aws())
+}
+
+/// The first file that the bucket still has, of the first midnight within what is kept.
+fn first_made(world: &World, now: Timestamp) -> i64 {
+    let days = i64::from(world.settings.trail_kept_days);
+    let kept = now
+        .saturating_sub(SignedDuration::from_hours(24 * days))
+        .unwrap_or(Timestamp::MIN);
+    (kept.as_second().div_euclid(DAY_S) + 1) * DAY_S
+}
+
+/// When the files were made that have an event.
+fn files_of(world: &World, entry: &CallEntry) -> [Option<i64>; 2] {
+    let shown = shown_from(world, entry);
+    // Once an event is shown its file is finished.
+    let made = shown.map(|shown| (shown.div_euclid(FILE_S) + 1) * FILE_S);
+    let percent = u64::from(world.settings.cloudtrail_repeat_percent);
+    let is_repeated = draw(world, REPEATED, entry.number) % 100 < percent;
+    [made, made.filter(|_| is_repeated).map(|made| made + FILE_S)]
+}
+
+fn other_event(world: &World, file: &TrailFile) -> Value {
+    let account = &world.settings.seller_account_id;
+    let number = file.made.unsigned_abs();
+    json!({
+        "eventVersion": "1.11",
+        "userIdentity": {"type": "AWSService", "invokedBy": "logs.amazonaws.com"},
+        "eventTime": file.made_at().to_string(),
+        "eventSource": "logs.amazonaws.com",
+        "eventName": "CreateLogStream",
+        "awsRegion": file.region,
+        "requestParameters": {"logGroupName": "example", "logStreamName": number.to_string()},
+        "responseElements": Value::Null,
+        "eventID": ids::uuid(world.seed, Kind::TrailFile, number),
+        "readOnly": false,
+        "eventType": "AwsApiCall",
+        "managementEvent": true,
+        "recipientAccountId": account,
+        "eventCategory": "Management",
+    })
+}

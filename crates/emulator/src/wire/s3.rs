@@ -1,0 +1,320 @@
+//! S3 as far as a trail's files are read: `ListObjectsV2` and `GetObject`, in path style.
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::response::{Html, IntoResponse, Response};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use jiff::Timestamp;
+
+use super::caller::{Caller, scope};
+use super::s3_error::S3Error;
+use super::{ConnectionDropped, sigv4};
+use crate::emulator::{Core, Emulator};
+use crate::faults::FaultKind;
+use crate::limits::OBJECTS_PAGE_MAX;
+use crate::rules::Arrival;
+use crate::rules::trail::{TrailFile, files};
+
+const LIST: &str = "ListObjectsV2";
+const GET: &str = "GetObject";
+/// The operations, for messages and faults.
+pub(super) const OPERATIONS: [&str; 2] = [LIST, GET];
+const SERVICE: &str = "s3";
+
+/// What is asked of S3.
+enum Asked {
+    List {
+        bucket: String,
+        query: BTreeMap<String, String>,
+    },
+    Get {
+        bucket: String,
+        key: String,
+    },
+}
+
+/// What it answers.
+enum Answer {
+    Page(String),
+    Object { content: Vec<u8>, made: Timestamp },
+}
+
+/// Whether a request is signed for S3.
+pub(super) fn is_for(head: &Parts) -> bool {
+    let header = head.headers.get(AUTHORIZATION);
+    let header = header.and_then(|header| header.to_str().ok());
+    header.is_some_and(|header| scope(header).is_ok_and(|(_, _, service)| service == SERVICE))
+}
+
+/// Answers it. Calls of S3 are not logged: they are many, and change nothing.
+pub(super) async fn answer(emulator: &Emulator, head: &Parts) -> Response {
+    let (answer, delay_ms, request_id) = {
+        let core = &mut *emulator.core();
+        let number = core.world.calls.next();
+        let request_id = core.world.request_id(number);
+        match ask(head) {
+            Err(error) => (Ok(Err(error)), 0, request_id),
+            Ok(asked) => {
+                let operation = match &asked {
+                    Asked::List { .. } => LIST,
+                    Asked::Get { .. } => GET,
+                };
+                let struck = core
+                    .faults
+                    .strike(operation, head.uri.to_string().as_bytes());
+                let answer = match struck.refusal {
+                    Some(kind) => S3Error::from_fault(kind).map(Err).ok_or(kind),
+                    None if struck.drop_after => Err(FaultKind::DropAfter),
+                    None => Ok(respond(core, head, asked, emulator.region())),
+                };
+                (answer, struck.delay_ms, request_id)
+            }
+        }
+    };
+    if delay_ms > 0 {
+        tokio::time::sleep(std::time::Duration::from_millis(delay_ms)).await;
+    }
+    let mut response = match answer {
+        Ok(Ok(Answer::Page(xml))) => xml_response(StatusCode::OK, xml),
+        Ok(Ok(Answer::Object { content, made })) => object_response(content, made),
+        Ok(Err(error)) => xml_response(error.status, error.xml(head.uri.path(), &request_id)),
+        Err(FaultKind::BadGateway) => {
+            let page = Html("<html><body>502 Bad Gateway</body></html>");
+            return (StatusCode::BAD_GATEWAY, page).into_response();
+        }
+        Err(_) => return ConnectionDropped.into_response(),
+    };
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-amz-request-id", id);
+    }
+    response
+}
+
+fn ask(head: &Parts) -> Result<Asked, S3Error> {
+    let path = head.uri.path().trim_start_matches('/');
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    if head.method != Method::GET || bucket.is_empty() {
+        return Err(S3Error::not_implemented(&format!(
+            "{} {}",
+            head.method,
+            head.uri.path()
+        )));
+    }
+    let query: BTreeMap<String, String> = head
+        .uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect();
+    match (key, query.get("list-type").map(String::as_str)) {
+        ("", Some("2")) => Ok(Asked::List {
+            bucket: bucket.to_owned(),
+            query,
+        }),
+        ("", _) => Err(S3Error::not_implemented("a list of another type than 2")),
+        (key, _) => Ok(Asked::Get {
+            bucket: bucket.to_owned(),
+            key: decoded(key),
+        }),
+    }
+}
+
+fn respond(core: &Core, head: &Parts, asked: Asked, region: &str) -> Result<Answer, S3Error> {
+    let header = head.headers.get(AUTHORIZATION);
+    let header = header
+        .and_then(|header| header.to_str().ok())
+        .unwrap_or_default();
+    let (access_key_id, given, _) = scope(header).map_err(S3Error::malformed)?;
+    let caller = Caller {
+        access_key_id: access_key_id.to_owned(),
+        region: given.to_owned(),
+    };
+    let caller = caller.or_region(region);
+    if let Some(secret) = &core.world.settings.secret_access_key {
+        sigv4::verify(head, &[], secret).map_err(|_| S3Error::signature())?;
+    }
+    let (Asked::List { bucket, .. } | Asked::Get { bucket, .. }) = &asked;
+    if *bucket != core.world.settings.trail_bucket {
+        return Err(S3Error::no_such_bucket(bucket));
+    }
+    let arrival = Arrival {
+        now: core.clock.now(),
+        region: &caller.region,
+        access_key_id: &caller.access_key_id,
+    };
+    let keyed = files(&core.world, arrival).into_iter();
+    let keyed = keyed.map(|file| (file.key(&core.world), file));
+    match asked {
+        Asked::List { bucket, query } => list(core, &bucket, &query, keyed.collect()),
+        Asked::Get { key, .. } => {
+            let mut keyed = keyed;
+            let (_, file) = keyed
+                .find(|(there, _)| *there == key)
+                .ok_or_else(|| S3Error::no_such_key(&key))?;
+            Ok(Answer::Object {
+                content: content(core, &file)?,
+                made: file.made_at(),
+            })
+        }
+    }
+}
+
+fn content(core: &Core, file: &TrailFile) -> Result<Vec<u8>, S3Error> {
+    file.content(&core.world)
+        .map_err(|error| S3Error::internal(&error.to_string()))
+}
+
+fn list(
+    core: &Core,
+    bucket: &str,
+    query: &BTreeMap<String, String>,
+    keyed: BTreeMap<String, TrailFile>,
+) -> Result<Answer, S3Error> {
+    let given = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
+    if !given("delimiter").is_empty() {
+        return Err(S3Error::not_implemented("a delimiter"));
+    }
+    let most = usize::try_from(core.world.settings.trail_page_keys);
+    let most = most.unwrap_or(OBJECTS_PAGE_MAX).clamp(1, OBJECTS_PAGE_MAX);
+    let page_max = match given("max-keys") {
+        "" => most,
+        text => text
+            .parse::<usize>()
+            .map_err(|_| S3Error::invalid("max-keys", text))?
+            .min(most),
+    };
+    let token = given("continuation-token");
+    let after = match token {
+        "" => given("start-after").to_owned(),
+        token => URL_SAFE_NO_PAD
+            .decode(token)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or_else(|| S3Error::invalid("continuation-token", token))?,
+    };
+    let prefix = given("prefix");
+    let is_asked = |key: &String| key.starts_with(prefix) && *key > after;
+    let mut found = keyed.into_iter().filter(|(key, _)| is_asked(key));
+    let page: Vec<(String, TrailFile)> = found.by_ref().take(page_max).collect();
+    let is_truncated = page_max > 0 && found.next().is_some();
+    let mut xml = String::new();
+    for (key, file) in &page {
+        let size = content(core, file)?.len();
+        xml.push_str(&format!(
+            "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>",
+            escaped(key),
+            file.made_at().strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+            etag(file.made_at()),
+        ));
+    }
+    let mut told = vec![
+        ("Name", bucket.to_owned()),
+        ("Prefix", prefix.to_owned()),
+        ("KeyCount", page.len().to_string()),
+        ("MaxKeys", page_max.to_string()),
+        ("IsTruncated", is_truncated.to_string()),
+    ];
+    for (name, element) in [
+        ("start-after", "StartAfter"),
+        ("continuation-token", "ContinuationToken"),
+        ("encoding-type", "EncodingType"),
+    ] {
+        if let Some(value) = query.get(name) {
+            told.push((element, value.clone()));
+        }
+    }
+    if let (true, Some((last, _))) = (is_truncated, page.last()) {
+        told.push(("NextContinuationToken", URL_SAFE_NO_PAD.encode(last)));
+    }
+    let told: String = told
+        .iter()
+        .map(|(element, value)| format!("<{element}>{}</{element}>", escaped(value)))
+        .collect();
+    Ok(Answer::Page(format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{told}{xml}</ListBucketResult>"
+    )))
+}
+
+fn etag(made: Timestamp) -> String {
+    format!("{:032x}", made.as_second())
+}
+
+fn xml_response(status: StatusCode, xml: String) -> Response {
+    let mut response = Response::new(Body::from(xml));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    response
+}
+
+fn object_response(content: Vec<u8>, made: Timestamp) -> Response {
+    let mut response = Response::new(Body::from(content));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+    let modified = made.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    for (name, value) in [
+        (LAST_MODIFIED, modified),
+        (ETAG, format!("\"{}\"", etag(made))),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}
+
+/// Text as XML has it.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}
+
+/// Without percent signs; what is no encoding stays as it is.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let pair = after
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
+        let byte = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
+        match (*first, byte) {
+            (b'%', Some(byte)) => {
+                bytes.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            (b'+', _) => {
+                bytes.push(b' ');
+                rest = after;
+            }
+            (byte, _) => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_is_decoded_and_xml_escaped() {
+        assert_eq!(decoded("AWSLogs%2Fa%20b+c%zz"), "AWSLogs/a b c%zz");
+        assert_eq!(decoded("%"), "%");
+        assert_eq!(escaped("<a & \"b\">"), "&lt;a &amp; &quot;b&quot;&gt;");
+    }
+}

@@ -1,0 +1,178 @@
+//! One file of a trail: gzipped JSON, `{"Records": [<event>, ...]}`.
+//!
+//! It is decompressed and read event by event, so that no more of it is kept than its calls of
+//! BatchMeterUsage. Most of a file is of other services.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::{BufReader, Read};
+
+use flate2::read::MultiGzDecoder;
+use marketplace::audit::{Event, Span};
+use marketplace::limits::TRAIL_FILE_BYTES_MAX;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The one event that is looked for.
+const NAME: &str = "BatchMeterUsage";
+/// Bytes that are decompressed at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Reads the events of a file that lie in a span, or may. `made` is the stretch of time of which the
+/// file can have events, for an event that does not say when it was.
+pub(super) fn read(gzipped: &[u8], span: Span, made: Span) -> Result<Vec<Event>, String> {
+    read_at_most(gzipped, span, made, TRAIL_FILE_BYTES_MAX)
+}
+
+fn read_at_most(
+    gzipped: &[u8],
+    span: Span,
+    made: Span,
+    bytes_max: u64,
+) -> Result<Vec<Event>, String> {
+    let limited = Limited {
+        inner: MultiGzDecoder::new(gzipped),
+        left: bytes_max,
+        max: bytes_max,
+    };
+    let mut events = Events {
+        span,
+        made,
+        kept: Vec::new(),
+    };
+    let mut json =
+        serde_json::Deserializer::from_reader(BufReader::with_capacity(CHUNK_BYTES, limited));
+    FileOf(&mut events)
+        .deserialize(&mut json)
+        .map_err(|error| error.to_string())?;
+    // To the end, where gzip has its checksum.
+    json.end().map_err(|error| error.to_string())?;
+    Ok(events.kept)
+}
+
+/// A reader that fails beyond a number of bytes: a small file can decompress to any size.
+struct Limited<R> {
+    inner: R,
+    left: u64,
+    max: u64,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        let bytes = u64::try_from(read).unwrap_or(u64::MAX);
+        self.left = self.left.checked_sub(bytes).ok_or_else(|| {
+            let max = self.max;
+            std::io::Error::other(format!(
+                "it has more than {max} bytes when it is decompressed"
+            ))
+        })?;
+        Ok(read)
+    }
+}
+
+/// What is kept of a file.
+struct Events {
+    span: Span,
+    made: Span,
+    kept: Vec<Event>,
+}
+
+/// What an event is recognized by.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Head<'a> {
+    #[serde(borrow, default)]
+    event_name: Option<Cow<'a, str>>,
+}
+
+impl Events {
+    fn see(&mut self, text: &RawValue) {
+        let text = text.get();
+        let is_another = serde_json::from_str::<Head<'_>>(text)
+            .is_ok_and(|head| head.event_name.is_some_and(|name| name != NAME));
+        if is_another {
+            return;
+        }
+        let event = match Event::read(text, None) {
+            Event::Unreadable { at, problem } => Event::Unreadable {
+                at: at.or(Some(self.made)),
+                problem,
+            },
+            event => event,
+        };
+        let is_in_span = match &event {
+            Event::Call(call) => self.span.contains(call.at),
+            Event::Unreadable { at, .. } => at.is_none_or(|at| self.span.overlaps(at)),
+            // Its time is not read; it says nothing.
+            Event::Foreign(_) => false,
+        };
+        if is_in_span {
+            self.kept.push(event);
+        }
+    }
+}
+
+/// The object around the list.
+struct FileOf<'a>(&'a mut Events);
+/// The list.
+struct ListOf<'a>(&'a mut Events);
+
+impl<'de> DeserializeSeed<'de> for FileOf<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FileOf<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with the member Records")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let mut is_there = false;
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "Records" {
+                is_there = true;
+                map.next_value_seed(ListOf(&mut *self.0))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        match is_there {
+            true => Ok(()),
+            false => Err(serde::de::Error::missing_field("Records")),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ListOf<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ListOf<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(text) = list.next_element::<Box<RawValue>>()? {
+            self.0.see(&text);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Requests that are made again, because they fail in passing, at longer and longer intervals.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use startup::Budget;
+
+/// How often one request is made. Ours: with LookupEvents the pauses between add up to half a minute.
+pub(super) const TRIES_MAX: u32 = 6;
+/// Error codes of requests that may succeed when they are made again. CloudTrail names the first and S3
+/// the last; the others are common to all AWS APIs.
+const PASSING: [&str; 9] = [
+    "ThrottlingException",
+    "ThrottledException",
+    "Throttling",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestTimeout",
+    "InternalFailure",
+    "ServiceUnavailable",
+    "SlowDown",
+];
+
+/// A request that did not come about.
+pub(super) struct Failed {
+    pub code: String,
+    pub message: String,
+    /// Whether it may come about when it is made again.
+    pub is_passing: bool,
+}
+
+/// What became of a request that was made until it came about.
+pub(super) enum Asked<T> {
+    Answered(T),
+    Failed {
+        failed: Failed,
+        /// How often it was made.
+        tries: u32,
+    },
+    OutOfTime,
+}
+
+/// The pauses between requests.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Before each request.
+    pub before: Duration,
+    /// A multiple of it comes before a request that is made again.
+    pub again: Duration,
+}
+
+impl Pace {
+    /// No pause at all.
+    pub const NONE: Self = Self {
+        before: Duration::ZERO,
+        again: Duration::ZERO,
+    };
+}
+
+/// Makes a request until it is answered, fails for good, or there is no more time.
+pub(super) async fn asked<T, F>(
+    pace: Pace,
+    budget: Option<Budget>,
+    mut request: impl FnMut() -> F,
+) -> Asked<T>
+where
+    F: Future<Output = Result<T, Failed>>,
+{
+    let mut tries = 0;
+    loop {
+        startup::run::pause(pace.before).await;
+        tries += 1;
+        let answer = match budget {
+            Some(budget) => match startup::run::within(budget, request()).await {
+                Some(answer) => answer,
+                None => return Asked::OutOfTime,
+            },
+            None => request().await,
+        };
+        let failed = match answer {
+            Ok(answer) => return Asked::Answered(answer),
+            Err(failed) => failed,
+        };
+        let again = pause_after(pace.again, tries);
+        let is_time = budget.is_none_or(|budget| again < budget.left());
+        if !failed.is_passing || tries >= TRIES_MAX || !is_time {
+            return Asked::Failed { failed, tries };
+        }
+        tracing::warn!(
+            code = failed.code,
+            tries,
+            "a part of the history did not come; it is asked for again"
+        );
+        startup::run::pause(again).await;
+    }
+}
+
+/// Twice as long after each failure, less up to half of it by chance, so that several readers do not
+/// ask together again.
+fn pause_after(pause: Duration, tries: u32) -> Duration {
+    let longest = pause.saturating_mul(1 << tries.min(TRIES_MAX));
+    if longest.is_zero() {
+        return longest;
+    }
+    let chance = RandomState::new().build_hasher().finish() % 512;
+    let permille = 1024 - u32::try_from(chance).unwrap_or(0);
+    longest.saturating_mul(permille) / 1024
+}
+
+/// What every operation's error becomes.
+impl<E> From<SdkError<E>> for Failed
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    fn from(error: SdkError<E>) -> Self {
+        let (code, is_passing) = match &error {
+            SdkError::TimeoutError(_) => ("timeout", true),
+            SdkError::DispatchFailure(_) => ("connection failed", true),
+            SdkError::ResponseError(_) => ("unreadable response", true),
+            SdkError::ServiceError(answer) => {
+                let code = answer.err().code().unwrap_or("no answer");
+                let is_passing = answer.raw().status().is_server_error() || PASSING.contains(&code);
+                (code, is_passing)
+            }
+            _ => ("request not built", false),
+        };
+        Self {
+            code: code.to_owned(),
+            is_passing,
+            message: DisplayErrorContext(&error).to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pauses_grow_and_differ_by_chance() {
+        let pause = Duration::from_millis(500);
+        for tries in 1..=TRIES_MAX {
+            let longest = pause * 2_u32.pow(tries);
+            for _ in 0..100 {
+                let pause = pause_after(pause, tries);
+                assert!(
+                    pause > longest / 2 && pause <= longest,
+                    "{tries}: {pause:?}"
+                );
+            }
+        }
+        assert_eq!(pause_after(Duration::ZERO, 3), Duration::ZERO);
+    }
+}

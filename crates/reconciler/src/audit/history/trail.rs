@@ -1,0 +1,345 @@
+//! The files of a trail in S3.
+//!
+//! A trail writes each event within minutes into a file, and some of them hours later; it promises
+//! neither order nor that an event is written once. So the events of a span are looked for in all files
+//! made from shortly before the span until long after it, and each is judged by its own time.
+//!
+//! # What nothing is concluded from
+//! * A file that cannot be read is told as an event that cannot be read, of any time before it was made
+//!   of which the file can have events. The log names the file.
+//! * The time before the first file that the bucket has is told in the same way. The trail may have been
+//!   made only then, or older files may have been deleted.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp};
+use marketplace::audit::{Event, Source, Span};
+use marketplace::hour::shift;
+use marketplace::limits::TRAIL_OBJECT_BYTES_MAX;
+use startup::Budget;
+use startup::trail::TrailPlace;
+
+use super::passing::{Asked, Failed, Pace, asked};
+use super::{HistoryError, LATE, Step, file, folder};
+
+const LIST: &str = "ListObjectsV2";
+const GET: &str = "GetObject";
+/// Files that are fetched at the same time. They are read in the order of their names. Ours.
+const FILES_AT_ONCE: usize = 8;
+/// Minutes before a span from which on files can have its events: clocks differ. Ours.
+const MARGIN_MINUTES: i64 = 15;
+/// Keys that are looked through for the first file of a trail: other things may lie in its folder. Ours.
+const FIRST_KEYS: i32 = 5;
+/// The shortest pause before a request is made again. Ours.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A trail's files of one account and Region.
+#[derive(Debug, Clone)]
+pub struct Trail {
+    client: Client,
+    place: TrailPlace,
+    pace: Pace,
+}
+
+/// A file that is to be read.
+struct Key {
+    name: String,
+    size_bytes: i64,
+}
+
+/// A page of a day's files, and where the next one begins.
+struct Page {
+    keys: Vec<Key>,
+    next: Option<String>,
+}
+
+/// What became of a file.
+enum Fetched {
+    Events(Vec<Event>),
+    OutOfTime,
+    Failed(HistoryError),
+}
+
+/// A span that is being read.
+pub(in super::super) struct Files {
+    trail: Trail,
+    span: Span,
+    /// The last minute in which a file was made that is read.
+    until: Timestamp,
+    is_begun: bool,
+    day: Option<Date>,
+    last_day: Date,
+    /// Within the day: a key to start after, or the token of the next page.
+    start_after: Option<String>,
+    token: Option<String>,
+    keys: VecDeque<Key>,
+    fetching: FuturesOrdered<BoxFuture<'static, Fetched>>,
+}
+
+impl Trail {
+    /// The trail at a place.
+    pub fn new(client: Client, place: TrailPlace) -> Self {
+        Self {
+            client,
+            place,
+            pace: Pace {
+                before: Duration::ZERO,
+                again: PAUSE,
+            },
+        }
+    }
+
+    pub(super) fn without_pauses(self) -> Self {
+        Self {
+            pace: Pace::NONE,
+            ..self
+        }
+    }
+
+    pub(super) fn open(&self, span: Span, late_minutes: i64, now: Timestamp) -> Files {
+        let minutes = |time, minutes| shift(time, SignedDuration::from_mins(minutes));
+        let from = minutes(span.from, -MARGIN_MINUTES).max(Source::Trail.oldest(now));
+        let until = minutes(span.to, late_minutes).min(now);
+        let (day, last_day) = (folder::day_of(from), folder::day_of(until));
+        Files {
+            span,
+            until,
+            is_begun: false,
+            day: (day <= last_day).then_some(day),
+            last_day,
+            start_after: Some(folder::before_files_of(&self.place, from)),
+            token: None,
+            keys: VecDeque::new(),
+            fetching: FuturesOrdered::new(),
+            trail: self.clone(),
+        }
+    }
+
+    /// When the first file was made that the bucket still has.
+    async fn begins(
+        &self,
+        budget: Option<Budget>,
+    ) -> Result<Option<Option<Timestamp>>, HistoryError> {
+        let prefix = format!("{}/", self.place.folder);
+        let request = || self.list(prefix.clone(), None, None, Some(FIRST_KEYS));
+        let Some(page) = self.listed(asked(self.pace, budget, request).await)? else {
+            return Ok(None);
+        };
+        Ok(Some(
+            page.keys.iter().find_map(|key| folder::time_of(&key.name)),
+        ))
+    }
+
+    async fn list(
+        &self,
+        prefix: String,
+        start_after: Option<String>,
+        token: Option<String>,
+        keys_max: Option<i32>,
+    ) -> Result<Page, Failed> {
+        let request = self
+            .client
+            .list_objects_v2()
+            .bucket(&self.place.bucket)
+            .prefix(prefix)
+            .set_start_after(start_after)
+            .set_continuation_token(token)
+            .set_max_keys(keys_max);
+        let answer = Box::pin(request.send()).await.map_err(Failed::from)?;
+        let next = match answer.is_truncated() {
+            Some(true) => answer.next_continuation_token,
+            _ => None,
+        };
+        let keys = answer.contents.unwrap_or_default().into_iter();
+        let keys = keys.filter_map(|object| {
+            Some(Key {
+                size_bytes: object.size.unwrap_or(0),
+                name: object.key?,
+            })
+        });
+        Ok(Page {
+            keys: keys.collect(),
+            next,
+        })
+    }
+
+    fn listed(&self, asked: Asked<Page>) -> Result<Option<Page>, HistoryError> {
+        match asked {
+            Asked::Answered(page) => Ok(Some(page)),
+            Asked::OutOfTime => Ok(None),
+            Asked::Failed { failed, tries } => Err(self.unavailable(LIST, failed, tries)),
+        }
+    }
+
+    fn unavailable(&self, operation: &'static str, failed: Failed, tries: u32) -> HistoryError {
+        let TrailPlace { bucket, folder, .. } = &self.place;
+        HistoryError::Unavailable {
+            operation,
+            code: failed.code,
+            tries,
+            message: failed.message,
+            advice: format!(
+                "the audit needs s3:ListBucket on {bucket}, s3:GetObject on {bucket}/{folder}/*, and kms:Decrypt where the trail encrypts with a KMS key"
+            ),
+        }
+    }
+
+    /// Fetches a file and reads the events of a span in it.
+    async fn fetch(self, key: Key, span: Span, budget: Option<Budget>) -> Fetched {
+        if budget.is_some_and(|budget| budget.is_spent()) {
+            return Fetched::OutOfTime;
+        }
+        if key.size_bytes > TRAIL_OBJECT_BYTES_MAX {
+            let problem = format!(
+                "it has {} bytes, but a file of more than {TRAIL_OBJECT_BYTES_MAX} is not fetched",
+                key.size_bytes
+            );
+            return self.unreadable(&key, span, &problem);
+        }
+        let gzipped = match asked(self.pace, budget, || self.get(&key.name)).await {
+            Asked::Answered(gzipped) => gzipped,
+            Asked::OutOfTime => return Fetched::OutOfTime,
+            Asked::Failed { failed, tries } if failed.is_passing => {
+                return Fetched::Failed(self.unavailable(GET, failed, tries));
+            }
+            Asked::Failed { failed, .. } => {
+                let problem = format!("{}: {}", failed.code, failed.message);
+                return self.unreadable(&key, span, &problem);
+            }
+        };
+        match file::read(&gzipped, span, held_by(&key, span)) {
+            Ok(events) => Fetched::Events(events),
+            Err(problem) => self.unreadable(&key, span, &problem),
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Vec<u8>, Failed> {
+        let request = self.client.get_object().bucket(&self.place.bucket).key(key);
+        let answer = Box::pin(request.send()).await.map_err(Failed::from)?;
+        let body = answer.body.collect().await.map_err(|error| Failed {
+            code: "answer broke off".to_owned(),
+            message: error.to_string(),
+            is_passing: true,
+        })?;
+        Ok(body.to_vec())
+    }
+
+    /// Nothing may be concluded from what a file that cannot be read does not show.
+    fn unreadable(&self, key: &Key, span: Span, problem: &str) -> Fetched {
+        let (bucket, key_name) = (&self.place.bucket, &key.name);
+        tracing::error!(
+            bucket,
+            key = key_name,
+            problem,
+            "a file of the trail cannot be read; nothing is concluded about calls that it may have"
+        );
+        let held = held_by(key, span);
+        if !span.overlaps(held) {
+            return Fetched::Events(Vec::new());
+        }
+        Fetched::Events(vec![Event::Unreadable {
+            at: Some(held),
+            problem: format!("s3://{bucket}/{key_name}: {problem}"),
+        }])
+    }
+}
+
+/// Of which stretch of time a file can have events. One without a time in its name can have any.
+fn held_by(key: &Key, span: Span) -> Span {
+    match folder::time_of(&key.name) {
+        Some(made) => Span {
+            from: shift(made, SignedDuration::from_mins(-LATE)),
+            // To the end of the minute in its name, and clocks differ.
+            to: shift(made, SignedDuration::from_mins(MARGIN_MINUTES)),
+        },
+        None => span,
+    }
+}
+
+impl Files {
+    pub(super) async fn next(&mut self, budget: Option<Budget>) -> Result<Step, HistoryError> {
+        if !self.is_begun {
+            let Some(begins) = self.trail.begins(budget).await? else {
+                return Ok(Step::OutOfTime);
+            };
+            self.is_begun = true;
+            if let Some(before) = self.before(begins) {
+                return Ok(Step::Events(vec![before]));
+            }
+        }
+        loop {
+            while self.fetching.len() < FILES_AT_ONCE
+                && let Some(key) = self.keys.pop_front()
+            {
+                let fetch = self.trail.clone().fetch(key, self.span, budget);
+                self.fetching.push_back(Box::pin(fetch));
+            }
+            match self.fetching.next().await {
+                Some(Fetched::Events(events)) => return Ok(Step::Events(events)),
+                Some(Fetched::OutOfTime) => return Ok(Step::OutOfTime),
+                Some(Fetched::Failed(error)) => return Err(error),
+                None => {}
+            }
+            let Some(day) = self.day else {
+                return Ok(Step::End);
+            };
+            if !self.list(day, budget).await? {
+                return Ok(Step::OutOfTime);
+            }
+        }
+    }
+
+    /// What the bucket cannot tell: the time before its first file.
+    fn before(&self, begins: Option<Timestamp>) -> Option<Event> {
+        let to = begins.map_or(self.span.to, |begins| begins.min(self.span.to));
+        if begins.is_some_and(|begins| begins <= self.span.from) {
+            return None;
+        }
+        let TrailPlace { bucket, folder, .. } = &self.trail.place;
+        Some(Event::Unreadable {
+            at: Some(Span {
+                from: self.span.from,
+                to,
+            }),
+            problem: match begins {
+                Some(begins) => {
+                    format!("the first file in s3://{bucket}/{folder} was made at {begins}")
+                }
+                None => format!("there is no file in s3://{bucket}/{folder}"),
+            },
+        })
+    }
+
+    /// Lists a page of a day's files; `false` if the time ran out.
+    async fn list(&mut self, day: Date, budget: Option<Budget>) -> Result<bool, HistoryError> {
+        let trail = &self.trail;
+        let prefix = folder::of_day(&trail.place, day);
+        let request = || {
+            let (start_after, token) = (self.start_after.clone(), self.token.clone());
+            trail.list(prefix.clone(), start_after, token, None)
+        };
+        let Some(page) = trail.listed(asked(trail.pace, budget, request).await)? else {
+            return Ok(false);
+        };
+        if page.next.is_some() && page.next == self.token {
+            return Err(HistoryError::Endless { operation: LIST });
+        }
+        let is_later = |key: &Key| folder::time_of(&key.name).is_some_and(|made| made > self.until);
+        // Names sort by their times.
+        let is_over = page.keys.last().is_some_and(is_later);
+        let is_file = |key: &Key| key.name.ends_with(".json.gz") && !is_later(key);
+        self.keys.extend(page.keys.into_iter().filter(is_file));
+        self.start_after = None;
+        self.token = page.next.filter(|_| !is_over);
+        if self.token.is_none() {
+            self.day = folder::next_day(day).filter(|next| *next <= self.last_day);
+        }
+        Ok(true)
+    }
+}
