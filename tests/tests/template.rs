@@ -641,7 +641,10 @@ fn variables(source: &str) -> BTreeSet<String> {
             // Other words are in capitals as well. So the only variable whose name is a single word
             // is listed here.
             (text.contains('_') || *text == "HEARTBEATS")
-                && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
+                && text.starts_with(|c: char| c.is_ascii_uppercase())
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
         })
         .filter(|text| !text.starts_with("AWS_"))
         .map(str::to_owned)
