@@ -298,6 +298,7 @@ pub fn environment(
                     .replace(DYNAMODB, dynamodb)
                     .replace(MARKETPLACE, marketplace),
                 (None, Some("AWS::StackName")) => STACK.to_owned(),
+                (None, Some("AWS::AccountId")) => "222222222222".to_owned(),
                 (None, Some(parameter)) => plain_text(&parameters[parameter]["Default"]),
                 (None, None) => plain_text(&value),
             };
