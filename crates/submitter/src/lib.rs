@@ -2,19 +2,20 @@
 //!
 //! # Layout
 //! * [`handle`]: one invocation, from the stream of new records or from the schedule
-//! * [`queue`]: what is sent next, the search for the record that spoils a batch, and suspects
-//! * [`pace`]: calls at the pace of the quota
+//! * [`queue`]: which records are sent next, the search for the record that spoils a batch, and
+//!   the suspects
+//! * [`pace`]: keeps calls within the quota
 //! * `source`: where an invocation's records come from
-//! * `turn`: whose turn it is to send
-//! * `send`: calls, retries, and what becomes of what they answer
-//! * `witness`: the empty call that a quiet stack's audit waits for
-//! * `write`: what the answers made of the records
+//! * `turn`: lets one invocation send at a time
+//! * `send`: makes the calls, repeats them, and acts on their answers
+//! * `witness`: the empty call that the audit of a quiet stack waits for
+//! * `write`: stores the outcomes of the records
 //!
 //! # What a crash does
-//! Nothing is written before a call: the record was frozen when it was sealed, and it is sent
-//! identical for ever, so a call whose answer was lost is made again and billed once. A crash after
-//! the call and before its outcome is written leaves the record sealed and due; the schedule sends it
-//! again. It is the same record, whoever sends it.
+//! Nothing is written before a call. The record was frozen when it was sealed, and every call sends
+//! it with identical content. So a call whose answer was lost is made again, and the record is
+//! billed once. A crash after the call and before its outcome is written leaves the record sealed
+//! and due, and the schedule sends it again.
 
 pub mod pace;
 pub mod queue;
@@ -43,39 +44,40 @@ use queue::{STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 pub use send::Tally;
 use source::Source;
 
-/// BatchMeterUsage requests per second that AWS grants an account in a Region unless asked for more.
+/// BatchMeterUsage requests per second that AWS grants an account in a Region by default.
 const QUOTA_PER_SECOND: u32 = 10;
-/// The most that makes sense as such a quota. Ours.
+/// The largest quota that the setting accepts. The limit is this project's, not AWS's.
 const PER_SECOND_MAX: u32 = 1_000;
 
-/// Transmissions of one call. The audit counts the transmissions whose answer was lost, so each is one
-/// call; the queue makes it again.
+/// How often the SDK transmits one call. The audit counts the transmissions whose answer was lost,
+/// so the SDK must not repeat a call unseen; the queue repeats it instead.
 const ONE_TRANSMISSION: u32 = 1;
 
-/// How long a sweep lasts at most. The next begins 5 minutes after it: two at a time would send the
+/// How long a sweep lasts at most. Sweeps begin 5 minutes apart, and two at a time would send the
 /// same records.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(298);
 
-/// What the function needs.
+/// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The DynamoDB tables.
     pub ledger: Ledger,
-    /// AWS Marketplace.
+    /// The client of the AWS Marketplace Metering Service.
     pub metering: MeteringApi,
-    /// The time.
+    /// The current time, which tests can set.
     pub clock: Clock,
-    /// Calls under way at the same time.
+    /// The most calls under way at the same time, 1 to 16.
     pub calls_at_once: usize,
     /// How fast calls follow each other.
     pub pace: Pace,
-    /// The first pause before a call is made again within an invocation; doubled each time.
+    /// The base of the pause before a call is repeated within an invocation. It doubles with each
+    /// repetition.
     pub pause: Duration,
 }
 
 impl App {
-    /// Reads the settings. `SUBMIT_AT_ONCE` is 1 to 16 calls, 4 unless set; `SUBMIT_PER_SECOND` is the
-    /// account's quota, 10 unless set, or 0 for none.
+    /// Reads the settings. `SUBMIT_AT_ONCE` is 1 to 16 calls, by default 4. `SUBMIT_PER_SECOND` is
+    /// the account's quota, 1 to 1000 and by default 10; 0 means no pace.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
         let calls_at_once = env.parsed_or("SUBMIT_AT_ONCE", 4_usize)?;
         if !(1..=16).contains(&calls_at_once) {
@@ -98,37 +100,39 @@ impl App {
     }
 }
 
-/// What wakes the function: a batch of stream records, or the schedule, which has none.
+/// The event that invokes the function: a batch of stream records, or the schedule's event, which
+/// has no records.
 #[derive(Debug, Deserialize)]
 pub struct Trigger {
-    /// Stream records, each read by itself: an unreadable one spoils no other.
+    /// Stream records, or `None` for the schedule. Each is parsed individually, so that an
+    /// unreadable one does not affect the others.
     #[serde(rename = "Records", default)]
     pub records: Option<Vec<Box<RawValue>>>,
 }
 
-/// Why an invocation failed; its records stay due, and are sent by a later one.
+/// Why an invocation failed. Its records stay due, and a later invocation sends them.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// DynamoDB.
+    /// A table could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The clock.
+    /// The time could not be read.
     #[error(transparent)]
     Clock(#[from] ClockError),
 }
 
-/// What an invocation answers: for the stream, nothing to deliver again. What it could not send is
-/// due in the work index, so a repeated delivery would only repeat the trouble.
+/// What an invocation returns. It asks the stream for no repeated delivery: records that it could
+/// not send are due in the work index, and the schedule sends them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// Empty: see above.
+    /// The partial batch response for Lambda, always without failures.
     #[serde(flatten)]
     pub batch: BatchResponse,
-    /// What was done.
+    /// What the invocation did.
     pub tally: Tally,
 }
 
-/// One invocation.
+/// Handles one invocation: sends the records of a delivery, or in a sweep every record that is due.
 pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answer, SubmitError> {
     let mut tally = Tally::default();
     let now = app.clock.now().await?;
@@ -159,6 +163,7 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
     })
 }
 
+/// Sends the records of `source`, and in a sweep makes the audit's empty call if it is wanted.
 /// Boxed for the same reason as the turn.
 fn send<'a>(
     app: &'a App,
@@ -177,7 +182,7 @@ fn send<'a>(
     })
 }
 
-/// The records that a stream delivery names, each once.
+/// The keys of the records that a stream delivery names, without repetitions.
 fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
     let mut keys = BTreeSet::new();
     for raw in records {
@@ -185,10 +190,10 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
             Ok(Some(key)) => {
                 keys.insert(key);
             }
-            // The stream is only a hint: the work index has every record that is to be sent.
+            // Nothing is lost: the work index has every record that is to be sent.
             Ok(None) => tally.unreadable += 1,
             Err(error) => {
-                tracing::warn!(%error, "a stream record could not be read; its record is sent by the schedule");
+                tracing::warn!(%error, "a stream record could not be read; the schedule will send its metering record");
                 tally.unreadable += 1;
             }
         }

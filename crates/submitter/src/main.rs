@@ -1,4 +1,5 @@
-//! The submitter as a Lambda function: on new metering records, and every five minutes.
+//! The submitter as a Lambda function. New metering records invoke it, and a schedule every five
+//! minutes.
 
 use startup::run::Error;
 

@@ -1,9 +1,9 @@
-//! Calls at the pace of the quota.
+//! Keeps calls within the quota.
 //!
-//! AWS Marketplace answers 10 BatchMeterUsage requests per second of an account in a Region, and
-//! refuses the rest; a refused request costs its time and its turn. So calls begin at that pace, and
-//! a few of them at once make up for the time in which answers were written down. One invocation sends
-//! at a time (`turn`), so its pace is the account's.
+//! AWS Marketplace accepts 10 BatchMeterUsage requests per second from an account in a Region, and
+//! throttles the rest. A throttled request wastes time. So calls begin at the pace of the quota,
+//! and a few at once make up for the time in which outcomes were written. One invocation sends at a
+//! time (`turn`), so its pace is the whole account's.
 //!
 //! Fact: M29 (docs/marketplace-rules.md).
 
@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Calls that may begin at once after a pause: half a second of the default quota.
+/// Missed calls that may be made up for at once after a pause: half a second of the default quota.
 const CATCH_UP_CALLS: u32 = 5;
 
-/// When the next call may begin.
+/// The pace of calls. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Pace {
     interval: Duration,
-    /// When it would begin if no turn was ever missed.
+    /// When the next call may begin at the earliest; `None` before the first call.
     next: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Pace {
-    /// So many calls per second; 0 for as many as there are.
+    /// A pace of `calls` per second; 0 means that calls do not wait.
     pub fn per_second(calls: u32) -> Self {
         Self {
             interval: Duration::from_secs(1)
@@ -34,7 +34,7 @@ impl Pace {
         }
     }
 
-    /// Whether there is one.
+    /// Whether calls wait at all: `false` for a pace of 0.
     pub(crate) fn is_kept(&self) -> bool {
         !self.interval.is_zero()
     }
@@ -46,7 +46,7 @@ impl Pace {
         }
     }
 
-    /// Takes the next turn, and says how long it is until then.
+    /// Reserves the next call's time, and returns how long to wait for it.
     fn wait(&self, now: Instant) -> Duration {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let missed = now.checked_sub(self.interval * CATCH_UP_CALLS);

@@ -1,4 +1,4 @@
-//! Calls, retries, and what becomes of what they answer.
+//! Makes the calls, repeats them, and acts on their answers.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -19,20 +19,22 @@ use crate::queue::{Attempt, Queue};
 use crate::source::Source;
 use crate::{App, SubmitError, write};
 
-/// How often a call, or what a call left unprocessed, is tried within one invocation.
+/// How often a request, or a record that was left unprocessed, is tried within one invocation.
 const TRIES_MAX: u32 = 4;
-/// Invocations in which a record failed, after which the reason may be one of its neighbours, or itself.
+/// If every record of a batch has failed in this many invocations, one of them may be the cause of
+/// the failure. Then the batch is split.
 const FAILED_BEFORE_PARTS: u32 = 3;
-/// Requests that may fail in a row, each tried as often as it may, for a reason that is every request's:
-/// credentials, permissions and the quota do not heal within minutes, so the invocation ends.
+/// The invocation ends after this many requests in a row failed in all their tries for a reason
+/// that concerns every request. Credentials, permissions and the quota rarely recover within
+/// minutes.
 const FAILURES_IN_A_ROW_MAX: u32 = 3;
 
 /// What an invocation did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
-    /// Calls of BatchMeterUsage, the SDK's own retries not counted.
+    /// Calls of BatchMeterUsage, one for each transmission.
     pub calls: u64,
-    /// Of which failed.
+    /// Calls that failed as a whole.
     pub failed_calls: u64,
     /// Records that AWS Marketplace billed.
     pub accepted: u64,
@@ -40,11 +42,11 @@ pub struct Tally {
     pub not_subscribed: u64,
     /// Records found to be the cause of a refusal.
     pub refused: u64,
-    /// Records of which the slot holds something else.
+    /// Records whose slot AWS Marketplace already holds, perhaps with another quantity.
     pub disputed: u64,
-    /// Records of which the like were refused; they wait for an hour.
+    /// Records that wait for an hour because similar ones were refused.
     pub suspected: u64,
-    /// Statuses and error codes that nobody has seen.
+    /// Statuses and error codes that the error table does not have.
     pub unknown: u64,
     /// Records that were not sent, because the requests of their product and identity kind fail.
     pub group_failing: u64,
@@ -52,18 +54,19 @@ pub struct Tally {
     pub left: u64,
     /// Stream records that name no metering record.
     pub unreadable: u64,
-    /// Whether the invocation stopped asking.
+    /// Whether the invocation ended early because every request fails.
     pub gave_up: bool,
     /// Whether another invocation had the turn to send, so that this one sent nothing.
     pub is_others_turn: bool,
     /// The nearest deadline among the records that were not accepted, in seconds.
     pub seconds_to_nearest_deadline: Option<i64>,
-    /// The most that any of them has used of its time between sealing and deadline, in percent.
+    /// How much of the time between sealing and deadline those records have used, in percent: the
+    /// highest value.
     pub percent_of_time_used: Option<i64>,
 }
 
 impl Tally {
-    /// Notes a record that is still to be sent.
+    /// Includes a record that is still to be sent in the two figures about deadlines.
     pub(crate) fn note(&mut self, record: &MeteringRecord, now: Timestamp) {
         let Urgency {
             seconds_left,
@@ -75,27 +78,29 @@ impl Tally {
     }
 }
 
-/// What came of one call.
+/// A call and its outcome: a verdict for each record, or the error of the whole request.
 struct Exchange {
     attempt: Attempt,
     outcome: Result<Vec<Verdict>, CallError>,
 }
 
-/// One invocation's sending.
+/// The state of sending in one invocation.
 struct Sending<'a> {
     app: &'a App,
     source: Source,
     has_more: bool,
     queue: Queue,
-    /// Failures in a row that every request would have met.
+    /// Failed calls since the last answered one, counting only failures that concern every request.
     failures_in_a_row: u32,
-    /// Why the invocation fails: nothing more is sent, and what is under way is still taken in.
+    /// Why the invocation fails. Nothing more is sent then, but answers of calls under way are
+    /// still written.
     failure: Option<SubmitError>,
     budget: Budget,
     tally: &'a mut Tally,
 }
 
-/// Sends the records of a source until each has a verdict, is left for later, or the invocation ends.
+/// Sends the records of a source until each has a verdict, is left for later, or the invocation
+/// ends.
 pub(crate) async fn send_all(
     app: &App,
     source: Source,
@@ -139,7 +144,7 @@ impl Sending<'_> {
             }
             match under_way.next().await {
                 Some(exchange) => {
-                    // A call that was made has an answer worth writing, whatever became of another's.
+                    // The answer is written even if the outcomes of another call could not be.
                     let taken = self.take_in(exchange).await;
                     self.note_failure(taken);
                 }
@@ -147,7 +152,7 @@ impl Sending<'_> {
                     let left = self.leave_rest().await;
                     return self.failure.take().map_or(left, Err);
                 }
-                // Nothing is under way, and nothing that was read may be sent.
+                // No call is under way, and no record in the queue may be sent.
                 None => {
                     self.leave_suspects().await?;
                     if !self.has_more {
@@ -164,13 +169,13 @@ impl Sending<'_> {
 
     fn note_failure(&mut self, done: Result<(), SubmitError>) {
         if let Err(error) = done {
-            tracing::error!(%error, "the invocation fails; what is under way is still taken in");
+            tracing::error!(%error, "the invocation fails; answers of calls under way are still written");
             self.failure.get_or_insert(error);
         }
     }
 
-    /// Reads records until there are enough to send. They are read as they are now: a delivery can be
-    /// hours old, and an index lags behind.
+    /// Reads records until there are enough to send. It reads their current state, because a
+    /// delivery can be hours old and the index lags behind.
     async fn read_more(&mut self) -> Result<(), SubmitError> {
         let ledger = &self.app.ledger;
         while self.has_more && self.queue.wants_more() {
@@ -214,7 +219,8 @@ impl Sending<'_> {
         write::outcomes(self.app, ends, self.tally).await
     }
 
-    /// What was left unprocessed is sent again while tries are left; everything else has its end.
+    /// Acts on an answered call: records without a result are sent again while tries are left, and
+    /// all others are returned with their verdicts.
     fn answered(
         &mut self,
         attempt: Attempt,
@@ -241,7 +247,7 @@ impl Sending<'_> {
         ends
     }
 
-    /// What becomes of records after a call that failed as a whole.
+    /// Acts on a call that failed as a whole: returns the records that have a verdict now.
     async fn failed(
         &mut self,
         mut attempt: Attempt,
@@ -275,7 +281,7 @@ impl Sending<'_> {
         } else {
             let aside = self.queue.group_failed(&group, code);
             if !aside.is_empty() {
-                tracing::error!(product = %group.product, kind = %group.kind, code, records = aside.len(), "the requests of this product fail; it is set aside until the next invocation");
+                tracing::error!(product = %group.product, kind = %group.kind, code, records = aside.len(), "the requests of this product fail; its records are not sent until a later invocation");
             }
             ends.extend(aside.into_iter().map(|(record, failed)| {
                 let verdict = match failed {
@@ -290,7 +296,8 @@ impl Sending<'_> {
         Ok(ends)
     }
 
-    /// Gives back the records that are not tried again in this invocation.
+    /// Puts an attempt back to be tried again, or returns its records when it was tried often
+    /// enough.
     fn after_request_failure(&mut self, attempt: Attempt, code: &str) -> Vec<MeteringRecord> {
         if attempt.tries + 1 < TRIES_MAX {
             self.queue.put_back(attempt, code);
@@ -303,7 +310,8 @@ impl Sending<'_> {
         }
     }
 
-    /// Writes down that suspects wait, so that the next invocation does not begin with them.
+    /// Writes a later due time for the suspects that were not sent, so that the next invocation
+    /// does not begin with them.
     async fn leave_suspects(&mut self) -> Result<(), SubmitError> {
         let unsent = self.queue.take_unsent_suspects();
         let suspected = |(record, code)| (record, Verdict::Suspected { code });
@@ -311,8 +319,8 @@ impl Sending<'_> {
         write::outcomes(self.app, unsent, self.tally).await
     }
 
-    /// The invocation ends before everything was sent. What was tried is written down; the rest stays
-    /// due as it is.
+    /// Ends an invocation that has not sent everything. The failure of records that were tried is
+    /// written; the others stay due as they are.
     async fn leave_rest(&mut self) -> Result<(), SubmitError> {
         let now = self.app.clock.now().await?;
         let mut tried = Vec::new();
@@ -337,7 +345,8 @@ fn note_answered(record: &mut MeteringRecord) {
     record.sent.answered = record.sent.answered.saturating_add(1);
 }
 
-/// Whether to send a record now: before its deadline, and not while it waits after an answer.
+/// Whether to send a record now: its deadline has not passed, and it does not wait after an earlier
+/// attempt.
 fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
     let waits = record.attempts > 0 && record.due.is_some_and(|due| due > now);
     record.is_sendable(now) && !waits
@@ -355,7 +364,7 @@ async fn exchange(app: &App, attempt: Attempt) -> Exchange {
     Exchange { attempt, outcome }
 }
 
-/// Waits before what was tried already, longer each time, and not all invocations equally long.
+/// Waits before a repeated call: longer with each repetition, and with jitter.
 async fn pause_before(app: &App, attempt: &Attempt) {
     if attempt.tries > 0 {
         let base = app.pause.saturating_mul(1 << attempt.tries.min(6));
@@ -363,14 +372,14 @@ async fn pause_before(app: &App, attempt: &Attempt) {
     }
 }
 
-/// Between a half and one, in thousandths.
+/// A random factor between a half and one, in thousandths.
 fn jitter_per_mille() -> u32 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(500 + random % 501).unwrap_or(1_000)
 }
 
-/// Every record as if it had been billed: only for planted bugs.
+/// Marks every record as billed. Only for planted bugs.
 fn accepted(records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, Verdict)> {
     let verdict = Verdict::Accepted {
         metering_record_id: None,

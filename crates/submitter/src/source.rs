@@ -9,27 +9,27 @@ use ledger::item::Item;
 use ledger::{Ledger, LedgerError, SHARDS};
 use marketplace::record::RecordKey;
 
-/// Keys of a delivery that are read at once.
+/// The most keys of a delivery in one page.
 const DELIVERED_AT_ONCE: usize = 1_000;
-/// A sweep begins at the next shard every so many seconds: the time of its schedule.
+/// Seconds after which a sweep begins at the next shard: the interval of its schedule.
 const SHARD_SECONDS: i64 = 300;
 
-/// Records to be sent, if they still may be.
+/// The keys of an invocation's records. Whether each may still be sent is checked after it is read.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// What a delivery of the stream names.
+    /// The keys that a delivery of the stream names.
     Delivered(VecDeque<RecordKey>),
-    /// What is due by the work index.
+    /// The keys that are due in the work index.
     Due {
-        /// When.
+        /// The start of the sweep. Records that become due later are left to the next sweep.
         now: Timestamp,
-        /// Pages that are still to be read: those of subscriptions in their final hour, then a page of
-        /// each shard in turn, so that no shard waits until another is empty.
+        /// Pages that are still to be read. Those of subscriptions in their final hour come first,
+        /// then one page of each shard in turn, so that no shard waits until another is empty.
         pages: VecDeque<Page>,
     },
 }
 
-/// A page of the work index.
+/// A page of the work index that is still to be read.
 #[derive(Debug)]
 pub(crate) struct Page {
     shard: u8,
@@ -42,7 +42,7 @@ impl Source {
         Self::Delivered(keys.into())
     }
 
-    /// Everything due at `now`, beginning at another shard each time.
+    /// Everything that is due at `now`. Each sweep begins at another shard.
     pub fn due(now: Timestamp) -> Self {
         let first = (now.as_second() / SHARD_SECONDS).rem_euclid(i64::from(SHARDS));
         let first = u8::try_from(first).unwrap_or_default();
@@ -63,7 +63,7 @@ impl Source {
         }
     }
 
-    /// The next keys; none when all were read.
+    /// The next page of keys, or `None` when all were read. A page may be empty.
     pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<RecordKey>>, LedgerError> {
         match self {
             Self::Delivered(keys) => {

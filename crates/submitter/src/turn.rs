@@ -1,11 +1,12 @@
-//! Whose turn it is to send.
+//! The turn to send: one invocation sends at a time.
 //!
-//! The quota belongs to the account, so one invocation sends at a time (`ledger::sender`). A delivery
-//! of the stream takes the turn only where it is free, and for less than a minute; otherwise its
-//! records are left to the schedule, which is at most five minutes away. A sweep waits for a delivery
-//! to end, and takes the turn for as long as it lasts.
+//! The quota belongs to the account, so one invocation sends at a time (`ledger::sender`). A
+//! delivery of the stream takes the turn only if it is free, and for less than a minute. Otherwise
+//! it leaves its records to the next sweep, which begins within five minutes. A sweep waits until a
+//! delivery ends, and then takes the turn for its own duration.
 //!
-//! Without a pace (`SUBMIT_PER_SECOND=0`) there is nothing to share, and nobody takes turns.
+//! Without a pace (`SUBMIT_PER_SECOND=0`) there is no quota to share, and no invocation takes
+//! turns.
 
 use std::time::Duration;
 
@@ -18,15 +19,17 @@ use crate::{App, SubmitError};
 
 /// How long a delivery sends at most.
 pub(crate) const DELIVERY_TIME_MAX: Duration = Duration::from_secs(50);
-/// How much longer than its work a turn lasts: calls that are under way then still end.
+/// How much longer a turn lasts than the invocation's budget, so that calls that are under way can
+/// end.
 const TURN_RESERVE: Duration = Duration::from_secs(20);
-/// Between two questions whether the turn is free.
+/// How long a sweep waits before it asks again whether the turn is free.
 const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How often a sweep asks: a little longer than a delivery's turn lasts.
+/// How often a sweep asks. In all it waits a little longer than a delivery's turn lasts.
 const ASKED_MAX: u32 = 40;
 
-/// Takes the turn until the budget's end, for an invocation named `holder`; `false` if another
-/// invocation keeps it.
+/// Takes the turn for the invocation `holder`, until its budget ends. Returns `false` if another
+/// invocation has the turn. If `waits` is set, it waits for that invocation first, unless it is a
+/// sweep.
 pub(crate) async fn take(
     app: &App,
     holder: &str,
@@ -45,7 +48,7 @@ pub(crate) async fn take(
             Turn::Busy { until } => {
                 let is_long = until.duration_since(now) > wait_max();
                 if !waits || is_long || budget.is_spent() || asked + 1 == ASKED_MAX {
-                    tracing::info!(%until, "another invocation sends");
+                    tracing::info!(%until, "another invocation has the turn to send");
                     return Ok(false);
                 }
                 startup::run::pause(ASKED_AGAIN_AFTER).await;
@@ -55,23 +58,23 @@ pub(crate) async fn take(
     Ok(false)
 }
 
-/// The longest that a delivery's turn can still last; a longer one is another sweep's.
+/// The longest that a delivery's turn can still last. A turn that lasts longer belongs to a sweep.
 fn wait_max() -> SignedDuration {
     SignedDuration::try_from(DELIVERY_TIME_MAX.saturating_add(TURN_RESERVE))
         .unwrap_or(SignedDuration::ZERO)
 }
 
-/// Ends the turn. If that fails it ends by itself, so that is no failure of the invocation.
+/// Gives the turn back. A failure does not fail the invocation, because the turn expires.
 pub(crate) async fn end(app: &App, holder: &str) {
     if !app.pace.is_kept() {
         return;
     }
     if let Err(error) = app.ledger.end_turn(holder).await {
-        tracing::warn!(%error, "the turn to send could not be given back; it ends by itself");
+        tracing::warn!(%error, "the turn to send could not be given back; it expires by itself");
     }
 }
 
-/// A name that no other invocation has.
+/// A random name for this invocation.
 pub(crate) fn new_holder() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let part = || RandomState::new().build_hasher().finish();

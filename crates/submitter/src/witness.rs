@@ -1,11 +1,12 @@
-//! The empty call that a quiet stack's audit waits for.
+//! The empty call that the audit of a quiet stack waits for.
 //!
-//! The audit concludes nothing from what the history does not show until it shows a later call. Where
-//! no usage is metered none comes, so it asks for one: a request without records, which AWS
-//! Marketplace accepts, bills nothing for, and which CloudTrail logs.
+//! The audit does not conclude that a call is missing from CloudTrail's history until the history
+//! shows a later call. A stack that meters no usage makes no later call, so the audit asks for one:
+//! a request without records. AWS Marketplace accepts it and bills nothing, and CloudTrail logs it.
 //!
 //! # What a crash does
-//! The request stands until after the call, so a crash in between repeats an empty call.
+//! The audit's request is deleted only after the call. After a crash in between, the next sweep
+//! repeats the empty call.
 
 use ledger::LedgerError;
 use marketplace::error_table::{CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, TIMEOUT};
@@ -14,7 +15,8 @@ use serde_json::json;
 
 use crate::{App, SubmitError, Tally};
 
-/// Makes an empty call if the audit asks for one and this sweep has had no answer that could do.
+/// Makes an empty call if the audit asks for one. A call of this sweep that was answered serves the
+/// same purpose, and then no empty call is made.
 pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), SubmitError> {
     if tally.gave_up {
         return Ok(());
@@ -23,7 +25,7 @@ pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), S
         Ok(Some(wanted)) => wanted,
         Ok(None) => return Ok(()),
         Err(LedgerError::Malformed(damaged)) => {
-            tracing::error!(%damaged, "the audit's request for a call cannot be read; the audit puts it again");
+            tracing::error!(%damaged, "the audit's request for a call cannot be read; the audit will write it again");
             return Ok(());
         }
         Err(error) => return Err(error.into()),
@@ -49,7 +51,7 @@ pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), S
     Ok(())
 }
 
-/// Whether AWS refused the call: CloudTrail logs that too.
+/// Whether the failed call reached AWS. CloudTrail logs a call that AWS refused, too.
 fn has_arrived(error: &CallError) -> bool {
     ![CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, TIMEOUT].contains(&error.code.as_str())
 }

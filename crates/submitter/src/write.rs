@@ -1,4 +1,4 @@
-//! What the answers made of the records.
+//! Stores the outcomes of the records, and the lanes to remember.
 
 use futures_util::{StreamExt, stream};
 use ledger::{LedgerError, Written};
@@ -12,8 +12,8 @@ use crate::{App, SubmitError};
 /// Outcomes written at the same time.
 const AT_ONCE: usize = 16;
 
-/// Writes each record's outcome. All are tried even when one fails: a success that could not be
-/// written is only found out by sending the record again.
+/// Writes each record's outcome. If one write fails the others are still made: a success that is
+/// not written is only discovered by sending the record again.
 pub(crate) async fn outcomes(
     app: &App,
     verdicts: Vec<(MeteringRecord, Verdict)>,
@@ -22,8 +22,8 @@ pub(crate) async fn outcomes(
     if verdicts.is_empty() {
         return Ok(());
     }
-    // As late as it is when they are written: an invocation may last for many minutes, and what is due
-    // again follows from the answer.
+    // The time is read now, because an invocation may last for minutes and the next due time counts
+    // from the answer.
     let now = app.clock.now().await?;
     let written: Vec<Result<(Next, Verdict), LedgerError>> = stream::iter(verdicts)
         .map(|(record, verdict)| {
@@ -34,7 +34,7 @@ pub(crate) async fn outcomes(
             async move {
                 let written = app.ledger.write_outcome(&record, &verdict, &next, now).await?;
                 if written == Written::Conflict {
-                    tracing::debug!(slot = %record.key, "somebody else wrote first; this answer changes nothing");
+                    tracing::debug!(slot = %record.key, "the record was changed since it was read; this answer changes nothing");
                     if !record.sent.is_empty() {
                         app.ledger.raise_transmissions(&record).await?;
                     }
@@ -55,8 +55,8 @@ pub(crate) async fn outcomes(
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Writes what is remembered of lanes. It is a hint for later invocations: one that could not be
-/// written costs them calls, and must not cost this one its other records.
+/// Writes which lanes were refused or put right. A lane is only a hint: one that could not be
+/// written costs later invocations some calls, so a failure must not end this invocation.
 pub(crate) async fn lanes(app: &App, changes: Vec<LaneChange>) {
     let write = |change| async move {
         let written = match &change {
@@ -64,7 +64,7 @@ pub(crate) async fn lanes(app: &App, changes: Vec<LaneChange>) {
             LaneChange::PutRight(lane) => app.ledger.forget_lane(lane).await,
         };
         if let Err(error) = written {
-            tracing::warn!(%error, ?change, "a lane could not be written; later requests find it out again");
+            tracing::warn!(%error, ?change, "a lane could not be written; later requests will discover it again");
         }
     };
     stream::iter(changes)

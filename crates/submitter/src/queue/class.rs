@@ -1,24 +1,25 @@
-//! What records are suspected together for.
+//! Classes of records that are suspected together.
 
 use marketplace::lane::Lane;
 use marketplace::record::RecordKey;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 
-/// What a culprit's error says of more than itself.
+/// The records that are likely to be refused with the same error as a culprit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
-    /// What is remembered from one invocation to the next.
+    /// The records of a lane. Lanes are remembered from one invocation to the next.
     Lane(Lane),
-    /// An hour that AWS Marketplace does not take of one subscription.
+    /// The records of one hour of one subscription, whose timestamp AWS Marketplace does not
+    /// accept.
     HourOfSubscription(Subscription, UsageHour),
-    /// An hour that is too old, or in the future.
+    /// All records of an hour that is too old, or in the future.
     Hour(UsageHour),
-    /// Nothing: the record alone is wrong.
+    /// The culprit only: its error says nothing about other records.
     Itself(RecordKey),
 }
 
 impl Class {
-    /// What an error code says of one record and its likes of the same subscription.
+    /// The class within the culprit's own subscription that the error code concerns.
     pub fn narrow(code: &str, record: &MeteringRecord) -> Self {
         let key = &record.key;
         match code {
@@ -38,7 +39,8 @@ impl Class {
         }
     }
 
-    /// What the code may say of other subscriptions as well. One record proves nothing of them.
+    /// The class that spans all subscriptions and that the error code may concern. One refused
+    /// record proves nothing about it.
     pub fn wide(code: &str, record: &MeteringRecord) -> Option<Self> {
         match code {
             "InvalidUsageDimensionException" => Some(Self::dimension(record)),
@@ -47,17 +49,17 @@ impl Class {
         }
     }
 
-    /// Whether it is about more than one subscription.
+    /// Whether the class has records of more than one subscription.
     pub fn is_wide(&self) -> bool {
         matches!(self, Self::Lane(Lane::Dimension(..)) | Self::Hour(_))
     }
 
-    /// The classes of other subscriptions' records that this one is in.
+    /// The classes of this record that span all subscriptions.
     pub(super) fn wide_of(record: &MeteringRecord) -> [Self; 2] {
         [Self::dimension(record), Self::Hour(record.key.hour)]
     }
 
-    /// Every class that a record might be accused in, the narrow ones first.
+    /// Every class that this record belongs to, the narrow ones first.
     pub(super) fn all_of(record: &MeteringRecord) -> [Self; 5] {
         let key = &record.key;
         let [dimension, hour] = Self::wide_of(record);

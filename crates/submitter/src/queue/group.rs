@@ -1,4 +1,4 @@
-//! What is to be sent of one batch group, and how its calls fare.
+//! The queue of one batch group, and whether its calls succeed.
 
 use std::collections::VecDeque;
 
@@ -7,8 +7,8 @@ use marketplace::MeteringRecord;
 use super::Attempt;
 use super::parts::attempts;
 
-/// Failures of a group in a row, for reasons outside its records, before it is set aside for the
-/// invocation. Ours: three requests that are tried four times each.
+/// A group is set aside for the invocation after this many failures in a row for reasons outside
+/// its records. The number is this project's: three requests that are tried four times each.
 const FAILURES_MAX: u32 = 12;
 
 /// The requests of one product and identity kind.
@@ -16,30 +16,30 @@ const FAILURES_MAX: u32 = 12;
 pub(super) struct Group {
     pub ordinary: VecDeque<Attempt>,
     pub search: Vec<Attempt>,
-    /// What searches have left over; it is sent together.
+    /// Records that searches have left over. They are sent together.
     pub left_over: Vec<MeteringRecord>,
     under_way: usize,
     searching: usize,
     failures: u32,
-    /// The code of the failures for which it was set aside.
+    /// The error code for which the group was set aside; `None` if it was not.
     aside: Option<String>,
 }
 
 impl Group {
-    /// Whether it has something to send now. While its calls fail, one is made at a time: the others
-    /// are made for groups whose calls succeed.
+    /// Whether it has something to send now. A group whose calls fail makes one call at a time, so
+    /// that the other calls are left to groups whose calls succeed.
     pub fn may_send(&self) -> bool {
         let has_left_over = self.searching == 0 && !self.left_over.is_empty();
         let has_any = !self.search.is_empty() || !self.ordinary.is_empty() || has_left_over;
         has_any && self.may_call()
     }
 
-    /// Whether another call of it may be made now.
+    /// Whether another call of this group may be made now.
     pub fn may_call(&self) -> bool {
         self.aside.is_none() && (self.failures == 0 || self.under_way == 0)
     }
 
-    /// Why it was set aside, if it was.
+    /// The error code for which it was set aside; `None` if it was not.
     pub fn aside(&self) -> Option<&str> {
         self.aside.as_deref()
     }
@@ -69,13 +69,15 @@ impl Group {
             .saturating_sub(usize::from(attempt.other.is_some()));
     }
 
-    /// A call was answered, or refused because of a record in it: the group as a whole works.
+    /// Handles a call that was answered, or refused because of one record: the group as a whole
+    /// works.
     pub fn works(&mut self) {
         self.failures = 0;
         self.aside = None;
     }
 
-    /// A call failed for a reason that may be the group's. Says whether it is set aside now.
+    /// Handles a call that failed for a reason that may concern the whole group. Returns whether
+    /// the group is set aside now.
     pub fn failed(&mut self, code: &str) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_MAX {
@@ -84,7 +86,7 @@ impl Group {
         self.aside.is_some()
     }
 
-    /// Records that may be sent without waiting for anything.
+    /// The number of records that may be sent without waiting for an answer.
     pub fn ready(&self) -> usize {
         match self.failures == 0 && self.aside.is_none() {
             true => self.waiting(),
@@ -99,7 +101,8 @@ impl Group {
         ordinary + search + self.left_over.len()
     }
 
-    /// Everything that was not sent. What was tried already comes with the code it failed by.
+    /// Removes and returns all records of the group, each with the error code of its last try, if
+    /// there was one.
     pub fn drain(&mut self) -> Vec<(MeteringRecord, Option<String>)> {
         let attempts = self.ordinary.drain(..).chain(self.search.drain(..));
         let mut rest: Vec<(MeteringRecord, Option<String>)> = attempts

@@ -1,4 +1,4 @@
-//! Which classes are guilty: what earlier invocations remember, and what this one found out.
+//! The guilty classes: those remembered from earlier invocations, and those that this one found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,17 +8,17 @@ use marketplace::{MeteringRecord, State, Subscription};
 
 use super::Class;
 
-/// Subscriptions that have to be found guilty one by one, and no other accepted, before all
-/// subscriptions are suspected of the same. Ours: where half of them are guilty, eight guilty ones in
-/// a row come once in 256 times, and the first accepted one takes the accusation back.
+/// All subscriptions are suspected after this many were found guilty one by one and none was
+/// accepted. The number is this project's: if half of all subscriptions are guilty, eight guilty
+/// ones in a row occur once in 256 times, and the first accepted one withdraws the accusation.
 const WITNESSES_FOR_ALL: usize = 8;
 
-/// What changed of what is remembered.
+/// A change of the remembered lanes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LaneChange {
-    /// It was refused.
+    /// The lane was refused, for the first time or again.
     Refused(Guilt),
-    /// It was put right.
+    /// A record of the lane was answered, so the lane is no longer remembered.
     PutRight(Lane),
 }
 
@@ -32,9 +32,10 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Guilty {
     known: BTreeMap<Class, Known>,
-    /// By class of many subscriptions: those found guilty by themselves.
+    /// For each class that spans all subscriptions, the subscriptions that were found guilty one by
+    /// one.
     witnesses: BTreeMap<Class, BTreeSet<Subscription>>,
-    /// Classes of many subscriptions of which a request was answered in this invocation.
+    /// Classes that span all subscriptions and had an answered request in this invocation.
     answered: BTreeSet<Class>,
     /// Classes that were put right in this invocation.
     put_right: BTreeSet<Class>,
@@ -65,7 +66,8 @@ impl Guilty {
         self.known.get(class).map(|known| known.refused_at)
     }
 
-    /// The guilty class that a record is in, a narrow one before one of all subscriptions.
+    /// The guilty class of a record. A narrow class takes precedence over one that spans all
+    /// subscriptions.
     pub fn class_of(&self, record: &MeteringRecord) -> Option<Class> {
         if self.known.is_empty() {
             return None;
@@ -75,14 +77,15 @@ impl Guilty {
             .find(|class| self.known.contains_key(class))
     }
 
-    /// The class that a record's own last answer puts it in: it was refused by itself, and nothing
-    /// says that this was put right.
+    /// The class of a record that was refused alone in an earlier invocation, unless that class was
+    /// put right since.
     pub fn class_of_answer(&self, record: &MeteringRecord) -> Option<Class> {
         use marketplace::error_table::{About, about};
         let code = record.outcome.as_ref().map(|o| o.code.as_str())?;
         let class = match about(code) {
             About::Request => return None,
-            // Only a record that was found guilty by itself is refused; others were suspected.
+            // Only a record that was refused alone has the state Refused; the others were
+            // suspected.
             About::Record if record.state != State::Refused => return None,
             About::Record | About::RecordForNow => Class::narrow(code, record),
         };
@@ -93,7 +96,8 @@ impl Guilty {
         (is_of_its_content || !self.put_right.contains(&class)).then_some(class)
     }
 
-    /// A record was refused by itself: gives back the class of all subscriptions, if it is guilty now.
+    /// Handles a record that was refused alone. Returns the class that spans all subscriptions, if
+    /// this refusal makes it guilty.
     pub fn accuse(&mut self, code: &str, record: &MeteringRecord, at: Timestamp) -> Option<Class> {
         self.note(Class::narrow(code, record), code, at);
         let wide = Class::wide(code, record)?;
@@ -111,7 +115,7 @@ impl Guilty {
         Some(wide)
     }
 
-    /// Notes that a class was refused again.
+    /// Records that a class was refused at `at`, for the first time or again.
     pub fn note(&mut self, class: Class, code: &str, at: Timestamp) {
         if matches!(class, Class::Itself(_)) {
             return;
@@ -133,8 +137,8 @@ impl Guilty {
         );
     }
 
-    /// A request with this record was answered, so nothing in it is refused any more: gives back the
-    /// classes that were guilty.
+    /// Handles a record whose request was answered. Its classes are no longer guilty; returns those
+    /// that were.
     pub fn answered(&mut self, record: &MeteringRecord) -> Vec<Class> {
         for wide in Class::wide_of(record) {
             if !self.answered.contains(&wide) {

@@ -1,29 +1,33 @@
-//! What is sent next: full batches, the search for what spoils one, and suspects by themselves.
+//! Decides which records are sent next: full batches, parts of a refused batch, or single suspects.
 //!
-//! A request is refused as a whole when one of its records is wrong, so what is wrong costs its
-//! neighbours their turn. These rules bound that cost in calls:
-//! * *Groups.* The requests of one product and identity kind are a group. Groups take turns. A group
-//!   whose calls fail makes one call at a time, and is set aside for the invocation after 12 failures
-//!   in a row; the others go on.
-//! * *Search.* A refused batch is split, and the first part is sent. If it is accepted, the culprit
-//!   is in the second, which is split without sending it again. If it is refused, nothing is known of
-//!   the second, which joins what other searches have left over. One culprit among 25 costs at most
-//!   8 calls, three cost 26, and 25 cost 60. Where a quarter of what was searched is guilty, the
-//!   records of a refused batch are sent one by one, which costs 25.
-//! * *Accusation.* A culprit makes everything of its narrow [`Class`] a suspect: of its subscription,
-//!   and with most errors of its dimension too. Only when 8 subscriptions were found guilty one by one and none
-//!   was accepted are all subscriptions suspected. One accepted record takes an accusation back.
+//! AWS Marketplace refuses a request as a whole when one of its records, the culprit, is wrong. So
+//! a culprit delays the records that are sent with it. These rules limit what that costs in calls:
+//! * *Groups.* The requests of one product and identity kind are a group. Groups take turns. A
+//!   group whose calls fail makes one call at a time. After 12 failures in a row it is set aside
+//!   for the invocation, and the other groups go on.
+//! * *Search.* A refused batch is split, and the first part is sent. If that part is accepted, the
+//!   culprit is in the second part, which is split without sending it again. If the first part is
+//!   refused, nothing is known about the second part, and it is sent later together with the rest
+//!   of other searches. One culprit among 25 records costs at most 8 calls, three cost 26, and 25
+//!   cost 60. Once a quarter of the searched records were culprits, the records of a refused batch
+//!   are sent one by one, which costs 25 calls.
+//! * *Accusation.* A culprit makes every record of its narrow [`Class`] a suspect: the records of
+//!   the same subscription, and with most errors only those of the same dimension. All
+//!   subscriptions become suspects only when 8 of them were found guilty one by one and none was
+//!   accepted. One accepted record withdraws an accusation.
 //! * *Memory.* Guilty lanes are remembered from one invocation to the next (`marketplace::lane`).
-//! * *Allowance.* Suspects go last and alone, first the class that was refused longest ago. An
-//!   accepted one costs nothing, and releases its class. The refused ones may be [`SWEEP_ALLOWANCE`]
-//!   in a sweep, [`STREAM_ALLOWANCE`] in a delivery, and one for nine other calls; then the rest waits
-//!   for an hour, unsent.
+//! * *Allowance.* Suspects are sent last and alone, beginning with the class whose refusal is
+//!   oldest. An accepted suspect uses no allowance, and releases its class. In a sweep
+//!   [`SWEEP_ALLOWANCE`] suspects may be refused, in a delivery [`STREAM_ALLOWANCE`], and in both
+//!   one more for every nine other calls. After that the remaining suspects wait for an hour,
+//!   unsent.
 //!
-//! A record may also be what makes every request fail that it is in, without an error that says so.
-//! What has failed in several invocations is halved until it succeeds or stands alone.
+//! A record may also make every request fail that contains it, without an error that says so. A
+//! batch whose records have failed in several invocations is halved until each part succeeds or is
+//! a single record.
 //!
-//! `cargo run --release -p submitter --example isolation` counts the calls of an hour with a renamed
-//! dimension, and with agreements of which 1, 10 and 50 % lack a dimension.
+//! `cargo run --release -p submitter --example isolation` counts the calls of an hour with a
+//! renamed dimension, and with agreements of which 1, 10 and 50 % lack a dimension.
 
 mod class;
 mod group;
@@ -49,39 +53,41 @@ pub use guilt::LaneChange;
 use parts::{attempts, group_of, split};
 use suspects::Suspects;
 
-/// Refused calls of suspects in a sweep: with 12 sweeps an hour 2,400 of the 36,000 calls that the
-/// quota of 10 per second allows.
+/// The most refused calls of suspects in a sweep. With 12 sweeps an hour these are 2,400 of the
+/// 36,000 calls that the quota of 10 per second allows.
 pub const SWEEP_ALLOWANCE: u64 = 200;
-/// Refused calls of suspects in a delivery of the stream, of which there may be one a minute.
+/// The most refused calls of suspects in a delivery of the stream. There may be one delivery a
+/// minute.
 pub const STREAM_ALLOWANCE: u64 = 4;
 
-/// Records in the queue, each counted with its allocations, beyond which no more are read. Ours: what
-/// an invocation keeps in memory is bounded by it.
+/// When the records in the queue and their allocations reach this number, no more records are read.
+/// The limit is this project's; it bounds the memory of an invocation.
 const WEIGHT_MAX: usize = 20_000;
-/// Records that may be sent now, of which there should always be some: several calls.
+/// More records are read while fewer than this may be sent now: enough for ten calls.
 const READY_MIN: usize = 250;
-/// Records found guilty before their share among the searched ones means anything.
+/// The share of culprits is used only after this many were found.
 const GUILTY_MIN: u64 = 3;
-/// One guilty record of so many searched: then a refused batch is sent record by record.
+/// If one in this many searched records was a culprit, a refused batch is sent record by record.
 const ONE_BY_ONE_FROM: u64 = 4;
 
 /// A batch to be sent.
 #[derive(Debug)]
 pub struct Attempt {
-    /// What is sent.
+    /// The records of the request.
     pub batch: Batch<MeteringRecord>,
-    /// How often it was, for reasons outside its records.
+    /// How often it was tried before and failed for a reason outside its records.
     pub tries: u32,
-    /// The code it failed by last, if it was tried.
+    /// The error code of the last try, if there was one.
     pub failed: Option<String>,
-    /// The suspects' class it belongs to, if it does.
+    /// The class of suspects that this attempt probes; `None` for other attempts.
     suspects: Option<Class>,
-    /// The other part of what was refused, and by which code: if this part is not refused, that one
-    /// has the culprit.
+    /// The other part of a refused batch, and the code of its refusal. If this attempt is not
+    /// refused, the culprit is in the other part.
     other: Option<(Vec<MeteringRecord>, String)>,
-    /// Whether it is part of something that was refused.
+    /// Whether it is part of a batch that was refused.
     searched: bool,
-    /// Whether one culprit was found in it before: there may be many, so nothing is put together.
+    /// Whether its records are left over from a search that found a culprit. There may be many
+    /// more, so what this search leaves over is not put together again.
     again: bool,
 }
 
@@ -100,7 +106,7 @@ impl Attempt {
     }
 }
 
-/// What is to be sent in one invocation.
+/// The records to be sent in one invocation.
 #[derive(Debug, Default)]
 pub struct Queue {
     groups: BTreeMap<BatchGroup, Group>,
@@ -108,7 +114,7 @@ pub struct Queue {
     last: Option<BatchGroup>,
     guilty: Guilty,
     suspects: Suspects,
-    /// Records of refused batches that were found guilty, and found good.
+    /// How many records of refused batches were found to be culprits, and how many to be good.
     found: (u64, u64),
     weight: usize,
 }
@@ -118,7 +124,8 @@ fn weight_of(record: &MeteringRecord) -> usize {
 }
 
 impl Queue {
-    /// An empty queue in which suspects may be refused this often, with the lanes that are remembered.
+    /// An empty queue. Suspects may be refused `allowance` times, and the records of `lanes` are
+    /// suspects from the beginning.
     pub fn new(allowance: u64, lanes: Vec<Guilt>) -> Self {
         Self {
             guilty: Guilty::remembered(lanes),
@@ -138,8 +145,8 @@ impl Queue {
         self.weight >= WEIGHT_MAX
     }
 
-    /// Adds records: within a group, what has least time left is sent first, then dimension by
-    /// dimension. Gives back those of groups that were set aside, with the reason.
+    /// Adds records. Within a group the records with the least time left are sent first, ordered by
+    /// dimension. Returns the records of groups that were set aside, with the error code.
     pub fn add(&mut self, records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, String)> {
         let mut aside = Vec::new();
         let mut ordinary = Vec::new();
@@ -157,7 +164,7 @@ impl Queue {
         aside
     }
 
-    /// Adds again what was sent and not refused, but not answered either.
+    /// Adds records again that were sent and got no result.
     pub fn add_again(&mut self, records: Vec<MeteringRecord>, tries: u32) {
         for record in &records {
             self.weight = self.weight.saturating_add(weight_of(record));
@@ -189,7 +196,8 @@ impl Queue {
         std::iter::from_fn(|| self.next_one()).take(count).collect()
     }
 
-    /// The next attempt; none while nothing more may be sent before others are answered.
+    /// The next attempt, or `None` if nothing may be sent before an attempt under way has its
+    /// answer.
     pub fn next_one(&mut self) -> Option<Attempt> {
         while let Some(group) = self.next_group() {
             let popped = self.groups.get_mut(&group).and_then(Group::pop);
@@ -252,7 +260,7 @@ impl Queue {
         self.weight = self.weight.saturating_sub(weight);
     }
 
-    /// An attempt was answered, so nothing in it spoils a request: gives back its batch.
+    /// Handles an attempt that was answered, so it contains no culprit. Returns its batch.
     pub fn answered(&mut self, attempt: Attempt) -> Batch<MeteringRecord> {
         self.returned(&attempt);
         self.group_of(&attempt).works();
@@ -279,8 +287,8 @@ impl Queue {
         attempt.batch
     }
 
-    /// An attempt failed for good, for a reason outside its records: gives back its records. The part
-    /// that was not sent is still to be sent.
+    /// Handles an attempt that failed in all its tries, for a reason outside its records. Returns
+    /// its records. The other part, which was not sent, stays in the queue.
     pub fn given_up(&mut self, attempt: Attempt) -> Vec<MeteringRecord> {
         self.returned(&attempt);
         self.leave_over(attempt.other, attempt.again);
@@ -288,8 +296,9 @@ impl Queue {
         attempt.batch.records
     }
 
-    /// An attempt failed as often as it may, and nothing says why: each half is tried once more, so that
-    /// a record that makes every request fail stands alone in the end. Gives it back when it does.
+    /// Handles an attempt that failed in all its tries when one of its records may be the cause.
+    /// Each half is tried once more, so that a record that makes every request fail is alone in the
+    /// end. Then it is returned.
     pub fn failed_again(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
         self.returned(&attempt);
         self.leave_over(attempt.other, attempt.again);
@@ -319,7 +328,8 @@ impl Queue {
         None
     }
 
-    /// An attempt was refused at `now` because of a record: gives back the record if it stood alone.
+    /// Handles an attempt that was refused at `now` because of a record in it. Returns that record
+    /// if it was sent alone.
     pub fn refused(
         &mut self,
         attempt: Attempt,
@@ -335,7 +345,7 @@ impl Queue {
             let culprit = records.pop()?;
             self.found.0 = self.found.0.saturating_add(1);
             match attempt.suspects {
-                // It was known already, so it says nothing new of others.
+                // Its class was suspected already, so this refusal says nothing new about others.
                 Some(class) => {
                     self.guilty.note(class.clone(), code, now);
                     self.suspects.was_refused(&class);
@@ -349,7 +359,7 @@ impl Queue {
             return Some(culprit);
         }
         if records.iter().any(|r| self.guilty.class_of(r).is_some()) {
-            // Somebody was found guilty while this was under way.
+            // One of its classes was found guilty while the attempt was under way.
             self.add_left_over(records);
             return None;
         }
@@ -357,8 +367,9 @@ impl Queue {
         None
     }
 
-    /// A call of a group failed for a reason outside its records. Where that sets the group aside,
-    /// gives back everything of it that was not sent, with the code it failed by, if it was tried.
+    /// Handles a call of a group that failed for a reason outside its records. If that sets the
+    /// group aside, returns its unsent records, each with the error code of its last try, if there
+    /// was one.
     pub fn group_failed(
         &mut self,
         id: &BatchGroup,
@@ -379,13 +390,13 @@ impl Queue {
         rest
     }
 
-    /// What changed of the lanes that are remembered, since this was asked last.
+    /// The lanes that were refused or put right since the last call of this function.
     pub fn take_lane_changes(&mut self) -> Vec<LaneChange> {
         self.guilty.take_changes()
     }
 
-    /// Everything that was not sent, suspects as well. What was tried already comes with the code it
-    /// failed by.
+    /// Removes and returns all records, suspects included, each with the error code of its last
+    /// try, if there was one.
     pub fn rest(&mut self) -> Vec<(MeteringRecord, Option<String>)> {
         let mut rest: Vec<_> = self.groups.values_mut().flat_map(Group::drain).collect();
         let suspects = self.suspects.take_all().into_iter();
@@ -394,8 +405,9 @@ impl Queue {
         rest
     }
 
-    /// The suspects that are not sent in this invocation, with the code they are suspected of: all of
-    /// them, or when the queue is full only those that it has no room for.
+    /// Removes and returns the suspects that are not sent in this invocation, with the error code
+    /// that they are suspected of. These are all suspects, or if the queue is full only those that
+    /// it has no room for.
     pub fn take_unsent_suspects(&mut self) -> Vec<(MeteringRecord, String)> {
         let unsent = match self.is_full() {
             true => self.suspects.take_excess(),
@@ -411,7 +423,7 @@ impl Queue {
         coded.collect()
     }
 
-    /// Puts a record among the suspects if it is one; otherwise gives it back.
+    /// Adds a record to the suspects if it is one, and returns it otherwise.
     fn unless_suspect(&mut self, record: MeteringRecord) -> Option<MeteringRecord> {
         let class = self.guilty.class_of(&record);
         match class.or_else(|| self.guilty.class_of_answer(&record)) {
@@ -423,8 +435,8 @@ impl Queue {
         }
     }
 
-    /// Batches again what was not tried yet, without a class that is accused now, so that requests
-    /// stay full.
+    /// Batches the records again that were not tried yet, without the newly accused class, so that
+    /// requests stay full.
     fn batch_again(&mut self, accused: &Class) {
         let mut fresh = Vec::new();
         for group in self.groups.values_mut() {
@@ -450,7 +462,7 @@ impl Queue {
         if attempt.suspects.is_some() || !attempt.batch.records.iter().any(is_accused) {
             return Some(attempt);
         }
-        // Without the accused in it, what was known of the other part is no longer so.
+        // What is known about the other part does not hold for an attempt without its suspects.
         self.add_left_over(attempt.batch.records);
         self.leave_over(attempt.other, attempt.again);
         None
@@ -482,7 +494,7 @@ impl Queue {
         }
     }
 
-    /// Splits records of which one is a culprit, and sends the first part next.
+    /// Splits records that contain a culprit, and sends the first part next.
     fn search_in(
         &mut self,
         records: Vec<MeteringRecord>,

@@ -1,4 +1,4 @@
-//! Records put together to batches, in the order in which they are sent, and batches taken apart.
+//! Groups records into batches in the order of sending, and splits refused batches.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +26,8 @@ pub(super) fn describe(record: &MeteringRecord) -> (BatchGroup, usize) {
     (group_of(record), record_bytes(record))
 }
 
-/// Batches in the order in which they are sent. Within a deadline they go by dimension, so that one
-/// that the product does not have meets few others.
+/// Groups records into batches in the order of sending: by deadline, then by dimension. So a
+/// dimension that the product does not have is in few batches with others.
 pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
     let order = |r: &MeteringRecord| (r.last_chance(), r.key.dimension.clone());
     records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
@@ -45,10 +45,11 @@ pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Atte
     batches.into_iter().map(attempt).collect()
 }
 
-/// Splits records in two, the first part never empty. Where the error may be of more than one
-/// subscription, and the records are of several such classes, the split is between two of them. Where
-/// they are of one, the first record goes alone, because its answer is one for the class. Otherwise
-/// the split is in the middle.
+/// Splits records in two parts; the first is never empty. The rule depends on the classes that span
+/// all subscriptions and that the error may concern. If the records belong to several such classes,
+/// the split is between two classes. If all belong to one and were not searched before, the first
+/// record is sent alone, because its answer is likely to hold for the whole class. Otherwise the
+/// split is in the middle.
 pub(super) fn split(
     mut records: Vec<MeteringRecord>,
     code: &str,

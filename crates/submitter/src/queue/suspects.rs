@@ -1,4 +1,5 @@
-//! Records of which the like were refused. They go last and alone, a few in each invocation.
+//! Suspects: records similar to refused ones. They are sent last and alone, a few in each
+//! invocation.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -9,21 +10,23 @@ use marketplace::batch::BatchGroup;
 use super::Class;
 use super::parts::{group_of, order_of_suspects};
 
-/// One refused call of suspects for so many calls of others: a tenth of all.
+/// For this many calls of other records, one more call of a suspect may be refused: a tenth of all
+/// calls.
 const OTHERS_FOR_ONE: u64 = 9;
-/// Suspects of one class of all subscriptions that are kept in memory when there are too many.
+/// How many suspects of a class that spans all subscriptions stay in a full queue.
 const KEPT_OF_WIDE_MAX: usize = 200;
 
 /// The suspects of one invocation.
 #[derive(Debug, Default)]
 pub(super) struct Suspects {
     bins: BTreeMap<Class, Vec<MeteringRecord>>,
-    /// In which order classes are probed: those of all subscriptions first, because most depends on
-    /// them, then the one that was refused longest ago, so that in time each has its turn.
+    /// The order in which classes are probed. Those that span all subscriptions come first, because
+    /// most records depend on them. Then comes the class whose refusal is oldest, so that each
+    /// class has its turn in time.
     order: VecDeque<Class>,
-    /// Whether classes came into the order since it was sorted.
+    /// Whether classes were added to the order since it was sorted.
     is_unsorted: bool,
-    /// Classes of one subscription that were refused in this invocation: asked once is enough.
+    /// Classes of one subscription that were refused in this invocation. They are not probed again.
     refused: BTreeSet<Class>,
     under_way: BTreeSet<Class>,
     wasted: u64,
@@ -47,7 +50,7 @@ impl Suspects {
         self.bins.entry(class).or_default().push(record);
     }
 
-    /// A call of others was made.
+    /// Counts a call of records that are no suspects.
     pub fn other_sent(&mut self) {
         self.others = self.others.saturating_add(1);
     }
@@ -58,7 +61,7 @@ impl Suspects {
         self.wasted.saturating_add(under_way) < allowance
     }
 
-    /// The next record to probe with its class, if one may be.
+    /// The next suspect to send, with its class; `None` if none may be sent now.
     pub fn next(
         &mut self,
         refused_at: impl Fn(&Class) -> Option<Timestamp>,
@@ -97,8 +100,8 @@ impl Suspects {
         found
     }
 
-    /// The record of a class to probe with: what was not found guilty by itself, then the nearest
-    /// deadline.
+    /// The suspect of a class to send first. Records that were not refused alone come first, then
+    /// those with the fewest attempts, then those with the nearest deadline.
     fn take_first(
         &mut self,
         class: &Class,
@@ -122,7 +125,7 @@ impl Suspects {
         self.under_way.remove(class);
     }
 
-    /// A probe was refused.
+    /// Handles the refusal of a suspect of this class.
     pub fn was_refused(&mut self, class: &Class) {
         self.wasted = self.wasted.saturating_add(1);
         if !class.is_wide() {
@@ -131,14 +134,14 @@ impl Suspects {
         }
     }
 
-    /// Gives back the records of a class that is not suspected any more.
+    /// Removes and returns the records of a class that is not suspected any more.
     pub fn released(&mut self, class: &Class) -> Vec<MeteringRecord> {
         self.order.retain(|other| other != class);
         self.refused.remove(class);
         self.bins.remove(class).unwrap_or_default()
     }
 
-    /// Gives back the records of a group.
+    /// Removes and returns the suspects of a group.
     pub fn drain_group(&mut self, group: &BatchGroup) -> Vec<MeteringRecord> {
         let mut taken = Vec::new();
         for bin in self.bins.values_mut() {
@@ -148,8 +151,9 @@ impl Suspects {
         taken
     }
 
-    /// Gives back what there is no room for in this invocation, with its class: one record of each
-    /// subscription's class may be probed, and some of each class of all subscriptions.
+    /// Removes and returns the suspects that a full queue has no room for, with their classes. One
+    /// record stays for each class of one subscription that may still be probed, and some for each
+    /// class that spans all subscriptions.
     pub fn take_excess(&mut self) -> Vec<(Class, MeteringRecord)> {
         let may_probe = self.may_probe();
         let mut excess = Vec::new();
@@ -167,7 +171,7 @@ impl Suspects {
         excess
     }
 
-    /// Gives back everything, with its class.
+    /// Removes and returns all suspects, with their classes.
     pub fn take_all(&mut self) -> Vec<(Class, MeteringRecord)> {
         self.order.clear();
         let bins = std::mem::take(&mut self.bins).into_iter();

@@ -1,4 +1,4 @@
-//! The search for culprits, against a marketplace that knows who they are.
+//! Tests of the search for culprits, against a simulated marketplace that refuses known records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,7 +50,7 @@ struct Told {
     unsent: Vec<(MeteringRecord, String)>,
 }
 
-/// Sends everything to a judge who refuses a request with any guilty record in it.
+/// Sends everything to a marketplace that refuses each request with a guilty record in it.
 fn send(
     queue: &mut Queue,
     code: &str,
@@ -126,23 +126,23 @@ fn a_renamed_dimension_costs_its_neighbours_a_handful_of_calls() {
     });
     assert_eq!(told.accepted.len(), 1_250);
     assert_eq!(told.culprits.len() + told.unsent.len(), 1_250);
-    // 50 full requests, the search for eight who have it, the allowance with its ninth, and what was
-    // under way when that was spent.
+    // 50 full requests, the search for the eight witnesses, the allowance with its ninth, and the
+    // calls under way when the allowance was spent.
     assert!(told.calls <= 50 + 17 + 4 + 6 + 3, "{} calls", told.calls);
     assert!(told.unsent.iter().all(|(_, code)| code == NO_DIMENSION));
 }
 
-/// Calls of a sweep at the quota of 10 per second, and minutes between two.
+/// The calls of a sweep at the quota of 10 per second, and the minutes between two sweeps.
 const SWEEP_CALLS: usize = 2_980;
 const SWEEP_MINUTES: i64 = 5;
 
-/// Hours of 10,000 buyers of whom some lack a dimension: gives back the calls of each hour.
+/// Sends hours of 10,000 buyers when some of them lack a dimension. Returns the calls of each hour.
 fn hours_with_guilty(per_hundred: usize, hours: i64) -> Vec<usize> {
     const BUYERS: usize = 10_000;
     let is_guilty = |record: &MeteringRecord| {
         let buyer = record.key.subscription.to_string();
         let number: usize = buyer[buyer.len() - 6..].parse().unwrap();
-        // Spread over the order in which records are sent.
+        // The guilty buyers are spread over the order of sending.
         (number * 37) % 100 < per_hundred
     };
     let mut lanes: BTreeMap<_, Guilt> = BTreeMap::new();
@@ -233,7 +233,8 @@ fn good_records_are_accepted_in_their_hour_however_many_agreements_lack_the_dime
             calls.iter().all(|calls| *calls <= 36_000),
             "the quota of an hour"
         );
-        // Who was guilty is remembered: later hours cost what the good records ask for, and the probes.
+        // The guilty lanes are remembered: later hours cost the calls of the good records and the
+        // probes.
         let probes = 12 * (SWEEP_ALLOWANCE as usize) + 400;
         assert!(
             calls[3] <= 400 * (100 - per_hundred) / 100 + probes,
@@ -333,7 +334,7 @@ fn one_agreement_without_a_dimension_does_not_hold_up_the_dimension() {
     let told = send(&mut queue, NO_DIMENSION, 4, |r| {
         r.key == record(137, "gb").key
     });
-    // All became suspects, and suspects that are accepted cost nothing.
+    // All became suspects, and accepted suspects use no allowance.
     assert_eq!((told.accepted.len(), told.culprits.len()), (999, 1));
     assert!(told.calls <= 40 + 9, "{} calls", told.calls);
 }
