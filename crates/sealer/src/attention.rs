@@ -1,14 +1,15 @@
-//! Subscriptions just activated or ending, which the sealer looks at in every run.
+//! Seals the subscriptions with attention: those just activated, and those ending.
 //!
 //! A new subscription may be missing from the live index for a while, and its activation may become
-//! known late. So it is sealed by itself, from before its activation through the watermark, until
-//! the reconciler sees that the rounds have it.
+//! known late. So each run seals it individually, from before its activation through the watermark,
+//! until the reconciler sees that the rounds include it.
 //!
-//! An ending subscription has one more hour in which usage is accepted. What is open of it is sealed
-//! first, whatever else there is to do: its complete hours at once, the hour of its end twenty minutes
-//! after it, and with that the past month's last hour if the end lies in the first hours of a month.
-//! Its records go before all others. That costs a few reads for each, however long it lasted. Last of
-//! all its earlier hours of the open month are recounted (`ending`).
+//! For an ending subscription, AWS Marketplace accepts usage for one more hour. So its open hours
+//! are sealed before all other work. Its complete hours are sealed at once, and the hour of its end
+//! twenty minutes after the end. If the end lies in the first hours of a month, the past month's
+//! last hour is sealed together with the hour of the end. Its records are sent before all others.
+//! That costs a few reads for each subscription, however long it lasted. After all other work its
+//! earlier hours of the open month are recounted (`ending`).
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -24,26 +25,26 @@ use crate::pass::{Kind, Work, over_attention};
 use crate::settle::recount_hour;
 use crate::{AT_ONCE, Report, Run, ending};
 
-/// Hours before the first sign of a subscription that are looked at: usage may be reported before we
-/// hear of the purchase.
+/// Hours before the first sign of a subscription that are also sealed: usage may be reported before
+/// the purchase becomes known.
 const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
 /// Hours of one subscription worked on at the same time.
 const HOURS_AT_ONCE: usize = 4;
-/// What the ending subscriptions may take of the time for all that have attention, in percent.
+/// The share of this pass's time that the ending subscriptions may use, in percent.
 const ENDING_PERCENT: u32 = 80;
 
-/// The hour through which the rounds have sealed each shard, as far as one is known.
+/// The hour through which the rounds have sealed each shard; `None` if it is not known.
 pub(crate) type Rounds = [Option<UsageHour>; SHARDS as usize];
 
-/// What was seen of the subscriptions with attention.
+/// The result of [`seal_open`].
 pub(crate) struct Seen {
-    /// Whether nothing open was left.
+    /// Whether every open hour was sealed.
     pub finished: bool,
     /// Whether some of them may be ending.
     pub has_ending: bool,
 }
 
-/// Seals what is open of every subscription that has attention: of the ending ones first.
+/// Seals the open hours of every subscription that has attention, those of ending ones first.
 pub(crate) async fn seal_open(
     run: &Run<'_>,
     budget: Budget,
@@ -63,7 +64,7 @@ pub(crate) async fn seal_open(
     })
 }
 
-/// A shard whose progress is damaged has none here: the round says so.
+/// Reads the progress of each shard. Damaged progress counts as unknown, and the round logs it.
 async fn read_rounds(run: &Run<'_>, report: &mut Report) -> Result<Rounds, LedgerError> {
     let mut rounds = Rounds::default();
     for (shard, sealed_through) in (0..SHARDS).zip(&mut rounds) {
@@ -107,8 +108,8 @@ pub(crate) async fn read_profile(
     Ok(profile.filter(|profile| profile.attention_since.is_some()))
 }
 
-/// Seals new subscriptions. Those that are sealed cost a read each, so that after a run whose time was
-/// over the next one comes to the others.
+/// Seals new subscriptions. One that is sealed already costs a single read, so after a run that had
+/// too little time, the next run reaches the others.
 async fn seal_all_new(
     run: &Run<'_>,
     subscriptions: &[Subscription],
@@ -142,8 +143,8 @@ async fn seal_all_new(
     Ok(finished)
 }
 
-/// Seals a new subscription through the watermark and notes how far it is. A row put after its hour
-/// was read here was put after the watermark, as in the round.
+/// Seals a new subscription through the watermark and stores how far it is sealed. As in the round,
+/// a row that is put after its hour was read is also put after the watermark was raised.
 async fn seal_new(
     run: &Run<'_>,
     subscription: &Subscription,
@@ -167,7 +168,7 @@ async fn seal_new(
     Ok(work)
 }
 
-/// Notes through which hour a subscription is sealed by itself.
+/// Stores through which hour a subscription with attention is sealed.
 pub(crate) async fn note_sealed(
     run: &Run<'_>,
     profile: &Profile,
@@ -179,13 +180,14 @@ pub(crate) async fn note_sealed(
     let mut sealed = profile.clone();
     sealed.sealed_through = sealed_through;
     if run.app.ledger.change_profile(profile, &sealed).await? == Written::Conflict {
-        tracing::debug!(subscription = %profile.subscription, "the profile changed meanwhile; sealed again in the next run");
+        tracing::debug!(subscription = %profile.subscription, "the profile changed meanwhile; the next run will seal these hours again");
     }
     Ok(())
 }
 
-/// Recounts hours of one subscription, in their order; the last hour that is done, with all before it.
-/// The work is cut where the time ran out or an hour had to be left.
+/// Recounts hours of one subscription in the given order. Returns the last hour that was recounted,
+/// or `None` if none was. If the time runs out, the work is marked as cut. An hour that cannot be
+/// settled counts as done, because it is flagged.
 pub(crate) async fn recount_all(
     run: &Run<'_>,
     profile: &Profile,
@@ -210,7 +212,7 @@ pub(crate) async fn recount_all(
     Ok(done)
 }
 
-/// The earliest hour that may have usage which can still be billed.
+/// The earliest hour whose usage may still be billed.
 pub(crate) fn first_hour(profile: &Profile, now: Timestamp) -> UsageHour {
     let first_sign = profile
         .lifecycle

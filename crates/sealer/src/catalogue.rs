@@ -24,14 +24,15 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    /// How many configurations are damaged.
+    /// How many damaged configurations this run has read.
     pub fn damaged(&self) -> u64 {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// A product's configuration; `None` while it has none, and then every dimension is taken. A damaged
-    /// one is none: usage would else wait past its deadline, and what AWS Marketplace refuses of it is
-    /// kept for a person.
+    /// A product's configuration. `None` means that it has none, and then usage of every dimension
+    /// is metered. A damaged configuration counts as none, because usage would otherwise wait past
+    /// its deadline. If AWS Marketplace refuses a dimension, the record is kept for a person to
+    /// decide.
     pub async fn product(&self, code: &ProductCode) -> Result<Option<Arc<Product>>, LedgerError> {
         let known = self
             .known
@@ -45,7 +46,7 @@ impl<'a> Catalogue<'a> {
         let product = match self.ledger.product(code).await {
             Ok(product) => product.map(Arc::new),
             Err(LedgerError::Malformed(damaged)) => {
-                tracing::error!(%code, %damaged, "metered as if this product had no configuration");
+                tracing::error!(%code, %damaged, "this product's configuration is damaged; its usage is metered as if there were none");
                 self.damaged.fetch_add(1, Ordering::Relaxed);
                 None
             }

@@ -1,4 +1,4 @@
-//! What is open of an ending subscription, and the recount of what is not.
+//! Seals the open hours of an ending subscription, and recounts its earlier hours.
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::profile::Profile;
@@ -15,23 +15,24 @@ use crate::pass::{Kind, Work, over_attention};
 use crate::settle::recount_hour;
 use crate::{Report, Run};
 
-/// Hours for which a subscription is young: the rounds may have passed some of its hours before they
-/// knew of it. What is older than that is past its deadline as well, and left to the recounts.
+/// Hours after its activation for which a subscription is young: the rounds may have passed some of
+/// its hours before they knew of it. Older hours are past their deadline, and left to the recounts.
 const YOUNG_HOURS: i64 = 26;
 /// The longest window that can be set, in hours.
 const WINDOW_HOURS_MAX: i64 = 744;
 
 /// The hours of one ending subscription.
 struct Hours {
-    /// Not sealed yet, or not for good.
+    /// Hours that are not sealed yet, or whose late usage nothing would flag.
     open: Vec<UsageHour>,
     /// The hour of the end.
     last: UsageHour,
-    /// Whether that is to be sealed now.
+    /// Whether the hour of the end is to be sealed now.
     is_settled: bool,
 }
 
-/// Seals what is open, the hour of the end too once that is due, and lets its records go first.
+/// Seals the open hours, and the hour of the end once it is due. Lets the subscription's records be
+/// sent before all others.
 pub(crate) async fn seal_open(
     run: &Run<'_>,
     profile: &Profile,
@@ -70,7 +71,8 @@ async fn seal_hours(
     budget: Budget,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
-    // Earlier hours first: what is late of them must be in the last one before that is sealed.
+    // Earlier hours come first: their late usage is carried into the last hour before that is
+    // sealed.
     let mut sealed_through = recount_all(run, profile, &hours.open, budget, work).await?;
     if hours.is_settled && !work.is_cut {
         work.settled
@@ -94,7 +96,7 @@ fn hours_of(
         (None, Some(rounds)) => rounds.next(),
         (None, None) => first,
     };
-    // What is above the watermark is flagged by nobody, so it is read in every run.
+    // Rows of hours above the watermark are not flagged, so these hours are read in every run.
     let begin = begin.min(run.watermark.next()).max(first);
     let is_due = |hour: UsageHour| span.due(hour).is_some_and(|due| due <= run.now);
     let is_settled = is_due(last);
@@ -103,7 +105,8 @@ fn hours_of(
         open: begin
             .through(complete(last, run.now))
             .filter(|hour| is_settled || !is_kept_open(run, *hour))
-            // The hour of the first sign, and those behind it, have times of their own.
+            // The hour of the first sign of the end, and the hours after it, are due at times of
+            // their own.
             .filter(|hour| Some(*hour) < own || is_due(*hour))
             .collect(),
         last,
@@ -111,13 +114,13 @@ fn hours_of(
     }
 }
 
-/// The last of its hours that is over, but for the hour of its end.
+/// The last hour that is over and before the hour of the end.
 fn complete(last: UsageHour, now: Timestamp) -> UsageHour {
     last.previous().min(UsageHour::of(now).previous())
 }
 
-/// Late usage can only go into a later hour of its own month, so the latest of each month is left open
-/// as long as can be: the end's own, and where that is in a new month, the past month's last.
+/// Whether an hour must stay open for late usage. Late usage can only be carried into a later hour
+/// of its own month. So the last hour of a month stays open until the hour of the end is sealed.
 fn is_kept_open(run: &Run<'_>, hour: UsageHour) -> bool {
     hour > run.watermark && hour == hour.month().last_hour()
 }
@@ -132,13 +135,13 @@ fn is_young(profile: &Profile, now: Timestamp) -> bool {
     shift(known_since, SignedDuration::from_hours(YOUNG_HOURS)) > now
 }
 
-/// When its final hour is over, if its removal is known.
+/// The end of the final hour; `None` if no removal is known.
 fn final_hour_end(span: &Span) -> Option<Timestamp> {
     span.last_removed_at.and_then(|_| span.certain_at())
 }
 
-/// Takes the hurry from the records of a subscription that goes on after all: a final hour that is none
-/// would look like a deadline that was missed.
+/// Removes the priority from the records of a subscription that does not end after all. Otherwise
+/// the end of a final hour that no longer applies would look like a missed deadline.
 pub(crate) async fn calm(
     run: &Run<'_>,
     profile: &Profile,
@@ -150,8 +153,8 @@ pub(crate) async fn calm(
     }
 }
 
-/// Lets every record through the hour `last` that is still to be sent go before all others until
-/// `final_at`, or with `None` among all others.
+/// Changes the priority of every record through the hour `last` that is still to be sent. Until
+/// `final_at` they are sent before all others; with `None` they are sent among all others.
 async fn hurry(
     run: &Run<'_>,
     profile: &Profile,
@@ -169,7 +172,7 @@ async fn hurry(
         if record.final_at == final_at || !record.is_sendable(run.now) {
             continue;
         }
-        // Where somebody has written to it meanwhile the next run looks again.
+        // If the record changed meanwhile, the next run tries again.
         let is_hurried = match final_at {
             Some(end) => {
                 ledger
@@ -183,7 +186,8 @@ async fn hurry(
     Ok(())
 }
 
-/// A record that was never sent is about to be sent by its stream delivery, and keeps its head start.
+/// When a record with priority is due. One that was never sent keeps its due time, because its
+/// stream delivery is about to send it.
 fn due_after(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     match record.attempts {
         0 => record.due.unwrap_or(now).max(now),
@@ -196,7 +200,7 @@ fn first_in_time(run: &Run<'_>, last: UsageHour) -> UsageHour {
     let window = run.app.policy.window;
     let mut first = last;
     for _ in 0..WINDOW_HOURS_MAX {
-        // A stamp may be as late as the hour's end.
+        // A record's timestamp may be as late as the hour's end.
         let before = first.previous();
         if window.deadline(before.end()) <= run.now {
             break;
@@ -206,8 +210,8 @@ fn first_in_time(run: &Run<'_>, last: UsageHour) -> UsageHour {
     first
 }
 
-/// Recounts the earlier hours of every ending subscription in the open month; `false` if the time ran
-/// out. Streams may fail just when it ends, so every run does.
+/// Recounts the earlier hours of every ending subscription in the open month. Returns `false` if
+/// the time ran out. Every run does this, because the streams may fail at the moment of the end.
 pub(crate) async fn recount_all_ending(
     run: &Run<'_>,
     budget: Budget,
@@ -218,8 +222,8 @@ pub(crate) async fn recount_all_ending(
     Ok(passed.finished)
 }
 
-/// Recounts from the latest hour backwards, because late usage is seldom very late, and keeps the place
-/// where the time ran out.
+/// Recounts from the latest hour backwards, because late usage is seldom very late. Stores the
+/// place where the time ran out.
 async fn recount_one(
     run: &Run<'_>,
     subscription: &Subscription,
@@ -239,7 +243,7 @@ async fn recount_one(
     }
     let ledger = &run.app.ledger;
     let place = ledger.place_of_recount(subscription).await?;
-    // Later ones are read with what is open.
+    // Hours above the watermark are recounted with the open hours.
     let mut hours: Vec<UsageHour> = first_hour(&profile, run.now)
         .through(complete(last, run.now).min(run.watermark))
         .filter(|hour| place.at.is_none_or(|done| *hour < done))

@@ -1,10 +1,10 @@
-//! Hours that were flagged after they were sealed.
+//! Recounts hours that were flagged after they were sealed.
 //!
-//! The flag is read, then the hour is recounted, then the flag is removed only if it is still the
-//! one that was read: a row that came meanwhile has put it again.
+//! First the flag is read, then the hour is recounted. Then the flag is removed, but only if it is
+//! still the one that was read: a row that came meanwhile has flagged the hour again.
 //!
-//! An hour that cannot be recounted yet is put off, so that the others are settled: of a subscription
-//! that is unknown, or not active yet, or whose profile is damaged.
+//! An hour cannot be recounted while its subscription is unknown or not active, or its profile is
+//! damaged. Such a flag is put off, so that it does not delay the others.
 
 use futures_util::{StreamExt, stream};
 use jiff::SignedDuration;
@@ -17,16 +17,16 @@ use startup::Budget;
 use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// Hours that a flag is put off at most whose subscription is not active: once it is, all its hours
-/// are sealed whether or not they are flagged.
+/// The most hours that a flag is put off while its subscription is not active. Once it is active,
+/// all its hours are sealed anyway, flagged or not.
 const PUT_OFF_HOURS_MAX: i64 = 6;
-/// Hours that a flag is put off at most that something damaged stands in the way of: it may be put
-/// right at any time, and nothing else tells.
+/// The most hours that a flag is put off while the subscription's profile is damaged. It may be
+/// repaired at any time, and no event reports that.
 const PUT_OFF_DAMAGED_HOURS_MAX: i64 = 1;
-/// Seconds between two runs, by which each begins at another shard.
+/// Seconds between two runs. Each run begins at another shard.
 const TURN_SECONDS: i64 = 300;
 
-/// Recounts every flagged hour that is due; `false` if the time ran out.
+/// Recounts every flagged hour that is due. Returns `false` if the time ran out.
 pub(crate) async fn recount_flagged(
     run: &Run<'_>,
     budget: Budget,
@@ -132,7 +132,7 @@ async fn recount_flag(
         Ok(Some(profile)) if profile.status() != Status::Pending => profile,
         Ok(known) => {
             let is_known = known.is_some();
-            tracing::warn!(%subscription, %hour, is_known, "flagged, but the subscription is not active yet");
+            tracing::warn!(%subscription, %hour, is_known, "this hour is flagged, but its subscription is not active yet");
             put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
             return Ok(Outcome::left());
         }
@@ -147,7 +147,8 @@ async fn recount_flag(
     Ok(Outcome { settled, cleared })
 }
 
-/// Somebody who has put the flag again meanwhile wants it looked at sooner: then it is left so.
+/// Puts a flag off by at most `hours_max` hours. If the hour was flagged again meanwhile, the new
+/// flag stays due at once.
 async fn put_off(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), LedgerError> {
     let most = SignedDuration::from_hours(hours_max);
     let written = run
@@ -156,7 +157,7 @@ async fn put_off(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), L
         .put_off_late_flag(flag, run.now, most)
         .await?;
     if written == Written::Conflict {
-        tracing::debug!(subscription = %flag.subscription, hour = %flag.hour, "flagged again meanwhile");
+        tracing::debug!(subscription = %flag.subscription, hour = %flag.hour, "the hour was flagged again meanwhile; its flag is not put off");
     }
     Ok(())
 }

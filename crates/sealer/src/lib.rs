@@ -1,20 +1,20 @@
-//! Seals hours: freezes an hour's usage into metering records, and recounts what came late.
+//! Seals hours: freezes an hour's usage into metering records, and recounts hours with late usage.
 //!
 //! # Layout
 //! * [`handle`]: one run, every five minutes
-//! * `settle`: one hour of one subscription, sealed or recounted
-//! * `round`: every live subscription, hour by hour, through the watermark
-//! * `attention`: subscriptions just activated or ending, each by itself
-//! * `ending`: what is open of an ending one, and the recount of what is not
-//! * `pass`: many of them at a time, and none for ever before others
-//! * `late`: hours that were flagged after they were sealed
+//! * `settle`: seals or recounts one hour of one subscription
+//! * `round`: seals every live subscription, hour by hour, through the watermark
+//! * `attention`: seals subscriptions that were just activated or are ending, each individually
+//! * `ending`: seals the open hours of an ending subscription, and recounts its earlier hours
+//! * `pass`: works on many subscriptions with attention at a time, so that none waits for ever
+//! * `late`: recounts hours that were flagged after they were sealed
 //!
 //! # Why no row is lost
-//! A run raises the watermark **before** it reads any row. A row put before the read is in the fold.
-//! A row put after it was put after the watermark, so whenever its stream record comes, `late-usage`
-//! sees an hour at or below the watermark and flags it; a row that was counted anyway recounts to a
-//! difference of zero. Every write is conditional, so any two runs, or a run and its own repetition
-//! after a crash, come to the same records.
+//! A run raises the watermark **before** it reads any row. A row that is put before the read is in
+//! the fold. A row that is put after the read is also put after the watermark was raised. Whenever
+//! its stream record comes, `late-usage` sees an hour at or below the watermark and flags it. If
+//! the row was counted anyway, the recount finds a difference of zero. Every write is conditional,
+//! so two runs at a time, or a run and its repetition after a crash, create the same records.
 
 mod attention;
 mod catalogue;
@@ -41,23 +41,23 @@ use catalogue::Catalogue;
 /// Subscriptions worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
 
-/// What the function needs.
+/// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The DynamoDB tables.
     pub ledger: Ledger,
-    /// The time.
+    /// The current time, which tests can set.
     pub clock: Clock,
-    /// When hours are due.
+    /// When each hour is due to be sealed.
     pub schedule: Schedule,
     /// How records are frozen.
     pub policy: SealPolicy,
-    /// What to do with late usage.
+    /// Whether late usage is carried or held.
     pub late: LatePolicy,
 }
 
 impl App {
-    /// Reads the settings.
+    /// Reads the settings from the environment, and fails if one is invalid.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
         Ok(Self {
             ledger: clients::ledger(env).await?,
@@ -72,13 +72,13 @@ impl App {
     }
 }
 
-/// Why a run broke off. The next one takes it up where it was.
+/// Why a run ended early. The next run continues where it stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
-    /// DynamoDB.
+    /// A table could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The clock.
+    /// The time could not be read.
     #[error(transparent)]
     Clock(#[from] ClockError),
 }
@@ -94,23 +94,24 @@ pub struct Report {
     pub recounts: u64,
     /// Movements of late usage written.
     pub movements: u64,
-    /// Of which hold usage for a person.
+    /// Movements that hold usage for a person to decide.
     pub held: u64,
-    /// Late flags settled.
+    /// Late flags removed after their hour was recounted.
     pub flags_cleared: u64,
     /// Hours that could not be settled now; they stay flagged.
     pub left_flagged: u64,
-    /// Hours with more metered than there are rows.
+    /// Slots for which more was metered than their rows come to.
     pub over_metered: u64,
-    /// Rows set aside.
+    /// Rows that are not metered because something is wrong with them.
     pub rows_set_aside: u64,
-    /// Records that go before all others from now on, since their subscription is in its final hour.
+    /// Records that are sent before all others from now on, because their subscription is in its
+    /// final hour.
     pub records_hurried: u64,
-    /// Times that a damaged item was met and set aside; the log names each.
+    /// How often a damaged item was found and set aside. The log names each.
     pub damaged: u64,
     /// Hours that are due and not yet sealed, in the shard that is furthest behind.
     pub hours_behind: i64,
-    /// Whether the run came through; otherwise the next one goes on.
+    /// Whether the run finished all its work; otherwise the next run continues.
     pub finished: bool,
 }
 
@@ -126,7 +127,7 @@ impl Report {
     }
 }
 
-/// What one run works with.
+/// The context of one run.
 pub(crate) struct Run<'a> {
     pub app: &'a App,
     pub now: Timestamp,
@@ -134,7 +135,8 @@ pub(crate) struct Run<'a> {
     pub catalogue: Catalogue<'a>,
 }
 
-/// One run: raises the watermark, then seals what is due and recounts what came late.
+/// Handles one run: raises the watermark, then seals the hours that are due and recounts flagged
+/// hours.
 pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     let now = app.clock.now().await?;
     let before = app.ledger.watermark().await?;
@@ -156,7 +158,7 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
         watermark: watermark.to_string(),
         ..Report::default()
     };
-    // A shard without progress begins where the stack stood before this run.
+    // A shard without progress begins at the watermark from before this run.
     let begin = before.unwrap_or(watermark);
     report.finished = seal(&run, begin, budget, &mut report).await?;
     if !is_raised && !raise_first {
@@ -167,11 +169,11 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     Ok(report)
 }
 
-/// What a kind of work may take of the time that is left when its turn comes, in percent: what comes
-/// after it always has some.
+/// The share of the remaining time that one kind of work may use, in percent. So the kinds after it
+/// always have some time.
 const SHARE_PERCENT: u32 = 50;
 
-/// Each kind of work in its turn, the most urgent first; `false` if some of it is left.
+/// Does each kind of work, the most urgent first. Returns `false` if some work is left.
 async fn seal(
     run: &Run<'_>,
     begin: UsageHour,
@@ -179,13 +181,13 @@ async fn seal(
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     let share = || budget.share(SHARE_PERCENT);
-    // An ending subscription has only an hour left.
+    // Ending subscriptions come first: AWS Marketplace takes their usage for one more hour only.
     let seen = attention::seal_open(run, share(), report).await?;
     let mut sealed = round::seal_due(run, begin, share(), report).await?;
     let settled = late::recount_flagged(run, share(), report).await?;
     let left = if sealed && settled { budget } else { share() };
     let recounted = !seen.has_ending || ending::recount_all_ending(run, left, report).await?;
-    // Whatever the others left over is for the rounds.
+    // The rounds get the time that the others did not use.
     if !sealed && !budget.is_spent() {
         sealed = round::seal_due(run, begin, budget, report).await?;
     }

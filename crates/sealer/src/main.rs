@@ -1,4 +1,4 @@
-//! The sealer as a Lambda function: every five minutes.
+//! The sealer as a Lambda function. A schedule invokes it every five minutes.
 
 use startup::run::Error;
 

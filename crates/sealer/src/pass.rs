@@ -1,4 +1,5 @@
-//! A pass over the subscriptions that have attention: many at a time, and none for ever before others.
+//! A pass over the subscriptions with attention: works on many at a time, and lets none wait for
+//! ever.
 
 use std::future::Future;
 
@@ -14,51 +15,52 @@ use crate::{AT_ONCE, Report, Run};
 /// What was done for one subscription.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    /// Its hours that were settled.
+    /// What was done in each of its hours.
     pub settled: Vec<Settled>,
-    /// Its records that go before all others now.
+    /// How many of its records are sent before all others from now on.
     pub hurried: u64,
-    /// Its items that are damaged.
+    /// How many of its items are damaged.
     pub damaged: u64,
-    /// What it is, as far as this pass has to know.
+    /// Why it has attention.
     pub kind: Kind,
-    /// Whether something had to be left to the next run.
+    /// Whether some work was left to the next run.
     pub is_cut: bool,
 }
 
-/// What a subscription with attention is.
+/// Why a subscription has attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Kind {
-    /// Nothing that is sealed by itself.
+    /// Neither of the others: it is not sealed individually.
     #[default]
     Other,
-    /// Just activated, or activated again.
+    /// It was just activated, or activated again.
     New,
-    /// Ending.
+    /// It is ending.
     Ending,
 }
 
-/// What a pass came to.
+/// The result of a pass.
 #[derive(Debug, Default)]
 pub(crate) struct Passed {
     /// The subscriptions that have just been activated.
     pub new: Vec<Subscription>,
-    /// How many of them are ending.
+    /// How many subscriptions are ending.
     pub ending: u64,
-    /// Whether nothing was left.
+    /// Whether no work was left to the next run.
     pub finished: bool,
 }
 
 impl Work {
-    /// Whether the time was up before anything was done.
+    /// Whether the time ran out before anything was done.
     fn is_untouched(&self) -> bool {
         self.is_cut && self.settled.is_empty()
     }
 }
 
-/// Works on every subscription that has attention. Where the time runs out before the end, the next
-/// pass of this name begins with the first one for which nothing was done. One for which something was
-/// done waits for its next turn, however much there is still to do: it must not hold up the others.
+/// Works on every subscription that has attention. If the time runs out, the next pass with this
+/// name begins with the first subscription for which nothing was done. A subscription for which
+/// something was done waits for its next turn, even if much of its work is left, so that it does
+/// not hold up the others.
 pub(crate) async fn over_attention<Working>(
     run: &Run<'_>,
     pass: &'static str,
@@ -105,7 +107,7 @@ where
     let done = first_untouched.unwrap_or(begun.len());
     let next = match passed.finished {
         true => None,
-        // What was cut at the very beginning stays where it is.
+        // If nothing was done at all, the place stays where it is.
         false => begun
             .into_iter()
             .take(done)
@@ -138,7 +140,7 @@ impl Passed {
             }
             Err(error) => {
                 // It keeps its attention, so the next run tries again.
-                tracing::error!(%subscription, %error, "this subscription could not be sealed by itself");
+                tracing::error!(%subscription, %error, "this subscription could not be sealed; the next run tries again");
                 report.left_flagged += 1;
                 report.damaged += u64::from(matches!(error, LedgerError::Malformed(_)));
             }
@@ -146,12 +148,13 @@ impl Passed {
     }
 }
 
-/// The subscriptions with attention behind a place, then those before it, each once.
+/// The subscriptions with attention, each once: first those after `begin`, then those up to it.
 struct Ring<'l> {
     ledger: &'l Ledger,
     begin: Option<Subscription>,
     page: std::vec::IntoIter<Subscription>,
-    /// Behind which subscription the next page begins, if there is one.
+    /// The next page: `None` if there is none, `Some(None)` for the first page of the index,
+    /// otherwise the subscription after which it begins.
     next: Option<Option<Subscription>>,
     is_second_lap: bool,
     damaged: u64,
@@ -193,7 +196,7 @@ impl<'l> Ring<'l> {
         }
     }
 
-    /// The index is in the order of the texts.
+    /// Compares the texts of the subscriptions, because the index is sorted by them.
     fn is_behind_the_beginning(&self, subscription: &Subscription) -> bool {
         let begin = self.begin.as_ref().map(ToString::to_string);
         begin.is_none_or(|begin| subscription.to_string() > begin)

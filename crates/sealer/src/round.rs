@@ -1,7 +1,7 @@
-//! Every live subscription, hour by hour, through the watermark.
+//! Seals every live subscription, hour by hour, through the watermark.
 //!
-//! Each shard keeps its own progress, and within an hour the place a run broke off. A shard moves on
-//! to the next hour only when every subscription of this one is sealed or flagged.
+//! Each shard keeps its own progress, and within an hour the place where a run stopped. A shard
+//! moves on to the next hour only when this hour of every subscription is sealed or flagged.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::progress::ShardProgress;
@@ -14,8 +14,8 @@ use startup::Budget;
 use crate::settle::{Settled, seal_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// Seals what is due in every shard; `false` if the time ran out before the end, or another run is at
-/// work on a shard. A shard whose progress is damaged stays where it is.
+/// Seals the hours that are due in every shard. Returns `false` if the time ran out, if another run
+/// works on a shard, or if the progress of a shard is damaged. Such a shard makes no progress.
 pub(crate) async fn seal_due(
     run: &Run<'_>,
     begin: UsageHour,
@@ -29,7 +29,7 @@ pub(crate) async fn seal_due(
             Ok(Some(progress)) => shards.push(progress),
             Ok(None) => return Ok(false),
             Err(LedgerError::Malformed(damaged)) => {
-                tracing::error!(shard, %damaged, "nothing of this shard is sealed");
+                tracing::error!(shard, %damaged, "this shard's progress is damaged; no hour of the shard is sealed");
                 report.damaged += 1;
                 is_damaged = true;
             }
@@ -42,7 +42,7 @@ pub(crate) async fn seal_due(
     Ok(finished && !is_damaged)
 }
 
-/// A shard's progress; a new one has come as far as the stack had before this run.
+/// A shard's progress. A new shard begins at the hour `begin`, the watermark from before this run.
 async fn begin_shard(
     ledger: &Ledger,
     shard: u8,
@@ -55,8 +55,8 @@ async fn begin_shard(
     ledger.shard_progress(shard).await
 }
 
-/// One hour of one shard after the other, always of the one that is furthest behind: after an outage the
-/// hours whose deadline is nearest come first, in whichever shard they are.
+/// Seals one hour of one shard at a time, always in the shard that is furthest behind. So after an
+/// outage the hours with the nearest deadline come first, whatever their shard.
 async fn seal_shards(
     run: &Run<'_>,
     shards: &mut [ShardProgress],
@@ -81,8 +81,8 @@ async fn seal_shards(
     }
 }
 
-/// Seals a shard's next hour, page by page; `false` if our time is up, or another run is at work on the
-/// shard.
+/// Seals a shard's next hour, page by page. Returns `false` if the time ran out, or another run
+/// works on the shard.
 async fn seal_next_hour(
     run: &Run<'_>,
     progress: &mut ShardProgress,
@@ -118,7 +118,7 @@ async fn seal_next_hour(
     .await
 }
 
-/// Writes how far a shard has come; `false` if another run has.
+/// Writes how far a shard has come. Returns `false` if another run has changed its progress.
 async fn write(
     ledger: &Ledger,
     progress: &mut ShardProgress,
@@ -154,9 +154,9 @@ async fn seal_page(
     Ok(())
 }
 
-/// One subscription's trouble must not hold up the shard: its hour is flagged and tried again by
-/// every run. Only when not even that can be written does the round break off. And whether what
-/// troubled it is a damaged item.
+/// Seals an hour of one subscription, or flags it if that fails. One failure must not hold up the
+/// shard, and every run tries a flagged hour again. The round ends early only if the flag cannot be
+/// written. Also returns whether the failure was a damaged item.
 async fn seal_or_flag(
     run: &Run<'_>,
     hour: UsageHour,
@@ -184,12 +184,13 @@ async fn seal_one(
     hour: UsageHour,
     subscription: &Subscription,
 ) -> Result<Settled, LedgerError> {
-    // The index only says where to look; the profile says what is so.
+    // The index lags behind, so the profile's own status decides.
     match run.app.ledger.profile(subscription).await? {
         Some(profile) if matches!(profile.status(), Status::Active | Status::Ending) => {
             seal_hour(run, &profile, hour).await
         }
-        // Before its activation nothing is sealed: attention takes up every hour since then.
+        // Not active yet, or ended. Once it is active, attention seals every hour since its
+        // activation.
         _ => Ok(Settled::default()),
     }
 }

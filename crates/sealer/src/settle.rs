@@ -1,4 +1,4 @@
-//! One hour of one subscription: sealed, or recounted.
+//! Seals or recounts one hour of one subscription.
 
 use std::collections::BTreeSet;
 
@@ -17,25 +17,25 @@ use marketplace::{Dimension, MeteringRecord, TagSet, UsageHour};
 
 use crate::Run;
 
-/// How often one hour is read again because somebody else wrote meanwhile, or because one movement
-/// could not take everything, before it is left to its flag.
+/// How often one hour is read at most. It is read again if a record changed meanwhile, or if one
+/// movement could not hold everything. After that the hour is flagged for a later run.
 const PASSES_MAX: u32 = 4;
 
-/// What settling an hour did.
+/// What sealing or recounting an hour did.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     pub sealed: u64,
     pub recounts: u64,
     pub movements: u64,
-    /// Of the movements, those that hold usage for a person.
+    /// The movements among them that hold usage for a person to decide.
     pub held: u64,
     pub over_metered: u64,
     pub rows_set_aside: u64,
     pub left_flagged: bool,
 }
 
-/// Seals an hour as the round does: the rows are read, and each slot with usage gets its record. A
-/// slot that has one already, from a flag or an earlier run, is recounted instead.
+/// Seals an hour: reads its rows and creates a record for each slot with usage. If a slot has a
+/// record already, from a flag or an earlier run, the hour is recounted.
 pub(crate) async fn seal_hour(
     run: &Run<'_>,
     profile: &Profile,
@@ -75,8 +75,9 @@ pub(crate) async fn seal_hour(
     Ok(settled)
 }
 
-/// Compares an hour's rows with what was counted of them: seals slots without a record, and moves
-/// late usage where it can still be billed. `left_flagged` when it could not be brought to an end.
+/// Compares an hour's rows with what was counted of them. Seals slots without a record, and moves
+/// late usage to where it can still be billed. Sets `left_flagged` if the hour could not be
+/// settled.
 pub(crate) async fn recount_hour(
     run: &Run<'_>,
     profile: &Profile,
@@ -148,7 +149,7 @@ pub(crate) async fn recount_hour(
     Ok(settled)
 }
 
-/// Only for the planted bug of this name.
+/// Carries usage of an hour without a record. Only for the planted bug of this name.
 async fn carry_without_record(
     run: &Run<'_>,
     profile: &Profile,
@@ -173,19 +174,20 @@ async fn carry_without_record(
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Frozen {
-    /// The rows come to nothing, so there is no record.
+    /// The rows add up to zero, so no record was created.
     Nothing,
-    /// The record holds all of it.
+    /// The new record bills all of the usage.
     Created,
-    /// The record does not bill all of it: the rest is late usage of this hour.
+    /// The new record does not bill all of the usage. The rest is late usage of this hour.
     CreatedInPart,
     /// The slot has a record already.
     Taken,
 }
 
-/// Freezes one slot. What the record will not bill is flagged **before** the record is created: a
-/// crash in between leaves a flag whose recount seals the slot; the other order would leave a record
-/// whose usage nobody looks at again before the next sweep.
+/// Freezes one slot. If the record will not bill all of the usage, the hour is flagged **before**
+/// the record is created. After a crash in between, the recount of the flagged hour seals the slot.
+/// With the other order, the rest of the usage would wait until the reconciler counts the hour
+/// again.
 async fn freeze(
     run: &Run<'_>,
     profile: &Profile,
@@ -215,8 +217,8 @@ async fn freeze(
     })
 }
 
-/// Meters zero for the product's dimensions that the hour's rows do not name, where heartbeats are
-/// wanted. A slot that has a record keeps it.
+/// Meters zero for each dimension of the product that the hour's rows do not name, if heartbeats
+/// are enabled. A slot that has a record keeps it. Returns how many records were created.
 async fn beat(
     run: &Run<'_>,
     profile: &Profile,
@@ -253,8 +255,9 @@ enum Moved {
     Conflict,
 }
 
-/// Moves what nothing has counted yet, in one transaction that depends on the record being as read.
-/// Where usage was held because no agreement was in force, and one was after all, that comes first.
+/// Moves the usage that is not counted yet, in one transaction that fails if the record has
+/// changed. Usage that was held because no agreement was in force is released first, if one turns
+/// out to have been in force.
 async fn move_late(
     run: &Run<'_>,
     terms: &Terms,
@@ -265,7 +268,7 @@ async fn move_late(
 ) -> Result<Moved, LedgerError> {
     let app = run.app;
     if record.is_out_of_force(&terms.spans, run.now) {
-        tracing::warn!(slot = %record.key, stamp = %record.stamp, "this record's stamp lies in no purchase any more; it is given up, and the audit decides whether its usage is carried");
+        tracing::warn!(slot = %record.key, stamp = %record.stamp, "this record's timestamp lies in no agreement any more; the record is given up, and the audit decides whether its usage is carried");
         return Ok(match app.ledger.withdraw(record, run.now).await? {
             Written::Conflict => Moved::Conflict,
             Written::Done => Moved::Nothing,
@@ -280,7 +283,7 @@ async fn move_late(
         run.now,
     );
     if let Some(movement) = release(record, movements, to, run.now) {
-        tracing::info!(slot = %record.key, of = movement.of, "the end was overruled; what was held for it is carried");
+        tracing::info!(slot = %record.key, of = movement.of, "the subscription did not end after all; the usage that was held for its end is carried");
         return Ok(match app.ledger.move_quantity(record, &movement).await? {
             Written::Conflict => Moved::Conflict,
             Written::Done => Moved::InPart,
@@ -299,7 +302,7 @@ async fn move_late(
         Difference::Late { entries, complete } => (entries, complete),
     };
     let Some((kind, reason)) = to.movement() else {
-        // A later run decides: the reconciler does not close the subscription before.
+        // A later run decides. The reconciler does not close the subscription before that.
         return Ok(Moved::Nothing);
     };
     let movement = Movement {

@@ -28,8 +28,8 @@ const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
 const ASKED_MAX: u32 = 40;
 
 /// Takes the turn for the invocation `holder`, until its budget ends. Returns `false` if another
-/// invocation has the turn. If `waits` is set, it waits for that invocation first, unless it is a
-/// sweep.
+/// invocation has the turn. If `waits` is set, it waits for that invocation first, unless that
+/// invocation is a sweep.
 pub(crate) async fn take(
     app: &App,
     holder: &str,
