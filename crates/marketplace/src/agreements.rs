@@ -1,8 +1,8 @@
-//! A subscription's lifecycle out of those of its agreements and of its legacy customer.
+//! Computes a subscription's lifecycle from those of its agreements and of its legacy customer.
 //!
-//! A renewal, an amendment or a replacement brings a new agreement, often for the same licence, and
-//! the old agreement's end may be dated after the new one's start. Folding all their signs into one
-//! lifecycle would let the old end close a subscription that goes on. So each agreement keeps its
+//! A renewal, an amendment or a replacement creates a new agreement, often for the same license.
+//! The old agreement's end may be dated after the new one's start. If all signs were folded into
+//! one lifecycle, the old end would close a subscription that goes on. So each agreement keeps its
 //! own lifecycle, and a subscription ends only when none of its agreements is in force.
 //!
 //! Facts: M28, M49 (docs/marketplace-rules.md).
@@ -13,11 +13,12 @@ use crate::lifecycle::{Lifecycle, Sign};
 use crate::planted::{Bug, is_planted};
 use crate::spans::{Span, Spans};
 
-/// What is known of one subscription: `own` is what its profile says already, `agreements` what each
-/// of its agreements says, `customer` what the SNS messages about its legacy customer say.
+/// Combines everything that is known about one subscription: `own` is the lifecycle in its profile,
+/// `agreements` are those of its agreements, and `customer` is that of the SNS messages about its
+/// legacy customer.
 ///
-/// An agreement's end counts unless another agreement is in force just then. The result depends on
-/// what is known, not on the order in which it became known.
+/// An agreement's end counts unless another agreement is in force at that time. The result depends
+/// on the known signs, not on the order in which they became known.
 pub fn lifecycle_of(
     own: Lifecycle,
     agreements: &[Lifecycle],
@@ -26,7 +27,7 @@ pub fn lifecycle_of(
     let spans: Vec<Spans> = agreements.iter().map(Lifecycle::spans).collect();
     let mut life = Lifecycle::default();
     for (sign, at) in own.signs() {
-        // An end that an agreement accounts for is decided anew, by all agreements together.
+        // An end that is also an agreement's end is decided below, by all agreements together.
         let is_accounted_for = agreements.iter().any(|one| one.has(sign, at));
         if sign == Sign::Activated || !is_accounted_for {
             life.observe(sign, at);
@@ -45,12 +46,12 @@ pub fn lifecycle_of(
     for (sign, at) in customer.iter().flat_map(Lifecycle::signs) {
         life.observe(sign, at);
     }
-    // What was closed stays closed only if nothing has become known about when it was in force.
+    // A closed subscription stays closed only if the times in which it was in force are unchanged.
     life.closed_at = own.closed_at.filter(|_| life.spans() == own.spans());
     life
 }
 
-/// Whether an agreement other than this one is in force at an instant.
+/// Whether an agreement other than number `this` is in force at `at`.
 fn is_another_in_force(spans: &[Spans], this: usize, at: Timestamp) -> bool {
     let mut others = spans.iter().enumerate().filter(|(n, _)| *n != this);
     others.any(|(_, spans)| spans.iter().any(|span: &Span| span.contains(at)))
@@ -103,7 +104,7 @@ mod tests {
             Status::Ending,
             Some(300),
         );
-        // Created and no more: it says nothing yet.
+        // An agreement without any sign changes nothing.
         check(&[old, &[]], Status::Ending, Some(100));
     }
 
@@ -131,7 +132,7 @@ mod tests {
             events in proptest::collection::vec((0usize..4, 0usize..4, 0i64..500), 0..10),
             swaps in proptest::collection::vec((0usize..10, 0usize..10), 0..10),
         ) {
-            // Joints 0 to 2 are agreements, 3 is the legacy customer.
+            // Joints 0 to 2 are agreements, and joint 3 is the legacy customer.
             let deliver = |events: &[(usize, usize, i64)]| {
                 let mut joints: [Lifecycle; 4] = Default::default();
                 let mut own = Lifecycle::default();

@@ -1,5 +1,5 @@
-//! What goes into one BatchMeterUsage request: one product, one kind of identity, at most 25
-//! records, and little enough that CloudTrail keeps all of it.
+//! Splits records into BatchMeterUsage requests. A request has one product, one kind of identity
+//! and at most 25 records, and is small enough that CloudTrail logs all of it.
 //!
 //! Facts: M1, M2, M3, M54 (docs/marketplace-rules.md).
 
@@ -11,28 +11,28 @@ use crate::planted::{Bug, is_planted};
 use crate::record::MeteringRecord;
 use crate::subscription::IdentityKind;
 
-/// What the records of one request have in common.
+/// The product and identity kind that all records of a request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchGroup {
-    /// The product: requests never mix two, even where licences hide it.
+    /// The product. A request never mixes two, even where licenses identify the buyers.
     pub product: ProductCode,
-    /// How its buyers are named.
+    /// How the buyers are identified.
     pub kind: IdentityKind,
 }
 
 /// Records to be sent in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch<T> {
-    /// What they have in common.
+    /// Their product and identity kind.
     pub group: BatchGroup,
-    /// At least one, at most [`BATCH_RECORDS_MAX`].
+    /// The records, 1 to [`BATCH_RECORDS_MAX`].
     pub records: Vec<T>,
 }
 
 /// Splits records into as few requests as the limits allow, in the order given within a group.
 ///
-/// `describe` tells a record's group and the bytes of its JSON. A record that alone exceeds the
-/// auditable size goes alone.
+/// `describe` returns a record's group and the size of its JSON in bytes. A record that alone
+/// exceeds the auditable size gets a request of its own.
 pub fn plan<T>(
     records: impl IntoIterator<Item = T>,
     describe: impl Fn(&T) -> (BatchGroup, usize),
@@ -71,14 +71,15 @@ pub fn plan<T>(
     batches
 }
 
-/// Bytes of a record's JSON besides its texts and allocations: names, quotes, numbers. Generous.
+/// Upper bound of the bytes of a record's JSON without its texts and allocations.
 const RECORD_BYTES: usize = 300;
-/// The same of an allocation, and of a tag.
+/// Upper bounds of the bytes of an allocation and of a tag, without their texts.
 const ALLOCATION_BYTES: usize = 100;
 const TAG_BYTES: usize = 24;
 
-/// Whether a request of this record may be more than CloudTrail keeps of one. It is then sent alone,
-/// so whatever is cut off is such a record. Counted generously: without the JSON itself.
+/// Whether CloudTrail may cut off a request with this record. Such a record is sent alone, so an
+/// event that is cut off has only such a record. The size is an upper bound, computed without the
+/// JSON.
 pub fn may_be_cut_off(record: &MeteringRecord) -> bool {
     let account = record
         .account
@@ -103,7 +104,7 @@ pub fn may_be_cut_off(record: &MeteringRecord) -> bool {
     bytes > AUDITABLE_REQUEST_BYTES_MAX
 }
 
-/// At most so many bytes a text takes in JSON.
+/// Upper bound of the bytes that a text takes in JSON.
 fn json_bytes(text: &str) -> usize {
     let escapes = |byte: u8| match byte {
         b'"' | b'\\' => 2,
@@ -113,7 +114,7 @@ fn json_bytes(text: &str) -> usize {
     text.bytes().map(escapes).fold(0, usize::saturating_add)
 }
 
-/// The record's own group; with a planted mistake, any of the same kind.
+/// The record's own group. With the planted bug, any group of the same kind.
 fn planted_group<'g>(
     mut groups: impl Iterator<Item = &'g BatchGroup>,
     own: BatchGroup,
@@ -167,7 +168,7 @@ mod tests {
             sizes in proptest::collection::vec(prop_oneof![1usize..2_000, 1usize..90_000], 0..70)
         ) {
             let batches = plan(sizes.clone(), |bytes| (group(0, 0), *bytes));
-            // The fewest requests for the first n records, tried over every last request.
+            // The fewest requests for the first n records, found by trying every last request.
             let mut fewest = vec![0_usize];
             for end in 1..=sizes.len() {
                 let fits = |begin: &usize| {

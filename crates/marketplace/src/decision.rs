@@ -1,8 +1,8 @@
-//! What a person decides about usage that waits: carry it, write it off, or claim it back.
+//! Decisions of a person about usage that waits: carry it, write it off, or claim it back.
 //!
-//! A movement is immutable, so a decision is a movement of its own. Where it closes an earlier one
-//! that held usage it names it ([`Movement::of`]): the quantity then stands in the new place and no
-//! longer among what is held, and what was counted stays the same.
+//! A movement is immutable, so each decision is a new movement. A decision that closes an earlier
+//! hold names it ([`Movement::of`]). Its quantity then counts as carried or written off instead of
+//! held, and the total that is counted stays the same.
 //!
 //! Fact: M28 (docs/marketplace-rules.md).
 
@@ -17,14 +17,15 @@ use crate::record::{MeteringRecord, State};
 use crate::recount::{Movement, MovementKind, OF_SHORTFALL, moved_shortfall};
 use crate::tags::TagSet;
 
-/// Characters of a reason. Ours: enough for a sentence and a ticket's number.
+/// The most characters of a reason. This project's limit: enough for a sentence and a ticket's
+/// number.
 pub const REASON_CHARS_MAX: usize = 500;
 
-/// Why a person decided so: 1 to 500 characters, none of them a control character.
+/// A person's reason for a decision: 1 to 500 characters, none of them a control character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);
 
-/// A text that is no reason.
+/// The error for a text that is empty, too long, or has a control character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a reason of {0} characters: write 1 to {REASON_CHARS_MAX}, on one line; it is kept with the decision"
@@ -52,7 +53,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The movements that hold usage and that no later one has closed.
+/// The movements that hold usage and were not closed by a later movement.
 pub fn open_holds(movements: &[Movement]) -> impl Iterator<Item = &Movement> {
     movements.iter().filter(|movement| {
         let closed = movements.iter().any(|m| m.of == Some(movement.number));
@@ -60,7 +61,7 @@ pub fn open_holds(movements: &[Movement]) -> impl Iterator<Item = &Movement> {
     })
 }
 
-/// The movement that brings held usage to another place.
+/// The movement that closes a hold: all of its usage is carried or written off, by `kind`.
 pub fn close_hold(
     record: &MeteringRecord,
     hold: &Movement,
@@ -78,18 +79,19 @@ pub fn close_hold(
     }
 }
 
-/// Whether a person may end a record.
+/// Whether a person may close a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
-    /// At once: AWS Marketplace has refused it, so it is certainly not billed.
+    /// Allowed: AWS Marketplace has refused the record, so it is certainly not billed.
     Free,
-    /// After a look of his own: it may have been billed, and the audit could not tell yet.
+    /// Allowed only after the person has checked it: the record may have been billed, and the audit
+    /// has not decided yet.
     Checked,
-    /// It has an outcome, or is still being sent.
+    /// Not allowed: the record has an outcome, or is still being sent.
     Never,
 }
 
-/// Whether a person may end a record.
+/// Whether a person may close a record in its current state.
 pub fn ending(record: &MeteringRecord) -> Ending {
     match record.state {
         State::Refused => Ending::Free,
@@ -98,9 +100,9 @@ pub fn ending(record: &MeteringRecord) -> Ending {
     }
 }
 
-/// What AWS Marketplace's slot of a record in conflict is short of what was used, and nobody has
-/// decided about yet. `over` is by how much the slot is over-metered: so much of it was billed with
-/// another hour before the conflict came to light.
+/// The shortfall of a record in conflict: how much less AWS Marketplace's slot has than was used,
+/// without what a decision has already moved. `over` is the over-metered quantity of the slot: that
+/// much of the usage was billed with another hour before the conflict was found.
 pub fn shortfall(
     record: &MeteringRecord,
     movements: &[Movement],
@@ -119,7 +121,7 @@ pub fn shortfall(
     short.to_quantity().ok_or(Overflow)
 }
 
-/// The movement that brings what a conflict is short of to another place.
+/// The movement that carries or writes off the shortfall of a conflict, by `kind`.
 pub fn move_shortfall(
     record: &MeteringRecord,
     quantity: Quantity,
@@ -137,8 +139,9 @@ pub fn move_shortfall(
     }
 }
 
-/// The movement with which a record closes that is certainly not billed: all of its quantity, by tags where they fit and
-/// are not what was refused.
+/// The movement that closes a record which is certainly not billed. It moves all of the quantity,
+/// split by tags as far as they fit. With `untagged` it has no tags, for a record whose tags were
+/// refused.
 pub fn close_record(
     record: &MeteringRecord,
     kind: MovementKind,
@@ -149,7 +152,7 @@ pub fn close_record(
     let mut entries = Vec::new();
     let mut rest = Total::from(record.quantity);
     if !untagged {
-        // One entry is kept for what is untagged or does not fit.
+        // One entry is kept for untagged usage and for allocations that do not fit.
         let tagged = record.allocations.iter().filter(|a| !a.tags.is_untagged());
         for allocation in tagged.take(MOVEMENT_ENTRIES_MAX.saturating_sub(1)) {
             rest = rest.minus(allocation.quantity)?;
@@ -170,8 +173,8 @@ pub fn close_record(
     })
 }
 
-/// The movement that notes what was claimed back for the buyer; `None` if that is nothing, or more
-/// than `over`, by which the slot is over-metered.
+/// The movement that records a quantity claimed back for the buyer. `None` if the quantity is zero,
+/// or more than `over`, the over-metered quantity of the slot.
 pub fn refund(
     record: &MeteringRecord,
     over: Total,
@@ -340,7 +343,7 @@ mod tests {
             let movements = [movement];
             let left = shortfall(&record, &movements, Total::ZERO).unwrap();
             assert_eq!(left, Quantity::ZERO);
-            // Carried as a whole before the conflict came to light.
+            // All of it was carried before the conflict was found.
             let left = shortfall(&record, &[], record.quantity.into()).unwrap();
             assert_eq!(left, Quantity::ZERO);
             assert_eq!(
@@ -358,7 +361,8 @@ mod tests {
                 [books.accepted, books.lost, books.held].map(|t| t.to_string()),
                 ["3", lost, "0"]
             );
-            // Found billed after all: what was carried is billed a second time, and shows.
+            // The record was billed after all: the carried quantity is billed twice, and that
+            // shows.
             let mut accepted = record.clone();
             accepted.state = State::Accepted;
             let over = difference(&accepted, &movements, rows).unwrap();

@@ -1,11 +1,11 @@
-//! What each answer and each failure of BatchMeterUsage means, as data.
+//! The meaning of each answer and each failure of BatchMeterUsage, as a table.
 //!
-//! Only the exceptions that name something in a record can be about a record. Nothing else may ever
-//! end one: throttling, internal errors, DisabledApiException, InvalidProductCodeException,
-//! permissions, credentials, the network and codes nobody has seen leave it pending.
+//! Only exceptions that name something in a record can be about a record. Nothing else may ever end
+//! one: throttling, internal errors, DisabledApiException, InvalidProductCodeException,
+//! permissions, credentials, network failures and unknown codes leave it pending.
 //!
-//! The table is what the submitter acts by ([`crate::outcome::next`] takes state and pace from it),
-//! what `metering explain` prints, and what `docs/errors.md` is written from.
+//! The submitter follows this table ([`crate::outcome::next`] takes the state and the waiting time
+//! from it), `metering explain` prints it, and `docs/errors.md` is generated from it.
 //!
 //! Facts: M18, M20, M21, M22, M30, M63 (docs/marketplace-rules.md).
 
@@ -15,88 +15,89 @@ use jiff::SignedDuration;
 
 pub use rows::ERROR_TABLE;
 
-/// Our code for a call without an answer in time.
+/// This project's code for a call without an answer in time.
 pub const TIMEOUT: &str = "Timeout";
-/// Our code for a connection that closed without an answer.
+/// This project's code for a connection that closed without an answer.
 pub const CONNECTION_FAILED: &str = "ConnectionFailed";
-/// Our code for a caller without credentials.
+/// This project's code for a caller without credentials.
 pub const NO_CREDENTIALS: &str = "NoCredentials";
-/// Our code for half an answer, or an answer that is not the service's.
+/// This project's code for an incomplete answer, or one that is not from the service.
 pub const RESPONSE_UNREADABLE: &str = "ResponseUnreadable";
-/// Our code for a status of 500 or more without a code of its own.
+/// This project's code for HTTP status 500 or more without an error code.
 pub const SERVER_ERROR: &str = "ServerError";
-/// Our code for a connection that could not be opened: nothing was sent.
+/// This project's code for a connection that could not be opened, so nothing was sent.
 pub const NOT_CONNECTED: &str = "NotConnected";
-/// Our code for a request that was refused here.
+/// This project's code for a request that its own checks stopped before it was sent.
 pub const NOT_SENT: &str = "NotSent";
-/// Our code for a record in `UnprocessedRecords`.
+/// This project's code for a record in `UnprocessedRecords`.
 pub const UNPROCESSED: &str = "Unprocessed";
-/// Our code for a record in neither list of an answer, or without a status.
+/// This project's code for a record in neither list of an answer, or without a status.
 pub const UNANSWERED: &str = "Unanswered";
-/// Our code for a record whose deadline passed without an outcome.
+/// This project's code for a record whose deadline passed without an outcome.
 pub const DEADLINE_PASSED: &str = "DeadlinePassed";
-/// Our code for a record whose timestamp lies in no purchase any more.
+/// This project's code for a record whose timestamp lies in no agreement any more.
 pub const STAMP_NOT_IN_FORCE: &str = "StampNotInForce";
 /// Stands for every status that is not in the table.
 pub const ANY_OTHER_STATUS: &str = "any other status";
 /// Stands for every error code that is not in the table.
 pub const ANY_OTHER_CODE: &str = "any other code";
 
-/// Until when everything that is retried is retried.
+/// The end of all retries, in words for reports.
 pub const RETRIED_UNTIL: &str = "its deadline: the window (WindowHours) after its timestamp, and never later than 06:00 UTC on the 1st after its month";
 
 /// What an error says about the records of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// One of the records is wrong for good: find it, park it, raise an alarm.
+    /// One of the records is permanently wrong. It is isolated and parked, and an alarm is raised.
     Record,
-    /// One of the records is not acceptable now and may become so: find it, retry it slowly.
+    /// One of the records is not acceptable now, but may become so. It is isolated and retried
+    /// slowly.
     RecordForNow,
-    /// Nothing in a record: retry all of them as they are.
+    /// The error does not concern a record. All records are retried as they are.
     Request,
 }
 
-/// Where a code is met.
+/// Where a code occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Met {
-    /// In an answer, said of one record.
+    /// In an answer, as the status of one record.
     Status,
-    /// An exception of the API model, or another error code of AWS, in place of an answer.
+    /// In place of an answer: an exception of the API model, or another error code of AWS.
     Error,
-    /// No answer of the service at all; the code is ours.
+    /// Without any answer of the service. The code is this project's.
     Failure,
-    /// Said by this stack, without a call.
+    /// Without a call. This stack itself sets the code.
     Here,
 }
 
 /// How a record, or every record of a request, is tried again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// Nothing is left to do.
+    /// Not at all: nothing is left to do.
     Never,
-    /// After a minute, then half as often each time, at least every 15 minutes.
+    /// After a minute. The wait doubles each time, up to 15 minutes.
     Soon,
-    /// Likewise; records that have failed so several times are tried in ever smaller requests, since one
-    /// of them may be the reason although nothing says so.
+    /// As with [`Retry::Soon`]. Records that have failed in this way several times are sent in ever
+    /// smaller requests, because one of them may be the cause although no error says so.
     SoonInParts,
-    /// After 5 minutes, then half as often each time, at least every hour.
+    /// After 5 minutes. The wait doubles each time, up to an hour.
     Slowly,
     /// Every hour, in requests of suspects only.
     HourlyAmongSuspects,
 }
 
-/// The alarm of the stack that tells of it, by its name in `template.yaml`.
+/// The stack's alarm for a code, by its name in `template.yaml`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Alarm {
-    /// None: there is nothing to do.
+    /// No alarm, because there is nothing to do.
     None,
     /// Calls have failed for three quarters of an hour.
     MeteringFailing,
     /// A record was found to be the cause of a refusal.
     RecordsRefused,
-    /// A slot holds something else.
+    /// AWS Marketplace holds something else in a record's slot.
     RecordsDisputed,
-    /// A record was not accepted in half of its time.
+    /// A record was not accepted within half of the time until its deadline.
     HalfOfWindowUsed,
     /// AWS answered with a status or a code that is not in this table.
     AnswersUnknown,
@@ -107,21 +108,22 @@ pub enum Alarm {
 /// One row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorRow {
-    /// The status or error code, as AWS sends it, or one of ours.
+    /// The status or error code, as AWS sends it, or a code of this project.
     pub code: &'static str,
-    /// Other codes that mean the same: AWS's protocols and gateways name some errors differently.
+    /// Other codes with the same meaning: AWS's protocols and gateways name some errors
+    /// differently.
     pub also: &'static [&'static str],
-    /// Where it is met.
+    /// Where the code occurs.
     pub met: Met,
-    /// What it is about.
+    /// Whether the code concerns a record or the whole request.
     pub about: About,
-    /// How it is tried again.
+    /// How records with this code are tried again.
     pub retry: Retry,
-    /// Which alarm tells of it.
+    /// The alarm that this code can raise.
     pub alarm: Alarm,
-    /// What it means, in plain words.
+    /// The meaning of the code, in plain words.
     pub meaning: &'static str,
-    /// What to do.
+    /// What the operator should do.
     pub action: &'static str,
 }
 
@@ -132,7 +134,7 @@ impl ErrorRow {
 }
 
 impl About {
-    /// In words.
+    /// A short phrase for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Record => "a record, for good",
@@ -143,7 +145,7 @@ impl About {
 }
 
 impl Met {
-    /// In words.
+    /// A short phrase for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Status => "of one record, in an answer",
@@ -155,7 +157,7 @@ impl Met {
 }
 
 impl Retry {
-    /// In words.
+    /// A short phrase for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Never => "never",
@@ -168,7 +170,7 @@ impl Retry {
         }
     }
 
-    /// How long to wait after `attempts` earlier ones; `None` when nothing is left to do.
+    /// How long to wait after `attempts` earlier attempts; `None` when nothing is left to do.
     pub fn after(self, attempts: u32) -> Option<SignedDuration> {
         let mins = SignedDuration::from_mins;
         let (first, most) = match self {
@@ -183,7 +185,7 @@ impl Retry {
 }
 
 impl Alarm {
-    /// Its name in `template.yaml`.
+    /// The alarm's name in `template.yaml`; `None` for no alarm.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::None => None,
@@ -197,7 +199,7 @@ impl Alarm {
     }
 }
 
-/// The row of a code, whatever it is met as; the letters' case does not matter.
+/// The row of a status or error code; `None` if the table has none. Case does not matter.
 pub fn look_up(code: &str) -> Option<&'static ErrorRow> {
     let same = |known: &&str| known.eq_ignore_ascii_case(code);
     ERROR_TABLE
@@ -205,7 +207,7 @@ pub fn look_up(code: &str) -> Option<&'static ErrorRow> {
         .find(|row| same(&row.code) || row.also.iter().any(same))
 }
 
-/// The row of a status of one record; of any other status where it is not in the table.
+/// The row of a record's status, or the row for any other status if the table does not have it.
 pub fn of_status(status: &str) -> &'static ErrorRow {
     ERROR_TABLE
         .iter()
@@ -213,7 +215,7 @@ pub fn of_status(status: &str) -> &'static ErrorRow {
         .unwrap_or(&rows::OTHER_STATUS)
 }
 
-/// The row of an error of a call; of any other code where it is not in the table.
+/// The row of a call's error code, or the row for any other code if the table does not have it.
 pub fn of_error(code: &str) -> &'static ErrorRow {
     ERROR_TABLE
         .iter()
@@ -221,7 +223,7 @@ pub fn of_error(code: &str) -> &'static ErrorRow {
         .unwrap_or(&rows::OTHER_CODE)
 }
 
-/// What the error of a call is about; unknown codes are about the request.
+/// What a call's error code is about. An unknown code is about the request.
 pub fn about(code: &str) -> About {
     of_error(code).about
 }
@@ -233,17 +235,17 @@ pub fn may_hide_a_record(code: &str) -> bool {
 
 /// Whether a call that failed with this code may have recorded what it sent.
 pub fn may_have_recorded(code: &str) -> bool {
-    // What a record may hide behind is what gives no definite answer.
+    // The codes without a definite answer are the same for which a single record may be the cause.
     may_hide_a_record(code)
 }
 
-/// Whether a call that failed with this code reached AWS Marketplace, as far as is known.
+/// Whether a call that failed with this code may have reached AWS Marketplace.
 pub fn was_transmitted(code: &str) -> bool {
     ![NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT].contains(&code)
 }
 
-/// Whether a failure with this code says that every other request fails as well: the account, its
-/// permissions, its credentials or its quota. Any other failure may be of one product only.
+/// Whether every other request fails with this code as well, because it concerns the account, its
+/// permissions, its credentials or its quota. Any other failure may concern one product only.
 pub fn is_of_every_request(code: &str) -> bool {
     let row = of_error(code);
     let may_be_of_a_product =
@@ -251,7 +253,7 @@ pub fn is_of_every_request(code: &str) -> bool {
     row.about == About::Request && !may_be_of_a_product
 }
 
-/// Whether an error code stands in the table.
+/// Whether the table has this error code.
 pub fn is_known_error(code: &str) -> bool {
     of_error(code) != &rows::OTHER_CODE
 }
@@ -281,7 +283,7 @@ mod tests {
             "InvalidProductCodeException",
             "AccessDeniedException",
             "NeverSeenException",
-            // Said of a record, they refuse no request.
+            // This is a record's status. It refuses no request.
             "CustomerNotSubscribed",
             "",
         ] {

@@ -1,4 +1,4 @@
-//! Usage hours and months in UTC, the grid on which AWS Marketplace de-duplicates and closes.
+//! Usage hours and months in UTC. AWS Marketplace de-duplicates by hour and closes by month.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,9 +11,9 @@ use crate::ids::InvalidId;
 
 const SECONDS_PER_HOUR: i64 = 3_600;
 const HOURS_PER_DAY: i64 = 24;
-/// Bytes of an hour's name up to the hour of its day.
+/// Bytes of an hour's text before the hour of the day.
 const DAY_BYTES: usize = "2026-11-21T".len();
-/// 9999-12-30T00, as far as an hour may lie ahead; keeps every sum below in range.
+/// The latest hour, 9999-12-30T00. It keeps every sum in this module in range.
 const HOURS_MAX: i64 = 70_389_000;
 
 /// One hour of usage, as hours since the epoch in UTC. Prints as `2026-11-21T02`.
@@ -21,7 +21,8 @@ const HOURS_MAX: i64 = 70_389_000;
 pub struct UsageHour(i64);
 
 impl UsageHour {
-    /// The hour that contains `time`; times outside 1970 to 9999 are moved to the nearest end.
+    /// The hour that contains `time`. A time outside 1970 to 9999 gives the nearest hour in that
+    /// range.
     pub fn of(time: Timestamp) -> Self {
         Self(
             time.as_second()
@@ -30,17 +31,17 @@ impl UsageHour {
         )
     }
 
-    /// Its first instant.
+    /// The first instant of the hour.
     pub fn start(self) -> Timestamp {
         Timestamp::from_second(self.0.saturating_mul(SECONDS_PER_HOUR)).unwrap_or(Timestamp::MAX)
     }
 
-    /// The first instant after it.
+    /// The first instant after the hour.
     pub fn end(self) -> Timestamp {
         self.plus(1).start()
     }
 
-    /// `hours` later, or earlier when negative.
+    /// The hour that is `hours` later, or earlier if negative.
     pub fn plus(self, hours: i64) -> Self {
         Self(
             self.0
@@ -49,12 +50,12 @@ impl UsageHour {
         )
     }
 
-    /// The hour before.
+    /// The hour before this one.
     pub fn previous(self) -> Self {
         self.plus(-1)
     }
 
-    /// The hour after.
+    /// The hour after this one.
     pub fn next(self) -> Self {
         self.plus(1)
     }
@@ -69,7 +70,8 @@ impl UsageHour {
         (self.0..=last.0).map(Self)
     }
 
-    /// The same hours, day by day of UTC: the first and the last of each day, both included.
+    /// The hours from this one to `last`, grouped by day in UTC: the first and the last hour of
+    /// each day, both included.
     pub fn through_days(self, last: Self) -> impl Iterator<Item = (Self, Self)> {
         let mut next = self.0;
         std::iter::from_fn(move || {
@@ -86,19 +88,19 @@ impl UsageHour {
         })
     }
 
-    /// What the names of its day's hours begin with, as `2026-11-21T`.
+    /// The text that all hours of the same day begin with, such as `2026-11-21T`.
     pub fn day(self) -> String {
         let mut day = self.to_string();
         day.truncate(DAY_BYTES);
         day
     }
 
-    /// The calendar month it belongs to.
+    /// The calendar month of the hour.
     pub fn month(self) -> Month {
         Month::of(self.start())
     }
 
-    /// Whether `time` lies in it.
+    /// Whether `time` lies in this hour.
     pub fn contains(self, time: Timestamp) -> bool {
         self.start() <= time && time < self.end()
     }
@@ -166,7 +168,7 @@ impl FromStr for UsageHour {
     }
 }
 
-/// A calendar month in UTC, what one AWS bill covers. Prints as `2026-11`.
+/// A calendar month in UTC, the period of one AWS bill. Prints as `2026-11`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {
     year: i16,
@@ -183,19 +185,19 @@ impl Month {
         }
     }
 
-    /// Its first instant.
+    /// The first instant of the month.
     pub fn start(self) -> Timestamp {
         Date::new(self.year, self.month, 1)
             .and_then(|day| day.to_zoned(TimeZone::UTC))
             .map_or(Timestamp::MAX, |at| at.timestamp())
     }
 
-    /// The first instant after it.
+    /// The first instant after the month.
     pub fn end(self) -> Timestamp {
         self.next().start()
     }
 
-    /// The month after.
+    /// The month after this one.
     pub fn next(self) -> Self {
         if self.month >= 12 {
             Self {
@@ -210,12 +212,12 @@ impl Month {
         }
     }
 
-    /// Its first hour.
+    /// The first hour of the month.
     pub fn first_hour(self) -> UsageHour {
         UsageHour::of(self.start())
     }
 
-    /// Its last hour.
+    /// The last hour of the month.
     pub fn last_hour(self) -> UsageHour {
         UsageHour::of(self.end()).previous()
     }
@@ -244,7 +246,7 @@ impl FromStr for Month {
     }
 }
 
-/// `time` moved by `by`, held inside the representable range.
+/// `time` moved by `by`. A result outside the representable range becomes its nearest end.
 pub fn shift(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(if by.is_negative() {
         Timestamp::MIN

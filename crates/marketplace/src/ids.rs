@@ -1,4 +1,4 @@
-//! Identifiers, validated where they enter. Each is cheap to compare and prints as AWS writes it.
+//! Identifiers, validated when they are created. Each prints as AWS writes it.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -9,7 +9,7 @@ use crate::limits::{
     EVENT_ID_CHARS_MAX, PRODUCT_CODE_CHARS_MAX,
 };
 
-/// Why a text is not the identifier it should be.
+/// Why a text is not a valid identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {value:?} is not valid: {rule}")]
 pub struct InvalidId {
@@ -43,7 +43,7 @@ macro_rules! id {
                 &self.0
             }
 
-            /// Checks without copying.
+            /// Checks a text without copying it.
             pub fn check(text: &str) -> Result<(), InvalidId> {
                 let check: fn(&str) -> bool = $check;
                 if check(text) { Ok(()) } else { Err(InvalidId::new($what, text, $rule)) }
@@ -93,7 +93,7 @@ macro_rules! id {
 }
 
 id!(
-    /// The code of a product, as AWS assigns it on publication; not its id (`prod-...`).
+    /// The product code that AWS assigns on publication. It is not the product id (`prod-...`).
     ProductCode,
     "product code",
     "1 to 255 characters of A-Z a-z 0-9 - / = : _ . @",
@@ -104,7 +104,7 @@ id!(
 );
 
 id!(
-    /// A licence's ARN, what names a buyer's subscription under Concurrent Agreements.
+    /// The ARN of a license, which identifies a buyer's subscription under Concurrent Agreements.
     LicenseArn,
     "license ARN",
     "arn:aws:<service>:<region>:<account>:<resource>, as ResolveCustomer and License Updated give it",
@@ -112,7 +112,7 @@ id!(
 );
 
 id!(
-    /// The buyer's AWS account.
+    /// The id of the buyer's AWS account.
     AccountId,
     "AWS account id",
     "1 to 255 digits",
@@ -132,7 +132,8 @@ id!(
 );
 
 id!(
-    /// The agreement (`agmt-...`) that a purchase made; lifecycle events are joined on it.
+    /// The id of the agreement (`agmt-...`) that a purchase creates. Lifecycle events are joined on
+    /// it.
     AgreementId,
     "agreement id",
     "1 to 64 characters of A-Z a-z 0-9 - _",
@@ -142,7 +143,7 @@ id!(
 );
 
 id!(
-    /// What a product charges for: the API name of one of its dimensions, case-sensitive.
+    /// The API name of a product's dimension, for which it charges; case-sensitive.
     Dimension,
     "dimension",
     "1 to 255 characters, at most 900 bytes",
@@ -163,7 +164,7 @@ id!(
 );
 
 impl LicenseArn {
-    /// Reads an ARN that may lack its leading `arn:`, as some lifecycle messages print it.
+    /// Reads an ARN that may lack its leading `arn:`. Some lifecycle messages omit it.
     pub fn from_message(text: &str) -> Result<Self, InvalidId> {
         if text.starts_with("aws") {
             format!("arn:{text}").parse()
@@ -173,7 +174,7 @@ impl LicenseArn {
     }
 }
 
-/// The pattern of the API model, no tighter:
+/// Whether a text matches exactly the pattern of the API model:
 /// `^arn:aws[a-zA-Z-]*:[A-Za-z0-9][A-Za-z0-9_/.-]{0,62}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9_/.-]{0,63}:[A-Za-z0-9][A-Za-z0-9:_/+=,@.-]{0,1023}$`.
 fn is_license_arn(text: &str) -> bool {
     let plain = |s: &str| {

@@ -1,10 +1,10 @@
-//! What AWS Marketplace refuses whole: usage that fails again in every hour until somebody puts
-//! it right.
+//! Lanes: groups of records that AWS Marketplace refuses in every hour until a person fixes the
+//! cause.
 //!
-//! A request is refused because of one record in it, so the submitter remembers who was guilty and
-//! keeps the next hour's records of the same lane away from their neighbours. What is remembered
-//! decides only how records are grouped into requests and when they are sent. It never decides what
-//! becomes of a record, so a lane that is lost or out of date costs calls and nothing else.
+//! A request is refused because of one record in it. So the submitter remembers which lane that
+//! record was in, and sends the next hour's records of the same lane apart from others. A
+//! remembered lane decides only how records are grouped into requests and when they are sent. It
+//! never decides the outcome of a record, so a lane that is lost or out of date only costs calls.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,35 +12,35 @@ use crate::hour::shift;
 use crate::ids::{Dimension, ProductCode};
 use crate::subscription::Subscription;
 
-/// Hours after which a lane that was not refused again is forgotten. Ours: usage that is refused now
-/// and then is found again in the next refused request.
+/// Hours after which a lane that was not refused again is forgotten. The limit is this project's. A
+/// lane that was forgotten too early is found again when it is refused the next time.
 pub const LANE_KEPT_HOURS: i64 = 48;
 
-/// Records that are refused for the same reason.
+/// A group of records that are refused for the same reason.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Lane {
-    /// A dimension that the product does not have (any more).
+    /// All records of a dimension that the product does not have (any more).
     Dimension(ProductCode, Dimension),
-    /// A dimension that one subscription's agreement does not have, or usage of it whose tags or
+    /// One subscription's records of a dimension that its agreement does not have, or whose tags or
     /// allocations are refused.
     SubscriptionDimension(Subscription, Dimension),
-    /// A subscription that AWS Marketplace takes no usage of.
+    /// All records of a subscription for which AWS Marketplace accepts no usage.
     Subscription(Subscription),
 }
 
 /// A lane that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guilt {
-    /// Which.
+    /// The lane.
     pub lane: Lane,
     /// The error code of the refusal.
     pub code: String,
-    /// When it was refused last.
+    /// When a record of the lane was refused last.
     pub refused_at: Timestamp,
 }
 
 impl Guilt {
-    /// Whether the refusal is too long ago to be remembered at `now`.
+    /// Whether the last refusal is more than [`LANE_KEPT_HOURS`] ago at `now`.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         shift(self.refused_at, SignedDuration::from_hours(LANE_KEPT_HOURS)) < now
     }

@@ -4,19 +4,23 @@
 //! micro-units (1e-6 of the dimension's unit) in an integer.
 //!
 //! # Layout
-//! * [`limits`]: every limit AWS sets, with its source
-//! * [`ids`], [`subscription`]: validated identifiers and the three ways AWS names a buyer
-//! * [`quantity`], [`tags`]: what is metered, and how it is split into usage allocations
+//! * [`limits`]: every limit that AWS sets, with its source
+//! * [`ids`], [`subscription`]: validated identifiers, and the three ways in which AWS names a
+//!   buyer
+//! * [`quantity`], [`tags`]: exact quantities, and the tags that split them into usage allocations
 //! * [`hour`], [`window`], [`schedule`]: usage hours, deadlines, and when an hour is sealed
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
-//! * [`decision`], [`slot`]: what a person decides about usage that waits, and how a slot is written
-//! * [`batch`], [`outcome`], [`error_table`]: what is sent together, and what an answer means
-//! * [`lifecycle`], [`agreements`]: agreement and licence events folded into a status, in any order
+//! * [`decision`], [`slot`]: decisions of a person about usage that waits, and the notation of a
+//!   slot
+//! * [`batch`], [`outcome`], [`error_table`]: the records of one request, and the meaning of an
+//!   answer
+//! * [`lane`]: groups of records that AWS Marketplace refuses again and again
+//! * [`lifecycle`], [`agreements`]: agreement and license events folded into a status, in any order
 //! * [`spans`]: the times in which a subscription is in force, and where an hour lies among them
 //! * [`audit`]: what CloudTrail's Event history proves about records
-//! * [`books`]: the equation that proves no unit was lost or billed twice
-//! * [`planted`]: deliberate mistakes, which the suites must find
+//! * [`books`]: the equation that proves that no unit was lost or billed twice
+//! * [`planted`]: deliberate mistakes that the test suites must find
 
 #![cfg_attr(
     test,

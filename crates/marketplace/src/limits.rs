@@ -1,43 +1,46 @@
 //! Every external limit as one named constant with its source.
 
-/// Records in one BatchMeterUsage request (M1). Source: BatchMeterUsage API reference, `UsageRecords`.
+/// The most records in one BatchMeterUsage request (M1). Source: BatchMeterUsage API reference,
+/// `UsageRecords`.
 pub const BATCH_RECORDS_MAX: usize = 25;
 
-/// Bytes of one BatchMeterUsage request body, exclusive (M2). Source: BatchMeterUsage API reference
-/// ("less than 1 MB").
+/// A BatchMeterUsage request body must have fewer bytes than this (M2). Source: BatchMeterUsage API
+/// reference ("less than 1 MB").
 pub const REQUEST_BYTES_MAX: usize = 1_000_000;
 
-/// Bytes of records we put into one request where the records allow it, so that CloudTrail, which
-/// cuts `requestParameters` off at 100 KB (M54), keeps a complete copy for the audit.
+/// The most bytes of records that this project puts into one request. CloudTrail cuts
+/// `requestParameters` off at 100 KB (M54), so it keeps a complete copy for the audit. A single
+/// record may be larger.
 pub const AUDITABLE_REQUEST_BYTES_MAX: usize = 90_000;
 
-/// Bytes of one record's JSON: what a request of one record may hold, less its envelope.
+/// The most bytes of one record's JSON, so that a request with one record stays within its limit.
 pub const RECORD_BYTES_MAX: usize = 900_000;
 
-/// Characters of a product code (M3). Source: API model, `ProductCode`.
+/// The most characters of a product code (M3). Source: API model, `ProductCode`.
 pub const PRODUCT_CODE_CHARS_MAX: usize = 255;
 
-/// Characters of an account id (M9). Source: API model, `CustomerAWSAccountId`.
+/// The most characters of an account id (M9). Source: API model, `CustomerAWSAccountId`.
 pub const ACCOUNT_ID_CHARS_MAX: usize = 255;
 
-/// Characters of a customer identifier (M10). Source: API model, `CustomerIdentifier`.
+/// The most characters of a customer identifier (M10). Source: API model, `CustomerIdentifier`.
 pub const CUSTOMER_IDENTIFIER_CHARS_MAX: usize = 255;
 
-/// Characters of a dimension (M8). Source: API model, `UsageDimension`.
+/// The most characters of a dimension (M8). Source: API model, `UsageDimension`.
 pub const DIMENSION_CHARS_MAX: usize = 255;
 
-/// Bytes of a dimension, so that `r#<hour>#<dimension>` and its kin fit a DynamoDB sort key of
-/// 1,024 bytes. Ours, not AWS Marketplace's; only a name of multi-byte characters can reach it.
+/// The most bytes of a dimension, so that `r#<hour>#<dimension>` and similar keys fit a DynamoDB
+/// sort key of 1,024 bytes. The limit is this project's, not AWS Marketplace's; only a name with
+/// multi-byte characters can reach it.
 pub const DIMENSION_BYTES_MAX: usize = 900;
 
-/// Bytes of `<dimension>#<event id>`, one less than a DynamoDB sort key may have.
+/// The most bytes of `<dimension>#<event id>`, one less than a DynamoDB sort key may have.
 pub const DIMENSION_EVENT_BYTES_MAX: usize = 1_023;
 
-/// Characters of a usage event's id. Ours.
+/// The most characters of a usage event's id. The limit is this project's.
 pub const EVENT_ID_CHARS_MAX: usize = 128;
 
-/// Micro-units of the largest quantity, 9999999999.999999 (M12). Source: API model, `QuantityAsDecimal`
-/// (ten digits before the point, six behind it).
+/// Micro-units of the largest quantity, 9999999999.999999 (M12). Source: API model,
+/// `QuantityAsDecimal` (ten digits before the point, six behind it).
 pub const QUANTITY_MICROS_MAX: u64 = 9_999_999_999_999_999;
 
 /// The largest whole quantity of the integer field `Quantity` (M12). Source: API model.
@@ -46,42 +49,46 @@ pub const QUANTITY_INTEGER_MAX: u64 = 2_147_483_647;
 /// Micro-units in one unit.
 pub const MICROS_PER_UNIT: u64 = 1_000_000;
 
-/// Usage allocations in one record (M13). Source: API model, `UsageAllocations`.
+/// The most usage allocations in one record (M13). Source: API model, `UsageAllocations`.
 pub const ALLOCATIONS_MAX: usize = 2_500;
 
-/// Tags in one allocation (M14). Source: API model, `TagList`.
+/// The most tags in one allocation (M14). Source: API model, `TagList`.
 pub const TAGS_MAX: usize = 5;
 
-/// Characters of a tag's key (M15). Source: API model, `TagKey`.
+/// The most characters of a tag's key (M15). Source: API model, `TagKey`.
 pub const TAG_KEY_CHARS_MAX: usize = 100;
 
-/// Characters of a tag's value (M15). Source: API model, `TagValue`.
+/// The most characters of a tag's value (M15). Source: API model, `TagValue`.
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
-/// Tag sets one dimension's fold keeps apart before the rest goes into the untagged bucket, so that
-/// a fold's memory is bounded. Ten times what a record can carry. Ours.
+/// The most tag sets that the fold of one dimension distinguishes. Usage of further tag sets counts
+/// as untagged. The limit is this project's and bounds a fold's memory; it is ten times the
+/// allocations of a record.
 pub const FOLD_BUCKETS_MAX: usize = 25_000;
 
-/// Rows set aside that one fold itemises; more are counted only. Ours.
+/// The most rows set aside that one fold itemises. Further ones are only counted. The limit is this
+/// project's.
 pub const FOLD_SET_ASIDE_MAX: usize = 1_000;
 
-/// Tag sets in one movement, so that its carry rows, the movement and the record fit one
+/// The most tag sets in one movement, so that its carry rows, the movement and the record fit one
 /// transaction of 100 items (M57). Source: TransactWriteItems API reference.
 pub const MOVEMENT_ENTRIES_MAX: usize = 90;
 
-/// BatchMeterUsage requests per second, account and Region (M29). Source: AWS Marketplace endpoints and
-/// quotas.
+/// The most BatchMeterUsage requests per second, account and Region (M29). Source: AWS Marketplace
+/// endpoints and quotas.
 pub const BATCH_METER_USAGE_PER_SECOND: u32 = 10;
 
-/// Hours for which BatchMeterUsage accepts usage, as of July 2026 (M4). It has been 1 and 6 before: a
-/// setting everywhere, this is only its default. Source: BatchMeterUsage API reference.
+/// Hours for which BatchMeterUsage accepts usage, as of July 2026 (M4). It was 1 and 6 before, so
+/// it is a setting, and this is only the default. Source: BatchMeterUsage API reference.
 pub const WINDOW_HOURS_DEFAULT: i64 = 24;
 
-/// Minutes after which a call is certainly in CloudTrail's Event history (M52). AWS says "typically within
-/// 15 minutes"; five more are ours. Source: CloudTrail user guide, Event history.
+/// Minutes after which a call is assumed to be in CloudTrail's Event history (M52). AWS says
+/// "typically within 15 minutes"; this project adds five. Source: CloudTrail user guide, Event
+/// history.
 pub const CLOUDTRAIL_DELAY_MINUTES: i64 = 20;
 
-/// Days that CloudTrail's Event history reaches back (M51). Source: CloudTrail user guide, Event history.
+/// How many days back CloudTrail's Event history goes (M51). Source: CloudTrail user guide, Event
+/// history.
 pub const CLOUDTRAIL_HISTORY_DAYS: i64 = 90;
 
 /// Days that a trail in S3 is asked for at most: 25 months. A trail keeps its files for as long as the
@@ -96,19 +103,23 @@ pub const TRAIL_FILE_BYTES_MAX: u64 = 200_000_000;
 /// held at the same time.
 pub const TRAIL_OBJECT_BYTES_MAX: i64 = 20_000_000;
 
-/// LookupEvents requests per second, account and Region (M53). Source: LookupEvents API reference.
+/// The most LookupEvents requests per second, account and Region (M53). Source: LookupEvents API
+/// reference.
 pub const LOOKUP_EVENTS_PER_SECOND: u32 = 2;
 
-/// Events on one page of LookupEvents (M53). Source: LookupEvents API reference, `MaxResults`.
+/// The most events on one page of LookupEvents (M53). Source: LookupEvents API reference,
+/// `MaxResults`.
 pub const LOOKUP_EVENTS_PAGE_MAX: i32 = 50;
 
-/// Minutes that one invocation of a function lasts at most (M61). Source: Lambda quotas.
+/// The most minutes that one invocation of a Lambda function can last (M61). Source: Lambda quotas.
 pub const INVOCATION_MINUTES_MAX: i64 = 15;
 
-/// Hours after a month's end until which its usage is accepted (M5). Source: seller guide.
+/// Hours after a month's end for which the month's usage is still accepted (M5). Source: seller
+/// guide.
 pub const MONTH_CLOSE_HOURS: i64 = 6;
 
-/// Hours for which usage is still accepted after an agreement has ended (M45). Source: seller guide.
+/// Hours for which usage is still accepted after an agreement has ended (M45). Source: seller
+/// guide.
 pub const FINAL_HOURS: i64 = 1;
 
 /// Days for which every row of usage stays after its hour. Ours: the public interface asks producers

@@ -1,7 +1,8 @@
-//! What an answer of BatchMeterUsage means for each record that was sent.
+//! The meaning of a BatchMeterUsage answer for each record that was sent.
 //!
-//! A 200 does not mean billed: results come in any order, a record may be missing, a status may be
-//! new. Records are matched by identity, dimension and hour, never by position.
+//! HTTP status 200 does not mean that a record is billed: results come in any order, a record may
+//! be missing, and a status may be unknown. Records are matched by identity, dimension and hour,
+//! never by position.
 //!
 //! Facts: M16, M17, M18, M19 (docs/marketplace-rules.md).
 
@@ -13,7 +14,7 @@ use crate::planted::{Bug, is_planted};
 use crate::record::{MeteringRecord, State};
 use crate::subscription::Subscription;
 
-/// A UsageRecord as the answer repeats it; every member is optional in the API model.
+/// A UsageRecord as the answer repeats it. Every member is optional in the API model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AnsweredRecord {
     /// `LicenseArn`.
@@ -31,56 +32,56 @@ pub struct AnsweredRecord {
 /// One member of `Results`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
-    /// Which record.
+    /// The record that the result belongs to.
     pub record: AnsweredRecord,
-    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, or something newer.
+    /// `Status`: `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, or a newer status.
     pub status: Option<String>,
     /// `MeteringRecordId`.
     pub metering_record_id: Option<String>,
 }
 
-/// What was said about one record.
+/// The result of an invocation for one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Success: billed.
+    /// Success: the record is billed.
     Accepted {
-        /// AWS's id of it, if given.
+        /// AWS's id of the metering record, if the answer has one.
         metering_record_id: Option<String>,
     },
-    /// CustomerNotSubscribed; may become Success later.
+    /// CustomerNotSubscribed, which may become Success later.
     NotSubscribed,
-    /// DuplicateRecord: the slot holds another quantity, or our own earlier success.
+    /// DuplicateRecord: the slot holds another quantity, or this record's own earlier success.
     Duplicate,
-    /// In `UnprocessedRecords`: send it again.
+    /// The record is in `UnprocessedRecords`. It is sent again.
     Unprocessed,
-    /// In neither list: send it again.
+    /// The record is in neither list, or has no status. It is sent again.
     Unanswered,
-    /// A status nobody has seen.
+    /// A status that the error table does not have.
     UnknownStatus(String),
-    /// The request failed and this record alone caused it.
+    /// The request was refused, and this record alone caused that.
     Culprit {
-        /// The error code.
+        /// The error code of the refusal.
         code: String,
     },
-    /// The like of it was refused; it was not sent by itself, or not at all.
+    /// Similar records were refused, and this one was not sent alone.
     Suspected {
-        /// The error code of the others.
+        /// The error code of the similar records.
         code: String,
     },
     /// The request failed for a reason outside the record.
     RequestFailed {
-        /// The error code.
+        /// The error code of the failure.
         code: String,
     },
-    /// It was not sent, because the requests of its product and identity kind fail.
+    /// The record was not sent, because the requests of its product and identity kind fail.
     GroupFailing {
-        /// The error code of the others.
+        /// The error code of those requests.
         code: String,
     },
 }
 
 impl Verdict {
-    /// What to store as the outcome's code.
+    /// The code that is stored with the outcome.
     pub fn code(&self) -> &str {
         match self {
             Self::Accepted { .. } => "Success",
@@ -97,7 +98,7 @@ impl Verdict {
     }
 }
 
-/// One verdict for each record of `sent`, in its order.
+/// Returns one verdict for each record of `sent`, in the same order.
 pub fn interpret(
     sent: &[&MeteringRecord],
     results: &[Answer],
@@ -115,7 +116,7 @@ pub fn interpret(
                 .iter()
                 .filter(|a| names(&a.record, record))
                 .collect();
-            // A record named twice is billed if either says so.
+            // A record that is named twice is billed if one of the results is a success.
             let success = answers
                 .iter()
                 .find(|a| a.status.as_deref() == Some("Success"));
@@ -152,7 +153,7 @@ fn verdict_of(answer: &Answer) -> Verdict {
     }
 }
 
-/// Whether an answered record is this one: the same buyer, dimension and hour.
+/// Whether a record of the answer is this record: it has the same buyer, dimension and hour.
 fn names(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
     let buyer = match &record.key.subscription {
         Subscription::License(arn) => answered.license_arn.as_deref() == Some(arn.as_str()),
@@ -166,16 +167,17 @@ fn names(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
         && answered.stamp.map(UsageHour::of) == Some(record.key.hour)
 }
 
-/// What a verdict makes of a record.
+/// What a verdict changes in a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
-    /// Its state from now on.
+    /// The record's new state.
     pub state: State,
-    /// When to look at it again; `None` when nothing is left to do.
+    /// How long to wait before it is looked at again; `None` when nothing is left to do.
     pub retry_after: Option<SignedDuration>,
 }
 
-/// The state a verdict leads to, for a record of `attempts` earlier attempts without an end.
+/// The state and the waiting time that follow from a verdict, for a record with `attempts` earlier
+/// attempts that did not end it.
 pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     let row = row_of(verdict);
     let state = match verdict {
@@ -186,7 +188,8 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
         _ => state,
     };
     let retry = match verdict {
-        // Those of its group that were sent are tried again soon, and tell when it works again.
+        // Other records of the group were sent and are tried again soon. They show when it works
+        // again.
         Verdict::GroupFailing { .. } => Retry::Slowly,
         _ => row.retry,
     };
@@ -198,15 +201,15 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     }
 }
 
-/// Whether a planted mistake gives the record up.
+/// Whether a planted bug gives the record up.
 fn planted_end(verdict: &Verdict, attempts: u32) -> bool {
     let denied = verdict.code() == "AccessDeniedException";
     is_planted(Bug::AttemptsRunOut) && attempts >= 2
         || is_planted(Bug::AccessDeniedIsFinal) && denied
 }
 
-/// The verdict's row in the error table. An error is about a record only where that record was
-/// found to be its cause.
+/// The verdict's row in the error table. An error is about a record only if that record was found
+/// to be the cause.
 fn row_of(verdict: &Verdict) -> &'static ErrorRow {
     match verdict {
         Verdict::Culprit { code } | Verdict::Suspected { code } => error_table::of_error(code),

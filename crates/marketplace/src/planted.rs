@@ -1,29 +1,31 @@
-//! Deliberate mistakes on the money path, to prove that the suites find such mistakes.
+//! Planted bugs: deliberate mistakes in the metering code, which prove that the test suites find
+//! such mistakes.
 //!
 //! With the feature `planted-bugs`, one [`Bug`] at a time can be switched on: for a thread with
-//! `plant`, for a whole process with the environment variable `METERING_PLANTED_BUG`. Without the
-//! feature [`is_planted`] is `false` when it is compiled, and nothing of this is in the program.
+//! `plant`, or for a whole process with the environment variable `METERING_PLANTED_BUG`. Without
+//! the feature, [`is_planted`] is the constant `false`, and the program contains none of the
+//! mistakes.
 
 macro_rules! bugs {
     ($($(#[doc = $meaning:literal])+ $bug:ident = $name:literal,)+) => {
-        /// A mistake.
+        /// A deliberate mistake. Its documentation says what is done wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Bug {
             $($(#[doc = $meaning])+ $bug,)+
         }
 
         impl Bug {
-            /// Every one.
+            /// Every planted bug.
             pub const ALL: &[Self] = &[$(Self::$bug,)+];
 
-            /// Its name on the command line and in reports.
+            /// The bug's name on the command line and in reports.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$bug => $name,)+
                 }
             }
 
-            /// What is done wrong.
+            /// What is done wrong, as one sentence.
             pub const fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$bug => concat!($($meaning,)+).trim_ascii(),)+
@@ -42,7 +44,7 @@ bugs! {
     DimensionCut = "dimension-cut",
     /// A seventh decimal is dropped instead of refused.
     SeventhDecimalDropped = "seventh-decimal-dropped",
-    /// A row whose time lies in another hour counts all the same.
+    /// A row whose time lies in another hour is counted.
     OtherHourCounted = "other-hour-counted",
     /// A row that claims to be carried usage counts without its movement.
     ForgedCarryCounted = "forged-carry-counted",
@@ -72,7 +74,7 @@ bugs! {
     AcceptedBeforeSent = "accepted-before-sent",
     /// Quantities are sent without their decimals.
     DecimalsCutOff = "decimals-cut-off",
-    /// A licence's record carries an empty CustomerIdentifier.
+    /// A license's record carries an empty CustomerIdentifier.
     EmptyCustomerIdentifier = "empty-customer-identifier",
     /// A recount forgets what was carried before, and carries it again.
     CarriedAgain = "carried-again",
@@ -116,14 +118,14 @@ mod switch {
 
     use super::Bug;
 
-    /// Names the bug of a whole process.
+    /// The environment variable that switches a bug on for a whole process.
     const VARIABLE: &str = "METERING_PLANTED_BUG";
 
     thread_local! {
         static PLANTED: Cell<Option<Bug>> = Cell::new(of_process());
     }
 
-    // A misspelt name must not look like a bug that nothing finds.
+    // With a misspelt name no bug would be planted, and it would look as if no test found the bug.
     #[allow(clippy::panic)]
     fn of_process() -> Option<Bug> {
         let name = std::env::var(VARIABLE).ok()?;
@@ -134,12 +136,12 @@ mod switch {
         bug.copied()
     }
 
-    /// Switches a bug on in this thread, or with `None` whatever is on off.
+    /// Switches a bug on in this thread. `None` switches off the one that is on.
     pub fn plant(bug: Option<Bug>) {
         PLANTED.set(bug);
     }
 
-    /// Whether this mistake is to be made.
+    /// Whether this bug is switched on in this thread.
     pub fn is_planted(bug: Bug) -> bool {
         PLANTED.get() == Some(bug)
     }
@@ -148,7 +150,7 @@ mod switch {
 #[cfg(feature = "planted-bugs")]
 pub use switch::{is_planted, plant};
 
-/// Whether this mistake is to be made: never, without the feature `planted-bugs`.
+/// Whether this bug is switched on: never, without the feature `planted-bugs`.
 #[cfg(not(feature = "planted-bugs"))]
 pub const fn is_planted(_: Bug) -> bool {
     false

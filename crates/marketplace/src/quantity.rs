@@ -34,12 +34,12 @@ pub enum InvalidQuantity {
 }
 
 impl Quantity {
-    /// Nothing.
+    /// A quantity of zero.
     pub const ZERO: Self = Self(0);
-    /// The largest quantity a record can hold.
+    /// The largest quantity that a record can hold.
     pub const MAX: Self = Self(QUANTITY_MICROS_MAX);
 
-    /// From micro-units; `None` above [`Quantity::MAX`].
+    /// A quantity from its number of micro-units; `None` above [`Quantity::MAX`].
     pub const fn from_micros(micros: u64) -> Option<Self> {
         if micros <= QUANTITY_MICROS_MAX {
             Some(Self(micros))
@@ -48,12 +48,12 @@ impl Quantity {
         }
     }
 
-    /// In micro-units.
+    /// The quantity as a number of micro-units.
     pub const fn micros(self) -> u64 {
         self.0
     }
 
-    /// The whole number, if it is one and the integer field of the API can hold it.
+    /// The quantity as an integer, if it is whole and the integer field of the API can hold it.
     pub fn as_api_integer(self) -> Option<i32> {
         let whole = self.0.checked_div(MICROS_PER_UNIT)?;
         let is_whole = self.0.checked_rem(MICROS_PER_UNIT)? == 0;
@@ -115,41 +115,42 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A signed sum of quantities, in micro-units. Wide enough that no month of any seller overflows it;
-/// sums are checked all the same.
+/// A signed sum of quantities, in micro-units. Its range is wide enough for a month of any seller;
+/// sums are checked nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Total(i128);
 
-/// A sum left the range of 128 bits. No real usage can, so the input is damaged.
+/// The error for a sum outside the range of 128 bits. Real usage never reaches it, so the input is
+/// damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a sum of quantities overflowed 128 bits: the stored quantities are damaged")]
 pub struct Overflow;
 
 impl Total {
-    /// Nothing.
+    /// A sum of zero.
     pub const ZERO: Self = Self(0);
 
-    /// From micro-units.
+    /// A sum from its number of micro-units.
     pub const fn from_micros(micros: i128) -> Self {
         Self(micros)
     }
 
-    /// In micro-units.
+    /// The sum as a number of micro-units.
     pub const fn micros(self) -> i128 {
         self.0
     }
 
-    /// The sum.
+    /// Adds `other`, or fails if the result overflows.
     pub fn plus(self, other: impl Into<Total>) -> Result<Self, Overflow> {
         self.0.checked_add(other.into().0).map(Self).ok_or(Overflow)
     }
 
-    /// The difference.
+    /// Subtracts `other`, or fails if the result overflows.
     pub fn minus(self, other: impl Into<Total>) -> Result<Self, Overflow> {
         self.0.checked_sub(other.into().0).map(Self).ok_or(Overflow)
     }
 
-    /// The sum of many.
+    /// The sum of many quantities, or an error if it overflows.
     pub fn sum<T: Into<Total>>(all: impl IntoIterator<Item = T>) -> Result<Self, Overflow> {
         all.into_iter()
             .try_fold(Self::ZERO, |sum, one| sum.plus(one))
@@ -170,17 +171,17 @@ impl Total {
         self.0 < 0
     }
 
-    /// As a quantity, if a record can hold it.
+    /// The sum as a quantity; `None` if it is negative or above [`Quantity::MAX`].
     pub fn to_quantity(self) -> Option<Quantity> {
         u64::try_from(self.0).ok().and_then(Quantity::from_micros)
     }
 
-    /// The same amount above zero.
+    /// The absolute value.
     pub fn magnitude(self) -> Result<Self, Overflow> {
         self.0.checked_abs().map(Self).ok_or(Overflow)
     }
 
-    /// Reads what [`fmt::Display`] prints, and any DynamoDB number of at most six decimals.
+    /// Reads the text that [`fmt::Display`] prints, or any DynamoDB number of at most six decimals.
     pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
         read_decimal(text).map(Self).map_err(|e| match e {
             Unreadable::NotANumber => InvalidQuantity::NotANumber(shown(text)),
@@ -209,7 +210,7 @@ impl From<&Total> for Total {
 }
 
 impl fmt::Display for Total {
-    /// Decimal, without trailing zeros: `1.5`, `-3`, `0`.
+    /// Prints a decimal number without trailing zeros: `1.5`, `-3`, `0`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros_per_unit = u128::from(MICROS_PER_UNIT);
         let magnitude = self.0.unsigned_abs();
@@ -231,7 +232,8 @@ enum Unreadable {
     TooLarge,
 }
 
-/// Reads `[+-]digits[.digits][e[+-]digits]` into micro-units, exactly or not at all.
+/// Reads `[+-]digits[.digits][e[+-]digits]` into micro-units. A number that is not exact in
+/// micro-units is an error.
 fn read_decimal(text: &str) -> Result<i128, Unreadable> {
     let (mantissa, exponent) = match text.find(['e', 'E']) {
         Some(at) => {
@@ -284,7 +286,7 @@ fn read_decimal(text: &str) -> Result<i128, Unreadable> {
         digits = digits.checked_div(10).ok_or(Unreadable::TooPrecise)?;
         scale = scale.saturating_add(1);
     }
-    // Overflows, and so ends, within 39 rounds.
+    // The loop ends within 39 rounds, because `digits` overflows then.
     for _ in 0..scale {
         digits = digits.checked_mul(10).ok_or(Unreadable::TooLarge)?;
     }

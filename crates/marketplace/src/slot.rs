@@ -1,22 +1,21 @@
-//! How people name a slot: `<subscription>@<hour>#<dimension>`, on one line and without spaces of
-//! its own.
+//! The text form of a slot for people: `<subscription>@<hour>#<dimension>`.
 
 use std::str::FromStr;
 
 use crate::record::RecordKey;
 
-/// A text that names no slot.
+/// The error for a text that names no slot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{0:?} is not a slot: write <subscription>@<hour>#<dimension>, as in legacy|examplecode2|CUSTEXAMPLE2@2026-11-21T02#seats"
 )]
 pub struct InvalidSlot(String);
 
-/// Characters of an hour, `2026-11-21T02`.
+/// Characters of an hour's text, such as `2026-11-21T02`.
 const HOUR_CHARS: usize = 13;
 
 impl RecordKey {
-    /// The slot as people write it.
+    /// The slot in its text form. [`str::parse`] reads it.
     pub fn slot(&self) -> String {
         format!("{}@{}#{}", self.subscription, self.hour, self.dimension)
     }
@@ -26,7 +25,8 @@ impl FromStr for RecordKey {
     type Err = InvalidSlot;
 
     fn from_str(text: &str) -> Result<Self, InvalidSlot> {
-        // A subscription and a dimension may hold `@` and `#` too, so the hour decides.
+        // A subscription and a dimension may contain `@` and `#` too. So the text is split where an
+        // hour stands between the two characters.
         text.match_indices('@')
             .find_map(|(at, _)| {
                 let (subscription, rest) = (text.get(..at)?, text.get(at.checked_add(1)?..)?);

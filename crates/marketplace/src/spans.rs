@@ -1,7 +1,8 @@
-//! The times in which a subscription is in force, and what that means for an hour of usage.
+//! Spans: the times in which a subscription is in force, and what they mean for an hour of usage.
 //!
-//! A buyer can cancel and buy again under the same account or customer identifier: two spans with a
-//! gap between them. AWS Marketplace accepts no usage for the gap, nor before the new span's start.
+//! A buyer can cancel and buy again under the same account or customer identifier. Then the
+//! subscription has two spans with a gap between them. AWS Marketplace accepts no usage for the
+//! gap, nor before the start of the new span.
 //!
 //! Facts: M43, M45, M46, M47 (docs/marketplace-rules.md).
 
@@ -11,25 +12,26 @@ use crate::hour::{UsageHour, shift};
 use crate::limits::FINAL_HOURS;
 use crate::schedule::{END_PATIENCE_HOURS, FINAL_SETTLE_MINUTES};
 
-/// Hours before a removal that are still sealed by themselves after the first sign of the end: an
-/// end that was announced long before is not hurried hour by hour, since the rounds go on.
+/// The most hours before a removal that are sealed early because of the end. If the end was
+/// announced long before, the earlier hours are left to the rounds, which go on.
 const HURRIED_HOURS_MAX: i64 = 48;
 
-/// One unbroken time in force.
+/// An unbroken time in which a subscription is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The activation that began it; of a span of which only the end is known, that end.
+    /// The activation that began it. If only its end is known, the time of that end.
     pub began_at: Timestamp,
-    /// The latest announcement of an end that no later activation overrules.
+    /// The latest announcement of an end that no later activation overrules; `None` if there is
+    /// none.
     pub announced_at: Option<Timestamp>,
-    /// The first removal: the span's certain end.
+    /// The first removal, which ends the span; `None` while no removal is known.
     pub removed_at: Option<Timestamp>,
-    /// The latest removal before the next span.
+    /// The latest removal before the next span; `None` while no removal is known.
     pub last_removed_at: Option<Timestamp>,
 }
 
 impl Span {
-    /// A span that goes on.
+    /// A span that began at `began_at` and has no end.
     pub fn since(began_at: Timestamp) -> Self {
         Self {
             began_at,
@@ -39,7 +41,7 @@ impl Span {
         }
     }
 
-    /// The first sign of its end, if there is one.
+    /// The first sign of its end, an announcement or a removal; `None` if there is none.
     pub fn first_end(&self) -> Option<Timestamp> {
         match (self.announced_at, self.removed_at) {
             (Some(announced), Some(removed)) => Some(announced.min(removed)),
@@ -47,8 +49,8 @@ impl Span {
         }
     }
 
-    /// When its end is certain and nothing more is accepted: an hour after its removal, or 26 hours
-    /// after the announcement if that never comes.
+    /// When its end is certain and no more usage is accepted: an hour after its latest removal, or
+    /// 26 hours after the announcement if no removal comes. `None` without any sign of an end.
     pub fn certain_at(&self) -> Option<Timestamp> {
         match (self.last_removed_at, self.announced_at) {
             (Some(removed), _) => Some(shift(removed, SignedDuration::from_hours(FINAL_HOURS))),
@@ -60,14 +62,16 @@ impl Span {
         }
     }
 
-    /// Its last hour: the removal's own, or the announcement's as long as there is no removal.
+    /// Its last hour: the hour of the removal, or the hour of the announcement while no removal is
+    /// known. `None` without any sign of an end.
     pub fn last_hour(&self) -> Option<UsageHour> {
         self.removed_at.or(self.announced_at).map(UsageHour::of)
     }
 
-    /// When an hour of it is sealed by itself because it ends: the hour of the first sign twenty
-    /// minutes after that sign, which keeps earlier hours open as long; the removal's own, where it is
-    /// a later one, twenty minutes after the removal; and those between them when they are over.
+    /// When an hour is sealed early because the span ends; `None` without any sign of an end. The
+    /// hour of the first sign is due twenty minutes after that sign, and earlier hours are due at
+    /// the same time. The hour of the removal, if it is a later one, is due twenty minutes after
+    /// the removal. The hours between them are due when they are over.
     pub fn due(&self, hour: UsageHour) -> Option<Timestamp> {
         let (first_end, last) = (self.first_end()?, self.last_hour()?);
         if hour <= UsageHour::of(first_end) {
@@ -79,35 +83,35 @@ impl Span {
         })
     }
 
-    /// Whether it is in force at an instant, by all that is known.
+    /// Whether the span is in force at `at`, by everything that is known.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.began_at <= at && self.first_end().is_none_or(|end| at < end)
     }
 
-    /// Whether usage of `hour` may be metered in it. An end at the hour's first instant leaves the
-    /// hour inside, since the stamp is that instant.
+    /// Whether usage of `hour` may be metered in this span. If the end is the hour's first instant,
+    /// the hour still counts, because its record is stamped with that instant.
     pub fn overlaps(&self, hour: UsageHour) -> bool {
         self.began_at < hour.end() && self.removed_at.is_none_or(|end| hour.start() <= end)
     }
 }
 
-/// When the hour of a sign of an end is sealed, unfinished as it is.
+/// When the hour of a sign of an end is sealed. The hour need not be over then.
 pub fn final_due(ended_at: Timestamp) -> Timestamp {
     shift(ended_at, SignedDuration::from_mins(FINAL_SETTLE_MINUTES))
 }
 
-/// Where an hour lies.
+/// How an hour lies among the spans, and what happens to its usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// In force: the latest span that overlaps it.
+    /// The hour is in force. This is the latest span that overlaps it.
     InForce(Span),
-    /// Before the first activation: its usage is carried to where it is in force.
+    /// The hour is before the first activation. Its usage is carried into an hour that is in force.
     Before,
-    /// Between two spans: its usage is held.
+    /// The hour is between two spans. Its usage is held.
     Gap,
-    /// After the end, and that is certain: its usage is held.
+    /// The hour is after an end that is certain. Its usage is held.
     Over,
-    /// After a removal that a renewal may still overrule: its usage waits.
+    /// The hour is after a removal that a renewal may still overrule. Its usage waits.
     Undecided,
 }
 
@@ -116,12 +120,13 @@ pub enum Standing {
 pub struct Spans(Vec<Span>);
 
 impl Spans {
-    /// Reads the spans off signs, each list in the order of time.
+    /// Computes the spans from signs.
     ///
-    /// A span begins with an activation that lies in no other, and ends with a removal. An
-    /// announcement alone ends nothing, and an activation after it overrules it. At the same instant
-    /// an end counts after an activation. An end that nothing was in force for says only that there
-    /// was something: it counts where it is all that is known.
+    /// A span begins with an activation that lies in no other span, and ends with a removal. An
+    /// announcement alone does not end a span, and a later activation overrules it. Of an
+    /// activation and an end at the same instant, the activation comes first. An end before the
+    /// first activation is ignored. If no activation is known at all, the first end gives a span
+    /// without length.
     pub(crate) fn of_signs(
         activations: impl IntoIterator<Item = Timestamp>,
         announcements: impl IntoIterator<Item = Timestamp>,
@@ -146,7 +151,7 @@ impl Spans {
         Self(spans)
     }
 
-    /// One span.
+    /// A subscription with this span only.
     pub fn one(span: Span) -> Self {
         Self(vec![span])
     }
@@ -156,12 +161,12 @@ impl Spans {
         self.0.iter()
     }
 
-    /// The latest.
+    /// The latest span; `None` if there is none.
     pub fn last(&self) -> Option<&Span> {
         self.0.last()
     }
 
-    /// Where `hour` lies, by what is known at `now`.
+    /// How `hour` lies among the spans, by everything that is known at `now`.
     pub fn standing(&self, hour: UsageHour, now: Timestamp) -> Standing {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
             return Standing::Undecided;
@@ -186,16 +191,17 @@ impl Spans {
         }
     }
 
-    /// Whether AWS Marketplace accepts usage stamped `stamp`, by all that is known: in a span, its
-    /// removal's instant included.
+    /// Whether AWS Marketplace accepts usage stamped `stamp`, by everything that is known: the
+    /// stamp lies in a span, whose removal's instant is included.
     pub fn accept(&self, stamp: Timestamp) -> bool {
         self.iter().any(|span| {
             span.began_at <= stamp && span.removed_at.is_none_or(|removed| stamp <= removed)
         })
     }
 
-    /// Whether one span goes on in another, or is the same: each that begins between them began within
-    /// the final hour of the one before, as when a licence is replaced or a buyer comes back at once.
+    /// Whether the span `from` continues without a gap into `to`, or is the same span. It does if
+    /// each span after `from`, up to `to`, began within the final hour of the one before it. That
+    /// happens when a license is replaced, or a buyer buys again at once.
     pub fn goes_on(&self, from: &Span, to: &Span) -> bool {
         let within_final_hour = |pair: &[Span]| match pair {
             [one, next] if from.began_at < next.began_at && next.began_at <= to.began_at => {
@@ -206,8 +212,8 @@ impl Spans {
         from.began_at <= to.began_at && self.0.windows(2).all(within_final_hour)
     }
 
-    /// The last hour that is sealed in its turn; `None` while later ones will be. Usage dated after
-    /// it has to be looked at by itself.
+    /// The last hour that the rounds seal; `None` while they also seal later hours. Usage of hours
+    /// after it is only found if those hours are flagged.
     pub fn over_after(&self, now: Timestamp) -> Option<UsageHour> {
         let last = self.last()?;
         let is_over =
@@ -215,8 +221,8 @@ impl Spans {
         last.last_hour().filter(|_| is_over)
     }
 
-    /// The hours at the end that are to be sealed by themselves at `now`, without waiting for their
-    /// turn: from the first sign's own, when it has settled, to the removal's own.
+    /// The hours that are to be sealed early at `now`, because the latest span ends: from the hour
+    /// of the first sign through the hour of the removal, as far as they are due.
     pub fn final_hours(&self, now: Timestamp) -> Vec<UsageHour> {
         let Some(span) = self.last() else {
             return Vec::new();
@@ -292,7 +298,8 @@ mod tests {
             assert_eq!(spans.standing(hour(text), now), Gap);
         }
         assert_eq!(began("12T05"), at("12T05:24:00"));
-        // Ended and bought again within the hour: a stamp before the new start may be refused.
+        // The buyer left and bought again within the hour. A stamp before the new start may be
+        // refused.
         assert_eq!(began("12T08"), at("12T08:40:00"));
         assert_eq!(began("20T08"), at("12T08:40:00"));
         let all: Vec<&Span> = spans.iter().collect();
@@ -339,7 +346,7 @@ mod tests {
             "11T04:25:00",
             &["11T02", "11T03", "11T04"],
         );
-        // The first sign hurries its hour, whichever it is.
+        // The first sign makes its hour due early, whether it is an announcement or a removal.
         check(announced, &["11T02:59:00"], "11T03:10:00", &["11T02"]);
         check(&[], removed, "11T04:25:00", &["11T04"]);
         check(&[], &[], "11T04:25:00", &[]);
@@ -352,7 +359,7 @@ mod tests {
         assert_eq!(orphan.standing(hour("11T01"), now), Before);
         assert!(matches!(orphan.standing(hour("11T02"), now), InForce(_)));
         assert_eq!(orphan.standing(hour("11T04"), now), Over);
-        // An end before the first activation is of a purchase that nothing is known of.
+        // An end before the first activation belongs to an unknown purchase.
         let bought = spans(&["12T00:00:00"], &[], &["11T03:05:00"]);
         assert_eq!(bought, Spans::one(Span::since(at("12T00:00:00"))));
     }

@@ -1,4 +1,5 @@
-//! Who a record bills: the three ways AWS Marketplace has named a buyer's subscription.
+//! The buyer that a record bills: the three ways in which AWS Marketplace identifies a
+//! subscription.
 //!
 //! Facts: M9, M10, M25, M26, M64 (docs/marketplace-rules.md).
 
@@ -7,8 +8,8 @@ use std::str::FromStr;
 
 use crate::ids::{AccountId, CustomerIdentifier, InvalidId, LicenseArn, ProductCode};
 
-/// Which members of a UsageRecord name the buyer. One product uses one kind at a time: a record by
-/// product code and one by licence for the same hour **both** bill.
+/// The members of a UsageRecord that identify the buyer. A product must use one kind at a time: if
+/// an hour is sent by product code and again by license, AWS Marketplace bills **both** records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum IdentityKind {
     /// LicenseArn and CustomerAWSAccountId, no ProductCode (products of June 2026 and later).
@@ -20,7 +21,7 @@ pub enum IdentityKind {
 }
 
 impl IdentityKind {
-    /// Its name in tables, settings and reports.
+    /// The kind's name in tables, settings and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::License => "license",
@@ -52,22 +53,22 @@ impl FromStr for IdentityKind {
     }
 }
 
-/// One buyer's subscription to one product; the key of everything we store about it.
+/// One buyer's subscription to one product. It is the key of everything that is stored about it.
 ///
-/// As text it is the licence's ARN, `legacy|<product>|<customer>` or `account|<product>|<account>`
+/// Its text is the license's ARN, `legacy|<product>|<customer>` or `account|<product>|<account>`
 /// (`|` cannot occur in a product code).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Subscription {
-    /// Named by its licence.
+    /// Identified by its license.
     License(LicenseArn),
-    /// Named by product code and customer identifier.
+    /// Identified by product code and customer identifier.
     Customer(ProductCode, CustomerIdentifier),
-    /// Named by product code and AWS account.
+    /// Identified by product code and AWS account.
     Account(ProductCode, AccountId),
 }
 
 impl Subscription {
-    /// Which kind of identity this is.
+    /// The kind of identity.
     pub fn kind(&self) -> IdentityKind {
         match self {
             Self::License(_) => IdentityKind::License,
@@ -76,7 +77,7 @@ impl Subscription {
         }
     }
 
-    /// The product code, where the identity has one; a licence's product stands in its profile.
+    /// The product code, or `None` for a license, whose profile has the product code.
     pub fn product(&self) -> Option<&ProductCode> {
         match self {
             Self::License(_) => None,

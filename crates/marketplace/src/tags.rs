@@ -1,4 +1,4 @@
-//! Tags of a usage allocation: how a buyer's bill is split below a dimension.
+//! Tags of a usage allocation, which split a buyer's bill within a dimension.
 //!
 //! Facts: M14, M15 (docs/marketplace-rules.md).
 
@@ -9,25 +9,25 @@ use crate::limits::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
 /// The tags of one usage event, by key.
 pub type Tags = BTreeMap<String, String>;
 
-/// A checked set of tags, sorted by key; the empty set is the untagged bucket.
+/// A checked set of tags, sorted by key. The empty set stands for untagged usage.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TagSet(Box<[(String, String)]>);
 
 /// Why tags cannot go on a bill.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTags {
-    /// AWS Marketplace takes five tags at most.
+    /// There are more than the five tags that AWS Marketplace accepts.
     #[error("{0} tags: an allocation takes at most 5")]
     TooMany(usize),
-    /// A key is empty, too long or has a character AWS Marketplace refuses.
+    /// A key is empty, too long, or has a character that AWS Marketplace refuses.
     #[error("tag key {0:?}: 1 to 100 characters of A-Z a-z 0-9, space to =, _ and @")]
     Key(String),
-    /// A value is empty, too long or has a character AWS Marketplace refuses.
+    /// A value is empty, too long, or has a character that AWS Marketplace refuses.
     #[error(
         "value {value:?} of tag {key:?}: 1 to 256 characters of A-Z a-z 0-9, space to =, _ and @"
     )]
     Value {
-        /// Of which key.
+        /// The tag's key, cut off after 60 characters.
         key: String,
         /// The value, cut off after 60 characters.
         value: String,
@@ -35,24 +35,24 @@ pub enum InvalidTags {
 }
 
 impl TagSet {
-    /// The untagged bucket.
+    /// The empty set, which stands for untagged usage.
     pub fn untagged() -> Self {
         Self::default()
     }
 
-    /// Whether this is the untagged bucket.
+    /// Whether this set stands for untagged usage, which means that it is empty.
     pub fn is_untagged(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Key and value of each tag, sorted by key.
+    /// The key and value of each tag, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// How many tags.
+    /// The number of tags.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! One row of UsageEvents, the public interface, read with suspicion.
+//! One row of UsageEvents. The table is a public interface, so every attribute is checked.
 
 use std::borrow::Cow;
 
@@ -11,49 +11,50 @@ use crate::planted::{Bug, is_planted};
 use crate::quantity::{InvalidQuantity, Quantity};
 use crate::tags::{InvalidTags, TagSet, Tags};
 
-/// Event ids that begin so are ours: late usage carried from an earlier hour.
+/// The prefix of event ids that are reserved for late usage carried from an earlier hour.
 pub const CARRY_PREFIX: &str = "carry:";
 
-/// An attribute as it stands in a row that anybody may have written.
+/// An attribute of a row before it is checked. The seller's software may have written anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field<T> {
     /// The row has no such attribute.
     Absent,
-    /// It has another type than the interface says; the name of the type it should have.
+    /// The attribute does not have the type of the interface, whose name is given.
     WrongType(&'static str),
-    /// Its value, not yet checked.
+    /// The value of the right type, not yet checked.
     Value(T),
 }
 
-/// A row as stored, below its partition key.
+/// A row as it is stored, without its partition key.
 #[derive(Debug, Clone)]
 pub struct UsageRow<'a> {
-    /// `<dimension>#<event id>`.
+    /// The sort key, `<dimension>#<event id>`.
     pub dimension_event: Cow<'a, str>,
     /// The number as DynamoDB prints it.
     pub quantity: Field<Cow<'a, str>>,
-    /// RFC 3339.
+    /// The time of usage in RFC 3339.
     pub time: Field<Cow<'a, str>>,
-    /// Optional.
+    /// The tags for usage allocations; may be absent.
     pub tags: Field<Tags>,
 }
 
-/// A row that keeps the rules.
+/// A row that passed all checks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageEvent {
-    /// What was used.
+    /// The dimension that was used.
     pub dimension: Dimension,
-    /// The producer's id.
+    /// The seller's id of the event.
     pub id: EventId,
-    /// How much.
+    /// The quantity that was used.
     pub quantity: Quantity,
-    /// When, inside its hour.
+    /// The time of usage, inside the hour of the partition key.
     pub time: Timestamp,
-    /// For usage allocations.
+    /// The tags for usage allocations; may be empty.
     pub tags: TagSet,
 }
 
-/// Why a row is not metered. The row stays where it is, its siblings are metered.
+/// Why a row is not metered. The row stays in the table, and the other rows of its hour are
+/// metered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetAsideReason {
     /// The sort key is not `<dimension>#<event id>`.
@@ -61,27 +62,27 @@ pub enum SetAsideReason {
         "sort key {0:?} is not <dimension>#<event id>: a dimension, #, and an id of 1 to 128 characters A-Z a-z 0-9 . _ : -"
     )]
     Key(String),
-    /// The quantity is missing.
+    /// The row has no quantity.
     #[error("the row has no quantity: write a number of at most 6 decimals")]
     NoQuantity,
-    /// The time is missing.
+    /// The row has no time.
     #[error("the row has no time: write RFC 3339, inside the hour of the partition key")]
     NoTime,
-    /// An attribute has another type than it should.
+    /// An attribute has the wrong type.
     #[error("attribute {attribute} is not a {expected}")]
     WrongType {
-        /// Which attribute.
+        /// The name of the attribute.
         attribute: &'static str,
-        /// The type it should have.
+        /// The type that it should have.
         expected: &'static str,
     },
-    /// The quantity is no quantity.
+    /// The quantity is negative, too large, too precise, or no number.
     #[error(transparent)]
     Quantity(#[from] InvalidQuantity),
-    /// The time cannot be read.
+    /// The time is not RFC 3339.
     #[error("time {0:?} is not RFC 3339, as in 2026-11-21T02:15:00Z")]
     Time(String),
-    /// The time lies in another hour than the partition key says.
+    /// The time lies outside the hour of the partition key.
     #[error(
         "time {time} lies outside the hour {hour} of its key: write the event again under its own hour"
     )]
@@ -91,7 +92,7 @@ pub enum SetAsideReason {
         /// The key's hour.
         hour: UsageHour,
     },
-    /// The tags cannot go on a bill.
+    /// AWS Marketplace would refuse the tags.
     #[error(transparent)]
     Tags(#[from] InvalidTags),
     /// The product has no such dimension.
@@ -99,7 +100,7 @@ pub enum SetAsideReason {
         "product has no dimension {0:?}: correct the producer, or add the dimension to the product's configuration"
     )]
     UnknownDimension(String),
-    /// An id reserved for late usage, without the movement it would belong to.
+    /// The id is reserved for carried usage, and no movement of carried usage matches it.
     #[error(
         "event id {0:?} is reserved for carried usage and no such movement exists: use another id"
     )]
@@ -107,7 +108,7 @@ pub enum SetAsideReason {
     /// The partition key is not `<subscription>@<hour>`.
     #[error("partition key {0:?} is not <subscription>@<YYYY-MM-DDThh>")]
     PartitionKey(String),
-    /// No such subscription.
+    /// The subscription is not known.
     #[error(
         "no subscription {0:?}: it is metered once the buyer has registered and the agreement is active"
     )]
@@ -120,7 +121,7 @@ pub enum SetAsideReason {
 }
 
 impl SetAsideReason {
-    /// A short name for reports and metrics.
+    /// A short, fixed name of the reason for reports and metrics.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Key(_) => "malformed-key",
@@ -152,7 +153,7 @@ pub fn split_key(dimension_event: &str) -> Result<(&str, &str), SetAsideReason> 
     Ok((dimension, id))
 }
 
-/// What a row says, checked but not copied; `quantity` and `tags` are ready for a bucket.
+/// A row that passed all checks, with borrowed texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CheckedRow<'r> {
     pub dimension: &'r str,
@@ -162,7 +163,7 @@ pub(crate) struct CheckedRow<'r> {
     pub tags: TagSet,
 }
 
-/// Checks everything about a row that needs nothing but the row and its hour.
+/// Checks everything that can be checked with only the row and its hour.
 pub(crate) fn check_row<'r>(
     row: &'r UsageRow<'_>,
     hour: UsageHour,
@@ -215,7 +216,7 @@ pub(crate) fn check_row<'r>(
     })
 }
 
-/// Reads one row completely.
+/// Checks a row of `hour` and copies it into an event.
 pub fn read_row(row: &UsageRow<'_>, hour: UsageHour) -> Result<UsageEvent, SetAsideReason> {
     let checked = check_row(row, hour)?;
     let malformed = |_| SetAsideReason::Key(row.dimension_event.chars().take(100).collect());

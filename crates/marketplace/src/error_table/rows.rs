@@ -1,4 +1,4 @@
-//! The rows, in the order in which they are printed.
+//! The rows of the error table, in the order in which they are printed.
 
 use super::{
     ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, DEADLINE_PASSED, ErrorRow,
@@ -6,7 +6,7 @@ use super::{
     STAMP_NOT_IN_FORCE, TIMEOUT, UNANSWERED, UNPROCESSED,
 };
 
-/// What is done about a status that is not in the table: nothing ends.
+/// The row for a status that is not in the table. It ends no record.
 pub(super) const OTHER_STATUS: ErrorRow = ErrorRow {
     code: ANY_OTHER_STATUS,
     also: &[],
@@ -18,7 +18,7 @@ pub(super) const OTHER_STATUS: ErrorRow = ErrorRow {
     action: "Look the status up in the API reference of BatchMeterUsage. The record is sent again, identical, until then.",
 };
 
-/// What is done about an error code that is not in the table: nothing ends.
+/// The row for an error code that is not in the table. It ends no record.
 pub(super) const OTHER_CODE: ErrorRow = ErrorRow {
     code: ANY_OTHER_CODE,
     also: &[],
@@ -30,7 +30,7 @@ pub(super) const OTHER_CODE: ErrorRow = ErrorRow {
     action: "Look the code up in the API reference of BatchMeterUsage. Everything is sent again, identical, until then.",
 };
 
-/// Every status, every exception of the API model, and every failure outside it.
+/// The rows for every status, every exception of the API model, and every other failure.
 pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "Success",
