@@ -1,7 +1,7 @@
-//! The books: the equation that proves no unit was lost or billed twice.
+//! The books: the equation that proves that no unit was lost or billed twice.
 //!
-//! Per slot, `own + carried in = here + carried out + held + written off - refunded + not yet
-//! counted`; in total carried in = carried out, so that
+//! For each slot, `own + carried in = here + carried out + held + written off - refunded + not yet
+//! counted`. In total, carried in = carried out. So
 //! `ingested = accepted + pending + held + dry run + lost - over-metered - refunded`.
 
 use std::collections::BTreeMap;
@@ -11,34 +11,35 @@ use crate::quantity::{Overflow, Total};
 use crate::record::{MeteringRecord, State};
 use crate::recount::{Movement, MovementKind, OF_SHORTFALL, counted};
 
-/// One slot's line.
+/// The books of one slot.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SlotBooks {
     /// Usage of the hour itself, by its rows.
     pub own: Total,
-    /// Late usage of earlier hours, by its rows.
+    /// Late usage carried in from earlier hours, by its rows.
     pub carried_in: Total,
-    /// What the slot's record bills or will bill; of a record in conflict the larger of what AWS
-    /// Marketplace holds and what was frozen, less what was moved of a shortfall.
+    /// The quantity that the slot's record bills or will bill. For a record in conflict, the larger
+    /// of the frozen quantity and the one that AWS Marketplace holds, less the part of a shortfall
+    /// that was moved.
     pub here: Total,
-    /// Of a record in conflict: the part of it that AWS Marketplace bills.
+    /// For a record in conflict, the quantity that AWS Marketplace bills; otherwise zero.
     pub at_aws: Total,
-    /// Its state, if there is a record.
+    /// The record's state; `None` if the slot has no record.
     pub state: Option<State>,
-    /// Late usage sent on to later hours.
+    /// Late usage carried out to later hours.
     pub carried_out: Total,
-    /// Late usage held for a person.
+    /// Late usage held for a person to decide.
     pub held: Total,
-    /// Given up by a person.
+    /// Usage written off by a person.
     pub written_off: Total,
-    /// Claimed back for the buyer.
+    /// Usage claimed back for the buyer.
     pub refunded: Total,
-    /// Rows that nothing has counted yet; below zero what was metered too much.
+    /// Usage of rows that is not counted yet. Below zero if more was metered than the rows come to.
     pub uncounted: Total,
 }
 
 impl SlotBooks {
-    /// A slot's line from its rows, its record and that record's movements.
+    /// Computes a slot's books from its rows, its record and that record's movements.
     pub fn of(
         fold: Option<&DimensionFold>,
         record: Option<&MeteringRecord>,
@@ -81,39 +82,39 @@ impl SlotBooks {
     }
 }
 
-/// The sum over slots.
+/// The sum of the books of many slots.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Books {
-    /// Usage by its rows, carries not counted twice.
+    /// All reported usage. Carried usage counts only in its own hour.
     pub ingested: Total,
-    /// Billed: AWS Marketplace said Success, or holds it in a slot in conflict.
+    /// Usage that is billed: AWS Marketplace said Success, or holds it in a slot in conflict.
     pub accepted: Total,
-    /// To be sealed, sent, or sent again.
+    /// Usage that is to be sealed, sent, or sent again.
     pub pending: Total,
-    /// Waits for a person: held, refused, disputed or unconfirmed.
+    /// Usage that waits, mostly for a person: held, refused, disputed or unconfirmed.
     pub held: Total,
-    /// Frozen in dry run.
+    /// Usage frozen in dry run.
     pub dry_run: Total,
-    /// Given up, or short of what was frozen in a slot in conflict.
+    /// Usage that was written off, or that a slot in conflict is short of.
     pub lost: Total,
-    /// Metered beyond the rows.
+    /// Usage that was metered beyond the rows.
     pub over_metered: Total,
-    /// Claimed back for buyers.
+    /// Usage that was claimed back for buyers.
     pub refunded: Total,
-    /// Late usage that arrived in later hours.
+    /// Late usage carried into these slots.
     pub carried_in: Total,
-    /// Late usage that left its hours.
+    /// Late usage carried out of these slots.
     pub carried_out: Total,
-    /// Records by state.
+    /// The number of records in each state.
     pub records: BTreeMap<State, u64>,
-    /// Rows set aside.
+    /// The number of rows that were set aside.
     pub rows_set_aside: u64,
-    /// Rows that count, carries included.
+    /// The number of rows that count, rows of carried usage included.
     pub rows: u64,
 }
 
 impl Books {
-    /// Adds one slot.
+    /// Adds the books of one slot.
     pub fn add(&mut self, line: &SlotBooks) -> Result<(), Overflow> {
         self.ingested = self.ingested.plus(line.own)?;
         self.carried_in = self.carried_in.plus(line.carried_in)?;
@@ -138,7 +139,7 @@ impl Books {
             State::Refused | State::Disputed | State::Unconfirmed => &mut self.held,
             State::Conflict => &mut self.lost,
             State::DryRun => &mut self.dry_run,
-            // They bill nothing here; their usage stands among the movements.
+            // These records bill nothing. Their usage is in the movements.
             State::Expired | State::Moved => &mut self.pending,
         };
         *place = place.plus(line.here.minus(line.at_aws)?)?;
@@ -147,7 +148,7 @@ impl Books {
         Ok(())
     }
 
-    /// Adds another sum.
+    /// Adds the sum of other slots.
     pub fn merge(&mut self, other: &Self) -> Result<(), Overflow> {
         for (mine, theirs) in [
             (&mut self.ingested, other.ingested),
@@ -175,8 +176,8 @@ impl Books {
         Ok(())
     }
 
-    /// Whether every unit has exactly one place: what was carried out has arrived once, and what was
-    /// ingested is accounted for.
+    /// Whether every unit has exactly one place: all usage that was carried out was carried in
+    /// once, and all usage that was ingested is accounted for.
     pub fn is_balanced(&self) -> Result<bool, Overflow> {
         let placed = Total::sum([
             self.accepted,
@@ -351,7 +352,7 @@ mod tests {
                 quantity_at_aws: Some(units(held)),
             });
             let line = SlotBooks::of(Some(&rows(5, 0)), Some(&conflict), &[]).unwrap();
-            // The shortfall is not late usage: it is never metered a second time.
+            // The shortfall is not late usage, so it is never metered a second time.
             assert!(!line.uncounted.is_positive());
             let sum = books(&[line]);
             assert!(sum.is_balanced().unwrap(), "{sum:?}");

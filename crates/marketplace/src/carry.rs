@@ -1,4 +1,4 @@
-//! Where late usage goes: into an hour that is still open, or on hold.
+//! Decides where late usage goes: into an hour that is still open, or on hold.
 
 use std::str::FromStr;
 
@@ -13,13 +13,13 @@ use crate::schedule::Schedule;
 pub use crate::spans::final_due;
 use crate::spans::{Span, Spans, Standing};
 
-/// What to do with late usage.
+/// The setting for what happens to late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LatePolicy {
-    /// Bill it with an hour that is still open, in the same month.
+    /// Late usage is billed with an hour that is still open, in the same month.
     #[default]
     Carry,
-    /// Keep it for a person to decide.
+    /// Late usage is held for a person to decide.
     Hold,
 }
 
@@ -34,29 +34,29 @@ impl FromStr for LatePolicy {
     }
 }
 
-/// Why a movement holds usage for want of an agreement. A hold with this reason is released when the
-/// end, or the gap, turns out to be none; a person writes other reasons.
+/// The reason of a movement that holds usage because no agreement was in force. A hold with this
+/// reason is released if an agreement turns out to have been in force. A person writes other
+/// reasons.
 pub const NOT_IN_FORCE: &str = "no agreement was in force to bill it with";
 
-/// Why a movement brings such usage back.
+/// The reason of a movement that releases such a hold.
 pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
 
-/// Where late usage goes.
+/// The destination of late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// Into this later hour, which is still open.
+    /// It is carried into this later hour, which is still open.
     Carried(UsageHour),
-    /// On hold: no later hour of the month is open, or the policy says so.
+    /// It is held, because no later hour of the month is open, or the policy says so.
     Held,
-    /// On hold: the hour lies in a gap or after the end, or the end leaves no open hour.
+    /// It is held, because its hour lies in a gap or after the end, or the end leaves no open hour.
     HeldNotInForce,
-    /// Nowhere yet: an end was announced or done that a renewal may overrule, or the hour is still
-    /// running.
+    /// It waits, because a renewal may still overrule an end, or its hour is not over yet.
     Undecided,
 }
 
 impl Destination {
-    /// The movement this is, and its reason; `None` while undecided.
+    /// The kind and reason of the movement to this destination; `None` while it is undecided.
     pub fn movement(self) -> Option<(MovementKind, Option<String>)> {
         match self {
             Self::Carried(target) => Some((MovementKind::Carried { target, into: None }, None)),
@@ -67,10 +67,11 @@ impl Destination {
     }
 }
 
-/// Where late usage of `origin` goes.
+/// Decides where late usage of the hour `origin` goes.
 ///
 /// `watermark` is the latest hour that may have been read for sealing. Usage of one span is not
-/// carried over a gap into another: a new purchase is another agreement, perhaps at other prices.
+/// carried over a gap into another span, because a new purchase is another agreement and may have
+/// other prices.
 pub fn destination(
     policy: LatePolicy,
     schedule: Schedule,
@@ -100,11 +101,11 @@ pub fn destination(
     }
 }
 
-/// The hour that late usage of `origin` can still be billed with, wherever `origin` itself lies; where
-/// there is none, what becomes of it.
+/// The hour that late usage of `origin` can still be billed with, whether or not `origin` itself is
+/// in force. The error is the destination if there is no such hour.
 ///
-/// After the first sign of an end the hours at the end take late usage until they are sealed, since
-/// they are sealed early; as long as no removal is known, the running hour does after that.
+/// After the first sign of an end, the last hours are sealed early, and they take late usage until
+/// then. After that the running hour takes it, as long as no removal is known.
 pub fn open_hour(
     schedule: Schedule,
     origin: UsageHour,
@@ -113,7 +114,7 @@ pub fn open_hour(
     now: Timestamp,
 ) -> Result<UsageHour, Destination> {
     let Some(target) = schedule.carry_target(origin, watermark, now) else {
-        // An hour that was sealed before its own end: a later one opens with the next.
+        // The origin was sealed before its own end. The next hour will be open when it begins.
         let is_running = origin >= UsageHour::of(now) && origin < origin.month().last_hour();
         return Err(match is_running {
             true => Destination::Undecided,
@@ -130,7 +131,8 @@ pub fn open_hour(
     }
 }
 
-/// The open hour of a span that may end, given the one there would be otherwise.
+/// The hour that takes late usage if the span may end. `target` is the one that would take it
+/// otherwise.
 fn at_the_end(
     span: &Span,
     origin: UsageHour,
@@ -155,8 +157,8 @@ fn at_the_end(
     }
 }
 
-/// The movement that brings back the first of a record's holds that was made because no agreement
-/// was in force, now that there is a place for it.
+/// The movement that releases the first open hold with the reason [`NOT_IN_FORCE`]. `None` if there
+/// is no such hold, or if `destination` is not an open hour.
 pub fn release(
     record: &MeteringRecord,
     movements: &[Movement],
@@ -312,7 +314,7 @@ mod tests {
             to("2026-11-21T04", watermark, &spans, now),
             Carried(running)
         );
-        // A person may decide so.
+        // A person may carry it nevertheless.
         let open = open_hour(
             Schedule::default(),
             hour("2026-11-21T02"),

@@ -1,6 +1,6 @@
-//! An hour of rows, folded into one quantity per dimension.
+//! Folds the rows of an hour into one quantity per dimension.
 //!
-//! The fold never fails on a row: what breaks a rule is set aside and itemised, the rest is metered.
+//! A bad row does not fail the fold: it is set aside and itemised, and the other rows are metered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::subscription::Subscription;
 use crate::tags::TagSet;
 use crate::usage::{CARRY_PREFIX, SetAsideReason, UsageRow, check_row};
 
-/// What the rows of one hour come to.
+/// The sums of the rows of one hour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold<'d> {
     hour: UsageHour,
@@ -27,57 +27,57 @@ pub struct Fold<'d> {
     set_aside_count: u64,
 }
 
-/// One dimension's share of an hour.
+/// The sums of one dimension in an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DimensionFold {
     /// Usage of this hour itself.
     pub own: Total,
-    /// Late usage of earlier hours, brought here.
+    /// Late usage carried in from earlier hours.
     pub carried_in: Total,
-    /// Rows that count.
+    /// The number of rows that count.
     pub rows: u64,
-    /// Their sum by tag set; the untagged bucket is the empty set.
+    /// The sum of each tag set. The empty set stands for untagged usage.
     pub buckets: BTreeMap<TagSet, Total>,
 }
 
 /// A row that is not metered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Its sort key.
+    /// The row's sort key.
     pub dimension_event: String,
-    /// Why.
+    /// Why it is not metered.
     pub reason: SetAsideReason,
 }
 
-/// A row that claims to be late usage of an earlier hour; it counts once its movement is found.
+/// A row with the reserved id of carried usage. It counts only once its movement is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarriedRow {
-    /// Its sort key.
+    /// The row's sort key.
     pub dimension_event: String,
-    /// Its dimension.
+    /// The dimension under which it is billed.
     pub dimension: Dimension,
-    /// What its id names.
+    /// The movement that the row's id names.
     pub carry: CarryId,
-    /// How much.
+    /// The carried quantity.
     pub quantity: Quantity,
-    /// Of which tags.
+    /// The tags of the quantity.
     pub tags: TagSet,
 }
 
 /// The reserved event id of carried usage: `carry:<origin hour>:<hash>:<movement>.<entry>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarryId {
-    /// The hour the usage belongs to.
+    /// The hour that the usage belongs to.
     pub origin: UsageHour,
-    /// [`origin_hash`] of the subscription and dimension it came from.
+    /// The [`origin_hash`] of the subscription and dimension that the usage comes from.
     pub hash: String,
-    /// Number of the movement of that record.
+    /// The number of the movement within the record of its origin.
     pub movement: u32,
-    /// Number of the tag set within the movement.
+    /// The number of the tag set within the movement.
     pub entry: u32,
 }
 
-/// The 16 hexadecimal digits that name a carry's origin within its id.
+/// The 16 hexadecimal digits that identify the origin of carried usage in its event id.
 pub fn origin_hash(subscription: &Subscription, dimension: &Dimension) -> String {
     let mut hasher = Sha256::new();
     hasher.update(subscription.to_string());
@@ -104,7 +104,7 @@ impl std::fmt::Display for CarryId {
 }
 
 impl CarryId {
-    /// Reads an event id; `None` if it is not of this form.
+    /// Reads an event id; `None` if it does not have this form.
     pub fn read(id: &str) -> Option<Self> {
         let mut parts = id.strip_prefix(CARRY_PREFIX)?.splitn(3, ':');
         let (origin, hash, numbers) = (parts.next()?, parts.next()?, parts.next()?);
@@ -115,14 +115,14 @@ impl CarryId {
             movement: movement.parse().ok()?,
             entry: entry.parse().ok()?,
         };
-        // Only the one spelling that we write ourselves.
+        // Other spellings of the same values are not accepted.
         (carry.to_string() == id).then_some(carry)
     }
 }
 
 impl<'d> Fold<'d> {
-    /// An empty fold of `hour`. Rows of dimensions outside `dimensions_known` are set aside; `None`
-    /// when the product is not configured, and then AWS Marketplace is the judge.
+    /// An empty fold of `hour`. Rows of dimensions outside `dimensions_known` are set aside. With
+    /// `None`, for a product without a configuration, rows of every dimension count.
     pub fn new(hour: UsageHour, dimensions_known: Option<&'d BTreeSet<Dimension>>) -> Self {
         Self {
             hour,
@@ -134,7 +134,7 @@ impl<'d> Fold<'d> {
         }
     }
 
-    /// Adds one row.
+    /// Adds one row. A bad row is set aside; the only error is an overflow.
     pub fn add(&mut self, row: &UsageRow<'_>) -> Result<(), Overflow> {
         let checked = match check_row(row, self.hour) {
             Ok(checked) => checked,
@@ -177,13 +177,14 @@ impl<'d> Fold<'d> {
         }
     }
 
-    /// Rows that wait for their movement to be found; each must be admitted or refused.
+    /// Removes and returns the rows of carried usage. The caller looks up the movement of each, and
+    /// must admit or refuse it.
     pub fn take_carries(&mut self) -> Vec<CarriedRow> {
         std::mem::take(&mut self.carries)
     }
 
-    /// Counts a carried row, whose movement was found with the same content. Its dimension need not
-    /// be known today: its origin was.
+    /// Counts a row of carried usage whose movement was found with the same content. Its dimension
+    /// need not be in the configuration any more, because its origin's was.
     pub fn admit(&mut self, row: CarriedRow) -> Result<(), Overflow> {
         self.by_dimension
             .entry(row.dimension)
@@ -191,18 +192,18 @@ impl<'d> Fold<'d> {
             .add_carried(row.quantity, row.tags)
     }
 
-    /// Sets a carried row aside, whose movement does not exist or says otherwise.
+    /// Sets a row of carried usage aside, because its movement does not exist or has other content.
     pub fn refuse(&mut self, row: &CarriedRow) -> Result<(), Overflow> {
         let reason = SetAsideReason::ForeignCarry(row.carry.to_string());
         self.set_aside(&row.dimension_event, reason)
     }
 
-    /// The dimensions that have rows that count.
+    /// The sums of each dimension that has rows that count.
     pub fn dimensions(&self) -> &BTreeMap<Dimension, DimensionFold> {
         &self.by_dimension
     }
 
-    /// Rows set aside, the first [`FOLD_SET_ASIDE_MAX`] of them.
+    /// The first [`FOLD_SET_ASIDE_MAX`] rows that were set aside.
     pub fn rows_set_aside(&self) -> &[SetAside] {
         &self.set_aside
     }
@@ -212,7 +213,7 @@ impl<'d> Fold<'d> {
         self.set_aside_count
     }
 
-    /// The hour.
+    /// The hour of the fold.
     pub fn hour(&self) -> UsageHour {
         self.hour
     }
@@ -249,16 +250,17 @@ impl DimensionFold {
         Ok(())
     }
 
-    /// Everything that counts.
+    /// The sum of own and carried usage.
     pub fn total(&self) -> Result<Total, Overflow> {
         self.own.plus(self.carried_in)
     }
 
-    /// What one record can carry of it.
+    /// The content of the slot's record. It is incomplete if one record cannot hold the whole sum.
     pub fn freeze(&self) -> Result<Frozen, Overflow> {
         let total = self.total()?;
         let Some(quantity) = total.to_quantity() else {
-            // Above the maximum: the rest is late usage of this hour, found by the next recount.
+            // The sum is above the maximum. The rest is late usage of this hour, and the next
+            // recount finds it.
             return Ok(Frozen {
                 quantity: Quantity::MAX,
                 allocations: Vec::new(),
@@ -310,14 +312,14 @@ impl DimensionFold {
 pub struct Frozen {
     /// The record's quantity.
     pub quantity: Quantity,
-    /// Its split; empty when nothing is tagged. The sum equals the quantity.
+    /// The split by tags, whose sum equals the quantity; empty if no usage is tagged.
     pub allocations: Vec<Allocation>,
-    /// False when the quantity exceeded what a record can hold.
+    /// Whether the record holds the whole sum; `false` if the sum exceeds what a record can hold.
     pub complete: bool,
 }
 
-/// Keeps the largest allocations within AWS's limits of number and size, in the order of their tags;
-/// what is left out goes to the untagged bucket.
+/// Keeps the largest allocations within AWS's limits of number and size, sorted by their tags. The
+/// caller bills the rest as untagged.
 fn keep_what_fits(mut tagged: Vec<(&TagSet, Quantity)>) -> Vec<(&TagSet, Quantity)> {
     let room = ALLOCATIONS_MAX.saturating_sub(1);
     let bytes: usize = tagged.iter().fold(0, |sum: usize, (tags, _)| {
@@ -340,8 +342,8 @@ fn keep_what_fits(mut tagged: Vec<(&TagSet, Quantity)>) -> Vec<(&TagSet, Quantit
     tagged
 }
 
-/// At most this many bytes of JSON for one allocation of `tags`; quotation marks, all that tags have
-/// of what JSON escapes, count twice.
+/// Upper bound of the bytes of an allocation's JSON. Quotation marks count twice: they are the only
+/// characters of a tag that JSON escapes.
 pub fn allocation_bytes(tags: &TagSet) -> usize {
     const QUANTITY: usize = 64;
     const TAG: usize = 24;
@@ -564,7 +566,7 @@ mod tests {
         };
         assert_eq!(allocation_bytes(&TagSet::untagged()), 64);
         assert_eq!(allocation_bytes(&tags("ab", "c")), 64 + 24 + 3);
-        // As JSON has it.
+        // JSON escapes the quotation mark.
         assert_eq!(allocation_bytes(&tags("a", "\"b")), 64 + 24 + 1 + 3);
     }
 
@@ -572,7 +574,7 @@ mod tests {
     fn an_origins_name_in_a_carry_never_changes() {
         let subscription = "legacy|code|cust".parse().unwrap();
         let hash = origin_hash(&subscription, &"gb".parse().unwrap());
-        // SHA-256 of "legacy|code|cust\ngb": rows that carry it are in tables.
+        // The first half of a SHA-256 of "legacy|code|cust\ngb". Stored rows contain it.
         assert_eq!(hash, "3b98929c40bd8639");
     }
 

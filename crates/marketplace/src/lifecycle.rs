@@ -1,7 +1,7 @@
-//! Agreement and licence events folded into a status, whatever order they arrive in.
+//! Folds agreement and license events into a status, in whatever order they arrive.
 //!
-//! Each sign is kept with its own time, so observing is commutative and idempotent; the spans in
-//! force and the status are computed from the signs.
+//! Each sign is kept with its own time, so the order and the repetition of events do not matter.
+//! The spans in force and the status are computed from the signs.
 //!
 //! Facts: M40, M41, M43, M44, M46 (docs/marketplace-rules.md).
 
@@ -15,7 +15,7 @@ use crate::ids::InvalidId;
 use crate::planted::{Bug, is_planted};
 use crate::spans::{Span, Spans};
 
-/// What an event says about one subscription.
+/// The meaning of an event for one subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sign {
     /// License Updated, or SNS subscribe-success: the buyer may use the product.
@@ -24,12 +24,12 @@ pub enum Sign {
     EndAnnounced,
     /// License Deprovisioned, or SNS unsubscribe-success: one more hour of metering.
     Deprovisioned,
-    /// SNS subscribe-fail: the purchase did not come about.
+    /// SNS subscribe-fail: the purchase failed.
     Failed,
 }
 
 impl Sign {
-    /// Its name in tables.
+    /// The sign's name in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Activated => "activated",
@@ -61,21 +61,21 @@ impl FromStr for Sign {
     }
 }
 
-/// Where a subscription stands.
+/// The status of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Status {
-    /// The buyer has registered; nothing says yet that the purchase came about. Nothing is sealed.
+    /// The buyer has registered, but no event has confirmed the purchase yet. Nothing is sealed.
     Pending,
-    /// Metered every hour.
+    /// The subscription is in force and metered every hour.
     Active,
-    /// An end is announced or done; the last usage is being metered.
+    /// Its end was announced or has happened, and its last usage is being metered.
     Ending,
-    /// Everything is metered or itemised.
+    /// It has ended, and all of its usage is metered or itemised.
     Ended,
 }
 
 impl Status {
-    /// Its name in tables.
+    /// The status's name in tables.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -102,13 +102,13 @@ impl FromStr for Status {
     }
 }
 
-/// Times of one kind of sign that are kept. Ours: an agreement is renewed or amended a few times a
-/// year. When there are more, the earliest stays, because it began everything, and the oldest of the
-/// others goes: what lies between is over for good.
+/// The most times that are kept of one kind of sign. The limit is this project's: an agreement is
+/// renewed or amended a few times a year. When there are more, the earliest time stays, because it
+/// began the subscription, and the oldest of the others is dropped, because its span is over.
 pub const SIGNS_MAX: usize = 64;
 
-/// The times of one kind of sign: the earliest, and the latest ones. Which they are depends on what
-/// was noted, not on the order.
+/// The times of one kind of sign: the earliest one and the latest ones. The order in which they
+/// were noted does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Times(BTreeSet<Timestamp>);
 
@@ -131,18 +131,19 @@ impl Times {
     }
 }
 
-/// The facts about one subscription's life: every sign with its own time.
+/// The lifecycle of one subscription: every sign with its own time.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lifecycle {
     activations: Times,
     announcements: Times,
     removals: Times,
-    /// When everything was metered or itemised after the end; set by the reconciler.
+    /// When all usage was metered or itemised after the end. The reconciler sets it; `None` before
+    /// that.
     pub closed_at: Option<Timestamp>,
 }
 
 impl Lifecycle {
-    /// Takes in one sign; `true` if that changed anything.
+    /// Adds one sign. Returns whether that changed anything.
     pub fn observe(&mut self, sign: Sign, at: Timestamp) -> bool {
         if self.has(sign, at) {
             return false;
@@ -154,13 +155,13 @@ impl Lifecycle {
             Sign::Deprovisioned | Sign::Failed => self.removals.note(at),
         }
         if self.spans() != before.spans() {
-            // What was closed is open again: revived, or known better.
+            // A closed subscription is open again, because it was revived or its end has changed.
             self.closed_at = None;
         }
         *self != before
     }
 
-    /// Whether it knows this sign.
+    /// Whether this sign is known.
     pub fn has(&self, sign: Sign, at: Timestamp) -> bool {
         let times = match sign {
             Sign::Activated => &self.activations,
@@ -170,7 +171,7 @@ impl Lifecycle {
         times.0.contains(&at)
     }
 
-    /// Every sign it knows, kind by kind, the earliest first. A purchase that failed is a removal.
+    /// Every known sign, ordered by kind and then by time. A failed purchase appears as a removal.
     pub fn signs(&self) -> impl Iterator<Item = (Sign, Timestamp)> {
         let of = |sign: Sign, times: &Times| {
             let times: Vec<Timestamp> = times.0.iter().copied().collect();
@@ -181,7 +182,7 @@ impl Lifecycle {
             .chain(of(Sign::Deprovisioned, &self.removals))
     }
 
-    /// The times in which it is in force.
+    /// The times in which the subscription is in force.
     pub fn spans(&self) -> Spans {
         let times = |times: &Times| times.0.iter().copied().collect::<Vec<_>>();
         Spans::of_signs(
@@ -191,33 +192,33 @@ impl Lifecycle {
         )
     }
 
-    /// The earliest activation known.
+    /// The earliest known activation.
     pub fn activated_at(&self) -> Option<Timestamp> {
         self.activations.first()
     }
 
-    /// The latest activation known.
+    /// The latest known activation.
     pub fn last_activated_at(&self) -> Option<Timestamp> {
         self.activations.last()
     }
 
-    /// The latest announcement of an end.
+    /// The latest known announcement of an end.
     pub fn end_announced_at(&self) -> Option<Timestamp> {
         self.announcements.last()
     }
 
-    /// The latest removal of the licence.
+    /// The latest known removal of the license.
     pub fn deprovisioned_at(&self) -> Option<Timestamp> {
         self.removals.last()
     }
 
-    /// The first sign of the present end, if there is one: an announcement or a removal that no
-    /// later activation overrules.
+    /// The first sign of the current end: an announcement or a removal that no later activation
+    /// overrules. `None` if there is no end.
     pub fn first_end(&self) -> Option<Timestamp> {
         self.spans().last().and_then(Span::first_end)
     }
 
-    /// Where the subscription stands.
+    /// The status of the subscription.
     pub fn status(&self) -> Status {
         match (self.spans().last(), self.closed_at) {
             (None, _) => Status::Pending,
@@ -229,7 +230,8 @@ impl Lifecycle {
     }
 
     /// Until when an ending subscription's hours are recounted in every run: an hour after its
-    /// licence was removed, or 26 hours after the announcement if that never comes.
+    /// license was removed, or 26 hours after the announcement if no removal comes. `None` if there
+    /// is no end.
     pub fn recount_until(&self) -> Option<Timestamp> {
         self.spans().last().and_then(Span::certain_at)
     }
@@ -339,7 +341,7 @@ mod tests {
         life.observe(Deprovisioned, at(8_000));
         assert_eq!((life.status(), life.closed_at), (Status::Ending, None));
         life.closed_at = Some(at(20_000));
-        // Known already, or inside a span: nothing is to be metered anew.
+        // These signs are known already, or inside a span, so the subscription stays closed.
         life.observe(Activated, at(140));
         life.observe(Activated, at(200));
         assert_eq!(life.status(), Status::Ended);
@@ -362,7 +364,7 @@ mod tests {
         ) {
             let signs = signs_of(&drawn);
             let mut other = [signs.clone(), signs.clone()].concat();
-            // A cheap shuffle that any failure can be repeated with.
+            // A simple shuffle that depends only on its input, so that a failure can be repeated.
             other.sort_by_key(|(sign, time)| {
                 let mixed = (*time as u64).wrapping_mul(seed.wrapping_mul(2).wrapping_add(1));
                 (mixed % 997, *sign)

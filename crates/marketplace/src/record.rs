@@ -1,4 +1,5 @@
-//! A metering record: frozen before it is sent, byte-identical until it has an outcome.
+//! Metering records. A record is frozen before it is sent, and stays byte-identical until it has an
+//! outcome.
 //!
 //! Facts: M6, M7, M23, M24, M27 (docs/marketplace-rules.md).
 
@@ -18,20 +19,22 @@ use crate::subscription::Subscription;
 use crate::tags::TagSet;
 use crate::window::Window;
 
-/// A record is sent again after this part of the time that is left for it, at the latest. Ours: in a
-/// subscription's final hour, and in the last hour of a month's usage, that is 10 minutes.
+/// A record is sent again at the latest after one sixth of its remaining time. The number is this
+/// project's: with an hour left, as in a subscription's final hour, that is 10 minutes.
 const RETRY_PART_OF_TIME_LEFT: i64 = 6;
-/// It is not sent again sooner than after so many seconds. Ours.
+/// The remaining time never makes a record wait for less than this many seconds. The number is this
+/// project's.
 const RETRY_SECONDS_MIN: i64 = 60;
 
-/// One slot on the buyer's bill, and so one record: AWS Marketplace de-duplicates by it.
+/// The key of a record, and the slot that it takes on the buyer's bill. AWS Marketplace keeps one
+/// record per slot.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordKey {
-    /// Who is billed.
+    /// The subscription that is billed.
     pub subscription: Subscription,
-    /// For which hour.
+    /// The hour of usage.
     pub hour: UsageHour,
-    /// For what.
+    /// The dimension that was used.
     pub dimension: Dimension,
 }
 
@@ -44,33 +47,34 @@ impl fmt::Display for RecordKey {
 /// A share of a record's quantity under one set of tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allocation {
-    /// Its tags; empty for the untagged share.
+    /// The tags; empty for the untagged share.
     pub tags: TagSet,
-    /// How much.
+    /// The share of the quantity.
     pub quantity: Quantity,
 }
 
-/// Where a record is in its life.
+/// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Frozen, to be sent or sent again.
+    /// It is frozen, and is sent until it has an outcome.
     Sealed,
-    /// AWS Marketplace said Success: billed.
+    /// It is billed: AWS Marketplace answered Success.
     Accepted,
-    /// Isolated as the cause of a refusal; retried every hour, with other suspects, until its
-    /// deadline.
+    /// It was isolated as the cause of a refusal. It is sent again every hour, among other
+    /// suspects, until its deadline.
     Refused,
-    /// AWS Marketplace said DuplicateRecord: the slot may hold our own earlier success.
+    /// AWS Marketplace answered DuplicateRecord. The slot may hold this record's own earlier
+    /// success.
     Disputed,
-    /// The slot holds another quantity than ours, for good.
+    /// AWS Marketplace holds another quantity in the slot, and keeps it.
     Conflict,
-    /// Past its deadline without an outcome; AWS Marketplace may have billed it.
+    /// It has no outcome and is not sent any more. AWS Marketplace may have billed it.
     Unconfirmed,
-    /// Certainly not billed, and too late to be.
+    /// It is certainly not billed, and its deadline has passed.
     Expired,
-    /// Its usage was carried into another hour before it was ever sent.
+    /// Its usage was moved: no agreement was in force in its hour, or a person closed it.
     Moved,
-    /// Frozen in dry run; never sent, even after the switch to live.
+    /// It was frozen in dry run. It is never sent, even after the switch to live.
     DryRun,
 }
 
@@ -88,7 +92,7 @@ impl State {
         Self::DryRun,
     ];
 
-    /// Its name in tables and reports.
+    /// The state's name in tables and reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sealed => "sealed",
@@ -103,7 +107,7 @@ impl State {
         }
     }
 
-    /// Whether a record in this state may still be sent, before its deadline.
+    /// Whether a record in this state may be sent before its deadline.
     pub fn is_sendable(self) -> bool {
         matches!(self, Self::Sealed | Self::Refused)
     }
@@ -146,63 +150,65 @@ impl FromStr for State {
     }
 }
 
-/// The last thing AWS Marketplace, or we, said about a record.
+/// The last outcome of a record, from AWS Marketplace or from this stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// When.
+    /// The time of the outcome.
     pub at: Timestamp,
-    /// A status (`Success`) or an error code (`ThrottlingException`).
+    /// A status (`Success`), an error code (`ThrottlingException`), or a code of this stack.
     pub code: String,
-    /// AWS's id of the metering record, with a success or a conflict.
+    /// AWS's id of the metering record, for a success or a conflict.
     pub metering_record_id: Option<String>,
-    /// With a conflict: what AWS Marketplace holds in the slot instead.
+    /// The quantity that AWS Marketplace holds in the slot, for a conflict.
     pub quantity_at_aws: Option<Quantity>,
 }
 
-/// What is billed for one slot, and what became of it.
+/// The record of one slot: what is sent, and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeteringRecord {
-    /// Its slot.
+    /// The slot of the record.
     pub key: RecordKey,
-    /// The product; requests never mix two.
+    /// The product. A request never mixes two.
     pub product: ProductCode,
-    /// The buyer's account, sent beside a licence.
+    /// The buyer's account, which is sent with a license; `None` if it is not known.
     pub account: Option<AccountId>,
-    /// Frozen quantity.
+    /// The frozen quantity.
     pub quantity: Quantity,
-    /// Frozen split; empty when nothing is tagged.
+    /// The frozen split by tags; empty if no usage is tagged.
     pub allocations: Vec<Allocation>,
-    /// Frozen timestamp: the hour's start, or the start of the span in force within that hour.
+    /// The frozen timestamp: the hour's start, or the start of the span in force within that hour.
     pub stamp: Timestamp,
-    /// From when it is not sent any more.
+    /// The instant from which it is not sent any more.
     pub deadline: Timestamp,
-    /// When its subscription's final hour is over, where an end is known: AWS Marketplace may refuse
-    /// the record from then on, so it goes before all others. It is still sent until its deadline.
+    /// The end of its subscription's final hour; `None` if no removal is known. AWS Marketplace may
+    /// refuse the record from then on, so it is sent before all others. It is still sent until its
+    /// deadline.
     pub final_at: Option<Timestamp>,
-    /// When it was frozen; one round's records share it.
+    /// When it was frozen. The records of one run have the same time.
     pub sealed_at: Timestamp,
-    /// Where it is in its life.
+    /// The state of the record.
     pub state: State,
-    /// Raised by every write; writes are conditional on it.
+    /// The version of the item. Each write raises it, and is conditional on the version that was
+    /// read.
     pub version: u64,
-    /// How many movements of its quantity there are.
+    /// The number of movements of its quantity.
     pub movements: u32,
     /// How many of these hold usage that nobody has decided about yet.
     pub open_holds: u32,
-    /// How often it was sent without an outcome that ends it.
+    /// How often it was sent, or set aside, without an outcome that ends it.
     pub attempts: u32,
-    /// Its transmissions that were not answered with a success.
+    /// The transmissions that were not answered with a success.
     pub sent: Transmissions,
-    /// When it is to be looked at next, if at all.
+    /// When it is to be looked at next; `None` if nothing is left to do.
     pub due: Option<Timestamp>,
-    /// The last answer.
+    /// The last outcome; `None` if it was never sent.
     pub outcome: Option<Outcome>,
 }
 
 impl MeteringRecord {
-    /// What this record itself counts: nothing once it is Moved or Expired; in a conflict the larger
-    /// of what is held and what was frozen, so that a surplus shows as over-metered and a shortfall
-    /// is not metered again.
+    /// The quantity that this record itself counts. It is zero once the record is Moved or Expired.
+    /// In a conflict it is the larger of the frozen quantity and the one that AWS Marketplace
+    /// holds. So a surplus shows as over-metered, and a shortfall is not metered again.
     pub fn here(&self) -> Total {
         match self.state {
             State::Moved | State::Expired => Total::ZERO,
@@ -211,7 +217,8 @@ impl MeteringRecord {
         }
     }
 
-    /// What AWS Marketplace holds in the slot of a record in conflict; nothing where that is unknown.
+    /// The quantity that AWS Marketplace holds in the slot of a record in conflict; zero if it is
+    /// unknown.
     pub fn quantity_at_aws(&self) -> Quantity {
         self.outcome
             .as_ref()
@@ -219,13 +226,13 @@ impl MeteringRecord {
             .unwrap_or_default()
     }
 
-    /// How near its deadline is at `now`, or the end of its final hour where that comes first.
+    /// How near the deadline is at `now`, or the end of the final hour if that is earlier.
     pub fn urgency(&self, now: Timestamp) -> Urgency {
         let until = self.last_chance();
         let left = until.duration_since(now).as_secs();
         let whole = until.duration_since(self.sealed_at).as_secs();
         let used = whole.saturating_sub(left).saturating_mul(100);
-        // What was sealed after that has no time of which to use a share.
+        // A record that was sealed after its last chance has no time left, so all of it is used.
         let percent = match whole > 0 {
             true => used.checked_div(whole).unwrap_or(100),
             false => 100,
@@ -241,14 +248,15 @@ impl MeteringRecord {
         is_closed(self.state, self.due, self.open_holds)
     }
 
-    /// Whether it may be sent at `now`.
+    /// Whether the record may be sent at `now`.
     pub fn is_sendable(&self, now: Timestamp) -> bool {
         self.state.is_sendable() && now < self.deadline
     }
 
-    /// Whether it is to be given up before its deadline: AWS Marketplace has refused it, and by what is
-    /// known now its stamp lies in no span. A record that was not refused yet is left alone, since AWS
-    /// Marketplace may know of a purchase that is not known here.
+    /// Whether the record is to be given up before its deadline: AWS Marketplace has refused it,
+    /// and by everything that is known now its timestamp lies in no span. A record that was not
+    /// refused yet is kept, because AWS Marketplace may know of a purchase that is not known to
+    /// this stack.
     pub fn is_out_of_force(&self, spans: &Spans, now: Timestamp) -> bool {
         self.is_sendable(now)
             && self.sent.answered > 0
@@ -256,14 +264,15 @@ impl MeteringRecord {
             && spans.standing(self.key.hour, now) != Standing::Undecided
     }
 
-    /// Until when AWS Marketplace takes it: its deadline, or the end of its subscription's final hour
-    /// where that is earlier.
+    /// Until when AWS Marketplace accepts the record: its deadline, or the end of its
+    /// subscription's final hour if that is earlier.
     pub fn last_chance(&self) -> Timestamp {
         self.final_at
             .map_or(self.deadline, |at| at.min(self.deadline))
     }
 
-    /// When it is sent again, `after` an answer at `now`: sooner where little time is left.
+    /// When the record is sent again: `after` the answer at `now`, or sooner if little time is
+    /// left.
     pub fn retry_at(&self, now: Timestamp, after: SignedDuration) -> Timestamp {
         let left = self
             .last_chance()
@@ -274,20 +283,20 @@ impl MeteringRecord {
     }
 }
 
-/// Transmissions of a record that were not answered with a success, as far as they are known.
+/// The transmissions of a record that were not answered with a success, as far as they are known.
 ///
-/// AWS Marketplace may have recorded it in those without a definite answer. CloudTrail shows what
-/// became of them, and the audit counts whether it shows all of them.
+/// AWS Marketplace may have recorded a transmission without a definite answer. CloudTrail shows the
+/// result of each, and the audit checks that it shows as many as were made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Transmissions {
-    /// Without a definite answer: a time-out, a broken connection, an internal error.
+    /// Transmissions without a definite answer: a time-out, a broken connection, an internal error.
     pub doubtful: u32,
-    /// With an answer that says that nothing was recorded, such as a refusal.
+    /// Transmissions with an answer that says that nothing was recorded, such as a refusal.
     pub answered: u32,
 }
 
 impl Transmissions {
-    /// Whether there was none.
+    /// Whether there were no such transmissions.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
@@ -295,53 +304,54 @@ impl Transmissions {
 
 /// How near a record's deadline is.
 ///
-/// The share is of the time between its sealing and its deadline: that follows the window, and is
-/// right at a month's end too, where a record has an hour.
+/// The percentage is of the time between sealing and deadline. So it follows the window, and is
+/// also right at a month's end, where a record has only an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Urgency {
-    /// Seconds until its deadline; below zero after it.
+    /// Seconds until the deadline; negative after it.
     pub seconds_left: i64,
-    /// Percent of its time that are used, 0 to 100.
+    /// How much of its time is used, in percent, 0 to 100.
     pub percent_used: i64,
 }
 
-/// What sealing must know of a subscription.
+/// The facts about a subscription that sealing needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// Its product.
+    /// The product of the subscription.
     pub product: ProductCode,
-    /// The buyer's account, if known.
+    /// The buyer's account; `None` if it is not known.
     pub account: Option<AccountId>,
-    /// When it is in force.
+    /// The times in which the subscription is in force.
     pub spans: Spans,
 }
 
-/// How records are frozen.
+/// The settings for freezing records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SealPolicy {
-    /// Until when AWS Marketplace accepts usage.
+    /// How long AWS Marketplace accepts usage.
     pub window: Window,
-    /// Freeze, but never send.
+    /// Whether records are only frozen and never sent.
     pub dry_run: bool,
-    /// Meter zero for the hours in which a dimension is not used.
+    /// Whether zero is metered for the hours in which a dimension is not used.
     pub heartbeats: bool,
 }
 
-/// A record about to be created.
+/// A record that is about to be created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sealing {
-    /// The record.
+    /// The new record.
     pub record: MeteringRecord,
-    /// Whether some of its usage is not in it and must be carried by a recount: flag the hour late
-    /// before creating the record.
+    /// Whether the record does not bill all of the slot's usage. A recount must move the rest, so
+    /// flag the hour before creating the record.
     pub needs_recount: bool,
 }
 
-/// Minutes a new record waits for its stream delivery to send it, before the work index may.
+/// Minutes after its sealing at which a new record is due in the work index. Before that, its
+/// stream delivery should send it.
 pub const STREAM_HEAD_START_MINUTES: i64 = 5;
 
-/// Freezes a slot from the fold of its rows. `None` when they come to nothing, since a zero might
-/// spend the slot, and when it is undecided whether the hour is in force.
+/// Freezes a slot from the fold of its rows. Returns `None` if the rows add up to zero, because a
+/// zero might take the slot, or if it is undecided whether the hour is in force.
 pub fn seal(
     key: RecordKey,
     fold: &DimensionFold,
@@ -355,7 +365,8 @@ pub fn seal(
     }
     let hour = key.hour;
     let standing = terms.spans.standing(hour, now);
-    // A stamp outside the span in force would be refused; clamped, it stays in the same slot.
+    // AWS Marketplace would refuse a timestamp outside the span in force. Moved into the span, it
+    // stays in the same hour and so in the same slot.
     let stamp = match standing {
         _ if is_planted(Bug::StampedNow) => whole_second_from(now),
         _ if is_planted(Bug::ActivationIgnored) => hour.start(),
@@ -404,11 +415,12 @@ pub fn seal(
     }))
 }
 
-/// A record of zero for a dimension without usage, where they are wanted: only for an hour that is
-/// wholly inside the agreement and can still be billed.
+/// A heartbeat: a record of zero for a dimension without usage. `None` if heartbeats are not
+/// enabled, if the hour is not over or not wholly inside a span, or if it cannot be billed any
+/// more.
 ///
-/// Whether a zero spends its slot is not documented, so it is treated as if it did: usage that comes
-/// later is late usage of this record, as of any other.
+/// AWS does not document whether a zero takes its slot. This project assumes that it does: usage
+/// that comes later is late usage of this record, as of any other.
 pub fn heartbeat(
     key: RecordKey,
     terms: &Terms,
@@ -455,19 +467,19 @@ fn first_due(state: State, now: Timestamp) -> Option<Timestamp> {
     (state == State::Sealed).then(|| shift(now, head_start))
 }
 
-/// The hour's start, or the span's where that is later.
+/// The hour's start, or the span's start if that is later.
 fn stamp_in(hour: UsageHour, span: &Span) -> Timestamp {
     let began = whole_second_from(span.began_at).min(last_instant(hour));
     hour.start().max(began)
 }
 
-/// When the final hour of a span that was removed is over.
+/// The end of a span's final hour; `None` if no removal is known.
 fn final_at(span: &Span) -> Option<Timestamp> {
     let over = |removed| shift(removed, SignedDuration::from_hours(FINAL_HOURS));
     span.removed_at.map(over)
 }
 
-/// The hour's last whole second: stamps go to AWS in whole seconds.
+/// The hour's last whole second, because timestamps are sent to AWS in whole seconds.
 fn last_instant(hour: UsageHour) -> Timestamp {
     shift(hour.end(), SignedDuration::from_secs(-1))
 }
@@ -697,7 +709,7 @@ mod tests {
             ("2026-11-21T04:30:00Z", 600, 83),
             ("2026-11-21T04:00:00Z", -1_200, 100),
             ("2026-11-21T03:00:00Z", -4_800, 100),
-            // The deadline comes first.
+            // The deadline is earlier than the end of the final hour.
             ("2026-11-23T00:00:00Z", 78_000, 3),
         ] {
             hurried.final_at = Some(final_at.parse().unwrap());

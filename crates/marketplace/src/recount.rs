@@ -1,4 +1,4 @@
-//! Late usage: what the rows come to now, less what was counted already.
+//! Late usage: the sum of the rows now, less the quantity that was counted already.
 
 use std::collections::BTreeMap;
 
@@ -13,26 +13,27 @@ use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::{MeteringRecord, State};
 use crate::tags::TagSet;
 
-/// What becomes of a quantity that its own record does not bill.
+/// What happened to a quantity that its own record does not bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MovementKind {
-    /// It was brought into a later hour, as rows of that hour.
+    /// It was carried into a later hour, as rows of that hour.
     Carried {
-        /// That hour.
+        /// The later hour.
         target: UsageHour,
-        /// The dimension it is billed as there, where that is another one: the record's was renamed.
+        /// The dimension under which it is billed there, if the record's dimension was renamed;
+        /// `None` for the same dimension.
         into: Option<Dimension>,
     },
-    /// It waits for a person: no later hour of the month is open, or the policy says so.
+    /// It is held for a person to decide.
     Held,
-    /// A person gave it up.
+    /// A person wrote it off.
     WrittenOff,
-    /// Metered too much, and claimed back as a billing adjustment.
+    /// It was metered beyond the rows, and claimed back as a billing adjustment.
     Refunded,
 }
 
 impl MovementKind {
-    /// Its name in tables and reports.
+    /// The kind's name in tables and reports.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Carried { .. } => "carried",
@@ -43,36 +44,38 @@ impl MovementKind {
     }
 }
 
-/// Stands in [`Movement::of`] where the quantity is what AWS Marketplace's slot of a record in conflict
-/// is short of: it was counted with the record. Movements are numbered from 1.
+/// The value of [`Movement::of`] for the shortfall of a record in conflict: AWS Marketplace's slot
+/// has less than was used, and the missing quantity was counted with the record. Movements are
+/// numbered from 1.
 pub const OF_SHORTFALL: u32 = 0;
 
-/// One movement of a record's quantity; immutable.
+/// One movement of a slot's quantity. It is immutable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Movement {
-    /// 1 for the record's first.
+    /// The movement's number within its record, from 1.
     pub number: u32,
-    /// Where it went.
+    /// Where the quantity went.
     pub kind: MovementKind,
-    /// How much of which tags.
+    /// The quantity of each tag set.
     pub entries: Vec<(TagSet, Quantity)>,
-    /// The number of the held movement whose quantity this one brings to its place, if it does: it
-    /// was counted there already. [`OF_SHORTFALL`] for what a record in conflict is short of.
+    /// The number of the hold that this movement closes, which has counted the quantity already.
+    /// [`OF_SHORTFALL`] for the shortfall of a record in conflict. `None` for usage that was not
+    /// counted before.
     pub of: Option<u32>,
-    /// When.
+    /// The time of the movement.
     pub at: Timestamp,
-    /// Why, where a person decided or an end did.
+    /// The reason, if a person or the end of an agreement decided.
     pub reason: Option<String>,
 }
 
 impl Movement {
-    /// The sum of its entries.
+    /// The sum of the entries.
     pub fn total(&self) -> Result<Total, Overflow> {
         Total::sum(self.entries.iter().map(|(_, quantity)| *quantity))
     }
 
-    /// Whether its quantity was counted already before it, with the record or with a movement. What a
-    /// conflict is short of is, as long as the record is one.
+    /// Whether the quantity was counted before, with the record or with an earlier movement. A
+    /// shortfall was counted with the record as long as the record is in conflict.
     fn is_counted_already(&self, record: &MeteringRecord) -> bool {
         match self.of {
             None => false,
@@ -82,7 +85,7 @@ impl Movement {
     }
 }
 
-/// How much of what a record in conflict is short of was moved.
+/// How much of a conflict's shortfall was moved already.
 pub fn moved_shortfall(movements: &[Movement]) -> Result<Total, Overflow> {
     movements
         .iter()
@@ -90,23 +93,24 @@ pub fn moved_shortfall(movements: &[Movement]) -> Result<Total, Overflow> {
         .try_fold(Total::ZERO, |sum, movement| sum.plus(movement.total()?))
 }
 
-/// What a recount comes to.
+/// The result of a recount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// Everything was counted, once.
+    /// Everything was counted exactly once.
     None,
-    /// Rows that nothing has counted yet.
+    /// Some usage is not counted yet.
     Late {
-        /// How much of which tags; at most [`MOVEMENT_ENTRIES_MAX`].
+        /// The quantity of each tag set, at most [`MOVEMENT_ENTRIES_MAX`] of them.
         entries: Vec<(TagSet, Quantity)>,
-        /// Whether these entries are all of it; otherwise recount again.
+        /// Whether the entries are all of the late usage. Otherwise another recount is needed.
         complete: bool,
     },
-    /// More was counted than there are rows, by this much; only money can repair it.
+    /// By this much more was counted than the rows come to. Only a billing adjustment can correct
+    /// it.
     Over(Total),
 }
 
-/// What was counted for a slot: here + carried + held + written off - refunded.
+/// The quantity that was counted for a slot: here + carried + held + written off - refunded.
 pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total, Overflow> {
     movements
         .iter()
@@ -117,7 +121,8 @@ pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total,
         })
 }
 
-/// Compares the rows of a slot with what was counted of them. `fold` is `None` when no row is left.
+/// Compares the rows of a slot with the quantity that was counted. `fold` is `None` if the slot has
+/// no rows.
 pub fn difference(
     record: &MeteringRecord,
     movements: &[Movement],
@@ -137,8 +142,8 @@ pub fn difference(
     }
     let by_tags = difference_by_tags(record, movements, fold)?;
     if by_tags.values().any(|total| total.is_negative()) || Total::sum(by_tags.values())? != late {
-        // Tags were merged, rows changed, or AWS Marketplace holds another quantity than was frozen:
-        // only the sum is sure, so it goes untagged.
+        // Tags were merged, rows changed, or AWS Marketplace holds another quantity than was
+        // frozen. Only the sum is certain, so the usage is moved untagged.
         return Ok(late_entries([(TagSet::untagged(), late)]));
     }
     Ok(late_entries(by_tags))
@@ -187,7 +192,7 @@ fn late_entries(by_tags: impl IntoIterator<Item = (TagSet, Total)>) -> Differenc
             complete = false;
             break;
         }
-        // More than a row can hold stays behind for the next recount.
+        // The part that one row cannot hold is left for the next recount.
         let quantity = total.to_quantity().unwrap_or(Quantity::MAX);
         complete &= Total::from(quantity) == total;
         entries.push((tags, quantity));

@@ -1,11 +1,11 @@
-//! When an hour is sealed.
+//! The schedule of sealing: when each hour is due, and which hour takes late usage.
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hour::{UsageHour, shift};
 use crate::planted::{Bug, is_planted};
 
-/// When hours become due for sealing.
+/// The times at which hours are due to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     settle: SignedDuration,
@@ -15,14 +15,15 @@ pub struct Schedule {
 /// hour before AWS Marketplace closes the month.
 pub const MONTH_CATCH_HOURS: i64 = 5;
 
-/// Minutes after an agreement's end at which its own, unfinished hour is sealed: well inside the
-/// one hour for which usage is still accepted.
+/// Minutes after a sign of an agreement's end at which the hour of that sign is sealed, even if it
+/// is not over. AWS Marketplace accepts usage for an hour after the end.
 pub const FINAL_SETTLE_MINUTES: i64 = 20;
 
-/// Hours after the first sign of an end at which we stop waiting for the licence's removal.
+/// Hours after the announcement of an end after which the end is certain without the license's
+/// removal.
 pub const END_PATIENCE_HOURS: i64 = 26;
 
-/// A settle time that could not be kept.
+/// The error for a settle time outside 0 to 240 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a settle time of {0} minutes: it must be 0 to 240, less than a month's last hour can wait"
@@ -38,7 +39,7 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Hours settle for this many minutes after their end, 0 to 240.
+    /// A schedule in which hours settle for this many minutes after their end, 0 to 240.
     pub fn with_settle_minutes(minutes: i64) -> Result<Self, InvalidSettleTime> {
         if (0..=240).contains(&minutes) {
             Ok(Self {
@@ -49,8 +50,8 @@ impl Schedule {
         }
     }
 
-    /// When `hour` is due. Hours are sealed in order, and a month's last hour waits until 05:00 UTC
-    /// on the 1st to catch late usage; so do the new month's first hours behind it.
+    /// When `hour` is due. A month's last hour waits until 05:00 UTC on the 1st, so that it can
+    /// take late usage. The new month's first hours wait too, because hours are sealed in order.
     pub fn due(self, hour: UsageHour) -> Timestamp {
         let settled = shift(hour.end(), self.settle);
         let catch = SignedDuration::from_hours(MONTH_CATCH_HOURS);
@@ -65,10 +66,10 @@ impl Schedule {
         }
     }
 
-    /// The latest hour that is due at `now`: what the watermark is raised to.
+    /// The latest hour that is due at `now`. The watermark is raised to it.
     pub fn latest_due(self, now: Timestamp) -> UsageHour {
-        // The last hour of a month waits longest, for MONTH_CATCH_HOURS; hours in order, so the
-        // first due one counting back is the latest.
+        // Hours are due in order, so the first due hour backwards from now is the latest. The last
+        // hour of a month waits longest, for MONTH_CATCH_HOURS, which bounds the search.
         let mut hour = UsageHour::of(now);
         for _ in 0..MONTH_CATCH_HOURS.saturating_add(5) {
             if self.due(hour) <= now {
@@ -79,9 +80,10 @@ impl Schedule {
         hour
     }
 
-    /// Where late usage of `origin` goes at `now`, if anywhere: into the running hour, or for a past
-    /// month into its last hour until that is sealed. It must be of the same month, later than the
-    /// origin, and later than `watermark`, through which every hour may have been read already.
+    /// The hour that takes late usage of `origin` at `now`; `None` if there is none. It is the
+    /// running hour, or for a past month its last hour until that is sealed. It is of the same
+    /// month, later than the origin, and later than `watermark`, because hours through the
+    /// watermark may have been read already.
     pub fn carry_target(
         self,
         origin: UsageHour,

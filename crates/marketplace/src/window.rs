@@ -1,4 +1,4 @@
-//! Until when AWS Marketplace accepts usage.
+//! The deadline until which AWS Marketplace accepts usage.
 //!
 //! Facts: M4, M5 (docs/marketplace-rules.md).
 
@@ -7,34 +7,34 @@ use jiff::{SignedDuration, Timestamp};
 use crate::hour::{Month, shift};
 use crate::limits::{MONTH_CLOSE_HOURS, WINDOW_HOURS_DEFAULT};
 
-/// The two rules that end a record's time: how old usage may be, and when its month closes.
+/// The two rules that set a record's deadline: how old usage may be, and when its month closes.
 ///
-/// The age has been 1, 6 and 24 hours within a few years, so it is a setting.
+/// AWS changed the age from 1 to 6 and to 24 hours within a few years, so it is a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     max_age: SignedDuration,
 }
 
-/// A window that could not be kept.
+/// The error for a window outside 3 to 744 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a window of {0} hours: it must be 3 to 744, longer than an hour needs to end and settle")]
 pub struct InvalidWindow(pub i64);
 
-/// Minutes that a record has to be sent in at least, between its sealing and its deadline. Ours: a
-/// sweep every five minutes, and room for trouble.
+/// The least minutes between a record's sealing and its deadline, in which it can be sent. The
+/// limit is this project's: a sweep every five minutes, and time for failures.
 pub const SEND_MINUTES_MIN: i64 = 60;
 
-/// Hours settle for so long that their records could not be sent in time.
+/// The error for a settle time after which records could not be sent in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a window of {window_hours} hours does not fit a settle time of {settle_minutes} minutes: an hour of usage takes 60 minutes, then it settles, then its records need {SEND_MINUTES_MIN} minutes to be sent; the window must be at least {window_hours_min} hours"
 )]
 pub struct SettleTooLong {
-    /// The window.
+    /// The window, in hours.
     pub window_hours: i64,
-    /// The settle time.
+    /// The settle time, in minutes.
     pub settle_minutes: i64,
-    /// The shortest window that fits this settle time.
+    /// The shortest window that fits this settle time, in hours.
     pub window_hours_min: i64,
 }
 
@@ -58,8 +58,8 @@ impl Window {
         }
     }
 
-    /// Checks that a record stamped with its hour's start can be sent in time when its hour settles
-    /// for this many minutes after its end.
+    /// Checks that a record stamped with its hour's start can be sent in time, if its hour settles
+    /// for `settle_minutes` after its end.
     pub fn check_settle(self, settle_minutes: i64) -> Result<(), SettleTooLong> {
         let needed = settle_minutes
             .saturating_add(60)
@@ -74,8 +74,8 @@ impl Window {
         })
     }
 
-    /// The instant from which a record stamped `stamp` is too old to be accepted: the window's
-    /// length after the stamp, and never later than 06:00 UTC on the 1st after its month.
+    /// The instant from which a record stamped `stamp` is not accepted any more: the window's
+    /// length after the stamp, but at the latest 06:00 UTC on the 1st after its month.
     pub fn deadline(self, stamp: Timestamp) -> Timestamp {
         let month_close = shift(
             Month::of(stamp).end(),
@@ -109,8 +109,8 @@ mod tests {
         check("2026-12-31T23:24:11Z", "2027-01-01T06:00:00Z");
     }
 
-    /// Against the calendar: every hour around every month's end of twelve years, with their leap
-    /// days, under every window of interest.
+    /// Compares deadlines with the calendar: every hour around every month's end of twelve years,
+    /// with leap days, under several windows.
     #[test]
     fn the_window_is_right_at_every_months_end() {
         use jiff::civil::date;
