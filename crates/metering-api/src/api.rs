@@ -1,4 +1,4 @@
-//! The four operations.
+//! The client with the four operations of the metering service.
 
 use aws_sdk_marketplacemetering::Client;
 use aws_sdk_marketplacemetering::operation::batch_meter_usage::{
@@ -30,10 +30,10 @@ use crate::register_usage::{RegisterUsageAnswer, RegisterUsageError, RegisterUsa
 use crate::resolve_customer::{RegistrationToken, ResolveCustomerError, ResolvedCustomer};
 use crate::usage_record::{request_body, to_json};
 
-/// The AWS Marketplace Metering Service. A cheap handle; every clone shares the SDK's connections
-/// and its pace.
+/// The client of the AWS Marketplace Metering Service. It is cheap to clone, and clones share the
+/// SDK's connections and its retry limits.
 ///
-/// Retries, time-outs, endpoint and credentials are those of the client it was made from.
+/// Retries, time-outs, endpoint and credentials are those of the SDK client it was created from.
 ///
 /// ```no_run
 /// use metering_api::{MeteringApi, RegistrationToken};
@@ -52,15 +52,15 @@ pub struct MeteringApi {
 }
 
 impl MeteringApi {
-    /// Calls through this client.
+    /// Creates a client that calls through this SDK client.
     pub fn new(client: Client) -> Self {
         Self { client }
     }
 
-    /// Sends 1 to 25 records of one group; the body is exactly [`request_body`].
+    /// Sends 1 to 25 records of one group. The body is exactly [`request_body`].
     ///
-    /// `Ok` means that the service answered, not that anything was billed: give the answer to
-    /// [`marketplace::outcome::interpret`]. After an `Err` send the same records again.
+    /// `Ok` means that the service answered, not that anything was billed. Pass the answer to
+    /// [`marketplace::outcome::interpret`]. After an `Err`, send the same records again.
     pub async fn batch_meter_usage(
         &self,
         group: &BatchGroup,
@@ -72,7 +72,7 @@ impl MeteringApi {
         if body.len() >= REQUEST_BYTES_MAX {
             let bytes = body.len();
             return Err(not_sent(format!(
-                "a request of {bytes} bytes: AWS Marketplace takes less than {REQUEST_BYTES_MAX}"
+                "the request has {bytes} bytes: AWS Marketplace accepts less than {REQUEST_BYTES_MAX}"
             )));
         }
         let reply = self.send_batch(body).await?;
@@ -81,7 +81,7 @@ impl MeteringApi {
             .map_err(|why| CallError::unreadable(Operation::BatchMeterUsage, why, request_id))
     }
 
-    /// Sends any JSON object as a BatchMeterUsage request and gives back the whole answer.
+    /// Sends any JSON object as a BatchMeterUsage request, and returns the whole answer.
     pub async fn batch_meter_usage_raw(&self, body: Value) -> Result<Value, CallError> {
         let Value::Object(body) = body else {
             return Err(CallError::not_sent(
@@ -106,10 +106,11 @@ impl MeteringApi {
             .finish(call.interceptor(exchange).send().await)
     }
 
-    /// Tells who the token belongs to. It may be asked repeatedly until the token expires.
+    /// Returns the buyer and the product that a token belongs to. A token can be resolved
+    /// repeatedly until it expires.
     ///
-    /// While it runs nothing is traced: with `LOG_SIGNABLE_BODY` set, the SDK's traces show the
-    /// bodies of requests.
+    /// Tracing is off during the call, because with `LOG_SIGNABLE_BODY` set the SDK's traces show
+    /// the bodies of requests.
     pub async fn resolve_customer(
         &self,
         token: &RegistrationToken,
@@ -132,7 +133,7 @@ impl MeteringApi {
         Ok(ResolvedCustomer::read(&reply)?)
     }
 
-    /// Meters usage from within the buyer's account and gives back the metering record id.
+    /// Meters usage from within the buyer's account, and returns the metering record id.
     pub async fn meter_usage(&self, request: &MeterUsageRequest) -> Result<String, CallError> {
         let exchange = Exchange::new(
             Operation::MeterUsage,
@@ -158,7 +159,7 @@ impl MeteringApi {
         }
     }
 
-    /// Announces a container at its start. Check the answer's signature before relying on it.
+    /// Registers a container when it starts. Check the answer's signature before relying on it.
     pub async fn register_usage(
         &self,
         request: &RegisterUsageRequest,
@@ -177,12 +178,13 @@ impl MeteringApi {
     }
 }
 
-/// A request never mixes products or kinds of identity: AWS would refuse it, or bill an hour twice.
+/// Checks the number of records, and that all belong to the group. A request never mixes products
+/// or identity kinds, because AWS would refuse it, or bill an hour twice.
 fn check_batch(group: &BatchGroup, records: &[&MeteringRecord]) -> Result<(), String> {
     let count = records.len();
     if !(1..=BATCH_RECORDS_MAX).contains(&count) {
         return Err(format!(
-            "{count} records: a request takes 1 to {BATCH_RECORDS_MAX}"
+            "the request has {count} records: it must have 1 to {BATCH_RECORDS_MAX}"
         ));
     }
     for record in records {
@@ -190,7 +192,7 @@ fn check_batch(group: &BatchGroup, records: &[&MeteringRecord]) -> Result<(), St
         let product = &record.product;
         if kind != group.kind || *product != group.product {
             return Err(format!(
-                "record {} is of product {product} by {kind}, the request of product {} by {}: send them apart",
+                "record {} is of product {product} by {kind}, but the request is of product {} by {}: send it in another request",
                 record.key, group.product, group.kind
             ));
         }

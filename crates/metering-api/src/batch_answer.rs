@@ -1,5 +1,5 @@
-//! The answer of BatchMeterUsage. Every member may be missing and every status may be new; what is
-//! there is handed on, and [`marketplace::outcome::interpret`] decides what it means.
+//! The answer of BatchMeterUsage. Any member may be missing, and a status may be unknown. This
+//! module only reads the answer; [`marketplace::outcome::interpret`] decides what it means.
 //!
 //! Facts: M16, M17 (docs/marketplace-rules.md).
 
@@ -9,19 +9,19 @@ use serde_json::{Map, Value};
 
 use crate::exchange::Reply;
 
-/// What BatchMeterUsage answered. A success of the call is not yet a success of a record.
+/// The answer of BatchMeterUsage. A successful call does not mean that its records were accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BatchAnswer {
-    /// `Results`, in the order of the answer, which is not that of the request.
+    /// `Results`, in the order of the answer, which may differ from that of the request.
     pub results: Vec<Answer>,
-    /// `UnprocessedRecords`: to be sent again.
+    /// `UnprocessedRecords`, which must be sent again.
     pub unprocessed: Vec<AnsweredRecord>,
-    /// The id AWS support asks for.
+    /// The request id that AWS support asks for; `None` if the answer had none.
     pub request_id: Option<String>,
 }
 
 impl BatchAnswer {
-    /// Reads the answer; an `Err` says which of the two lists is no list.
+    /// Reads the answer. The error names the member that should be a list and is not.
     pub(crate) fn read(reply: Reply) -> Result<Self, String> {
         let results = list(&reply.members, "Results")?;
         let unprocessed = list(&reply.members, "UnprocessedRecords")?;
@@ -66,14 +66,15 @@ fn text(value: &Value, name: &str) -> Option<String> {
     Some(value.get(name)?.as_str()?.to_owned())
 }
 
-/// Epoch seconds as AWS JSON has them, possibly with a fraction or an exponent; RFC 3339 as well.
-/// What is no time, or outside its range, is `None`.
+/// Reads a time: epoch seconds as in AWS JSON, possibly with a fraction or an exponent, or RFC
+/// 3339. `None` for anything else, and for a time out of range.
 pub(crate) fn timestamp(value: &Value) -> Option<Timestamp> {
     match value {
         Value::Number(number) => {
             let seconds = match number.as_i64() {
                 Some(seconds) => seconds,
-                // A whole second is all a slot needs; the cast saturates, the range check follows.
+                // Whole seconds are precise enough for a slot. The cast saturates, and the range is
+                // checked below.
                 None => number.as_f64()?.floor() as i64,
             };
             Timestamp::from_second(seconds).ok()
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(read(json!({"Results": null})), Ok(BatchAnswer::default()));
     }
 
-    /// JSON with the names of the answer all over it.
+    /// Arbitrary JSON that often has the member names of the answer.
     fn any_json() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),

@@ -1,4 +1,4 @@
-//! Why a call failed, as one code.
+//! The error of a call, with one code for every cause.
 //!
 //! Facts: M20, M63 (docs/marketplace-rules.md).
 
@@ -20,40 +20,42 @@ use crate::next_step::next_step;
 use crate::operation::Operation;
 use crate::text::shown;
 
-/// Characters of a message worth keeping. Ours.
+/// The most characters of a message that are kept. The limit is this project's.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 1_000;
 
-/// Causes of causes that are looked at. Ours; the SDK nests about six.
+/// How many nested causes of an error are read at most. The limit is this project's; the SDK nests
+/// about six.
 const CAUSES_MAX: usize = 16;
 
 /// A call that did not succeed, after the retries of the SDK's configuration.
 ///
-/// Unless the service refused it by a code of its own, the work may have been done all the same:
-/// the answer can be what got lost. Repeat the call with the same content.
+/// Unless the service refused the call with an error code of its own, it may have done the work:
+/// perhaps only the answer was lost. Repeat the call with the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
-    /// Which operation was called.
+    /// The operation that was called.
     pub operation: Operation,
-    /// The error code of AWS (`ThrottlingException`), or one of ours: `Timeout`,
+    /// The error code of AWS (`ThrottlingException`), or a code of this project: `Timeout`,
     /// `ConnectionFailed`, `NotConnected`, `NoCredentials`, `ServerError` (5xx without a code),
-    /// `ResponseUnreadable` (half an answer, or none of the service's), `NotSent` (refused here:
-    /// certainly nothing was done).
+    /// `ResponseUnreadable` (an incomplete answer, or one that is not from the service), `NotSent`
+    /// (stopped by this crate's own checks, so certainly nothing was done).
     pub code: String,
-    /// What AWS said, or what went wrong here; at most 1,000 characters.
+    /// The message of AWS or of the SDK, at most 1,000 characters.
     pub message: String,
-    /// The status of the last answer, if there was one.
+    /// The HTTP status of the last answer; `None` if there was none.
     pub http_status: Option<u16>,
-    /// The id AWS support asks for.
+    /// The request id that AWS support asks for; `None` if the answer had none.
     pub request_id: Option<String>,
 }
 
 impl CallError {
-    /// What the error says about the records of a batch; codes that are not AWS's say nothing.
+    /// What the error says about the records of a batch. Codes that are not AWS's are about the
+    /// request.
     pub fn about(&self) -> About {
         error_table::about(&self.code)
     }
 
-    /// A request that breaks a limit, refused before it was sent.
+    /// The error for a request that breaks a limit and was not sent.
     pub(crate) fn not_sent(operation: Operation, message: impl Into<String>) -> Self {
         Self {
             operation,
@@ -64,7 +66,7 @@ impl CallError {
         }
     }
 
-    /// An answer with status 200 that says nothing usable.
+    /// The error for an answer with HTTP status 200 that cannot be used.
     pub(crate) fn unreadable(
         operation: Operation,
         message: impl Into<String>,
@@ -79,7 +81,8 @@ impl CallError {
         }
     }
 
-    /// `transmissions`: how many attempts got as far as the wire.
+    /// Converts an error of the SDK. `transmissions` is the number of attempts that began to be
+    /// sent.
     pub(crate) fn from_sdk<E>(
         operation: Operation,
         error: &SdkError<E, HttpResponse>,
@@ -95,10 +98,10 @@ impl CallError {
             SdkError::TimeoutError(_) => TIMEOUT,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT,
             _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => NO_CREDENTIALS,
-            // An earlier attempt may have been connected.
+            // With more attempts, an earlier one may have been connected.
             _ if transmissions == 1 && was_never_connected(error) => NOT_CONNECTED,
             _ if transmissions > 0 => CONNECTION_FAILED,
-            // Before the wire: no Region, no endpoint, no signature.
+            // The call failed before it was sent: no Region, no endpoint, or no signature.
             _ => NOT_SENT,
         };
         let message = match service {
@@ -119,13 +122,14 @@ impl CallError {
     }
 }
 
-/// Whether no connection could be opened, so that nothing was sent. The SDK tells it only by the text
-/// of hyper's error; with another text the connection counts as broken, which is the careful reading.
+/// Whether no connection could be opened, so that nothing was sent. The SDK reports that only in
+/// the text of hyper's error. With any other text the call may have been sent, which is the safe
+/// assumption.
 fn was_never_connected(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }
 
-/// The error, its cause, and so on.
+/// The error, its cause, the cause of that, and so on.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -1,5 +1,5 @@
-//! One call through the SDK with our own bytes: the request's body is put in its place before it is
-//! signed, and the answer's body is read here instead of by the SDK's model.
+//! One call through the SDK with a body of this crate. The body replaces the SDK's before the
+//! request is signed, and the answer's body is read by this crate instead of the SDK's model.
 //!
 //! Fact: M62 (docs/marketplace-rules.md).
 
@@ -27,7 +27,8 @@ use crate::call_error::{CallError, MESSAGE_CHARS_MAX, RESPONSE_UNREADABLE, SERVE
 use crate::operation::Operation;
 use crate::text::shown;
 
-/// Characters of an error code worth keeping. Ours; AWS's longest have about 40.
+/// The most characters of an error code that are kept. The limit is this project's; AWS's longest
+/// codes have about 40.
 const CODE_CHARS_MAX: usize = 100;
 
 /// A successful answer: a JSON object.
@@ -37,17 +38,17 @@ pub(crate) struct Reply {
     pub(crate) request_id: Option<String>,
 }
 
-/// The interceptor of one call. The SDK takes it by value, so the reply is behind a shared cell.
+/// The interceptor of one call. The SDK takes it by value, so its clones share the reply.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     operation: Operation,
     body: Arc<[u8]>,
-    /// An empty output of the SDK's type: the real one is `reply`.
+    /// Creates an empty output of the SDK's type. The real answer is `reply`.
     output: fn() -> Output,
-    /// The SDK's error type from what the answer says, so that its retry rules see the code.
+    /// Creates the SDK's error type from the answer, so that the SDK's retry rules see the code.
     error: fn(ErrorMetadata) -> Error,
     reply: Arc<Mutex<Option<Reply>>>,
-    /// Attempts that got as far as the wire: from then on the work may have been done.
+    /// How many attempts began to be sent. Each may have done the work.
     transmissions: Arc<AtomicU32>,
 }
 
@@ -68,7 +69,7 @@ impl Exchange {
         }
     }
 
-    /// What the call came to, once the SDK is done with it.
+    /// The result of the call, once the SDK has returned.
     pub(crate) fn finish<O, E: ProvideErrorMetadata + std::error::Error + 'static>(
         self,
         sent: Result<O, SdkError<E, HttpResponse>>,
@@ -89,7 +90,7 @@ impl Exchange {
             return Err(OrchestratorError::operation((self.error)(error)));
         }
         let members: Map<String, Value> = serde_json::from_slice(body).map_err(|e| {
-            OrchestratorError::response(format!("the answer is no JSON object: {e}").into())
+            OrchestratorError::response(format!("the answer is not a JSON object: {e}").into())
         })?;
         let request_id = request_id(response);
         *self.reply.lock().unwrap_or_else(PoisonError::into_inner) = Some(Reply {
@@ -100,7 +101,7 @@ impl Exchange {
     }
 }
 
-/// Neither the body nor the answer: one of them may be a registration token.
+/// Shows neither the body nor the answer, because the body may contain a registration token.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
@@ -125,7 +126,7 @@ impl Intercept for Exchange {
         Ok(())
     }
 
-    /// Runs before every attempt, each time on the request as the SDK wrote it.
+    /// Replaces the body. This runs before every attempt, each time on the SDK's original request.
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
@@ -161,7 +162,7 @@ impl DeserializeResponse for Exchange {
     }
 }
 
-/// The id AWS support asks for.
+/// The request id that AWS support asks for; `None` if the answer has none.
 pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     let headers = response.headers();
     let id = headers
@@ -170,8 +171,9 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     Some(shown(id, CODE_CHARS_MAX))
 }
 
-/// An error of AWS JSON 1.1: the code in a header or in `__type`, as `Code`, `namespace#Code` or
-/// `Code:address`. An answer that is not from the service (a proxy's page) gets a code of ours.
+/// Reads an error of AWS JSON 1.1. The code is in a header or in `__type`, as `Code`,
+/// `namespace#Code` or `Code:address`. An answer without a code, such as a proxy's page, gets a
+/// code of this project.
 fn error_metadata(response: &HttpResponse, body: &[u8]) -> ErrorMetadata {
     let members: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| members.get(name).and_then(Value::as_str);

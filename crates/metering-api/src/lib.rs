@@ -1,16 +1,17 @@
 //! The AWS Marketplace Metering Service: its four operations, on top of the AWS SDK.
 //!
-//! The SDK gives the endpoint, the credentials, the signature, the retries and the time-outs. The
-//! JSON of requests and answers is written and read here, because the SDK's model knows no decimal
-//! quantities and always sends an empty `CustomerIdentifier`, and because an answer with a member
-//! nobody has seen yet must still be understood.
+//! The SDK handles the endpoint, the credentials, the signature, the retries and the time-outs.
+//! This crate writes and reads the JSON of requests and answers itself, for two reasons. The SDK's
+//! model has no decimal quantities and always sends an empty `CustomerIdentifier`. And an answer
+//! with an unknown member must still be understood.
 //!
 //! # Layout
 //! * [`MeteringApi`]: the four operations
 //! * [`request_body`], [`record_bytes`]: a batch of frozen records as JSON, always the same bytes
-//! * [`BatchAnswer`], [`ResolvedCustomer`], [`RegisterUsageAnswer`]: what the service answers
-//! * [`CallError`]: why a call failed, by one code, with what to do about it
-//! * `verify_register_usage` (feature `register-usage`): the signature of RegisterUsage's answer
+//! * [`BatchAnswer`], [`ResolvedCustomer`], [`RegisterUsageAnswer`]: the service's answers
+//! * [`CallError`]: why a call failed, as one code, with the next step for the operator
+//! * `verify_register_usage` (feature `register-usage`): checks the signature of RegisterUsage's
+//!   answer
 
 mod api;
 mod batch_answer;

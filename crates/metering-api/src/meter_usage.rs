@@ -1,5 +1,4 @@
-//! MeterUsage: usage that software metered itself, inside the buyer's account (AMI and container
-//! products).
+//! MeterUsage: software in the buyer's account meters its own usage (AMI and container products).
 //!
 //! Facts: M31, M32, M33, M34 (docs/marketplace-rules.md).
 
@@ -14,13 +13,14 @@ use serde::Serialize;
 
 use crate::usage_record::{Form, UsageAllocation, allocations, to_json};
 
-/// Characters of a client token. Source: API model, `ClientToken`.
+/// The most characters of a client token. Source: API model, `ClientToken`.
 pub const CLIENT_TOKEN_CHARS_MAX: usize = 64;
 
 /// One hour's usage of one dimension by one instance, task or pod.
 ///
-/// AWS takes it for 6 hours, once per hour and dimension: an identical repeat gives the same metering
-/// record id, another quantity DuplicateRequestException.
+/// AWS accepts it for 6 hours after the usage, once per hour and dimension. An identical repetition
+/// returns the same metering record id. A repetition with another quantity fails with
+/// DuplicateRequestException.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeterUsageRequest {
     product: ProductCode,
@@ -32,32 +32,33 @@ pub struct MeterUsageRequest {
     client_token: Option<String>,
 }
 
-/// Why a MeterUsage request cannot be made.
+/// Why a MeterUsage request is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMeterUsage {
-    /// AWS takes 2,500 allocations at most.
+    /// There are more than the 2,500 allocations that AWS accepts.
     #[error("{0} usage allocations: at most 2500 fit one request, merge the smallest")]
     TooManyAllocations(usize),
-    /// The shares do not make up the whole.
+    /// The allocations do not add up to the quantity.
     #[error(
         "the usage allocations add up to {sum}, the quantity is {quantity}: they must be equal"
     )]
     Sum {
-        /// Of the allocations.
+        /// The sum of the allocations.
         sum: Total,
-        /// Of the request.
+        /// The quantity of the request.
         quantity: Quantity,
     },
     /// A tag set occurs twice.
     #[error("two usage allocations have the same tags ({0}): add them up to one")]
     RepeatedTags(String),
-    /// AWS takes client tokens of 1 to 64 characters.
+    /// The client token does not have 1 to 64 visible ASCII characters.
     #[error("client token {0:?}: 1 to 64 visible ASCII characters")]
     ClientToken(String),
 }
 
 impl MeterUsageRequest {
-    /// Usage of `dimension` in the hour of `timestamp`, which is sent in whole seconds.
+    /// Creates a request for usage of `dimension` in the hour of `timestamp`, which is sent in
+    /// whole seconds.
     pub fn new(
         product: ProductCode,
         timestamp: Timestamp,
@@ -75,7 +76,7 @@ impl MeterUsageRequest {
         }
     }
 
-    /// Splits the quantity by tags: at most 2,500 shares that add up to it, each tag set once.
+    /// Splits the quantity by tags: at most 2,500 allocations that add up to it, each tag set once.
     pub fn with_allocations(
         mut self,
         allocations: Vec<Allocation>,
@@ -94,7 +95,7 @@ impl MeterUsageRequest {
                 return Err(InvalidMeterUsage::RepeatedTags(tags.join(" ")));
             }
         }
-        // 2,500 quantities cannot overflow 128 bits; were it so, they would not add up either.
+        // 2,500 quantities cannot overflow 128 bits.
         let sum = Total::sum(allocations.iter().map(|a| a.quantity)).unwrap_or(Total::ZERO);
         if !allocations.is_empty() && sum != Total::from(self.quantity) {
             return Err(InvalidMeterUsage::Sum {
@@ -106,9 +107,9 @@ impl MeterUsageRequest {
         Ok(self)
     }
 
-    /// Names the request, so that a repeat is known as one. Without a name each call gets one of its
-    /// own, which the retries within the call share; on Bedrock AgentCore, where many records per
-    /// hour are billed, only the name tells a repeat from more usage.
+    /// Sets the client token, by which AWS recognizes a repetition. Without it each call gets a
+    /// random token, which the SDK's retries share. On Bedrock AgentCore, where many records per
+    /// hour are billed, only the token distinguishes a repetition from more usage.
     pub fn with_client_token(
         mut self,
         token: impl Into<String>,
@@ -124,8 +125,8 @@ impl MeterUsageRequest {
         Ok(self)
     }
 
-    /// Only asks whether the call is permitted. AWS answers a permitted one with the error code
-    /// `DryRunOperation`.
+    /// Sets whether the call only checks permissions. AWS answers a permitted dry run with the
+    /// error code `DryRunOperation`.
     pub fn dry_run(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;
         self

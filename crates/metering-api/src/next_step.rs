@@ -1,4 +1,4 @@
-//! What to do about an error: in one sentence or two, for the person who reads the log.
+//! The next step after an error, in one or two sentences for the person who reads the log.
 
 use marketplace::error_table;
 
@@ -26,22 +26,22 @@ pub(crate) fn next_step(operation: Operation, code: &str) -> &'static str {
     step.or_else(|| of_any_operation(code)).unwrap_or(UNKNOWN)
 }
 
-/// Trouble on the way; the codes are ours.
+/// The next step for a failure outside the service, which has a code of this project.
 fn of_transport(code: &str) -> Option<&'static str> {
     Some(match code {
         TIMEOUT => "Next: repeat the call unchanged; it may have been done already.",
         CONNECTION_FAILED => {
-            "Next: check the endpoint, the Region and the way to the internet, then repeat the call unchanged; it may have been done already."
+            "Next: check the endpoint, the Region and the internet access, then repeat the call unchanged; it may have been done already."
         }
         NOT_CONNECTED => {
-            "Next: check the endpoint, the Region and the way to the internet, then repeat the call; nothing was sent."
+            "Next: check the endpoint, the Region and the internet access, then repeat the call; nothing was sent."
         }
-        NO_CREDENTIALS => "Next: give the process AWS credentials, as with an execution role.",
+        NO_CREDENTIALS => "Next: give the process AWS credentials, such as an execution role's.",
         RESPONSE_UNREADABLE => {
-            "Next: repeat the call unchanged; it may have been done already. If it stays, something between here and AWS answers instead of AWS."
+            "Next: repeat the call unchanged; it may have been done already. If it fails again, a proxy may be answering instead of AWS."
         }
         SERVER_ERROR => "Next: repeat the call unchanged; AWS answered with an error of its own.",
-        NOT_SENT => "Next: correct what is named; nothing was sent.",
+        NOT_SENT => "Next: correct the named problem; nothing was sent.",
         _ => return None,
     })
 }

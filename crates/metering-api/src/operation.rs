@@ -1,22 +1,22 @@
-//! The operations by name.
+//! The names of the operations.
 
 use std::fmt;
 
 /// An operation of the AWS Marketplace Metering Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// Meters SaaS usage, up to 25 records at once.
+    /// Meters SaaS usage, up to 25 records in one request.
     BatchMeterUsage,
-    /// Tells who a registration token belongs to.
+    /// Returns the buyer that a registration token belongs to.
     ResolveCustomer,
     /// Meters usage from within the buyer's account.
     MeterUsage,
-    /// Announces a paid container at its start.
+    /// Registers a paid container when it starts.
     RegisterUsage,
 }
 
 impl Operation {
-    /// Its name, as AWS writes it.
+    /// The operation's name, as AWS writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BatchMeterUsage => "BatchMeterUsage",

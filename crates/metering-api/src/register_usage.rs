@@ -1,4 +1,4 @@
-//! RegisterUsage: a paid container announces itself at its start, and AWS meters from there.
+//! RegisterUsage: a paid container registers when it starts, and AWS meters it from then on.
 //!
 //! Facts: M31, M35 (docs/marketplace-rules.md).
 
@@ -12,13 +12,13 @@ use crate::call_error::{CallError, NO_CREDENTIALS, NOT_SENT};
 use crate::exchange::Reply;
 use crate::usage_record::to_json;
 
-/// Characters of a nonce. Source: API model, `Nonce`.
+/// The most characters of a nonce. Source: API model, `Nonce`.
 pub const NONCE_CHARS_MAX: usize = 255;
 
 /// The highest version of a public key. Source: API model, `VersionInteger`, a 32-bit integer.
 pub const PUBLIC_KEY_VERSION_MAX: u32 = 2_147_483_647;
 
-/// What a container says of itself. Call it once, when it starts.
+/// The registration of a container. Send it once, when the container starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterUsageRequest {
     product: ProductCode,
@@ -26,20 +26,20 @@ pub struct RegisterUsageRequest {
     nonce: Option<String>,
 }
 
-/// Why a RegisterUsage request cannot be made.
+/// Why a RegisterUsage request is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRegisterUsage {
-    /// Versions start at 1.
+    /// The version of the public key is not 1 to 2147483647.
     #[error("public key version {0}: 1 to 2147483647, as AWS Marketplace gave it with the key")]
     PublicKeyVersion(u32),
-    /// AWS takes nonces of at most 255 characters.
+    /// The nonce has more than 255 characters, or a control character.
     #[error("a nonce of {0} characters: at most 255, and none of them a control character")]
     Nonce(usize),
 }
 
 impl RegisterUsageRequest {
-    /// With the version of the public key that will check the answer, and a nonce that ties the
-    /// answer to this call.
+    /// Creates a request with the version of the public key that checks the answer, and an optional
+    /// nonce that binds the answer to this call.
     pub fn new(
         product: ProductCode,
         public_key_version: u32,
@@ -79,12 +79,13 @@ struct Body<'a> {
     nonce: Option<&'a str>,
 }
 
-/// What RegisterUsage answered. It counts only once `verify_register_usage` accepts the signature.
+/// The answer of RegisterUsage. Do not rely on it before `verify_register_usage` accepts the
+/// signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterUsageAnswer {
-    /// A JSON Web Token.
+    /// The signature, a JSON Web Token.
     pub signature: String,
-    /// When the public key's version was replaced; only there once it has expired.
+    /// When the version of the public key was replaced; `None` unless it has expired.
     pub public_key_rotation: Option<Timestamp>,
 }
 
@@ -115,11 +116,11 @@ pub enum RegisterUsageError {
     /// The container runs where AWS cannot meter it: end the container.
     #[error(transparent)]
     PlatformNotSupported(CallError),
-    /// The product code, the key's version or the Region is wrong, or the call is not allowed; a
-    /// repeat does not help.
+    /// The product code, the key's version or the Region is wrong, or the call is not permitted.
+    /// Repeating the call does not help.
     #[error(transparent)]
     Refused(CallError),
-    /// AWS, or the way to it, fails for the moment: repeat the call.
+    /// AWS, or the network path to it, fails for the moment: repeat the call.
     #[error(transparent)]
     Unavailable(CallError),
     /// The answer has no signature, so it proves nothing: repeat the call.

@@ -1,4 +1,5 @@
-//! ResolveCustomer: from the token that a buyer's browser brings to who the buyer is.
+//! ResolveCustomer: exchanges the registration token from a buyer's browser for the buyer's
+//! identity.
 //!
 //! Fact: M39 (docs/marketplace-rules.md).
 
@@ -13,23 +14,24 @@ use crate::call_error::{CallError, NO_CREDENTIALS, NOT_SENT};
 use crate::exchange::Reply;
 use crate::text::shown;
 
-/// Bytes of a registration token. Ours: AWS names no limit, and real ones have a few hundred.
+/// The most bytes of a registration token. The limit is this project's: AWS documents none, and
+/// real tokens have a few hundred bytes.
 pub const REGISTRATION_TOKEN_BYTES_MAX: usize = 8_192;
 
-/// The `x-amzn-marketplace-token` of a form post. Whoever has it can pass for the buyer: it prints
-/// nowhere, and belongs in no URL, cookie, log or table.
+/// The `x-amzn-marketplace-token` of a form post. Anybody who has it can act as the buyer, so it is
+/// never printed, and must not be put into a URL, a cookie, a log or a table.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RegistrationToken(String);
 
-/// Why a text cannot be a registration token. The text itself is not repeated.
+/// Why a text cannot be a registration token. The message does not repeat the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// There is none.
+    /// It is empty.
     #[error(
         "the registration token is empty: open the page with \"Set up your account\" in the AWS console"
     )]
     Empty,
-    /// It is too long to be one.
+    /// It has more than 8,192 bytes.
     #[error("the registration token has {0} bytes: at most 8192 are read")]
     TooLong(usize),
     /// It has white space or control characters.
@@ -40,7 +42,7 @@ pub enum InvalidToken {
 }
 
 impl RegistrationToken {
-    /// Takes 1 to 8,192 bytes without white space and control characters (the API model's `\S+`).
+    /// Accepts 1 to 8,192 bytes without white space and control characters (the API model's `\S+`).
     pub fn new(text: String) -> Result<Self, InvalidToken> {
         if text.is_empty() {
             return Err(InvalidToken::Empty);
@@ -54,14 +56,14 @@ impl RegistrationToken {
         }
     }
 
-    /// The body of the request: the only place the token goes.
+    /// The body of the request, the only place that the token is written to.
     pub(crate) fn request_body(&self) -> Vec<u8> {
         crate::usage_record::to_json(&Body {
             registration_token: &self.0,
         })
     }
 
-    /// `error` without the token, should the service repeat it.
+    /// Removes the token from `error`, in case the service repeated it in the message.
     pub(crate) fn erase_from(&self, mut error: CallError) -> CallError {
         error.message = error.message.replace(&self.0, "<registration token>");
         error
@@ -80,29 +82,32 @@ struct Body<'a> {
     registration_token: &'a str,
 }
 
-/// Who a token belongs to. It proves identity, not payment: meter only once the licence is active.
+/// The buyer that a token belongs to. It proves the identity, not the purchase: meter only once the
+/// license is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedCustomer {
-    /// The product the buyer came from.
+    /// The product that the buyer came from.
     pub product: ProductCode,
-    /// The buyer's AWS account.
+    /// The buyer's AWS account; `None` if the answer has none.
     pub account: Option<AccountId>,
-    /// The licence: what names the subscription of products of June 2026 and later.
+    /// The license, which identifies the subscription for products of June 2026 and later; `None`
+    /// for older ones.
     pub license: Option<LicenseArn>,
-    /// The identifier of legacy listings; AWS sends it empty for newer ones, which is `None` here.
+    /// The customer identifier of legacy listings; `None` for newer ones, for which AWS sends it
+    /// empty.
     pub customer: Option<CustomerIdentifier>,
-    /// The agreement, on which lifecycle events are joined.
+    /// The agreement, on which lifecycle events are joined; `None` if the answer names none.
     pub agreement: Option<AgreementId>,
 }
 
-/// What to tell the buyer.
+/// What to advise the buyer after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuyerAdvice {
-    /// Press "Set up your account" in the AWS console again; nobody has to subscribe again.
+    /// Press "Set up your account" in the AWS console again. Subscribing again is not necessary.
     SetUpAgain,
     /// Try again in a minute.
     TryAgainSoon,
-    /// Contact the seller's support: only the seller can put it right.
+    /// Contact the seller's support, because only the seller can solve the problem.
     ContactSupport,
 }
 
@@ -119,16 +124,16 @@ pub enum ResolveCustomerError {
         "the registration token has expired: press \"Set up your account\" in the AWS console again"
     )]
     ExpiredToken,
-    /// Too many calls for the moment.
+    /// AWS throttled the call.
     #[error(transparent)]
     Throttled(CallError),
-    /// AWS, or the way to it, fails for the moment.
+    /// AWS, or the network path to it, fails for the moment.
     #[error(transparent)]
     Unavailable(CallError),
-    /// AWS refuses the seller's own call: permissions, credentials, account or Region.
+    /// AWS refused the seller's call, because of its permissions, credentials, account or Region.
     #[error(transparent)]
     Refused(CallError),
-    /// The answer does not say who the buyer is.
+    /// The answer does not identify the buyer.
     #[error(transparent)]
     Incomplete(#[from] IncompleteAnswer),
 }
@@ -137,16 +142,16 @@ pub enum ResolveCustomerError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("ResolveCustomer answered without a usable {member}: {why} (request {}). Next: give the request id to AWS Marketplace Seller Operations", .request_id.as_deref().unwrap_or("id unknown"))]
 pub struct IncompleteAnswer {
-    /// Which member.
+    /// The name of the member.
     pub member: &'static str,
-    /// That it is missing, or the rule it breaks.
+    /// That it is missing, or the rule that it breaks.
     pub why: String,
-    /// The id AWS support asks for.
+    /// The request id that AWS support asks for; `None` if the answer had none.
     pub request_id: Option<String>,
 }
 
 impl ResolveCustomerError {
-    /// What to tell the buyer.
+    /// What to advise the buyer.
     pub fn advice(&self) -> BuyerAdvice {
         match self {
             Self::InvalidToken | Self::ExpiredToken => BuyerAdvice::SetUpAgain,
@@ -159,7 +164,7 @@ impl ResolveCustomerError {
 impl From<CallError> for ResolveCustomerError {
     fn from(error: CallError) -> Self {
         match error.code.as_str() {
-            // The token is all the request has, so a malformed request is a malformed token.
+            // The request contains only the token, so if it is malformed, the token is.
             "InvalidTokenException" | "ValidationException" => Self::InvalidToken,
             "ExpiredTokenException" if !is_about_credentials(&error) => Self::ExpiredToken,
             "ThrottlingException" => Self::Throttled(error),
@@ -173,9 +178,9 @@ impl From<CallError> for ResolveCustomerError {
     }
 }
 
-/// ExpiredTokenException is a name with two owners: ResolveCustomer says it of the registration
-/// token, and every AWS service says it of temporary credentials, "the security token included in
-/// the request". The buyer can put only the first right.
+/// Whether an ExpiredTokenException is about credentials. ResolveCustomer uses that name for the
+/// registration token, and every AWS service uses it for temporary credentials, "the security token
+/// included in the request". The buyer can only renew the registration token.
 fn is_about_credentials(error: &CallError) -> bool {
     error
         .message
@@ -213,7 +218,7 @@ impl ResolvedCustomer {
     }
 }
 
-/// A member as an identifier; absent, null and empty are the same.
+/// Reads a member as an identifier; `None` if it is absent, null or empty.
 fn member<T: FromStr<Err: fmt::Display>>(
     members: &Map<String, Value>,
     name: &str,
@@ -226,8 +231,8 @@ fn member<T: FromStr<Err: fmt::Display>>(
     }
 }
 
-/// `Metadata.AgreementId`. The purchase is valid without it, and the licence's first lifecycle event
-/// names it again, so one that cannot be read is left out instead of turning the buyer away.
+/// Reads `Metadata.AgreementId`. The purchase is valid without it, and the license's first
+/// lifecycle event names it again. So an unreadable one is ignored instead of rejecting the buyer.
 fn agreement(reply: &Reply) -> Option<AgreementId> {
     let text = reply
         .members
@@ -241,7 +246,7 @@ fn agreement(reply: &Reply) -> Option<AgreementId> {
             tracing::warn!(
                 agreement = shown(text, 100),
                 %error,
-                "ResolveCustomer named an agreement that cannot be read; it is left out"
+                "the agreement id in the answer of ResolveCustomer is not valid; it is ignored"
             );
             None
         }

@@ -1,5 +1,5 @@
-//! The signature of RegisterUsage's answer: a JSON Web Token that only AWS Marketplace can make, so
-//! that a container notices an answer that somebody else gave.
+//! Checks the signature of RegisterUsage's answer. It is a JSON Web Token that only AWS Marketplace
+//! can create, so a container detects a forged answer.
 
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
@@ -13,13 +13,14 @@ use serde_json::Value;
 use crate::batch_answer::timestamp;
 use crate::text::shown;
 
-/// Bytes of a token, and of a public key, that are looked at. Ours; real ones have about 1,000.
+/// The most bytes of a token or a public key. The limit is this project's; real ones have about
+/// 1,000.
 const BYTES_MAX: usize = 16_384;
 
-/// What the container asked, which the answer must repeat.
+/// The values of the request, which the answer must repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// The product's code.
+    /// The product code.
     pub product: ProductCode,
     /// The version of the public key.
     pub public_key_version: u32,
@@ -27,58 +28,60 @@ pub struct Expected {
     pub nonce: Option<String>,
 }
 
-/// What AWS Marketplace signed.
+/// The values that AWS Marketplace signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// The product's code.
+    /// The product code.
     pub product: ProductCode,
     /// The version of the public key.
     pub public_key_version: u32,
-    /// The nonce of the request.
+    /// The nonce of the request; `None` if it had none.
     pub nonce: Option<String>,
-    /// When it was signed.
+    /// When AWS Marketplace signed it; `None` if the token does not say.
     pub issued_at: Option<Timestamp>,
 }
 
 /// Why an answer of RegisterUsage proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
-    /// The public key is none.
+    /// The public key is not a PEM block.
     #[error(
         "the public key is not a PEM block \"BEGIN PUBLIC KEY\": use the one AWS Marketplace gave for the product, unchanged"
     )]
     PublicKey,
-    /// The token has not the form of one.
+    /// The token is not a JSON Web Token with the expected claims.
     #[error("the signature is not a JSON Web Token: {0}")]
     Malformed(&'static str),
-    /// The token is signed in a way AWS does not sign.
+    /// The token is signed with another algorithm than PS256.
     #[error(
         "the signature's algorithm is {0:?}: AWS Marketplace signs with PS256 and nothing else"
     )]
     Algorithm(String),
-    /// Somebody else signed it, or it was changed, or the key is another one.
+    /// The signature does not match the key: the token is forged or changed, or the key is the
+    /// wrong one.
     #[error(
         "the signature does not match the public key: the answer is not from AWS Marketplace, or the key is not that of public key version {0}"
     )]
     Forged(u32),
-    /// It is signed, but answers something else.
+    /// The signature is valid, but the token answers another request.
     #[error(
-        "the signed {claim} is {signed:?}, asked was {asked:?}: this is the answer to another call"
+        "the signed {claim} is {signed:?}, but the request had {asked:?}: this is the answer to another call"
     )]
     Mismatch {
-        /// Which claim.
+        /// The name of the claim.
         claim: &'static str,
-        /// What AWS signed.
+        /// The value that AWS signed.
         signed: String,
-        /// What was asked.
+        /// The value of the request.
         asked: String,
     },
 }
 
-/// Checks that AWS Marketplace made this token, with PS256, for this request.
+/// Checks that AWS Marketplace created this token for this request, signed with PS256. Returns the
+/// signed values.
 ///
-/// `public_key_pem` is the key that AWS Marketplace gave for the product (`BEGIN PUBLIC KEY`, RSA of
-/// 2,048 bits or more).
+/// `public_key_pem` is the key that AWS Marketplace gave for the product (`BEGIN PUBLIC KEY`, RSA
+/// of 2,048 bits or more).
 pub fn verify_register_usage(
     signature_jwt: &str,
     public_key_pem: &str,
@@ -96,8 +99,8 @@ pub fn verify_register_usage(
         .split_once('.')
         .ok_or(InvalidSignature::Malformed("it has no three parts"))?;
     let header: Header = part(header, "its header is no JSON in base64url")?;
-    // The token does not get to choose: `none` and HMAC with the public key as secret are how tokens
-    // are forged.
+    // The algorithm must not be chosen by the token. Tokens are forged with `none`, or with HMAC
+    // and the public key as secret.
     if header.alg != "PS256" {
         return Err(InvalidSignature::Algorithm(shown(&header.alg, 20)));
     }
@@ -120,7 +123,7 @@ struct Header {
     alg: String,
 }
 
-/// The claims; AWS's texts spell them with and without a capital.
+/// The claims. AWS's documentation spells them both with and without a capital letter.
 #[derive(Deserialize)]
 struct Payload {
     #[serde(rename = "ProductCode", alias = "productCode")]
@@ -173,7 +176,7 @@ fn part<T: DeserializeOwned>(text: &str, what: &'static str) -> Result<T, Invali
     serde_json::from_slice(&decode(text, what)?).map_err(|_| InvalidSignature::Malformed(what))
 }
 
-/// The DER inside the PEM: a SubjectPublicKeyInfo.
+/// Returns the DER of the PEM block, a SubjectPublicKeyInfo.
 fn public_key(pem: &str) -> Result<Vec<u8>, InvalidSignature> {
     if pem.len() > BYTES_MAX {
         return Err(InvalidSignature::PublicKey);

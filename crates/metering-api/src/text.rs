@@ -1,6 +1,6 @@
-//! Texts of others, made fit to be shown: bounded, and without control characters.
+//! Makes foreign texts safe to show.
 
-/// `text` without control characters, cut off after `chars_max` characters.
+/// Returns `text` without control characters, cut off after `chars_max` characters.
 pub(crate) fn shown(text: &str, chars_max: usize) -> String {
     text.chars()
         .filter(|c| !c.is_control())

@@ -1,5 +1,5 @@
-//! Usage records as JSON. The same frozen record always becomes the same bytes, so that a repeat is
-//! a repeat to AWS Marketplace as well.
+//! Usage records as JSON. The same frozen record always becomes the same bytes, so that AWS
+//! Marketplace recognizes a repetition.
 //!
 //! Facts: M3, M9, M10, M11, M12, M13 (docs/marketplace-rules.md).
 
@@ -12,10 +12,10 @@ use marketplace::record::Allocation;
 use marketplace::{IdentityKind, MeteringRecord, Quantity, Subscription};
 use serde::Serialize;
 
-/// The body of a BatchMeterUsage request of these records, in this order.
+/// The body of a BatchMeterUsage request with these records, in this order.
 ///
-/// `ProductCode` is there unless the buyers are named by licences. AWS takes at most 25 records and
-/// less than 1 MB.
+/// `ProductCode` is included unless the buyers are identified by licenses. AWS accepts at most 25
+/// records and less than 1 MB.
 pub fn request_body(group: &BatchGroup, records: &[&MeteringRecord]) -> Vec<u8> {
     let product_code = match group.kind {
         IdentityKind::License => None,
@@ -30,19 +30,21 @@ pub fn request_body(group: &BatchGroup, records: &[&MeteringRecord]) -> Vec<u8> 
     })
 }
 
-/// How many bytes the record takes in [`request_body`], without the comma behind it.
+/// The bytes of the record in [`request_body`], without the comma after it.
 pub fn record_bytes(record: &MeteringRecord) -> usize {
     let mut counter = Counter(0);
     match serde_json::to_writer(&mut counter, &UsageRecord::of(record)) {
         Ok(()) => counter.0,
-        // Texts and integers always become JSON, and the counter takes everything.
+        // This cannot happen: texts and integers always become JSON, and the counter accepts all
+        // bytes.
         Err(_) => usize::MAX,
     }
 }
 
-/// JSON of texts, integers and lists of them.
+/// Writes JSON. The value must consist of texts, integers, and lists and maps of them.
 pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
-    // Invariant: only maps with keys that are no texts, and writers that fail, can go wrong here.
+    // Invariant: serialization fails only for maps whose keys are not texts, or for failing
+    // writers.
     serde_json::to_vec(value).expect("texts and integers always become JSON")
 }
 
@@ -67,7 +69,8 @@ struct BatchBody<'a> {
     usage_records: Vec<UsageRecord<'a>>,
 }
 
-/// The members in the order in which they are sent. An absent one is left out, never empty.
+/// The members in the order in which they are sent. A member without a value is omitted, never
+/// empty.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct UsageRecord<'a> {
@@ -122,23 +125,23 @@ impl<'a> UsageRecord<'a> {
     }
 }
 
-/// A quantity without its decimals.
+/// A quantity without its decimals. Only for the planted bug.
 fn whole(quantity: Quantity) -> Quantity {
     let micros = quantity.micros() / MICROS_PER_UNIT * MICROS_PER_UNIT;
     Quantity::from_micros(micros).unwrap_or(quantity)
 }
 
-/// The two ways of writing quantities; a record and its allocations use the same one.
+/// The two ways of writing quantities. A record and its allocations use the same one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// As JSON integers: what every version of the service understands.
+    /// JSON integers, which every version of the service understands.
     Integers,
-    /// As decimal texts (`QuantityAsDecimal`), accepted since November 2026.
+    /// Decimal texts (`QuantityAsDecimal`), which the service accepts since November 2026.
     Decimals,
 }
 
 impl Form {
-    /// Integers where the quantity and all its shares are such.
+    /// Integers if the quantity and all its shares are integers; otherwise decimals.
     pub(crate) fn of(quantity: Quantity, allocations: &[Allocation]) -> Self {
         let whole = quantity.as_api_integer().is_some()
             && allocations
@@ -171,7 +174,7 @@ pub(crate) struct UsageAllocation<'a> {
     allocated_usage_quantity: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     allocated_usage_quantity_as_decimal: Option<String>,
-    /// Absent for the untagged share.
+    /// The tags; omitted for the untagged share.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tags: Vec<Tag<'a>>,
 }
