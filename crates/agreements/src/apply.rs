@@ -1,8 +1,9 @@
-//! What news changes in the tables.
+//! Writes the changes of a message to the tables.
 //!
-//! The event is kept first, then its sign is written as a fact of the joint it names, then the
-//! subscriptions linked to that joint are read and brought up to date. A crash between two of these
-//! is repaired by the event's own redelivery, because each step can be repeated.
+//! First the event is stored. Then its sign is written as a fact of the joint that it names, which
+//! is an agreement or a customer. Then the subscriptions linked to that joint are read and brought
+//! up to date. After a crash between two steps the event is delivered again and completes them,
+//! because each step can be repeated.
 
 use jiff::Timestamp;
 use ledger::joined::Known;
@@ -18,14 +19,15 @@ use crate::App;
 use crate::field::Malformed;
 use crate::news::{Message, News};
 
-/// What became of a message.
+/// The result of applying a message.
 #[derive(Debug)]
 pub(crate) enum Outcome {
-    /// It is in the tables.
+    /// The message is written to the tables.
     Applied,
-    /// It is about a product this stack does not serve.
+    /// The message changes nothing: this stack does not serve its product, or follows other events
+    /// for it.
     Ignored,
-    /// It lacks what its product's identity needs.
+    /// The message lacks an identifier that its product's identity needs.
     Malformed(Malformed),
 }
 
@@ -45,7 +47,7 @@ pub(crate) async fn apply(
         News::License { product, .. } | News::Customer { product, .. }
             if !app.products.serve(product) =>
         {
-            tracing::info!(%product, kind = message.kind, "not a product of this stack; passed over");
+            tracing::info!(%product, kind = message.kind, "the message is about a product that this stack does not serve; it is ignored");
             Ok(Outcome::Ignored)
         }
         News::License {
@@ -72,7 +74,7 @@ pub(crate) async fn apply(
     }
 }
 
-/// What a licence event names.
+/// The identifiers in a license event.
 #[derive(Clone, Copy)]
 struct LicenseNames<'a> {
     product: &'a ProductCode,
@@ -81,7 +83,7 @@ struct LicenseNames<'a> {
     agreement: Option<&'a AgreementId>,
 }
 
-/// One message being applied.
+/// The context of applying one message.
 struct Context<'a> {
     ledger: &'a Ledger,
     message: &'a Message,
@@ -90,11 +92,12 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// License Updated and License Deprovisioned: they create the subscription, as they may come
-    /// before the buyer's registration.
+    /// Applies License Updated and License Deprovisioned. They create the subscription if it is
+    /// missing, because they may come before the buyer's registration.
     async fn license(&self, sign: Sign, names: LicenseNames<'_>) -> Result<Outcome, LedgerError> {
         let configured = self.ledger.product(names.product).await?;
-        // A product nobody has configured is taken for what licence events name: a licence.
+        // A product without a configuration is assumed to be metered by license, because the event
+        // names a license.
         let kind = configured.map_or(IdentityKind::License, |product| product.identity);
         let subscription = match (kind, names.license, names.account) {
             (IdentityKind::License, Some(arn), _) => Subscription::License(arn.clone()),
@@ -123,10 +126,13 @@ impl Context<'_> {
         Ok(Outcome::Applied)
     }
 
-    /// A licence event of a legacy listing names the account but not the customer identifier. The
-    /// sign is a fact of the agreement; the subscription is the one linked to the agreement, or to
-    /// the account: a renewal's agreement is linked to nothing yet. The agreement is noted under
-    /// the account before the account's subscription is read, as registration does the reverse.
+    /// Applies a license event of a legacy listing, which names the account but not the customer
+    /// identifier. The sign is a fact of the agreement. The subscription is the one linked to the
+    /// agreement or to the account, because a renewal's agreement is not linked to anything yet.
+    ///
+    /// The agreement is written under the account before the account's subscription is read. The
+    /// registration writes the subscription first and reads the agreements then, so that at least
+    /// one of the two finds the other.
     async fn license_of_customer(
         &self,
         sign: Sign,
@@ -148,7 +154,7 @@ impl Context<'_> {
         subscriptions.sort();
         subscriptions.dedup();
         if subscriptions.is_empty() {
-            tracing::info!(%agreement, "nobody has registered for this agreement yet; it is remembered");
+            tracing::info!(%agreement, "no buyer has registered for this agreement yet; the event is stored until then");
         }
         let known = Known {
             account: names.account.cloned(),
@@ -167,8 +173,9 @@ impl Context<'_> {
         Ok(Outcome::Applied)
     }
 
-    /// Purchase Agreement events name neither product nor licence, so they only touch what is
-    /// linked already; what is linked later finds the fact.
+    /// Applies Purchase Agreement events. They name neither a product nor a license, so they only
+    /// update subscriptions that are linked already. A subscription that is linked later finds the
+    /// stored fact.
     async fn agreement(
         &self,
         sign: Option<Sign>,
@@ -183,8 +190,9 @@ impl Context<'_> {
         Ok(Outcome::Applied)
     }
 
-    /// SNS messages. A customer identifier covers all of a buyer's licences of a product, so it says
-    /// nothing about one licence: products metered by licence follow their licence events alone.
+    /// Applies SNS messages. A customer identifier covers all of a buyer's licenses of a product,
+    /// so a message says nothing about a single license. Products metered by license follow license
+    /// events only.
     async fn customer(
         &self,
         sign: Option<Sign>,
@@ -193,7 +201,7 @@ impl Context<'_> {
     ) -> Result<Outcome, LedgerError> {
         let kind = self.ledger.product(product).await?.map(|p| p.identity);
         if kind == Some(IdentityKind::License) {
-            tracing::info!(%product, kind = self.message.kind, "the product is metered by licence; passed over");
+            tracing::info!(%product, kind = self.message.kind, "the product is metered by license, so the message is ignored");
             return Ok(Outcome::Ignored);
         }
         let joint = Joint::Customer(product.clone(), customer.clone());
@@ -210,7 +218,8 @@ impl Context<'_> {
             };
             self.join(&subscription, product, &[joint], &known).await?;
         } else {
-            // By account, or not configured: registration knows which subscription this is.
+            // The product is metered by account, or not configured. Only the registration knows the
+            // subscription.
             self.bring_linked_up_to_date(&joint).await?;
         }
         Ok(Outcome::Applied)

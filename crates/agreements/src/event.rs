@@ -1,7 +1,6 @@
-//! EventBridge events of `aws.agreement-marketplace`, published in us-east-1 only.
+//! EventBridge events of `aws.agreement-marketplace`, which AWS publishes in us-east-1 only.
 //!
-//! The same event comes with the suffix `- Proposer` and `- Manufacturer`, so detail-types are
-//! matched by their beginning.
+//! The detail-type ends with `- Proposer` or `- Manufacturer`, so only its beginning is compared.
 
 use jiff::Timestamp;
 use marketplace::LicenseArn;
@@ -11,10 +10,10 @@ use serde_json::Value;
 use crate::field::{Fields, Malformed};
 use crate::news::{Message, News, Reading};
 
-/// The source of agreement and licence events.
+/// The EventBridge source of agreement and license events.
 pub const SOURCE: &str = "aws.agreement-marketplace";
 
-/// Reads an event with its envelope.
+/// Reads an event in its EventBridge envelope.
 pub fn read(event: &Value) -> Result<Reading, Malformed> {
     let mut fields = Fields::new(event, event.get("id").and_then(Value::as_str));
     let source = fields.text_opt("/source")?;
@@ -40,7 +39,8 @@ pub fn read(event: &Value) -> Result<Reading, Malformed> {
     } else if kind.starts_with("Purchase Agreement Created")
         || kind.starts_with("Purchase Agreement Amended")
     {
-        // What is metered begins with License Updated: an agreement may be accepted and not granted.
+        // These start no metering: an agreement may be accepted before its license is granted.
+        // License Updated starts it.
         agreement(&fields, None)?
     } else {
         return Ok(Reading::Ignored {

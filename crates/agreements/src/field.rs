@@ -1,4 +1,4 @@
-//! Members of a JSON message, read with suspicion: every complaint names the member and the rule.
+//! Reads the members of a JSON message. Every error names the member and the rule that it breaks.
 
 use std::fmt::Display;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -7,33 +7,34 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Characters kept of an event's id: it becomes part of a sort key. Ours.
+/// The most characters of an event's id, which becomes part of a sort key. The limit is this
+/// project's.
 const EVENT_ID_CHARS_MAX: usize = 128;
 
-/// A message that cannot be read.
+/// The error for a message that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("event {event_id}: {problem}")]
 pub struct Malformed {
-    /// Its id, or a digest of it if it has none.
+    /// The event's id, or a digest of the event if it has no id.
     pub event_id: String,
-    /// Its time, if that can be read.
+    /// The event's time; `None` if it cannot be read.
     pub at: Option<Timestamp>,
-    /// Which member breaks which rule.
+    /// The member, and the rule that it breaks.
     pub problem: String,
 }
 
-/// One message and what is known of it for complaints.
+/// A message to read, with its id and time for errors.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
     value: &'a Value,
-    /// The event's id.
+    /// The event's id, or a digest of the event if it has no id.
     pub id: String,
-    /// The event's time.
+    /// The event's time; `None` until it is read.
     pub at: Option<Timestamp>,
 }
 
 impl<'a> Fields<'a> {
-    /// Of a message with this id, if it has one.
+    /// Creates a reader of a message. `id` is `None` if the message has no id.
     pub fn new(value: &'a Value, id: Option<&str>) -> Self {
         let id = match id.filter(|id| !id.is_empty()) {
             Some(id) => id.chars().take(EVENT_ID_CHARS_MAX).collect(),
@@ -50,7 +51,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A complaint about a member.
+    /// The error for a member that breaks a rule.
     pub fn malformed(&self, path: &str, rule: impl Display) -> Malformed {
         Malformed {
             event_id: self.id.clone(),
@@ -59,7 +60,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text, if there; an empty one and null count as absent. `path` is a JSON pointer.
+    /// Reads a text; `None` if it is absent, null or empty. `path` is a JSON pointer.
     pub fn text_opt(&self, path: &str) -> Result<Option<&'a str>, Malformed> {
         match self.value.pointer(path) {
             None | Some(Value::Null) => Ok(None),
@@ -69,13 +70,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A text.
+    /// Reads a text that must be present.
     pub fn text(&self, path: &str) -> Result<&'a str, Malformed> {
         self.text_opt(path)?
             .ok_or_else(|| self.malformed(path, "is missing"))
     }
 
-    /// A text read as something, if there.
+    /// Reads a text and parses it; `None` if it is absent, null or empty.
     pub fn parsed_opt<T>(&self, path: &str) -> Result<Option<T>, Malformed>
     where
         T: FromStr<Err: Display>,
@@ -85,7 +86,7 @@ impl<'a> Fields<'a> {
             .transpose()
     }
 
-    /// A text read as something.
+    /// Reads a text that must be present, and parses it.
     pub fn parsed<T>(&self, path: &str) -> Result<T, Malformed>
     where
         T: FromStr<Err: Display>,
@@ -94,7 +95,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.malformed(path, "is missing"))
     }
 
-    /// A text read with `parse`.
+    /// Parses the text of the member at `path` with `parse`.
     pub fn read<T, E: Display>(
         &self,
         path: &str,
@@ -105,7 +106,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// At most `bytes` of a text, cut between characters.
+/// The beginning of a text with at most `bytes` bytes, cut between characters.
 pub fn bounded(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }

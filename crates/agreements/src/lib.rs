@@ -1,18 +1,19 @@
-//! Lifecycle events of AWS Marketplace become the status of subscriptions.
+//! Updates the status of subscriptions from the lifecycle events of AWS Marketplace.
 //!
 //! # Layout
-//! * [`handle`]: one invocation, an EventBridge event or a batch of SNS messages from SQS
-//! * [`news`]: what a message says, whatever way it came
+//! * [`handle`]: one invocation, with an EventBridge event or a batch of SNS messages from SQS
+//! * [`news`]: the content of a message, independent of its format
 //! * [`event`]: EventBridge events of `aws.agreement-marketplace`
 //! * [`notification`]: SNS messages of legacy listings
-//! * [`field`]: reading JSON with suspicion
-//! * `apply`: what news changes in the tables
+//! * [`field`]: reads and checks the members of JSON messages
+//! * `apply`: writes the changes to the tables
 //!
 //! # Any order, at least once
-//! Events come late, twice and in any order, and the buyer's registration may come before or after
-//! them. Each sign is kept with its own time under what it names, the agreement or the customer, and
-//! every subscription linked to that is then brought up to date; [`ledger::joined`] says why nothing
-//! falls between the two. A repeated event changes nothing.
+//! Events come late, repeatedly and in any order, and the buyer's registration may come before or
+//! after them. Each sign is stored with its own time under the agreement or the customer that it
+//! names. Then every subscription that is linked to the agreement or customer is brought up to
+//! date. [`ledger::joined`] explains why no sign is lost between the two steps. A repeated event
+//! changes nothing.
 //!
 //! Facts: M41, M42, M46 (docs/marketplace-rules.md).
 
@@ -32,20 +33,21 @@ use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError, clients
 use crate::field::{Malformed, bounded};
 use crate::news::{Message, Reading};
 
-/// Partition of Subscriptions with the events that could not be read.
+/// The partition of the Subscriptions table with the events that could not be read.
 pub const UNATTRIBUTED: &str = "unattributed";
 
-/// Bytes kept of an event that could not be read; an item may have 400 KB. Ours.
+/// The most bytes of an event that are stored. The limit is this project's; a DynamoDB item may
+/// have 400 KB.
 const KEPT_BYTES_MAX: usize = 200_000;
 
-/// What the function needs.
+/// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The DynamoDB tables.
     pub ledger: Ledger,
-    /// The time.
+    /// The current time, which tests can set.
     pub clock: Clock,
-    /// The products this stack serves; events about others are passed over.
+    /// The products that this stack serves. Events about other products are ignored.
     pub products: Products,
 }
 
@@ -60,18 +62,18 @@ impl App {
     }
 }
 
-/// Why an invocation is to be repeated.
+/// Why an invocation failed and must be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum HandleError {
-    /// DynamoDB.
+    /// A table could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The clock.
+    /// The time could not be read.
     #[error(transparent)]
     Clock(#[from] ClockError),
 }
 
-/// What one invocation did.
+/// How many messages one invocation handled, by result.
 #[derive(Debug, Default)]
 struct Counts {
     applied: i64,
@@ -79,9 +81,10 @@ struct Counts {
     malformed: i64,
 }
 
-/// Takes in an EventBridge event, or a batch of SNS messages from SQS; they are told apart by their
-/// shape. Of a batch, the messages that DynamoDB kept us from taking in are to be delivered again,
-/// and only those. A message that cannot be read is kept and done with: a repetition would not help.
+/// Handles one invocation. An input with `Records` is a batch of SNS messages from SQS, and any
+/// other input is an EventBridge event. The answer to a batch names the messages that could not be
+/// stored, so that SQS delivers only those again. A message that cannot be read is stored for a
+/// person and not delivered again, because that would not help.
 pub async fn handle(app: &App, event: Value, budget: Budget) -> Result<BatchResponse, HandleError> {
     let now = app.clock.now().await?;
     let mut counts = Counts::default();
@@ -131,10 +134,10 @@ async fn take_in_batch(
         match (take_in(app, reading, &received, now, counts).await, id) {
             (Ok(()), _) => {}
             (Err(error), Some(id)) => {
-                tracing::error!(message = id, %error, "the message is to be delivered again");
+                tracing::error!(message = id, %error, "the message could not be stored; SQS will deliver it again");
                 failed.push(id.to_owned());
             }
-            // Without an id only the whole batch can be asked for again.
+            // A message without an id can only be delivered again with the whole batch.
             (Err(error), None) => return Err(error.into()),
         }
     }
@@ -150,12 +153,12 @@ async fn take_in(
 ) -> Result<(), LedgerError> {
     let outcome = match reading {
         Ok(Reading::Ignored { what }) => {
-            tracing::info!(what, "not about agreements or licences; passed over");
+            tracing::info!(what, "ignored: not about agreements or licenses");
             counts.ignored += 1;
             return Ok(());
         }
         Ok(Reading::News(message)) => {
-            // Boxed: the futures below nest deeply, down to the connection.
+            // Boxed, because these futures nest deeply, down to the connection.
             Box::pin(apply::apply(app, &message, received, now)).await?
         }
         Err(malformed) => apply::Outcome::Malformed(malformed),
@@ -171,7 +174,7 @@ async fn take_in(
     Ok(())
 }
 
-/// Keeps what could not be read where a person finds it.
+/// Stores a message that could not be read, so that a person can find it.
 async fn keep_malformed(
     app: &App,
     malformed: &Malformed,
@@ -201,7 +204,7 @@ async fn keep_malformed(
 }
 
 impl Message {
-    /// Keeps the event as it was received, once, under what it is about.
+    /// Stores the event as it was received, once, in the partition `about`.
     async fn note(&self, ledger: &Ledger, about: &str, received: &str) -> Result<(), LedgerError> {
         let body = bounded(received, KEPT_BYTES_MAX);
         ledger

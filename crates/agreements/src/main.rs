@@ -1,4 +1,4 @@
-//! The agreements function on Lambda: EventBridge events, and SNS messages through SQS.
+//! The agreements function on Lambda. EventBridge events invoke it, and SNS messages through SQS.
 
 use startup::run::Error;
 

@@ -1,64 +1,65 @@
-//! What a lifecycle message says, whatever way it came.
+//! The content of a lifecycle message, independent of its format.
 
 use jiff::Timestamp;
 use marketplace::lifecycle::Sign;
 use marketplace::{AccountId, AgreementId, CustomerIdentifier, LicenseArn, ProductCode};
 
-/// What became of reading a message.
+/// The result of reading a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
-    /// It is about an agreement, a licence or a customer.
+    /// The message is about an agreement, a license or a customer.
     News(Message),
-    /// It is about something else.
+    /// The message is about something else.
     Ignored {
-        /// Its source, detail-type or action.
+        /// The message's detail-type or action.
         what: String,
     },
 }
 
-/// A message about an agreement, a licence or a customer.
+/// A message about an agreement, a license or a customer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its own id; a repetition has the same.
+    /// The message's id. A repetition has the same id.
     pub id: String,
-    /// The event's own time, not that of its delivery.
+    /// The event's own time, not the time of its delivery.
     pub at: Timestamp,
-    /// Its detail-type or action.
+    /// The message's detail-type or action.
     pub kind: String,
-    /// What it says.
+    /// The content of the message.
     pub news: News,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
     /// License Updated or License Deprovisioned.
     License {
         /// Activated or deprovisioned.
         sign: Sign,
-        /// Of this product.
+        /// The product of the license.
         product: ProductCode,
-        /// The licence.
+        /// The license; `None` if the event names none.
         license: Option<LicenseArn>,
-        /// The buyer's account.
+        /// The buyer's account; `None` if the event names none.
         account: Option<AccountId>,
-        /// The agreement that grants the licence now.
+        /// The agreement that currently grants the license; `None` if the event names none.
         agreement: Option<AgreementId>,
     },
-    /// Purchase Agreement Created, Amended or Ended. It names neither product nor licence.
+    /// Purchase Agreement Created, Amended or Ended. Such an event names neither a product nor a
+    /// license.
     Agreement {
-        /// An end; `None` where the event changes nothing that is metered.
+        /// The announced end; `None` for an event that does not change the metering.
         sign: Option<Sign>,
-        /// The agreement.
+        /// The agreement of the event.
         agreement: AgreementId,
     },
     /// An SNS message of a legacy listing.
     Customer {
-        /// `None` for `entitlement-updated`.
+        /// What the message says; `None` for `entitlement-updated`.
         sign: Option<Sign>,
-        /// Of this product.
+        /// The product of the listing.
         product: ProductCode,
-        /// The legacy customer.
+        /// The customer identifier of the buyer.
         customer: CustomerIdentifier,
     },
 }

@@ -1,5 +1,5 @@
-//! SNS messages of legacy listings, as an SQS queue delivers them: with SNS's envelope, or without
-//! it where the subscription asks for raw delivery. A queue may also bring back an EventBridge event.
+//! SNS messages of legacy listings, as an SQS queue delivers them. They have SNS's envelope, unless
+//! the SNS subscription uses raw delivery. A queue may also deliver an EventBridge event again.
 
 use jiff::Timestamp;
 use marketplace::lifecycle::Sign;
@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::field::{Fields, Malformed};
 use crate::news::{Message, News, Reading};
 
-/// Reads one record of an SQS batch. `now` is the time of a message that brings none: raw delivery
-/// loses SNS's own, so the queue's time of arrival stands in for it.
+/// Reads one record of an SQS batch. With raw delivery, SNS's own time is lost. Then the message
+/// gets the time at which SQS received it, or `now` if that is missing too.
 pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
     let message_id = record.get("messageId").and_then(Value::as_str);
     let outer = Fields::new(record, message_id);
@@ -18,8 +18,9 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
         outer.read(path, text, |text| serde_json::from_str(text))
     };
     let received = json(body, "/body")?;
-    // An EventBridge event out of a dead-letter queue, sent again: as the rule's target left it, or
-    // as the function's own on-failure destination wrapped it. AWS Marketplace repeats no event.
+    // A person may send an EventBridge event from a dead-letter queue again, because AWS
+    // Marketplace does not repeat events. It is the event itself, or wrapped by the function's
+    // on-failure destination.
     for event in [Some(&received), received.get("requestPayload")] {
         if let Some(event) = event.filter(|event| event.get("detail-type").is_some()) {
             return crate::event::read(event);
@@ -44,7 +45,7 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
         "subscribe-fail" => Some(Sign::Failed),
         "unsubscribe-pending" => Some(Sign::EndAnnounced),
         "unsubscribe-success" => Some(Sign::Deprovisioned),
-        // The entitlements of a contract changed: nothing begins or ends.
+        // The entitlements of a contract changed. That begins or ends nothing.
         "entitlement-updated" => None,
         other => {
             return Ok(Reading::Ignored {
@@ -69,7 +70,8 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
     }))
 }
 
-/// `...:aws-mp-subscription-notification-<PRODUCTCODE>`, or `aws-mp-entitlement-notification-`.
+/// Reads the product code from a topic's ARN: `...:aws-mp-subscription-notification-<PRODUCTCODE>`,
+/// or `...:aws-mp-entitlement-notification-<PRODUCTCODE>`.
 fn product_of_topic(topic: &str) -> Result<marketplace::ProductCode, String> {
     let (_, code) = topic
         .split_once("-notification-")
@@ -78,7 +80,7 @@ fn product_of_topic(topic: &str) -> Result<marketplace::ProductCode, String> {
         .map_err(|e: marketplace::ids::InvalidId| e.to_string())
 }
 
-/// When SQS took the message in, in milliseconds since the epoch.
+/// When SQS received the message. The attribute is in milliseconds since the epoch.
 fn sent_at(record: &Value) -> Option<Timestamp> {
     let text = record.pointer("/attributes/SentTimestamp")?.as_str()?;
     Timestamp::from_millisecond(text.parse().ok()?).ok()
@@ -90,7 +92,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    /// JSON with the names and texts of lifecycle messages all over it.
+    /// Arbitrary JSON that often has the names and texts of lifecycle messages.
     fn any_json() -> impl Strategy<Value = Value> {
         let text = prop_oneof![
             "\\PC{0,20}",
@@ -153,7 +155,7 @@ mod tests {
         match reading {
             Ok(Reading::News(message)) => assert!(!message.id.is_empty()),
             Ok(Reading::Ignored { .. }) => {}
-            // A complaint can be kept, and names a member.
+            // An error can be stored, and names a member.
             Err(malformed) => {
                 assert!(!malformed.event_id.is_empty());
                 assert!(malformed.problem.contains('/'), "{malformed}");

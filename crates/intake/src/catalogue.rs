@@ -1,4 +1,4 @@
-//! The subscriptions and products that one request speaks of, each read once, strongly consistent.
+//! Reads the subscriptions and products that one request names, each once and strongly consistent.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,7 +15,7 @@ use crate::limits::AT_ONCE;
 use crate::rejection::Rejection;
 use crate::verdict::{Unavailable, Verdict, within};
 
-/// What was read; an error stands where DynamoDB did not answer.
+/// The profiles and products of one request, or an error for each that could not be read.
 #[derive(Default)]
 pub(crate) struct Catalogue {
     profiles: HashMap<Subscription, Result<Option<Profile>, Unavailable>>,
@@ -54,10 +54,11 @@ impl Catalogue {
         Self { profiles, products }
     }
 
-    /// What keeps an event from being stored, if anything.
+    /// The verdict for an event that must not be stored; `None` if it may be stored.
     ///
-    /// A subscription that is pending takes usage: its rows wait, and are metered as soon as it is
-    /// active. A product without configuration takes every dimension, as the sealer does.
+    /// Usage of a pending subscription is accepted: its rows wait, and are metered as soon as it is
+    /// active. For a product without a configuration every dimension is accepted, as the sealer
+    /// does.
     pub fn objection(&self, usage: &Usage) -> Option<Verdict> {
         let profile = match self.profiles.get(&usage.subscription) {
             Some(Ok(Some(profile))) => profile,
@@ -80,7 +81,7 @@ impl Catalogue {
     }
 }
 
-/// Dimensions that a message lists.
+/// The most dimensions that a message lists.
 const DIMENSIONS_SHOWN_MAX: usize = 10;
 
 fn unknown_dimension(product: &Product, usage: &Usage) -> Option<Verdict> {
@@ -112,7 +113,8 @@ fn shown(value: impl std::fmt::Display) -> String {
     value.to_string().chars().take(100).collect()
 }
 
-/// For [`within`]: a damaged item cannot be judged either, until somebody has corrected it.
+/// Logs the error for [`within`]. A damaged item has the same effect as an unavailable table until
+/// a person has corrected it.
 pub(crate) fn log_unavailable(error: &LedgerError) {
-    tracing::error!(%error, "an event could not be judged or stored; its producer is to send it again");
+    tracing::error!(%error, "an event could not be checked or stored; its producer must send it again");
 }

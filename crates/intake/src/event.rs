@@ -1,4 +1,4 @@
-//! One event, judged by everything that needs no table.
+//! Reads one event, and checks everything that needs no table.
 
 use jiff::{SignedDuration, Timestamp};
 use marketplace::hour::shift;
@@ -11,17 +11,18 @@ use crate::limits::{CLOCK_SKEW_MAX, SUBSCRIPTION_BYTES_MAX};
 use crate::members::{Members, shown, tags, text, wrong_type};
 use crate::rejection::Rejection;
 
-/// An event that keeps the rules, and whose it is.
+/// An event that passed these checks, and its subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub subscription: Subscription,
     pub event: UsageEvent,
 }
 
-/// What was read of one event.
+/// The result of reading one event.
 #[derive(Debug)]
 pub(crate) struct Read {
-    /// Its id as it was sent, cut off after 128 characters; `None` if it has none that is a string.
+    /// The event's id as it was sent, cut off after 128 characters; `None` if it is missing or no
+    /// string.
     pub id: Option<String>,
     /// The event, or the first rule that it breaks.
     pub usage: Result<Usage, Rejection>,
@@ -84,7 +85,8 @@ fn read_subscription(text: &str) -> Result<Subscription, Rejection> {
     Ok(subscription)
 }
 
-/// A string by the API model's own rule; a JSON number by its digits, as exact as they are.
+/// Reads a quantity. A string must follow the rule of AWS's API model. A JSON number is read from
+/// its digits, so that it stays exact.
 fn read_quantity(value: Option<&RawValue>) -> Result<Quantity, Rejection> {
     let raw = value.ok_or(Rejection::MissingMember("quantity"))?;
     match raw.get().bytes().next() {
@@ -105,8 +107,8 @@ fn read_time(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
     if time > shift(now, CLOCK_SKEW_MAX) {
         return Err(Rejection::InFuture { time, now });
     }
-    // A month's late usage goes into its last hour, the catch hour, until that is sealed; later it
-    // has no hour left that AWS Marketplace would take.
+    // A month's late usage is carried into its last hour, the catch hour, until that is sealed.
+    // After that AWS Marketplace accepts no usage of the month.
     let month = Month::of(time);
     let closed = shift(month.end(), SignedDuration::from_hours(MONTH_CATCH_HOURS));
     if now >= closed {
@@ -150,7 +152,7 @@ mod tests {
         assert_eq!(code(&event.to_string(), NOW), expected, "{event}");
     }
 
-    /// The quantity's JSON as it stands, which `json!` would turn into a float.
+    /// Checks a quantity given as JSON text, because `json!` would turn a number into a float.
     #[track_caller]
     fn check_quantity(raw: &str, expected: Result<&str, &str>) {
         let json = event().to_string().replace(r#""1.5""#, raw);

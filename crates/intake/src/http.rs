@@ -1,4 +1,4 @@
-//! HTTP: what a request must be before its events are looked at, and answers in JSON.
+//! Checks the HTTP request before its events are read, and writes answers in JSON.
 
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::limits::{BODY_BYTES_MAX, EVENTS_MAX};
 
-/// Why a request could not be read. None of its events was looked at.
+/// Why a request could not be read. None of its events was stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error(
@@ -70,7 +70,7 @@ impl Unreadable {
         }
     }
 
-    /// The answer: its code, and the message.
+    /// The HTTP answer, with the code and the message in JSON.
     pub fn response(&self) -> Response {
         #[derive(Serialize)]
         struct Fault<'a> {
@@ -92,7 +92,7 @@ impl Unreadable {
     }
 }
 
-/// Any answer. Those with 503 say when to come again.
+/// An answer in JSON. With status 503 it has the header `Retry-After`.
 pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     let (status, body) = match serde_json::to_vec(answer) {
         Ok(body) => (status, body),
@@ -113,17 +113,17 @@ pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     response
 }
 
-/// Any path but `/usage`.
+/// The answer for any path but `/usage`.
 pub(crate) async fn nothing_here(uri: Uri) -> Response {
     Unreadable::Path(uri.path().chars().take(60).collect()).response()
 }
 
-/// Any method but POST.
+/// The answer for any method but POST.
 pub(crate) async fn other_method(method: Method) -> Response {
     Unreadable::Method(method.as_str().chars().take(20).collect()).response()
 }
 
-/// The body, if the headers say that it is JSON.
+/// Returns the body, if its headers say that it is uncompressed JSON.
 pub(crate) fn body(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -158,7 +158,7 @@ pub(crate) fn body(
     })
 }
 
-/// The events of a body, each still as it stands there.
+/// Returns the events of a body, each as JSON text.
 pub(crate) fn events(body: &[u8]) -> Result<Vec<&RawValue>, Unreadable> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

@@ -1,16 +1,16 @@
-//! Takes in usage events over HTTP: `POST /usage`, a verdict for each event.
+//! Accepts usage events over HTTP: `POST /usage` with a verdict for each event.
 //!
 //! # Layout
-//! * [`function`], [`router`]: the one route, `http`: what a request must be
-//! * `members`, `event`: one event read and judged by itself, [`Rejection`]: why it may fail
-//! * `catalogue`: the subscriptions and products that a request speaks of
-//! * `store`: the events put into the table, `verdict`: what became of them
-//! * [`limits`]: what one request may hold
+//! * [`function`], [`router`]: the one route; `http`: checks requests and writes answers
+//! * `members`, `event`: read and check a single event; [`Rejection`]: why an event is rejected
+//! * `catalogue`: reads the subscriptions and products that a request names
+//! * `store`: puts the events into the table; `verdict`: the result for each event
+//! * [`limits`]: the limits of a request
 //!
 //! # What is deliberately absent
-//! Authentication: API Gateway checks the caller's IAM signature before a request comes here. And
-//! anything that only this function could do: a producer may as well put rows into the table by
-//! itself, and the sealer judges every row again.
+//! * Authentication: API Gateway checks the caller's IAM signature before it calls this function.
+//! * Exclusive rights: a producer may also put rows into the table itself, and the sealer checks
+//!   every row again.
 
 mod catalogue;
 mod event;
@@ -44,19 +44,19 @@ use verdict::{Answer, Verdict};
 
 pub use rejection::Rejection;
 
-/// What the function needs.
+/// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The DynamoDB tables.
     pub ledger: Ledger,
-    /// The time.
+    /// The current time, which tests can set.
     pub clock: Clock,
-    /// How long a request may take; [`limits::REQUEST_TIME_MAX`] behind API Gateway.
+    /// How long a request may take: [`limits::REQUEST_TIME_MAX`] behind API Gateway.
     pub request_time: Duration,
 }
 
 impl App {
-    /// Reads the settings: the tables, and for a local stack its endpoint and clock.
+    /// Reads the settings: the table names, and for a local stack the endpoint and the clock.
     ///
     /// # Errors
     ///
@@ -70,15 +70,17 @@ impl App {
     }
 }
 
-/// `POST /usage` with `{"events":[{"id","subscription","dimension","quantity","time","tags"?}]}`, 1 to
-/// [`limits::EVENTS_MAX`] events and [`limits::BODY_BYTES_MAX`] bytes.
+/// The router for `POST /usage`. The request is
+/// `{"events":[{"id","subscription","dimension","quantity","time","tags"?}]}`, with 1 to
+/// [`limits::EVENTS_MAX`] events and at most [`limits::BODY_BYTES_MAX`] bytes.
 ///
-/// Answers 200 with `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`,
-/// the results in the order of the events; 503, with `failed` besides, if some are to be sent again
-/// because DynamoDB did not answer: the other verdicts stand. 400, 405, 413 and 415 answer
-/// `{"code","message"}`, and nothing was stored then.
+/// The answer is 200 with
+/// `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`. The results
+/// are in the order of the events. The answer is 503, with the additional member `failed`, if some
+/// events must be sent again because DynamoDB did not answer; the other verdicts are valid. With
+/// 400, 405, 413 and 415 the answer is `{"code","message"}`, and nothing was stored.
 ///
-/// It answers for no other path, so that it can be merged with other routers.
+/// It handles no other path, so that it can be merged with other routers.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/usage", post(usage).fallback(http::other_method))
@@ -86,7 +88,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The whole function: [`router`], and 404 in JSON for every other path.
+/// The router of the whole function: [`router`], and 404 in JSON for every other path.
 pub fn function(app: Arc<App>) -> Router {
     router(app).fallback(http::nothing_here)
 }
@@ -112,7 +114,7 @@ async fn take_in(
     let body = http::body(headers, body)?;
     let events = http::events(&body)?;
     let now = app.clock.now().await.map_err(|error| {
-        tracing::error!(%error, "no request can be judged without the time");
+        tracing::error!(%error, "the time could not be read, so the request was not handled");
         Unreadable::Clock
     })?;
     let answer = judge_and_store(&app.ledger, &events, now, budget).await;
@@ -150,7 +152,7 @@ async fn judge_and_store(
         }
     }
     let ids = reads.into_iter().map(|read| read.id);
-    // An event without a verdict cannot be; if it were, it would have to be sent again.
+    // Every event has a verdict here. If one had none, the safe answer would be to send it again.
     let verdicts = verdicts
         .into_iter()
         .map(|verdict| verdict.unwrap_or(Verdict::Failed(verdict::Unavailable)));
@@ -164,7 +166,7 @@ fn publish(answer: &Answer, now: Timestamp) {
         repeated = answer.repeated,
         rejected = answer.rejected,
         failed = answer.failed,
-        "took in usage"
+        "usage received"
     );
     emit(
         "intake",

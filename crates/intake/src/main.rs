@@ -1,4 +1,5 @@
-//! The intake of usage events as a Lambda function: `POST /usage`, signed with IAM.
+//! The intake of usage events as a Lambda function. It serves `POST /usage`, whose requests are
+//! signed with IAM credentials.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The members of one event as they stand in its JSON, before any is judged.
+//! Reads the members of one event from its JSON, before their values are checked.
 
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::rejection::Rejection;
 
-/// The members of one event. Each keeps its own text, so that a fault in one hides no other, and a
-/// number is never turned into a float.
+/// The members of one event. Each keeps its JSON text, so that an error in one does not hide the
+/// others, and a number is never converted to a float.
 #[derive(Debug, Default)]
 pub(crate) struct Members<'a> {
     pub id: Option<&'a RawValue>,
@@ -20,11 +20,11 @@ pub(crate) struct Members<'a> {
     pub quantity: Option<&'a RawValue>,
     pub time: Option<&'a RawValue>,
     pub tags: Option<&'a RawValue>,
-    /// The first name that is none of these, or stands there twice.
+    /// The first unknown or repeated member; `None` if there is none.
     pub fault: Option<Rejection>,
 }
 
-/// A member's name, borrowed where JSON did not have to escape it.
+/// A JSON string, borrowed unless it has escapes.
 #[derive(serde::Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -71,7 +71,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// A member that must be a string.
+/// Reads a member that must be a string.
 pub(crate) fn text<'a>(
     member: &'static str,
     value: Option<&'a RawValue>,
@@ -83,7 +83,7 @@ pub(crate) fn text<'a>(
     }
 }
 
-/// The tags, which may be missing or null: an object of strings.
+/// Reads the tags, an object of strings. Missing tags and null mean no tags.
 pub(crate) fn tags(value: Option<&RawValue>) -> Result<Tags, Rejection> {
     let Some(value) = value.filter(|value| value.get() != "null") else {
         return Ok(Tags::new());
@@ -148,7 +148,7 @@ pub(crate) fn wrong_type(
     }
 }
 
-/// A value's JSON, cut off.
+/// A value's JSON, cut off after 60 characters.
 pub(crate) fn shown(value: &RawValue) -> String {
     value.get().chars().take(60).collect()
 }

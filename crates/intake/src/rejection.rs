@@ -1,4 +1,5 @@
-//! Why an event is not stored: each reason names the value, the rule and what to do next.
+//! The reasons why an event is not stored. Each message names the value, the rule and the next
+//! step.
 
 use jiff::Timestamp;
 use marketplace::ids::InvalidId;
@@ -8,54 +9,54 @@ use marketplace::{Month, UsageHour};
 
 use crate::limits::SUBSCRIPTION_BYTES_MAX;
 
-/// Why an event is rejected. Sending it again unchanged is rejected again.
+/// Why an event is rejected. The same event will be rejected again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
-    /// It is no JSON object.
+    /// The event is not a JSON object.
     #[error(
         "{0} is not an event: send an object with id, subscription, dimension, quantity and time"
     )]
     NotAnEvent(String),
-    /// It has a member that events do not have. It might be a misspelt one, so it is not ignored.
+    /// The event has an unknown member. It may be misspelt, so it is not ignored.
     #[error(
         "an event has no member {0:?}: its members are id, subscription, dimension, quantity, time and, if wanted, tags; remove it or correct its name"
     )]
     UnknownMember(String),
-    /// It has a member twice, and only one of the two values could be meant.
+    /// The event has a member twice, and it is unknown which value is meant.
     #[error("member {0} stands in the event twice: send it once")]
     RepeatedMember(&'static str),
-    /// It lacks a member.
+    /// The event lacks a member.
     #[error("the event has no {0}: add it and send the event again")]
     MissingMember(&'static str),
-    /// A member is of another type.
+    /// A member has the wrong type.
     #[error("{member} is {value}, which is not {expected}: send it as {expected}")]
     WrongType {
-        /// Which member.
+        /// The name of the member.
         member: &'static str,
-        /// Its JSON, cut off after 60 characters.
+        /// The member's JSON, cut off after 60 characters.
         value: String,
-        /// What it should be.
+        /// The type that it should have.
         expected: &'static str,
     },
-    /// The id has characters that ids do not have, or too many.
+    /// The id has characters that are not allowed, or too many.
     #[error("{0}: choose another id, and keep it when you send the event again")]
     Id(InvalidId),
-    /// The id is reserved.
+    /// The id is reserved for carried usage.
     #[error(
         "event id {0:?} is reserved: ids that begin with carry: mark late usage that was carried; choose another id"
     )]
     ReservedId(String),
-    /// The subscription is none of the three forms.
+    /// The subscription has none of the three forms.
     #[error("{0}: send the subscription as the registration made it")]
     Subscription(InvalidId),
-    /// The subscription is longer than any that can be stored.
+    /// The subscription is too long to be stored.
     #[error(
         "the subscription has {0} bytes: at most {SUBSCRIPTION_BYTES_MAX}; send it as the registration made it"
     )]
     SubscriptionTooLong(usize),
-    /// There is no such subscription.
+    /// The subscription is not known.
     #[error(
-        "no subscription {0:?}: it exists once the buyer has registered or AWS Marketplace has announced the licence; correct it, or send the event again then"
+        "no subscription {0:?}: it exists once the buyer has registered or AWS Marketplace has announced the license; correct it, or send the event again then"
     )]
     UnknownSubscription(String),
     /// The subscription has ended, and its last usage is metered.
@@ -71,68 +72,68 @@ pub enum Rejection {
         "product {product} has no dimension {dimension:?}: it has {known}; correct the name (case matters), or add the dimension to the product's configuration"
     )]
     UnknownDimension {
-        /// The product's code.
+        /// The product code.
         product: String,
-        /// What was sent, cut off after 100 characters.
+        /// The dimension that was sent, cut off after 100 characters.
         dimension: String,
-        /// What there is, as a list.
+        /// The first dimensions of the product, as a list.
         known: String,
     },
-    /// Dimension and id together do not fit the table's key.
+    /// Dimension and id together are too long for the table's key.
     #[error("{0}: dimension and id have at most 1,022 bytes together; choose a shorter id")]
     KeyTooLong(String),
-    /// The quantity is no quantity.
+    /// The quantity is negative, too large, too precise, or not a number.
     #[error(transparent)]
     Quantity(#[from] InvalidQuantity),
-    /// The time cannot be read.
+    /// The time is not RFC 3339.
     #[error("time {0:?} is not RFC 3339: send it as in 2026-11-21T02:15:00Z")]
     Time(String),
-    /// The time lies ahead of our clock.
+    /// The time is more than 5 minutes ahead of this function's clock.
     #[error(
         "time {time} lies in the future: the clock shows {now}, and 5 minutes ahead of it are allowed; correct the producer's clock, or send the event when its time has come"
     )]
     InFuture {
         /// The event's time.
         time: Timestamp,
-        /// Our clock.
+        /// The time of this function's clock.
         now: Timestamp,
     },
-    /// The month is closed.
+    /// The event's month is closed.
     #[error(
         "time {time} is too old: AWS Marketplace closes {month}, and what is sent after {closed} cannot be billed any more; correct the time if it is wrong, otherwise this usage is outside AWS Marketplace"
     )]
     TooOld {
         /// The event's time.
         time: Timestamp,
-        /// Its month.
+        /// The event's month.
         month: Month,
-        /// When its last hour was sealed.
+        /// When the last hour of the month was sealed.
         closed: Timestamp,
     },
-    /// The tags cannot go on a bill.
+    /// AWS Marketplace would refuse the tags.
     #[error("{0}; correct the tags, or send the event without them")]
     Tags(#[from] InvalidTags),
-    /// A tag stands there twice.
+    /// A tag key occurs twice.
     #[error("tag {0:?} stands in the event twice: send it once")]
     RepeatedTag(String),
-    /// Another event is stored under this id.
+    /// An event with other content is stored under this id.
     #[error(
         "event id {id:?} is already stored for dimension {dimension:?} and hour {hour}, with other content ({stored}): an id names one event for ever; send the new one under an id of its own"
     )]
     Conflict {
-        /// The id.
+        /// The id of both events.
         id: String,
-        /// Its dimension.
+        /// The dimension of both events.
         dimension: String,
-        /// Its hour.
+        /// The hour of both events.
         hour: UsageHour,
-        /// What is stored.
+        /// The content of the stored event.
         stored: String,
     },
 }
 
 impl Rejection {
-    /// A short name that does not change, for programs.
+    /// A short, fixed name of the reason, for programs.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotAnEvent(_) => "not-an-event",

@@ -12,18 +12,18 @@ use crate::event::Usage;
 use crate::limits::AT_ONCE;
 use crate::verdict::{Verdict, within};
 
-/// Stores `usages`, each with its place in the request, and says what became of each.
+/// Stores `usages`, each with its place in the request. Returns a verdict for each place.
 ///
-/// Every put is conditional on the key being free, so a crash at any point, or the whole request
-/// again, stores each event once. Events under the same key go one after the other, in the order of
-/// the request: the first of them is stored, and the others are judged by it, however the rest of
-/// the request is spread over time.
+/// Every put is conditional on the key being free, so after a crash, or if the whole request is
+/// sent again, each event is stored once. Events with the same key are put one after the other, in
+/// the order of the request. So the first of them is stored, and the others are compared with it.
 pub(crate) async fn store(
     ledger: &Ledger,
     usages: Vec<(usize, &Usage)>,
     budget: Budget,
 ) -> Vec<(usize, Verdict)> {
-    // Made before they are polled: a closure inside the stream would borrow too generally for axum.
+    // The futures are created outside the stream, because axum does not accept the lifetimes of a
+    // closure inside it.
     let puts: Vec<_> = by_key(usages)
         .into_iter()
         .map(|same_key| store_in_order(ledger, same_key, budget))
@@ -59,8 +59,8 @@ async fn store_in_order(
 ) -> Vec<(usize, Verdict)> {
     let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(same_key.len());
     for (place, usage) in same_key {
-        // After a failure nobody knows which content stands under the key; a later one must not take
-        // the place that the first would have had when both are sent again.
+        // After a failure it is unknown which content the key has. A later event must not take the
+        // key, because the first event takes it when both are sent again.
         let verdict = match verdicts.last() {
             Some((_, Verdict::Failed(unavailable))) => Verdict::Failed(*unavailable),
             _ => {

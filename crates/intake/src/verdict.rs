@@ -1,4 +1,4 @@
-//! What became of each event, and how the answer says it.
+//! The verdict for each event, and the answer with all verdicts.
 
 use std::future::Future;
 
@@ -12,22 +12,22 @@ use crate::catalogue::log_unavailable;
 use crate::event::Usage;
 use crate::rejection::Rejection;
 
-/// DynamoDB did not answer in time, or not at all; whether the event is stored is unknown. Sending it
-/// again is safe: it is stored once.
+/// DynamoDB failed, or did not answer in time. Whether the event is stored is unknown. Sending it
+/// again is safe, because it is stored only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the event could not be stored now: send it again, unchanged, in a moment")]
 pub(crate) struct Unavailable;
 
-/// What became of one event.
+/// The result for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It is stored now.
+    /// The event was stored.
     Stored,
     /// The same event was stored before.
     Repeated,
-    /// It is not stored, and would not be if it came again.
+    /// The event was not stored, and will not be if it is sent again unchanged.
     Rejected(Rejection),
-    /// It is to be sent again.
+    /// The event must be sent again.
     Failed(Unavailable),
 }
 
@@ -38,7 +38,7 @@ impl From<Rejection> for Verdict {
 }
 
 impl Verdict {
-    /// From what the table said.
+    /// The verdict for the result of a put.
     pub fn of(usage: &Usage, put: Result<PutEvent, Unavailable>) -> Self {
         match put {
             Ok(PutEvent::Stored) => Self::Stored,
@@ -55,8 +55,8 @@ impl Verdict {
     }
 }
 
-/// Waits for DynamoDB while the request's time lasts. A call that is given up may still take effect;
-/// its event is answered as failed, and comes out as repeated when it is sent again.
+/// Waits for DynamoDB until the request's time is spent. A call that is abandoned may still take
+/// effect. Its event is answered as failed, and is reported as repeated when it is sent again.
 pub(crate) async fn within<T>(
     budget: Budget,
     call: impl Future<Output = Result<T, LedgerError>>,
@@ -78,7 +78,7 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// One line of the answer.
+/// The result for one event in the answer.
 #[derive(Debug, Serialize)]
 struct Line {
     id: Option<String>,
@@ -96,7 +96,7 @@ pub(crate) struct Answer {
     pub stored: u64,
     pub repeated: u64,
     pub rejected: u64,
-    /// Events to be sent again; only present when there are any.
+    /// The number of events that must be sent again; omitted if it is zero.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
 }
@@ -106,7 +106,7 @@ fn is_zero(n: &u64) -> bool {
 }
 
 impl Answer {
-    /// From ids and verdicts, in the order of the request.
+    /// Creates the answer from ids and verdicts in the order of the request.
     pub fn of(verdicts: impl IntoIterator<Item = (Option<String>, Verdict)>) -> Self {
         let mut answer = Self::default();
         for (id, verdict) in verdicts {

@@ -1,4 +1,5 @@
-//! What the buyer types after the registration: all of it optional, none of it logged.
+//! The contact details that the buyer types after the registration. All are optional, and none is
+//! logged.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +14,10 @@ use crate::page::{self, Page};
 use crate::register::{failed, unreadable};
 use crate::session::InvalidSession;
 
-/// Characters of one field. An e-mail address has at most 254 (RFC 5321). Ours.
+/// The most characters of one field. An e-mail address has at most 254 (RFC 5321).
 pub const CONTACT_CHARS_MAX: usize = 254;
 
-/// The form's fields as they came.
+/// The fields of the form as they were posted.
 #[derive(Clone, Default, Deserialize)]
 pub(crate) struct Typed {
     #[serde(default)]
@@ -32,7 +33,7 @@ impl fmt::Debug for Typed {
     }
 }
 
-/// `POST /register/contact`.
+/// Handles `POST /register/contact`: stores the contact details.
 pub(crate) async fn save(
     State(app): State<Arc<App>>,
     form: Result<Form<Typed>, FormRejection>,
@@ -67,7 +68,7 @@ pub(crate) async fn save(
             return page::correct_contact(&app.seller, &form);
         }
     };
-    // A form left empty takes nothing back.
+    // An empty form does not delete earlier contact details.
     if contact != Contact::default() {
         let stored = app.ledger.contact(&subscription).await;
         let merged = stored.map(|stored| merged(contact, stored.unwrap_or_default()));
@@ -83,7 +84,7 @@ pub(crate) async fn save(
     page::thanks(&app.seller)
 }
 
-/// A field that cannot be stored. The message is for the buyer's page only.
+/// The error for a field that cannot be stored. The message is shown on the buyer's page only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum InvalidContact {
     #[error("{0} is too long: at most 254 characters.")]
@@ -121,7 +122,7 @@ fn field(what: &'static str, typed: &Option<String>) -> Result<Option<String>, I
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
-/// What is typed now goes before what was typed earlier.
+/// Combines two contacts. A field that was typed now replaces the earlier one.
 fn merged(now: Contact, earlier: Contact) -> Contact {
     Contact {
         name: now.name.or(earlier.name),

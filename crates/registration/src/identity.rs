@@ -1,25 +1,27 @@
-//! Which subscription a resolved customer is, and what lifecycle events will name it by.
+//! Decides which subscription a resolved customer belongs to, and by which names lifecycle events
+//! refer to it.
 
 use ledger::joint::Joint;
 use marketplace::{IdentityKind, Subscription};
 use metering_api::ResolvedCustomer;
 
-/// AWS did not return what the product's identity needs.
+/// The error when AWS did not return the identifier that the product's identity needs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "product {product} is metered by {kind}, and ResolveCustomer returned no {missing}: correct the product's configured identity, or ask AWS Marketplace Seller Operations"
 )]
 pub struct MissingIdentity {
-    /// The product's code.
+    /// The product code.
     pub product: String,
-    /// Its identity, as configured or concluded.
+    /// The product's identity kind, from its configuration or from AWS's answer.
     pub kind: IdentityKind,
-    /// The member that is missing.
+    /// The member that is missing in AWS's answer.
     pub missing: &'static str,
 }
 
-/// The subscription that `resolved` names: by the product's configured identity, otherwise by the
-/// licence if there is one, by the legacy identifier if there is one, or by the account.
+/// The subscription of a resolved customer. The product's configured identity decides which
+/// identifier is used. Without one it is the license, or else the legacy customer identifier, or
+/// else the account.
 pub fn subscription_of(
     resolved: &ResolvedCustomer,
     configured: Option<IdentityKind>,
@@ -53,9 +55,12 @@ pub fn subscription_of(
     })
 }
 
-/// What events about `subscription` may name instead of it. SNS messages name the customer, for
-/// whom a product metered by licence may have several licences: those follow licence events alone.
-/// Licence events name the account, which a legacy subscription does not.
+/// The names by which lifecycle events may refer to `subscription`.
+///
+/// SNS messages name the customer. A customer may have several licenses for a product that is
+/// metered by license, so such subscriptions are not joined on the customer. License events name
+/// the account, which is not part of a legacy subscription, so legacy subscriptions are also joined
+/// on the account.
 pub fn joints_of(resolved: &ResolvedCustomer, subscription: &Subscription) -> Vec<Joint> {
     let product = || resolved.product.clone();
     let mut joints = Vec::new();

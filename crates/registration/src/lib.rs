@@ -1,18 +1,18 @@
-//! The fulfillment URL: where a buyer arrives from AWS Marketplace and becomes a subscription.
+//! The fulfillment URL: registers a buyer who comes from AWS Marketplace.
 //!
 //! # Layout
 //! * [`router`], [`routes`]: the addresses
-//! * `register`: a registration token becomes a subscription
-//! * `contact`: what the buyer types afterwards
-//! * [`identity`]: which subscription a resolved customer is
+//! * `register`: creates a subscription from a registration token
+//! * `contact`: stores the contact details that the buyer types afterwards
+//! * [`identity`]: decides which subscription a resolved customer belongs to
 //! * [`session`]: the subscription as a signed value that expires
-//! * [`page`]: every page, and the headers on each
+//! * [`page`]: every page, and its headers
 //!
 //! # What is trusted
-//! Only what AWS returned for the token, and what this function signed itself. The token goes to
-//! ResolveCustomer and nowhere else: no URL, no cookie, no log, no table. A resolved token proves who
-//! the buyer is, not that the purchase came about: the subscription stays pending until License
-//! Updated or subscribe-success says so.
+//! This function trusts only the values that AWS returned for the token, and the values that it
+//! signed itself. The token is sent to ResolveCustomer and is never put into a URL, a cookie, a log
+//! or a table. A resolved token proves the buyer's identity, not the purchase: the subscription
+//! stays pending until License Updated or subscribe-success confirms it.
 //!
 //! Facts: M36, M37, M38, M39, M40 (docs/marketplace-rules.md).
 
@@ -35,33 +35,35 @@ use startup::{Clock, Env, SettingError, StartError, clients};
 use crate::page::{InvalidSupport, Seller, Support};
 use crate::session::SessionKey;
 
-/// Bytes of a request's body: a token has a few hundred, a contact form fewer than 1,000. Ours.
+/// The most bytes of a request's body. The limit is this project's: a token has a few hundred
+/// bytes, a contact form fewer than 1,000.
 pub const BODY_BYTES_MAX: usize = 64 * 1_024;
 
-/// Transmissions of one call: asking again who a token belongs to changes nothing.
+/// How often the SDK transmits one call at most. ResolveCustomer may be repeated, because it
+/// changes nothing.
 const TRANSMISSIONS_MAX: u32 = 3;
 
-/// What the function needs.
+/// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The DynamoDB tables.
     pub ledger: Ledger,
-    /// AWS Marketplace.
+    /// The client of the AWS Marketplace Metering Service.
     pub metering: MeteringApi,
-    /// The time.
+    /// The current time, which tests can set.
     pub clock: Clock,
-    /// The products this stack serves.
+    /// The products that this stack serves.
     pub products: Products,
-    /// Who the pages speak for.
+    /// The seller that the pages name.
     pub seller: Seller,
-    /// Signs what a page carries.
+    /// The key that signs the subscription in a contact form.
     pub session: SessionKey,
 }
 
 impl App {
     /// Reads the settings: the table names, `MARKETPLACE_ENDPOINT`, `METERING_REGION`,
-    /// `PRODUCT_CODES`, `SELLER_NAME` ("the seller" unless set), `SUPPORT_CONTACT` (an e-mail address
-    /// or a URL) and `SESSION_KEY` (a secret of at least 32 bytes).
+    /// `PRODUCT_CODES`, `SELLER_NAME` (by default "the seller"), `SUPPORT_CONTACT` (an e-mail
+    /// address or a URL) and `SESSION_KEY` (a secret of at least 32 bytes).
     pub async fn start(env: &Env) -> Result<Self, StartError> {
         Ok(Self {
             ledger: clients::ledger(env).await?,
@@ -95,7 +97,7 @@ fn seller(env: &Env) -> Result<Seller, SettingError> {
 fn session_key(env: &Env) -> Result<SessionKey, SettingError> {
     let name = "SESSION_KEY";
     let secret = env.text(name, "a secret of at least 32 bytes")?;
-    // The complaint must not repeat the secret.
+    // The error must not repeat the secret.
     SessionKey::new(secret).map_err(|e| SettingError::Invalid {
         name,
         value: "(hidden)".to_owned(),
@@ -103,7 +105,7 @@ fn session_key(env: &Env) -> Result<SessionKey, SettingError> {
     })
 }
 
-/// The addresses `/`, `/register` and `/register/contact`, to be merged into a larger router.
+/// The router for `/`, `/register` and `/register/contact`. It can be merged into a larger one.
 pub fn routes(app: Arc<App>) -> Router {
     let seller = app.seller.clone();
     Router::new()
@@ -115,7 +117,7 @@ pub fn routes(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// The whole function: [`routes`], and a page for every other address.
+/// The router of the whole function: [`routes`], and a page for every other address.
 pub fn router(app: Arc<App>) -> Router {
     let seller = app.seller.clone();
     routes(app).fallback(move || async move { page::not_found(&seller) })

@@ -1,4 +1,4 @@
-//! The registration function on Lambda: an HTTP API in front of it.
+//! The registration page as a Lambda function behind an HTTP API.
 
 use std::sync::Arc;
 

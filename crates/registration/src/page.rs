@@ -1,4 +1,4 @@
-//! Every page, and the headers on each: plain HTML that works without JavaScript and loads nothing.
+//! Every page, and its headers. The pages are plain HTML without JavaScript, and load nothing.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,19 +10,20 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::contact::{CONTACT_CHARS_MAX, Typed};
 
-/// The only style of the pages; the policy names it by its digest.
+/// The only style sheet of the pages. The policy allows it by its digest.
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;color:#16191f;background:#fff}h1{font-size:1.5rem;line-height:1.25}label{display:block;margin-top:1rem}input{font:inherit;width:100%;box-sizing:border-box;padding:.4rem;border:1px solid #687078;border-radius:.2rem}button{font:inherit;margin-top:1.5rem;padding:.5rem 1.25rem}footer{margin-top:3rem;border-top:1px solid #d5dbdb;padding-top:1rem}";
 
-/// Nothing is loaded, nothing runs, nobody frames the page, and its form goes to its own origin.
+/// The content security policy: no resources, no scripts, no framing, and forms only to the same
+/// origin.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-xN0ghNDeOE15jTUhpRWUoFFz0Z92qnw59gQsuTZUTn8='; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Seconds after which a buyer may try again when AWS or DynamoDB is unavailable.
 const RETRY_AFTER_S: &str = "60";
 
-/// Who the pages speak for.
+/// The seller that the pages name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seller {
-    /// As buyers know the company.
+    /// The company name that buyers know.
     pub name: String,
     /// Where buyers find help.
     pub support: Support,
@@ -37,7 +38,7 @@ pub enum Support {
     Url(String),
 }
 
-/// A support contact that is neither.
+/// The error for a support contact that is neither an e-mail address nor a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it must be an e-mail address, or a URL that begins with https:// or http://")]
 pub struct InvalidSupport;
@@ -70,7 +71,7 @@ impl fmt::Display for Support {
     }
 }
 
-/// One answer.
+/// One page: its HTTP status and its HTML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     status: StatusCode,
@@ -133,7 +134,7 @@ fn plain(seller: &Seller, status: StatusCode, title: &str, text: &str) -> Page {
 
 const SET_UP_AGAIN: &str = "In the AWS console, open AWS Marketplace, Manage subscriptions, choose your subscription and press \"Set up your account\". That brings you back here; you do not have to subscribe again.";
 
-/// For whoever arrives without a token: by a bookmark, a reload, a typed address.
+/// The page for a visitor without a token, for example from a bookmark or after a reload.
 pub(crate) fn welcome(seller: &Seller) -> Page {
     page(
         seller,
@@ -146,7 +147,7 @@ pub(crate) fn welcome(seller: &Seller) -> Page {
     )
 }
 
-/// The form brought no token that could be one; `problem` does not repeat it.
+/// The page for a form without a valid token. `problem` must not contain the token.
 pub(crate) fn malformed(seller: &Seller, problem: &str) -> Page {
     page(
         seller,
@@ -159,7 +160,7 @@ pub(crate) fn malformed(seller: &Seller, problem: &str) -> Page {
     )
 }
 
-/// The token, or the form made from it, is of no use any more.
+/// The page for a token or a contact form that is not valid any more.
 pub(crate) fn set_up_again(seller: &Seller) -> Page {
     page(
         seller,
@@ -172,7 +173,7 @@ pub(crate) fn set_up_again(seller: &Seller) -> Page {
     )
 }
 
-/// AWS Marketplace or the tables do not answer just now.
+/// The page for a time in which AWS Marketplace or DynamoDB is unavailable.
 pub(crate) fn try_again_soon(seller: &Seller) -> Page {
     page(
         seller,
@@ -185,7 +186,7 @@ pub(crate) fn try_again_soon(seller: &Seller) -> Page {
     )
 }
 
-/// Only the seller can put it right.
+/// The page for a problem that only the seller can solve.
 pub(crate) fn contact_support(seller: &Seller) -> Page {
     plain(
         seller,
@@ -195,7 +196,7 @@ pub(crate) fn contact_support(seller: &Seller) -> Page {
     )
 }
 
-/// The buyer bought something this stack knows nothing of.
+/// The page for a product that this stack does not serve.
 pub(crate) fn other_product(seller: &Seller, product: &str) -> Page {
     page(
         seller,
@@ -243,19 +244,19 @@ pub(crate) fn wrong_content_type(seller: &Seller) -> Page {
     )
 }
 
-/// What a contact form shows.
+/// The content of a contact form.
 pub(crate) struct Form<'a> {
-    /// Where it is posted to, relative to the page's own address, so that any path prefix works.
+    /// The address that it is posted to, relative to the page's own, so that any path prefix works.
     pub action: &'a str,
     /// The signed subscription.
     pub session: &'a str,
-    /// What was typed before.
+    /// The values that were typed before.
     pub typed: &'a Typed,
-    /// What is wrong with it.
+    /// What is wrong with those values, for the buyer; `None` in a new form.
     pub problem: Option<String>,
 }
 
-/// The token was resolved and the subscription is known.
+/// The page after a successful registration, with the contact form.
 pub(crate) fn registered(
     seller: &Seller,
     status: Status,
@@ -282,7 +283,7 @@ pub(crate) fn registered(
     )
 }
 
-/// The form again, with what is wrong.
+/// The contact form again, with the problem to correct.
 pub(crate) fn correct_contact(seller: &Seller, form: &Form<'_>) -> Page {
     page(
         seller,
@@ -292,7 +293,7 @@ pub(crate) fn correct_contact(seller: &Seller, form: &Form<'_>) -> Page {
     )
 }
 
-/// The end of it.
+/// The last page, after the contact form.
 pub(crate) fn thanks(seller: &Seller) -> Page {
     plain(
         seller,

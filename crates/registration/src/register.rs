@@ -1,4 +1,4 @@
-//! A registration token becomes a subscription.
+//! Creates a subscription from a registration token.
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::contact::Typed;
 use crate::identity::{joints_of, subscription_of};
 use crate::page::{self, Page};
 
-/// What AWS Marketplace makes the buyer's browser post. Other fields exist in the wild; none is
-/// trusted.
+/// The form that the buyer's browser posts for AWS Marketplace. Other fields are ignored, and only
+/// the token is trusted.
 #[derive(Deserialize)]
 pub(crate) struct Registration {
     #[serde(rename = "x-amzn-marketplace-token", default)]
@@ -26,12 +26,12 @@ pub(crate) struct Registration {
     offer_type: Option<String>,
 }
 
-/// `GET /register`, and `/`: somebody without a token.
+/// Handles `GET /register` and `GET /`: a visitor without a token.
 pub(crate) async fn welcome(State(app): State<Arc<App>>) -> Page {
     page::welcome(&app.seller)
 }
 
-/// `POST /register`.
+/// Handles `POST /register`: a buyer with a token.
 pub(crate) async fn register(
     State(app): State<Arc<App>>,
     form: Result<Form<Registration>, FormRejection>,
@@ -44,7 +44,8 @@ pub(crate) async fn register(
         Ok(token) => token,
         Err(problem) => return page::malformed(&app.seller, &problem.to_string()),
     };
-    // At once: a token is good for half an hour to four hours, by various texts.
+    // The token is resolved at once, because it expires. AWS's documents give half an hour to four
+    // hours.
     let resolved = match app.metering.resolve_customer(&token).await {
         Ok(resolved) => resolved,
         Err(error) => {
@@ -57,7 +58,7 @@ pub(crate) async fn register(
         }
     };
     if !app.products.serve(&resolved.product) {
-        tracing::warn!(product = %resolved.product, "a buyer of a product that PRODUCT_CODES does not name");
+        tracing::warn!(product = %resolved.product, "a buyer of a product that PRODUCT_CODES does not include was turned away");
         return page::other_product(&app.seller, resolved.product.as_str());
     }
     let free_trial = form.offer_type.as_deref() == Some("free-trial");
@@ -80,8 +81,9 @@ struct Saved {
     session: String,
 }
 
-/// Writes what AWS returned. Every step can be repeated, so a buyer who reloads the page after a
-/// failure anywhere in here completes it; a second licence is a subscription of its own.
+/// Stores the identity that AWS returned. Every step can be repeated, so a buyer who reloads the
+/// page after a failure completes the registration. A second license becomes a subscription of its
+/// own.
 async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
     let now = app.clock.now().await.map_err(|error| {
         tracing::error!(%error, "the registration stopped");
@@ -114,7 +116,7 @@ async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
     })
 }
 
-/// The tables failed.
+/// The page for a failure of the tables.
 pub(crate) fn failed(app: &App, error: &LedgerError) -> Page {
     tracing::error!(%error, "the registration stopped");
     match error {
@@ -123,7 +125,7 @@ pub(crate) fn failed(app: &App, error: &LedgerError) -> Page {
     }
 }
 
-/// A body that is no form.
+/// The page for a request body that is not a valid form.
 pub(crate) fn unreadable(app: &App, rejection: &FormRejection) -> Page {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => page::too_large(&app.seller),

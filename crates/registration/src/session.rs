@@ -1,7 +1,8 @@
-//! The resolved subscription as a value that a page carries and only this function can have made.
+//! The resolved subscription as a signed value in a page, which only this function can create.
 //!
-//! AWS requires that what identifies a buyer until the registration is complete be signed. The value
-//! names the subscription, not the token, and is of use for nothing but this page's own form.
+//! AWS requires that the value which identifies a buyer until the registration is complete is
+//! signed. The value contains the subscription, not the token, and only the page's own form accepts
+//! it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,16 +12,17 @@ use jiff::{SignedDuration, Timestamp};
 use marketplace::Subscription;
 use marketplace::hour::shift;
 
-/// Bytes that a key must have at least: as many as the HMAC's output.
+/// The least bytes of a key: as many as the HMAC's output.
 pub const KEY_BYTES_MIN: usize = 32;
 
 /// How long a buyer may take to fill in the form.
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
-/// Names the format and the purpose; a value signed for another purpose is not one of these.
+/// The format and purpose, which are part of the signed text. So a value that was signed for
+/// another purpose is not accepted.
 const FORM: &str = "registration-1";
 
-/// A key of HMAC-SHA-256.
+/// The HMAC-SHA-256 key that signs sessions. Clones share it.
 #[derive(Clone)]
 pub struct SessionKey(Arc<hmac::Key>);
 
@@ -30,7 +32,7 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// A secret that is too short.
+/// The error for a secret with fewer than 32 bytes; it contains their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it has {0} bytes and must have at least 32, from a source of random numbers")]
 pub struct ShortKey(pub usize);
@@ -38,7 +40,7 @@ pub struct ShortKey(pub usize);
 /// Why a signed value is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSession {
-    /// It was not made by this function, or was changed.
+    /// It was not signed with this key, or was changed.
     #[error("the form's subscription was not signed by this page")]
     Forged,
     /// It is older than an hour.
@@ -47,7 +49,7 @@ pub enum InvalidSession {
 }
 
 impl SessionKey {
-    /// A key out of a secret text of at least 32 bytes.
+    /// Creates a key from a secret text of at least 32 bytes.
     pub fn new(secret: &str) -> Result<Self, ShortKey> {
         if secret.len() < KEY_BYTES_MIN {
             return Err(ShortKey(secret.len()));
@@ -56,7 +58,8 @@ impl SessionKey {
         Ok(Self(Arc::new(key)))
     }
 
-    /// `<signature>.<second of expiry>.<subscription>`, good for an hour.
+    /// Signs a subscription. The result is `<signature>.<second of expiry>.<subscription>`, and is
+    /// valid for an hour.
     pub fn sign(&self, subscription: &Subscription, now: Timestamp) -> String {
         let expires = shift(now, LIFETIME).as_second();
         let signature = hmac::sign(&self.0, &signed(expires, &subscription.to_string()));
@@ -68,8 +71,8 @@ impl SessionKey {
         value
     }
 
-    /// The subscription in a value of [`SessionKey::sign`]. The signature is compared in constant
-    /// time and before anything else is believed.
+    /// Returns the subscription in a value of [`SessionKey::sign`]. The signature is compared in
+    /// constant time, before the other parts are used.
     pub fn verify(&self, value: &str, now: Timestamp) -> Result<Subscription, InvalidSession> {
         let mut parts = value.splitn(3, '.');
         let (Some(signature), Some(expires), Some(subscription)) =
@@ -150,7 +153,7 @@ mod tests {
             let at = at % changed.len();
             changed[at] = byte;
             let changed = String::from_utf8(changed).unwrap();
-            // A hex digit in capitals is the same signature.
+            // The same signature in upper-case hexadecimal digits is accepted.
             if !changed.eq_ignore_ascii_case(&value) {
                 prop_assert_eq!(key().verify(&changed, now()), Err(InvalidSession::Forged));
             }

@@ -1,11 +1,11 @@
-//! How much of an invocation is left.
+//! The remaining time of an invocation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When an invocation should stop taking on more work.
+/// The time until which an invocation may begin more work.
 #[derive(Debug, Clone, Copy)]
 pub struct Budget {
     end: End,
@@ -14,28 +14,28 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy)]
 enum End {
     At(Instant),
-    /// When so many calls were made.
+    /// The budget ends when `made` has reached `until`.
     Calls {
         made: &'static AtomicU64,
         until: u64,
     },
 }
 
-/// What an invocation keeps back to finish what it has begun and to answer.
+/// The time that an invocation reserves to finish its work and to answer.
 const RESERVE: Duration = Duration::from_secs(10);
-/// What a call counts for where calls are counted instead of time.
+/// How much time a call counts as, in a budget of calls.
 const CALL: Duration = Duration::from_millis(1);
 
 impl Budget {
-    /// This much from now on.
+    /// A budget of this much time from now on.
     pub fn of(time: Duration) -> Self {
         Self {
             end: End::At(Instant::now() + time),
         }
     }
 
-    /// So many calls from now on, of those that somebody counts in `made`: for worlds in which the
-    /// real clock must decide nothing. A call counts as a millisecond.
+    /// A budget of this many calls from now on. The caller counts calls in `made`. It is for
+    /// simulations that must not depend on the real clock. A call counts as a millisecond.
     pub fn of_calls(made: &'static AtomicU64, calls: u64) -> Self {
         let until = made.load(Ordering::Relaxed).saturating_add(calls);
         Self {
@@ -43,7 +43,8 @@ impl Budget {
         }
     }
 
-    /// From the deadline that Lambda gives each invocation, less a reserve.
+    /// The time until Lambda's deadline for this invocation, less a reserve: 10 seconds, or a
+    /// quarter of the time if that is less.
     pub fn until(deadline: std::time::SystemTime) -> Self {
         let left = deadline
             .duration_since(std::time::SystemTime::now())
@@ -51,7 +52,7 @@ impl Budget {
         Self::of(left.saturating_sub(RESERVE.min(left / 4)))
     }
 
-    /// The same, but no more than this from now on.
+    /// The same budget, but at most this much time from now on.
     #[must_use]
     pub fn at_most(self, time: Duration) -> Self {
         let end = match self.end {
@@ -68,18 +69,18 @@ impl Budget {
         Self { end }
     }
 
-    /// This share of what is left, in percent.
+    /// A budget of this share of the remaining time, in percent.
     #[must_use]
     pub fn share(self, percent: u32) -> Self {
         self.at_most(self.left().saturating_mul(percent) / 100)
     }
 
-    /// Whether nothing more should be begun.
+    /// Whether no time is left, so that no more work should begin.
     pub fn is_spent(&self) -> bool {
         self.left().is_zero()
     }
 
-    /// What is left.
+    /// The remaining time.
     pub fn left(&self) -> Duration {
         match self.end {
             End::At(until) => until.saturating_duration_since(Instant::now()),

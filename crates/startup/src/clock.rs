@@ -1,4 +1,4 @@
-//! The one place that knows what time it is.
+//! The only source of the current time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,24 +12,24 @@ use jiff::Timestamp;
 
 use crate::env::{Env, SettingError};
 
-/// Bytes of an answer with the time.
+/// The most bytes of the emulator's answer.
 const ANSWER_BYTES_MAX: usize = 4_096;
-/// How long to wait for a clock on localhost.
+/// How long to wait for the emulator's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the time comes from.
+/// The source of the current time.
 #[derive(Clone)]
 pub enum Clock {
-    /// The system's clock; the only one on AWS.
+    /// The system's clock. On AWS only this one is used.
     System,
-    /// The emulator's clock, so that the whole local stack lives in one time.
+    /// The emulator's clock, so that the whole local stack has the same time.
     Emulator {
-        /// `GET` it for `{"now": RFC 3339}`.
+        /// The URL of the clock. `GET` returns `{"now": RFC 3339}`.
         url: String,
-        /// Over HTTP.
+        /// The HTTP client for it.
         client: Box<Client<HttpConnector, Empty<Bytes>>>,
     },
-    /// A clock within the process.
+    /// A function within the process, for tests.
     InProcess(Arc<dyn Fn() -> Timestamp + Send + Sync>),
 }
 
@@ -43,19 +43,19 @@ impl std::fmt::Debug for Clock {
     }
 }
 
-/// The emulator's clock did not answer.
+/// The emulator's clock could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("the clock at {url} (METERING_CLOCK) did not tell the time: {problem}")]
+#[error("the clock at {url} (METERING_CLOCK) could not be read: {problem}")]
 pub struct ClockError {
-    /// Its URL.
+    /// The URL of the clock.
     pub url: String,
-    /// What went wrong.
+    /// What went wrong, from the HTTP client or the parser.
     pub problem: String,
 }
 
 impl Clock {
-    /// The system's clock, or the one `METERING_CLOCK` names, which is honoured only beside local
-    /// endpoints: a stack that talks to AWS lives in AWS's time.
+    /// The system's clock, or the one at the URL in `METERING_CLOCK`. That setting is allowed only
+    /// with a local DynamoDB endpoint, because a stack on AWS must use the real time.
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         let Some(url) = env.text_opt("METERING_CLOCK") else {
             return Ok(Self::System);
@@ -78,7 +78,7 @@ impl Clock {
         })
     }
 
-    /// The time.
+    /// The current time.
     pub async fn now(&self) -> Result<Timestamp, ClockError> {
         match self {
             Self::System => Ok(Timestamp::now()),

@@ -1,28 +1,29 @@
-//! Environment variables. A missing or wrong one stops the function at its start and is named.
+//! Environment variables. If one is missing or wrong, the function does not start, and the error
+//! names it.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// A setting that keeps a function from starting.
+/// The error for a setting that prevents a function from starting.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingError {
-    /// It is not set, or empty.
+    /// The variable is not set, or empty.
     #[error("environment variable {name} is not set: {expected}")]
     Missing {
-        /// Which.
+        /// The name of the variable.
         name: &'static str,
-        /// What it should be.
+        /// The value that it should have, in words.
         expected: &'static str,
     },
-    /// It cannot be read.
+    /// The value is not valid.
     #[error("environment variable {name} is {value:?}: {rule}")]
     Invalid {
-        /// Which.
+        /// The name of the variable.
         name: &'static str,
-        /// What it is.
+        /// The value of the variable, or a placeholder for a secret.
         value: String,
-        /// The rule it breaks.
+        /// The rule that the value breaks.
         rule: String,
     },
 }
@@ -33,12 +34,12 @@ pub enum SettingError {
 pub struct Env(BTreeMap<String, String>);
 
 impl Env {
-    /// Those of this process.
+    /// The variables of this process.
     pub fn from_process() -> Self {
         Self(std::env::vars().collect())
     }
 
-    /// Given ones.
+    /// The given variables.
     pub fn of<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         Self(
             pairs
@@ -59,7 +60,7 @@ impl Env {
         self
     }
 
-    /// A variable, if it is set and not empty.
+    /// The value of a variable, without white space around it; `None` if it is not set or empty.
     pub fn text_opt(&self, name: &'static str) -> Option<&str> {
         self.0
             .get(name)
@@ -67,13 +68,13 @@ impl Env {
             .filter(|value| !value.is_empty())
     }
 
-    /// A variable that must be set.
+    /// The value of a variable that must be set.
     pub fn text(&self, name: &'static str, expected: &'static str) -> Result<&str, SettingError> {
         self.text_opt(name)
             .ok_or(SettingError::Missing { name, expected })
     }
 
-    /// A variable read as something, or a default.
+    /// The parsed value of a variable, or `default` if it is not set.
     pub fn parsed_or<T>(&self, name: &'static str, default: T) -> Result<T, SettingError>
     where
         T: FromStr,
@@ -89,7 +90,7 @@ impl Env {
         }
     }
 
-    /// A complaint about a variable.
+    /// The error for a variable whose value breaks a rule.
     pub fn invalid(&self, name: &'static str, rule: impl Display) -> SettingError {
         SettingError::Invalid {
             name,

@@ -1,12 +1,13 @@
-//! What every function's start shares: settings, clients, logs, metrics, the clock, and the loop.
+//! The code that all functions share at their start: settings, clients, logs, metrics, the clock,
+//! and the Lambda loop.
 //!
 //! # Layout
-//! * [`env`]: environment variables, each checked before anything is served
-//! * [`settings`]: the settings several functions share
+//! * [`env`]: environment variables, each checked before the function serves
+//! * [`settings`]: the settings that several functions share
 //! * [`trail`]: where a trail writes its files
-//! * [`clients`]: DynamoDB and AWS Marketplace, or their stand-ins on localhost
-//! * [`clock`]: the one place that knows what time it is
-//! * [`budget`]: how much of an invocation is left
+//! * [`clients`]: clients of DynamoDB and AWS Marketplace, or of their replacements on localhost
+//! * [`clock`]: the only source of the current time
+//! * [`budget`]: the remaining time of an invocation
 //! * [`metrics`]: CloudWatch metrics as log lines
 //! * [`run`]: the Lambda loop
 

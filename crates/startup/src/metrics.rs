@@ -1,30 +1,31 @@
-//! CloudWatch metrics as log lines in the embedded metric format: no calls, no agent.
+//! CloudWatch metrics as log lines in the embedded metric format, which needs no calls and no
+//! agent.
 
 use serde_json::{Map, Value, json};
 
 /// The namespace of every metric of the stack.
 pub const NAMESPACE: &str = "MarketplaceMetering";
 
-/// CloudWatch's unit of a metric.
+/// The unit of a metric in CloudWatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of things.
+    /// A number of items.
     Count,
-    /// A duration.
+    /// A duration in seconds.
     Seconds,
-    /// A share of a hundred.
+    /// A share in percent.
     Percent,
 }
 
-/// Metrics that are written at every run, even when they are zero: alarms go by their absence, or by
-/// the best of several runs. A metric that is zero is otherwise left out, because CloudWatch charges
-/// for every hour in which a metric was written.
+/// Metrics that are written at every run, even when they are zero, because alarms depend on their
+/// absence or on their minimum over several runs. Other metrics are omitted when they are zero,
+/// because CloudWatch charges for every hour in which a metric was written.
 const AT_EVERY_RUN: [&str; 2] = ["HoursBehind", "UnfinishedRuns"];
 
-/// The name of the stack where none is set: a function that was started by hand.
+/// The stack's name if none is set, as for a function that was started by hand.
 const NO_STACK: &str = "local";
 
-/// One log line with metrics of one function of one stack, or none if there is nothing to say.
+/// A log line with the metrics of one function of one stack; `None` if there are none to write.
 pub fn line(
     stack: &str,
     function: &str,
@@ -65,8 +66,9 @@ pub fn line(
     Some(Value::Object(line))
 }
 
-/// Prints metrics where Lambda picks them up; elsewhere, nothing. The environment variable
-/// `STACK_NAME` names the stack, so that two stacks in one account do not share metrics.
+/// Prints metrics if the process runs on Lambda, which forwards them to CloudWatch. Elsewhere it
+/// prints nothing. The environment variable `STACK_NAME` names the stack, so that two stacks in one
+/// account do not share metrics.
 pub fn emit(function: &str, now: jiff::Timestamp, values: &[(&str, Unit, i64)]) {
     if std::env::var_os("AWS_LAMBDA_FUNCTION_NAME").is_none() {
         return;
@@ -99,7 +101,7 @@ mod tests {
         );
         assert_eq!(line["Stack"], "metering");
         assert_eq!(declared["Dimensions"][0], json!(["Stack", "Function"]));
-        // What is zero costs nothing, unless an alarm needs to see the zero.
+        // A metric of zero is omitted, unless an alarm needs it.
         assert_eq!(declared["Metrics"].as_array().unwrap().len(), 2);
         assert!(line.get("LateMovements").is_none());
         assert_eq!(line["HoursBehind"], 0);

@@ -1,4 +1,4 @@
-//! The Lambda loop, and what stream functions answer.
+//! The Lambda loop, and the answers of functions that handle batches.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -8,19 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Budget;
 
-/// What went wrong in an invocation, as Lambda reports it.
+/// The error of an invocation, as Lambda reports it.
 pub type Error = lambda_runtime::Error;
 
-/// The function was serving, and the Lambda Runtime API no longer answers.
+/// The error when the Lambda Runtime API stops answering while the function serves.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the Lambda Runtime API no longer answers, so this process ends; nothing is wrong with the function's settings: {0}"
 )]
 struct RuntimeApiGone(Error);
 
-/// Runs a function's main on a single-threaded runtime. An end is one line that says whether the
-/// function failed to start, and why, or lost the Lambda Runtime API while it was serving; and exit
-/// code 1. Lambda shows the line in the function's log.
+/// Runs a function's main on a single-threaded runtime. If it fails, the exit code is 1, and a line
+/// in the log says why: the function did not start, or the Lambda Runtime API stopped answering.
 pub fn block_on<E: Into<Error>>(
     main: impl Future<Output = Result<(), E>>,
 ) -> std::process::ExitCode {
@@ -80,29 +79,29 @@ pub async fn run_http(router: axum::Router) -> Result<(), Error> {
         .map_err(|error| RuntimeApiGone(error).into())
 }
 
-/// What a stream or queue function answers: the records to deliver again.
+/// The partial batch response of a stream or queue function: the records to deliver again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchResponse {
-    /// Empty when everything was done.
+    /// The records to deliver again; empty when all are done.
     pub batch_item_failures: Vec<BatchItemFailure>,
 }
 
-/// One record to deliver again; of a stream, everything from there on.
+/// One record to deliver again. A stream also delivers every record after it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure {
-    /// A stream's sequence number, a queue's message id.
+    /// The sequence number of a stream record, or the message id of a queue.
     pub item_identifier: String,
 }
 
 impl BatchResponse {
-    /// Everything was done.
+    /// The answer when no record must be delivered again.
     pub fn done() -> Self {
         Self::default()
     }
 
-    /// These are to be delivered again.
+    /// The answer when the records with these identifiers must be delivered again.
     pub fn failed(identifiers: impl IntoIterator<Item = String>) -> Self {
         Self {
             batch_item_failures: identifiers
@@ -113,14 +112,14 @@ impl BatchResponse {
     }
 }
 
-/// Waits, for a retry within an invocation; no time at all needs no timer.
+/// Waits for `time`, as before a retry. For a time of zero it sets no timer.
 pub async fn pause(time: std::time::Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;
     }
 }
 
-/// Waits for `work` for no longer than there is time: `None` if it took longer.
+/// Waits for `work` until the budget is spent. Returns `None` if the work took longer.
 pub async fn within<T>(budget: Budget, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(budget.left(), work).await.ok()
 }
