@@ -93,7 +93,7 @@ pub enum Rejection {
         "time {time} lies in the future: the clock shows {now}, and 5 minutes ahead of it are allowed; correct the producer's clock, or send the event when its time has come"
     )]
     InFuture {
-        /// The event's time.
+        /// The time in the event.
         time: Timestamp,
         /// The time of this function's clock.
         now: Timestamp,
@@ -103,9 +103,9 @@ pub enum Rejection {
         "time {time} is too old: AWS Marketplace closes {month}, and what is sent after {closed} cannot be billed any more; correct the time if it is wrong, otherwise this usage is outside AWS Marketplace"
     )]
     TooOld {
-        /// The event's time.
+        /// The time in the event.
         time: Timestamp,
-        /// The event's month.
+        /// The month of that time.
         month: Month,
         /// When the last hour of the month was sealed.
         closed: Timestamp,

@@ -28,7 +28,7 @@ pub struct Reason(String);
 /// The error for a text that is empty, too long, or has a control character.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a reason of {0} characters: write 1 to {REASON_CHARS_MAX}, on one line; it is kept with the decision"
+    "the reason has {0} characters: write 1 to {REASON_CHARS_MAX}, on one line; it is stored with the decision"
 )]
 pub struct InvalidReason(usize);
 

@@ -307,10 +307,10 @@ impl DimensionFold {
     }
 }
 
-/// The content of a record: what is sent, byte-identical, until it has an outcome.
+/// The frozen content of a record. It is sent byte-identical until the record has an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frozen {
-    /// The record's quantity.
+    /// The quantity of the record.
     pub quantity: Quantity,
     /// The split by tags, whose sum equals the quantity; empty if no usage is tagged.
     pub allocations: Vec<Allocation>,

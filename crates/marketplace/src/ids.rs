@@ -13,11 +13,11 @@ use crate::limits::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {value:?} is not valid: {rule}")]
 pub struct InvalidId {
-    /// Which identifier was expected.
+    /// The kind of identifier that was expected.
     pub what: &'static str,
     /// The text, cut off after 100 characters.
     pub value: String,
-    /// The rule it breaks.
+    /// The rule that the text breaks.
     pub rule: &'static str,
 }
 
@@ -120,7 +120,7 @@ id!(
 );
 
 id!(
-    /// The buyer's identifier of a legacy listing.
+    /// The customer identifier of a buyer of a legacy listing.
     CustomerIdentifier,
     "customer identifier",
     "1 to 255 characters, none of them a control character",

@@ -1,4 +1,4 @@
-//! Every external limit as one named constant with its source.
+//! Every external limit as a named constant with its source.
 
 /// The most records in one BatchMeterUsage request (M1). Source: BatchMeterUsage API reference,
 /// `UsageRecords`.

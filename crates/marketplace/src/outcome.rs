@@ -17,26 +17,26 @@ use crate::subscription::Subscription;
 /// A UsageRecord as the answer repeats it. Every member is optional in the API model.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AnsweredRecord {
-    /// `LicenseArn`.
+    /// `LicenseArn`, for a record by license.
     pub license_arn: Option<String>,
-    /// `CustomerIdentifier`.
+    /// `CustomerIdentifier`, for a record of a legacy listing.
     pub customer_identifier: Option<String>,
-    /// `CustomerAWSAccountId`.
+    /// `CustomerAWSAccountId`, for a record by account or by license.
     pub account: Option<String>,
-    /// `Dimension`.
+    /// `Dimension`, the API name of the dimension.
     pub dimension: Option<String>,
-    /// `Timestamp`.
+    /// `Timestamp`, which must lie in the record's hour.
     pub stamp: Option<Timestamp>,
 }
 
-/// One member of `Results`.
+/// One element of `Results`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Answer {
     /// The record that the result belongs to.
     pub record: AnsweredRecord,
     /// `Status`: `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, or a newer status.
     pub status: Option<String>,
-    /// `MeteringRecordId`.
+    /// `MeteringRecordId`, AWS's id of the metering record.
     pub metering_record_id: Option<String>,
 }
 

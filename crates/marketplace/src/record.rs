@@ -79,7 +79,7 @@ pub enum State {
 }
 
 impl State {
-    /// Every state.
+    /// Every state, in the order of their declaration.
     pub const ALL: [Self; 9] = [
         Self::Sealed,
         Self::Accepted,
@@ -201,7 +201,7 @@ pub struct MeteringRecord {
     pub sent: Transmissions,
     /// When it is to be looked at next; `None` if nothing is left to do.
     pub due: Option<Timestamp>,
-    /// The last outcome; `None` if it was never sent.
+    /// The last outcome; `None` before the first one.
     pub outcome: Option<Outcome>,
 }
 

@@ -26,7 +26,7 @@ pub const END_PATIENCE_HOURS: i64 = 26;
 /// The error for a settle time outside 0 to 240 minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a settle time of {0} minutes: it must be 0 to 240, less than a month's last hour can wait"
+    "the settle time is {0} minutes: it must be 0 to 240, so that a month's last hour is sealed in time"
 )]
 pub struct InvalidSettleTime(pub i64);
 

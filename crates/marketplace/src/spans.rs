@@ -212,8 +212,8 @@ impl Spans {
         from.began_at <= to.began_at && self.0.windows(2).all(within_final_hour)
     }
 
-    /// The last hour that the rounds seal; `None` while they also seal later hours. Usage of hours
-    /// after it is only found if those hours are flagged.
+    /// The last hour that the rounds seal; `None` while they also seal later hours. Usage of later
+    /// hours must be flagged, because no round looks for it.
     pub fn over_after(&self, now: Timestamp) -> Option<UsageHour> {
         let last = self.last()?;
         let is_over =

@@ -13,7 +13,7 @@ pub type Tags = BTreeMap<String, String>;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TagSet(Box<[(String, String)]>);
 
-/// Why tags cannot go on a bill.
+/// Why AWS Marketplace would refuse tags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTags {
     /// There are more than the five tags that AWS Marketplace accepts.

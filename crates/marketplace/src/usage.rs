@@ -87,9 +87,9 @@ pub enum SetAsideReason {
         "time {time} lies outside the hour {hour} of its key: write the event again under its own hour"
     )]
     OutsideHour {
-        /// The row's time.
+        /// The time in the row.
         time: Timestamp,
-        /// The key's hour.
+        /// The hour in the partition key.
         hour: UsageHour,
     },
     /// AWS Marketplace would refuse the tags.

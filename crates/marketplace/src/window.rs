@@ -17,7 +17,9 @@ pub struct Window {
 
 /// The error for a window outside 3 to 744 hours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a window of {0} hours: it must be 3 to 744, longer than an hour needs to end and settle")]
+#[error(
+    "the window is {0} hours: it must be 3 to 744, so that an hour can end and settle within it"
+)]
 pub struct InvalidWindow(pub i64);
 
 /// The least minutes between a record's sealing and its deadline, in which it can be sent. The

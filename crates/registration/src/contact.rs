@@ -45,7 +45,7 @@ pub(crate) async fn save(
     let now = match app.clock.now().await {
         Ok(now) => now,
         Err(error) => {
-            tracing::error!(%error, "the contact was not stored");
+            tracing::error!(%error, "the contact details were not stored");
             return page::try_again_soon(&app.seller);
         }
     };
@@ -79,7 +79,7 @@ pub(crate) async fn save(
         if let Err(error) = written {
             return failed(&app, &error);
         }
-        tracing::info!(%subscription, "contact stored");
+        tracing::info!(%subscription, "contact details stored");
     }
     page::thanks(&app.seller)
 }

@@ -86,7 +86,7 @@ struct Saved {
 /// own.
 async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
     let now = app.clock.now().await.map_err(|error| {
-        tracing::error!(%error, "the registration stopped");
+        tracing::error!(%error, "the registration failed; the buyer is asked to try again");
         page::try_again_soon(&app.seller)
     })?;
     let stopped = |error: LedgerError| failed(app, &error);
@@ -118,7 +118,7 @@ async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
 
 /// The page for a failure of the tables.
 pub(crate) fn failed(app: &App, error: &LedgerError) -> Page {
-    tracing::error!(%error, "the registration stopped");
+    tracing::error!(%error, "the registration failed");
     match error {
         LedgerError::Unavailable { .. } => page::try_again_soon(&app.seller),
         LedgerError::Malformed(_) | LedgerError::Overflow(_) => page::contact_support(&app.seller),

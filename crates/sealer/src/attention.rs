@@ -30,7 +30,8 @@ use crate::{AT_ONCE, Report, Run, ending};
 const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
 /// Hours of one subscription worked on at the same time.
 const HOURS_AT_ONCE: usize = 4;
-/// The share of this pass's time that the ending subscriptions may use, in percent.
+/// The share of the time for all subscriptions with attention that the ending ones may use, in
+/// percent.
 const ENDING_PERCENT: u32 = 80;
 
 /// The hour through which the rounds have sealed each shard; `None` if it is not known.
@@ -99,7 +100,7 @@ async fn seal_if_ending(
     }
 }
 
-/// The profile, if it still has attention: the index lags behind.
+/// Reads a profile. Returns `None` if it has no attention any more: the index lags behind.
 pub(crate) async fn read_profile(
     run: &Run<'_>,
     subscription: &Subscription,

@@ -38,7 +38,7 @@ use startup::{Budget, Clock, ClockError, Env, StartError, settings};
 
 use catalogue::Catalogue;
 
-/// Subscriptions worked on at the same time.
+/// How many subscriptions are worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
 
 /// The settings and clients of the function.
@@ -86,13 +86,13 @@ pub enum SealError {
 /// What a run did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
-    /// The hour through which the stack is being sealed.
+    /// The watermark: the hour through which this run seals.
     pub watermark: String,
-    /// Records created.
+    /// Metering records that were created.
     pub records_sealed: u64,
-    /// Hours of subscriptions recounted.
+    /// How often an hour of a subscription was recounted.
     pub recounts: u64,
-    /// Movements of late usage written.
+    /// Movements of late usage that were written.
     pub movements: u64,
     /// Movements that hold usage for a person to decide.
     pub held: u64,
@@ -141,7 +141,7 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     let now = app.clock.now().await?;
     let before = app.ledger.watermark().await?;
     let due = app.schedule.latest_due(now);
-    // Never lowered: another run's clock may be ahead of ours.
+    // The watermark is never lowered, because another run's clock may be ahead.
     let watermark = before.map_or(due, |before| before.max(due));
     let is_raised = before == Some(watermark);
     let raise_first = !is_planted(Bug::WatermarkAfterReading);

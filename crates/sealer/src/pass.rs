@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Other,
     /// It was just activated, or activated again.
     New,
-    /// It is ending.
+    /// An end was announced or has happened.
     Ending,
 }
 

@@ -283,7 +283,7 @@ async fn move_late(
         run.now,
     );
     if let Some(movement) = release(record, movements, to, run.now) {
-        tracing::info!(slot = %record.key, of = movement.of, "the subscription did not end after all; the usage that was held for its end is carried");
+        tracing::info!(slot = %record.key, of = movement.of, "an agreement was in force after all; the usage that was held is carried");
         return Ok(match app.ledger.move_quantity(record, &movement).await? {
             Written::Conflict => Moved::Conflict,
             Written::Done => Moved::InPart,
@@ -296,7 +296,7 @@ async fn move_late(
             return Ok(Moved::Nothing);
         }
         Difference::Over(total) => {
-            tracing::warn!(slot = %record.key, %total, "more was metered than there are rows: claim a billing adjustment");
+            tracing::warn!(slot = %record.key, %total, "more was metered than the rows come to: claim a billing adjustment");
             return Ok(Moved::OverMetered);
         }
         Difference::Late { entries, complete } => (entries, complete),
@@ -318,7 +318,7 @@ async fn move_late(
     }
     if movement.kind == MovementKind::Held {
         settled.held += 1;
-        tracing::warn!(slot = %record.key, reason = movement.reason, "late usage is held: metering late list shows it, and carry or write-off decides");
+        tracing::warn!(slot = %record.key, reason = movement.reason, "late usage is held: list it with metering late list, then carry it or write it off");
     }
     Ok(match complete {
         true => Moved::All,

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-/// The namespace of every metric of the stack.
+/// The CloudWatch namespace of every metric of the stack.
 pub const NAMESPACE: &str = "MarketplaceMetering";
 
 /// The unit of a metric in CloudWatch.

@@ -1,11 +1,11 @@
-//! Sends frozen metering records to AWS Marketplace; the only caller of BatchMeterUsage.
+//! Sends frozen metering records to AWS Marketplace. No other function calls BatchMeterUsage.
 //!
 //! # Layout
 //! * [`handle`]: one invocation, from the stream of new records or from the schedule
 //! * [`queue`]: which records are sent next, the search for the record that spoils a batch, and
 //!   the suspects
 //! * [`pace`]: keeps calls within the quota
-//! * `source`: where an invocation's records come from
+//! * `source`: reads the keys of an invocation's records
 //! * `turn`: lets one invocation send at a time
 //! * `send`: makes the calls, repeats them, and acts on their answers
 //! * `witness`: the empty call that the audit of a quiet stack waits for

@@ -67,9 +67,9 @@ mod tests {
         let at = |millis: u64| start + Duration::from_millis(millis);
         let wait = |millis| pace.wait(at(millis)).as_millis();
         assert_eq!([wait(0), wait(0), wait(0)], [0, 100, 200]);
-        // Two turns were missed: two calls at once.
+        // Two calls were missed, so they begin at once together with the current one.
         assert_eq!([wait(500), wait(500), wait(500), wait(500)], [0, 0, 0, 100]);
-        // A minute was missed: five, and the one whose turn it is.
+        // A minute of calls was missed. Only five of them are made up for, besides the current one.
         let waits: Vec<_> = (0..8).map(|_| wait(60_000)).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 0, 100, 200]);
     }

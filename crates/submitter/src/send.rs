@@ -58,7 +58,8 @@ pub struct Tally {
     pub gave_up: bool,
     /// Whether another invocation had the turn to send, so that this one sent nothing.
     pub is_others_turn: bool,
-    /// The nearest deadline among the records that were not accepted, in seconds.
+    /// Seconds to the nearest deadline among the records that are still to be sent; `None` if there
+    /// are none.
     pub seconds_to_nearest_deadline: Option<i64>,
     /// How much of the time between sealing and deadline those records have used, in percent: the
     /// highest value.

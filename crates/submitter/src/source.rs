@@ -1,4 +1,4 @@
-//! Where an invocation's records come from, a page at a time.
+//! The source of an invocation's records, read a page at a time.
 //!
 //! Facts: M58, M59 (docs/marketplace-rules.md).
 

@@ -9,7 +9,7 @@ use crate::queue::LaneChange;
 use crate::send::Tally;
 use crate::{App, SubmitError};
 
-/// Outcomes written at the same time.
+/// How many outcomes are written at the same time.
 const AT_ONCE: usize = 16;
 
 /// Writes each record's outcome. If one write fails the others are still made: a success that is

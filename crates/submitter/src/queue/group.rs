@@ -11,7 +11,7 @@ use super::parts::attempts;
 /// its records. The number is this project's: three requests that are tried four times each.
 const FAILURES_MAX: u32 = 12;
 
-/// The requests of one product and identity kind.
+/// The queued requests of one product and identity kind.
 #[derive(Debug, Default)]
 pub(super) struct Group {
     pub ordinary: VecDeque<Attempt>,

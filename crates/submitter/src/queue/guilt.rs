@@ -28,7 +28,7 @@ struct Known {
     refused_at: Timestamp,
 }
 
-/// The classes that are guilty.
+/// The guilty classes of one invocation.
 #[derive(Debug, Default)]
 pub(super) struct Guilty {
     known: BTreeMap<Class, Known>,
@@ -37,7 +37,7 @@ pub(super) struct Guilty {
     witnesses: BTreeMap<Class, BTreeSet<Subscription>>,
     /// Classes that span all subscriptions and had an answered request in this invocation.
     answered: BTreeSet<Class>,
-    /// Classes that were put right in this invocation.
+    /// Classes that were guilty until a record of them was answered in this invocation.
     put_right: BTreeSet<Class>,
     changes: Vec<LaneChange>,
 }

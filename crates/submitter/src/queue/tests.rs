@@ -355,7 +355,7 @@ fn suspects_of_one_class_do_not_use_up_the_allowance_of_another() {
     });
     assert_eq!(told.accepted.len(), 500);
     assert_eq!(told.culprits.len() + told.unsent.len(), 500);
-    // 20 full requests and a probe; the allowance, and a ninth of the full ones.
+    // 20 full requests, a probe, the allowance, and a ninth of the full requests.
     assert!(told.calls <= 21 + 10 + 2, "{} calls", told.calls);
 }
 
