@@ -206,15 +206,15 @@ fn what_breaks_a_limit_is_not_sent() {
         };
         assert_eq!(
             not_sent(&legacy(), &[]).await,
-            "0 records: a request takes 1 to 25"
+            "the request has 0 records: it must have 1 to 25"
         );
         assert_eq!(
             not_sent(&legacy(), &[&one; 26]).await,
-            "26 records: a request takes 1 to 25"
+            "the request has 26 records: it must have 1 to 25"
         );
         let mixed = not_sent(&group(IdentityKind::Account), &[&one]).await;
         assert!(
-            mixed.contains("by customer, the request of product code1 by account"),
+            mixed.contains("by customer, but the request is of product code1 by account"),
             "{mixed}"
         );
         let other = BatchGroup {
@@ -231,7 +231,7 @@ fn what_breaks_a_limit_is_not_sent() {
         assert!(
             not_sent(&legacy(), &[&large])
                 .await
-                .contains("takes less than 1000000")
+                .contains("accepts less than 1000000")
         );
         assert!(service.requests().is_empty());
     });
