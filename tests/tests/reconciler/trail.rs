@@ -54,7 +54,13 @@ async fn read_denied_file() {
     let denied = Fault::rate("GetObject", FaultKind::AccessDenied, 1.0);
     fails(&town, denied.containing("20261127T035"));
     let report = town.reconcile_at("2026-11-28T03:10:00Z").await;
-    assert_eq!(report.audit.failure, None, "{report:?}");
+    // It is told, and keeps nothing else from being read.
+    let told = report.audit.failure.clone().expect("a file");
+    assert!(
+        told.contains("cannot be read (1)") && told.contains("T0355Z"),
+        "{told}"
+    );
+    assert!(report.finished, "{report:?}");
     assert_eq!(report.audit.undecided, 1, "{report:?}");
     let record = town.record(0, "2026-11-27T02").await;
     assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
@@ -62,8 +68,28 @@ async fn read_denied_file() {
     town.world.emulator.set_faults(Faults::default());
     let report = town.reconcile_at("2026-11-28T05:10:00Z").await;
     assert_eq!(report.audit.accepted, 1, "{report:?}");
+    assert_eq!(report.audit.failure, None, "{report:?}");
     let record = town.record(0, "2026-11-27T02").await;
     assert_eq!(record.state, State::Accepted);
+}
+
+#[test]
+fn a_trail_without_files_is_a_failure_and_not_silence() {
+    on_a_thread(|| Executor::default().finish(read_nothing()));
+}
+
+async fn read_nothing() {
+    let town = unanswered().await;
+    set(&town, |settings| {
+        settings.trail_prefix = "elsewhere".to_owned()
+    });
+    let report = town.reconcile_at("2026-11-28T03:10:00Z").await;
+    let told = report.audit.failure.clone().expect("a failure");
+    assert!(
+        told.contains("no file of a trail in s3://example-trail/AWSLogs"),
+        "{told}"
+    );
+    assert!(!report.finished, "{report:?}");
 }
 
 #[test]

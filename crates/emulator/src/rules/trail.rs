@@ -4,7 +4,7 @@
 //! Delay, disorder, repetition and loss are those of the Event history: a file has the events that the
 //! history began to show in its five minutes. An event that comes twice comes in the next file again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use flate2::Compression;
@@ -51,53 +51,52 @@ impl TrailFile {
         )
     }
 
+    /// Whether a key can be this file's: it has the minute of the file in its name.
+    pub(crate) fn may_be(&self, key: &str) -> bool {
+        let minute = self.made_at().strftime("_%Y%m%dT%H%MZ_").to_string();
+        key.contains(&minute)
+    }
+
     /// When it was made.
     pub(crate) fn made_at(&self) -> Timestamp {
         Timestamp::from_second(self.made).unwrap_or_default()
     }
 
-    /// What lies in the bucket.
-    pub(crate) fn content(&self, world: &World) -> std::io::Result<Vec<u8>> {
-        let mut entries: Vec<&CallEntry> = logged(world)
-            .filter(|entry| entry.region == self.region)
-            .filter(|entry| {
-                files_of(world, entry)
-                    .into_iter()
-                    .flatten()
-                    .any(|made| made == self.made)
-            })
-            .collect();
+    /// What lies in the bucket, with the calls that the file has.
+    pub(crate) fn content(&self, world: &World, calls: &Calls<'_>) -> std::io::Result<Vec<u8>> {
+        let mut calls = calls.clone();
         if world.settings.cloudtrail_spread_s > 0 {
-            entries.sort_by_key(|entry| draw(world, ORDER, entry.number));
+            calls.sort_by_key(|entry| draw(world, ORDER, entry.number));
         }
         // Every file has events of other services.
         let mut records = vec![other_event(world, self)];
-        records.extend(
-            entries
-                .iter()
-                .map(|entry| cloudtrail_event::whole(world, entry, SOURCE)),
-        );
+        let told = |entry: &&CallEntry| cloudtrail_event::whole(world, entry, SOURCE);
+        records.extend(calls.iter().map(told));
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(json!({"Records": records}).to_string().as_bytes())?;
         gzip.finish()
     }
 }
 
-/// The files that there are, in the order of their keys.
-pub(crate) fn files(world: &World, arrival: Arrival<'_>) -> BTreeSet<TrailFile> {
+/// The calls of one file.
+pub(crate) type Calls<'w> = Vec<&'w CallEntry>;
+
+/// The files that there are, with the calls of each.
+pub(crate) fn files<'w>(world: &'w World, arrival: Arrival<'_>) -> BTreeMap<TrailFile, Calls<'w>> {
     let now = arrival.now.as_second();
     let first = first_made(world, arrival.now);
-    let mut files = BTreeSet::from([TrailFile {
-        region: arrival.region.to_owned(),
-        made: first,
-    }]);
+    let of = |region: &str, made: i64| TrailFile {
+        region: region.to_owned(),
+        made,
+    };
+    let mut files = BTreeMap::from([(of(arrival.region, first), Calls::new())]);
     for entry in logged(world) {
         for made in files_of(world, entry).into_iter().flatten() {
             if (first..=now).contains(&made) {
-                files.insert(TrailFile {
-                    region: entry.region.clone(),
-                    made,
-                });
+                files
+                    .entry(of(&entry.region, made))
+                    .or_default()
+                    .push(entry);
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::emulator::{Core, Emulator};
 use crate::faults::FaultKind;
 use crate::limits::OBJECTS_PAGE_MAX;
 use crate::rules::Arrival;
-use crate::rules::trail::{TrailFile, files};
+use crate::rules::trail::{Calls, TrailFile, files};
 
 const LIST: &str = "ListObjectsV2";
 const GET: &str = "GetObject";
@@ -150,25 +150,24 @@ fn respond(core: &Core, head: &Parts, asked: Asked, region: &str) -> Result<Answ
         region: &caller.region,
         access_key_id: &caller.access_key_id,
     };
-    let keyed = files(&core.world, arrival).into_iter();
-    let keyed = keyed.map(|file| (file.key(&core.world), file));
+    let files = files(&core.world, arrival);
     match asked {
-        Asked::List { bucket, query } => list(core, &bucket, &query, keyed.collect()),
+        Asked::List { bucket, query } => list(core, &bucket, &query, files),
         Asked::Get { key, .. } => {
-            let mut keyed = keyed;
-            let (_, file) = keyed
-                .find(|(there, _)| *there == key)
+            let (file, calls) = files
+                .iter()
+                .find(|(file, _)| file.may_be(&key) && file.key(&core.world) == key)
                 .ok_or_else(|| S3Error::no_such_key(&key))?;
             Ok(Answer::Object {
-                content: content(core, &file)?,
+                content: content(core, file, calls)?,
                 made: file.made_at(),
             })
         }
     }
 }
 
-fn content(core: &Core, file: &TrailFile) -> Result<Vec<u8>, S3Error> {
-    file.content(&core.world)
+fn content(core: &Core, file: &TrailFile, calls: &Calls<'_>) -> Result<Vec<u8>, S3Error> {
+    file.content(&core.world, calls)
         .map_err(|error| S3Error::internal(&error.to_string()))
 }
 
@@ -176,7 +175,7 @@ fn list(
     core: &Core,
     bucket: &str,
     query: &BTreeMap<String, String>,
-    keyed: BTreeMap<String, TrailFile>,
+    files: BTreeMap<TrailFile, Calls<'_>>,
 ) -> Result<Answer, S3Error> {
     let given = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     if !given("delimiter").is_empty() {
@@ -202,12 +201,16 @@ fn list(
     };
     let prefix = given("prefix");
     let is_asked = |key: &String| key.starts_with(prefix) && *key > after;
+    let keyed: BTreeMap<String, (TrailFile, Calls<'_>)> = files
+        .into_iter()
+        .map(|file| (file.0.key(&core.world), file))
+        .collect();
     let mut found = keyed.into_iter().filter(|(key, _)| is_asked(key));
-    let page: Vec<(String, TrailFile)> = found.by_ref().take(page_max).collect();
+    let page: Vec<_> = found.by_ref().take(page_max).collect();
     let is_truncated = page_max > 0 && found.next().is_some();
     let mut xml = String::new();
-    for (key, file) in &page {
-        let size = content(core, file)?.len();
+    for (key, (file, calls)) in &page {
+        let size = content(core, file, calls)?.len();
         xml.push_str(&format!(
             "<Contents><Key>{}</Key><LastModified>{}</LastModified><ETag>&quot;{}&quot;</ETag><Size>{size}</Size><StorageClass>STANDARD</StorageClass></Contents>",
             escaped(key),

@@ -62,6 +62,9 @@ pub(crate) async fn follow(
     let mut finished = new_calls(app, &mut progress, now, share(), report).await?;
     finished &= calls_again(app, &progress, now, share(), report).await?;
     finished &= hours_over(app, &mut progress, now, budget, report).await?;
+    // Also what the judgements of the run met. Whoever reads nothing but files that are denied finds no
+    // difference, and must be told.
+    report.audit.failure = app.history.take_unreadable();
     Ok(finished)
 }
 

@@ -51,6 +51,16 @@ pub enum HistoryError {
         /// What the audit needs.
         advice: String,
     },
+    /// A trail without files shows nothing: its place is wrong, or it is new.
+    #[error(
+        "there is no file of a trail in s3://{bucket}/{folder}; check the bucket, its prefix, the account and the Region, and that the trail is logging"
+    )]
+    NoFiles {
+        /// The bucket.
+        bucket: String,
+        /// The folder of the account and Region.
+        folder: String,
+    },
     /// The pages do not come to an end.
     #[error(
         "{operation} repeats its token for the next page, so the history cannot be read to its end; try again later"
@@ -83,7 +93,7 @@ pub(super) enum Step {
 /// A span that is being read.
 pub(super) enum Reading {
     Pages(Pages),
-    Files(Files),
+    Files(Box<Files>),
 }
 
 impl History {
@@ -113,12 +123,20 @@ impl History {
         }
     }
 
+    /// What of the source could not be read since this was asked last, in words, though something could.
+    pub(super) fn take_unreadable(&self) -> Option<String> {
+        match self {
+            Self::Events(_) => None,
+            Self::Trail(trail) => trail.take_unreadable(),
+        }
+    }
+
     /// Begins to read a span at `now`. `late_minutes` is how long after its end a trail is looked through
     /// for events of the span; the Event history has each event where its time says.
     pub(super) fn open(&self, span: Span, late_minutes: i64, now: Timestamp) -> Reading {
         match self {
             Self::Events(events) => Reading::Pages(events.open(span)),
-            Self::Trail(trail) => Reading::Files(trail.open(span, late_minutes, now)),
+            Self::Trail(trail) => Reading::Files(Box::new(trail.open(span, late_minutes, now))),
         }
     }
 

@@ -6,11 +6,12 @@
 //!
 //! # What nothing is concluded from
 //! * A file that cannot be read is told as an event that cannot be read, of any time before it was made
-//!   of which the file can have events. The log names the file.
+//!   of which the file can have events. The log names the file, and the report says how many there are.
 //! * The time before the first file that the bucket has is told in the same way. The trail may have been
 //!   made only then, or older files may have been deleted.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -36,6 +37,8 @@ const FILES_AT_ONCE: usize = 8;
 const MARGIN_MINUTES: i64 = 15;
 /// Keys that are looked through for the first file of a trail: other things may lie in its folder. Ours.
 const FIRST_KEYS: i32 = 5;
+/// Names of files that could not be read which are kept for the report. Ours.
+const UNREADABLE_KEPT_MAX: usize = 1_000;
 /// The shortest pause before a request is made again. Ours.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -45,6 +48,8 @@ pub struct Trail {
     client: Client,
     place: TrailPlace,
     pace: Pace,
+    /// Files that could not be read, with the reason.
+    unreadable: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 /// A file that is to be read.
@@ -92,6 +97,7 @@ impl Trail {
                 before: Duration::ZERO,
                 again: PAUSE,
             },
+            unreadable: Arc::default(),
         }
     }
 
@@ -121,19 +127,33 @@ impl Trail {
         }
     }
 
-    /// When the first file was made that the bucket still has.
-    async fn begins(
-        &self,
-        budget: Option<Budget>,
-    ) -> Result<Option<Option<Timestamp>>, HistoryError> {
+    /// When the first file was made that the bucket still has; `None` if the time ran out.
+    async fn begins(&self, budget: Option<Budget>) -> Result<Option<Timestamp>, HistoryError> {
         let prefix = format!("{}/", self.place.folder);
         let request = || self.list(prefix.clone(), None, None, Some(FIRST_KEYS));
         let Some(page) = self.listed(asked(self.pace, budget, request).await)? else {
             return Ok(None);
         };
-        Ok(Some(
-            page.keys.iter().find_map(|key| folder::time_of(&key.name)),
+        let first = page.keys.iter().find_map(|key| folder::time_of(&key.name));
+        first.map(Some).ok_or_else(|| HistoryError::NoFiles {
+            bucket: self.place.bucket.clone(),
+            folder: self.place.folder.clone(),
+        })
+    }
+
+    /// The files that could not be read since this was asked last, in words.
+    pub(super) fn take_unreadable(&self) -> Option<String> {
+        let files = std::mem::take(&mut *self.files_unreadable());
+        let (name, problem) = files.first_key_value()?;
+        let (bucket, count) = (&self.place.bucket, files.len());
+        Some(format!(
+            "the trail has files that cannot be read ({count}), the first s3://{bucket}/{name}: {problem}; nothing is concluded about calls that they may have"
         ))
+    }
+
+    fn files_unreadable(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        let lock = self.unreadable.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn list(
@@ -232,20 +252,27 @@ impl Trail {
 
     /// Nothing may be concluded from what a file that cannot be read does not show.
     fn unreadable(&self, key: &Key, span: Span, problem: &str) -> Fetched {
-        let (bucket, key_name) = (&self.place.bucket, &key.name);
-        tracing::error!(
-            bucket,
-            key = key_name,
-            problem,
-            "a file of the trail cannot be read; nothing is concluded about calls that it may have"
-        );
+        let (bucket, name) = (&self.place.bucket, &key.name);
+        let mut known = self.files_unreadable();
+        // Each is told once, however many readings meet it.
+        if known.len() < UNREADABLE_KEPT_MAX
+            && known.insert(name.clone(), problem.to_owned()).is_none()
+        {
+            tracing::error!(
+                bucket,
+                key = name,
+                problem,
+                "a file of the trail cannot be read; nothing is concluded about calls that it may have"
+            );
+        }
+        drop(known);
         let held = held_by(key, span);
         if !span.overlaps(held) {
             return Fetched::Events(Vec::new());
         }
         Fetched::Events(vec![Event::Unreadable {
             at: Some(held),
-            problem: format!("s3://{bucket}/{key_name}: {problem}"),
+            problem: format!("s3://{bucket}/{name}: {problem}"),
         }])
     }
 }
@@ -296,23 +323,14 @@ impl Files {
     }
 
     /// What the bucket cannot tell: the time before its first file.
-    fn before(&self, begins: Option<Timestamp>) -> Option<Event> {
-        let to = begins.map_or(self.span.to, |begins| begins.min(self.span.to));
-        if begins.is_some_and(|begins| begins <= self.span.from) {
-            return None;
-        }
+    fn before(&self, begins: Timestamp) -> Option<Event> {
         let TrailPlace { bucket, folder, .. } = &self.trail.place;
-        Some(Event::Unreadable {
+        (begins > self.span.from).then(|| Event::Unreadable {
             at: Some(Span {
                 from: self.span.from,
-                to,
+                to: begins.min(self.span.to),
             }),
-            problem: match begins {
-                Some(begins) => {
-                    format!("the first file in s3://{bucket}/{folder} was made at {begins}")
-                }
-                None => format!("there is no file in s3://{bucket}/{folder}"),
-            },
+            problem: format!("the first file in s3://{bucket}/{folder} was made at {begins}"),
         })
     }
 
