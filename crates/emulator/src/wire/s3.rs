@@ -44,11 +44,12 @@ enum Answer {
     Object { content: Vec<u8>, made: Timestamp },
 }
 
-/// Whether a request is signed for S3.
+/// Whether a request is signed for S3, and names no operation of another API.
 pub(super) fn is_for(head: &Parts) -> bool {
     let header = head.headers.get(AUTHORIZATION);
     let header = header.and_then(|header| header.to_str().ok());
-    header.is_some_and(|header| scope(header).is_ok_and(|(_, _, service)| service == SERVICE))
+    let is_signed = |header: &str| scope(header).is_ok_and(|(_, _, service)| service == SERVICE);
+    header.is_some_and(is_signed) && !head.headers.contains_key("x-amz-target")
 }
 
 /// Answers it. Calls of S3 are not logged: they are many, and change nothing.
