@@ -14,6 +14,7 @@
 //! nothing more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 use marketplace::books::Books;
@@ -31,6 +32,10 @@ pub const UNPROVED_HOURS: i64 = 3;
 /// Minutes between the note of a change and the first proof that has the change in it. Ours: an
 /// invocation lasts 15 minutes at most; the rest is for clocks that differ.
 pub const SETTLE_MINUTES: i64 = 60;
+/// Minutes that a note reaches ahead, so that many changes of one day need one note. Ours.
+const NOTE_AHEAD_MINUTES: i64 = 5;
+/// Notes that a process remembers. Ours: when there are more it forgets them, and notes again.
+const NOTES_MAX: usize = 10_000;
 /// Bytes of a day's slots that one item holds; DynamoDB allows 400 KB an item. A day with more is read
 /// in full each time.
 const SLOTS_BYTES_MAX: usize = 300_000;
@@ -88,6 +93,26 @@ impl ProvedDays {
     pub fn days(&self) -> BTreeSet<UsageHour> {
         let changed = self.changes.keys();
         self.digests.keys().chain(changed).copied().collect()
+    }
+}
+
+/// Until which second a process has noted changes, by subscription and day: what is noted already is not
+/// written again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notes(Arc<Mutex<BTreeMap<(Subscription, UsageHour), i64>>>);
+
+impl Notes {
+    fn reach(&self, key: &(Subscription, UsageHour), second: i64) -> bool {
+        let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.get(key).is_some_and(|until| *until >= second)
+    }
+
+    fn keep(&self, key: (Subscription, UsageHour), until: i64) {
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.len() >= NOTES_MAX {
+            notes.clear();
+        }
+        notes.insert(key, until);
     }
 }
 
@@ -256,7 +281,8 @@ fn read_slots(text: &str) -> Option<Slots> {
 impl Ledger {
     /// Notes that something of an hour's day is about to change, so that the day is proved again. Call
     /// it **before** the change; `now` is the time of the invocation. A note that is not followed by
-    /// a change costs one more proof of the day.
+    /// a change costs one more proof of the day. It reaches some minutes ahead, and serves for every change
+    /// until then.
     pub(crate) async fn note_change(
         &self,
         subscription: &Subscription,
@@ -268,6 +294,11 @@ impl Ledger {
         if now < shift(day.plus(24).start(), unproved) {
             return Ok(());
         }
+        let key = (subscription.clone(), day);
+        if self.notes.reach(&key, now.as_second()) {
+            return Ok(());
+        }
+        let until = shift(now, SignedDuration::from_mins(NOTE_AHEAD_MINUTES)).as_second();
         let table = &self.tables.metering_records;
         let request = self
             .client
@@ -275,16 +306,17 @@ impl Ledger {
             .table_name(table)
             .key("subscription", text(subscription))
             .key("item", text(change_key(day)))
-            .update_expression("SET #at = :now ADD #version :one")
-            .condition_expression("attribute_not_exists(#at) OR #at < :now")
+            .update_expression("SET #at = :until ADD #version :one")
+            .condition_expression("attribute_not_exists(#at) OR #at < :until")
             .expression_attribute_names("#at", "changed_at")
             .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":now", number(now.as_second()))
+            .expression_attribute_values(":until", number(until))
             .expression_attribute_values(":one", number(1));
         // A failed condition means that as late a change is noted already.
         self.write_if("UpdateItem", table, || request.clone().send())
-            .await
-            .map(drop)
+            .await?;
+        self.notes.keep(key, until);
+        Ok(())
     }
 
     /// What is stored about the proofs of the days from `first`'s through `last`'s, strongly

@@ -67,6 +67,7 @@ pub struct Ledger {
     pub(crate) marks: flag::Marks,
     pub(crate) damage: damage::Damage,
     pub(crate) retention: Retention,
+    pub(crate) notes: day::Notes,
 }
 
 impl Ledger {
@@ -78,6 +79,7 @@ impl Ledger {
             marks: flag::Marks::random(),
             damage: damage::Damage::default(),
             retention: Retention::default(),
+            notes: day::Notes::default(),
         }
     }
 

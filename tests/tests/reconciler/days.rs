@@ -70,6 +70,16 @@ async fn prove_once() {
     let at_most = 1 + 8 * 4 + 3 * BUYERS as u64;
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads <= at_most, "{reads} reads");
+    // What was written before a proof can have begun was noted nowhere.
+    let (first, now) = ("2026-11-26T00".parse().unwrap(), town.world.now.get());
+    for (_, subscription) in &town.buyers {
+        let last = HOUR.parse().unwrap();
+        let days = town
+            .world
+            .ledger
+            .proved_days(subscription, first, last, now);
+        assert!(days.await.unwrap().changes.is_empty());
+    }
 }
 
 /// Late usage of the 27th, which a flag tells of and the sealer carries.

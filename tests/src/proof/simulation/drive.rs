@@ -270,7 +270,7 @@ impl Drive {
                     self.at(after(time, 7), Happening::Sweeps);
                 }
             }
-            // In eight hours the reconciler proves all books.
+            // Every run of the reconciler takes up each shard whose turn has come; in twelve hours all have had one.
             let proves = (0..9 * 60).contains(&since_healed);
             let reconciles = is_troubled || short_of_time || proves || minute % 180 == 0;
             if minute % 60 == 0 && reconciles {
