@@ -3,12 +3,14 @@
 //!
 //! The tests run the real submitter on the proof's wire, with records as the sealer writes them.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use emulator::{Fault, FaultKind, Faults};
-use end_to_end::proof::run::{Executor, on_a_thread};
+use end_to_end::proof::run::{Executor, on_a_thread, on_all_cores};
 use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
@@ -273,6 +275,74 @@ fn an_outcome_that_cannot_be_written_loses_no_answer_of_the_calls_under_way() {
             assert_eq!(accepted(&world, &buyers, hour).await, buyers.len());
         })
     });
+}
+
+/// However early an invocation ends, each record has as many transmissions written down as AWS
+/// Marketplace received: the audit must find them all before it concludes anything from silence.
+async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
+    let world = World::at(START.parse().unwrap(), 7);
+    let product = listing("bproduct");
+    world.list(&product).await;
+    let buyers: Vec<Subscription> = (0..12).map(|_| world.subscribe(&product).1).collect();
+    let hour: UsageHour = "2026-11-21T01".parse().unwrap();
+    let sealed_at = hour.end() + SignedDuration::from_mins(30);
+    world.set_time(sealed_at);
+    let mut keys = Vec::new();
+    for (n, buyer) in buyers.iter().enumerate() {
+        let mut record = record(buyer, hour, sealed_at);
+        // Two records make AWS Marketplace refuse each request that contains them.
+        if n % 5 == 4 {
+            record.key.dimension = "unknown".parse().unwrap();
+        }
+        world.ledger.create_record(&record).await.unwrap();
+        keys.push(record.key);
+    }
+    world.emulator.set_faults(Faults {
+        seed: 7,
+        faults: vec![Fault::rate("BatchMeterUsage", fault, 0.7)],
+    });
+    world.sweep_within(calls).await.unwrap();
+    let mut received = 0;
+    for record in world.ledger.records(&keys).await.unwrap() {
+        let calls = world.emulator.calls();
+        let has_record = |call: &&emulator::Call| {
+            let mut records = call.records.iter();
+            records.any(|one| names(&record.key, one))
+        };
+        let sent = calls.iter().filter(has_record).count();
+        received += sent;
+        if record.state == State::Accepted {
+            continue;
+        }
+        let written = record.sent.doubtful + record.sent.answered;
+        assert_eq!(written as usize, sent, "{calls:?} {fault:?}: {record:?}");
+    }
+    received > 0
+}
+
+/// Whether a usage record of AWS Marketplace's log is about this slot.
+fn names(key: &RecordKey, record: &emulator::CallRecord) -> bool {
+    let customer = record.customer_identifier.as_deref();
+    record.dimension == key.dimension.as_str()
+        && customer.is_some_and(|customer| key.subscription.to_string().ends_with(customer))
+}
+
+#[test]
+fn an_invocation_that_ends_early_writes_every_transmission_down() {
+    for fault in [FaultKind::MissingRecord, FaultKind::DropAfter] {
+        let has_sent = |calls: &u64| {
+            let calls = *calls;
+            let sent = Rc::new(Cell::new(false));
+            let told = Rc::clone(&sent);
+            Executor::default().finish(async move {
+                told.set(transmissions_within(calls, fault).await);
+            });
+            sent.get()
+        };
+        let budgets: Vec<u64> = (1..40).collect();
+        let sent = on_all_cores(&budgets, has_sent);
+        assert!(sent.into_iter().filter(|sent| *sent).count() > 20);
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Reads the members of a JSON message. Every error names the member and the rule that it breaks.
 
 use std::fmt::Display;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -38,11 +37,8 @@ impl<'a> Fields<'a> {
     pub fn new(value: &'a Value, id: Option<&str>) -> Self {
         let id = match id.filter(|id| !id.is_empty()) {
             Some(id) => id.chars().take(EVENT_ID_CHARS_MAX).collect(),
-            None => {
-                let mut hasher = DefaultHasher::new();
-                value.to_string().hash(&mut hasher);
-                format!("without-id-{:016x}", hasher.finish())
-            }
+            // The same in every version of this program, so that a repeated event has the same id.
+            None => format!("without-id-{}", ledger::content_digest(&value.to_string())),
         };
         Self {
             value,

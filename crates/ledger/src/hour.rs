@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use marketplace::books::{Books, SlotBooks};
 use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
 use marketplace::planted::{Bug, is_planted};
+use marketplace::record::RecordKey;
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};
 
@@ -18,6 +19,15 @@ pub struct StoredDay {
 }
 
 impl StoredDay {
+    /// The closed records that have movements, which are to end with them.
+    pub fn closed_with_movements(&self) -> Vec<RecordKey> {
+        let records = self.hours.values().flat_map(|hour| hour.records.values());
+        records
+            .filter(|record| record.movements > 0 && record.is_closed())
+            .map(|record| record.key.clone())
+            .collect()
+    }
+
     /// What is stored about one of its hours; nothing, once it was taken.
     pub fn take(&mut self, hour: UsageHour) -> Stored {
         self.hours.remove(&hour).unwrap_or_default()

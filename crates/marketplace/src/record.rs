@@ -296,6 +296,15 @@ pub struct Transmissions {
 }
 
 impl Transmissions {
+    /// These and others together.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
+        Self {
+            doubtful: self.doubtful.saturating_add(more.doubtful),
+            answered: self.answered.saturating_add(more.answered),
+        }
+    }
+
     /// Whether there were no such transmissions.
     pub fn is_empty(self) -> bool {
         self == Self::default()
@@ -476,7 +485,7 @@ fn stamp_in(hour: UsageHour, span: &Span) -> Timestamp {
 /// The end of a span's final hour; `None` if no removal is known.
 fn final_at(span: &Span) -> Option<Timestamp> {
     let over = |removed| shift(removed, SignedDuration::from_hours(FINAL_HOURS));
-    span.removed_at.map(over)
+    span.last_removed_at.map(over)
 }
 
 /// The hour's last whole second, because timestamps are sent to AWS in whole seconds.

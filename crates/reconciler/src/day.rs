@@ -111,6 +111,9 @@ pub(crate) async fn count_day(
     let last = day.plus(23).min(through);
     let mut stored = ledger.stored_of_hours(subscription, day, last).await?;
     let records = stored.digest();
+    for key in stored.closed_with_movements() {
+        ledger.settle_life_span(&key).await?;
+    }
     let (mut books, mut transit) = (Books::default(), Transit::default());
     let mut uncounted = BTreeSet::new();
     for hour in day.through(last) {

@@ -22,6 +22,7 @@ pub mod queue;
 mod send;
 mod source;
 mod turn;
+mod unwritten;
 mod witness;
 mod write;
 
@@ -149,14 +150,16 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
         }
     };
     // Boxed, because the futures of two clients nest more deeply than the compiler follows.
+    let mut sent = Ok(());
     if Box::pin(turn::take(app, &holder, budget, waits)).await? {
-        let sent = send(app, source, allowance, budget, &mut tally).await;
+        sent = send(app, source, allowance, budget, &mut tally).await;
         Box::pin(turn::end(app, &holder)).await;
-        sent?;
     } else {
         tally.is_others_turn = true;
     }
+    // An invocation that fails has made calls too, and the alarms are to count them.
     publish(&tally, now);
+    sent?;
     Ok(Answer {
         batch: BatchResponse::done(),
         tally,

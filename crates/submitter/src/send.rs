@@ -17,6 +17,7 @@ use startup::Budget;
 
 use crate::queue::{Attempt, Queue};
 use crate::source::Source;
+use crate::unwritten::Unwritten;
 use crate::{App, SubmitError, write};
 
 /// How often a request, or a record that was left unprocessed, is tried within one invocation.
@@ -98,6 +99,7 @@ struct Sending<'a> {
     failure: Option<SubmitError>,
     budget: Budget,
     tally: &'a mut Tally,
+    unwritten: Unwritten,
 }
 
 /// Sends the records of a source until each has a verdict, is left for later, or the invocation
@@ -120,6 +122,7 @@ pub(crate) async fn send_all(
         failure: None,
         budget,
         tally,
+        unwritten: Unwritten::default(),
     };
     sending.run().await
 }
@@ -139,7 +142,8 @@ impl Sending<'_> {
                 };
                 if is_planted(Bug::AcceptedBeforeSent) {
                     let records = attempt.batch.records.clone();
-                    write::outcomes(app, accepted(records), self.tally).await?;
+                    write::outcomes(app, accepted(records), self.tally, &mut self.unwritten)
+                        .await?;
                 }
                 under_way.push(exchange(app, attempt));
             }
@@ -157,7 +161,7 @@ impl Sending<'_> {
                 None => {
                     self.leave_suspects().await?;
                     if !self.has_more {
-                        return Ok(());
+                        return Ok(self.unwritten.write(&app.ledger).await?);
                     }
                 }
             }
@@ -193,7 +197,7 @@ impl Sending<'_> {
             let aside = self.queue.add(records);
             let failing = |(record, code)| (record, Verdict::GroupFailing { code });
             let aside = aside.into_iter().map(failing).collect();
-            write::outcomes(self.app, aside, self.tally).await?;
+            write::outcomes(self.app, aside, self.tally, &mut self.unwritten).await?;
             if self.queue.is_full() {
                 self.leave_suspects().await?;
             }
@@ -217,7 +221,7 @@ impl Sending<'_> {
             }
         };
         write::lanes(self.app, self.queue.take_lane_changes()).await;
-        write::outcomes(self.app, ends, self.tally).await
+        write::outcomes(self.app, ends, self.tally, &mut self.unwritten).await
     }
 
     /// Acts on an answered call: records without a result are sent again while tries are left, and
@@ -234,8 +238,8 @@ impl Sending<'_> {
         for (mut record, verdict) in batch.records.into_iter().zip(verdicts) {
             match verdict {
                 Verdict::Accepted { .. } => {}
-                Verdict::Unanswered => note_doubtful(&mut record),
-                _ => note_answered(&mut record),
+                Verdict::Unanswered => self.unwritten.doubtful(&mut record),
+                _ => self.unwritten.answered(&mut record),
             }
             let is_transient = matches!(verdict, Verdict::Unprocessed | Verdict::Unanswered);
             if is_transient && tries + 1 < TRIES_MAX {
@@ -257,8 +261,8 @@ impl Sending<'_> {
         let code = error.code.as_str();
         let records = attempt.batch.records.iter_mut();
         match (may_have_recorded(code), was_transmitted(code)) {
-            (true, _) => records.for_each(note_doubtful),
-            (false, true) => records.for_each(note_answered),
+            (true, _) => records.for_each(|record| self.unwritten.doubtful(record)),
+            (false, true) => records.for_each(|record| self.unwritten.answered(record)),
             (false, false) => {}
         }
         let is_lost = code == TIMEOUT || code == CONNECTION_FAILED;
@@ -266,6 +270,8 @@ impl Sending<'_> {
             return Ok(accepted(self.queue.given_up(attempt)));
         }
         if error.about() != About::Request {
+            // What every request needs, such as permissions, this one had.
+            self.failures_in_a_row = 0;
             let now = self.app.clock.now().await?;
             let culprit = self.queue.refused(attempt, code, now);
             let code = code.to_owned();
@@ -317,7 +323,7 @@ impl Sending<'_> {
         let unsent = self.queue.take_unsent_suspects();
         let suspected = |(record, code)| (record, Verdict::Suspected { code });
         let unsent = unsent.into_iter().map(suspected).collect();
-        write::outcomes(self.app, unsent, self.tally).await
+        write::outcomes(self.app, unsent, self.tally, &mut self.unwritten).await
     }
 
     /// Ends an invocation that has not sent everything. The failure of records that were tried is
@@ -334,16 +340,9 @@ impl Sending<'_> {
                 }
             }
         }
-        write::outcomes(self.app, tried, self.tally).await
+        write::outcomes(self.app, tried, self.tally, &mut self.unwritten).await?;
+        Ok(self.unwritten.write(&self.app.ledger).await?)
     }
-}
-
-fn note_doubtful(record: &mut MeteringRecord) {
-    record.sent.doubtful = record.sent.doubtful.saturating_add(1);
-}
-
-fn note_answered(record: &mut MeteringRecord) {
-    record.sent.answered = record.sent.answered.saturating_add(1);
 }
 
 /// Whether to send a record now: its deadline has not passed, and it does not wait after an earlier

@@ -9,7 +9,7 @@
 //! repeats the empty call.
 
 use ledger::LedgerError;
-use marketplace::error_table::{CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, TIMEOUT};
+use marketplace::error_table::{CONNECTION_FAILED, TIMEOUT, was_transmitted};
 use metering_api::CallError;
 use serde_json::json;
 
@@ -51,7 +51,8 @@ pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), S
     Ok(())
 }
 
-/// Whether the failed call reached AWS. CloudTrail logs a call that AWS refused, too.
+/// Whether the failed call certainly reached AWS. CloudTrail logs a call that AWS refused, too.
 fn has_arrived(error: &CallError) -> bool {
-    ![CONNECTION_FAILED, NO_CREDENTIALS, NOT_SENT, TIMEOUT].contains(&error.code.as_str())
+    let code = error.code.as_str();
+    was_transmitted(code) && ![CONNECTION_FAILED, TIMEOUT].contains(&code)
 }

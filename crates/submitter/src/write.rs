@@ -1,12 +1,15 @@
 //! Stores the outcomes of the records, and the lanes to remember.
 
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 use ledger::{LedgerError, Written};
 use marketplace::outcome::{Next, Verdict, next};
+use marketplace::record::Transmissions;
 use marketplace::{MeteringRecord, State};
 
 use crate::queue::LaneChange;
 use crate::send::Tally;
+use crate::unwritten::Unwritten;
 use crate::{App, SubmitError};
 
 /// How many outcomes are written at the same time.
@@ -18,6 +21,7 @@ pub(crate) async fn outcomes(
     app: &App,
     verdicts: Vec<(MeteringRecord, Verdict)>,
     tally: &mut Tally,
+    unwritten: &mut Unwritten,
 ) -> Result<(), SubmitError> {
     if verdicts.is_empty() {
         return Ok(());
@@ -25,21 +29,25 @@ pub(crate) async fn outcomes(
     // The time is read now, because an invocation may last for minutes and the next due time counts
     // from the answer.
     let now = app.clock.now().await?;
-    let written: Vec<Result<(Next, Verdict), LedgerError>> = stream::iter(verdicts)
+    let verdicts: Vec<_> = verdicts
+        .into_iter()
         .map(|(record, verdict)| {
+            let transmissions = unwritten.take(&record.key);
+            (record, verdict, transmissions)
+        })
+        .collect();
+    let written: Vec<_> = stream::iter(verdicts)
+        .map(|(record, verdict, transmissions)| {
             let next = next(&verdict, record.state, record.attempts);
             if next.retry_after.is_some() {
                 tally.note(&record, now);
             }
             async move {
-                let written = app.ledger.write_outcome(&record, &verdict, &next, now).await?;
-                if written == Written::Conflict {
-                    tracing::debug!(slot = %record.key, "the record was changed since it was read; this answer changes nothing");
-                    if !record.sent.is_empty() {
-                        app.ledger.raise_transmissions(&record).await?;
-                    }
+                let written = write_one(app, &record, &verdict, &next, transmissions, now).await;
+                match written {
+                    Ok(()) => Ok((next, verdict)),
+                    Err(error) => Err((record.key, transmissions, error)),
                 }
-                Ok((next, verdict))
             }
         })
         .buffered(AT_ONCE)
@@ -49,10 +57,35 @@ pub(crate) async fn outcomes(
     for one in written {
         match one {
             Ok((next, verdict)) => count(tally, next.state, &verdict),
-            Err(error) => failure = Some(error),
+            Err((key, transmissions, error)) => {
+                unwritten.put_back(key, transmissions);
+                failure = Some(error);
+            }
         }
     }
     failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Writes an outcome. If another invocation wrote to the record first, the outcome is dropped, and the
+/// transmissions of this invocation are added to those of the other.
+async fn write_one(
+    app: &App,
+    record: &MeteringRecord,
+    verdict: &Verdict,
+    next: &Next,
+    transmissions: Transmissions,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let written = app.ledger.write_outcome(record, verdict, next, now).await?;
+    if written == Written::Conflict {
+        tracing::debug!(slot = %record.key, "another invocation wrote to this record first; this outcome is dropped");
+        if !transmissions.is_empty() {
+            app.ledger
+                .add_transmissions(&record.key, transmissions)
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes which lanes were refused or put right. A lane is only a hint: one that could not be

@@ -318,6 +318,14 @@ impl World {
             .map(drop)
     }
 
+    /// Fires the submitter's schedule once, with time for this many calls.
+    pub async fn sweep_within(&self, calls: u64) -> Result<(), String> {
+        let budget = Budget::of_calls(made_by("submitter"), calls);
+        submit(self.functions.submitter.clone(), "{}".to_owned(), budget)
+            .await
+            .map(drop)
+    }
+
     /// Invokes the reconciler as its schedule does.
     pub async fn reconcile(&self) -> Result<reconciler::Report, String> {
         self.reconcile_as(self.budget("reconciler")).await

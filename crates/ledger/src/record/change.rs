@@ -109,6 +109,16 @@ impl RecordChange {
         self.value(attribute, value).name(attribute)
     }
 
+    /// Adds to a number, which may be absent.
+    pub fn add(mut self, attribute: &str, more: u32) -> Self {
+        self.set.push(format!(
+            "#{attribute} = if_not_exists(#{attribute}, :zero) + :{attribute}"
+        ));
+        self.value("zero", number(0))
+            .value(attribute, number(more))
+            .name(attribute)
+    }
+
     /// Gives an attribute this value, or takes it away.
     pub fn set_opt(self, attribute: &str, value: Option<AttributeValue>) -> Self {
         match value {

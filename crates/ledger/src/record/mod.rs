@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::planted::{Bug, is_planted};
-use marketplace::record::{MeteringRecord, RecordKey, State};
+use marketplace::record::{MeteringRecord, RecordKey, State, Transmissions};
 use marketplace::{Subscription, UsageHour};
 
 use crate::audit::audit_partition;
@@ -268,23 +268,22 @@ impl Ledger {
             .remove("send")
     }
 
-    /// Raises the numbers of a record's transmissions, whatever else was written meanwhile: the audit
-    /// counts on them.
-    pub async fn raise_transmissions(
+    /// Adds transmissions to those that a record has, whatever else was written meanwhile: the audit
+    /// must find all of them. If the answer to this write is lost, they may be added twice. Then the
+    /// audit looks for more calls than there were, and leaves the record to a person.
+    pub async fn add_transmissions(
         &self,
-        record: &MeteringRecord,
+        key: &RecordKey,
+        transmissions: Transmissions,
     ) -> Result<Written, LedgerError> {
         let change = RecordChange::leaving(LifeSpan::AsBefore, Changes::NoBooks)
-            .set("doubtful", number(record.sent.doubtful))
-            .set("answered", number(record.sent.answered));
-        let request = self.update_of_record(
-            &record.key,
-            change,
-            "attribute_exists(#version) AND (attribute_not_exists(#doubtful) OR #doubtful < :doubtful OR #answered < :answered)",
-        )
-        .await?;
+            .add("doubtful", transmissions.doubtful)
+            .add("answered", transmissions.answered)
+            .remove("send");
+        let request = self
+            .update_of_record(key, change, "attribute_exists(#version)")
+            .await?;
         let table = &self.tables.metering_records;
-        // A failed condition means that as many are known already.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await
     }

@@ -181,14 +181,19 @@ impl Queue {
 
     /// Puts back an attempt that failed for a reason outside its records.
     pub fn put_back(&mut self, attempt: Attempt, code: &str) {
-        self.returned(&attempt);
-        let tries = attempt.tries.saturating_add(1);
-        let failed = Some(code.to_owned());
-        self.group_of(&attempt).ordinary.push_back(Attempt {
-            tries,
-            failed,
+        // A suspect that is tried again still probes its class, so the class stays under way.
+        let group = self.group_of(&attempt);
+        group.returned(&attempt);
+        let again = Attempt {
+            tries: attempt.tries.saturating_add(1),
+            failed: Some(code.to_owned()),
             ..attempt
-        });
+        };
+        // The search that an attempt belongs to is not over while it waits.
+        match again.other {
+            Some(_) => group.search.insert(0, again),
+            None => group.ordinary.push_back(again),
+        }
     }
 
     /// The next attempts, at most `count`.
