@@ -16,7 +16,7 @@ use startup::Budget;
 
 use crate::day::{Flagged, count_day, flag};
 use crate::first_possible_hour;
-use crate::recount::first_recount_due;
+use crate::recount::{first_recount_due, recount};
 use crate::run::Run;
 use crate::walk::{List, Walk, kept};
 use crate::{ReconcileError, Report};
@@ -169,14 +169,20 @@ async fn count_days(
         if budget.is_spent() {
             return Ok((recounted, false));
         }
-        // One damaged item must not keep the subscription's other days from being counted.
+        let end = last.min(day.plus(23));
+        recounted.hours += u64::try_from(end.since(day) + 1).unwrap_or_default();
         let counted = count_day(run, &profile, day, last).await;
         let name = format!("{subscription} / {}", name_of_day(day));
         let Some(counted) = run.app.ledger.unless_damaged(&name, counted)? else {
+            // One damaged item must not keep the other hours of its day from being counted.
+            let known = run.known(&profile.product).await?;
+            for hour in day.through(end) {
+                if recount(run.app, subscription, hour, None, &known).await? {
+                    recounted.flagged.hours += flag(run, &profile, [hour]).await?.hours;
+                }
+            }
             continue;
         };
-        let hours = last.min(day.plus(23)).since(day) + 1;
-        recounted.hours += u64::try_from(hours).unwrap_or_default();
         recounted.flagged.hours += flag(run, &profile, counted.uncounted).await?.hours;
         if day.plus(23) <= first_recount_due(run).min(last) {
             run.app

@@ -213,7 +213,7 @@ async fn stored_of_hours(
 }
 
 /// Whether an hour has rows that nothing has counted.
-async fn recount(
+pub(crate) async fn recount(
     app: &App,
     subscription: &Subscription,
     hour: UsageHour,
