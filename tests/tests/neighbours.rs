@@ -339,7 +339,7 @@ fn an_invocation_that_ends_early_writes_every_transmission_down() {
             });
             sent.get()
         };
-        let budgets: Vec<u64> = (1..40).collect();
+        let budgets: Vec<u64> = (1..90).collect();
         let sent = on_all_cores(&budgets, has_sent);
         assert!(sent.into_iter().filter(|sent| *sent).count() > 20);
     }
