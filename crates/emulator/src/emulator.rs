@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::routing::get;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 
 use crate::clock::Clock;
@@ -354,6 +354,15 @@ impl Emulator {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.messages.take(now)
+    }
+
+    /// Takes a message back that [`Emulator::take_lifecycle`] gave out and that was not delivered.
+    /// It is due again after `delay`, and is saved with the world until then.
+    pub fn return_lifecycle(&self, message: LifecycleMessage, delay: SignedDuration) {
+        let core = &mut *self.core();
+        let now = core.clock.now();
+        let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
+        core.world.messages.put_back(due, message);
     }
 
     /// Sets where [`Emulator::serve`] delivers lifecycle messages. With `None` they are kept for

@@ -102,6 +102,18 @@ impl Messages {
         taken
     }
 
+    /// Keeps a message that was taken and not delivered. A new purchase does not revoke it, because
+    /// it was sent already.
+    pub(crate) fn put_back(&mut self, due: Timestamp, message: LifecycleMessage) {
+        self.push(
+            due,
+            Waiting {
+                message,
+                revocable_by: None,
+            },
+        );
+    }
+
     fn revoke(&mut self, customer: usize) {
         self.waiting
             .retain(|_, waiting| waiting.revocable_by != Some(customer));
