@@ -31,6 +31,7 @@ mod moment;
 mod quantity;
 mod rates;
 mod readings;
+mod replace;
 mod rules;
 mod settings;
 mod wire;
@@ -48,6 +49,7 @@ pub use readings::{
     IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
     SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
+pub use replace::replace_file;
 pub use settings::{Platform, Settings};
 pub use wire::{ConnectionDropped, KeyError, PublicKey};
 pub use world::{

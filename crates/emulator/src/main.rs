@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use emulator::{ControlError, Emulator, FileError, Options, Target, TargetError};
+use emulator::{ControlError, Emulator, FileError, Options, Target, TargetError, replace_file};
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -181,16 +181,13 @@ fn load(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
     })
 }
 
-/// Writes a second file first and renames it, so that a failure leaves the old one intact.
+/// Saves the world. A failure or a crash leaves the old file or the new one.
 fn save(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
     let json = emulator.save().map_err(RunError::Save)?;
-    let beside = path.with_extension("saving");
-    std::fs::write(&beside, json)
-        .and_then(|()| std::fs::rename(&beside, path))
-        .map_err(|error| RunError::Write {
-            path: path.clone(),
-            error,
-        })
+    replace_file(path, &json).map_err(|error| RunError::Write {
+        path: path.clone(),
+        error,
+    })
 }
 
 /// Completes at Ctrl-C, and at SIGTERM.

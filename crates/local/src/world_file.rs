@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use emulator::Emulator;
+use emulator::{Emulator, replace_file};
 
 use crate::stack::StackError;
 
@@ -32,16 +32,13 @@ impl WorldFile {
         }
     }
 
-    /// Saves the world. The file is replaced as a whole, so a crash leaves the old one or the new
-    /// one.
+    /// Saves the world. The file is replaced as a whole, so a crash, of the machine too, leaves the
+    /// old one or the new one.
     pub fn save(&self, emulator: &Emulator) -> Result<(), StackError> {
         let json = emulator
             .save()
             .map_err(|error| self.failed(&format!("written: {error}")))?;
-        let new = self.0.with_extension("json.new");
-        std::fs::write(&new, json)
-            .and_then(|()| std::fs::rename(&new, &self.0))
-            .map_err(|error| self.failed(&format!("written: {error}")))
+        replace_file(&self.0, &json).map_err(|error| self.failed(&format!("written: {error}")))
     }
 
     fn failed(&self, problem: &str) -> StackError {

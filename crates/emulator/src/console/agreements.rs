@@ -18,7 +18,7 @@ const STATUSES: [&str; 3] = ["ACTIVE", "CANCELLED", "RENEWED"];
 pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
     let page = match page::number(&asked, "page") {
         Ok(page) => page,
-        Err(error) => return page::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => return page::unreadable(&error),
     };
     let (product, status) = (asked.text("product"), asked.text("status"));
     if !status.is_empty() && !STATUSES.contains(&status) {

@@ -17,7 +17,7 @@ use crate::world::{Call, CallFilter, CallRecord, Verdict};
 pub(super) async fn list(State(emulator): State<Emulator>, asked: Fields) -> Response {
     match view(&emulator, &asked) {
         Ok(body) => page::page(&emulator, StatusCode::OK, Place::Calls, "Calls", &body),
-        Err(error) => page::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => page::unreadable(&error),
     }
 }
 

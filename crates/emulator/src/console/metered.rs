@@ -26,7 +26,7 @@ pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Res
             "Metered hours",
             &body,
         ),
-        Err(error) => page::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => page::unreadable(&error),
     }
 }
 

@@ -64,13 +64,27 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn of(error: &ControlError, fields: Fields) -> Refused {
-        let problem = match error {
-            // A person who sends a form does not know that it has a body.
-            ControlError::Body { problem } => problem.clone(),
-            error => error.to_string(),
-        };
+        let problem = words(error);
         Refused { problem, fields }
     }
+}
+
+/// An error in the words of the console. A person who sends a form does not know that it has a
+/// body, and a query has none.
+fn words(error: &ControlError) -> String {
+    match error {
+        ControlError::Body { problem } => problem.clone(),
+        error => error.to_string(),
+    }
+}
+
+/// The page for an address whose query cannot be read.
+pub(super) fn unreadable(error: &ControlError) -> Response {
+    let problem = format!(
+        "The address asks for a page that there is not: {}. Correct it, or use the links and forms of the console.",
+        words(error)
+    );
+    self::problem(error.status(), &problem)
 }
 
 /// The field's text in the refused form, or blank. The form keeps what was typed.

@@ -16,7 +16,7 @@ use crate::world::{Identity, NewProduct, Pricing};
 pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
     match page::number(&asked, "page") {
         Ok(page) => view(&emulator, StatusCode::OK, page, &asked, None),
-        Err(error) => page::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => page::unreadable(&error),
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn view(
 ) -> Response {
     let page = match page::number(asked, "page") {
         Ok(page) => page,
-        Err(error) => return page::problem(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(error) => return page::unreadable(&error),
     };
     let agreements = emulator.agreements();
     let (title, shown) = match asked.get("account") {

@@ -134,3 +134,26 @@ fn long_lists_come_in_pages() {
         );
     });
 }
+
+#[test]
+fn a_query_that_cannot_be_read_is_told_as_an_address_and_not_as_a_body() {
+    run(async {
+        let running = running().await;
+        for (address, words) in [
+            ("/products?page=x", "`page` is `x`"),
+            ("/purchases?page=0", "pages are counted from 1"),
+            ("/agreements?page=-1", "`page` is `-1`"),
+            ("/metered?day=soon", "`day` is `soon`"),
+            ("/metered?lines=x", "`lines` is `x`"),
+            ("/calls?page=x", "`page` is `x`"),
+            ("/calls?verdict=maybe", "`verdict` is `maybe`"),
+            ("/calls?operation=Nothing", "`operation` is `Nothing`"),
+        ] {
+            let answer = page(&running, address).await;
+            let page = html(&answer);
+            assert_eq!(answer.status, 400, "{address}: {page}");
+            says(&page, &["The address asks for", words]);
+            assert!(!page.contains("the body"), "{address}: {page}");
+        }
+    });
+}

@@ -1,0 +1,71 @@
+//! Replaces a file as a whole.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Writes a second file beside `path`, named with `.new` at the end, and renames it. A crash of the
+/// program or of the machine leaves the old file or the new one, because the second file is on the
+/// disk before it gets the name, and the folder is on the disk before this returns.
+///
+/// # Errors
+/// If a step fails. The old file is intact then, unless only the last step failed, which syncs the
+/// folder: then the new file is there and a crash of the machine may bring the old one back.
+pub fn replace_file(path: &Path, content: &str) -> std::io::Result<()> {
+    let new = beside(path);
+    let mut file = File::create(&new)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    sync_folder(path)
+}
+
+/// The second file's path: the whole name with `.new` at the end, so that it is never the first.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// The rename is on the disk only when the folder is. Windows cannot open a folder as a file.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> std::io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["world.json", "world.new", "world"] {
+            let path = folder.path().join(name);
+            for content in ["a longer first world", "second"] {
+                replace_file(&path, content).expect("written");
+                assert_eq!(std::fs::read_to_string(&path).expect("read"), content);
+            }
+        }
+        let left = std::fs::read_dir(folder.path()).expect("the folder");
+        assert_eq!(left.count(), 3);
+    }
+
+    #[test]
+    fn a_second_file_that_cannot_be_written_leaves_the_first_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("world.json");
+        replace_file(&path, "first").expect("written");
+        std::fs::create_dir(beside(&path)).expect("a folder in the way");
+        assert!(replace_file(&path, "second").is_err());
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "first");
+    }
+}
