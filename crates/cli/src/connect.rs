@@ -6,6 +6,7 @@ use ledger::{Ledger, TableNames};
 use local::stack::STACK_NAME;
 use marketplace::audit::Source;
 use marketplace::limits::{RETENTION_MONTHS_DEFAULT, RETENTION_MONTHS_MAX};
+use marketplace::schedule::Schedule;
 use marketplace::window::Window;
 use metering_api::MeteringApi;
 use reconciler::audit::History;
@@ -35,8 +36,10 @@ pub struct Tables {
     /// environment variable METERING_STACK, or "metering"]
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// DynamoDB on this machine instead of AWS; it receives no real credentials [default: the
-    /// environment variable DYNAMODB_ENDPOINT]
+    /// DynamoDB on this machine instead of AWS; it receives no real credentials. A DynamoDB has no
+    /// clock, so the time is this machine's. For a `metering local` on other ports, whose clock may
+    /// show another time, name it in METERING_CLOCK, as in http://127.0.0.1:8081/_emulator/clock
+    /// [default: the environment variable DYNAMODB_ENDPOINT]
     #[arg(long, value_name = "URL", value_parser = url)]
     dynamodb_endpoint: Option<String>,
 }
@@ -47,7 +50,9 @@ impl Tables {
         clients::ledger(&self.env()).await.map_err(Failure::usage)
     }
 
-    /// The current time of the stack. The stack of `metering local` has its own clock.
+    /// The current time of the stack. The stack of `metering local` has its own clock. Behind an
+    /// explicit endpoint any DynamoDB may be, and none tells the stack's time, so that time is this
+    /// machine's unless METERING_CLOCK names a clock.
     pub async fn now(&self) -> Result<Timestamp, Failure> {
         let clock = Clock::from_env(&self.env()).map_err(Failure::usage)?;
         clock
@@ -74,6 +79,12 @@ impl Tables {
         let policy = settings::seal_policy(&process).map_err(Failure::usage)?;
         let products = Products::from_env(&process).map_err(Failure::usage)?;
         Ok((policy.window, products))
+    }
+
+    /// When the stack's hours are sealed. It comes from SETTLE_MINUTES of this process, as in the
+    /// functions, or is the default.
+    pub fn schedule(&self) -> Result<Schedule, Failure> {
+        settings::schedule(&Env::from_process()).map_err(Failure::usage)
     }
 
     fn env(&self) -> Env {

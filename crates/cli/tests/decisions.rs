@@ -28,11 +28,17 @@ impl Sample {
     }
 
     fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_in(&[], arguments)
+    }
+
+    fn run_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let mut all = arguments.to_vec();
         all.extend(["--dynamodb-endpoint", &self.dynamodb]);
         // The clock of the world, as `--local` has it on its usual port.
         let clock = format!("http://{}/_emulator/clock", self.local.aws);
-        common::metering_in(&[("METERING_CLOCK", &clock)], &all, "")
+        let mut environment = environment.to_vec();
+        environment.push(("METERING_CLOCK", &clock));
+        common::metering_in(&environment, &all, "")
     }
 
     fn clock(&self, body: &Value) {
@@ -40,7 +46,11 @@ impl Sample {
     }
 
     fn report(&self, dimension: &str, id: &str, quantity: &str, time: &str) {
-        let event = json!({"id": id, "subscription": CUSTOMER, "dimension": dimension, "quantity": quantity, "time": time});
+        self.report_of(CUSTOMER, dimension, id, quantity, time);
+    }
+
+    fn report_of(&self, subscription: &str, dimension: &str, id: &str, quantity: &str, time: &str) {
+        let event = json!({"id": id, "subscription": subscription, "dimension": dimension, "quantity": quantity, "time": time});
         let body = json!({"events": [event]}).to_string();
         let (status, answer) = http(self.local.http, "POST", "/usage", &body);
         assert_eq!(status, 200, "{answer}");
@@ -52,6 +62,14 @@ impl Sample {
             .run(&["late", "list", "--month", month, "--json"])
             .json();
         listed.as_array().unwrap().clone()
+    }
+
+    fn is_accepted(&self, subscription: &str, hour: &str, dimension: &str) -> Option<()> {
+        let show = ["records", "show", "--subscription", subscription];
+        let of = ["--hour", hour, "--dimension", dimension, "--json"];
+        let ran = self.run(&[&show[..], &of].concat());
+        let record: Value = serde_json::from_str(&ran.out).ok()?;
+        (record["record"]["state"] == "accepted").then_some(())
     }
 
     fn billed(&self, hour: &str, dimension: &str) -> Option<String> {
@@ -275,6 +293,125 @@ fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
         sample.billed("2026-11-21T05:00:00Z", "gb")
     });
     assert_eq!(billed, "5");
+
+    // The row disappears once more. This claim must not look like a repeat of the first one.
+    sample.delete_row(CUSTOMER, "2026-11-21T04", "gb#mistake");
+    let again = plan();
+    assert_eq!(again[0]["quantities"], json!({"gb": "5"}));
+    assert_eq!(again[0]["slots"][0]["refunded"], "5");
+    let token = |planned: &Value| planned[0]["entry"]["clientToken"].clone();
+    assert_ne!(token(&again), token(&planned));
+    assert_eq!(token(&again), token(&plan()));
+}
+
+#[test]
+fn what_was_metered_too_much_before_a_renewal_is_claimed_under_the_old_agreement() {
+    let sample = Sample::start();
+    let renewed = sample
+        .local
+        .control("POST", "agreements/agmt-EXAMPLE1/renew", "{}");
+    // An hour that began before the renewal, and one after it.
+    let new = renewed["agreement_id"].as_str().unwrap().to_owned();
+    assert_eq!(renewed["license_arn"], LICENSE);
+    sample.clock(&json!({"now": "2026-11-21T05:50:00Z"}));
+    for (hour, id, quantity) in [("04", "before", "5"), ("05", "after", "7")] {
+        let time = format!("2026-11-21T{hour}:10:00Z");
+        sample.report_of(LICENSE, "gb", id, quantity, &time);
+    }
+    sample.clock(&json!({"now": "2026-11-21T06:50:00Z"}));
+    let hours = ["2026-11-21T04", "2026-11-21T05"];
+    for hour in hours {
+        eventually("the bill", || sample.is_accepted(LICENSE, hour, "gb"));
+    }
+    let plan = || {
+        sample
+            .run(&["adjust", "plan", "--month", "2026-11", "--json"])
+            .json()
+    };
+    assert_eq!(plan(), json!([]));
+    sample.delete_row(LICENSE, hours[0], "gb#before");
+    sample.delete_row(LICENSE, hours[1], "gb#after");
+    let planned = plan();
+    let told: Vec<(&Value, &Value)> = planned
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|claim| (&claim["entry"]["agreementId"], &claim["slots"][0]["slot"]))
+        .collect();
+    let slot = |hour: &str| json!(format!("{LICENSE}@{hour}#gb"));
+    let (first, second) = (slot(hours[0]), slot(hours[1]));
+    assert_eq!(told.len(), 2, "{planned}");
+    assert!(
+        told.contains(&(&json!("agmt-EXAMPLE1"), &first)),
+        "{planned}"
+    );
+    assert!(told.contains(&(&json!(new), &second)), "{planned}");
+    let known = planned[0]["known_agreements"].as_array().unwrap();
+    assert!(known.contains(&json!("agmt-EXAMPLE1")) && known.contains(&json!(new)));
+
+    // What the stack knows of the old agreement is gone, as if it had been bought before the stack.
+    for item in [
+        ("agreement|agmt-EXAMPLE1", "facts"),
+        (LICENSE, "joint#agreement|agmt-EXAMPLE1"),
+    ] {
+        let key = json!({"subscription": {"S": item.0}, "item": {"S": item.1}});
+        sample.call_dynamodb(
+            "DeleteItem",
+            &json!({"TableName": "metering-Subscriptions", "Key": key}),
+        );
+    }
+    let planned = plan();
+    let unknown = planned
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|claim| claim["slots"][0]["slot"] == first)
+        .unwrap();
+    assert_eq!(unknown["entry"]["agreementId"], Value::Null);
+    let missing = unknown["to_be_filled_in"].as_array().unwrap();
+    assert!(missing.contains(&json!("agreementId")), "{unknown}");
+    let table = sample.run(&["adjust", "plan", "--month", "2026-11"]).ok();
+    assert!(
+        table.contains(&format!("not known; the stack knows {new}")),
+        "{table}"
+    );
+}
+
+#[test]
+fn the_hour_that_takes_a_carry_follows_the_settle_time_of_the_stack() {
+    let sample = Sample::start();
+    let dimensions = [
+        "--dimension",
+        "seats",
+        "--dimension",
+        "gb",
+        "--dimension",
+        "chairs",
+    ];
+    let put = [
+        "products",
+        "put",
+        "--code",
+        "examplecode2",
+        "--identity",
+        "customer",
+    ];
+    sample.run(&[&put[..], &dimensions].concat()).ok();
+    // AWS Marketplace does not know chairs.
+    sample.report("chairs", "x", "2.5", "2026-11-21T04:10:00Z");
+    sample.clock(&json!({"now": "2026-11-21T06:20:00Z"}));
+    let refused = eventually("the refusal", || {
+        let mut waiting = sample.waiting("2026-11").into_iter();
+        waiting.find(|w| w["why"] == "refused")
+    });
+    let slot = refused["slot"].as_str().unwrap();
+    let carry = ["late", "carry", slot, "--into", "gb", "--reason", "renamed"];
+    let wrong = sample.run_in(&[("SETTLE_MINUTES", "soon")], &carry);
+    assert_eq!(wrong.code, 2, "{}", wrong.err);
+    assert!(wrong.err.contains("SETTLE_MINUTES"), "{}", wrong.err);
+    // Hour 05 was due at 06:10, if hours settle for ten minutes. By default it is open until 06:30.
+    let told = sample.run_in(&[("SETTLE_MINUTES", "10")], &carry).ok();
+    assert!(told.contains("2026-11-21T06 gb"), "{told}");
 }
 
 #[test]

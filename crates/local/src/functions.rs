@@ -71,7 +71,13 @@ impl Functions {
             ),
             // One call at a time, so that a run can be repeated exactly.
             ("SUBMIT_AT_ONCE", "1"),
-            // No limit: the stack's clock may run faster than the pace of the real quota.
+            // No quota. It allows ten calls in each second of real time, and the stack's seconds are
+            // not those of real time: the clock can run many times faster, or stand still while an
+            // hour's work is done. At 3600 times real time each wait for a tenth of a second would
+            // cost six minutes of the stack's clock, and usage would miss its window. The turn to
+            // send, which the quota needs, ends by the stack's clock and so never while it stands
+            // still. The emulator limits the rate only if `batch_meter_usage_per_s` is set; the
+            // submitter then sends throttled calls again, as on AWS.
             ("SUBMIT_PER_SECOND", "0"),
         ];
         let pairs = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));

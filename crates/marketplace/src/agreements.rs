@@ -7,8 +7,10 @@
 //!
 //! Facts: M28, M49 (docs/marketplace-rules.md).
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use crate::hour::shift;
+use crate::ids::AgreementId;
 use crate::lifecycle::{Lifecycle, Sign};
 use crate::planted::{Bug, is_planted};
 use crate::spans::{Span, Spans};
@@ -49,6 +51,65 @@ pub fn lifecycle_of(
     // A closed subscription stays closed only if the times in which it was in force are unchanged.
     life.closed_at = own.closed_at.filter(|_| life.spans() == own.spans());
     life
+}
+
+/// The agreement under which a record with the timestamp `stamp` was metered. `known` are all
+/// agreements of the subscription, and `spans` are the times in which it is in force. `None` if the
+/// signs do not tell.
+///
+/// The latest agreement that began by then counts, because a renewal's old agreement may end after
+/// the new one began. An agreement begins with its first activation, and its announced end alone
+/// ends nothing. An agreement that is known by name only makes the answer uncertain, unless it is
+/// the only one.
+pub fn agreement_at<'a>(
+    known: &'a [(AgreementId, Lifecycle)],
+    spans: &Spans,
+    stamp: Timestamp,
+) -> Option<&'a AgreementId> {
+    let began = |life: &Lifecycle| life.activated_at();
+    if let [(only, life)] = known
+        && began(life).is_none()
+    {
+        return Some(only);
+    }
+    if known.iter().any(|(_, life)| began(life).is_none()) {
+        return None;
+    }
+    let Some(latest) = known
+        .iter()
+        .filter_map(|(_, life)| began(life).filter(|at| *at <= stamp))
+        .max()
+    else {
+        return first_of_its_span(known, spans, stamp);
+    };
+    let mut candidates = known.iter().filter(|(_, life)| began(life) == Some(latest));
+    match (candidates.next(), candidates.next()) {
+        (Some((id, life)), None) if life.spans().accept(stamp) => Some(id),
+        _ => None,
+    }
+}
+
+/// The agreement that began the span in which `stamp` lies, if its own first sign came a little
+/// after the span's. The sign of a purchase can be that of its customer, which comes first. An
+/// agreement that begins long after its span is a renewal, and the one before it is unknown.
+fn first_of_its_span<'a>(
+    known: &'a [(AgreementId, Lifecycle)],
+    spans: &Spans,
+    stamp: Timestamp,
+) -> Option<&'a AgreementId> {
+    let span = spans.iter().rev().find(|span| span.began_at <= stamp)?;
+    let soon = shift(span.began_at, SignedDuration::from_hours(1));
+    let first = known
+        .iter()
+        .filter_map(|(_, life)| life.activated_at())
+        .min()?;
+    let mut candidates = known
+        .iter()
+        .filter(|(_, life)| first < soon && life.activated_at() == Some(first));
+    match (candidates.next(), candidates.next()) {
+        (Some((id, _)), None) => Some(id),
+        _ => None,
+    }
 }
 
 /// Whether an agreement other than number `this` is in force at `at`.
@@ -106,6 +167,61 @@ mod tests {
         );
         // An agreement without any sign changes nothing.
         check(&[old, &[]], Status::Ending, Some(100));
+    }
+
+    #[test]
+    fn a_record_belongs_to_the_agreement_that_was_in_force_at_its_timestamp() {
+        // Each agreement is its name with its signs.
+        #[track_caller]
+        fn check(
+            known: &[(&str, &[(Sign, i64)])],
+            span_from: i64,
+            stamp: i64,
+            expect: Option<&str>,
+        ) {
+            let known: Vec<(AgreementId, Lifecycle)> = known
+                .iter()
+                .map(|(id, signs)| (id.parse().unwrap(), life(signs)))
+                .collect();
+            let spans = Spans::one(Span::since(at(span_from)));
+            let found = agreement_at(&known, &spans, at(stamp));
+            assert_eq!(found.map(AgreementId::as_str), expect, "{stamp}");
+        }
+        let old: (&str, &[_]) = (
+            "old",
+            &[(Activated, 0), (Activated, 70_000), (EndAnnounced, 90_100)],
+        );
+        let new: (&str, &[_]) = ("new", &[(Activated, 90_000)]);
+        for (stamp, expect) in [
+            (0, "old"),
+            (80_000, "old"),
+            (89_999, "old"),
+            (90_000, "new"),
+            (90_050, "new"),
+            (200_000, "new"),
+        ] {
+            check(&[old, new], 0, stamp, Some(expect));
+            check(&[new, old], 0, stamp, Some(expect));
+        }
+        // The new one began after a gap, and the old one was removed before.
+        let removed: (&str, &[_]) = ("old", &[(Activated, 0), (Deprovisioned, 50_000)]);
+        check(&[removed, new], 0, 50_000, Some("old"));
+        check(&[removed, new], 0, 50_001, None);
+        // Only the renewal is known: the agreement before it has another name.
+        check(&[new], 0, 89_999, None);
+        check(&[new], 0, 90_000, Some("new"));
+        // The customer's sign of the purchase came a little before the agreement's own.
+        check(&[new], 86_401, 89_999, Some("new"));
+        check(&[new], 86_400, 89_999, None);
+        check(&[new], 90_000, 89_999, None);
+        // An agreement that is known by name only.
+        check(&[("named", &[])], 0, 100, Some("named"));
+        check(&[("named", &[]), new], 0, 100_000, None);
+        check(&[], 0, 100, None);
+        // Two that began at once.
+        check(&[("other", &[(Activated, 90_000)]), new], 0, 90_000, None);
+        // A purchase that failed, or was ended before it began.
+        check(&[("failed", &[(EndAnnounced, 5)])], 0, 100, Some("failed"));
     }
 
     #[test]

@@ -1,13 +1,18 @@
 //! The command `metering adjust`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
+use ledger::joint::Joint;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
+use marketplace::agreements::agreement_at;
 use marketplace::decision::{Reason, refund};
-use marketplace::{Month, Quantity, RecordKey, Subscription, Total, UsageHour};
-use reconciler::books::of_subscription;
+use marketplace::lifecycle::Lifecycle;
+use marketplace::{
+    AgreementId, Month, ProductCode, Quantity, RecordKey, Subscription, Total, UsageHour,
+};
+use reconciler::books::{Line, of_subscription};
 use serde_json::{Value, json};
 
 use crate::commands::kept::Kept;
@@ -29,7 +34,8 @@ pub enum Adjust {
 /// Lists usage that was metered too much, as billing adjustments to claim
 ///
 /// A metering record can never be lowered. What was billed beyond the usage rows is given back in
-/// money, per agreement and invoice.
+/// money, per agreement and invoice. Each slot is claimed under the agreement that was in force at
+/// its hour.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,7 +44,9 @@ Examples:
 
 Each entry is for BatchCreateBillingAdjustmentRequest of the AWS Marketplace Agreement API. The stack
 does not know the invoice, the amount and the currency: they are null until you fill them in from the
-invoice. After you claimed it, record it with `metering adjust record SLOT QUANTITY`.")]
+invoice. If the stack does not know which agreement was in force at a slot's hour, as after a renewal
+of an agreement that it has never heard of, the agreement is null too: the invoice names it. After you
+claimed it, record it with `metering adjust record SLOT QUANTITY`.")]
 pub struct Plan {
     /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
@@ -46,7 +54,7 @@ pub struct Plan {
     /// Only this subscription
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// As JSON: a list, one object for each agreement
+    /// As JSON: a list, one object for each agreement and product
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -86,12 +94,32 @@ impl Adjust {
     }
 }
 
-/// The quantities to be claimed back for one agreement.
+/// What one entry of the request is about. One agreement can be for several products, whose
+/// dimensions may have the same names.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Payer {
+    /// `None` if the stack does not know which agreement was in force.
+    agreement: Option<AgreementId>,
+    product: ProductCode,
+    /// Only if the agreement is not known: then nothing shows that two subscriptions belong to one.
+    subscription: Option<Subscription>,
+}
+
+/// A slot of which a quantity is to be claimed back.
+struct Excess {
+    key: RecordKey,
+    over: Total,
+    /// The quantity that was claimed back of it before.
+    refunded: Total,
+}
+
+/// The quantities to be claimed back with one entry.
 #[derive(Default)]
 struct Claim {
-    subscriptions: Vec<String>,
-    product: String,
-    slots: Vec<(RecordKey, Total)>,
+    subscriptions: BTreeSet<Subscription>,
+    /// The agreements that the stack knows for these subscriptions.
+    agreements: BTreeSet<AgreementId>,
+    slots: Vec<Excess>,
 }
 
 impl Plan {
@@ -102,39 +130,14 @@ impl Plan {
         self.kept
             .check(&format!("the usage of {month}"), month.first_hour(), now)?;
         let last = month.last_hour().min(UsageHour::of(now).next());
-        let mut claims: BTreeMap<Option<String>, Claim> = BTreeMap::new();
+        let mut claims: BTreeMap<Payer, Claim> = BTreeMap::new();
         for profile in self.profiles(&ledger).await? {
             let books = of_subscription(&ledger, &profile, month.first_hour(), last).await?;
-            let over = books
-                .lines
-                .into_iter()
-                .filter(|line| line.slot.uncounted.is_negative());
-            let mut slots = Vec::new();
-            for line in over {
-                let key = RecordKey {
-                    subscription: line.subscription,
-                    hour: line.hour,
-                    dimension: line.dimension,
-                };
-                slots.push((
-                    key,
-                    line.slot.uncounted.magnitude().map_err(Failure::failed)?,
-                ));
-            }
-            if slots.is_empty() {
-                continue;
-            }
-            let agreement = profile.agreement.as_ref().map(ToString::to_string);
-            // Without an agreement id nothing shows that two subscriptions belong to one agreement.
-            let own = || Some(profile.subscription.to_string());
-            let claim = claims.entry(agreement.or_else(own)).or_default();
-            claim.subscriptions.push(profile.subscription.to_string());
-            claim.product = profile.product.to_string();
-            claim.slots.extend(slots);
+            add_claims(&ledger, &profile, books.lines, &mut claims).await?;
         }
         let mut planned = Vec::new();
-        for (agreement, claim) in &claims {
-            planned.push(claim.to_json(agreement.as_deref(), month)?);
+        for (payer, claim) in &claims {
+            planned.push(claim.to_json(payer, month)?);
         }
         if self.json {
             return output::print_json(&Value::Array(planned));
@@ -144,10 +147,17 @@ impl Plan {
             return Ok(());
         }
         let mut table = output::table(&["agreement", "slot", "metered too much"]);
-        for (agreement, claim) in &claims {
-            for (key, over) in &claim.slots {
-                let agreement = agreement.clone().unwrap_or_default();
-                table.add_row([agreement, key.slot(), over.to_string()]);
+        for (payer, claim) in &claims {
+            let agreement = match &payer.agreement {
+                Some(agreement) => agreement.to_string(),
+                None => claim.not_known(),
+            };
+            for excess in &claim.slots {
+                table.add_row([
+                    agreement.clone(),
+                    excess.key.slot(),
+                    excess.over.to_string(),
+                ]);
             }
         }
         output::print(table.trim_fmt())
@@ -170,32 +180,110 @@ impl Plan {
     }
 }
 
+/// Adds what was metered too much for one subscription, each slot to the agreement that was in force
+/// at its record's timestamp. A renewal within the month can keep the license, so one subscription
+/// can have slots of two agreements.
+async fn add_claims(
+    ledger: &Ledger,
+    profile: &Profile,
+    lines: Vec<Line>,
+    claims: &mut BTreeMap<Payer, Claim>,
+) -> Result<(), Failure> {
+    let mut slots = Vec::new();
+    for line in lines {
+        if line.slot.uncounted.is_negative() {
+            slots.push(Excess {
+                over: line.slot.uncounted.magnitude().map_err(Failure::failed)?,
+                refunded: line.slot.refunded,
+                key: RecordKey {
+                    subscription: line.subscription,
+                    hour: line.hour,
+                    dimension: line.dimension,
+                },
+            });
+        }
+    }
+    if slots.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<RecordKey> = slots.iter().map(|excess| excess.key.clone()).collect();
+    let records = ledger.records(&keys).await?;
+    let stamps: BTreeMap<_, _> = records.iter().map(|r| (&r.key, r.stamp)).collect();
+    let known = agreements_of(ledger, profile).await?;
+    let spans = profile.lifecycle.spans();
+    for excess in slots {
+        let stamp = stamps.get(&excess.key);
+        let agreement = stamp.and_then(|stamp| agreement_at(&known, &spans, *stamp));
+        let payer = Payer {
+            agreement: agreement.cloned(),
+            product: profile.product.clone(),
+            subscription: agreement.is_none().then(|| profile.subscription.clone()),
+        };
+        let claim = claims.entry(payer).or_default();
+        claim.subscriptions.insert(profile.subscription.clone());
+        claim
+            .agreements
+            .extend(known.iter().map(|(id, _)| id.clone()));
+        claim.slots.push(excess);
+    }
+    Ok(())
+}
+
+/// The agreements of a subscription, each with its own lifecycle. The profile names the latest one,
+/// which has no lifecycle if only the registration named it.
+async fn agreements_of(
+    ledger: &Ledger,
+    profile: &Profile,
+) -> Result<Vec<(AgreementId, Lifecycle)>, Failure> {
+    let mut known = Vec::new();
+    for joint in ledger.joints(&profile.subscription.to_string()).await? {
+        let Joint::Agreement(id) = &joint else {
+            continue;
+        };
+        known.push((id.clone(), ledger.joint_facts(&joint).await?.lifecycle));
+    }
+    if let Some(current) = &profile.agreement
+        && !known.iter().any(|(id, _)| id == current)
+    {
+        known.push((current.clone(), Lifecycle::default()));
+    }
+    Ok(known)
+}
+
 impl Claim {
-    fn to_json(&self, agreement: Option<&str>, month: Month) -> Result<Value, Failure> {
+    fn to_json(&self, payer: &Payer, month: Month) -> Result<Value, Failure> {
         let mut by_dimension: BTreeMap<&str, Total> = BTreeMap::new();
-        for (key, over) in &self.slots {
-            let sum = by_dimension.entry(key.dimension.as_str()).or_default();
-            *sum = sum.plus(*over).map_err(Failure::failed)?;
+        for excess in &self.slots {
+            let sum = by_dimension
+                .entry(excess.key.dimension.as_str())
+                .or_default();
+            *sum = sum.plus(excess.over).map_err(Failure::failed)?;
         }
         let quantities: BTreeMap<&str, String> = by_dimension
             .into_iter()
             .map(|(dimension, total)| (dimension, total.to_string()))
             .collect();
-        let known = agreement.filter(|id| !self.subscriptions.iter().any(|s| s == id));
+        let known = payer.agreement.as_ref().map(AgreementId::as_str);
         let mut missing = vec!["originalInvoiceId", "adjustmentAmount", "currencyCode"];
         if known.is_none() {
             missing.push("agreementId");
         }
+        let texts = |ids: Vec<String>| Value::from(ids);
         Ok(json!({
             "agreement_id": known,
-            "product_code": self.product,
-            "subscriptions": self.subscriptions,
+            "known_agreements": texts(self.agreements.iter().map(ToString::to_string).collect()),
+            "product_code": payer.product.as_str(),
+            "subscriptions": texts(self.subscriptions.iter().map(ToString::to_string).collect()),
             "month": month.to_string(),
             "quantities": quantities,
             "slots": self
                 .slots
                 .iter()
-                .map(|(key, over)| json!({"slot": key.slot(), "quantity": over.to_string()}))
+                .map(|excess| json!({
+                    "slot": excess.key.slot(),
+                    "quantity": excess.over.to_string(),
+                    "refunded": excess.refunded.to_string(),
+                }))
                 .collect::<Vec<_>>(),
             "entry": {
                 "agreementId": known,
@@ -209,12 +297,29 @@ impl Claim {
         }))
     }
 
-    /// The same claim always has the same token, so that a claim made twice counts once.
+    /// The text in place of an agreement that is not known.
+    fn not_known(&self) -> String {
+        let known: Vec<_> = self.agreements.iter().map(ToString::to_string).collect();
+        match known.as_slice() {
+            [] => "not known".to_owned(),
+            known => format!("not known; the stack knows {}", known.join(", ")),
+        }
+    }
+
+    /// The same claim always has the same token, so that a claim made twice counts once. What was
+    /// claimed back before is part of it: when a slot is over-metered again by the same quantity,
+    /// AWS Marketplace must not take the new claim for a repeat of the old one.
     fn client_token(&self) -> String {
         let content: Vec<String> = self
             .slots
             .iter()
-            .map(|(key, over)| format!("{} {over}", key.slot()))
+            .map(|excess| {
+                let claim = format!("{} {}", excess.key.slot(), excess.over);
+                match excess.refunded.is_zero() {
+                    true => claim,
+                    false => format!("{claim} after {}", excess.refunded),
+                }
+            })
             .collect();
         ledger::content_digest(&content.join("\n"))
     }

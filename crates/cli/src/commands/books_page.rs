@@ -45,12 +45,17 @@ impl Mark {
             _ if slot.held.is_positive() => Self::Held,
             Some(state) if waits.contains(&state) => Self::Held,
             _ if slot.written_off.is_positive() => Self::Lost,
-            Some(State::Conflict) => Self::Lost,
+            // The books count as lost what AWS Marketplace's slot is short of, less what a decision
+            // moved elsewhere.
+            Some(State::Conflict) if slot.here > slot.at_aws => Self::Lost,
             _ if slot.uncounted.is_negative() => Self::Over,
             _ if slot.uncounted.is_positive() => Self::Pending,
             None | Some(State::Sealed) => Self::Pending,
             Some(State::DryRun) => Self::DryRun,
             Some(State::Moved | State::Expired) => Self::Moved,
+            Some(State::Conflict) if slot.at_aws.is_zero() && slot.carried_out.is_positive() => {
+                Self::Moved
+            }
             Some(_) => Self::Billed,
         }
     }
@@ -343,3 +348,56 @@ th{color:var(--soft);font-weight:500}.n{text-align:right;font-variant-numeric:ta
 .chip{display:inline-block;border-radius:.2rem;padding:.05rem .4rem;white-space:nowrap;color:#fff}
 .chip.over,.chip.pending,.chip.moved{color:#111}.chip.astray{color:var(--paper)}
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marketplace::{Quantity, Total};
+
+    fn units(text: &str) -> Total {
+        text.parse::<Quantity>().unwrap().into()
+    }
+
+    /// A slot in conflict: the quantity that its record stands for, and the one at AWS Marketplace.
+    fn conflict(here: &str, at_aws: &str) -> SlotBooks {
+        SlotBooks {
+            here: units(here),
+            at_aws: units(at_aws),
+            state: Some(State::Conflict),
+            ..SlotBooks::default()
+        }
+    }
+
+    #[test]
+    fn a_conflict_is_lost_only_by_what_aws_marketplace_is_short_of() {
+        assert_eq!(Mark::of(&conflict("5", "3")), Mark::Lost);
+        // AWS Marketplace holds more than was used.
+        let over = SlotBooks {
+            uncounted: Total::ZERO.minus(units("2")).unwrap(),
+            ..conflict("7", "7")
+        };
+        assert_eq!(Mark::of(&over), Mark::Over);
+        // The shortfall of 2 was carried, or written off.
+        let carried = SlotBooks {
+            carried_out: units("2"),
+            ..conflict("3", "3")
+        };
+        assert_eq!(Mark::of(&carried), Mark::Billed);
+        let all_carried = SlotBooks {
+            carried_out: units("5"),
+            ..conflict("0", "0")
+        };
+        assert_eq!(Mark::of(&all_carried), Mark::Moved);
+        let written_off = SlotBooks {
+            written_off: units("2"),
+            ..conflict("3", "3")
+        };
+        assert_eq!(Mark::of(&written_off), Mark::Lost);
+        // A part of the shortfall was carried, and the rest is short still.
+        let partly = SlotBooks {
+            carried_out: units("1"),
+            ..conflict("4", "3")
+        };
+        assert_eq!(Mark::of(&partly), Mark::Lost);
+    }
+}

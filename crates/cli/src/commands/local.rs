@@ -42,6 +42,11 @@ due. The rest of a longer move is like an outage of the functions: usage that mi
 Marketplace's window expires. While the clock stands still, stream batches are delivered after a
 second of real time instead of when their window closes.
 
+The submitter keeps to no quota of calls per second here (SUBMIT_PER_SECOND is 0, on AWS 10): the
+quota counts seconds of real time, and this clock may run faster or stand still. The emulated AWS
+Marketplace throttles BatchMeterUsage only if you tell it to:
+  curl http://127.0.0.1:8081/_emulator/settings   # batch_meter_usage_per_s; PUT sets them
+
 --data-dir keeps the tables and the emulated AWS Marketplace with its clock. Both are saved every
 five seconds and at the end, so a process that is killed loses up to five seconds. At the next start,
 a clock that runs in real time jumps to the present. Without --data-dir everything is in memory.

@@ -9,7 +9,6 @@ use marketplace::decision::{
     Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds,
 };
 use marketplace::recount::{Movement, MovementKind};
-use marketplace::schedule::Schedule;
 use marketplace::{Dimension, MeteringRecord, Quantity, RecordKey};
 
 use super::show;
@@ -28,6 +27,10 @@ Examples:
     --reason 'agreed with the buyer, ticket 4711'
   metering late carry 'arn:aws:license-manager::1:license:l-1@2026-11-21T02#gb' --into gigabytes \\
     --reason 'gb was renamed on 2026-11-20'
+
+Which hour is still open depends on how long hours settle. SETTLE_MINUTES is read as in the
+functions: set it to the stack's SettleMinutes, if that is not 30. An hour that the stack has sealed
+already is never chosen.
 
 `metering late list` prints the slots.")]
 pub struct Carry {
@@ -128,7 +131,7 @@ impl Carry {
         let watermark = ledger.watermark().await?.ok_or_else(none)?;
         let spans = profile.lifecycle.spans();
         let hour = self.slot.hour;
-        let schedule = Schedule::default();
+        let schedule = self.tables.schedule()?;
         open_hour(schedule, hour, watermark, &spans, now).map_err(|_| none())
     }
 }
