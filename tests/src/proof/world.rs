@@ -530,7 +530,13 @@ impl World {
     }
 
     /// Writes one row as the seller's software does, and again until the write succeeds.
+    ///
+    /// # Panics
+    ///
+    /// If twenty tries fail. The row would count as reported and would not be there, so the books
+    /// would be compared with usage that nobody has.
     pub async fn report(&self, subscription: &Subscription, event: &UsageEvent) {
+        let mut last = String::new();
         for _ in 0..TRIES_MAX {
             let ledger = self.ledger.clone();
             let put = invoke("seller", async move {
@@ -540,10 +546,15 @@ impl World {
                     .map_err(|e| e.to_string())
             })
             .await;
-            if put.is_ok() {
-                return;
+            match put {
+                Ok(_) => return,
+                Err(error) => last = error,
             }
         }
+        panic!(
+            "the row {} of {subscription} could not be written in {TRIES_MAX} tries: {last}",
+            event.id
+        );
     }
 
     /// Reports usage over HTTP as the seller's software does. Returns the answer's status and body.
