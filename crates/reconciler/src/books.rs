@@ -1,4 +1,4 @@
-//! The books: per subscription, dimension and hour, counted again from the rows.
+//! The books: every slot (subscription, hour, dimension) counted again from its rows.
 
 use std::collections::BTreeSet;
 
@@ -14,45 +14,45 @@ use crate::day::Transit;
 
 /// Days of a subscription that are read at the same time.
 const DAYS_AT_ONCE: usize = 2;
-/// Hours of each of them.
+/// Hours of each such day that are read at the same time.
 const HOURS_AT_ONCE: usize = 8;
 
-/// One line of the books.
+/// One line of the books: a slot and its quantities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
-    /// Who.
+    /// The subscription of the slot.
     pub subscription: Subscription,
-    /// When.
+    /// The hour of the slot.
     pub hour: UsageHour,
-    /// What.
+    /// The dimension of the slot.
     pub dimension: Dimension,
-    /// How much, and where it is.
+    /// The slot's quantities: used, metered, carried, held, written off and not yet counted.
     pub slot: SlotBooks,
 }
 
 /// The books of one subscription over some hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionBooks {
-    /// Who.
+    /// The subscription.
     pub subscription: Subscription,
     /// Every slot with rows or a record.
     pub lines: Vec<Line>,
-    /// Slots whose carried rows are not what movements brought there.
+    /// Slots whose carried rows differ from what movements sent to them.
     pub astray: Vec<Astray>,
-    /// Their sum.
+    /// The sum over all hours that were counted.
     pub sum: Books,
 }
 
-/// A slot in which late usage did not arrive as it was sent: where the books do not balance.
+/// A slot where the books do not balance: its carried rows differ from what movements sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Astray {
-    /// When.
+    /// The hour of the slot.
     pub hour: UsageHour,
-    /// What.
+    /// The dimension of the slot.
     pub dimension: Dimension,
-    /// What movements of earlier hours brought there.
+    /// What movements of earlier hours sent to the slot.
     pub sent: Total,
-    /// What its rows say.
+    /// What the carried rows of the slot add up to.
     pub arrived: Total,
 }
 
@@ -91,12 +91,13 @@ pub async fn of_subscription(
             }
         }
     }
-    // What was sent to a later hour has not been read.
+    // Hours after the last one were not read, so nothing is known about what arrived in them.
     books.astray = transit.astray(|hour| hour <= last);
     Ok(books)
 }
 
-/// Counts hours of one day, the first to the last: its records in one read, its rows hour by hour.
+/// Counts the hours `first` to `last` of one day. One query reads the records of the day, and one
+/// query per hour reads the rows.
 async fn count_day<'d>(
     ledger: &Ledger,
     subscription: &Subscription,
@@ -111,8 +112,8 @@ async fn count_day<'d>(
         .await
 }
 
-/// Counts every subscription, ended ones too, over the hours `first` to `last`. `each` sees one
-/// subscription after the other, so that no more than one is in memory.
+/// Counts every subscription, including ended ones, over the hours `first` to `last`. `each` gets
+/// the subscriptions one after the other, so that only one of them is in memory.
 pub async fn of_all(
     ledger: &Ledger,
     first: UsageHour,

@@ -1,8 +1,9 @@
-//! Subscriptions that the rounds have, and subscriptions that are done.
+//! Clears the attention of subscriptions that the sealer's rounds cover, and ends subscriptions of
+//! which everything is metered or itemised.
 //!
-//! Many are looked at at a time, and no longer than the task's share of the run. The next run goes on
-//! behind the last one that was begun: a subscription that takes all of the time cannot keep the others
-//! from their turn.
+//! Several subscriptions are examined at the same time, until the task's share of the run is spent.
+//! The next run continues after the last subscription that was begun. So a subscription that takes
+//! all of the time does not keep the others from their turn.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +18,12 @@ use startup::Budget;
 
 use crate::{AT_ONCE, App, ReconcileError, Report, first_possible_hour};
 
-/// Minutes that attention lasts at least: far longer than an index lags behind its table.
+/// The shortest time that attention lasts, in minutes: far longer than an index lags behind its
+/// table.
 const ATTENTION_MINUTES_MIN: i64 = 60;
-/// The place of the walk over the subscriptions that have attention.
+/// The name under which the walk over the subscriptions with attention keeps its place.
 const PLACE: &str = "closing";
 
-/// What the run is about.
 #[derive(Clone, Copy)]
 struct Task<'a> {
     app: &'a App,
@@ -34,18 +35,18 @@ struct Task<'a> {
 /// What became of one subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Looked {
-    /// Nothing, or nothing yet.
+    /// Nothing was changed, or not yet.
     Left,
-    /// The rounds have it.
+    /// Its attention was cleared: the sealer's rounds cover it.
     Cleared,
-    /// Everything of it is metered or itemised.
+    /// It was ended: all its usage is metered or itemised.
     Closed,
-    /// The time ran out over it.
+    /// The time ran out before it was finished.
     Unfinished,
 }
 
-/// Clears attention where it has done its work, and ends what is metered; `false` if the time ran
-/// out.
+/// Clears attention that is not needed any more, and ends subscriptions that are completely
+/// metered; `false` if the time ran out.
 pub(crate) async fn close(
     app: &App,
     now: Timestamp,
@@ -64,7 +65,7 @@ pub(crate) async fn close(
     let mut place = begin.clone();
     let mut finished = task.walk(&mut place, None, report).await?;
     if let (true, Some(begin)) = (finished, &begin) {
-        // From the beginning, through where this run began.
+        // The walk began in the middle, so the part before its beginning follows.
         place = None;
         finished = task.walk(&mut place, Some(begin), report).await?;
     }
@@ -79,8 +80,8 @@ pub(crate) async fn close(
 }
 
 impl Task<'_> {
-    /// Looks at the subscriptions behind `place`, through `last` if there is one; `place` is the last
-    /// one that was begun.
+    /// Examines the subscriptions after `place`, up to and including `last` if there is one.
+    /// `place` becomes the last subscription that was begun.
     async fn walk(
         self,
         place: &mut Option<Subscription>,
@@ -145,9 +146,9 @@ impl Task<'_> {
         let mut changed = profile.clone();
         let looked = match profile.status() {
             Status::Active => {
-                // Sealed through the watermark by itself, and long enough in the live index: every
-                // later hour is read after a raise of the watermark that is still to come, by a round
-                // that sees the subscription.
+                // The subscription is sealed through the watermark individually, and has been in
+                // the live index long enough. A round reads each later hour after it has raised the
+                // watermark to it, and that round sees the subscription.
                 let caught_up = profile.sealed_through >= Some(watermark);
                 let seen = shift(since, SignedDuration::from_mins(ATTENTION_MINUTES_MIN)) <= now;
                 if !caught_up || !seen {
@@ -174,8 +175,9 @@ impl Task<'_> {
         })
     }
 
-    /// Lists a subscription that is about to leave the live index with its last months, so that they are
-    /// proved all the same. A crash after it leaves an entry too many, which costs two reads.
+    /// Lists a subscription that is about to leave the live index under its last months, so that
+    /// those months are proved nevertheless. A crash after it leaves a superfluous entry, which
+    /// costs two reads.
     async fn list_ended(self, profile: &Profile) -> Result<(), LedgerError> {
         let spans = profile.lifecycle.spans();
         let hours = spans.last().and_then(|span| span.last_hour());
@@ -188,8 +190,9 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Whether an ending subscription's time is over, its last hour is below the watermark (so that any
-    /// later row is flagged), and every row of its open months is counted; `None` if the time ran out.
+    /// Whether an ending subscription is done: its end is certain, the watermark has reached its
+    /// last hour (so that every later row is flagged), and every row of its open months is counted.
+    /// `None` if the time ran out.
     async fn is_done(self, profile: &Profile) -> Result<Option<bool>, LedgerError> {
         let spans = profile.lifecycle.spans();
         let Some(span) = spans.last() else {
@@ -207,7 +210,7 @@ impl Task<'_> {
         let product = ledger.product(&profile.product).await?;
         let known = product.as_ref().map(|p| &p.dimensions);
         let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
-        // Usage dated after the end belongs to no hour that a round will still seal: it is found here.
+        // No round seals the hours after the end, so usage that is dated there is looked for here.
         for (first, last) in begin.through_days(last.max(UsageHour::of(self.now).next())) {
             if self.budget.is_spent() {
                 return Ok(None);

@@ -15,7 +15,7 @@ use marketplace::{Dimension, Total, UsageHour};
 use crate::books::Astray;
 use crate::run::Run;
 
-/// Where late usage was sent, and where it arrived.
+/// Late usage by slot: what was sent to the slot, and what arrived in it.
 #[derive(Debug, Default)]
 pub(crate) struct Transit {
     pub(crate) sent: Slots,
@@ -23,7 +23,8 @@ pub(crate) struct Transit {
 }
 
 impl Transit {
-    /// Adds what movements of an hour sent out, and what its rows say was carried in.
+    /// Adds what the movements of an hour sent to other hours, and what its rows say was carried
+    /// in.
     pub(crate) fn add(&mut self, count: &HourBooks<'_>) -> Result<(), LedgerError> {
         for (origin, movements) in count.movements() {
             for movement in movements {
@@ -38,7 +39,7 @@ impl Transit {
         Ok(())
     }
 
-    /// Adds what a movement of a slot of dimension `origin` sent out.
+    /// Adds what a movement sent to another hour. `origin` is the dimension of the movement's slot.
     pub(crate) fn send(
         &mut self,
         origin: &Dimension,
@@ -52,7 +53,7 @@ impl Transit {
         Ok(())
     }
 
-    /// Adds a day.
+    /// Adds the kept sums of a day.
     pub(crate) fn add_day(&mut self, day: &DayDigest) -> Result<(), LedgerError> {
         for (mine, theirs) in [
             (&mut self.sent, &day.sent),
@@ -66,7 +67,8 @@ impl Transit {
         Ok(())
     }
 
-    /// The slots of the hours that were read in which late usage did not arrive as it was sent.
+    /// The slots in which late usage did not arrive as it was sent. Only slots of hours that were
+    /// read are examined.
     pub(crate) fn astray(self, was_read: impl Fn(UsageHour) -> bool) -> Vec<Astray> {
         let mut slots: BTreeMap<_, (Total, Total)> = BTreeMap::new();
         for (slot, sent) in self.sent {
@@ -88,17 +90,18 @@ impl Transit {
     }
 }
 
-/// What counting a day came to.
+/// The result of counting a day.
 #[derive(Debug)]
 pub(crate) struct Counted {
     /// The sums of the hours that were counted.
     pub(crate) digest: DayDigest,
-    /// The hours with rows that nothing has counted.
+    /// The hours that have uncounted rows.
     pub(crate) uncounted: BTreeSet<UsageHour>,
 }
 
-/// Counts a day of a subscription through an hour: its records in one read, its rows hour by hour. What
-/// it comes to is the day's digest only where that hour is the day's last.
+/// Counts a day of a subscription up to and including the hour `through`. One query reads the
+/// records, and one query per hour reads the rows. The result is the digest of the whole day only
+/// if `through` is the day's last hour or later.
 pub(crate) async fn count_day(
     run: &Run<'_>,
     profile: &Profile,
@@ -142,16 +145,17 @@ pub(crate) async fn count_day(
     })
 }
 
-/// What became of hours with rows that nothing has counted.
+/// What was done about hours that have uncounted rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Flagged {
+    /// Hours that were flagged.
     pub(crate) hours: u64,
-    /// Whether the subscription is not active yet, and has usage.
+    /// Whether the subscription has usage although it is not active yet. No hour is flagged then.
     pub(crate) waits: bool,
 }
 
-/// Flags hours with rows that nothing has counted. Of a subscription that is not active yet, nothing
-/// counts them before it is.
+/// Flags hours that have uncounted rows. The hours of a subscription that is not active yet are not
+/// flagged, because nothing counts them before it is active.
 pub(crate) async fn flag(
     run: &Run<'_>,
     profile: &Profile,
@@ -166,10 +170,10 @@ pub(crate) async fn flag(
     for hour in hours {
         if is_pending {
             flagged.waits = true;
-            tracing::warn!(%subscription, %hour, "usage of a subscription that is not active yet");
+            tracing::warn!(%subscription, %hour, "there is usage of a subscription that is not active yet");
             return Ok(flagged);
         }
-        tracing::warn!(%subscription, %hour, "rows that nothing has counted; flagged");
+        tracing::warn!(%subscription, %hour, "an hour has uncounted rows; it was flagged as late");
         run.app
             .ledger
             .flag_late(subscription, hour, run.now)

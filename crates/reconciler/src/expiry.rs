@@ -1,7 +1,8 @@
 //! Records that can no longer be sent.
 //!
-//! A record past its deadline without an outcome may have been billed all the same: its answer may
-//! be what got lost. So it is Unconfirmed, and held, until CloudTrail proves what happened.
+//! A record without an outcome may have been billed nevertheless, because the answer of AWS
+//! Marketplace may have been lost. So when its deadline passes it becomes Unconfirmed, and it is
+//! held until CloudTrail proves what happened.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -14,12 +15,13 @@ use startup::Budget;
 
 use crate::{AT_ONCE, App, ReconcileError, Report};
 
-/// The longest a record waits between two attempts; everything due by then is looked at.
+/// The longest time that a record waits between two attempts. All records that are due by then are
+/// examined.
 const LOOK_AHEAD_HOURS: i64 = 2;
-/// Records read at the same time: what is begun of them is finished.
+/// Records that are read at the same time. A chunk that is begun is finished.
 const READ_AT_ONCE: usize = 100;
 
-/// Ends what is past its deadline; `false` if the time ran out.
+/// Ends the records that are past their deadline; `false` if the time ran out.
 pub(crate) async fn expire(
     app: &App,
     now: Timestamp,
@@ -27,7 +29,7 @@ pub(crate) async fn expire(
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
     let horizon = shift(now, SignedDuration::from_hours(LOOK_AHEAD_HOURS));
-    // Of each shard, what is in its subscription's final hour first.
+    // In each shard, records in their subscription's final hour come first.
     let shards = (0..SHARDS).flat_map(|shard| [(shard, true), (shard, false)]);
     for (shard, is_urgent) in shards {
         let mut start = None;
@@ -55,7 +57,7 @@ pub(crate) async fn expire(
     Ok(true)
 }
 
-/// Ends those of some records that are past their deadline, and notes the others.
+/// Ends the records that are past their deadline, and reports the urgency of the others.
 async fn end_overdue(
     app: &App,
     mut records: Vec<MeteringRecord>,

@@ -1,19 +1,19 @@
-//! Counts everything again: finds what streams missed, ends what is past its deadline, closes what
-//! is metered, and keeps the books.
+//! Counts everything again. It finds usage that streams missed, ends records that are past their
+//! deadline, closes subscriptions that are completely metered, and keeps the books.
 //!
 //! # Layout
-//! * [`handle_event`], [`task`]: what one invocation does; each task and shard is one, every hour
-//! * [`report`]: what it did and found
+//! * [`handle_event`], [`task`]: one invocation; every task and shard has one every hour
+//! * [`report`]: what a run did and found
 //! * [`audit`]: what CloudTrail proves about records, and the comparison with it
 //! * `expiry`: records that can no longer be sent
-//! * `recount`, `month`: hours read again, whether or not a stream told of them
-//! * `closing`: subscriptions that the rounds have, and subscriptions that are done
-//! * `prove`, `day`: the proof that no unit was lost or billed twice, each day once
-//! * [`books`]: the same in full, for the command line and for tests
-//! * `walk`, `run`: a walk over a shard, which the next run takes up, and what one run knows
+//! * `recount`, `month`: hours that are read again, whether or not a stream reported a change
+//! * `closing`: clears the attention of subscriptions, and ends them
+//! * `prove`, `day`: the proof that no unit was lost or billed twice; each day is proved once
+//! * [`books`]: the same proof in full, for the command line and for tests
+//! * `walk`, `run`: a walk over a shard, which the next run continues, and the state of one run
 //!
-//! The reconciler never bills: where it finds rows that nothing has counted it puts a late flag, and
-//! the sealer recounts. So there is one code path that turns rows into records.
+//! The reconciler never bills. Where it finds uncounted rows it puts a late flag, and the sealer
+//! recounts the hour. So only one code path turns rows into records.
 
 pub mod audit;
 pub mod books;
@@ -47,28 +47,28 @@ pub use task::{Task, UnknownTask};
 /// Subscriptions worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
 
-/// Damaged items that a report names; the log names all.
+/// The most damaged items that a report names. The log names all of them.
 const NAMES_MAX: usize = 100;
 
-/// What the function needs.
+/// What the function needs: clients and settings.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The three DynamoDB tables.
     pub ledger: Ledger,
-    /// The time.
+    /// Where the current time comes from.
     pub clock: Clock,
-    /// When hours are due.
+    /// When each hour is due to be sealed.
     pub schedule: Schedule,
-    /// Until when AWS Marketplace accepts usage.
+    /// How long AWS Marketplace accepts the usage of an hour.
     pub window: Window,
-    /// CloudTrail's events.
+    /// Where CloudTrail's events are read.
     pub history: History,
     /// The products this stack serves.
     pub products: Products,
 }
 
 impl App {
-    /// Reads the settings.
+    /// Reads the settings from the environment and makes the clients.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
         Ok(Self {
             ledger: clients::ledger(env).await?,
@@ -81,21 +81,21 @@ impl App {
     }
 }
 
-/// Why a run broke off. The next one takes it up again.
+/// Why a run broke off. The next run continues its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
-    /// DynamoDB.
+    /// A table could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The clock.
+    /// The clock gave no time.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// The event.
+    /// The event names no task of the reconciler.
     #[error(transparent)]
     Task(#[from] UnknownTask),
 }
 
-/// One run of what an event asks for; see [`Task::of_event`].
+/// Runs the task that an event names; see [`Task::of_event`].
 pub async fn handle_event(
     app: &App,
     event: &Value,
@@ -105,14 +105,14 @@ pub async fn handle_event(
     handle_task(app, task, budget).await
 }
 
-/// One run of everything.
+/// Runs all tasks.
 pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     handle_task(app, Task::Everything, budget).await
 }
 
-/// One run of a task.
+/// Runs one task.
 pub async fn handle_task(app: &App, task: Task, budget: Budget) -> Result<Report, ReconcileError> {
-    // Boxed, because the futures of three clients nest more deeply than the compiler follows.
+    // Boxed, because the nested futures of three clients exceed the compiler's recursion limit.
     Box::pin(run_task(app, task, budget)).await
 }
 
@@ -123,7 +123,7 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
         shard: task.shard(),
         ..Report::default()
     };
-    // What is damaged is counted run by run.
+    // Damaged items are counted for each run separately.
     let app = &App {
         ledger: app.ledger.noting_damage(),
         ..app.clone()
@@ -147,8 +147,8 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
     Ok(report)
 }
 
-/// Everything that needs sealed hours. Where one invocation does all of it, each task has its share of
-/// the time that is left, so that none starves those after it.
+/// Runs the tasks that need sealed hours. Where one invocation does all of them, each task gets a
+/// share of the remaining time, so that no task starves the ones after it.
 async fn after_sealing(
     run: &Run<'_>,
     task: Task,
@@ -195,7 +195,7 @@ async fn after_sealing(
     Ok(finished)
 }
 
-/// Whether a task came through. A damaged item that kept it from that ends nothing else.
+/// Whether a task finished. If a damaged item kept it from finishing, the other tasks still run.
 pub(crate) fn came_through(
     app: &App,
     done: Result<bool, ReconcileError>,
@@ -211,7 +211,8 @@ pub(crate) fn came_through(
     }
 }
 
-/// The first hour that usage of a subscription can belong to: a day before we first heard of it.
+/// The first hour that usage of a subscription can belong to: 24 hours before its profile was
+/// created.
 pub(crate) fn first_possible_hour(profile: &Profile) -> UsageHour {
     UsageHour::of(profile.created_at).plus(-24)
 }

@@ -1,4 +1,4 @@
-//! The reconciler as a Lambda function: its tasks, each every hour.
+//! The reconciler as a Lambda function. Each of its tasks runs every hour.
 
 use startup::run::Error;
 

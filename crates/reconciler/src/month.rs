@@ -1,9 +1,10 @@
-//! The past month, counted again before its catch hour is sealed.
+//! Counts the past month again before its catch hour is sealed.
 //!
-//! Between 03:30 and 05:00 UTC on the 1st, what is found can still be carried into the month's last
-//! hour. First come the days that must be counted: the last two, and those that are not proved or have
-//! changed since. Then come the older days in full, the newest first, as far as the time allows: by
-//! them a stream that was broken for days is made up for.
+//! This happens between 03:30 and 05:00 UTC on the 1st, because usage that is found then can still
+//! be carried into the month's last hour. First come the days that must be counted: the last two,
+//! and those that are not proved or have changed since their proof. Then come the older days in
+//! full, the newest first, as far as the time allows. They show what a stream missed that was
+//! broken for days.
 
 use jiff::Timestamp;
 use ledger::LedgerError;
@@ -21,14 +22,16 @@ use crate::run::Run;
 use crate::walk::{List, Walk, kept};
 use crate::{ReconcileError, Report};
 
-/// From here to [`MONTH_RECOUNT_END_MINUTES`] after a month's end, that month is counted again.
+/// Minutes after a month's end at which its recount begins.
 const MONTH_RECOUNT_BEGIN_MINUTES: i64 = 3 * 60 + 30;
-/// Before the month's catch hour is sealed, so that what is found can still be carried into it.
+/// Minutes after a month's end at which its recount ends. The catch hour is sealed then, and
+/// nothing can be carried into it any more.
 const MONTH_RECOUNT_END_MINUTES: i64 = 5 * 60;
 /// Days at the month's end that are counted again whether or not they are proved.
 const LAST_DAYS: i64 = 2;
 
-/// Counts the past month again in a shard, if it is the time for that; `false` if the time ran out.
+/// Counts the past month of a shard again if this is the time for it; `false` if the budget ran
+/// out.
 pub(crate) async fn recount_month(
     run: &Run<'_>,
     shard: u8,
@@ -70,12 +73,13 @@ pub(crate) async fn recount_month(
         }
         oldest = Some(name_of_day(round.day(last)));
     }
-    // Of several shards, the one that has come least far counts.
+    // The report is about all shards of the run, so the shard that is least far counts.
     report.month_recounted_from = report.month_recounted_from.take().max(oldest);
     Ok(finished)
 }
 
-/// The past month's hours that are sealed, if it is the time to count them again.
+/// The first and last sealed hour of the past month; `None` if it is not the time to count it
+/// again.
 fn hours_to_recount(now: Timestamp, watermark: UsageHour) -> Option<(UsageHour, UsageHour)> {
     let month = Month::of(now);
     let into_month = now.duration_since(month.start()).as_mins();
@@ -89,14 +93,14 @@ fn hours_to_recount(now: Timestamp, watermark: UsageHour) -> Option<(UsageHour, 
 /// One walk over the subscriptions of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Round {
-    /// Of each subscription the days that must be counted.
+    /// Counts the days of each subscription that must be counted.
     Must,
-    /// Of each subscription one older day.
+    /// Counts one older day of each subscription.
     Older(UsageHour),
 }
 
 impl Round {
-    /// In their order.
+    /// All rounds in the order in which they are walked.
     fn all(first: UsageHour, last: UsageHour) -> Vec<Self> {
         let mut days: Vec<Self> = first
             .through_days(must_from(last).previous())
@@ -114,7 +118,7 @@ impl Round {
         }
     }
 
-    /// The earliest day that all subscriptions are counted from, once it is over.
+    /// The day from which on every subscription is counted once this round is over.
     fn day(self, last: UsageHour) -> UsageHour {
         match self {
             Self::Must => must_from(last),
@@ -123,7 +127,7 @@ impl Round {
     }
 }
 
-/// The first of the last days, which are counted in any case.
+/// The first of the [`LAST_DAYS`].
 fn must_from(last: UsageHour) -> UsageHour {
     first_of_day(last).plus(-24 * (LAST_DAYS - 1))
 }
@@ -132,14 +136,15 @@ fn name_of_day(day: UsageHour) -> String {
     day.day().trim_end_matches('T').to_owned()
 }
 
-/// What became of one subscription's days.
+/// The result for one subscription.
 #[derive(Default)]
 struct Recounted {
     hours: u64,
     flagged: Flagged,
 }
 
-/// Counts one subscription's days of a round; one of which an item is damaged is set aside.
+/// Counts the days of a round for one subscription. If an item of the subscription is damaged, the
+/// subscription is set aside.
 async fn count_one(
     run: &Run<'_>,
     subscription: Subscription,
@@ -161,7 +166,7 @@ async fn count_days(
 ) -> Result<(Recounted, bool), LedgerError> {
     let mut recounted = Recounted::default();
     let profile = run.app.ledger.profile(subscription).await?;
-    // Usage of a subscription that is not active yet was seen when its hours were recounted.
+    // The recount of the hours has reported the usage of a subscription that is not active yet.
     let Some(profile) = profile.filter(|profile| profile.status() != Status::Pending) else {
         return Ok((recounted, true));
     };
@@ -194,7 +199,7 @@ async fn count_days(
     Ok((recounted, true))
 }
 
-/// The days of a round that are to be counted, the newest first.
+/// The days of one subscription that a round counts, the newest first.
 async fn days_to_count(
     run: &Run<'_>,
     profile: &Profile,

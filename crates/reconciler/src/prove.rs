@@ -1,14 +1,13 @@
 //! The proof of the books, day by day: each day of a subscription is read in full once.
 //!
-//! A shard has its turn every twelve hours, each shard in another hour. It reads in full the days
-//! that are not proved, and those that have changed since (`ledger::day` has the argument). Of every other
-//! day it reads the sums that the proof has kept. Late usage must have arrived as it was sent, over all
-//! days together. What is astray is told only after all of the subscription's days were read in full
-//! once more.
+//! Each shard has its turn every twelve hours, and no two shards in the same hour. A turn reads in
+//! full the days that are not proved or have changed since their proof (`ledger::day` explains how
+//! that is known). For every other day it reads the sums that the proof has kept. Over all days
+//! together, late usage must have arrived as it was sent. A difference is reported only after all
+//! days of the subscription were read in full once more.
 //!
-//! It reads every row for that, and so finds the ones that came after their hour's recount and that no
-//! stream told of: those hours are flagged. For two days after a month's end that month is proved as
-//! well.
+//! A full reading also finds rows that came after their hour's recount and that no stream reported.
+//! Their hours are flagged. For two days after a month's end that month is proved as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,13 +28,13 @@ use crate::run::Run;
 use crate::walk::{List, Walk, kept};
 use crate::{ReconcileError, Report};
 
-/// Hours from one turn of a shard to its next: a new day is proved in the first of them after it is due, and
-/// a day that has changed in the next.
+/// Hours from one turn of a shard to its next. A new day is proved in the first turn after it is
+/// due, and a day that has changed is proved in the next turn.
 const TURN_HOURS: i64 = 12;
-/// How long after a month's end its days are still proved.
+/// The time after a month's end in which its days are still proved.
 const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
 
-/// Proves what is due of a shard; `false` if the time ran out.
+/// Proves the days of a shard that are due; `false` if the time ran out.
 pub(crate) async fn prove_due(
     run: &Run<'_>,
     shard: u8,
@@ -68,13 +67,13 @@ pub(crate) async fn prove_due(
     let finished = walk.go(prove, |one: Proved| sum.add(&one)).await;
     let Sum { proved, overflow } = sum;
     let books = &proved.books;
-    tracing::info!(shard, %first, %last, ?books, overflow, "the books of the subscriptions that this run has proved");
+    tracing::info!(shard, %first, %last, ?books, overflow, "proved the books of these subscriptions");
     report.days_proved += proved.days;
     report.slots_astray += proved.astray;
     report.hours_flagged += proved.flagged;
     report.pending_with_usage += proved.waiting;
     let finished = finished?;
-    // What was found astray is told even if the time ran out over the rest.
+    // An imbalance that was found is reported even if the time ran out before the end.
     report.balanced = match (report.slots_astray, finished) {
         (0, true) => Some(true),
         (0, false) => None,
@@ -83,14 +82,14 @@ pub(crate) async fn prove_due(
     Ok(finished)
 }
 
-/// The number of the hour in which a shard's latest turn began.
+/// The [`UsageHour::number`] of the hour in which a shard's latest turn began.
 fn turn(now: Timestamp, shard: u8) -> i64 {
     let hour = UsageHour::of(now).number();
     hour - (hour - i64::from(shard)).rem_euclid(TURN_HOURS)
 }
 
-/// The days to prove: the first hour of the first, and the last hour of the last. A day is proved once
-/// its last hour was due six hours ago.
+/// The days to prove, as the first hour of the first day and the last hour of the last day; `None`
+/// if there is none. A day is proved once six hours have passed since its last hour was due.
 fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
     let month = Month::of(run.watermark.start()).first_hour();
     let first = match shift(run.now, -PAST_MONTH_READ) < month.start() {
@@ -102,7 +101,7 @@ fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
     (first <= last).then_some((first, last))
 }
 
-/// What proving one subscription came to.
+/// The result of proving one subscription.
 #[derive(Debug, Default)]
 struct Proved {
     days: u64,
@@ -112,11 +111,11 @@ struct Proved {
     books: Books,
 }
 
-/// The same of several.
+/// The results of several subscriptions, added up.
 #[derive(Default)]
 struct Sum {
     proved: Proved,
-    /// Whether the sum of the books has left its range.
+    /// Whether the sum of the books exceeded its numeric range.
     overflow: bool,
 }
 
@@ -130,8 +129,8 @@ impl Sum {
     }
 }
 
-/// Proves one subscription. Books that cannot be counted are not balanced, and keep no other from being
-/// proved.
+/// Proves one subscription. If its books cannot be counted, they count as not balanced, and the
+/// other subscriptions are proved nevertheless.
 async fn prove_one(
     run: &Run<'_>,
     subscription: Subscription,
@@ -179,8 +178,9 @@ async fn prove(
     };
     let mut astray = astray(&counted, Transit::default())?;
     if !astray.is_empty() {
-        // Late usage that was on its way while this was read seems astray too, and so does what came from
-        // a day before the first that is proved. What really is astray stays so.
+        // Two harmless cases look like an imbalance too: late usage that was on its way during the
+        // first reading, and late usage from a day before the first one that is proved. The second
+        // reading rules them out. Only a difference that both readings show is reported.
         let Some(again) = books.count(&days, None, &mut proved).await? else {
             return Ok((proved, false));
         };
@@ -200,7 +200,7 @@ async fn prove(
     Ok((proved, true))
 }
 
-/// The days of one subscription.
+/// What proving the days of one subscription needs.
 struct OfDays<'a> {
     run: &'a Run<'a>,
     profile: &'a Profile,
@@ -208,8 +208,9 @@ struct OfDays<'a> {
 }
 
 impl OfDays<'_> {
-    /// The sums of days: those that are kept in `stored` and still hold, and of all others fresh ones,
-    /// which are kept. `None` if the time ran out; what was kept by then stays.
+    /// The sums of the days. Kept sums in `stored` are used where they still hold. All other days
+    /// are read in full, and their sums are kept. `None` if the time ran out; the sums that were
+    /// kept before stay.
     async fn count(
         &self,
         days: &BTreeSet<UsageHour>,
@@ -232,7 +233,7 @@ impl OfDays<'_> {
         Ok(Some(all))
     }
 
-    /// What movements of hours that are not counted sent out.
+    /// What the movements of `hours` sent to other hours. The hours themselves are not counted.
     async fn sent_from(&self, hours: BTreeSet<UsageHour>) -> Result<Transit, LedgerError> {
         let mut transit = Transit::default();
         let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
@@ -249,7 +250,7 @@ impl OfDays<'_> {
         Ok(transit)
     }
 
-    /// Reads a day in full, flags its hours with rows that nothing has counted, and keeps its sums.
+    /// Reads a day in full, flags its hours that have uncounted rows, and keeps its sums.
     async fn prove_day(
         &self,
         day: UsageHour,
@@ -270,8 +271,8 @@ impl OfDays<'_> {
     }
 }
 
-/// The slots of some days in which late usage did not arrive as it was sent. `transit` is what is known of
-/// other days.
+/// The slots of `days` in which late usage did not arrive as it was sent. `transit` has what is
+/// known about other days.
 fn astray(
     days: &BTreeMap<UsageHour, DayDigest>,
     mut transit: Transit,
@@ -279,7 +280,7 @@ fn astray(
     for day in days.values() {
         transit.add_day(day)?;
     }
-    // What was sent to a day that is not among them has not been read.
+    // Other days were not read, so nothing is known about what arrived in them.
     Ok(transit.astray(|hour| days.contains_key(&first_of_day(hour))))
 }
 

@@ -1,11 +1,12 @@
-//! Hours read again, whether or not a stream told of them.
+//! Reads sealed hours again, whether or not a stream reported late rows.
 //!
-//! Sealed hours are recounted in blocks of a quarter of a day, because a subscription's profile and
-//! the records of a block are each one read. A block is due when its last hour was due six hours ago. An
-//! hour whose deadline is two hours away is recounted at once, so that what is found can still be
-//! billed: with a small `WindowHours` that comes first. The proof of the day is the second reading.
+//! Sealed hours are recounted in blocks of a quarter of a day, so that one read gets a
+//! subscription's profile and one query gets its records for the whole block. A block is due six
+//! hours after its last hour was due. An hour whose deadline is two hours away or less is recounted
+//! at once, so that usage that is found can still be billed. With a small `WindowHours` that is the
+//! earlier of the two times. The proof of the day reads every hour a second time.
 //!
-//! Each shard keeps its own progress, and its place within a block, so an outage only delays it.
+//! Each shard keeps its own progress and its place within a block, so an outage only delays it.
 
 use jiff::SignedDuration;
 use ledger::hour::{Stored, StoredDay};
@@ -21,16 +22,17 @@ use crate::run::{Known, Run};
 use crate::walk::{List, Walk, kept};
 use crate::{App, ReconcileError, Report};
 
-/// Hours after which a sealed hour is recounted.
+/// Hours after an hour was due at which it is recounted.
 const FIRST_RECOUNT_HOURS: i64 = 6;
-/// Hours before the deadline at which it is recounted at the latest.
+/// Hours before its deadline at which an hour is recounted at the latest.
 const LAST_RECOUNT_HOURS: i64 = 2;
 /// Hours in a block: a quarter of a UTC day.
 const BLOCK_HOURS: i64 = 6;
-/// The progress of all shards, before each had its own.
+/// The name of the progress that older versions kept for all shards together. With `#<shard>` it is
+/// the name of a shard's own progress.
 const OF_ALL_SHARDS: &str = "recount-first";
 
-/// Recounts what is due of a shard; `false` if the time ran out.
+/// Recounts the hours of a shard that are due; `false` if the time ran out.
 pub(crate) async fn recount_due(
     run: &Run<'_>,
     shard: u8,
@@ -77,8 +79,9 @@ pub(crate) async fn recount_due(
     Ok(true)
 }
 
-/// A shard's progress; `None` in its first run. It begins where the progress of all shards was, or
-/// now: what was sealed before there was a reconciler has nothing to recount.
+/// A shard's progress; `None` in its first run, which creates it. It begins at the progress that
+/// older versions kept for all shards. Where there is none it begins at `through`, because hours
+/// from before the first run of the reconciler need no recount.
 async fn progress_of(
     run: &Run<'_>,
     name: &str,
@@ -94,7 +97,8 @@ async fn progress_of(
     Ok(None)
 }
 
-/// The last hour of the latest block that is due, or the latest hour whose deadline is near.
+/// The last hour of the latest block that is due, or the latest hour whose deadline is near,
+/// whichever is later; never later than the watermark.
 fn last_to_recount(run: &Run<'_>) -> UsageHour {
     let settled = first_recount_due(run).next();
     let of_blocks = settled
@@ -103,7 +107,8 @@ fn last_to_recount(run: &Run<'_>) -> UsageHour {
     of_blocks.max(latest_near_deadline(run)).min(run.watermark)
 }
 
-/// The latest hour that was due six hours ago: by then its late usage has come, if a stream tells of it.
+/// The latest hour that was due six hours ago or earlier. Six hours are enough for late usage that
+/// a stream reports.
 pub(crate) fn first_recount_due(run: &Run<'_>) -> UsageHour {
     let then = shift(run.now, SignedDuration::from_hours(-FIRST_RECOUNT_HOURS));
     run.app.schedule.latest_due(then)
@@ -113,7 +118,7 @@ pub(crate) fn first_recount_due(run: &Run<'_>) -> UsageHour {
 fn latest_near_deadline(run: &Run<'_>) -> UsageHour {
     let horizon = shift(run.now, SignedDuration::from_hours(LAST_RECOUNT_HOURS));
     let mut hour = UsageHour::of(run.now);
-    // A window is 31 days at most.
+    // The window of AWS Marketplace is 31 days at most.
     for _ in 0..=31 * 24 {
         if run.app.window.deadline(hour.start()) <= horizon {
             return hour;
@@ -128,7 +133,8 @@ fn round_name(first: UsageHour, last: UsageHour) -> String {
 }
 
 /// The hours from `first` to the end of its block, but no later than `through`. A walk that has
-/// begun keeps its hours: whoever is behind its place was counted through its last hour only.
+/// begun keeps its last hour, because the subscriptions before its place were counted through that
+/// hour only.
 async fn next_block(
     app: &App,
     name: &str,
@@ -146,21 +152,23 @@ async fn next_block(
     Ok((first, begun.unwrap_or(end)))
 }
 
-/// What became of one subscription's hours.
+/// The result for one subscription.
 #[derive(Default)]
 struct Recounted {
     hours: u64,
     flagged: Flagged,
 }
 
-/// Recounts one subscription's hours; one of which an item is damaged is set aside.
+/// Recounts the hours of one subscription. If an item of the subscription is damaged, the
+/// subscription is set aside.
 async fn recount_one(
     run: &Run<'_>,
     subscription: Subscription,
     hours: (UsageHour, UsageHour),
     budget: Budget,
 ) -> Result<(Recounted, bool), LedgerError> {
-    // A block is a few reads: one that is begun is finished, so that no hour is counted twice.
+    // A block takes a few reads. A block that is begun is finished, so that no hour is counted
+    // twice.
     if budget.is_spent() {
         return Ok((Recounted::default(), false));
     }
@@ -194,8 +202,9 @@ async fn recount_subscription(
     Ok(recounted)
 }
 
-/// What is stored about several hours of a day; nothing for a single hour, which is read by itself,
-/// nor where an item is damaged: then each hour is, to tell which.
+/// What is stored about several hours of a day. `None` for a single hour, which is read
+/// individually. `None` also where an item is damaged: then every hour is read individually, to
+/// find the one with the damaged item.
 async fn stored_of_hours(
     app: &App,
     subscription: &Subscription,
@@ -212,7 +221,7 @@ async fn stored_of_hours(
     }
 }
 
-/// Whether an hour has rows that nothing has counted.
+/// Whether an hour has uncounted rows.
 pub(crate) async fn recount(
     app: &App,
     subscription: &Subscription,

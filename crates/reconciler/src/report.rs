@@ -1,4 +1,4 @@
-//! What a run did and found, and the metrics of it.
+//! The report of a run, and the metrics that are made of it.
 
 use jiff::Timestamp;
 use marketplace::record::Urgency;
@@ -10,48 +10,51 @@ use crate::audit::AuditReport;
 /// What a run did and found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
-    /// Which task.
+    /// The name of the task; see [`Task::name`](crate::Task::name).
     pub task: &'static str,
-    /// Which shard of it, if not all.
+    /// The shard that the task was limited to; `None` if it worked on all shards.
     pub shard: Option<u8>,
-    /// Records past their deadline without an outcome.
+    /// Records that became Unconfirmed because their deadline passed without an outcome.
     pub unconfirmed: u64,
-    /// Hours of subscriptions read again.
+    /// Hours that were read again, counted for each subscription.
     pub hours_recounted: u64,
-    /// Of which had rows that nothing had counted.
+    /// Hours that were flagged because they have uncounted rows, counted for each subscription.
     pub hours_flagged: u64,
-    /// How far back the month's recount has come in every shard of this run, as a day; the whole must
-    /// come before its older days.
+    /// The day (`yyyy-mm-dd`) from which on the past month was counted again in every shard of this
+    /// run; `None` if no round of the month's recount is over.
     pub month_recounted_from: Option<String>,
-    /// Subscriptions that the rounds have taken over.
+    /// Subscriptions whose attention was cleared because the sealer's rounds cover them.
     pub attention_cleared: u64,
-    /// Subscriptions that ended with everything metered or itemised.
+    /// Subscriptions that were set to ended because all their usage is metered or itemised.
     pub subscriptions_closed: u64,
-    /// Minutes until the nearest deadline of a record still to be sent.
+    /// Minutes until the nearest deadline of a record that is still to be sent; `None` if there is
+    /// no such record.
     pub minutes_to_nearest_deadline: Option<i64>,
-    /// The most that any of them has used of its time between sealing and deadline, in percent.
+    /// The largest part of its time between sealing and deadline that such a record has used, in
+    /// percent; `None` if there is no such record.
     pub percent_of_time_used: Option<i64>,
     /// Days of subscriptions that were read in full for the proof of the books.
     pub days_proved: u64,
-    /// Whether the proof of the books that was due in this run found them balanced.
+    /// Whether the proof of the books found them balanced; `None` if no proof was due in this run
+    /// or it is not finished.
     pub balanced: Option<bool>,
     /// What the audit did and found.
     pub audit: AuditReport,
-    /// Slots that keep the books from balancing; the log names them.
+    /// Slots in which late usage did not arrive as it was sent. The log names them.
     pub slots_astray: u64,
-    /// Items that cannot be read. They were set aside; the log says what is wrong with each.
+    /// Items that cannot be read and were set aside. The log says what is wrong with each of them.
     pub damaged_items: u64,
-    /// The names of some of them.
+    /// The names of the first 100 damaged items.
     pub damaged: Vec<String>,
-    /// Usage of subscriptions that are not active yet, which nothing counts until they are: how often it
-    /// was met. The log names the subscriptions.
+    /// How often usage was found of a subscription that is not active yet. Nothing counts such
+    /// usage until the subscription is active. The log names the subscriptions.
     pub pending_with_usage: u64,
-    /// Whether the run came through; otherwise the next one goes on.
+    /// Whether the run did all its work; otherwise the next run continues.
     pub finished: bool,
 }
 
 impl Report {
-    /// Notes a record that is still to be sent.
+    /// Takes a record that is still to be sent into the nearest deadline and the time used.
     pub(crate) fn note(&mut self, urgency: Urgency) {
         let minutes = urgency.seconds_left / 60;
         let nearest = self.minutes_to_nearest_deadline.unwrap_or(i64::MAX);
@@ -60,8 +63,8 @@ impl Report {
     }
 }
 
-/// Writes the report into the log, and its metrics. What a task does not measure is zero or absent,
-/// and then no metric is written; only `UnfinishedRuns` is written by every run.
+/// Writes the report and its metrics into the log. What a task does not measure is zero or absent,
+/// and no metric is written for it. Only `UnfinishedRuns` is written by every run.
 pub(crate) fn publish(report: &Report, now: Timestamp) {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(

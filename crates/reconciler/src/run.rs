@@ -1,4 +1,4 @@
-//! What one run knows: the time, the watermark, and the dimensions of the products it has met.
+//! The state of one run: the time, the watermark, and the dimensions of the products read so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,10 +9,11 @@ use marketplace::{Dimension, ProductCode, UsageHour};
 
 use crate::App;
 
-/// The dimensions of a product; `None` inside if none are configured, and every one counts.
+/// The dimensions of a product; `None` inside if none are configured, and then every dimension is
+/// accepted.
 pub(crate) type Known = Arc<Option<BTreeSet<Dimension>>>;
 
-/// What one run knows.
+/// The state of one run.
 pub(crate) struct Run<'a> {
     pub(crate) app: &'a App,
     pub(crate) now: Timestamp,
@@ -30,7 +31,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The dimensions of a product, read once in a run: thousands of subscriptions share one product.
+    /// The dimensions of a product, read once in a run: thousands of subscriptions share one
+    /// product.
     pub(crate) async fn known(&self, product: &ProductCode) -> Result<Known, LedgerError> {
         let products = || self.products.lock().unwrap_or_else(PoisonError::into_inner);
         let read = products().get(product).cloned();

@@ -1,4 +1,4 @@
-//! What one invocation is to do: the event's `task`, and its `shard` where the task has shards.
+//! What one invocation does. The event names a `task`, and a `shard` where the task has shards.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use ledger::SHARDS;
 use serde_json::Value;
 
-/// The names of the tasks, as an event names them.
+/// The values of `task` in an event.
 pub const TASKS: [&str; 6] = ["expire", "recount", "close", "prove", "judge", "compare"];
 
 /// What an invocation does.
@@ -18,7 +18,7 @@ pub enum Task {
     Expire,
     /// Recounts hours: of one shard of the subscriptions, or of all.
     Recount(Option<u8>),
-    /// Closes what is metered.
+    /// Clears attention, and ends subscriptions that are completely metered.
     Close,
     /// Proves the books: of one shard of the subscriptions, or of all.
     Prove(Option<u8>),
@@ -48,21 +48,21 @@ pub enum UnknownTask {
         last = SHARDS - 1
     )]
     Shard(String),
-    /// Only some tasks have shards.
+    /// The event names a shard, but its task has no shards.
     #[error(
         "the task {task} has no shards, but the event names shard {shard}; leave the shard out, only recount and prove have shards"
     )]
     NoShards {
-        /// The task.
+        /// The name of the task.
         task: &'static str,
-        /// What the event names.
+        /// The shard that the event names.
         shard: String,
     },
 }
 
 impl Task {
-    /// What an event asks for. An event without a task asks for everything, whatever else is in it: so
-    /// does EventBridge's scheduled event.
+    /// Reads the task of an event. An event without a task and a shard means all tasks, whatever
+    /// else is in it. EventBridge's own scheduled event is such an event.
     pub fn of_event(event: &Value) -> Result<Self, UnknownTask> {
         let members = event
             .as_object()
@@ -98,7 +98,7 @@ impl Task {
         }
     }
 
-    /// Its name, in events, reports and the log.
+    /// The name of the task in events, reports and the log.
     pub fn name(self) -> &'static str {
         match self {
             Self::Everything => "everything",
@@ -111,7 +111,7 @@ impl Task {
         }
     }
 
-    /// The shard that it is limited to, if it is.
+    /// The shard that the task is limited to; `None` if it works on all shards or has none.
     pub fn shard(self) -> Option<u8> {
         match self {
             Self::Recount(shard) | Self::Prove(shard) => shard,
@@ -119,7 +119,7 @@ impl Task {
         }
     }
 
-    /// Whether it does what another task alone does.
+    /// Whether this task does the work of `other`.
     pub(crate) fn includes(self, other: Self) -> bool {
         self == Self::Everything || self.name() == other.name()
     }
@@ -134,8 +134,8 @@ impl fmt::Display for Task {
     }
 }
 
-/// The shards that an invocation works on, in their order. Where it works on all, each hour's begins
-/// with another, so that none is always last when the time runs out.
+/// The shards that an invocation works on, in their order. An invocation for all shards begins with
+/// another shard in every hour, so that no shard is always last when the time runs out.
 pub(crate) fn shards(only: Option<u8>, hour: i64) -> Vec<u8> {
     let all: Range<u8> = match only {
         Some(shard) => shard..shard.saturating_add(1),

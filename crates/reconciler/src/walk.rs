@@ -1,7 +1,8 @@
-//! One walk over the subscriptions of a shard, which a run whose time is up leaves for the next.
+//! A walk over the subscriptions of a shard. If a run has no time left, the next run continues its
+//! walk.
 //!
-//! The place of a walk is a hint and no proof. Two runs at the same time do some of the work twice; a
-//! place that cannot be read lets the walk begin again.
+//! The place of a walk is a hint and no proof. Two runs at the same time do some of the work twice.
+//! If the place cannot be read, the walk begins again.
 
 use std::future::Future;
 
@@ -13,32 +14,32 @@ use startup::Budget;
 
 use crate::{AT_ONCE, App};
 
-/// Stands in a place where a round came to its end.
+/// The text after the round in a place whose round is over.
 const DONE: &str = "done";
 
 /// A list of subscriptions that a walk goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum List {
-    /// Those that have not ended.
+    /// The subscriptions that have not ended.
     Live,
-    /// Those that ended, and of which a month is still to be proved.
+    /// The subscriptions that ended and of which this month is still to be proved.
     Ended(Month),
 }
 
-/// A walk of one name over one shard. Each round of it begins at the beginning.
+/// A walk over one shard. Each of its rounds begins with the first subscription.
 pub(crate) struct Walk<'a> {
     pub(crate) app: &'a App,
-    /// Names the place.
+    /// The name under which the walk keeps its place.
     pub(crate) name: &'a str,
-    /// Names the round: without `|`.
+    /// The name of the round. It has no `|`.
     pub(crate) round: &'a str,
     pub(crate) shard: u8,
     pub(crate) lists: &'a [List],
     pub(crate) budget: Budget,
 }
 
-/// A place: `<round>|<list>|<subscription>`, or `<round>|done`. Everything before the list, and in it
-/// everything through the subscription, is done.
+/// A place: `<round>|<list>|<subscription>`, or `<round>|done`. All lists before this one are done.
+/// In this list all subscriptions up to and including this one are done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) round: String,
@@ -59,7 +60,7 @@ impl Place {
         }
     }
 
-    /// Reads a place as it is kept; `None` if it is no place.
+    /// Reads a kept place; `None` if the text is not a place.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (round, rest) = text.split_once('|')?;
         let at = match rest.split_once('|') {
@@ -72,7 +73,7 @@ impl Place {
         Some(Self { round, at })
     }
 
-    /// Whether its round came to its end.
+    /// Whether its round is over.
     pub(crate) fn is_done(&self) -> bool {
         self.at == At::Done
     }
@@ -88,16 +89,17 @@ impl Place {
     }
 }
 
-/// Where the last run of a walk came to.
+/// The place that the last run of a walk kept; `None` if there is none or it cannot be read.
 pub(crate) async fn kept(app: &App, name: &str) -> Result<Option<Place>, LedgerError> {
     let text = app.ledger.stopped_at(name).await?;
     Ok(text.as_deref().and_then(Place::read))
 }
 
 impl Walk<'_> {
-    /// Does `each` for every subscription from the place on, many at a time, and tells `note` what
-    /// became of them in their order. Whoever says that it is not finished stays before the place. `false`
-    /// if the time ran out.
+    /// Calls `each` for every subscription after the place, for several at the same time, and
+    /// passes the results to `note` in the order of the subscriptions. `each` also says whether it
+    /// finished the subscription. If it did not, the walk stops, and the next run begins with that
+    /// subscription. `false` if the time ran out.
     pub(crate) async fn go<T, Working>(
         &self,
         each: impl Fn(Subscription) -> Working,

@@ -1,11 +1,12 @@
-//! Records that were concluded to be unbilled, compared with the history once more.
+//! Compares records that were concluded to be unbilled with the history once more.
 //!
-//! The conclusion was drawn from what the history did not show. An event that was late by hours, or
-//! missing, can still come to light: a success that is found then is a fact, and what was carried
+//! The conclusion was drawn from what the history did not show. An event can appear hours late. If
+//! it is a success, it is a fact: the record becomes Accepted, and the usage that was carried
 //! meanwhile shows as over-metered.
 //!
 //! # What a crash does
-//! Each record is its own write, conditional on the version read, and due until it is written.
+//! Each record has its own write, which depends on the version that was read. The record stays due
+//! until it is written.
 
 use jiff::Timestamp;
 use marketplace::audit::inquiry::Finding;
@@ -17,7 +18,8 @@ use super::judge::read_into;
 use super::{AuditError, done};
 use crate::{App, Report};
 
-/// Looks at concluded records that are due; `false` if the time ran out.
+/// Compares `records`, which were concluded to be unbilled and are due; `false` if the time ran
+/// out.
 pub(super) async fn look(
     app: &App,
     records: &[MeteringRecord],

@@ -1,13 +1,18 @@
-//! The hourly comparison, which goes on where the last run stopped.
+//! The hourly comparison, which continues where the last run stopped.
 //!
-//! It goes two ways. By the time of the call, as soon as CloudTrail has it: every success must be of a
-//! record that is here, with its quantity. By the hour of usage, once its deadline is an hour over:
-//! every record accepted here must have its success there. CloudTrail promises neither when an event
-//! comes nor in which order, so calls are compared a second time [`AGAIN_AFTER_HOURS`] later: a reading
-//! finds what came too late for the first one. A difference that stands is told by both.
+//! It works in two directions:
+//! * By the time of the call, as soon as CloudTrail shows it: every success must belong to a record
+//!   in the ledger, with the same quantity.
+//! * By the hour of usage, an hour after its deadline: every accepted record in the ledger must
+//!   have its success in CloudTrail.
 //!
-//! Progress is kept for all three, step by step, so an outage only delays them; a step is at most an
-//! hour of calls or an hour of usage, and its repetition after a crash finds the same.
+//! CloudTrail promises neither when an event appears nor in which order, so calls are compared a
+//! second time [`AGAIN_AFTER_HOURS`] hours later. That finds events that came too late for the
+//! first comparison. A difference that persists is reported by both.
+//!
+//! Progress is kept for all three comparisons after each step, so an outage only delays them. A
+//! step is at most an hour of calls or an hour of usage. If a step is repeated after a crash, it
+//! finds the same.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -30,21 +35,22 @@ use super::range::{drop_what_is_elsewhere, records_of};
 use super::{AuditError, done};
 use crate::{AT_ONCE, App, Report};
 
-/// Minutes of calls in one step at most.
+/// The most minutes of calls in one step.
 const STEP_MINUTES: i64 = 60;
-/// Pages in one step, about: what is longer is cut, so that a run's work is kept. Ours: at 4 seconds a
-/// page, three minutes.
+/// About how many pages a step reads. A longer step is cut, so that progress is kept often enough.
+/// Our own choice: at 4 seconds a page these are three minutes.
 const STEP_PAGES: i64 = 45;
-/// Hours after their first comparison at which calls are compared again. Ours: AWS says "typically
-/// within 15 minutes", and events eight hours late are among what is tested.
+/// Hours after their first comparison at which calls are compared again. Our own choice: AWS says
+/// "typically within 15 minutes", and the tests have events that are eight hours late.
 const AGAIN_AFTER_HOURS: i64 = 9;
-/// The place of the second comparison.
+/// The name under which the second comparison keeps its place.
 const AGAIN: &str = "audit-calls-again";
-/// Minutes after a step for which a trail is looked through for its calls: until they are compared again.
+/// Minutes after the end of a step from which files of a trail are read for its calls: those until
+/// the calls are compared again.
 const LATE_CALLS: i64 = 60 * (AGAIN_AFTER_HOURS + 1);
 
-/// Compares what has come since the last run; `false` if the time ran out. Of the three ways each has
-/// its share of the time, so that none starves another.
+/// Compares what is new since the last run; `false` if the time ran out. Each of the three
+/// comparisons has its share of the time, so that none starves another.
 pub(crate) async fn follow(
     app: &App,
     now: Timestamp,
@@ -54,7 +60,8 @@ pub(crate) async fn follow(
     let seen = whole_second(minutes(now, -CLOUDTRAIL_DELAY_MINUTES));
     let over = latest_over(app.window, now);
     let Some(mut progress) = app.ledger.audit_progress().await? else {
-        // The first run: `metering audit` compares what was before it.
+        // The first run only sets where the comparison begins. `metering audit` can compare what
+        // was before.
         app.ledger.create_audit_progress(seen, over).await?;
         return Ok(true);
     };
@@ -62,14 +69,14 @@ pub(crate) async fn follow(
     let mut finished = new_calls(app, &mut progress, now, share(), report).await?;
     finished &= calls_again(app, &progress, now, share(), report).await?;
     finished &= hours_over(app, &mut progress, now, budget, report).await?;
-    // Also what the judgements of the run met. Whoever reads nothing but files that are denied finds no
-    // difference, and must be told.
+    // The failure covers what the judgements could not read as well. If all files are denied, the
+    // comparison finds no difference, so only this failure shows it.
     report.audit.failure = app.history.take_unreadable();
     Ok(finished)
 }
 
-/// What the history does not reach back to cannot be compared. An hour more, so that it still does when
-/// it is asked.
+/// The earliest time that is compared. It is an hour later than the earliest time that the history
+/// reaches back to, so that the history still reaches back to it when the request is made.
 fn oldest(source: Source, now: Timestamp) -> Timestamp {
     whole_second(minutes(source.oldest(now), 60))
 }
@@ -100,7 +107,7 @@ async fn new_calls(
     Ok(true)
 }
 
-/// Compares calls a second time, as far as the first time lies long enough back.
+/// Compares calls a second time, if their first comparison was long enough ago.
 async fn calls_again(
     app: &App,
     progress: &AuditProgress,
@@ -112,7 +119,7 @@ async fn calls_again(
     let through = shift(progress.calls_through, back);
     let place = app.ledger.stopped_at(AGAIN).await?;
     let kept = place.and_then(|place| place.parse::<Timestamp>().ok());
-    // The first run, or a place that cannot be read: the last step before.
+    // In the first run, or if the place cannot be read, it begins one step before `through`.
     let mut calls = kept
         .unwrap_or_else(|| minutes(through, -STEP_MINUTES))
         .max(oldest(app.history.source(), now));
@@ -156,7 +163,7 @@ async fn hours_over(
 fn latest_over(window: Window, now: Timestamp) -> UsageHour {
     let horizon = minutes(now, -UNCONFIRMED_WAIT_MINUTES);
     let mut hour = UsageHour::of(now);
-    // A window is 31 days at most.
+    // The window of AWS Marketplace is 31 days at most.
     for _ in 0..=31 * 24 {
         if window.deadline(hour.start()) <= horizon {
             return hour;
@@ -166,8 +173,9 @@ fn latest_over(window: Window, now: Timestamp) -> UsageHour {
     hour
 }
 
-/// Compares the calls from `from` to before `end` with the records they name. Answers through when it
-/// came, which is earlier where there are very many; `None` if the time ran out.
+/// Compares the calls from `from` to before `end` with the records they name. Returns the time up
+/// to which it compared, which is earlier than `end` if there are very many calls; `None` if the
+/// time ran out.
 async fn compare_calls(
     app: &App,
     (from, end): (Timestamp, Timestamp),
@@ -200,13 +208,13 @@ async fn compare_calls(
     }
     drop_what_is_elsewhere(&app.ledger, &app.products, &mut comparison).await?;
     let mut counts = comparison.counts();
-    // Matches are counted by the record, below.
+    // The comparison by hour of usage counts the matches.
     counts.matched = 0;
     report.audit.add(counts, comparison.differences());
     Ok(Some(until))
 }
 
-/// Both ends of a span belong to it.
+/// The span from `from` to the last second before `end`: both ends of a span belong to it.
 fn before(from: Timestamp, end: Timestamp) -> Span {
     let to = shift(end, SignedDuration::from_secs(-1));
     Span {
@@ -215,7 +223,8 @@ fn before(from: Timestamp, end: Timestamp) -> Span {
     }
 }
 
-/// Where a step is to end instead, if the times of its first page say that it is much longer than
+/// The time at which a step should end instead of `end`; `None` if the step is short enough. The
+/// times on its first page show how many pages it has; there should be no more than about
 /// [`STEP_PAGES`].
 fn cut_short(from: Timestamp, end: Timestamp, page: &[Event]) -> Option<Timestamp> {
     let times = || page.iter().filter_map(time_of);
@@ -264,7 +273,7 @@ async fn compare_some(
         comparison.call(call, |_| true);
     }
     comparison.forget_records();
-    // A success is a fact, whatever the record says; usage that was carried already then shows as
+    // A success is a fact, whatever the record says. Usage that was carried already then shows as
     // over-metered.
     let found = comparison.differences().get(known..).unwrap_or_default();
     for difference in found {
@@ -279,7 +288,7 @@ async fn compare_some(
     Ok(())
 }
 
-/// The slots that a call was a success for.
+/// The slots for which AWS Marketplace answered a call with Success.
 fn successes(call: &Call) -> Vec<RecordKey> {
     let is_success = |key: &&RecordKey| matches!(call.effect(key), Effect::Success { .. });
     call.slots()
@@ -302,8 +311,8 @@ fn first_success(calls: &[&Call], record: &MeteringRecord) -> Option<(Timestamp,
         .min_by_key(|(at, _)| *at)
 }
 
-/// Looks for the success of every record of an hour that was accepted: first where it should be,
-/// then, for those not found, wherever it can be.
+/// Looks for the success of every accepted record of an hour: first at the time when the record
+/// says it was accepted, then, for records without a match, at every possible time.
 async fn look_for_hour(
     app: &App,
     hour: UsageHour,
@@ -362,7 +371,7 @@ async fn look_for_hour(
     comparison.count_seen();
     comparison.judge_unseen(now);
     let mut counts = comparison.counts();
-    // Counted by the time of the call, above.
+    // The comparison by the time of the call counts the unreadable events.
     counts.unreadable_events = 0;
     report.audit.add(counts, comparison.differences());
     Ok(true)

@@ -12,14 +12,14 @@ use super::history::LATE;
 use super::{AuditError, again, done};
 use crate::{App, Report};
 
-/// Records judged by one reading of the history; what is kept in memory is bounded by it.
+/// The most records that are judged with one reading of the history. It bounds the memory.
 const RECORDS_AT_ONCE_MAX: usize = 10_000;
 
-/// Hours for which a missing witness is nothing unusual: a quiet stack, and a history that lags behind.
-/// From then on it is reported. Ours.
+/// Hours after which a missing witness is reported. Until then it is nothing unusual: the stack may
+/// be quiet, or the history may lag behind. Our own choice.
 const WITNESS_PATIENCE_HOURS: i64 = 12;
 
-/// Judges what is due; `false` if the time ran out.
+/// Judges the records that are due; `false` if the time ran out.
 pub(crate) async fn judge(
     app: &App,
     now: Timestamp,
@@ -55,13 +55,13 @@ pub(crate) async fn judge(
     concluded.extend(again);
     concluded.truncate(RECORDS_AT_ONCE_MAX);
     let finished = judge_together(app, &due, now, budget, report).await?;
-    // After what is in question: these are concluded, and wait for another day if need be.
+    // These come last. They are concluded already and can wait for another day.
     Ok(finished && again::look(app, &concluded, now, budget, report).await?)
 }
 
-/// The records in question, and those concluded to be unbilled that are to be compared again. As they
-/// are now, not as the index remembers them, and read before the history: a conclusion is written on
-/// this version.
+/// The records in question, and the records concluded to be unbilled that are to be compared again.
+/// They are read from the table, because the index may be out of date. They are read before the
+/// history, because a conclusion is written only if the record still has this version.
 async fn due_of(
     app: &App,
     keys: &[RecordKey],
@@ -76,7 +76,7 @@ async fn due_of(
     Ok((in_question, others))
 }
 
-/// Shows an inquiry all that the history has about its records; `false` if the time ran out.
+/// Gives an inquiry all events that the history has about its records; `false` if the time ran out.
 pub(super) async fn read_into(
     app: &App,
     inquiry: &mut Inquiry,
@@ -95,7 +95,8 @@ pub(super) async fn read_into(
     Ok(complete)
 }
 
-/// Reads the union of the records' spans once, then closes each record by what it proves.
+/// Reads the union of the records' spans once, and then closes each record as far as the events
+/// prove something about it.
 async fn judge_together(
     app: &App,
     records: &[MeteringRecord],
@@ -158,8 +159,8 @@ async fn close(
             tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
         }
         Finding::NotBilled => {
-            // The flag first: a crash in between leaves a flag whose recount finds nothing, not an
-            // Expired record whose usage nobody carries.
+            // The flag comes first. A crash after it leaves a flag whose recount finds nothing. In
+            // the other order it would leave an Expired record whose usage nobody carries.
             let key = &record.key;
             ledger.flag_late(&key.subscription, key.hour, now).await?;
             let written = ledger.write_state(record, State::Expired, "NotBilled", now);
@@ -170,7 +171,7 @@ async fn close(
     Ok(())
 }
 
-/// Leaves a record held, to be looked at again while the history reaches back to it.
+/// Leaves a record held. It is judged again as long as the history reaches back to it.
 async fn leave(
     app: &App,
     record: &MeteringRecord,
@@ -186,15 +187,15 @@ async fn leave(
     app.ledger.look_again(record, next, Some(&told)).await?;
     if next.is_none() {
         report.audit.given_up += 1;
-        tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail cannot tell any more what became of this record: a person must decide");
+        tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not reach back to this record any more; a person must decide");
     } else if !is_to_be_expected(doubt, now) {
         report.audit.undecided += 1;
-        tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not tell what became of this record; it stays held");
+        tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not show yet what became of this record; it stays held");
     }
     Ok(())
 }
 
-/// Whether a doubt is nothing that a person should hear of: time alone resolves it.
+/// Whether a doubt need not be reported, because it usually resolves with time.
 fn is_to_be_expected(doubt: &Doubt, now: Timestamp) -> bool {
     match doubt {
         Doubt::TooEarly => true,

@@ -1,38 +1,43 @@
-//! CloudTrail against the ledger.
+//! The audit: compares CloudTrail with the ledger.
 //!
 //! # Layout
 //! * [`history`]: CloudTrail's events, from the Event history or from a trail in S3
-//! * `judge`: records in dispute or without an outcome, each closed by what is proved about it
-//! * `again`: records concluded to be unbilled, compared once more a day and three days later
-//! * `follow`: the hourly comparison, which goes on where the last run stopped
+//! * `judge`: closes records in dispute or without an outcome, as far as CloudTrail proves
+//!   something
+//! * `again`: compares records that were concluded to be unbilled again, a day and three days later
+//! * `follow`: the hourly comparison, which continues where the last run stopped
 //! * [`range`]: the same comparison for any range of hours, in one piece
 //!
 //! The rules themselves, with their races and crash points, are in `marketplace::audit`.
 //!
 //! # Arithmetic
 //! LookupEvents allows two requests a second for the account, and is slow: a seller has measured 4
-//! seconds a page of 50 calls on average, and 35 at most. So a page is waited for 45 seconds, and what
-//! counts is 15 pages a minute.
+//! seconds for a page of 50 calls on average, and 35 at most. So the audit waits 45 seconds for a
+//! page, and this calculation assumes 15 pages a minute.
 //!
-//! A million records a month are 40,000 calls of 25, and so 800 pages: 56 calls on two pages an hour; the
-//! benchmark of `marketplace` counts them. The hourly comparison reads each page three times, twice by
-//! the time of the call and once for the hour it metered: six pages, 24 seconds in every hour. It keeps
-//! its progress after 45 pages at most, and has what is left of the run by the other tasks; at 45,000
-//! records an hour that is no longer enough, and `UnfinishedRuns` says so.
+//! A million records a month are 40,000 calls of 25 records, or 800 pages. That is 56 calls on two
+//! pages an hour; the benchmark of `marketplace` counts them. The hourly comparison reads each page
+//! three times: twice by the time of the call, and once for the hour of usage. Those are six pages,
+//! or 24 seconds in every hour. The comparison keeps its progress after 45 pages at most, and has
+//! the time that other tasks of the run leave. From 45,000 records an hour on that is not enough,
+//! and `UnfinishedRuns` says so.
 //!
-//! A judgement reads the day that a record could be sent in: 29 pages at a million records a month, or
-//! two minutes. Looking for a witness again, for a record that waits for days, adds at most the day after
-//! that one and the day before now. A judgement has half of the run at most, seven minutes, so 110 pages:
-//! at more than 5,000 records an hour, 3.6 million a month, records in question stay held, and the alarm
-//! says so. From there on a seller should give the audit a trail in S3.
+//! A judgement reads the day in which a record could be sent: 29 pages at a million records a
+//! month, or two minutes. Looking for a witness again, for a record that waits for days, adds at
+//! most the day after that one and the day before now. A judgement has at most half of the run:
+//! seven minutes, or 110 pages. At more than 5,000 records an hour, 3.6 million a month, the
+//! records in question stay held, and an alarm says so. From there on a seller should let the audit
+//! read a trail in S3.
 //!
-//! A trail makes a file in five minutes, 12 an hour; a busy account's makes one in a minute. At 30 ms a
-//! file and eight at a time, 267 files are fetched in a second. The hourly comparison gets 20 files for
-//! the calls of the last hour, 130 for those of ten hours ago, which it looks for in all files since, and
-//! 20 for the hour of usage: 170 an hour, 4,000 a day, in 0.6 seconds of each run, or three at a file a
-//! minute. A judgement gets the day's 300 files in a second; one about a record that waits for days gets
-//! six days' files, 1,750, in seven. What is read also costs computing: a call of
-//! 25 records is some 20 KB, so 45,000 records an hour are 36 MB in each hour's files.
+//! A trail makes a file every five minutes, 12 an hour; in a busy account it makes one every
+//! minute. At 30 ms a file and eight files at a time, 267 files are fetched in a second. The hourly
+//! comparison fetches 20 files for the calls of the last hour, and 20 for the hour of usage. It
+//! looks for the calls of ten hours ago in all files since then, which are 130. Those are 170 files
+//! an hour, or 4,000 a day. They take 0.6 seconds of each run, or three seconds where there is a
+//! file a minute. A judgement fetches the 300 files of a day in a second. A judgement of a record
+//! that waits for days fetches the 1,750 files of six days in seven seconds. Reading them also
+//! takes computing time: a call of 25 records is some 20 KB, so 45,000 records an hour are 36 MB in
+//! each hour's files.
 
 mod again;
 mod follow;
@@ -52,13 +57,14 @@ pub use history::{EventHistory, History, HistoryError, Trail};
 pub(crate) use judge::judge;
 pub use range::{Range, compare_range};
 
-/// Why an audit broke off. Nothing is concluded from what was not read; the next one goes on.
+/// Why an audit broke off. It concludes nothing from events that it has not read. The next audit
+/// continues.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    /// DynamoDB.
+    /// A table could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// CloudTrail.
+    /// CloudTrail's events could not be read.
     #[error(transparent)]
     History(#[from] HistoryError),
 }
@@ -66,38 +72,40 @@ pub enum AuditError {
 /// What the audit of a run did and found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AuditReport {
-    /// Records found billed.
+    /// Records that CloudTrail shows as billed.
     pub accepted: u64,
-    /// Disputed records that only their own lost call can have billed.
+    /// Disputed records that were concluded to be billed, because only their own call can have
+    /// taken the slot.
     pub inferred: u64,
     /// Records of which AWS Marketplace holds another quantity.
     pub conflicts: u64,
-    /// Records proved not billed; their usage is carried or held.
+    /// Records that are proved to be unbilled. Their usage is carried or held.
     pub expired: u64,
-    /// Records that cannot be judged; they stay held.
+    /// Records that cannot be judged yet and stay held.
     pub undecided: u64,
-    /// Of which the history does not reach back any more.
+    /// Records that can never be judged, because the history does not reach back to them any more.
     pub given_up: u64,
     /// Calls compared with the ledger.
     pub calls: u64,
     /// Records whose success was found.
     pub matched: u64,
-    /// Accepted records without a success in a history that is complete.
+    /// Accepted records without a success, although the history was read completely.
     pub missing: u64,
-    /// Successes that the ledger has no record for.
+    /// Successes without a record in the ledger.
     pub unknown: u64,
-    /// Successes of another quantity.
+    /// Successes with another quantity than the record.
     pub different: u64,
-    /// Successes for records that say they are not billed.
+    /// Successes for records that are in the ledger as not billed.
     pub unexpected: u64,
-    /// Events cut off or unreadable, and records that they make undecidable.
+    /// Events that are cut off or cannot be read, and records that cannot be compared because of
+    /// them.
     pub unclear: u64,
-    /// Why CloudTrail could not be read, in whole or in part, if so.
+    /// Why CloudTrail could not be read, in whole or in part; `None` if everything was read.
     pub failure: Option<String>,
 }
 
 impl AuditReport {
-    /// Slots over which the ledger and AWS Marketplace differ.
+    /// How many slots differ between the ledger and AWS Marketplace.
     pub fn differences(&self) -> u64 {
         self.missing + self.unknown + self.different + self.unexpected
     }
@@ -124,7 +132,8 @@ impl AuditReport {
     }
 }
 
-/// What a part of the audit came to: whether it is finished. CloudTrail out of reach ends no run.
+/// Whether a part of the audit is finished. If CloudTrail cannot be read, the failure goes into the
+/// report and the run continues.
 pub(crate) fn noted(
     result: Result<bool, AuditError>,
     report: &mut Report,
@@ -140,7 +149,7 @@ pub(crate) fn noted(
     }
 }
 
-/// 1 if it was written.
+/// How many records a write has changed: 1 if it was done, 0 if its condition failed.
 fn done(written: Written) -> u64 {
     u64::from(written == Written::Done)
 }

@@ -28,42 +28,42 @@ pub struct Range {
 /// A range that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRange {
-    /// It has no hour.
+    /// The range has no hour, because it does not begin before its end.
     #[error("--from {from} is not before --to {to}: the range has no hour")]
     Empty {
-        /// Its beginning.
+        /// The beginning of the range.
         from: Timestamp,
-        /// Its end.
+        /// The end of the range.
         to: Timestamp,
     },
-    /// CloudTrail does not reach back that far.
+    /// The source does not reach back that far.
     #[error(
         "--from {from} is more than {days} days ago, and {source_name} is read back to {oldest} only{advice}"
     )]
     TooOld {
-        /// Its beginning.
+        /// The beginning of the range.
         from: Timestamp,
-        /// What is read back to.
+        /// The earliest time that the source reaches back to.
         oldest: Timestamp,
-        /// How many days that is.
+        /// How many days the source reaches back.
         days: i64,
-        /// What is read.
+        /// The source, in words.
         source_name: &'static str,
-        /// What reaches back further.
+        /// How to reach back further; empty if there is no way.
         advice: &'static str,
     },
-    /// Nothing has been metered yet.
+    /// The range ends in the future.
     #[error("--to {to} lies in the future: it is {now}")]
     Future {
-        /// Its end.
+        /// The end of the range.
         to: Timestamp,
-        /// The time.
+        /// The current time.
         now: Timestamp,
     },
 }
 
 impl Range {
-    /// The hours that begin in `from` to before `to`; the hour of `from` itself counts.
+    /// The hours from the one that contains `from` to the last one that begins before `to`.
     pub fn new(
         from: Timestamp,
         to: Timestamp,
@@ -99,12 +99,12 @@ impl Range {
         })
     }
 
-    /// Its first hour.
+    /// The first hour of the range.
     pub fn first(&self) -> UsageHour {
         self.first
     }
 
-    /// Its last hour.
+    /// The last hour of the range, which belongs to it.
     pub fn last(&self) -> UsageHour {
         self.last
     }
@@ -113,7 +113,7 @@ impl Range {
         self.first <= hour && hour <= self.last
     }
 
-    /// Prefixes of the sort keys of its records, a day each.
+    /// The prefixes of the sort keys of the range's records: one for each day.
     fn prefixes(&self) -> BTreeSet<String> {
         let day = |hour: UsageHour| hour.to_string().chars().take(10).collect::<String>();
         self.first
@@ -126,14 +126,14 @@ impl Range {
 /// How far a comparison has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Records read from the ledger.
+    /// How many records were read from the ledger.
     Records(usize),
-    /// Events read from the history.
+    /// How many events were read from the history.
     Events(u64),
 }
 
-/// Compares a range: all its records are in memory, as a few numbers each, and the calls are read
-/// once. `tell` hears how far it has come.
+/// Compares all records of a range with the history, and calls `tell` with the progress. The
+/// records are in memory together, as a few numbers each, and the calls are read once.
 pub async fn compare_range(
     ledger: &Ledger,
     history: &History,
@@ -184,8 +184,8 @@ pub async fn compare_range(
     Ok(comparison)
 }
 
-/// A subscription's records of some hours. A damaged item is told and must not keep the rest from
-/// being compared.
+/// A subscription's records whose sort keys begin with `prefix`. A damaged item is reported, and
+/// the other subscriptions are compared nevertheless.
 pub(super) async fn records_of(
     ledger: &Ledger,
     subscription: &Subscription,
@@ -197,7 +197,7 @@ pub(super) async fn records_of(
         .unwrap_or_default())
 }
 
-/// Takes successes of products that this stack does not serve out of the differences.
+/// Removes successes of products that this stack does not serve from the differences.
 pub(super) async fn drop_what_is_elsewhere(
     ledger: &Ledger,
     products: &Products,
@@ -216,13 +216,13 @@ pub(super) async fn drop_what_is_elsewhere(
     for key in unknown {
         let is_ours = match key.subscription.product() {
             Some(product) => products.serve(product),
-            // A licence's product stands in its profile.
+            // The key of a license does not name its product; its profile does.
             None => {
                 let read = ledger.profile(&key.subscription).await;
                 match ledger.unless_damaged(&key.subscription, read)? {
                     Some(Some(profile)) => products.serve(&profile.product),
                     Some(None) => false,
-                    // Whose it is cannot be told: it stays a difference.
+                    // The profile is damaged, so the product is not known. The difference stays.
                     None => true,
                 }
             }

@@ -1,7 +1,8 @@
-//! CloudTrail's Event history, page by page.
+//! Reads CloudTrail's Event history, page by page.
 //!
-//! LookupEvents is slow: a seller has measured 4 seconds a page on average and 35 at most. A page that
-//! fails in passing is tried again, at longer and longer intervals, while there is time.
+//! LookupEvents is slow: a seller has measured 4 seconds for a page on average, and 35 at most. A
+//! page that fails for a passing reason is requested again, at growing intervals, while there is
+//! time.
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use super::passing::{Asked, Failed, Pace, asked};
 use super::{HistoryError, Step};
 
 const OPERATION: &str = "LookupEvents";
-/// Pages of one span. A span of ninety days at the quota of BatchMeterUsage has 1.6 million. Ours.
+/// The most pages of one span. Our own choice: a span of ninety days at the quota of
+/// BatchMeterUsage has 1.6 million.
 const PAGES_MAX: u32 = 2_000_000;
 
 /// The Event history of one account and Region.
@@ -37,7 +39,7 @@ pub(in super::super) struct Pages {
 }
 
 impl EventHistory {
-    /// Read at the pace that LookupEvents allows.
+    /// The Event history that `client` reads, within the rate limit of LookupEvents.
     pub fn new(client: Client) -> Self {
         let pause = Duration::from_secs(1) / LOOKUP_EVENTS_PER_SECOND;
         Self {

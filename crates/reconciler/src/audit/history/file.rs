@@ -1,7 +1,7 @@
-//! One file of a trail: gzipped JSON, `{"Records": [<event>, ...]}`.
+//! Reads one file of a trail: gzipped JSON, `{"Records": [<event>, ...]}`.
 //!
-//! It is decompressed and read event by event, so that no more of it is kept than its calls of
-//! BatchMeterUsage. Most of a file is of other services.
+//! The file is decompressed and read event by event, and only its calls of BatchMeterUsage are
+//! kept. Most of a file is about other services.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,13 +14,13 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The one event that is looked for.
+/// The `eventName` of the events that are kept.
 const NAME: &str = "BatchMeterUsage";
-/// Bytes that are decompressed at a time.
+/// How many bytes are decompressed at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Reads the events of a file that lie in a span, or may. `made` is the stretch of time of which the
-/// file can have events, for an event that does not say when it was.
+/// Reads the events of a file that lie in `span` or may lie in it. `made` is the period of which
+/// the file can have events; it is used for an event without a readable time.
 pub(super) fn read(gzipped: &[u8], span: Span, made: Span) -> Result<Vec<Event>, String> {
     read_at_most(gzipped, span, made, TRAIL_FILE_BYTES_MAX)
 }
@@ -46,12 +46,12 @@ fn read_at_most(
     FileOf(&mut events)
         .deserialize(&mut json)
         .map_err(|error| error.to_string())?;
-    // To the end, where gzip has its checksum.
+    // The file is read to its end, because gzip has its checksum there.
     json.end().map_err(|error| error.to_string())?;
     Ok(events.kept)
 }
 
-/// A reader that fails beyond a number of bytes: a small file can decompress to any size.
+/// A reader that fails after a number of bytes, because a small file can decompress to any size.
 struct Limited<R> {
     inner: R,
     left: u64,
@@ -72,14 +72,14 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-/// What is kept of a file.
+/// The events that are kept of a file.
 struct Events {
     span: Span,
     made: Span,
     kept: Vec<Event>,
 }
 
-/// What an event is recognized by.
+/// The part of an event that says which operation it is about.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head<'a> {
@@ -105,7 +105,7 @@ impl Events {
         let is_in_span = match &event {
             Event::Call(call) => self.span.contains(call.at),
             Event::Unreadable { at, .. } => at.is_none_or(|at| self.span.overlaps(at)),
-            // Its time is not read; it says nothing.
+            // An event of another service has no time that could be compared, and is not needed.
             Event::Foreign(_) => false,
         };
         if is_in_span {
@@ -114,9 +114,9 @@ impl Events {
     }
 }
 
-/// The object around the list.
+/// Reads the JSON object of a file.
 struct FileOf<'a>(&'a mut Events);
-/// The list.
+/// Reads the list of events in that object.
 struct ListOf<'a>(&'a mut Events);
 
 impl<'de> DeserializeSeed<'de> for FileOf<'_> {

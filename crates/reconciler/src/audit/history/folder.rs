@@ -1,8 +1,9 @@
 //! The names of a trail's folders and files.
 //!
-//! A trail writes `<folder>/<yyyy>/<mm>/<dd>/<account>_CloudTrail_<region>_<yyyymmddTHHMMZ>_<unique>.json.gz`.
-//! The time in a name is when the file was made, so a file has events of any time before it. Names sort
-//! by their times.
+//! A trail writes
+//! `<folder>/<yyyy>/<mm>/<dd>/<account>_CloudTrail_<region>_<yyyymmddTHHMMZ>_<unique>.json.gz`. The
+//! time in a name is the time at which the file was made, so a file has events of any time before
+//! it. The order of the names is the order of their times.
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
@@ -25,7 +26,8 @@ pub(super) fn before_files_of(place: &TrailPlace, from: Timestamp) -> String {
     format!("{folder}{account}_CloudTrail_{region}_{day}T{hour:02}{minute:02}")
 }
 
-/// When a file was made, to the minute, by its name; `None` where the name is not one of a trail's.
+/// When a file was made, to the minute, by its name; `None` if the name is not that of a trail's
+/// file.
 pub(super) fn time_of(key: &str) -> Option<Timestamp> {
     let name = key.rsplit('/').next()?;
     let mut parts = name.rsplitn(3, '_');
@@ -36,12 +38,12 @@ pub(super) fn time_of(key: &str) -> Option<Timestamp> {
         .and_then(|minute| Offset::UTC.to_timestamp(minute).ok())
 }
 
-/// The day of an instant.
+/// The UTC day of a time.
 pub(super) fn day_of(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
 }
 
-/// The day after.
+/// The following day; `None` after the last day that can be represented.
 pub(super) fn next_day(day: Date) -> Option<Date> {
     day.checked_add(Stretch::new().days(1)).ok()
 }

@@ -1,14 +1,14 @@
-//! CloudTrail's events of BatchMeterUsage, from one of two sources.
+//! Reads CloudTrail's events of BatchMeterUsage from one of two sources.
 //!
 //! # Layout
-//! * `event_history`: LookupEvents, page by page, at the pace that it allows
+//! * `event_history`: LookupEvents, page by page, within its rate limit
 //! * `trail`: the files of a trail in S3, several at a time
 //! * `folder`: the names of a trail's folders and files, and the times in them
 //! * `file`: one file, decompressed and read event by event
-//! * `passing`: requests that are made again, because they fail in passing
+//! * `passing`: retries of requests that failed for a passing reason
 //!
-//! Both sources are read in steps: a page, or a file. Pages come newest first and files oldest first,
-//! and neither is promised to be in order, so no reader may depend on it.
+//! Both sources are read in steps: a page, or a file. Pages usually come newest first and files
+//! oldest first. AWS promises no order, so no reader may depend on it.
 
 mod event_history;
 mod file;
@@ -26,47 +26,48 @@ use event_history::Pages;
 use trail::Files;
 pub use trail::Trail;
 
-/// Minutes after its end for which a trail is looked through for the events of a span, where what is
-/// not found yet is looked for again later. AWS says that an event is in a file after five minutes on
-/// average. Ours.
+/// Minutes after the end of a span during which files of a trail are read for its events, where
+/// events that are not found yet are looked for again later. Our own choice: AWS says that an event
+/// is in a file after five minutes on average.
 pub(super) const SOON: i64 = 60;
-/// The same where a conclusion is drawn from what is not found. A record that is concluded to be
-/// unbilled is compared again three days later, and must then find what came in those three days. Ours.
+/// The same minutes where something is concluded from what is not found. A record that was
+/// concluded to be unbilled is compared again three days later, and that comparison must find all
+/// events that were delivered meanwhile. Our own choice.
 pub(super) const LATE: i64 = 96 * 60;
 
-/// The events could not be read.
+/// Why the events could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// A request was refused, or failed each time it was made.
     #[error("{operation} failed ({code}), tried {tries} times: {message}; {advice}")]
     Unavailable {
-        /// What was asked for.
+        /// The API operation that failed.
         operation: &'static str,
-        /// The error code, or the kind of failure.
+        /// The error code of AWS, or the kind of failure.
         code: String,
-        /// How often it was tried.
+        /// How often the request was made.
         tries: u32,
-        /// Everything the SDK knows.
+        /// The SDK's whole error text.
         message: String,
-        /// What the audit needs.
+        /// Which permissions the audit needs.
         advice: String,
     },
-    /// A trail without files shows nothing: its place is wrong, or it is new.
+    /// There is no file of the trail: its place is wrong, or it is new.
     #[error(
         "there is no file of a trail in s3://{bucket}/{folder}; check the bucket, its prefix, the account and the Region, and that the trail is logging"
     )]
     NoFiles {
-        /// The bucket.
+        /// The name of the bucket.
         bucket: String,
         /// The folder of the account and Region.
         folder: String,
     },
-    /// The pages do not come to an end.
+    /// The same token for the next page came twice, so the pages would not end.
     #[error(
         "{operation} repeats its token for the next page, so the history cannot be read to its end; try again later"
     )]
     Endless {
-        /// What was asked for.
+        /// The API operation that gives the pages.
         operation: &'static str,
     },
 }
@@ -84,9 +85,9 @@ pub enum History {
 pub(super) enum Step {
     /// Some events of the span, perhaps none.
     Events(Vec<Event>),
-    /// There are no more.
+    /// The span has no more events.
     End,
-    /// The time ran out: nothing may be concluded from what was not read.
+    /// The time ran out. Nothing may be concluded from events that were not read.
     OutOfTime,
 }
 
@@ -97,7 +98,8 @@ pub(super) enum Reading {
 }
 
 impl History {
-    /// The trail that `AUDIT_BUCKET` and so on name; the Event history where it is not set.
+    /// The source that the environment selects: the trail that `AUDIT_BUCKET` and the other
+    /// settings name, or the Event history if `AUDIT_BUCKET` is not set.
     pub async fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(match TrailPlace::from_env(env)? {
             Some(place) => Self::Trail(Trail::new(clients::s3(env).await?, place)),
@@ -105,7 +107,7 @@ impl History {
         })
     }
 
-    /// Which of the two it is.
+    /// Which of the two sources this is.
     pub fn source(&self) -> Source {
         match self {
             Self::Events(_) => Source::EventHistory,
@@ -113,8 +115,8 @@ impl History {
         }
     }
 
-    /// The same without any pause between requests, for stand-ins that answer as often as they are
-    /// asked.
+    /// The same source without any pause between requests, for tests against the emulator, which
+    /// has no rate limit.
     #[must_use]
     pub fn without_pauses(self) -> Self {
         match self {
@@ -123,7 +125,8 @@ impl History {
         }
     }
 
-    /// What of the source could not be read since this was asked last, in words, though something could.
+    /// Says which parts of the source could not be read since the last call of this function;
+    /// `None` if all could.
     pub(super) fn take_unreadable(&self) -> Option<String> {
         match self {
             Self::Events(_) => None,
@@ -131,8 +134,9 @@ impl History {
         }
     }
 
-    /// Begins to read a span at `now`. `late_minutes` is how long after its end a trail is looked through
-    /// for events of the span; the Event history has each event where its time says.
+    /// Begins to read a span at `now`. `late_minutes` is for a trail: files that were made up to so
+    /// many minutes after the span's end are read for its events. The Event history finds each
+    /// event by its own time.
     pub(super) fn open(&self, span: Span, late_minutes: i64, now: Timestamp) -> Reading {
         match self {
             Self::Events(events) => Reading::Pages(events.open(span)),
@@ -140,7 +144,8 @@ impl History {
         }
     }
 
-    /// Reads spans to their ends; `false` if the time ran out, and then nothing may be concluded.
+    /// Reads spans to their ends and calls `each` with every event; `false` if the time ran out,
+    /// and then nothing may be concluded.
     pub(super) async fn read(
         &self,
         spans: &[Span],
@@ -164,7 +169,7 @@ impl History {
 }
 
 impl Reading {
-    /// The next step.
+    /// Reads the next page or file.
     pub async fn next(&mut self, budget: Option<Budget>) -> Result<Step, HistoryError> {
         if budget.is_some_and(|budget| budget.is_spent()) {
             return Ok(Step::OutOfTime);
@@ -176,8 +181,8 @@ impl Reading {
         }
     }
 
-    /// Whether what was read so far is a page of many, which are slow, so that the first says how long
-    /// the others will take. A span of a trail is read in one piece.
+    /// Whether more pages follow. Pages are slow to read, and the first one shows how many there
+    /// will be. Always `false` for a trail, because its files are fast to read.
     pub fn is_page_of_many(&self) -> bool {
         match self {
             Self::Pages(pages) => pages.has_more(),

@@ -1,4 +1,4 @@
-//! Requests that are made again, because they fail in passing, at longer and longer intervals.
+//! Makes requests again that failed for a passing reason, at growing intervals.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use startup::Budget;
 
-/// How often one request is made. Ours: with LookupEvents the pauses between add up to half a minute.
+/// How often one request is made at most. Our own choice: with LookupEvents the pauses add up to
+/// half a minute.
 pub(super) const TRIES_MAX: u32 = 6;
-/// Error codes of requests that may succeed when they are made again. CloudTrail names the first and S3
-/// the last; the others are common to all AWS APIs.
+/// Error codes of requests that may succeed when they are made again. The first is CloudTrail's and
+/// the last is S3's; the others are common to all AWS APIs.
 const PASSING: [&str; 9] = [
     "ThrottlingException",
     "ThrottledException",
@@ -22,20 +23,20 @@ const PASSING: [&str; 9] = [
     "SlowDown",
 ];
 
-/// A request that did not come about.
+/// A request that failed.
 pub(super) struct Failed {
     pub code: String,
     pub message: String,
-    /// Whether it may come about when it is made again.
+    /// Whether the same request may succeed when it is made again.
     pub is_passing: bool,
 }
 
-/// What became of a request that was made until it came about.
+/// The result of a request, after all its tries.
 pub(super) enum Asked<T> {
     Answered(T),
     Failed {
         failed: Failed,
-        /// How often it was made.
+        /// How often the request was made.
         tries: u32,
     },
     OutOfTime,
@@ -44,21 +45,21 @@ pub(super) enum Asked<T> {
 /// The pauses between requests.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// Before each request.
+    /// The pause before each request.
     pub before: Duration,
-    /// A multiple of it comes before a request that is made again.
+    /// The unit of the pause before a request is made again: the pause doubles with each failure.
     pub again: Duration,
 }
 
 impl Pace {
-    /// No pause at all.
+    /// No pause between requests.
     pub const NONE: Self = Self {
         before: Duration::ZERO,
         again: Duration::ZERO,
     };
 }
 
-/// Makes a request until it is answered, fails for good, or there is no more time.
+/// Makes a request until it is answered, fails for a lasting reason, or has no time left.
 pub(super) async fn asked<T, F>(
     pace: Pace,
     budget: Option<Budget>,
@@ -90,14 +91,14 @@ where
         tracing::warn!(
             code = failed.code,
             tries,
-            "a part of the history did not come; it is asked for again"
+            "reading a part of the history failed; it is requested again"
         );
         startup::run::pause(again).await;
     }
 }
 
-/// Twice as long after each failure, less up to half of it by chance, so that several readers do not
-/// ask together again.
+/// The pause before the next try. It doubles with each failure. A random part of up to half of it
+/// is taken off, so that several readers do not repeat their requests at the same moment.
 fn pause_after(pause: Duration, tries: u32) -> Duration {
     let longest = pause.saturating_mul(1 << tries.min(TRIES_MAX));
     if longest.is_zero() {
@@ -108,7 +109,7 @@ fn pause_after(pause: Duration, tries: u32) -> Duration {
     longest.saturating_mul(permille) / 1024
 }
 
-/// What every operation's error becomes.
+/// Classifies the SDK's error of any operation.
 impl<E> From<SdkError<E>> for Failed
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

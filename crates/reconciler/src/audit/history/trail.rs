@@ -1,14 +1,16 @@
-//! The files of a trail in S3.
+//! Reads the files of a trail in S3.
 //!
-//! A trail writes each event within minutes into a file, and some of them hours later; it promises
-//! neither order nor that an event is written once. So the events of a span are looked for in all files
-//! made from shortly before the span until long after it, and each is judged by its own time.
+//! A trail writes most events into a file within minutes, and some of them hours later. It promises
+//! neither an order nor that an event is written only once. So the events of a span are looked for
+//! in all files that were made from shortly before the span until long after it. The time in an
+//! event decides whether the event lies in the span.
 //!
-//! # What nothing is concluded from
-//! * A file that cannot be read is told as an event that cannot be read, of any time before it was made
-//!   of which the file can have events. The log names the file, and the report says how many there are.
-//! * The time before the first file that the bucket has is told in the same way. The trail may have been
-//!   made only then, or older files may have been deleted.
+//! # Gaps from which nothing is concluded
+//! * A file that cannot be read counts as one unreadable event, which may be of any time of which
+//!   the file can have events. The log names the file, and the report says how many such files
+//!   there are.
+//! * The time before the first file of the bucket counts as an unreadable event as well. The trail
+//!   may not have existed then, or older files may have been deleted.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,40 +33,43 @@ use super::{HistoryError, LATE, Step, file, folder};
 
 const LIST: &str = "ListObjectsV2";
 const GET: &str = "GetObject";
-/// Files that are fetched at the same time. They are read in the order of their names. Ours.
+/// Files that are fetched at the same time. They are read in the order of their names. Our own
+/// choice.
 const FILES_AT_ONCE: usize = 8;
-/// Minutes before a span from which on files can have its events: clocks differ. Ours.
+/// The first file that is read was made so many minutes before the span, because clocks differ. Our
+/// own choice.
 const MARGIN_MINUTES: i64 = 15;
-/// Keys that are looked through for the first file of a trail: other things may lie in its folder. Ours.
+/// Keys that are examined to find the first file of a trail, because its folder may have other
+/// objects. Our own choice.
 const FIRST_KEYS: i32 = 5;
-/// Names of files that could not be read which are kept for the report. Ours.
+/// The most unreadable files whose names are kept for the report. Our own choice.
 const UNREADABLE_KEPT_MAX: usize = 1_000;
-/// The shortest pause before a request is made again. Ours.
+/// The unit of the pauses before a request is made again. Our own choice.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A trail's files of one account and Region.
+/// The files of a trail for one account and Region.
 #[derive(Debug, Clone)]
 pub struct Trail {
     client: Client,
     place: TrailPlace,
     pace: Pace,
-    /// Files that could not be read, with the reason.
+    /// Keys of files that could not be read, with the reason, since the last report.
     unreadable: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
-/// A file that is to be read.
+/// The key of a file that will be read.
 struct Key {
     name: String,
     size_bytes: i64,
 }
 
-/// A page of a day's files, and where the next one begins.
+/// One page of the list of a day's files, and the token of the next page.
 struct Page {
     keys: Vec<Key>,
     next: Option<String>,
 }
 
-/// What became of a file.
+/// The result of fetching a file.
 enum Fetched {
     Events(Vec<Event>),
     OutOfTime,
@@ -75,12 +80,12 @@ enum Fetched {
 pub(in super::super) struct Files {
     trail: Trail,
     span: Span,
-    /// The last minute in which a file was made that is read.
+    /// Files that were made later than this are not read.
     until: Timestamp,
     is_begun: bool,
     day: Option<Date>,
     last_day: Date,
-    /// Within the day: a key to start after, or the token of the next page.
+    /// Where the list of the day continues: after this key, or with the next page's token.
     start_after: Option<String>,
     token: Option<String>,
     keys: VecDeque<Key>,
@@ -88,7 +93,7 @@ pub(in super::super) struct Files {
 }
 
 impl Trail {
-    /// The trail at a place.
+    /// The trail whose files are at `place`.
     pub fn new(client: Client, place: TrailPlace) -> Self {
         Self {
             client,
@@ -127,7 +132,7 @@ impl Trail {
         }
     }
 
-    /// When the first file was made that the bucket still has; `None` if the time ran out.
+    /// When the oldest file in the bucket was made; `None` if the time ran out.
     async fn begins(&self, budget: Option<Budget>) -> Result<Option<Timestamp>, HistoryError> {
         let prefix = format!("{}/", self.place.folder);
         let request = || self.list(prefix.clone(), None, None, Some(FIRST_KEYS));
@@ -141,7 +146,8 @@ impl Trail {
         })
     }
 
-    /// The files that could not be read since this was asked last, in words.
+    /// Describes the files that could not be read since the last call of this function; `None` if
+    /// all could.
     pub(super) fn take_unreadable(&self) -> Option<String> {
         let files = std::mem::take(&mut *self.files_unreadable());
         let (name, problem) = files.first_key_value()?;
@@ -250,11 +256,12 @@ impl Trail {
         Ok(body.to_vec())
     }
 
-    /// Nothing may be concluded from what a file that cannot be read does not show.
+    /// Reports a file that cannot be read, and makes it an unreadable event, so that nothing is
+    /// concluded about the calls that it may have.
     fn unreadable(&self, key: &Key, span: Span, problem: &str) -> Fetched {
         let (bucket, name) = (&self.place.bucket, &key.name);
         let mut known = self.files_unreadable();
-        // Each is told once, however many readings meet it.
+        // Each file is logged once, however often it is read.
         if known.len() < UNREADABLE_KEPT_MAX
             && known.insert(name.clone(), problem.to_owned()).is_none()
         {
@@ -277,12 +284,13 @@ impl Trail {
     }
 }
 
-/// Of which stretch of time a file can have events. One without a time in its name can have any.
+/// The period of which a file can have events. A file without a time in its name can have events of
+/// the whole span.
 fn held_by(key: &Key, span: Span) -> Span {
     match folder::time_of(&key.name) {
         Some(made) => Span {
             from: shift(made, SignedDuration::from_mins(-LATE)),
-            // To the end of the minute in its name, and clocks differ.
+            // The name gives only the minute, and clocks differ.
             to: shift(made, SignedDuration::from_mins(MARGIN_MINUTES)),
         },
         None => span,
@@ -322,7 +330,8 @@ impl Files {
         }
     }
 
-    /// What the bucket cannot tell: the time before its first file.
+    /// The part of the span before the first file of the bucket, as an unreadable event; `None` if
+    /// there is no such part.
     fn before(&self, begins: Timestamp) -> Option<Event> {
         let TrailPlace { bucket, folder, .. } = &self.trail.place;
         (begins > self.span.from).then(|| Event::Unreadable {
@@ -349,7 +358,7 @@ impl Files {
             return Err(HistoryError::Endless { operation: LIST });
         }
         let is_later = |key: &Key| folder::time_of(&key.name).is_some_and(|made| made > self.until);
-        // Names sort by their times.
+        // The names are in the order of their times.
         let is_over = page.keys.last().is_some_and(is_later);
         let is_file = |key: &Key| key.name.ends_with(".json.gz") && !is_later(key);
         self.keys.extend(page.keys.into_iter().filter(is_file));

@@ -42,7 +42,7 @@ fn read_of(gzipped: &[u8]) -> Result<Vec<Event>, String> {
     )
 }
 
-/// The times of the calls, and what is said of the rest.
+/// The times of the calls, and a description of every other event.
 fn told(events: &[Event]) -> Vec<String> {
     let tell = |event: &Event| match event {
         Event::Call(call) => call.at.to_string()[11..19].to_owned(),
