@@ -1,8 +1,9 @@
-//! What the audit concludes about records, and how far it has come: item `audit`/`progress`. Item
-//! `stack`/`witness` says since when the audit waits for a later call in the history, if it does.
+//! Writes what the audit concludes about records, and keeps how far it has come.
 //!
-//! Records in dispute and records past their deadline without an outcome stand in partitions of their
-//! own of the work index, `audit#<shard>`, due when CloudTrail can tell what became of them.
+//! The item `audit`/`progress` has the progress. The item `stack`/`witness` says since when the
+//! audit waits for a later call in the history. Records in dispute, and records past their deadline
+//! without an outcome, are in the partitions `audit#<shard>` of the work index. They are due when
+//! CloudTrail can show what became of them.
 
 use jiff::Timestamp;
 use marketplace::audit::comparison::INFERRED;
@@ -17,7 +18,7 @@ use crate::record::{Changes, DuePage, LifeSpan, RecordChange, sort_key};
 const PROGRESS: (&str, &str) = ("audit", "progress");
 const WITNESS: (&str, &str) = ("stack", "witness");
 
-/// Partition of the work index for records that the audit is to look at.
+/// The partition of the work index for records that the audit examines.
 pub(crate) fn audit_partition(shard: u8) -> String {
     format!("audit#{shard}")
 }
@@ -25,11 +26,12 @@ pub(crate) fn audit_partition(shard: u8) -> String {
 /// How far the hourly comparison with CloudTrail has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditProgress {
-    /// Every call before this instant was compared with the ledger.
+    /// Every call before this time was compared with the ledger.
     pub calls_through: Timestamp,
-    /// The accepted records of every hour through this one were looked for in the history.
+    /// The accepted records of every hour up to and including this one were looked for in the
+    /// history.
     pub hours_through: UsageHour,
-    /// Raised by every write.
+    /// The version of the item. Every write raises it.
     pub version: u64,
 }
 
@@ -45,15 +47,15 @@ impl AuditProgress {
     }
 }
 
-/// That the audit waits for a call of BatchMeterUsage to appear in the history.
+/// A request of the audit: a call of BatchMeterUsage is needed that appears in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WitnessWanted {
-    /// Since when; a call made for it must be later.
+    /// When the request was made. The call must be later.
     pub since: Timestamp,
 }
 
 impl Ledger {
-    /// Asks for a call of BatchMeterUsage later than `now`, whether or not one is asked for already.
+    /// Requests a call of BatchMeterUsage later than `now`, and replaces an earlier request.
     pub async fn want_witness(&self, now: Timestamp) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(WITNESS.0)),
@@ -64,7 +66,7 @@ impl Ledger {
         self.put_any(&self.tables.metering_records, item).await
     }
 
-    /// Whether a call is asked for, strongly consistent.
+    /// The audit's request for a call, strongly consistent; `None` if there is none.
     pub async fn witness_wanted(&self) -> Result<Option<WitnessWanted>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, WITNESS.0, WITNESS.1)
@@ -74,7 +76,7 @@ impl Ledger {
         Ok(since.map(|since| WitnessWanted { since }))
     }
 
-    /// Takes the request back after the call was made, unless a later one was put meanwhile.
+    /// Removes the request after the call was made, unless a later request was made meanwhile.
     pub async fn witness_called(&self, wanted: &WitnessWanted) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
         let request = self
@@ -91,8 +93,8 @@ impl Ledger {
             .await
     }
 
-    /// One page of the records of a shard that the audit is to look at by `now`, earliest first. The
-    /// index lags behind: read the records themselves before deciding anything.
+    /// One page of the records of a shard that are due for the audit at `now`, earliest first. The
+    /// index lags behind the table, so read the records themselves before deciding anything.
     pub async fn due_for_audit(
         &self,
         shard: u8,
@@ -102,8 +104,9 @@ impl Ledger {
         self.due_in(&audit_partition(shard), now, start).await
     }
 
-    /// Closes a record as accepted, as found in the history at `now`. A fact: whatever the version. `at`
-    /// is when AWS Marketplace recorded it.
+    /// Closes a record as accepted, because its success was found in the history at `now`. A
+    /// success is a fact, so it is written whatever the version is. `at` is when AWS Marketplace
+    /// recorded it.
     pub async fn write_success_found(
         &self,
         record: &MeteringRecord,
@@ -121,8 +124,8 @@ impl Ledger {
         self.write_outcome(record, &verdict, &next, at).await
     }
 
-    /// Closes a disputed record as accepted, because nothing else can have taken its slot; if nobody
-    /// has written since it was read.
+    /// Closes a disputed record as accepted, because nothing else can have taken its slot, if it
+    /// was not changed since it was read.
     pub async fn write_inferred(
         &self,
         record: &MeteringRecord,
@@ -132,8 +135,8 @@ impl Ledger {
             .await
     }
 
-    /// Closes a record as in conflict, with the quantity that AWS Marketplace holds in its slot and
-    /// its id of that; if nobody has written since the record was read.
+    /// Closes a record as in conflict, if it was not changed since it was read. Stores the quantity
+    /// that AWS Marketplace holds in the slot, and its metering record id if it is known.
     pub async fn write_conflict(
         &self,
         record: &MeteringRecord,
@@ -160,8 +163,8 @@ impl Ledger {
         self.change_record(record, change).await
     }
 
-    /// Says when the audit is to look at a record again, or with `None` that it does not any more, and
-    /// why it could not close it, if so; if nobody has written since it was read.
+    /// Stores when the audit examines a record again, if it was not changed since it was read.
+    /// `due` is `None` if the audit never does. `doubt` is why it could not close the record.
     pub async fn look_again(
         &self,
         record: &MeteringRecord,
@@ -184,7 +187,8 @@ impl Ledger {
         self.change_record(record, change).await
     }
 
-    /// Why the audit could not close a record when it last looked at it; `None` before that.
+    /// Why the audit could not close a record when it last examined it; `None` if there is no
+    /// doubt.
     pub async fn doubt_about(&self, key: &RecordKey) -> Result<Option<String>, LedgerError> {
         let table = &self.tables.metering_records;
         let sort = sort_key(key.hour, &key.dimension);
@@ -196,8 +200,8 @@ impl Ledger {
         Ok(doubt.map(str::to_owned))
     }
 
-    /// How far the comparison with CloudTrail has come, strongly consistent; `None` before its first
-    /// run.
+    /// How far the comparison with CloudTrail has come, strongly consistent; `None` before its
+    /// first run.
     pub async fn audit_progress(&self) -> Result<Option<AuditProgress>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, PROGRESS.0, PROGRESS.1)
@@ -211,7 +215,7 @@ impl Ledger {
         }))
     }
 
-    /// Creates the progress, unless there is one.
+    /// Creates the progress of the comparison, unless there is one.
     pub async fn create_audit_progress(
         &self,
         calls_through: Timestamp,
@@ -226,7 +230,8 @@ impl Ledger {
             .await
     }
 
-    /// Moves the progress on, if nobody else has; `progress` becomes what was written.
+    /// Moves the progress of the comparison on, if it was not changed since it was read. `progress`
+    /// becomes what was written.
     pub async fn advance_audit_progress(
         &self,
         progress: &mut AuditProgress,

@@ -1,4 +1,5 @@
-//! Whatever the types can hold comes back from its item as it was, and no item makes a reader panic.
+//! Tests of all codecs: every value is the same after it was written as an item and read again, and
+//! no item makes a reader panic.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! Items that cannot be read. They are set aside and named, so that nothing beside them is held up.
+//! Items that cannot be read. They are set aside and reported, so that they do not block the
+//! others.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -7,15 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed};
 
-/// Names that are kept; more are in the log only. Ours.
+/// The most names that are kept. Further names are only in the log. Our own choice.
 const NAMES_MAX: usize = 10_000;
 
-/// The names of the damaged items that somebody met.
+/// The names of the damaged items that were found.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Damage(Arc<Mutex<BTreeSet<String>>>);
 
 impl Ledger {
-    /// The same tables, with a list of its own of the damaged items met: for one run.
+    /// The same tables, with a new list of damaged items, for one run.
     #[must_use]
     pub fn noting_damage(&self) -> Self {
         Self {
@@ -24,8 +25,7 @@ impl Ledger {
         }
     }
 
-    /// Notes an item that was set aside because it cannot be read, and names it in the log, once for
-    /// each list.
+    /// Adds an item that cannot be read to the list, and logs it if it is new in the list.
     pub fn note_damaged(&self, damaged: &Malformed) {
         let mut names = self.damage.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = !names.contains(&damaged.item);
@@ -38,14 +38,15 @@ impl Ledger {
         }
     }
 
-    /// The names of the damaged items met so far.
+    /// The names of the damaged items in the list.
     pub fn damaged(&self) -> Vec<String> {
         let names = self.damage.0.lock().unwrap_or_else(PoisonError::into_inner);
         names.iter().cloned().collect()
     }
 
-    /// What was read of `of`; nothing, and a note, if an item is damaged, or quantities are so that
-    /// their sum is out of range. Every other failure stays one.
+    /// Turns damage into `None`: if `read` failed because of a damaged item, or because a sum of
+    /// quantities exceeded its range, that is reported under the name `of`. Every other error stays
+    /// an error.
     pub fn unless_damaged<T>(
         &self,
         of: &impl Display,

@@ -1,17 +1,19 @@
-//! Days of a subscription that were proved once: sort keys `d#<day>` and `d#<day>#changed`.
+//! Days of a subscription that are proved: sort keys `d#<day>` and `d#<day>#changed`.
 //!
-//! A proof reads a day's records, movements and rows in full, and keeps their sums. Later proofs read
-//! only these sums, as long as nothing of the day can have changed since. Two rules make that sound:
+//! A proof reads a day's records, movements and rows in full, and keeps their sums. Later proofs
+//! read only these sums, as long as nothing of the day can have changed since. Two rules make that
+//! sound:
 //!
-//! * Whatever changes the books of a day notes the time **before** it does, with
-//!   [`Ledger::note_change`]: every write of a record's state, every movement, every new record, and
-//!   every late flag, because a flag says that rows have changed.
-//! * A proof counts only if it began at least [`SETTLE_MINUTES`] after the latest such note. An
-//!   invocation lasts a quarter of an hour at most, so by then the change was written or never will be.
+//! * Every write that changes the books of a day is preceded by a note of the time, made with
+//!   [`Ledger::note_change`]. Such writes are every write of a record's state, every movement,
+//!   every new record, and every late flag, because a flag says that rows have changed.
+//! * A proof counts only if it began at least [`SETTLE_MINUTES`] minutes after the latest such
+//!   note. An invocation lasts a quarter of an hour at most, so by then the change was written or
+//!   never will be.
 //!
-//! Within [`UNPROVED_HOURS`] after a day's end nothing is noted. No proof of the day begins before six
-//! hours have passed, so each such change is in the proof anyway; and so nearly all writes cost
-//! nothing more.
+//! Within [`UNPROVED_HOURS`] hours after a day's end no change is noted. No proof of the day begins
+//! until six hours have passed, so the proof sees each such change anyway. Therefore nearly all
+//! writes need no additional write.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,59 +28,59 @@ use crate::error::{LedgerError, Malformed};
 use crate::item::{Item, Reader, number, put_opt, text};
 use crate::{Ledger, content_digest};
 
-/// Hours after a day's end in which no proof of it can have begun. Ours: a proof begins six hours and
-/// more after the day's end, so that three hours are left for clocks that differ.
+/// Hours after a day's end in which no proof of it can have begun. Our own choice: a proof begins
+/// six hours after the day's end or later, so three hours are left for clocks that differ.
 pub const UNPROVED_HOURS: i64 = 3;
-/// Minutes between the note of a change and the first proof that has the change in it. Ours: an
-/// invocation lasts 15 minutes at most; the rest is for clocks that differ.
+/// Minutes between the note of a change and the first proof that certainly sees the change. Our own
+/// choice: an invocation lasts 15 minutes at most; the rest is for clocks that differ.
 pub const SETTLE_MINUTES: i64 = 60;
 /// Minutes that a note reaches ahead, so that many changes of one day need one note. Ours.
 const NOTE_AHEAD_MINUTES: i64 = 5;
 /// Notes that a process remembers. Ours: when there are more it forgets them, and notes again.
 const NOTES_MAX: usize = 10_000;
-/// Bytes of a day's slots that one item holds; DynamoDB allows 400 KB an item. A day with more is read
-/// in full each time.
+/// The most bytes of a day's slots that one item holds; DynamoDB allows 400 KB for an item. A day
+/// with more is read in full each time.
 const SLOTS_BYTES_MAX: usize = 300_000;
-/// Bytes of a day's name, as in `2026-11-21`.
+/// The length of a day's name in bytes.
 const DAY_BYTES: usize = "2026-11-21".len();
 
 /// Quantities by slot.
 pub type Slots = BTreeMap<(UsageHour, Dimension), Total>;
 
-/// What a day of a subscription came to when it was read in full.
+/// The sums of a day of a subscription when it was read in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayDigest {
-    /// The day's first hour; a digest is always about all 24 hours.
+    /// The day's first hour. A digest is always about all 24 hours.
     pub day: UsageHour,
     /// The sums of the day's slots.
     pub books: Books,
-    /// What movements of the day's records sent out, by the slot they sent it to.
+    /// What the movements of the day's records sent to other slots, by target slot.
     pub sent: Slots,
-    /// What was carried into the day's slots, by its rows.
+    /// What the carried rows in the day's slots add up to, by slot.
     pub arrived: Slots,
     /// A digest of the day's records: their keys, versions and numbers of movements.
     pub records: String,
-    /// A digest of the dimensions that were known then. Rows of others were set aside.
+    /// A digest of the dimensions that were known then. Rows of other dimensions were set aside.
     pub known: String,
     /// Whether each row was counted by a record or a movement.
     pub is_counted: bool,
-    /// When its proof began, before anything was read. In whole seconds.
+    /// When its proof began, before anything was read, in whole seconds.
     pub proved_at: Timestamp,
 }
 
 /// What is stored about the proofs of some days of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProvedDays {
-    /// By the day's first hour.
+    /// The kept sums, by the day's first hour.
     pub digests: BTreeMap<UsageHour, DayDigest>,
     /// The latest note of a change, by the day's first hour.
     pub changes: BTreeMap<UsageHour, Timestamp>,
 }
 
 impl ProvedDays {
-    /// The digest of a day, if nothing of the day can have changed since it was proved. Rows that are
-    /// not counted yet, and rows of a dimension that has become known since, are about to change it. A
-    /// proof that is later than `now` was made before the clock was set back, and counts no more.
+    /// The digest of a day, if nothing of the day can have changed since it was proved. A day with
+    /// uncounted rows, or with rows of a dimension that has become known since, is about to change.
+    /// A proof later than `now` was made before the clock was set back, and does not count.
     pub fn settled(&self, day: UsageHour, known: &str, now: Timestamp) -> Option<&DayDigest> {
         let digest = self.digests.get(&day)?;
         let begins_late_enough = self.changes.get(&day).is_none_or(|changed| {
@@ -89,7 +91,7 @@ impl ProvedDays {
         (begins_late_enough && is_known && is_past && digest.is_counted).then_some(digest)
     }
 
-    /// Every day that something is stored about.
+    /// All days about which something is stored.
     pub fn days(&self) -> BTreeSet<UsageHour> {
         let changed = self.changes.keys();
         self.digests.keys().chain(changed).copied().collect()
@@ -121,7 +123,7 @@ pub fn first_of_day(hour: UsageHour) -> UsageHour {
     hour.plus(-hour.number().rem_euclid(24))
 }
 
-/// A digest of the dimensions that a product has, or of none being configured.
+/// A digest of a product's dimensions. `None` means that none are configured; its digest is `any`.
 pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
     match known {
         None => "any".to_owned(),
@@ -173,7 +175,7 @@ impl DayDigest {
             item.insert("sent".to_owned(), text(sent));
             item.insert("arrived".to_owned(), text(arrived));
         }
-        // A day that says so is read in full each time.
+        // A day with this attribute is read in full each time.
         let unsettled = match (self.is_counted, fits) {
             (false, _) => Some("has rows that nothing has counted"),
             (true, false) => Some("has too many carried slots for one item"),
@@ -205,7 +207,7 @@ impl DayDigest {
     }
 }
 
-/// The sums by name, as they are stored.
+/// The sums with the names under which they are stored.
 fn sums(books: &mut Books) -> [(&'static str, &mut Total); 10] {
     [
         ("ingested", &mut books.ingested),
@@ -279,10 +281,10 @@ fn read_slots(text: &str) -> Option<Slots> {
 }
 
 impl Ledger {
-    /// Notes that something of an hour's day is about to change, so that the day is proved again. Call
-    /// it **before** the change; `now` is the time of the invocation. A note that is not followed by
-    /// a change costs one more proof of the day. It reaches some minutes ahead, and serves for every change
-    /// until then.
+    /// Notes that something of an hour's day is about to change, so that the day is proved again.
+    /// Call it **before** the change; `now` is the time of the invocation. A note that is not
+    /// followed by a change costs one more proof of the day. A note reaches some minutes ahead, and
+    /// serves for every change until then.
     pub(crate) async fn note_change(
         &self,
         subscription: &Subscription,
@@ -312,7 +314,7 @@ impl Ledger {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":until", number(until))
             .expression_attribute_values(":one", number(1));
-        // A failed condition means that as late a change is noted already.
+        // A failed condition means that a change at this time or later is noted already.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await?;
         self.notes.keep(key, until);
@@ -320,8 +322,8 @@ impl Ledger {
     }
 
     /// What is stored about the proofs of the days from `first`'s through `last`'s, strongly
-    /// consistent. A damaged item is noted and left out, so that its day is proved again. Where a note of
-    /// a change is damaged, the day counts as just changed.
+    /// consistent. A damaged item is noted and left out, so that its day is proved again. Where a
+    /// note of a change is damaged, the day counts as just changed.
     pub async fn proved_days(
         &self,
         subscription: &Subscription,
@@ -355,8 +357,8 @@ impl Ledger {
         Ok(days)
     }
 
-    /// Keeps what a day came to. Of two proofs at the same time the last writer's counts: it says
-    /// itself when it began.
+    /// Keeps the sums of a day. If two proofs run at the same time, the last write counts. Its
+    /// `proved_at` says when that proof began.
     pub async fn put_day(
         &self,
         subscription: &Subscription,

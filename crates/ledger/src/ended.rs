@@ -1,8 +1,9 @@
-//! Subscriptions that ended, by the months that are still to be proved: items
+//! Ended subscriptions, by the months that are still to be proved: items
 //! `ended#<shard>`/`<month>#<subscription>`.
 //!
-//! The live index has no ended subscriptions, and the books of their last months are proved all the
-//! same. So whoever ends one lists it first, in its own month and in the month of the day it was ended.
+//! The live index has no ended subscriptions, but the books of their last months must be proved as
+//! well. So before the reconciler ends a subscription, it lists it under the month of its last
+//! hour, the current month and the month of the watermark.
 
 use marketplace::{Month, Subscription};
 
@@ -19,8 +20,8 @@ fn partition(shard: u8) -> String {
 }
 
 impl Ledger {
-    /// Lists a subscription that is about to be ended, so that a month of it is proved. Listing it twice
-    /// is listing it once.
+    /// Lists a subscription that is about to be ended under a month, so that the month is proved.
+    /// Listing it twice changes nothing.
     pub async fn list_ended(
         &self,
         subscription: &Subscription,
@@ -37,8 +38,8 @@ impl Ledger {
         self.put_any(&self.tables.metering_records, item).await
     }
 
-    /// A page of the subscriptions of a shard that are listed with a month, behind `after`; strongly
-    /// consistent.
+    /// A page of the subscriptions of a shard that are listed under a month, after `after`;
+    /// strongly consistent.
     pub async fn ended_page(
         &self,
         shard: u8,

@@ -1,4 +1,4 @@
-//! What can go wrong between us and DynamoDB.
+//! Errors of reads and writes in DynamoDB, and the retries of single writes.
 //!
 //! Fact: M60 (docs/marketplace-rules.md).
 
@@ -13,58 +13,58 @@ use marketplace::quantity::Overflow;
 
 use crate::Ledger;
 
-/// How often one write is tried while a transaction of somebody else holds its item. Ours: such a
-/// transaction lasts milliseconds, and the pauses add up to half a second.
+/// How often one write is tried while another writer's transaction holds its item. Our own choice:
+/// such a transaction lasts milliseconds, and the pauses add up to half a second.
 const HELD_TRIES_MAX: u32 = 6;
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
     /// It was written.
     Done,
-    /// Somebody else wrote first: read again, decide again.
+    /// The condition failed, because another writer was first. Read the item and decide again.
     Conflict,
 }
 
-/// An item that does not read as what it should be.
+/// A stored item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "item {item}: attribute {attribute} {rule}; correct it by hand, nothing is done with it until then"
 )]
 pub struct Malformed {
-    /// Its key.
+    /// The item's partition key and sort key, as `<partition> / <sort>`.
     pub item: String,
-    /// The attribute at fault.
+    /// The name of the damaged attribute.
     pub attribute: String,
-    /// What it should be.
+    /// What is wrong with the attribute, as the end of a sentence about it.
     pub rule: String,
 }
 
-/// A read or write that did not come about.
+/// Why a read or write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// DynamoDB refused or did not answer, after the SDK's own retries.
     #[error("{operation} on table {table} failed ({code}): {message}")]
     Unavailable {
-        /// Which operation.
+        /// The DynamoDB operation.
         operation: &'static str,
-        /// Which table.
+        /// The name of the table.
         table: String,
         /// DynamoDB's error code, or the kind of failure.
         code: String,
-        /// Everything the SDK knows.
+        /// The SDK's whole error text.
         message: String,
     },
-    /// A stored item is damaged.
+    /// A stored item cannot be read.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A sum left its range.
+    /// A sum exceeded its numeric range.
     #[error(transparent)]
     Overflow(#[from] Overflow),
 }
 
 impl LedgerError {
-    /// From a request that lacks something it must have.
+    /// The error of a request that lacks a required member.
     pub(crate) fn not_built(operation: &'static str, table: &str, error: &BuildError) -> Self {
         Self::Unavailable {
             operation,
@@ -74,7 +74,7 @@ impl LedgerError {
         }
     }
 
-    /// From a failed call.
+    /// The error of a failed call.
     pub(crate) fn unavailable<E>(
         operation: &'static str,
         table: &str,
@@ -104,9 +104,10 @@ impl LedgerError {
 }
 
 impl Ledger {
-    /// Makes one write that others compete for. A failed condition is a conflict. DynamoDB also
-    /// refuses a write while a transaction holds its item (`TransactionConflictException`), which the
-    /// SDK does not try again: here it is tried again, and is a conflict if the item is still held.
+    /// Makes one write for which there may be competing writers. A failed condition is a conflict.
+    /// DynamoDB also refuses a write while a transaction holds its item
+    /// (`TransactionConflictException`). The SDK does not retry that, so this function does. If the
+    /// item is still held after all tries, that is a conflict too.
     pub(crate) async fn write<T, E, Sent>(
         &self,
         operation: &'static str,
@@ -123,8 +124,9 @@ impl Ledger {
         }
     }
 
-    /// Makes one write whose failed condition tells something about the item, for example that it
-    /// exists. An item that stays held by transactions tells nothing, so that is an error.
+    /// Makes one write whose failed condition means something about the item, for example that it
+    /// exists. If the item is still held by a transaction after all tries, nothing is known about
+    /// it, so that is an error.
     pub(crate) async fn write_if<T, E, Sent>(
         &self,
         operation: &'static str,
@@ -138,8 +140,8 @@ impl Ledger {
         conditional(operation, table, self.send_while_held(send).await)
     }
 
-    /// Makes one write without a condition. An item that stays held by transactions is an error:
-    /// nothing was written.
+    /// Makes one write without a condition. If the item is still held by a transaction after all
+    /// tries, that is an error, because nothing was written.
     pub(crate) async fn write_always<T, E, Sent>(
         &self,
         operation: &'static str,
@@ -176,7 +178,7 @@ impl Ledger {
         }
     }
 
-    /// Waits as the client itself does before it tries again.
+    /// Waits with the SDK client's own sleep, which tests can replace.
     pub(crate) async fn sleep(&self, time: Duration) {
         if let Some(sleep) = self.client.config().sleep_impl() {
             sleep.sleep(time).await;

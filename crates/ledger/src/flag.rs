@@ -1,10 +1,11 @@
-//! Late flags: sort key `l#<hour>`. One says that rows of a sealed hour may have changed.
+//! Late flags: sort key `l#<hour>`. A flag says that rows of a sealed hour may have changed.
 //!
-//! A flag is put unconditionally with a version that is never used again, and is removed only if its
-//! version is still the one read before the recount: a flag put meanwhile survives.
+//! A flag is put without a condition, with a version that is never used again. It is removed only
+//! if its version is still the one that was read before the recount. So a flag that is put
+//! meanwhile survives.
 //!
-//! A flag whose hour cannot be recounted yet is put off, longer each time, so that it does not stand
-//! before the others for ever. A flag put meanwhile is due at once.
+//! A flag whose hour cannot be recounted yet is postponed, longer each time, so that it does not
+//! stay before the others in the list for ever. A flag that is put meanwhile is due at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,23 +19,23 @@ use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
 use crate::{Ledger, shard_of};
 
-/// A flag as read, before the recount.
+/// A late flag, as it was read before the recount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LateFlag {
-    /// Whose rows.
+    /// The subscription whose hour is flagged.
     pub subscription: Subscription,
-    /// Of which hour.
+    /// The hour to recount.
     pub hour: UsageHour,
-    /// The flag's own mark.
+    /// The version of the item, which no other flag ever has.
     pub mark: String,
-    /// How often it was put off.
+    /// How often the flag was postponed.
     pub tries: u32,
 }
 
-/// Minutes that a flag is put off the first time: the sealer's next run.
+/// Minutes by which a flag is postponed the first time: until the sealer's next run.
 const PUT_OFF_MINUTES: i64 = 5;
 
-/// How long a flag is put off that was put off `tries` times before, at most `most`.
+/// How long a flag is postponed that was postponed `tries` times before: `most` at most.
 fn put_off_for(tries: u32, most: SignedDuration) -> SignedDuration {
     let doubled = PUT_OFF_MINUTES.saturating_mul(1_i64.checked_shl(tries.min(30)).unwrap_or(1));
     SignedDuration::from_mins(doubled).min(most)
@@ -43,9 +44,9 @@ fn put_off_for(tries: u32, most: SignedDuration) -> SignedDuration {
 /// A page of the flags that are due.
 #[derive(Debug, Default)]
 pub struct FlagPage {
-    /// Whose hours, and which.
+    /// The subscriptions and hours that are flagged.
     pub flags: Vec<(Subscription, UsageHour)>,
-    /// How many items among them are no flags; the log names them.
+    /// How many items of the page cannot be read as flags. The log names them.
     pub damaged: u64,
     /// Where the next page begins.
     pub next: Option<Item>,
@@ -59,7 +60,7 @@ fn partition(shard: u8) -> String {
     format!("late#{shard}")
 }
 
-/// Whose hour a flag in the index is about.
+/// Reads the subscription and hour of a flag from an item of the work index.
 fn read_key(item: &Item) -> Result<(Subscription, UsageHour), Malformed> {
     let read = Reader::new(item);
     let hour = read.text("item")?.trim_start_matches("l#");
@@ -67,7 +68,7 @@ fn read_key(item: &Item) -> Result<(Subscription, UsageHour), Malformed> {
     Ok((read.parsed("subscription")?, hour))
 }
 
-/// Where the marks of flags come from: no two flags ever have the same.
+/// Makes the marks of flags. No two flags ever have the same mark.
 #[derive(Debug, Clone)]
 pub(crate) struct Marks {
     salt: u64,
@@ -96,8 +97,8 @@ impl Marks {
 }
 
 impl Ledger {
-    /// Flags an hour of a subscription for a recount. A flag says that rows may have changed, so a proof
-    /// of the hour's day is noted as out of date first.
+    /// Flags an hour of a subscription for a recount. A flag says that rows may have changed, so it
+    /// is first noted that a proof of the hour's day may be out of date.
     pub async fn flag_late(
         &self,
         subscription: &Subscription,
@@ -115,8 +116,8 @@ impl Ledger {
         self.put_any(&self.tables.metering_records, item).await
     }
 
-    /// One page of a shard's flags. The index lags behind, so each is read again with
-    /// [`Ledger::late_flag`] before its recount.
+    /// One page of the flags of a shard that are due at `now`. The index lags behind the table, so
+    /// read each flag with [`Ledger::late_flag`] before its recount.
     pub async fn late_flags(
         &self,
         shard: u8,
@@ -142,7 +143,7 @@ impl Ledger {
         Ok(page)
     }
 
-    /// A flag, strongly consistent.
+    /// The late flag of an hour, strongly consistent; `None` if the hour is not flagged.
     pub async fn late_flag(
         &self,
         subscription: &Subscription,
@@ -165,8 +166,8 @@ impl Ledger {
         }))
     }
 
-    /// Puts a flag off whose hour cannot be recounted now, longer each time and at most for `most`,
-    /// unless it was put again meanwhile. It stays the same flag.
+    /// Postpones a flag whose hour cannot be recounted now, longer each time and `most` at most,
+    /// unless the flag was put again meanwhile. Its mark stays the same.
     pub async fn put_off_late_flag(
         &self,
         flag: &LateFlag,

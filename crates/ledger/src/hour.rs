@@ -1,4 +1,4 @@
-//! An hour of a subscription: its records, their movements, and a fresh fold of its rows.
+//! Counts an hour of a subscription: reads its records and their movements, and folds its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,14 +12,14 @@ use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};
 use crate::error::LedgerError;
 use crate::{Ledger, content_digest};
 
-/// Records and movements of hours of one day, as read before their rows.
+/// The records and movements of some hours of one day, read before the rows.
 #[derive(Debug, Default)]
 pub struct StoredDay {
     hours: BTreeMap<UsageHour, Stored>,
 }
 
 impl StoredDay {
-    /// The closed records that have movements, which are to end with them.
+    /// The closed records with movements, whose movements are to expire with them.
     pub fn closed_with_movements(&self) -> Vec<RecordKey> {
         let records = self.hours.values().flat_map(|hour| hour.records.values());
         records
@@ -28,12 +28,13 @@ impl StoredDay {
             .collect()
     }
 
-    /// What is stored about one of its hours; nothing, once it was taken.
+    /// Takes out what is stored about one of the hours. The result is empty if nothing is stored or
+    /// it was taken before.
     pub fn take(&mut self, hour: UsageHour) -> Stored {
         self.hours.remove(&hour).unwrap_or_default()
     }
 
-    /// A digest of the records: of their keys, versions and numbers of movements.
+    /// A digest of the keys, versions and numbers of movements of the records.
     pub fn digest(&self) -> String {
         let mut all = String::new();
         for (hour, stored) in &self.hours {
@@ -58,9 +59,9 @@ pub struct Stored {
 pub struct HourCount<'d> {
     /// The hour's records by dimension.
     pub records: BTreeMap<Dimension, MeteringRecord>,
-    /// Their movements by dimension.
+    /// The movements of the hour's records by dimension.
     pub movements: BTreeMap<Dimension, Vec<Movement>>,
-    /// The rows, folded.
+    /// The fold of the hour's rows.
     pub fold: Fold<'d>,
 }
 
@@ -73,7 +74,7 @@ impl HourCount<'_> {
             .collect()
     }
 
-    /// The rows of one dimension, if any count.
+    /// The fold of the rows of one dimension; `None` if no row counts.
     pub fn rows(&self, dimension: &Dimension) -> Option<&DimensionFold> {
         self.fold.dimensions().get(dimension)
     }
@@ -98,7 +99,7 @@ impl HourCount<'_> {
             .collect()
     }
 
-    /// The hour's sum.
+    /// The sum of the hour's lines.
     pub fn books(&self) -> Result<Books, LedgerError> {
         let mut books = Books::default();
         for (_, line) in self.lines()? {
@@ -110,8 +111,8 @@ impl HourCount<'_> {
     }
 }
 
-/// An hour counted for the books. Its records may lack their allocations, so it shows nothing by which
-/// usage could be billed or carried.
+/// An hour that was counted for the books only. Its records may lack their allocations, so it does
+/// not give access to them: nothing may be billed or carried by it.
 #[derive(Debug)]
 pub struct HourBooks<'d>(HourCount<'d>);
 
@@ -121,12 +122,12 @@ impl HourBooks<'_> {
         self.0.lines()
     }
 
-    /// The hour's sum.
+    /// The sum of the hour's lines.
     pub fn books(&self) -> Result<Books, LedgerError> {
         self.0.books()
     }
 
-    /// Which hour.
+    /// The hour that was counted.
     pub fn hour(&self) -> UsageHour {
         self.0.fold.hour()
     }
@@ -136,7 +137,7 @@ impl HourBooks<'_> {
         &self.0.movements
     }
 
-    /// What was carried into the hour, by dimension, where anything was.
+    /// The usage that was carried into the hour, by dimension. Dimensions without any are left out.
     pub fn carried_in(&self) -> impl Iterator<Item = (&Dimension, Total)> {
         let dimensions = self.0.fold.dimensions().iter();
         dimensions
@@ -146,8 +147,8 @@ impl HourBooks<'_> {
 }
 
 impl Ledger {
-    /// Folds an hour's rows, strongly consistent. Carried rows count only if their movement exists
-    /// and says the same.
+    /// Reads an hour's rows, strongly consistent, and folds them. A carried row counts only if its
+    /// movement exists and says the same.
     pub async fn fold_hour<'d>(
         &self,
         subscription: &Subscription,
@@ -157,7 +158,7 @@ impl Ledger {
         let mut fold = Fold::new(hour, dimensions_known);
         self.for_each_row(subscription, hour, |row| fold.add(row))
             .await?;
-        // The rows of one movement name it one after the other: it is read once.
+        // Several rows can name the same movement, which is read only once.
         let mut movements: BTreeMap<_, Option<(Dimension, Movement)>> = BTreeMap::new();
         for row in fold.take_carries() {
             let carry = &row.carry;
@@ -178,8 +179,9 @@ impl Ledger {
         Ok(fold)
     }
 
-    /// Reads records and movements first and the rows second, so that a row can only seem late and
-    /// never seem counted; every write that follows is conditional on the records as read.
+    /// Counts an hour. It reads the records and movements first and the rows second. So a row that
+    /// comes meanwhile can seem late, but a row that is not counted can never seem counted. Every
+    /// later write depends on the versions of the records that were read.
     pub async fn count_hour<'d>(
         &self,
         subscription: &Subscription,
@@ -199,8 +201,8 @@ impl Ledger {
         })
     }
 
-    /// The records and movements of some hours of a day, in one read instead of one for each hour: what
-    /// [`Ledger::count_for_books`] begins with.
+    /// The records and movements of some hours of one day, read with one query instead of one for
+    /// each hour. [`Ledger::count_for_books`] needs them.
     pub async fn stored_of_hours(
         &self,
         subscription: &Subscription,
@@ -231,7 +233,8 @@ impl Ledger {
         }))
     }
 
-    /// Records, and the movements of the hours whose names begin with `hours`, hour by hour.
+    /// Adds to the records the movements of the hours whose names begin with `hours`, and sorts
+    /// both by hour.
     async fn with_movements(
         &self,
         subscription: &Subscription,
@@ -250,8 +253,8 @@ impl Ledger {
                 .await?;
             for (hour, dimension, movement) in movements {
                 let hour = stored.hours.entry(hour).or_default();
-                // A movement newer than the record as read belongs to a decision made since: leave
-                // it out, and the write conditional on the record's version will fail.
+                // A movement that the record does not count yet was made after the record was read.
+                // It is left out, and a later write that depends on the record's version fails.
                 let record = hour.records.get(&dimension);
                 let seen = record.map_or(0, |record| record.movements);
                 if movement.number <= seen {
@@ -262,7 +265,7 @@ impl Ledger {
         Ok(stored)
     }
 
-    /// The movement that a row names which claims to be carried usage, and the dimension it is of.
+    /// The movement that a carried row names, and the dimension of that movement.
     async fn movement_of_row(
         &self,
         subscription: &Subscription,
@@ -275,7 +278,8 @@ impl Ledger {
                 .await?;
             return Ok(movement.map(|movement| (row.dimension.clone(), movement)));
         }
-        // Of another dimension, which the hash tells only once it is guessed.
+        // The movement is of another dimension. The hash does not reveal which one, so the hashes
+        // of all movements of the origin's hour are compared with it.
         let movements = self.movements_of_hour(subscription, carry.origin).await?;
         let found = movements.into_iter().find(|(_, dimension, movement)| {
             movement.number == carry.movement && carry.hash == origin_hash(subscription, dimension)
@@ -284,7 +288,7 @@ impl Ledger {
     }
 }
 
-/// Whether a row is what a movement of `origin` brought into `hour`.
+/// Whether a row is exactly what a movement of `origin` carried into `hour`.
 fn brings(origin: &Dimension, movement: &Movement, hour: UsageHour, row: &CarriedRow) -> bool {
     let MovementKind::Carried { target, into } = &movement.kind else {
         return false;

@@ -1,4 +1,4 @@
-//! Reading and writing the attributes of one item.
+//! Reads and writes the attributes of items.
 
 use std::collections::{BTreeSet, HashMap};
 use std::str::FromStr;
@@ -10,10 +10,10 @@ use marketplace::lifecycle::{Lifecycle, Sign};
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
 
-/// An item as the SDK has it.
+/// An item in the form of the SDK: attribute values by name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// A text attribute.
+/// A string attribute.
 pub fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
@@ -23,19 +23,19 @@ pub fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
-/// Reads the attributes of one item, naming the item in every complaint.
+/// Reads the attributes of one item. Every error names the item.
 #[derive(Clone, Copy)]
 pub struct Reader<'i> {
     item: &'i Item,
 }
 
 impl<'i> Reader<'i> {
-    /// Of this item.
+    /// A reader of this item.
     pub fn new(item: &'i Item) -> Self {
         Self { item }
     }
 
-    /// A complaint about one attribute.
+    /// The error that one attribute is wrong; `rule` says how, as the end of a sentence.
     pub fn malformed(&self, attribute: &str, rule: impl ToString) -> Malformed {
         let key = |name: &str| self.item.get(name).and_then(|v| v.as_s().ok()).cloned();
         let partition = key("subscription").or_else(|| key("subscription_hour"));
@@ -51,7 +51,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// A text, if there.
+    /// Reads a string attribute; `None` if it is absent or null.
     pub fn text_opt(&self, attribute: &str) -> Result<Option<&'i str>, Malformed> {
         match self.item.get(attribute) {
             None | Some(AttributeValue::Null(_)) => Ok(None),
@@ -60,13 +60,13 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// A text.
+    /// Reads a string attribute that must exist.
     pub fn text(&self, attribute: &str) -> Result<&'i str, Malformed> {
         self.text_opt(attribute)?
             .ok_or_else(|| self.malformed(attribute, "is missing"))
     }
 
-    /// A text read as something, if there.
+    /// Parses a string attribute; `None` if it is absent or null.
     pub fn parsed_opt<T>(&self, attribute: &str) -> Result<Option<T>, Malformed>
     where
         T: FromStr,
@@ -80,7 +80,7 @@ impl<'i> Reader<'i> {
             .transpose()
     }
 
-    /// A text read as something.
+    /// Parses a string attribute that must exist.
     pub fn parsed<T>(&self, attribute: &str) -> Result<T, Malformed>
     where
         T: FromStr,
@@ -90,7 +90,7 @@ impl<'i> Reader<'i> {
             .ok_or_else(|| self.malformed(attribute, "is missing"))
     }
 
-    /// A number's digits, if there.
+    /// Reads the digits of a number attribute; `None` if it is absent.
     pub fn number_text_opt(&self, attribute: &str) -> Result<Option<&'i str>, Malformed> {
         match self.item.get(attribute) {
             None => Ok(None),
@@ -99,7 +99,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// A whole number, if there.
+    /// Reads a whole number; `None` if it is absent.
     pub fn number_opt<T: FromStr>(&self, attribute: &str) -> Result<Option<T>, Malformed> {
         self.number_text_opt(attribute)?
             .map(|digits| {
@@ -113,13 +113,13 @@ impl<'i> Reader<'i> {
             .transpose()
     }
 
-    /// A whole number.
+    /// Reads a whole number that must exist.
     pub fn number<T: FromStr>(&self, attribute: &str) -> Result<T, Malformed> {
         self.number_opt(attribute)?
             .ok_or_else(|| self.malformed(attribute, "is missing"))
     }
 
-    /// An instant stored as a number of seconds since the epoch, if there.
+    /// Reads a time that is stored as seconds since the epoch; `None` if it is absent.
     pub fn second_opt(&self, attribute: &str) -> Result<Option<Timestamp>, Malformed> {
         self.number_opt::<i64>(attribute)?
             .map(|second| {
@@ -129,19 +129,19 @@ impl<'i> Reader<'i> {
             .transpose()
     }
 
-    /// An instant stored as a number of seconds since the epoch.
+    /// Reads a time that is stored as seconds since the epoch and must exist.
     pub fn second(&self, attribute: &str) -> Result<Timestamp, Malformed> {
         self.second_opt(attribute)?
             .ok_or_else(|| self.malformed(attribute, "is missing"))
     }
 
-    /// The item's version.
+    /// Reads the item's version.
     pub fn version(&self) -> Result<u64, Malformed> {
         self.number("version")
     }
 
-    /// The facts of a lifecycle, which several kinds of item carry. An item written before all signs
-    /// were kept has the earliest or latest of each kind.
+    /// Reads a lifecycle, which several kinds of item have. An item that was written before all
+    /// signs were kept has only the earliest or latest sign of each kind.
     pub fn lifecycle(&self) -> Result<Lifecycle, Malformed> {
         let mut life = Lifecycle::default();
         match self.text_opt("signs")? {
@@ -171,7 +171,7 @@ impl<'i> Reader<'i> {
     }
 }
 
-/// Writes the facts of a lifecycle: every sign, and the times that people look for by themselves.
+/// Writes a lifecycle: all signs, and separately the times that people look for most often.
 pub fn put_lifecycle(item: &mut Item, life: &Lifecycle) {
     let signs: Vec<String> = life
         .signs()
@@ -192,7 +192,7 @@ fn read_sign(entry: &str) -> Option<(Sign, Timestamp)> {
     Some((sign.parse().ok()?, at.parse().ok()?))
 }
 
-/// Writes a text attribute if there is a value.
+/// Writes a string attribute if there is a value.
 pub fn put_opt(item: &mut Item, attribute: &str, value: Option<impl ToString>) {
     if let Some(value) = value {
         item.insert(attribute.to_owned(), text(value));
@@ -200,7 +200,7 @@ pub fn put_opt(item: &mut Item, attribute: &str, value: Option<impl ToString>) {
 }
 
 impl Ledger {
-    /// Puts an item that must not exist yet. Its key attributes are the first of each table.
+    /// Puts an item that must not exist yet. A conflict means that it exists.
     pub(crate) async fn put_new(&self, table: &str, item: Item) -> Result<Written, LedgerError> {
         let key = if item.contains_key("subscription_hour") {
             "subscription_hour"
@@ -218,7 +218,7 @@ impl Ledger {
             .await
     }
 
-    /// Puts an item, whatever is there.
+    /// Puts an item, and replaces the one that exists.
     pub(crate) async fn put_any(&self, table: &str, item: Item) -> Result<(), LedgerError> {
         let request = self
             .client
@@ -248,8 +248,8 @@ impl Ledger {
             .map_err(|e| LedgerError::unavailable("GetItem", table, e))
     }
 
-    /// Changes `old` into `new`, on the condition that nobody has written since `old` was read: only
-    /// what differs is written, and the version rises by one.
+    /// Changes `old` into `new`, if the item was not changed since `old` was read. Only the
+    /// attributes that differ are written, and the version rises by one.
     pub(crate) async fn change(
         &self,
         table: &str,
@@ -285,7 +285,7 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// `None` when nothing differs but the version. `:read` is the old version.
+    /// The difference; `None` if only the versions differ. `:read` is the old version.
     pub fn between(old: &Item, new: &Item) -> Option<Self> {
         let attributes: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         let mut names = HashMap::from([("#version".to_owned(), "version".to_owned())]);

@@ -1,12 +1,15 @@
-//! A profile joined with what lifecycle events say about its agreements and its customer.
+//! Joins a profile with what lifecycle events say about its agreements and its customer.
 //!
-//! Two sides meet at a joint, in any order and at the same time. One knows the **subscription**
-//! (a registration, a licence event): it links, then sees to the profile, then reads the joint's
-//! facts. The other knows a **sign** (a licence, agreement or SNS event): it writes the fact, then
-//! reads the links, then brings the linked profiles up to date. If the first read the facts before
-//! the second wrote them, its link and its profile were there before the second looked: one of them
-//! always sees both. A crash anywhere leaves something that its own repetition completes: a link
-//! without a profile is passed over, a fact without a link waits.
+//! Two sides write to a joint, in any order and possibly at the same time:
+//! * The side that knows the **subscription** (a registration, a license event) writes the link,
+//!   then writes the profile, and then reads the joint's facts.
+//! * The side that knows a **sign** (a license, agreement or SNS event) writes the fact, then reads
+//!   the links, and then updates the linked profiles.
+//!
+//! If the first side read the facts before the second side wrote them, then its link and its
+//! profile existed before the second side read the links. So one of the two always sees both. If a
+//! side crashes, its repetition completes the work. Until then a link without a profile is skipped,
+//! and a fact without a link waits.
 
 use jiff::Timestamp;
 use marketplace::agreements::lifecycle_of;
@@ -18,27 +21,28 @@ use crate::error::{LedgerError, Written};
 use crate::joint::Joint;
 use crate::profile::Profile;
 
-/// Times a conditional write is decided anew. A lost round means that another writer got through,
-/// and one subscription has a handful of them at most. Ours.
+/// How often a conditional write is decided and tried. A try fails only if another writer
+/// succeeded, and a subscription has few writers at the same time. Our own choice.
 const ROUNDS_MAX: u32 = 12;
 
-/// What somebody who knows a subscription knows about it. What a profile has already is kept.
+/// What an event or a registration says about a subscription. It fills in what a profile lacks and
+/// replaces nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
-    /// The buyer's account.
+    /// The buyer's account, if it is named.
     pub account: Option<AccountId>,
-    /// The buyer's legacy identifier.
+    /// The buyer's legacy identifier, if it is named.
     pub customer: Option<CustomerIdentifier>,
-    /// An agreement it belongs to.
+    /// The agreement that the subscription belongs to, if it is named.
     pub agreement: Option<AgreementId>,
-    /// When the buyer registered.
+    /// When the buyer registered, if this is a registration.
     pub registered_at: Option<Timestamp>,
-    /// A sign that names no joint it could be kept under.
+    /// A sign that names no joint under which it could be kept.
     pub sign: Option<(Sign, Timestamp)>,
 }
 
 impl Ledger {
-    /// Takes a sign into the facts of a joint.
+    /// Adds a sign to the facts of a joint.
     pub async fn observe_at(
         &self,
         joint: &Joint,
@@ -60,7 +64,8 @@ impl Ledger {
     }
 
     /// Links a subscription to its joints, creates its profile or adds what is missing in it, and
-    /// folds the facts of all its joints into its lifecycle. Returns the profile as it stands then.
+    /// merges the facts of all its joints into its lifecycle. Returns the profile as it is
+    /// afterwards.
     pub async fn join(
         &self,
         subscription: &Subscription,
@@ -72,9 +77,9 @@ impl Ledger {
         for joint in joints {
             self.link_both_ways(joint, subscription).await?;
         }
-        // Agreements that licence events have noted for the account, before it was known that this
-        // subscription is the account's. Read after the link to the account, as those events note
-        // first and read the link second.
+        // License events may have stored agreements for the account before it was known that this
+        // subscription belongs to the account. They are read after the link to the account was
+        // written, because those events store the agreement first and read the link second.
         for buyer in joints.iter().filter(|j| matches!(j, Joint::Buyer(..))) {
             for noted in self.joints(&buyer.to_string()).await? {
                 if !joints.contains(&noted) {
@@ -87,7 +92,7 @@ impl Ledger {
                 Some(stored) => stored,
                 None => {
                     let mut new = Profile::new(subscription.clone(), product.clone(), now);
-                    // Without the sign, which changes its status and so calls attention below.
+                    // The sign is added below, because it changes the status and calls attention.
                     let identities = Known {
                         sign: None,
                         ..known.clone()
@@ -106,8 +111,8 @@ impl Ledger {
         Err(self.contended(&subscription.to_string()))
     }
 
-    /// Folds the facts of all its joints into a profile's lifecycle. `None` if there is no profile:
-    /// whoever creates it reads the facts afterwards.
+    /// Merges the facts of all its joints into a profile's lifecycle. `None` if there is no
+    /// profile; the writer that creates it reads the facts afterwards.
     pub async fn bring_up_to_date(
         &self,
         subscription: &Subscription,
@@ -124,8 +129,8 @@ impl Ledger {
         Err(self.contended(&subscription.to_string()))
     }
 
-    /// The way back first: whoever finds a subscription through a joint must find the joint again
-    /// among the subscription's.
+    /// Stores the joint under the subscription first. A reader that finds a subscription through a
+    /// joint must find the joint under the subscription as well.
     async fn link_both_ways(
         &self,
         joint: &Joint,
@@ -135,8 +140,8 @@ impl Ledger {
         self.link(joint, subscription).await
     }
 
-    /// Reads the facts, after the profile, and writes what they change in it; `None` if somebody
-    /// has written to it meanwhile.
+    /// Reads the facts after the profile was read, and writes what they change in the profile;
+    /// `None` if the profile was changed meanwhile.
     async fn write_joined(
         &self,
         stored: &Profile,
@@ -213,9 +218,9 @@ fn current_agreement(agreements: &[(AgreementId, Lifecycle)]) -> Option<&Agreeme
         .map(|(id, _)| id)
 }
 
-/// The sealer looks at a subscription by itself whenever what it may bill has changed: when it is in
-/// force, or whether at all. What it sealed before that was sealed by other terms, so it begins again;
-/// an hour sealed twice recounts to a difference of zero.
+/// Gives a subscription attention if its status or its spans have changed, because then other hours
+/// may be billed. The hours that were sealed individually before were sealed by other terms, so
+/// that work begins again. An hour that is sealed twice recounts to a difference of zero.
 fn call_attention_if_due(old: &Profile, new: &mut Profile, now: Timestamp) {
     let terms = |p: &Profile| (p.status(), p.lifecycle.spans());
     let billed = matches!(new.status(), Status::Active | Status::Ending);

@@ -1,8 +1,9 @@
-//! What lifecycle events are joined on: an agreement, or a legacy customer of a product.
+//! Joints connect lifecycle events with subscriptions: an agreement, or a legacy customer of a
+//! product.
 //!
-//! Agreement events name no product and no licence; they and the licence's events may come in any
-//! order. So each side stores what it knows under the joint first and reads the other side second:
-//! whichever is second sees both.
+//! Agreement events name no product and no license. They and the license's events may come in any
+//! order. So each side first stores what it knows under the joint, and then reads what the other
+//! side has stored. The side that is second sees both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,15 +18,15 @@ use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_lifecycle, text};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// What an event names besides the subscription itself.
+/// What a lifecycle event can name instead of the subscription.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Joint {
     /// A purchase agreement.
     Agreement(AgreementId),
-    /// A legacy customer of a product.
+    /// A customer of a product, by the legacy customer identifier.
     Customer(ProductCode, CustomerIdentifier),
-    /// An AWS account that bought a product: where a licence event, which names no customer
-    /// identifier, meets the legacy subscription of the same account. It has no facts of its own.
+    /// An AWS account that bought a product. It connects license events, which name no customer
+    /// identifier, with the legacy subscription of the same account. It has no facts of its own.
     Buyer(ProductCode, AccountId),
 }
 
@@ -60,17 +61,17 @@ impl FromStr for Joint {
     }
 }
 
-/// What was said about a joint.
+/// What lifecycle events said about a joint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JointFacts {
-    /// The lifecycle events that named it.
+    /// The signs of the lifecycle events that named the joint.
     pub lifecycle: Lifecycle,
-    /// Raised by every write; 0 while nothing is stored.
+    /// The version of the item; 0 if nothing is stored. Every write raises it.
     pub version: u64,
 }
 
 impl Ledger {
-    /// What is known of a joint; empty when nothing is.
+    /// What is known about a joint; empty if nothing is.
     pub async fn joint_facts(&self, joint: &Joint) -> Result<JointFacts, LedgerError> {
         let item = self
             .get(&self.tables.subscriptions, &joint.to_string(), "facts")
@@ -88,7 +89,7 @@ impl Ledger {
         })
     }
 
-    /// Writes what is known of a joint, if nobody has written since `old` was read.
+    /// Writes what is known about a joint, if it was not changed since `old` was read.
     pub async fn write_joint_facts(
         &self,
         joint: &Joint,
@@ -116,7 +117,7 @@ impl Ledger {
         .await
     }
 
-    /// Notes that a subscription belongs to a joint. Said twice it stays said.
+    /// Stores that a subscription belongs to a joint. Storing it twice changes nothing.
     pub async fn link(
         &self,
         joint: &Joint,
@@ -143,8 +144,8 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Notes under `about`, a subscription or another joint, that a joint concerns it: the way back
-    /// of [`Ledger::link`]. Said twice it stays said.
+    /// Stores under `about`, a subscription or another joint, that a joint concerns it. This is the
+    /// opposite direction of [`Ledger::link`]. Storing it twice changes nothing.
     pub async fn note_joint(&self, about: &str, joint: &Joint) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(about)),
@@ -154,7 +155,7 @@ impl Ledger {
         self.put_any(&self.tables.subscriptions, item).await
     }
 
-    /// The joints noted under `about`, strongly consistent.
+    /// The joints that are stored under `about`, strongly consistent.
     pub async fn joints(&self, about: &str) -> Result<Vec<Joint>, LedgerError> {
         let items = self
             .query_all(&self.tables.subscriptions, about, "joint#")
@@ -168,16 +169,17 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Keeps a lifecycle event as it was received, under the subscription or joint it names. The
-    /// same event stored twice is stored once.
+    /// Keeps a lifecycle event as it was received, under the subscription or joint that it names.
+    /// Storing the same event twice changes nothing.
     ///
-    /// It is evidence only: what an event says goes into the facts and the profile, and no decision
-    /// reads it here again. So one that was understood expires, whatever became of its subscription.
-    /// One that was not waits for a person, and nothing tells when that is done, so it stays.
+    /// The item is only evidence. The content of an event goes into the facts and the profile, and
+    /// no decision reads this item again. So an event that was understood expires, whatever the
+    /// state of its subscription. An event that was not understood waits for a person. Nothing
+    /// shows when the person is done, so it never expires.
     ///
-    /// Nothing else in Subscriptions ever expires. Facts, links and joints are read when a buyer comes
-    /// back or an event comes late; a profile says until when a subscription was in force; products
-    /// and contacts are the seller's own.
+    /// No other item of Subscriptions ever expires. Facts, links and joints are read when a buyer
+    /// comes back or an event comes late. A profile says until when a subscription was in force.
+    /// Products and contacts are the seller's own data.
     pub async fn note_event(
         &self,
         about: &str,

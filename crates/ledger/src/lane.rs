@@ -1,7 +1,7 @@
-//! Lanes that were refused: partition `lanes` of MeteringRecords, one item each.
+//! Refused lanes: one item each in the partition `lanes` of MeteringRecords.
 //!
-//! A lane is a hint to the submitter, so it is written and removed without a condition, and read
-//! eventually consistent. A damaged one is noted and left out.
+//! A lane is a hint to the submitter, so it is written and removed without a condition, and it is
+//! read eventually consistent. A damaged lane is reported and left out.
 
 use jiff::Timestamp;
 use marketplace::lane::{Guilt, Lane};
@@ -13,15 +13,16 @@ use crate::item::{Item, Reader, number, text};
 
 const LANES: &str = "lanes";
 
-/// Lanes read by one invocation. Ours: a lane is about 300 bytes, so they are 15 MB in memory. Lanes
-/// beyond these are not known, and are found again by being refused.
+/// About how many lanes one invocation reads at most. Our own choice: a lane has about 300 bytes,
+/// so these take 15 MB of memory. Further lanes are not known to the invocation until they are
+/// refused again.
 const LANES_MAX: usize = 50_000;
 
-/// Stale lanes removed by one reading; the next removes more.
+/// The most stale lanes that one reading removes. The next reading removes more.
 const FORGOTTEN_AT_ONCE_MAX: usize = 100;
 
-/// The sort key: a digest, because a subscription and a dimension together may be longer than a
-/// sort key can be.
+/// The sort key of a lane. It is a digest, because a subscription and a dimension together can be
+/// longer than a sort key.
 fn sort_key(lane: &Lane) -> String {
     let named = match lane {
         Lane::Dimension(product, dimension) => format!("dimension\n{product}\n{dimension}"),
@@ -85,7 +86,8 @@ fn from_item(item: &Item) -> Result<Guilt, Malformed> {
 }
 
 impl Ledger {
-    /// The lanes that are remembered at `now`, at most [`LANES_MAX`]. Stale ones are removed.
+    /// The lanes that are remembered at `now`, about [`LANES_MAX`] at most. Stale lanes are
+    /// removed.
     pub async fn lanes(&self, now: Timestamp) -> Result<Vec<Guilt>, LedgerError> {
         let table = &self.tables.metering_records;
         let mut lanes = Vec::new();
@@ -127,7 +129,7 @@ impl Ledger {
             .await
     }
 
-    /// Forgets a lane that was put right.
+    /// Removes a lane, because a record in it was accepted or it is stale.
     pub async fn forget_lane(&self, lane: &Lane) -> Result<(), LedgerError> {
         let table = &self.tables.metering_records;
         let request = self

@@ -1,23 +1,26 @@
-//! The three tables: one codec per item, conditional writes, paged queries.
+//! Access to the three tables: one codec per item, conditional writes, paged queries.
 //!
 //! # Layout
-//! * [`tables`]: keys, indexes and streams, in one place
+//! * [`tables`]: keys, indexes and streams of all tables
 //! * [`item`]: reading and writing attributes
-//! * [`profile`], [`joint`], [`joined`], [`product`]: Subscriptions
-//! * [`usage_event`]: UsageEvents, the public interface
-//! * [`record`], [`movement`], [`flag`], [`progress`], [`stop`], [`set_aside`]: MeteringRecords
-//! * [`day`], [`ended`]: days that were proved once, and ended subscriptions whose days still are
-//! * `life_span`: when what belongs to a record may expire
-//! * [`damage`]: items that cannot be read, set aside and named
+//! * [`profile`], [`joint`], [`joined`], [`product`]: the table Subscriptions
+//! * [`usage_event`]: the table UsageEvents, the public interface
+//! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`stop`], [`set_aside`]: the
+//!   table MeteringRecords
+//! * [`day`], [`ended`]: days that are proved, and ended subscriptions whose days are still to be
+//!   proved
+//! * `life_span`: when the movements and allocations of a record may expire
+//! * [`damage`]: items that cannot be read, which are set aside and reported
 //! * [`audit`]: what the audit concludes about records, and how far it has come
 //! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
-//! * [`hour`]: an hour's records, movements and rows, read in the order that loses nothing
+//! * [`hour`]: an hour's records, movements and rows, read in an order in which no row is lost
 //! * [`stream`]: what the streams of the tables deliver
 //!
-//! Every item has a `version`; every write after creation is conditional on the version read before
-//! the decision, and none replaces a whole item. Three exceptions: a success is a fact and is written
-//! whatever the version, touching only the outcome; a late flag is put with a random version; a lane
-//! is a hint and a stop saves work, and each is put whole.
+//! An item has a `version`. A write after its creation depends on the version that was read before
+//! the decision, and does not replace the whole item. There are three exceptions:
+//! * A success is a fact. It is written whatever the version is, and changes only the outcome.
+//! * A late flag is put without a condition, with a version that is never used again.
+//! * A lane is a hint, and a stop only saves work. Both are put whole and without a condition.
 
 pub mod audit;
 #[cfg(test)]
@@ -56,7 +59,8 @@ use sha2::{Digest, Sha256};
 pub use error::{LedgerError, Malformed, Written};
 pub use tables::TableNames;
 
-/// Partitions of each sparse index: a constant, or items would be lost from their index's readers.
+/// Partitions of each sparse index. It must not change: items in other partitions would not be
+/// found.
 pub const SHARDS: u8 = 8;
 
 /// The three tables of one stack.
@@ -71,7 +75,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The tables behind `client`.
+    /// The tables with these names, which `client` reads and writes.
     pub fn new(client: Client, tables: TableNames) -> Self {
         Self {
             client,
@@ -83,27 +87,27 @@ impl Ledger {
         }
     }
 
-    /// The same, which keeps closed records for so long.
+    /// The same tables, with another time for which closed records are kept.
     #[must_use]
     pub fn keeping(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// For how long closed records are kept.
+    /// How long closed records are kept.
     pub fn retention(&self) -> Retention {
         self.retention
     }
 
-    /// The same with repeatable marks for late flags, for simulations. Two ledgers of one stack must
-    /// not have the same salt.
+    /// The same tables, with repeatable marks for late flags, for simulations. Two ledgers of one
+    /// stack must not have the same salt.
     #[must_use]
     pub fn with_marks(mut self, salt: u64) -> Self {
         self.marks = flag::Marks::salted(salt);
         self
     }
 
-    /// Their names.
+    /// The names of the tables.
     pub fn tables(&self) -> &TableNames {
         &self.tables
     }
@@ -115,7 +119,7 @@ pub fn shard_of(subscription: &Subscription) -> u8 {
     digest.first().copied().unwrap_or_default() % SHARDS
 }
 
-/// A short name for a content: 32 hexadecimal digits, the same for the same content.
+/// A short digest of a text: 32 hexadecimal digits.
 pub fn content_digest(content: &str) -> String {
     Sha256::digest(content)
         .iter()

@@ -1,9 +1,10 @@
-//! The life span of what belongs to a record: its movements, and allocations in items of their own.
+//! The life span of the items that belong to a record: its movements, and allocations in items of
+//! their own.
 //!
-//! They expire with their record, and never while anything is open about it. A record closes first
-//! and they follow, so a crash in between leaves items that only stay longer; [`settle_life_span`]
-//! finishes it. A record that opens again, because late usage of it is held, takes their end away in
-//! the same transaction.
+//! They expire with their record, and never while anything about it is open. The record is closed
+//! first, and its items get their end afterwards. A crash in between leaves items that only stay
+//! longer, and [`settle_life_span`] gives them their end. If a record opens again, because late
+//! usage of it is held, the same transaction removes the end of its items.
 //!
 //! [`settle_life_span`]: Ledger::settle_life_span
 
@@ -17,17 +18,17 @@ use crate::movement::movement_key;
 use crate::record::{LifeSpan, from_item, part_keys, sort_key};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// Items that one transaction changes beside the record: TransactWriteItems takes 100, and the record
-/// and a movement are among them. Source: TransactWriteItems API reference.
+/// The most items that one transaction changes besides the record. TransactWriteItems takes 100,
+/// and these include the record and a movement. Source: TransactWriteItems API reference.
 const CHANGED_AT_ONCE_MAX: usize = 90;
 
 impl Ledger {
-    /// Gives the movements and allocations of a record the life span that the record has, and returns
-    /// how many items it changed. For the proof of the books, which reads every record of a day: a
-    /// record closes in its own write, and what belongs to it follows here.
+    /// Gives the movements and allocations of a record the record's own life span, and returns how
+    /// many items it changed. A record is closed by a write of its own, and its items get their end
+    /// here.
     ///
-    /// An item gets an end only in a transaction that depends on the record being as it was read. If
-    /// somebody writes to the record meanwhile, the rest is left to the next call.
+    /// An item gets an end only in a transaction that depends on the record's version. If the
+    /// record is changed meanwhile, the other items are left to the next call.
     ///
     /// # Errors
     ///
@@ -36,7 +37,7 @@ impl Ledger {
         let table = &self.tables.metering_records;
         let partition = key.subscription.to_string();
         let sort = sort_key(key.hour, &key.dimension);
-        // What belongs to a record that is gone has the same end, or had it already.
+        // If the record has expired, its items have the same end or have expired too.
         let Some(item) = self.get(table, &partition, &sort).await? else {
             return Ok(0);
         };
@@ -55,7 +56,7 @@ impl Ledger {
                 writes.push(self.child_update(key, sort, life)?);
             }
             if self.transact(table, writes).await? == Written::Conflict {
-                tracing::debug!(slot = %key, "somebody else wrote to the record or removed an item of it");
+                tracing::debug!(slot = %key, "the record was changed, or one of its items was removed, meanwhile");
                 break;
             }
             changed += u64::try_from(sorts.len()).unwrap_or(u64::MAX);
@@ -63,9 +64,9 @@ impl Ledger {
         Ok(changed)
     }
 
-    /// The writes that take away the end of everything that belongs to a closed record, for the
-    /// transaction in which it opens again. Of a record with more movements than fit, the earliest
-    /// lose their end before that.
+    /// The writes that remove the end of all items of a closed record, for the transaction in which
+    /// the record opens again. If a record has more items than fit into it, the first ones lose
+    /// their end in transactions before.
     pub(crate) async fn reopening(
         &self,
         record: &MeteringRecord,
@@ -83,7 +84,7 @@ impl Ledger {
                 writes.push(self.child_update(key, sort, LifeSpan::Open)?);
             }
             if self.transact(table, writes).await? == Written::Conflict {
-                tracing::debug!(slot = %key, "somebody else wrote to the record meanwhile");
+                tracing::debug!(slot = %key, "the record was changed meanwhile");
             }
         }
         sorts
@@ -100,7 +101,8 @@ impl Ledger {
         for kind in ["c", "a"] {
             let prefix = format!("{kind}#{}#{}#", key.hour, key.dimension);
             let items = self.query_all(table, &partition, &prefix).await?;
-            // A dimension may contain `#`, so another one's keys can begin alike.
+            // A dimension may contain `#`, so the keys of another dimension can have the same
+            // prefix.
             children.extend(items.into_iter().filter(|item| {
                 let sort = item.get("item").and_then(|sort| sort.as_s().ok());
                 let rest = sort.and_then(|sort| sort.strip_prefix(&prefix));
@@ -110,7 +112,7 @@ impl Ledger {
         Ok(children)
     }
 
-    /// Fails the transaction if the record was written to since it was read.
+    /// A check that makes the transaction fail if the record was changed since it was read.
     fn as_read(&self, record: &MeteringRecord) -> Result<TransactWriteItem, LedgerError> {
         let key = &record.key;
         let table = &self.tables.metering_records;
@@ -126,7 +128,8 @@ impl Ledger {
         Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    /// Gives one of a record's items an end, or takes it away. One that is not there is not made.
+    /// The write that sets or removes the end of one of a record's items. It fails if the item does
+    /// not exist.
     fn child_update(
         &self,
         key: &RecordKey,

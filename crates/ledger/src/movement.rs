@@ -1,4 +1,5 @@
-//! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`, immutable.
+//! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`. They are never
+//! changed.
 
 use jiff::Timestamp;
 use marketplace::audit::due;
@@ -100,8 +101,8 @@ pub(crate) fn from_item(item: &Item) -> Result<(UsageHour, Dimension, Movement),
     ))
 }
 
-/// The rows that bring a movement's quantity into its target hour, there of dimension `into`. Their
-/// ids name the origin: its hour, and its subscription and dimension.
+/// The rows that carry a movement's quantity into its target hour, as usage of the dimension
+/// `into`. Their ids name the origin by its hour, and by a hash of its subscription and dimension.
 fn carried_rows(
     key: &RecordKey,
     movement: &Movement,
@@ -147,8 +148,8 @@ impl Ledger {
             .await
     }
 
-    /// The movements of the records of the hours `first` through `last`, strongly consistent, with hour and
-    /// dimension.
+    /// The movements of the records of the hours `first` through `last`, strongly consistent, with
+    /// hour and dimension.
     pub async fn movements_of_hours(
         &self,
         subscription: &Subscription,
@@ -156,7 +157,7 @@ impl Ledger {
         last: UsageHour,
     ) -> Result<Vec<(UsageHour, Dimension, Movement)>, LedgerError> {
         let table = &self.tables.metering_records;
-        // `$` is the character after `#`, so the second key is behind every movement of the hour.
+        // `$` is the character after `#`, so the second key comes after every movement of the hour.
         let bounds = (&*format!("c#{first}#"), &*format!("c#{last}$"));
         let items = self
             .query_between(table, &subscription.to_string(), bounds)
@@ -164,7 +165,7 @@ impl Ledger {
         Ok(items.iter().map(from_item).collect::<Result<_, _>>()?)
     }
 
-    /// All movements of a subscription of which the sort key begins with `prefix`, which begins with
+    /// All movements of a subscription whose sort keys begin with `prefix`. The prefix begins with
     /// `c#`.
     pub(crate) async fn movements_with_prefix(
         &self,
@@ -201,7 +202,8 @@ impl Ledger {
             .map(|(_, _, movement)| movement))
     }
 
-    /// The movements of one record, as far as it had been read, strongly consistent.
+    /// The movements that a record counts, strongly consistent. Movements made after the record was
+    /// read are left out.
     pub async fn movements_of(
         &self,
         record: &MeteringRecord,
@@ -220,9 +222,9 @@ impl Ledger {
             .collect())
     }
 
-    /// Writes a record's next movement, all of it or nothing: the movement, the record's count of
-    /// them, and for carried usage the rows of the target hour. A conflict means that somebody else
-    /// has written to the record: recount.
+    /// Writes a record's next movement in one transaction: the movement, the record's number of
+    /// movements, and for carried usage the rows of the target hour. A conflict means that the
+    /// record was changed since it was read; then count the hour again.
     pub async fn move_quantity(
         &self,
         record: &MeteringRecord,
@@ -233,8 +235,9 @@ impl Ledger {
         self.write_movement(record, movement, change).await
     }
 
-    /// The same, and the record closes as Moved with it: none of its quantity stays behind, and it is
-    /// not sent any more. Where AWS Marketplace may have billed it the audit looks at it again.
+    /// Writes a record's next movement as [`Ledger::move_quantity`] does, and closes the record as
+    /// Moved in the same transaction. The movement takes all of its quantity, and the record is not
+    /// sent any more. If AWS Marketplace may have billed the record, the audit examines it again.
     pub async fn close_record(
         &self,
         record: &MeteringRecord,
@@ -252,8 +255,8 @@ impl Ledger {
         self.write_movement(record, movement, change).await
     }
 
-    /// What a movement changes in its record, which is in this state afterwards, due then, with so
-    /// many open holds.
+    /// What a movement changes in its record. `state` is the record's state, due time and number of
+    /// open holds afterwards.
     fn movement_change(
         &self,
         record: &MeteringRecord,
@@ -318,8 +321,9 @@ impl Ledger {
         Ok(written)
     }
 
-    /// Lets what belongs to a record expire that a movement has just closed. The movement stands
-    /// whatever becomes of this: what is left undone only stays until it is settled.
+    /// Gives the movements and allocations of a record that a movement has just closed the record's
+    /// end. If this fails, the movement is valid nevertheless, and those items only stay until
+    /// [`Ledger::settle_life_span`] is called again.
     async fn let_expire(&self, record: &MeteringRecord) {
         if record.movements == 0 && part_keys(record).is_empty() {
             return;
@@ -330,7 +334,7 @@ impl Ledger {
     }
 }
 
-/// How many movements of a record hold usage that nobody has decided about, once this one is there.
+/// How many movements of a record hold undecided usage after this movement.
 fn holds_after(record: &MeteringRecord, movement: &Movement) -> u32 {
     let holds = match movement.kind {
         MovementKind::Held => record.open_holds.saturating_add(1),

@@ -1,7 +1,8 @@
-//! Places: where work that takes several runs broke off, and where the next run goes on.
+//! Places: where work that takes several runs broke off, and where the next run continues.
 //!
-//! A place is a hint and no proof: work that goes on at a wrong one does something twice, or leaves it
-//! to its next turn. So whoever finds that another run has moved a place lets it be.
+//! A place is a hint and no proof. Work that continues at a wrong place does something twice, or
+//! leaves something to its next turn. So a run that finds that another run has moved a place does
+//! not move it.
 
 use marketplace::{Subscription, UsageHour};
 
@@ -14,10 +15,11 @@ const PLACES: &str = "places";
 /// Sort key of the place in one subscription's hours.
 const RECOUNT: &str = "p#recount";
 
-/// Where work broke off. Without anything stored it begins at the beginning.
+/// Where work broke off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place<T> {
-    /// What was done last.
+    /// Where the work broke off; see the method that read it. `None` means that it begins at the
+    /// beginning.
     pub at: Option<T>,
     key: (String, &'static str),
     version: u64,
@@ -36,7 +38,7 @@ impl<T: std::fmt::Display> Place<T> {
 }
 
 impl Ledger {
-    /// Where a pass over many subscriptions broke off: after which of them.
+    /// The subscription after which a pass over many subscriptions broke off.
     pub async fn place_of_pass(
         &self,
         pass: &'static str,
@@ -44,7 +46,7 @@ impl Ledger {
         self.place(PLACES.to_owned(), pass).await
     }
 
-    /// Where the recount of a subscription's hours broke off: at which of them.
+    /// The hour at which the recount of a subscription's hours broke off.
     pub async fn place_of_recount(
         &self,
         subscription: &Subscription,
@@ -69,7 +71,7 @@ impl Ledger {
         };
         let Some(item) = item else { return Ok(place) };
         let read = Reader::new(&item);
-        // A hint that cannot be read is as good as none.
+        // A place is only a hint, so one that cannot be read is treated as missing.
         match read.version() {
             Ok(version) => place.version = version,
             Err(damaged) => self.note_damaged(&damaged),
@@ -81,8 +83,8 @@ impl Ledger {
         Ok(place)
     }
 
-    /// Says where work broke off, or with `None` that it came to its end, if nobody has said so since
-    /// `place` was read. What is so already is not written.
+    /// Stores where work broke off, if the place was not moved since it was read. `None` means that
+    /// the work is finished. Nothing is written if the place stays the same.
     pub async fn move_place<T>(
         &self,
         place: &Place<T>,

@@ -1,4 +1,4 @@
-//! Product configuration: how its buyers are named and what it charges for.
+//! A product's configuration: how records name its buyers, and its dimensions.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,14 @@ const ITEM: &str = "configuration";
 /// One product's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// Its code, not its id (`prod-...`).
+    /// The product code, not the product id (`prod-...`).
     pub code: ProductCode,
-    /// Which identity its records carry. Changing it needs an hour boundary: both kinds bill.
+    /// How the product's records name the buyer. Change it only between two hours, because AWS
+    /// Marketplace would bill an hour once for each kind.
     pub identity: IdentityKind,
-    /// API names of its dimensions. Rows of others are set aside.
+    /// The API names of its dimensions. Rows of other dimensions are set aside.
     pub dimensions: BTreeSet<Dimension>,
-    /// Raised by every write.
+    /// The version of the item. Every write raises it.
     pub version: u64,
 }
 
@@ -62,7 +63,7 @@ impl Product {
 }
 
 impl Ledger {
-    /// A product's configuration, if it has one.
+    /// A product's configuration; `None` if it has none.
     pub async fn product(&self, code: &ProductCode) -> Result<Option<Product>, LedgerError> {
         let item = self
             .get(&self.tables.subscriptions, &format!("product|{code}"), ITEM)
@@ -70,7 +71,8 @@ impl Ledger {
         Ok(item.as_ref().map(Product::from_item).transpose()?)
     }
 
-    /// Creates a configuration, or writes what differs from `old`.
+    /// Creates a configuration, or writes what differs from `old` if it was not changed since `old`
+    /// was read.
     pub async fn write_product(
         &self,
         old: Option<&Product>,
@@ -83,7 +85,7 @@ impl Ledger {
         }
     }
 
-    /// All configured products.
+    /// All configured products, in the order of their codes.
     pub async fn products(&self) -> Result<Vec<Product>, LedgerError> {
         let table = &self.tables.subscriptions;
         let mut products = Vec::new();

@@ -1,4 +1,4 @@
-//! A subscription's profile: who the buyer is, where the agreement stands, how far it is sealed.
+//! A subscription's profile: the buyer, the state of the agreement, and how far it is sealed.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use jiff::Timestamp;
@@ -17,12 +17,12 @@ const ITEM: &str = "profile";
 /// Subscriptions in one page of an index.
 const PAGE: i32 = 500;
 
-/// What is known of one subscription. Contact data is kept apart.
+/// What is known about one subscription. Contact data is in another item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
-    /// Its key.
+    /// The key of the subscription.
     pub subscription: Subscription,
-    /// Its product.
+    /// The product that the buyer subscribed to.
     pub product: ProductCode,
     /// The buyer's account, if known.
     pub account: Option<AccountId>,
@@ -30,19 +30,20 @@ pub struct Profile {
     pub customer: Option<CustomerIdentifier>,
     /// The agreement it belongs to now, if known.
     pub agreement: Option<AgreementId>,
-    /// What its lifecycle events said.
+    /// The signs of its lifecycle events.
     pub lifecycle: Lifecycle,
-    /// When we first heard of it.
+    /// When the profile was created, which is when the stack first heard of the subscription.
     pub created_at: Timestamp,
-    /// When the buyer registered, if yet.
+    /// When the buyer registered; `None` if the buyer has not.
     pub registered_at: Option<Timestamp>,
-    /// The seller's own name for the buyer.
+    /// The seller's own name for the buyer, if the seller has set one.
     pub reference: Option<String>,
-    /// Whether the sealer looks at it in every run, by itself, and since when.
+    /// Since when the subscription has attention, which means that the sealer works on it
+    /// individually in every run; `None` if it has no attention.
     pub attention_since: Option<Timestamp>,
-    /// Through which hour it was sealed by itself, while it has attention.
+    /// The hour through which the subscription was sealed individually, while it has attention.
     pub sealed_through: Option<UsageHour>,
-    /// Raised by every write.
+    /// The version of the item. Every write raises it.
     pub version: u64,
 }
 
@@ -65,14 +66,14 @@ impl Profile {
         }
     }
 
-    /// Where it stands.
+    /// The status that follows from the lifecycle.
     pub fn status(&self) -> Status {
         self.lifecycle.status()
     }
 
-    /// What sealing must know; nothing is sealed before the subscription was ever in force. One that
-    /// ended without ever being active is in force only at its end, so that usage before it is not
-    /// billed.
+    /// What sealing must know; `None` if the subscription was never in force, because then nothing
+    /// is sealed. A subscription that ended without ever being active is in force only at its end,
+    /// so that usage before it is not billed.
     pub fn terms(&self) -> Option<Terms> {
         let spans = self.lifecycle.spans();
         spans.last()?;
@@ -83,7 +84,7 @@ impl Profile {
         })
     }
 
-    /// Sees to it that the sealer looks at it, after its status has changed.
+    /// Gives the subscription attention from `now` on, after its status has changed.
     pub fn call_attention(&mut self, now: Timestamp) {
         self.attention_since = Some(now);
     }
@@ -133,14 +134,15 @@ impl Profile {
     }
 }
 
-/// What a buyer typed on the registration page; kept apart so that no log or report meets it.
+/// What a buyer typed on the registration page. It is in its own item, so that no log or report
+/// reads it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Contact {
-    /// Name of a person.
+    /// The name of a person.
     pub name: Option<String>,
-    /// Where to write to.
+    /// The email address.
     pub email: Option<String>,
-    /// Name of a company.
+    /// The name of a company.
     pub company: Option<String>,
 }
 
@@ -153,11 +155,11 @@ impl std::fmt::Debug for Contact {
 /// A page of subscriptions and where the next one begins.
 #[derive(Debug, Clone, Default)]
 pub struct SubscriptionPage {
-    /// Up to 500 of them.
+    /// Up to 500 subscriptions.
     pub subscriptions: Vec<Subscription>,
-    /// How many items among them name no subscription; the log names them.
+    /// How many items of the page name no valid subscription. The log names them.
     pub damaged: u64,
-    /// `None` on the last page.
+    /// The subscription after which the next page begins; `None` on the last page.
     pub next: Option<Subscription>,
 }
 
@@ -179,7 +181,8 @@ impl Ledger {
             .await
     }
 
-    /// Writes what differs between two versions of a profile, if nobody has written since.
+    /// Writes what differs between two versions of a profile, if it was not changed since `old` was
+    /// read.
     pub async fn change_profile(
         &self,
         old: &Profile,
@@ -206,7 +209,7 @@ impl Ledger {
         self.put_any(&self.tables.subscriptions, item).await
     }
 
-    /// What the buyer typed, if anything.
+    /// What the buyer typed on the registration page, if there is anything.
     pub async fn contact(
         &self,
         subscription: &Subscription,
@@ -237,7 +240,7 @@ impl Ledger {
             .await
     }
 
-    /// A page of the subscriptions that the sealer looks at in every run.
+    /// A page of the subscriptions that have attention.
     pub async fn attention_page(
         &self,
         after: Option<&Subscription>,
@@ -263,7 +266,7 @@ impl Ledger {
         Ok(all)
     }
 
-    /// Where the pages of all profiles go on behind one of them.
+    /// The place at which [`Ledger::profiles_page`] continues after a profile.
     pub fn behind_profile(subscription: &Subscription) -> Item {
         Item::from([
             ("subscription".to_owned(), text(subscription)),
@@ -271,7 +274,8 @@ impl Ledger {
         ])
     }
 
-    /// A page of all profiles, ended ones too, in no order. A damaged one is noted and left out.
+    /// A page of all profiles, including ended ones, in no particular order. A damaged profile is
+    /// reported and left out.
     pub async fn profiles_page(
         &self,
         start: Option<Item>,
@@ -299,7 +303,8 @@ impl Ledger {
         Ok((profiles, answer.last_evaluated_key))
     }
 
-    /// An item that names no subscription is passed over: it must not hold up those behind it.
+    /// Reads a page of an index. An item that names no valid subscription is reported and skipped,
+    /// so that it does not block the others.
     async fn index_page(
         &self,
         index: &str,
@@ -330,7 +335,7 @@ impl Ledger {
             if start.is_none() {
                 return Ok(page);
             }
-            // The next page begins behind a subscription, so there must be one in this.
+            // The next page begins after a subscription, so this page must have at least one.
             page.next = page.subscriptions.last().cloned();
             if page.next.is_some() {
                 return Ok(page);

@@ -1,4 +1,5 @@
-//! How far sealing has come: the stack's watermark, and each shard's own progress.
+//! How far sealing and recounting have come: the stack's watermark, the progress of each shard, and
+//! the progress of the reconciler's sweeps.
 
 use marketplace::{Subscription, UsageHour};
 
@@ -11,13 +12,14 @@ const WATERMARK: (&str, &str) = ("stack", "watermark");
 /// A shard's progress through the hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShardProgress {
-    /// Which shard.
+    /// The number of the shard, 0 to [`SHARDS`](crate::SHARDS) - 1.
     pub shard: u8,
     /// Every live subscription of the shard is sealed through this hour.
     pub sealed_through: UsageHour,
-    /// In the next hour, subscriptions up to this one are sealed: the place a run broke off.
+    /// The place where a run broke off: in the next hour, the subscriptions up to and including
+    /// this one are sealed.
     pub place: Option<Subscription>,
-    /// Raised by every write; 0 while nothing is stored.
+    /// The version of the item; 0 if nothing is stored. Every write raises it.
     pub version: u64,
 }
 
@@ -39,8 +41,8 @@ impl ShardProgress {
 }
 
 impl Ledger {
-    /// The hour through which rows may have been read for sealing, strongly consistent; `None` before
-    /// the first run.
+    /// The hour through which rows may have been read for sealing, strongly consistent; `None`
+    /// before the first run.
     pub async fn watermark(&self) -> Result<Option<UsageHour>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, WATERMARK.0, WATERMARK.1)
@@ -61,13 +63,13 @@ impl Ledger {
             .key("subscription", text(WATERMARK.0))
             .key("item", text(WATERMARK.1))
             .update_expression("SET #through = :hour ADD #version :one")
-            // Hours sort as texts.
+            // The order of hours is the order of their texts.
             .condition_expression("attribute_not_exists(#through) OR #through < :hour")
             .expression_attribute_names("#through", "sealing_through")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":hour", text(hour))
             .expression_attribute_values(":one", number(1));
-        // A failed condition means that it stands there or higher already.
+        // A failed condition means that the watermark is at this hour or later already.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await
             .map(drop)
@@ -108,7 +110,7 @@ impl Ledger {
             .await
     }
 
-    /// Moves a shard's progress on, if nobody else has.
+    /// Moves a shard's progress on, if it was not changed since `old` was read.
     pub async fn change_shard_progress(
         &self,
         old: &ShardProgress,
@@ -145,7 +147,7 @@ impl Ledger {
         self.put_new(&self.tables.metering_records, item).await
     }
 
-    /// Moves a sweep on to an hour, if nobody else has.
+    /// Moves a sweep's progress on to an hour, if it was not changed since `old` was read.
     pub async fn advance_sweep_progress(
         &self,
         name: &str,
@@ -160,20 +162,20 @@ impl Ledger {
     }
 }
 
-/// Partition of the reconciler's sweeps.
+/// The partition key of the progress of the reconciler's sweeps.
 const SWEEPS: &str = "sweeps";
 
 /// How far one of the reconciler's sweeps over the hours has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepProgress {
-    /// Every hour through this one was looked at.
+    /// Every hour up to and including this one is done.
     pub through: UsageHour,
-    /// Raised by every write.
+    /// The version of the item. Every write raises it.
     pub version: u64,
 }
 
 impl SweepProgress {
-    /// One write further, at `through`.
+    /// Changes the progress to what a write at `through` makes of it.
     pub fn advance(&mut self, through: UsageHour) {
         self.through = through;
         self.version += 1;

@@ -1,4 +1,4 @@
-//! Queries of a partition, all pages of them.
+//! Queries of a partition.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::query::{QueryError, QueryOutput};
@@ -9,11 +9,12 @@ use crate::error::LedgerError;
 use crate::item::{Item, number, text};
 use crate::tables::WORK_INDEX;
 
-/// Items in one page of the work index.
+/// The most items in one page of the work index.
 const WORK_PAGE: i32 = 1_000;
 
 impl Ledger {
-    /// All items of a partition whose sort key begins with `prefix`, strongly consistent, all pages.
+    /// All items of a partition whose sort key begins with `prefix`, strongly consistent, all
+    /// pages.
     pub(crate) async fn query_all(
         &self,
         table: &str,
@@ -25,8 +26,8 @@ impl Ledger {
         self.query_pages(table, partition, condition, &values).await
     }
 
-    /// All items of a partition whose sort keys lie between two, both included; strongly consistent, all
-    /// pages.
+    /// All items of a partition whose sort keys are from `first` to `last`, both included; strongly
+    /// consistent, all pages.
     pub(crate) async fn query_between(
         &self,
         table: &str,
@@ -74,7 +75,8 @@ impl Ledger {
         }
     }
 
-    /// One page of a partition of the work index, what is due at `now`, earliest first.
+    /// One page of the items in a partition of the work index that are due at `now`, earliest
+    /// first.
     pub(crate) async fn query_work(
         &self,
         partition: &str,

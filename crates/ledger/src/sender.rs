@@ -1,8 +1,9 @@
-//! The turn to send: one submitter invocation at a time makes the calls.
+//! The turn to send: only one submitter invocation at a time makes calls.
 //!
-//! The quota of BatchMeterUsage belongs to the account and the Region, and nothing but the
-//! submitter calls it. So the invocations take turns, and the one that has the turn keeps the pace.
-//! A turn ends by itself at its `until`: an invocation that died keeps nobody waiting for longer.
+//! The quota of BatchMeterUsage belongs to the account and the Region, and only the submitter uses
+//! it. So the invocations take turns, and the one that has the turn keeps its calls within the
+//! quota. A turn ends automatically at its `until`, so an invocation that died does not block the
+//! others for longer.
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use jiff::Timestamp;
@@ -16,17 +17,17 @@ const SENDER: (&str, &str) = ("stack", "sender");
 /// Whether an invocation may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
-    /// It has the turn.
+    /// The invocation has the turn.
     Taken,
-    /// Another invocation has it, until then at most.
+    /// Another invocation has the turn.
     Busy {
-        /// When the other invocation's turn ends by itself.
+        /// When the other invocation's turn ends automatically.
         until: Timestamp,
     },
 }
 
 impl Ledger {
-    /// Takes the turn to send until `until`, if nobody else has it at `now`.
+    /// Takes the turn to send until `until`, if no other invocation has it at `now`.
     pub async fn take_turn(
         &self,
         holder: &str,
@@ -50,12 +51,13 @@ impl Ledger {
             .await?
             .unwrap_or_default();
         match Reader::new(&item).second_opt("until") {
-            // The other turn ended just now: it may be asked for again at once.
+            // Without `until` the other turn has just ended, so the caller may try again at once.
             Ok(until) => Ok(Turn::Busy {
                 until: until.unwrap_or(now),
             }),
             Err(damaged) => {
-                // Nobody's turn can be read off it, and nobody may wait for it for ever.
+                // The item does not show when a turn ends, and the invocations must not wait for
+                // ever.
                 self.note_damaged(&damaged);
                 let request = self.turn_update(holder, until);
                 self.write_always("UpdateItem", table, || request.clone().send())
@@ -96,7 +98,7 @@ impl Ledger {
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":holder", text(holder))
             .expression_attribute_values(":one", number(1));
-        // A failed condition means that the turn was over, and somebody else has taken it.
+        // A failed condition means that the turn was over and another invocation has taken it.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await
             .map(drop)

@@ -1,6 +1,6 @@
-//! Rows that are not metered, itemised: sort key `x#<hour>#<digest of the row's sort key>`.
+//! Itemises rows that are not metered: sort key `x#<hour>#<digest of the row's sort key>`.
 //!
-//! Rows that belong to no subscription we know are spread over sixteen partitions,
+//! Rows that belong to no known subscription are spread over sixteen partitions,
 //! `unattributed#0` to `unattributed#15`: a producer with a wrong key can write thousands of them a
 //! second, and one partition takes about 1,000 writes a second. They are written 25 at a time.
 
@@ -29,27 +29,27 @@ pub struct ItemisedRow {
     pub partition: String,
     /// The row's sort key.
     pub dimension_event: String,
-    /// A short name of the reason.
+    /// The code of the reason; see [`SetAsideReason::code`].
     pub code: String,
     /// The reason in words.
     pub reason: String,
-    /// When it was found.
+    /// When the row was itemised, in RFC 3339.
     pub at: String,
 }
 
 /// Items in one BatchWriteItem. Source: BatchWriteItem API reference.
 pub const BATCH_WRITE_MAX: usize = 25;
-/// Partitions of the rows whose own partition key names no subscription. A constant: a reader looks
-/// into each of them.
+/// Partitions for rows whose partition key names no known subscription. It must not become smaller:
+/// a reader looks only into these.
 const UNATTRIBUTED_PARTITIONS: u8 = 16;
-/// How often what BatchWriteItem left unprocessed is written again. Ours: with the pauses below that
-/// takes 13 seconds, and then Lambda delivers again.
+/// How often items that BatchWriteItem left unprocessed are written again. Our own choice: the
+/// pauses below take 13 seconds together, and after them Lambda delivers the rows again.
 const BATCH_WRITE_ROUNDS_MAX: u32 = 10;
-/// Milliseconds of the first pause before unprocessed items are written again; each later one is
+/// Milliseconds of the first pause before unprocessed items are written again. Each later pause is
 /// twice as long.
 const PAUSE_MILLIS_FIRST: u64 = 25;
 
-/// A row of usage that belongs to no subscription we know.
+/// A row of usage that belongs to no known subscription.
 #[derive(Debug, Clone, Copy)]
 pub struct UnattributedRow<'r> {
     /// The row's partition key.
@@ -60,12 +60,13 @@ pub struct UnattributedRow<'r> {
     pub reason: &'r SetAsideReason,
 }
 
-/// What became of rows that were to be itemised.
+/// The result of itemising rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Itemised {
-    /// Each of them is itemised.
+    /// All rows are done.
     All {
-        /// How many of them DynamoDB refused for what stands in them. The log names them.
+        /// How many of them DynamoDB refused because of their content. They are not itemised; the
+        /// log names them.
         refused: u64,
     },
     /// The time ran out before all of them were written.
@@ -145,22 +146,23 @@ impl Ledger {
         Ok(())
     }
 
-    /// Itemises rows whose partition key names no subscription that we know, at most
-    /// [`BATCH_WRITE_MAX`] of them. What DynamoDB leaves unprocessed is written again, after pauses
-    /// that grow, while `may_go_on` says so. A row is named by its content, so writing it again
+    /// Itemises up to [`BATCH_WRITE_MAX`] rows whose partition key names no known subscription.
+    /// Items that DynamoDB leaves unprocessed are written again, after growing pauses, while
+    /// `may_go_on` returns `true`. The key of an item is made of the row's key, so writing it again
     /// changes nothing.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Unavailable`]: some of the rows may not be itemised. Repeat all of them.
+    /// [`LedgerError::Unavailable`]: some of the rows may not be itemised. Repeat the call with all
+    /// of them.
     pub async fn itemise_unattributed(
         &self,
         rows: &[UnattributedRow<'_>],
         now: Timestamp,
         may_go_on: impl Fn() -> bool,
     ) -> Result<Itemised, LedgerError> {
-        // BatchWriteItem refuses a request that names one item twice, and a delivery can say twice
-        // that a row was written.
+        // BatchWriteItem refuses a request that names one item twice, and a delivery can report the
+        // same row twice.
         let mut items = BTreeMap::new();
         for row in rows {
             let digest = digest_of(&format!("{}\n{}", row.partition, row.dimension_event));
@@ -191,7 +193,7 @@ impl Ledger {
             }
             left = match self.put_batch(left.clone()).await {
                 Ok(left) => left,
-                // One item at fault is enough for DynamoDB to refuse all of them.
+                // DynamoDB refuses the whole request because of one bad item.
                 Err(error) if is_about_an_item(&error) => {
                     refused += self.put_each(left).await?;
                     Vec::new()
@@ -236,8 +238,9 @@ impl Ledger {
             .collect())
     }
 
-    /// Puts items one by one, and returns how many of them DynamoDB refused for what stands in them.
-    /// To deliver such a row again would not make it fit, and would hold up all rows behind it.
+    /// Puts items one by one, and returns how many of them DynamoDB refused because of their
+    /// content. Such a row is not delivered again: it would be refused again, and would block all
+    /// rows after it.
     async fn put_each(&self, items: Vec<Item>) -> Result<u64, LedgerError> {
         let mut refused = 0;
         for item in items {
@@ -245,7 +248,7 @@ impl Ledger {
             match self.put_any(&self.tables.metering_records, item).await {
                 Ok(()) => {}
                 Err(error) if is_about_an_item(&error) => {
-                    tracing::error!(item = row.item, %error, "a row that is nobody's could not be itemised; it stays in UsageEvents");
+                    tracing::error!(item = row.item, %error, "a row of no known subscription could not be itemised; it stays in UsageEvents");
                     refused += 1;
                 }
                 Err(error) => return Err(error),
@@ -264,8 +267,9 @@ impl Ledger {
             .await
     }
 
-    /// A page of the itemised rows that belong to no subscription we know, strongly consistent, in no
-    /// order; the first page where `from` is `None`. A damaged item is noted and left out.
+    /// A page of the itemised rows that belong to no known subscription, strongly consistent, in no
+    /// particular order. It is the first page if `from` is `None`. A damaged item is reported and
+    /// left out.
     pub async fn unattributed_page(
         &self,
         from: Option<UnattributedPlace>,
@@ -306,7 +310,7 @@ impl Ledger {
         Ok(page)
     }
 
-    /// The first `most` of the itemised rows that belong to no subscription we know, and whether there
+    /// Up to `most` of the itemised rows that belong to no known subscription, and whether there
     /// are more.
     pub async fn itemised_unattributed(
         &self,
@@ -340,7 +344,7 @@ impl Ledger {
     }
 }
 
-/// Whether DynamoDB refused a request for what stands in an item of it.
+/// Whether DynamoDB refused a request because of the content of one of its items.
 fn is_about_an_item(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Unavailable { code, .. }
         if code == "ValidationException" || code == "ItemCollectionSizeLimitExceededException")
@@ -374,7 +378,8 @@ fn to_item(
         ("code".to_owned(), text(reason.code())),
         ("reason".to_owned(), text(reason)),
         ("at".to_owned(), text(now)),
-        // Nothing is decided by it: the row itself is in UsageEvents as long as its producer wants.
+        // No decision depends on this item. The row itself stays in UsageEvents for as long as its
+        // producer wants.
         (
             TTL_ATTRIBUTE.to_owned(),
             number(retention.after(now).as_second()),

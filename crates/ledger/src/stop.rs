@@ -1,18 +1,18 @@
-//! Where a run stopped in a task that is longer than a run: items `stops`/`<task>`.
+//! Stops: where a run stopped in a task that takes several runs. Items `stops`/`<task>`.
 //!
-//! A stop only saves work. It is put without a condition, so the last writer wins; two runs at the
-//! same time make some of the work be done twice, and none be left out for longer than a round.
+//! A stop only saves work. It is put without a condition, so the last writer wins. Two runs at the
+//! same time do some of the work twice, and leave none of it out for longer than a round.
 
 use crate::Ledger;
 use crate::error::LedgerError;
 use crate::item::{Item, Reader, number, put_opt, text};
 
-/// Partition of the stops.
+/// The partition key of all stops.
 const STOPS: &str = "stops";
 
 impl Ledger {
-    /// Where the last run stopped in a task, strongly consistent; `None` if it came to the end. A damaged
-    /// stop is noted, and the task begins again.
+    /// Where the last run stopped in a task, strongly consistent; `None` if it finished the task. A
+    /// damaged stop is reported and treated as missing, so the task begins again.
     pub async fn stopped_at(&self, task: &str) -> Result<Option<String>, LedgerError> {
         let item = self.get(&self.tables.metering_records, STOPS, task).await?;
         let Some(item) = item else { return Ok(None) };
@@ -25,7 +25,7 @@ impl Ledger {
         }
     }
 
-    /// Keeps where a run stops in a task, or with `None` that it came to the end.
+    /// Stores where a run stops in a task; `None` if it finished the task.
     pub async fn stop_at(&self, task: &str, place: Option<&str>) -> Result<(), LedgerError> {
         let mut item = Item::from([
             ("subscription".to_owned(), text(STOPS)),

@@ -1,6 +1,8 @@
-//! What the tables' streams deliver: keys only for UsageEvents, new images for MeteringRecords.
+//! Reads what the tables' streams deliver: keys only for UsageEvents, new images for
+//! MeteringRecords.
 //!
-//! Deliveries may repeat, come late or not at all, so nothing here is more than a hint to look.
+//! A delivery may repeat, come late or not come at all, so it is only a hint that a row or record
+//! may have changed.
 
 use std::borrow::Cow;
 
@@ -9,43 +11,44 @@ use serde::Deserialize;
 
 use crate::record::read_sort_key;
 
-/// One stream record, as far as we need it.
+/// One stream record: the members that the stack needs.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StreamRecord {
-    /// INSERT, MODIFY or REMOVE.
+    /// The kind of the change: `INSERT`, `MODIFY` or `REMOVE`.
     #[serde(rename = "eventName", default)]
     pub event_name: String,
-    /// What changed.
+    /// The item that changed.
     pub dynamodb: StreamChange,
-    /// Who removed it; TTL says so here.
+    /// Who removed the item, if it was TTL; absent otherwise.
     #[serde(rename = "userIdentity", default)]
     pub user_identity: Option<UserIdentity>,
 }
 
-/// What changed.
+/// The item that a stream record is about.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StreamChange {
-    /// The item's key.
+    /// The key attributes of the item.
     #[serde(rename = "Keys")]
     pub keys: Keys,
-    /// Where it stands in the stream; what a partial-batch answer names.
+    /// The record's place in the stream. A partial batch response names the first failed record by
+    /// it.
     #[serde(rename = "SequenceNumber", default)]
     pub sequence_number: String,
 }
 
-/// An item's key attributes, of whichever table.
+/// The key attributes of an item of either table.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Keys {
-    /// UsageEvents' partition key.
+    /// The partition key, if the item is of UsageEvents.
     #[serde(default)]
     pub subscription_hour: Option<Text>,
-    /// UsageEvents' sort key.
+    /// The sort key, if the item is of UsageEvents.
     #[serde(default)]
     pub dimension_event: Option<Text>,
-    /// MeteringRecords' partition key.
+    /// The partition key, if the item is of MeteringRecords.
     #[serde(default)]
     pub subscription: Option<Text>,
-    /// MeteringRecords' sort key.
+    /// The sort key, if the item is of MeteringRecords.
     #[serde(default)]
     pub item: Option<Text>,
 }
@@ -53,12 +56,12 @@ pub struct Keys {
 /// A string attribute in a stream record.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Text {
-    /// Its value.
+    /// The value of the attribute.
     #[serde(rename = "S")]
     pub s: String,
 }
 
-/// Who made a change.
+/// The identity that made a change.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct UserIdentity {
     /// `dynamodb.amazonaws.com` for TTL.
@@ -67,7 +70,7 @@ pub struct UserIdentity {
 }
 
 impl StreamRecord {
-    /// Whether DynamoDB's TTL removed the row: that is no change in usage.
+    /// Whether DynamoDB's TTL removed the item, which is no change in usage.
     pub fn is_ttl_removal(&self) -> bool {
         self.event_name == "REMOVE"
             && self
@@ -77,7 +80,7 @@ impl StreamRecord {
                 == Some("dynamodb.amazonaws.com")
     }
 
-    /// Partition and sort key of a UsageEvents row.
+    /// The partition key and sort key of a row of UsageEvents; `None` for an item of another table.
     pub fn usage_key(&self) -> Option<(&str, &str)> {
         let keys = &self.dynamodb.keys;
         Some((
@@ -86,7 +89,7 @@ impl StreamRecord {
         ))
     }
 
-    /// The key of a metering record; `None` for every other item of that table.
+    /// The key of a metering record; `None` for every other item.
     pub fn record_key(&self) -> Option<RecordKey> {
         let keys = &self.dynamodb.keys;
         let (hour, dimension) = read_sort_key(&keys.item.as_ref()?.s)?;
@@ -98,32 +101,32 @@ impl StreamRecord {
     }
 }
 
-/// A change in UsageEvents, borrowed from its delivery. One delivery brings up to 10,000 of them, and
-/// copying what they say would cost more than reading it.
+/// A change in UsageEvents, borrowed from its delivery. One delivery has up to 10,000 changes, and
+/// copying their texts would cost more than reading them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageChange<'a> {
     /// What happened to the row.
     pub kind: ChangeKind,
-    /// The row's partition key, not yet read.
+    /// The row's partition key, not yet parsed.
     pub subscription_hour: Cow<'a, str>,
-    /// The row's sort key, not yet read.
+    /// The row's sort key, not yet parsed.
     pub dimension_event: Cow<'a, str>,
-    /// Where the change stands in the stream; empty if the record does not say.
+    /// The change's place in the stream; empty if the stream record does not have it.
     pub sequence_number: Cow<'a, str>,
 }
 
 /// What happened to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// It was put or changed.
+    /// The row was put or changed.
     Written,
     /// A producer or a person removed it.
     Removed,
-    /// DynamoDB's TTL removed it, long after it was metered: no change in usage.
+    /// DynamoDB's TTL removed it, long after it was metered. That is no change in usage.
     Expired,
 }
 
-/// What TTL calls itself in a stream record.
+/// The `principalId` of TTL in a stream record.
 const TTL_PRINCIPAL: &str = "dynamodb.amazonaws.com";
 
 impl<'a> UsageChange<'a> {
@@ -131,8 +134,8 @@ impl<'a> UsageChange<'a> {
     ///
     /// # Errors
     ///
-    /// What `serde_json` says of a text that is no stream record of this table: no JSON, or without
-    /// both keys as strings.
+    /// The error of `serde_json` if the text is not a stream record of UsageEvents: it is not JSON,
+    /// or it does not have both keys as strings.
     pub fn read(json: &'a str) -> Result<Self, serde_json::Error> {
         let record: wire::Record<'a> = serde_json::from_str(json)?;
         let principal = record.user_identity.and_then(|who| who.principal_id);
@@ -152,7 +155,7 @@ impl<'a> UsageChange<'a> {
     }
 }
 
-/// A record of the stream of UsageEvents as Lambda delivers it, less what nobody reads.
+/// A stream record of UsageEvents as Lambda delivers it, without the members that are not needed.
 mod wire {
     use std::borrow::Cow;
 
@@ -196,7 +199,7 @@ mod wire {
         pub principal_id: Option<Name<'a>>,
     }
 
-    /// Of its own type, because serde borrows no text directly inside an `Option`.
+    /// A separate type, because serde cannot borrow a string directly inside an `Option`.
     #[derive(Deserialize)]
     pub(super) struct Name<'a>(#[serde(borrow)] pub Cow<'a, str>);
 }

@@ -1,20 +1,22 @@
-//! The tables as `CreateTable` takes them. `template.yaml` declares the same; a test compares them.
+//! The definitions of the tables, in the form of `CreateTable`. `template.yaml` declares the same
+//! tables, and a test compares the two.
 
 use serde_json::{Value, json};
 
-/// Names of one stack's tables.
+/// The names of one stack's tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableNames {
-    /// Subscriptions, agreements and products.
+    /// The table of subscriptions, agreements and products.
     pub subscriptions: String,
-    /// Rows of usage, the public interface.
+    /// The table of usage rows, the public interface.
     pub usage_events: String,
-    /// Metering records and the sealing progress.
+    /// The table of metering records, movements, late flags and progress.
     pub metering_records: String,
 }
 
 impl TableNames {
-    /// `<stack>-Subscriptions` and so on.
+    /// The names for a stack: `<stack>-Subscriptions`, `<stack>-UsageEvents` and
+    /// `<stack>-MeteringRecords`.
     pub fn of_stack(stack: &str) -> Self {
         Self {
             subscriptions: format!("{stack}-Subscriptions"),
@@ -23,7 +25,7 @@ impl TableNames {
         }
     }
 
-    /// Each of them. In all of them DynamoDB's TTL goes by [`TTL_ATTRIBUTE`].
+    /// All three names. The TTL attribute of each table is [`TTL_ATTRIBUTE`].
     pub fn all(&self) -> [&str; 3] {
         [
             &self.subscriptions,
@@ -33,18 +35,18 @@ impl TableNames {
     }
 }
 
-/// Index of Subscriptions: every subscription that has not ended, by shard.
+/// The index of Subscriptions with every subscription that has not ended, by shard.
 pub const LIVE_INDEX: &str = "live";
-/// Index of Subscriptions: those the sealer looks at in every run.
+/// The index of Subscriptions with the subscriptions that have attention.
 pub const ATTENTION_INDEX: &str = "attention";
-/// Index of MeteringRecords: what is due, by kind and shard.
+/// The index of MeteringRecords with the items that are due, by kind and shard.
 pub const WORK_INDEX: &str = "work";
-/// Attribute of all three tables with the second from which DynamoDB may delete the item. An item
-/// without it stays.
+/// The TTL attribute of all three tables: the second since the epoch from which DynamoDB may delete
+/// the item. An item without it stays.
 pub const TTL_ATTRIBUTE: &str = "expires_at";
 
-/// `CreateTable` requests for the three tables, in the order of [`TableNames`]. Each begins with
-/// `TableName`; all are on demand.
+/// The `CreateTable` requests for the three tables, in the order of the fields of [`TableNames`].
+/// All tables are on demand.
 pub fn definitions(names: &TableNames) -> [Value; 3] {
     [
         table(

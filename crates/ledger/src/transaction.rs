@@ -1,4 +1,4 @@
-//! Writes that happen together or not at all.
+//! Transactions: several writes that happen together or not at all.
 //!
 //! Facts: M57, M60 (docs/marketplace-rules.md).
 
@@ -10,7 +10,8 @@ use crate::error::{LedgerError, Written};
 use crate::item::Item;
 
 impl Ledger {
-    /// Runs a transaction; a failed condition or another transaction on the same items is a conflict.
+    /// Runs a transaction. A failed condition, or another transaction on the same items, is a
+    /// conflict.
     pub(crate) async fn transact(
         &self,
         table: &str,
@@ -48,7 +49,7 @@ impl Ledger {
     }
 }
 
-/// A put that fails when the item exists.
+/// A put that fails if the item exists.
 pub(crate) fn put_if_absent(table: &str, item: Item) -> TransactWriteItem {
     let key = if item.contains_key("subscription_hour") {
         "subscription_hour"
@@ -65,7 +66,7 @@ pub(crate) fn put_if_absent(table: &str, item: Item) -> TransactWriteItem {
     TransactWriteItem::builder().set_put(put).build()
 }
 
-/// A put, whether or not the item exists.
+/// A put that replaces the item if it exists.
 pub(crate) fn put_over(table: &str, item: Item) -> TransactWriteItem {
     // Table name and item are the only required members, and both are given.
     let put = Put::builder()

@@ -1,8 +1,8 @@
-//! UsageEvents, the public interface: producers may write rows by themselves.
+//! The table UsageEvents, the public interface: producers may write rows into it directly.
 //!
 //! Partition key `subscription_hour` = `<subscription>@2026-11-21T02`; sort key `dimension_event` =
-//! `<dimension>#<event id>`; `quantity` a number of at most six decimals; `time` RFC 3339 inside the
-//! key's hour; `tags` an optional map of strings; `expires_at` an optional second for TTL.
+//! `<dimension>#<event id>`; `quantity` a number of at most six decimals; `time` RFC 3339 inside
+//! the key's hour; `tags` an optional map of strings; `expires_at` an optional second for TTL.
 
 use std::borrow::Cow;
 
@@ -19,16 +19,16 @@ use crate::error::LedgerError;
 use crate::item::{Item, number, text};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// Days after which rows that we write may be deleted: over a year of evidence, and well over the
-/// 100 days for which every row must stay.
+/// Days after which rows that the stack writes may be deleted. That is over a year of evidence, and
+/// well over the 100 days for which every row must stay.
 pub const RETENTION_DAYS: i64 = 400;
 
-/// `<subscription>@<hour>`.
+/// The partition key of an hour's rows: `<subscription>@<hour>`.
 pub fn partition_key(subscription: &Subscription, hour: UsageHour) -> String {
     format!("{subscription}@{hour}")
 }
 
-/// Reads `<subscription>@<hour>`, split at the last `@`.
+/// Reads a partition key, `<subscription>@<hour>`. It is split at the last `@`.
 pub fn read_partition_key(key: &str) -> Result<(Subscription, UsageHour), SetAsideReason> {
     let malformed = || SetAsideReason::PartitionKey(key.chars().take(200).collect());
     let (subscription, hour) = key.rsplit_once('@').ok_or_else(malformed)?;
@@ -37,21 +37,21 @@ pub fn read_partition_key(key: &str) -> Result<(Subscription, UsageHour), SetAsi
     Ok((subscription, hour))
 }
 
-/// What became of a put.
+/// The result of storing an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutEvent {
-    /// It is stored now.
+    /// The event was new and is stored now.
     Stored,
     /// The same event was stored before.
     Repeated,
-    /// Another event stands under this id.
+    /// An event with the same id but another content was stored before.
     Different {
-        /// That event's content, in words.
+        /// The content of the stored event, in words.
         stored: String,
     },
 }
 
-/// The item of an event.
+/// Makes the item of an event.
 pub fn to_item(subscription: &Subscription, event: &UsageEvent) -> Item {
     let hour = UsageHour::of(event.time);
     let expires_at = shift(
@@ -85,7 +85,7 @@ pub(crate) fn tags_attribute(tags: &TagSet) -> AttributeValue {
     )
 }
 
-/// A row as the fold takes it, without judging it.
+/// Reads an item as a row for the fold, without checking its values.
 pub fn to_row(item: &Item) -> UsageRow<'_> {
     UsageRow {
         dimension_event: Cow::Borrowed(
@@ -129,7 +129,7 @@ pub struct RowPage {
 }
 
 impl Ledger {
-    /// Stores an event once.
+    /// Stores an event, unless there is one with the same id.
     pub async fn put_event(
         &self,
         subscription: &Subscription,
@@ -220,7 +220,7 @@ impl Ledger {
     }
 }
 
-/// The instant from which carried usage counts: any inside its target hour.
+/// The `time` of carried rows. Any time inside the target hour would do.
 pub(crate) fn carried_time(target: UsageHour) -> Timestamp {
     target.start()
 }

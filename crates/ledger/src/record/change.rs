@@ -1,8 +1,8 @@
-//! Changes of a record's item, each of which says how long the record is kept afterwards.
+//! Changes of a record's item. Each change says how long the record is kept afterwards.
 //!
-//! DynamoDB removes an item by itself once its `expires_at` has passed. So only a record that is
-//! closed may have that attribute, and whatever leaves a record open removes it. [`RecordChange`] is
-//! the only way to change a record's item, and none can be made without a [`LifeSpan`].
+//! DynamoDB removes an item automatically after its `expires_at`. So only a closed record may have
+//! that attribute, and a change that leaves a record open removes it. [`RecordChange`] is the only
+//! way to change a record's item, and it cannot be made without a [`LifeSpan`].
 
 use std::collections::HashMap;
 
@@ -21,16 +21,16 @@ use crate::tables::TTL_ATTRIBUTE;
 /// How long an item is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LifeSpan {
-    /// For ever, as far as is known now: something is open about it.
+    /// The item is kept without an end, because something about it is open.
     Open,
-    /// Until then at least: it is closed.
+    /// The item is closed and is kept at least until this time.
     Until(Timestamp),
-    /// As before: the change neither closes nor opens anything.
+    /// The change neither closes nor opens the item, so its end stays as it is.
     AsBefore,
 }
 
 impl LifeSpan {
-    /// Of a record as it stands.
+    /// The life span of a record in its present state.
     pub fn of(record: &MeteringRecord, retention: Retention) -> Self {
         Self::after(
             &record.key,
@@ -39,7 +39,7 @@ impl LifeSpan {
         )
     }
 
-    /// Of a record that a write leaves in this state, due then, with so many open holds.
+    /// The life span of a record that will have this state, due time and number of open holds.
     pub fn after(
         key: &RecordKey,
         (state, due, open_holds): (State, Option<Timestamp>, u32),
@@ -51,7 +51,7 @@ impl LifeSpan {
         }
     }
 
-    /// The value of the attribute that DynamoDB goes by, if the item is to have it.
+    /// The value of [`TTL_ATTRIBUTE`]; `None` if the change does not set it.
     pub fn attribute(self) -> Option<AttributeValue> {
         match self {
             Self::Until(time) => Some(number(time.as_second())),
@@ -60,12 +60,12 @@ impl LifeSpan {
     }
 }
 
-/// Whether a write of a record changes the books of its day, and if so, at which time.
+/// Whether a write of a record changes the books of its day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Changes {
-    /// The books say the same afterwards: only when or how the record is sent changes.
+    /// The books stay the same: only when or how the record is sent changes.
     NoBooks,
-    /// The books say something else, so the day is to be proved again.
+    /// The books change at this time, so the day must be proved again.
     Books(Timestamp),
 }
 
@@ -81,7 +81,7 @@ pub(crate) struct RecordChange {
 }
 
 impl RecordChange {
-    /// A change that leaves the record with this life span, and may change the books.
+    /// A change after which the record has this life span.
     pub fn leaving(life: LifeSpan, changes: Changes) -> Self {
         let change = Self {
             life,
@@ -98,12 +98,12 @@ impl RecordChange {
         }
     }
 
-    /// What the record is left with.
+    /// The life span of the record after the change.
     pub fn life(&self) -> LifeSpan {
         self.life
     }
 
-    /// Gives an attribute this value.
+    /// Sets an attribute.
     pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
         self.set.push(format!("#{attribute} = :{attribute}"));
         self.value(attribute, value).name(attribute)
@@ -119,7 +119,7 @@ impl RecordChange {
             .name(attribute)
     }
 
-    /// Gives an attribute this value, or takes it away.
+    /// Sets an attribute, or removes it if `value` is `None`.
     pub fn set_opt(self, attribute: &str, value: Option<AttributeValue>) -> Self {
         match value {
             Some(value) => self.set(attribute, value),
@@ -127,26 +127,25 @@ impl RecordChange {
         }
     }
 
-    /// Takes an attribute away.
+    /// Removes an attribute.
     pub fn remove(mut self, attribute: &str) -> Self {
         self.remove.push(format!("#{attribute}"));
         self.name(attribute)
     }
 
-    /// Names an attribute that a condition speaks of, as `#<attribute>`.
+    /// Defines `#<attribute>`, for a condition.
     pub fn name(mut self, attribute: &str) -> Self {
         self.names
             .insert(format!("#{attribute}"), attribute.to_owned());
         self
     }
 
-    /// Gives a value that a condition speaks of, as `:<name>`.
+    /// Defines `:<name>`, for a condition.
     pub fn value(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
         self
     }
 
-    /// The update expression.
     fn expression(&self) -> String {
         let mut expression = format!("SET {}", self.set.join(", "));
         if !self.remove.is_empty() {
@@ -156,14 +155,13 @@ impl RecordChange {
         expression
     }
 
-    /// Its names and values, for the request.
     fn into_names_and_values(self) -> (HashMap<String, String>, HashMap<String, AttributeValue>) {
         (self.names, self.values)
     }
 }
 
 impl Ledger {
-    /// Changes a record, if nobody has written since it was read.
+    /// Changes a record, if it was not changed since it was read.
     pub(crate) async fn change_record(
         &self,
         record: &MeteringRecord,
@@ -189,7 +187,7 @@ impl Ledger {
         Ok(written)
     }
 
-    /// Notes that the books of a record's day are about to change, if the change is one of that kind.
+    /// Notes that the books of a record's day are about to change, if the change is of that kind.
     /// Every change of a record begins with this.
     pub(crate) async fn note_books(
         &self,
@@ -202,7 +200,7 @@ impl Ledger {
         }
     }
 
-    /// The request that changes a record on a condition.
+    /// Notes a change of the books, and makes the request that changes a record under a condition.
     pub(crate) async fn update_of_record(
         &self,
         key: &RecordKey,
@@ -232,7 +230,7 @@ impl Ledger {
             .set_expression_attribute_values(Some(values))
     }
 
-    /// The same as a part of a transaction.
+    /// Makes the part of a transaction that changes a record under a condition.
     pub(crate) fn transact_update(
         &self,
         key: &RecordKey,
@@ -255,10 +253,10 @@ impl Ledger {
         Ok(TransactWriteItem::builder().update(update).build())
     }
 
-    /// Lets the allocations that a closed record has in items of their own expire with it.
+    /// Gives the items that hold a closed record's allocations the same end as the record.
     ///
-    /// That comes after the record's own write, and is worth no failure: what a crash leaves undone
-    /// only stays, until [`Ledger::settle_life_span`] meets it.
+    /// This happens after the record's own write, and an error is only logged. Items that got no
+    /// end because of an error or a crash stay until [`Ledger::settle_life_span`] gives them one.
     pub(crate) async fn expire_parts(&self, record: &MeteringRecord, life: LifeSpan) {
         let Some(until) = life.attribute() else {
             return;

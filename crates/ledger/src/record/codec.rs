@@ -1,4 +1,5 @@
-//! A record as an item, and its allocations, in that item or in items of their own.
+//! Writes a record as an item and reads it. Its allocations are in the same item, or in items of
+//! their own.
 
 use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions};
 use marketplace::retention::Retention;
@@ -13,34 +14,35 @@ use crate::item::{Item, Reader, number, text};
 use crate::shard_of;
 use crate::tables::TTL_ATTRIBUTE;
 
-/// Bytes of allocations kept in the record's own item; more go into items of their own, so that
-/// every outcome written to the record stays a small write.
+/// The most bytes of allocations in the record's own item. More allocations go into items of their
+/// own, so that each later write of the record is small.
 const ALLOCATION_BYTES_INLINE_MAX: usize = 8_192;
-/// Bytes of allocations in one item of their own, well below DynamoDB's 400 KB.
+/// The most bytes of allocations in an item of their own, well below DynamoDB's limit of 400 KB.
 const ALLOCATION_BYTES_PART_MAX: usize = 300_000;
 
-/// The sort key of a record.
+/// The sort key of a record: `r#<hour>#<dimension>`.
 pub fn sort_key(hour: UsageHour, dimension: &Dimension) -> String {
     format!("r#{hour}#{dimension}")
 }
 
-/// Reads `r#<hour>#<dimension>`.
+/// Reads a record's sort key, `r#<hour>#<dimension>`; `None` if the key is of another form.
 pub fn read_sort_key(key: &str) -> Option<(UsageHour, Dimension)> {
     let (hour, dimension) = key.strip_prefix("r#")?.split_once('#')?;
     Some((hour.parse().ok()?, dimension.parse().ok()?))
 }
 
-/// Partition of the work index for records that may be sent.
+/// The partition of the work index for records that may be sent.
 pub fn send_partition(shard: u8) -> String {
     format!("send#{shard}")
 }
 
-/// Partition of the work index for records that may be sent and have only a final hour for it.
+/// The partition of the work index for records that may be sent only in their subscription's final
+/// hour.
 pub fn urgent_partition(shard: u8) -> String {
     format!("urgent#{shard}")
 }
 
-/// The partition that a record waits in while it may be sent.
+/// The partition of the work index that a record is in while it may be sent.
 pub(super) fn waiting_partition(record: &MeteringRecord) -> String {
     let shard = shard_of(&record.key.subscription);
     match record.final_at {
@@ -49,7 +51,7 @@ pub(super) fn waiting_partition(record: &MeteringRecord) -> String {
     }
 }
 
-/// What a record's item holds besides the record itself.
+/// The items of a record: its own item, and the items of its allocations.
 pub(crate) struct RecordItem {
     pub item: Item,
     pub parts: Vec<Item>,
@@ -128,8 +130,8 @@ pub(crate) fn to_item(record: &MeteringRecord, retention: Retention) -> RecordIt
     RecordItem { item, parts }
 }
 
-/// The sort keys of the items that a record's allocations stand in, where its own has no room for
-/// them.
+/// The sort keys of the items that hold a record's allocations; none if they are in the record's
+/// own item.
 pub(crate) fn part_keys(record: &MeteringRecord) -> Vec<String> {
     let written = write_allocations(&record.allocations);
     if written.len() <= ALLOCATION_BYTES_INLINE_MAX {
@@ -201,7 +203,8 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
     parts
 }
 
-/// Reads a record whose allocations stand in its own item; `Err(parts)` when they do not.
+/// Reads a record. If its allocations are in items of their own, the second value is the number of
+/// those items and the digest in their keys; the record's allocations are empty then.
 pub(crate) fn from_item(
     item: &Item,
 ) -> Result<(MeteringRecord, Option<(usize, String)>), Malformed> {

@@ -1,4 +1,4 @@
-//! Records whose subscription has only a final hour left, which go before all others.
+//! Records whose subscription has only its final hour left. They are sent before all others.
 
 use jiff::Timestamp;
 use marketplace::record::MeteringRecord;
@@ -11,9 +11,9 @@ use crate::item::{Item, number, text};
 use crate::{Ledger, shard_of};
 
 impl Ledger {
-    /// One page of the records of a shard that are due at `now` and have only their subscription's
-    /// final hour, earliest first. The index lags behind: read the records themselves before deciding
-    /// anything.
+    /// One page of the records of a shard that are due at `now` and may be sent only in their
+    /// subscription's final hour, earliest first. The index lags behind the table, so read the
+    /// records themselves before deciding anything.
     pub async fn due_urgent(
         &self,
         shard: u8,
@@ -23,8 +23,8 @@ impl Ledger {
         self.due_in(&urgent_partition(shard), now, start).await
     }
 
-    /// The records of a subscription's hours `first` through `last` that may still be sent, by their
-    /// state; strongly consistent.
+    /// The records of a subscription's hours `first` through `last` whose state allows sending;
+    /// strongly consistent.
     pub async fn waiting_records(
         &self,
         subscription: &Subscription,
@@ -46,7 +46,8 @@ impl Ledger {
                 .expression_attribute_names("#state", "state")
                 .expression_attribute_values(":p", text(subscription))
                 .expression_attribute_values(":first", text(format!("r#{first}#")))
-                // The character after `#`, so behind every dimension of the hour.
+                // `$` is the character after `#`, so the key comes after every dimension of the
+                // hour.
                 .expression_attribute_values(":last", text(format!("r#{last}$")))
                 .expression_attribute_values(":sealed", text(State::Sealed))
                 .expression_attribute_values(":refused", text(State::Refused))
@@ -59,7 +60,7 @@ impl Ledger {
                 match from_item(item) {
                     Ok((record, _)) => waiting.records.push(record),
                     Err(damaged) => {
-                        tracing::error!(%damaged, "a damaged record is not hurried");
+                        tracing::error!(%damaged, "a damaged record cannot be made urgent");
                         waiting.damaged += 1;
                     }
                 }
@@ -71,9 +72,9 @@ impl Ledger {
         }
     }
 
-    /// Says that a record's subscription has a final hour, which is over at `final_at`, and that the
-    /// record is due at `due`; if nobody has written since it was read. A record that is not sent any
-    /// more is left as it is.
+    /// Makes a record urgent, if it was not changed since it was read: its subscription's final
+    /// hour is over at `final_at`, and the record is due at `due`. A record that is not sent any
+    /// more is not changed.
     pub async fn hurry(
         &self,
         record: &MeteringRecord,
@@ -92,8 +93,9 @@ impl Ledger {
         self.change_record(record, change).await
     }
 
-    /// Says that a record's subscription has no final hour after all; if nobody has written since it
-    /// was read. It stays due when it was. A record that is not sent any more is left as it is.
+    /// Makes an urgent record an ordinary one again, if it was not changed since it was read,
+    /// because its subscription has no final hour any more. Its due time stays. A record that is
+    /// not sent any more is not changed.
     pub async fn calm(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);

@@ -1,10 +1,12 @@
 //! Metering records: sort key `r#<hour>#<dimension>`.
 //!
-//! `send` is there only from the freezing write to the first write after it: the submitter's stream
-//! filter matches it, and so never sees what the submitter itself wrote. `work` and `due` put a
-//! record into the work index while there is something to do about it: in the partitions `send#<n>`
-//! while it may be sent, in `urgent#<n>` instead while it has only its subscription's final hour for
-//! that, in `audit#<n>` while the audit is to look at it.
+//! The attribute `send` exists only from the write that freezes the record to the next write. The
+//! submitter's stream filter matches it, so the submitter does not receive its own writes.
+//!
+//! The attributes `work` and `due` put a record into the work index while there is something to do
+//! about it. It is in a partition `send#<n>` while it may be sent, in `urgent#<n>` instead while it
+//! may be sent only in its subscription's final hour, and in `audit#<n>` while it waits for the
+//! audit.
 
 mod change;
 mod codec;
@@ -34,16 +36,16 @@ pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// Keys in one BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
-/// How often a success is tried to be written. Ours: it fails only where the record does not exist, or
-/// where usage of it is held, or a hold decided, in the moment between two tries.
+/// How often the write of a success is tried. Our own choice: a try fails only if the record does
+/// not exist, or if usage of it is held, or a hold decided, between two tries.
 const SUCCESS_TRIES_MAX: u32 = 4;
-/// How often BatchGetItem's unprocessed keys are asked for again.
+/// How often BatchGetItem is called until no key is left unprocessed.
 const BATCH_GET_ROUNDS_MAX: u32 = 8;
 
-/// What is due in the work index: a record's key.
+/// A page of the records that are due in a partition of the work index.
 #[derive(Debug, Clone)]
 pub struct DuePage {
-    /// Keys of records whose time has come, earliest first.
+    /// The keys of the records that are due, earliest first.
     pub keys: Vec<RecordKey>,
     /// Where the next page begins.
     pub next: Option<Item>,
@@ -52,14 +54,15 @@ pub struct DuePage {
 /// Records that may still be sent.
 #[derive(Debug, Clone, Default)]
 pub struct Waiting {
-    /// Without the allocations that are in items of their own.
+    /// The records, without allocations that are in items of their own.
     pub records: Vec<MeteringRecord>,
-    /// How many records among them are damaged; the log names them.
+    /// How many further records are damaged. The log names them.
     pub damaged: u64,
 }
 
 impl Ledger {
-    /// Creates a record, unless its slot has one. A new record that is to be sent carries `send`.
+    /// Creates a record, unless its slot has one. A new record that will be sent has the attribute
+    /// `send`.
     pub async fn create_record(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
         let RecordItem { mut item, parts } = to_item(record, self.retention);
         if record.state == State::Sealed {
@@ -78,14 +81,15 @@ impl Ledger {
         }
         let mut writes = vec![put_if_absent(table, item)];
         for part in parts {
-            // A part is named by its content, so one that is left from a crash is this one.
+            // The key of a part contains a digest of its content, so a part that exists already,
+            // left from a crash, has the same content.
             writes.push(put_over(table, part));
         }
         self.transact(table, writes).await
     }
 
-    /// Reads records, strongly consistent. Those that do not exist are left out, and so is, with an
-    /// error in the log, one that is damaged: it must not hold up those beside it.
+    /// Reads records, strongly consistent. Records that do not exist are left out. A damaged record
+    /// is reported in the log and left out, so that it does not block the others.
     pub async fn records(&self, keys: &[RecordKey]) -> Result<Vec<MeteringRecord>, LedgerError> {
         let mut records = Vec::new();
         for chunk in keys.chunks(BATCH_GET_MAX) {
@@ -124,8 +128,8 @@ impl Ledger {
             .await
     }
 
-    /// All records of a subscription of which the sort key begins with `prefix`, which begins with
-    /// `r#`: `r#2026-11` for a month.
+    /// All records of a subscription whose sort keys begin with `prefix`, for example `r#2026-11`
+    /// for a month. The prefix begins with `r#`.
     pub async fn records_with_prefix(
         &self,
         subscription: &Subscription,
@@ -142,8 +146,8 @@ impl Ledger {
         Ok(records)
     }
 
-    /// The records of the hours `first` through `last`, without the allocations that are in items of
-    /// their own: for whoever only sums.
+    /// The records of the hours `first` through `last`, without allocations that are in items of
+    /// their own. They are enough for sums.
     pub(crate) async fn records_without_allocations(
         &self,
         subscription: &Subscription,
@@ -151,7 +155,8 @@ impl Ledger {
         last: UsageHour,
     ) -> Result<Vec<MeteringRecord>, LedgerError> {
         let table = &self.tables.metering_records;
-        // `$` is the character after `#`, so the second key is behind every dimension of the hour.
+        // `$` is the character after `#`, so the second key comes after every dimension of the
+        // hour.
         let bounds = (&*format!("r#{first}#"), &*format!("r#{last}$"));
         let items = self
             .query_between(table, &subscription.to_string(), bounds)
@@ -160,8 +165,9 @@ impl Ledger {
         read.collect()
     }
 
-    /// Writes what a verdict made of a record. A success is a fact and is written whatever the
-    /// version; anything else only if nobody has written since the record was read.
+    /// Writes a verdict and the state that follows from it. A success is a fact and is written
+    /// whatever the version is. Every other verdict is written only if the record was not changed
+    /// since it was read.
     pub async fn write_outcome(
         &self,
         record: &MeteringRecord,
@@ -198,9 +204,10 @@ impl Ledger {
         self.change_record(record, change).await
     }
 
-    /// Writes a success. Usage of the record that is held meanwhile keeps it open, and the record as
-    /// read may not show it; so there is one write for a record without open holds and one for a
-    /// record with them, and only one of the two can fail its condition.
+    /// Writes a success, whatever the version is. A record with open holds stays open, and holds
+    /// may have been added since the record was read. So there is one form of the write for a
+    /// record without open holds and one for a record with them. The condition of one form fails,
+    /// and then the other form is tried.
     async fn write_success(
         &self,
         record: &MeteringRecord,
@@ -233,7 +240,8 @@ impl Ledger {
             let request = self
                 .update_of_record(&record.key, change, condition)
                 .await?;
-            // The record stays open until this is written, whoever holds its item just now.
+            // If the item is held by a transaction, the write is tried again: a success must be
+            // written.
             let written = self
                 .write_if("UpdateItem", table, || request.clone().send())
                 .await?;
@@ -246,8 +254,8 @@ impl Ledger {
         Ok(Written::Conflict)
     }
 
-    /// A change of state: the record is due `again` in that partition of the work index, or leaves the
-    /// index.
+    /// A change of state. Afterwards the record is due at `again` in `partition` of the work index;
+    /// if `again` is `None`, it leaves the index.
     fn change_to(
         &self,
         record: &MeteringRecord,
@@ -288,8 +296,8 @@ impl Ledger {
             .await
     }
 
-    /// Changes a record's state without an answer of AWS Marketplace, if nobody has written since it
-    /// was read; it leaves the work index, unless the audit is to look at it in its new state.
+    /// Changes a record's state without an answer of AWS Marketplace, if it was not changed since
+    /// it was read. It leaves the work index, unless its new state needs the audit.
     pub async fn write_state(
         &self,
         record: &MeteringRecord,
@@ -307,7 +315,7 @@ impl Ledger {
     }
 
     /// One page of the records of a shard that are due at `now`, earliest first. The index lags
-    /// behind: read the records themselves before deciding anything.
+    /// behind the table, so read the records themselves before deciding anything.
     pub async fn due_records(
         &self,
         shard: u8,
@@ -381,7 +389,7 @@ impl Ledger {
             if wanted.is_empty() {
                 return Ok(items);
             }
-            // As the client itself waits before it tries again.
+            // These are about the pauses that the SDK makes before its own retries.
             if round > 0 {
                 self.sleep(Duration::from_millis(25 << round)).await;
             }
@@ -419,7 +427,7 @@ impl Ledger {
     }
 }
 
-/// The key of a record in an index.
+/// Reads the key of a record from an item of the work index.
 fn read_key(read: &Reader<'_>) -> Result<RecordKey, Malformed> {
     let (hour, dimension) = read_sort_key(read.text("item")?)
         .ok_or_else(|| read.malformed("item", "is not r#<hour>#<dimension>"))?;

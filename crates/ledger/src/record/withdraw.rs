@@ -13,9 +13,10 @@ use crate::item::{number, text};
 use crate::{Ledger, shard_of};
 
 impl Ledger {
-    /// Ends a record's time at `now`, if nobody has written since it was read: it becomes Unconfirmed,
-    /// and nothing sends it any more. A call that is under way may still record it, so the audit
-    /// decides whether it was billed, as it does for every record past its deadline.
+    /// Gives a record up at `now`, if it was not changed since it was read: it becomes Unconfirmed,
+    /// and it is not sent any more. A call that is under way may still record it at AWS
+    /// Marketplace, so the audit decides whether it was billed, as it does for every record past
+    /// its deadline.
     pub async fn withdraw(
         &self,
         record: &MeteringRecord,
