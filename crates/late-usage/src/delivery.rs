@@ -1,4 +1,4 @@
-//! One delivery of the stream, read and sorted by the hours it touches. No I/O.
+//! Reads one delivery of the stream and groups its changes by hour. It does no I/O.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,12 +10,13 @@ use marketplace::{Subscription, UsageHour};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Where a change stands in its delivery.
+/// The place of a change.
 #[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
-    /// Its number within the delivery.
+    /// The index within the delivery, from 0.
     pub index: usize,
-    /// Its number within the stream. Lambda takes an empty one for "all of the batch failed".
+    /// The sequence number within the stream. If Lambda gets an empty one, it delivers the whole
+    /// batch again.
     pub sequence_number: Cow<'a, str>,
 }
 
@@ -26,53 +27,55 @@ pub(crate) struct Row<'a> {
     pub dimension_event: Cow<'a, str>,
 }
 
-/// All that one delivery says of one partition key.
+/// All changes of one delivery with the same partition key.
 #[derive(Debug)]
 pub(crate) struct TouchedHour<'a> {
-    /// The key as it stands in the rows.
+    /// The partition key as it is in the rows.
     pub partition: Cow<'a, str>,
-    /// Whose hour it is, or why it is nobody's.
+    /// The subscription and hour that the key names, or why it names none.
     pub key: Result<(Subscription, UsageHour), SetAsideReason>,
-    /// The first of its changes.
+    /// The place of the first change.
     pub first: Place<'a>,
-    /// Rows that exist, and so must be metered or itemised; none where rows were only removed.
+    /// Rows that were put or changed, and so must be metered or itemised. It is empty if rows were
+    /// only removed.
     pub written: Vec<Row<'a>>,
 }
 
 /// One delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery<'a> {
-    /// In the order of their first changes.
+    /// The hours with changes, in the order of their first changes.
     pub hours: Vec<TouchedHour<'a>>,
-    /// Changes in usage.
+    /// How many changes in usage there are.
     pub changes: u64,
-    /// Removals by TTL.
+    /// How many rows TTL has removed.
     pub expired: u64,
-    /// Records that are no changes of this table. They are logged and passed over: delivering them
-    /// again would not make them readable, and would hold up everything behind them.
+    /// How many stream records cannot be read. They are logged and skipped. A repeated delivery
+    /// would not make them readable, and would block everything after them.
     pub unreadable: u64,
 }
 
 #[derive(Deserialize)]
 struct Batch<'a> {
-    /// Each is decoded by itself, so that an unreadable one spoils no other.
+    /// Each record is decoded individually, so that an unreadable one does not affect the others.
     #[serde(rename = "Records", borrow)]
     records: Vec<&'a RawValue>,
 }
 
 impl<'a> Delivery<'a> {
-    /// Reads the event that Lambda hands over.
+    /// Reads the event of an invocation.
     pub fn read(event: &'a RawValue) -> Self {
         let mut delivery = Self::default();
         let batch: Batch<'a> = match serde_json::from_str(event.get()) {
             Ok(batch) => batch,
             Err(error) => {
-                tracing::error!(%error, "this event is no batch of stream records and is passed over: check the function's trigger");
+                tracing::error!(%error, "this event is not a batch of stream records and is skipped; check the function's trigger");
                 delivery.unreadable = 1;
                 return delivery;
             }
         };
-        // By partition key as text: each is parsed once, however many rows it has.
+        // The index of each partition key in `hours`: each key is parsed once, however many rows it
+        // has.
         let mut known: HashMap<Cow<'a, str>, usize> = HashMap::new();
         for (index, raw) in batch.records.iter().enumerate() {
             match UsageChange::read(raw.get()) {
@@ -83,7 +86,7 @@ impl<'a> Delivery<'a> {
                         index,
                         sequence_number,
                         %error,
-                        "this stream record could not be read and is passed over; its hour is recounted all the same, 6 hours after sealing"
+                        "this stream record could not be read and is skipped; its hour is recounted anyway, six hours after it was due"
                     );
                     delivery.unreadable += 1;
                 }
@@ -131,7 +134,7 @@ impl<'a> Delivery<'a> {
     }
 }
 
-/// What can still be said of a record that could not be read.
+/// The sequence number of a record that could not be read, for the log.
 fn sequence_number(raw: &RawValue) -> String {
     serde_json::from_str::<serde_json::Value>(raw.get())
         .ok()

@@ -1,15 +1,16 @@
 //! Flags the hours whose rows changed after they were sealed, so that the sealer recounts them.
 //!
 //! # Layout
-//! * [`handle`]: one delivery of the stream of UsageEvents, keys only
-//! * `delivery`: the delivery read, and sorted by the hours it touches
-//! * `write`: late flags, and rows itemised because they are nobody's
+//! * [`handle`]: one delivery of the stream of UsageEvents, which has keys only
+//! * `delivery`: reads a delivery and groups its changes by hour
+//! * `write`: puts late flags, and itemises rows of no known subscription
 //!
 //! # What is deliberately absent
-//! Memory. What decides is read in each invocation, strongly consistent, after the rows of the
-//! delivery were put; `write` says why that order loses no row. Nor is the stream trusted: should it
-//! repeat, reorder or lose deliveries, every live subscription's hours are recounted anyway, 6 hours
-//! after sealing and before their deadline.
+//! The function keeps nothing in memory from one invocation to the next. Each invocation reads the
+//! watermark and the profiles strongly consistent, after the rows of the delivery were put; `write`
+//! explains why no row is lost in that order. The function does not rely on the stream either. The
+//! stream may repeat, reorder or lose deliveries, because every live subscription's hours are
+//! recounted anyway: six hours after they were due, and before their deadline.
 
 mod delivery;
 mod write;
@@ -24,17 +25,18 @@ use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use delivery::Delivery;
 use write::Handled;
 
-/// What the function needs.
+/// What the function needs: clients and settings.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The tables.
+    /// The three DynamoDB tables.
     pub ledger: Ledger,
-    /// The time.
+    /// Where the current time comes from.
     pub clock: Clock,
 }
 
 impl App {
-    /// Reads the settings: the tables, and for a local stack its endpoint and clock.
+    /// Reads the settings from the environment and makes the client. The settings are the names of
+    /// the tables, and for a local stack the endpoint and the clock.
     ///
     /// # Errors
     ///
@@ -47,23 +49,23 @@ impl App {
     }
 }
 
-/// Why an invocation failed as a whole; all of its batch is delivered again.
+/// Why an invocation failed as a whole. Lambda delivers the whole batch again.
 #[derive(Debug, thiserror::Error)]
 pub enum LateUsageError {
-    /// The clock, which can fail only in a local stack.
+    /// The clock gave no time, which can happen only in a local stack.
     #[error(transparent)]
     Clock(#[from] ClockError),
 }
 
-/// One invocation: a DynamoDB event, up to 10,000 records and 6 MB of JSON.
+/// Handles one invocation: a DynamoDB event of up to 10,000 records and 6 MB of JSON.
 ///
-/// The answer names the first record that could not be handled, if DynamoDB failed or the time ran
-/// out: Lambda delivers again from there. Records that cannot be read are logged, counted and passed
-/// over.
+/// If DynamoDB failed or the time ran out, the response names the first record that could not be
+/// handled, and Lambda delivers again from there. Records that cannot be read are logged, counted
+/// and skipped.
 ///
 /// # Errors
 ///
-/// [`LateUsageError`], before anything was written.
+/// [`LateUsageError`] if the clock fails. Nothing has been written then.
 pub async fn handle(
     app: &App,
     event: Box<RawValue>,

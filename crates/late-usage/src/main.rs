@@ -1,4 +1,4 @@
-//! Late usage as a Lambda function: fed by the stream of UsageEvents.
+//! The late-usage function on Lambda. The stream of UsageEvents invokes it.
 
 use serde_json::value::RawValue;
 use startup::run::Error;

@@ -1,4 +1,5 @@
-//! What a delivery leads to: late flags, and rows itemised because they are nobody's.
+//! Writes what a delivery requires: late flags, and itemised rows that belong to no known
+//! subscription.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,26 +18,28 @@ use startup::Budget;
 
 use crate::delivery::{Delivery, Place, TouchedHour};
 
-/// Calls to DynamoDB under way at the same time.
+/// Calls to DynamoDB that are made at the same time.
 const AT_ONCE: usize = 16;
 
 /// How far a delivery was handled.
 #[derive(Debug, Default)]
 pub(crate) struct Handled<'d> {
-    /// Flags put.
+    /// How many late flags were put.
     pub flagged: u64,
-    /// Rows itemised.
+    /// How many rows were itemised.
     pub set_aside: u64,
-    /// Rows that could not be itemised for what stands in them; the log names them.
+    /// How many rows DynamoDB refused because of their content. They are not itemised; the log
+    /// names them.
     pub refused: u64,
-    /// The first change that is to be delivered again.
+    /// The first change that must be delivered again; `None` if everything was handled.
     pub again_from: Option<Place<'d>>,
 }
 
-/// Writes down everything that a delivery leads to.
+/// Writes everything that a delivery requires.
 ///
-/// All of it may be repeated: a flag is put again with another mark, and an itemised row is put over
-/// itself. So a crash between any two writes, and a repeated delivery, change nothing.
+/// All writes may be repeated: a flag is put again with another mark, and an itemised row is
+/// replaced by the same row. So a crash between two writes, or a repeated delivery, changes
+/// nothing.
 pub(crate) async fn write_down<'d>(
     ledger: &Ledger,
     delivery: &'d Delivery<'_>,
@@ -47,11 +50,11 @@ pub(crate) async fn write_down<'d>(
     let Some(first) = delivery.hours.first() else {
         return handled;
     };
-    // Read once for the batch, strongly consistent, and never kept for the next one. All its rows
-    // were put before they came here, so before this read; the sealer raises the watermark before it
-    // reads any row. A row that the sealer's read has missed was put after that read, so after the
-    // raise: this read sees the watermark raised, and flags. Reading it any earlier, or from memory,
-    // would leave a gap in which a row is neither counted nor flagged.
+    // The watermark is read once for the batch, strongly consistent, and never kept for the next
+    // batch. All rows of the batch were put before this read. The sealer raises the watermark
+    // before it reads any row. So a row that the sealer's read has missed was put after the
+    // watermark was raised, and this read sees the raised watermark, so the hour is flagged. If the
+    // watermark were read earlier or kept in memory, a row could be neither counted nor flagged.
     let watermark = match ledger.watermark().await {
         Ok(watermark) => watermark,
         Err(error) => {
@@ -101,11 +104,11 @@ enum Stopped {
     OutOfTime,
 }
 
-/// How the delivery's subscriptions stand. Stops at the first that cannot be looked up, and
-/// says where.
+/// Looks up the delivery's subscriptions. It stops at the first one that cannot be looked up, and
+/// returns its place.
 ///
-/// Nothing is remembered from one invocation to the next: a subscription that was not there a moment
-/// ago may have been created by the buyer's registration since.
+/// Nothing is remembered from one invocation to the next, because the buyer's registration may have
+/// created a subscription meanwhile.
 async fn find_subscriptions<'d>(
     ledger: &Ledger,
     delivery: &'d Delivery<'_>,
@@ -119,7 +122,7 @@ async fn find_subscriptions<'d>(
         let Ok((subscription, hour)) = &touched.key else {
             continue;
         };
-        // A removal that touches no sealed hour asks for nothing.
+        // A removal in an hour that is not sealed requires nothing.
         let matters = is_late(*hour) || !touched.written.is_empty();
         if matters && asked.insert(subscription) {
             questions.push((subscription, &touched.first));
@@ -149,16 +152,16 @@ async fn find_subscriptions<'d>(
     (known, None)
 }
 
-/// What matters of a subscription here.
+/// What this function must know about a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// There is none.
+    /// There is no such subscription.
     Absent,
     /// Its hours are sealed in order.
     Open,
-    /// Its licence was removed in this hour, or an announced end in it has been given up waiting for.
-    /// Later hours are not sealed any more once it is closed, so usage dated after the end is flagged
-    /// at once, and comes to be held.
+    /// It ends in this hour: its license was removed in it, or an end was announced for it and the
+    /// removal did not come in time. Later hours are not sealed once the subscription has ended. So
+    /// usage that is dated after the end is flagged at once, and the recount holds it.
     EndsIn(UsageHour),
 }
 
@@ -180,9 +183,10 @@ async fn look_up(
     match ledger.profile(subscription).await {
         Ok(None) => Ok(Standing::Absent),
         Ok(Some(profile)) => Ok(standing(&profile, now)),
-        // It is there, and its late usage must not be forgotten until somebody has repaired it.
+        // The subscription exists. Its late usage must not be lost until a person has corrected the
+        // profile.
         Err(LedgerError::Malformed(error)) => {
-            tracing::error!(%error, "a damaged profile: its hours are flagged all the same");
+            tracing::error!(%error, "a profile is damaged; its hours are flagged nevertheless");
             Ok(Standing::Open)
         }
         Err(error) => Err(error.into()),
@@ -192,14 +196,14 @@ async fn look_up(
 fn standing(profile: &Profile, now: Timestamp) -> Standing {
     let spans = profile.lifecycle.spans();
     let last = match profile.status() {
-        // Whatever our own clock says.
+        // An ended subscription is over, whatever this function's clock says.
         Status::Ended => spans.last().and_then(Span::last_hour),
         _ => spans.over_after(now),
     };
     last.map_or(Standing::Open, Standing::EndsIn)
 }
 
-/// One call that writes, and the first change that asks for it.
+/// One write, and the first change that requires it.
 struct Write<'d> {
     place: &'d Place<'d>,
     what: What<'d>,
@@ -210,11 +214,11 @@ enum What<'d> {
         subscription: &'d Subscription,
         hour: UsageHour,
     },
-    /// Up to [`BATCH_WRITE_MAX`] rows that are nobody's.
+    /// Itemises up to [`BATCH_WRITE_MAX`] rows.
     SetAside(Vec<Unattributed<'d>>),
 }
 
-/// A row that is nobody's.
+/// A row to itemise, because it belongs to no known subscription or its hour is too old.
 struct Unattributed<'d> {
     place: &'d Place<'d>,
     partition: &'d str,
@@ -222,8 +226,8 @@ struct Unattributed<'d> {
     reason: Arc<SetAsideReason>,
 }
 
-/// The writes that the changes before number `end` ask for, by the first change of each: Lambda
-/// delivers again from the lowest number that is named.
+/// The writes that the changes before the index `end` require, in the order of their first changes,
+/// because Lambda delivers again from the first change that is named.
 fn plan<'d>(
     delivery: &'d Delivery<'_>,
     known: &HashMap<&'d Subscription, Standing>,
@@ -236,13 +240,14 @@ fn plan<'d>(
         match &touched.key {
             Err(reason) => set_aside(&mut nobodys, touched, reason.clone()),
             Ok((subscription, hour)) => match known.get(subscription) {
-                // Without a flag: what is bought later is counted from before its activation on, as
-                // soon as the subscription becomes known.
+                // No flag is needed. Once the subscription becomes known, the sealer counts its
+                // hours from before its activation on.
                 Some(Standing::Absent) => {
                     let reason = SetAsideReason::UnknownSubscription(subscription.to_string());
                     set_aside(&mut nobodys, touched, reason);
                 }
-                // A recount would take all of the hour's usage for uncounted.
+                // The hour's records may have expired, and a recount would take all of its usage
+                // for uncounted.
                 Some(_) if is_too_old(*hour) => {
                     set_aside(&mut nobodys, touched, SetAsideReason::HourTooOld(*hour));
                 }
@@ -255,9 +260,10 @@ fn plan<'d>(
                         },
                     })
                 }
-                // Not sealed yet: the fold will find these rows.
+                // The hour is not sealed yet, so its fold will find these rows.
                 Some(_) => {}
-                // Not asked for, or not answered; then the delivery ends before it.
+                // The subscription did not matter, or it could not be looked up. In the second case
+                // the changes from here on are delivered again.
                 None => {}
             },
         }
@@ -292,7 +298,7 @@ fn set_aside<'d>(
 }
 
 impl Write<'_> {
-    /// Writes, and returns how many rows could not be itemised for what stands in them.
+    /// Performs the write, and returns how many rows DynamoDB refused because of their content.
     async fn perform(
         &self,
         ledger: &Ledger,

@@ -1,4 +1,4 @@
-//! DynamoDB and AWS Marketplace, or what stands in for them on localhost.
+//! Makes the clients of AWS services, or of their replacements on localhost.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use metering_api::MeteringApi;
 use crate::env::{Env, SettingError};
 use crate::settings::{retention, table_names};
 
-/// The tables; `DYNAMODB_ENDPOINT` points them elsewhere, and `RETENTION_MONTHS` says for how long
-/// closed records are kept.
+/// The three tables. `DYNAMODB_ENDPOINT` replaces the endpoint of DynamoDB, and `RETENTION_MONTHS`
+/// says how long closed records are kept.
 pub async fn ledger(env: &Env) -> Result<Ledger, SettingError> {
     let tables = table_names(env)?;
     let config = sdk_config(env, "DYNAMODB_ENDPOINT", None).await?;
@@ -22,8 +22,9 @@ pub async fn ledger(env: &Env) -> Result<Ledger, SettingError> {
     Ok(ledger.keeping(retention(env)?))
 }
 
-/// The metering service; `MARKETPLACE_ENDPOINT` points it elsewhere, `METERING_REGION` to the Region
-/// the product is registered for. A call is transmitted at most `transmissions_max` times.
+/// The client of the metering service. `MARKETPLACE_ENDPOINT` replaces its endpoint, and
+/// `METERING_REGION` is the Region in which usage is metered. A call is transmitted at most
+/// `transmissions_max` times.
 pub async fn metering_api(env: &Env, transmissions_max: u32) -> Result<MeteringApi, SettingError> {
     let region = env.text_opt("METERING_REGION").map(str::to_owned);
     let config = sdk_config(env, "MARKETPLACE_ENDPOINT", region).await?;
@@ -36,12 +37,13 @@ pub async fn metering_api(env: &Env, transmissions_max: u32) -> Result<MeteringA
     )))
 }
 
-/// How long a page of LookupEvents is waited for: a seller has measured 4 seconds on average and 35
-/// at most.
+/// The timeout for a page of LookupEvents. A seller has measured 4 seconds on average and 35 at
+/// most.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// CloudTrail's Event history of the Region in which usage is metered (`METERING_REGION`);
-/// `CLOUDTRAIL_ENDPOINT` points it elsewhere. Who reads it tries again, at the pace it allows.
+/// The client of CloudTrail in the Region in which usage is metered (`METERING_REGION`).
+/// `CLOUDTRAIL_ENDPOINT` replaces its endpoint. The SDK's retries are off, because the audit itself
+/// retries within the rate limit.
 pub async fn cloudtrail(env: &Env) -> Result<aws_sdk_cloudtrail::Client, SettingError> {
     let region = env.text_opt("METERING_REGION").map(str::to_owned);
     let config = sdk_config(env, "CLOUDTRAIL_ENDPOINT", region).await?;
@@ -53,15 +55,15 @@ pub async fn cloudtrail(env: &Env) -> Result<aws_sdk_cloudtrail::Client, Setting
     Ok(aws_sdk_cloudtrail::Client::new(&config))
 }
 
-/// The files of a trail, in the Region of the function; `S3_ENDPOINT` points it elsewhere. Who reads
-/// them tries again.
+/// The client of S3 for the files of a trail, in the Region of the function. `S3_ENDPOINT` replaces
+/// its endpoint. The SDK's retries are off, because the audit itself retries.
 pub async fn s3(env: &Env) -> Result<aws_sdk_s3::Client, SettingError> {
     let config = sdk_config(env, "S3_ENDPOINT", None).await?;
     let config = aws_sdk_s3::config::Builder::from(&config)
         .retry_config(RetryConfig::disabled())
-        // A file is checked by gzip's own checksum.
+        // Gzip has a checksum of its own.
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        // A stand-in has one name, whatever the bucket.
+        // A replacement of S3 has one host name for all buckets.
         .force_path_style(env.text_opt("S3_ENDPOINT").is_some())
         .build();
     Ok(aws_sdk_s3::Client::from_conf(config))
@@ -88,7 +90,7 @@ async fn sdk_config(
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err(env.invalid(endpoint, "it must be a URL, as in http://127.0.0.1:8081"));
         }
-        // A stand-in gets no real credentials.
+        // A replacement of AWS must not receive real credentials.
         let region = env.text_opt("AWS_REGION").unwrap_or("us-east-1").to_owned();
         loader = loader
             .endpoint_url(url)

@@ -1,4 +1,4 @@
-//! Settings that several functions share, by the names the template gives them.
+//! Settings that several functions share. The template sets the environment variables.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ pub fn table_names(env: &Env) -> Result<TableNames, SettingError> {
     })
 }
 
-/// Minutes for which hours settle unless `SETTLE_MINUTES` is set.
+/// Minutes after its end at which an hour is due to be sealed, unless `SETTLE_MINUTES` is set.
 const SETTLE_MINUTES_DEFAULT: i64 = 30;
 
 /// When hours are sealed: `SETTLE_MINUTES`, 30 unless set.
@@ -32,8 +32,8 @@ pub fn schedule(env: &Env) -> Result<Schedule, SettingError> {
     Schedule::with_settle_minutes(minutes).map_err(|e| env.invalid("SETTLE_MINUTES", e))
 }
 
-/// How records are frozen: `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false unless set. The window
-/// must leave time to send after `SETTLE_MINUTES`.
+/// How records are frozen: `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false unless set. The
+/// window must be so long that time for sending is left after `SETTLE_MINUTES`.
 pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
     let hours = env.parsed_or("WINDOW_HOURS", marketplace::limits::WINDOW_HOURS_DEFAULT)?;
     let window = Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?;
@@ -53,23 +53,24 @@ pub fn heartbeats(env: &Env) -> Result<bool, SettingError> {
     env.parsed_or("HEARTBEATS", false)
 }
 
-/// What to do with late usage: `LATE_POLICY`, carry unless set.
+/// What is done with late usage: `LATE_POLICY`, `carry` unless set.
 pub fn late_policy(env: &Env) -> Result<LatePolicy, SettingError> {
     env.parsed_or("LATE_POLICY", LatePolicy::Carry)
 }
 
-/// For how many months closed records are kept: `RETENTION_MONTHS`, 25 unless set.
+/// How many months closed records are kept: `RETENTION_MONTHS`, 25 unless set.
 pub fn retention(env: &Env) -> Result<Retention, SettingError> {
     let months = env.parsed_or("RETENTION_MONTHS", RETENTION_MONTHS_DEFAULT)?;
     Retention::from_months(months).map_err(|e| env.invalid("RETENTION_MONTHS", e))
 }
 
-/// The products this stack serves.
+/// The products that this stack serves.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Products(BTreeSet<ProductCode>);
 
 impl Products {
-    /// `PRODUCT_CODES`, separated by commas; all products of the seller unless set.
+    /// Reads `PRODUCT_CODES`, which are separated by commas. Unless it is set, the stack serves all
+    /// products of the seller.
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         env.text_opt("PRODUCT_CODES")
             .unwrap_or_default()

@@ -1,34 +1,37 @@
-//! Where a trail writes its files: `AUDIT_BUCKET`, `AUDIT_PREFIX` and `AUDIT_ACCOUNT`.
+//! The settings that say where a trail writes its files: `AUDIT_BUCKET`, `AUDIT_PREFIX` and
+//! `AUDIT_ACCOUNT`.
 
 use crate::env::{Env, SettingError};
 
-/// Characters of a trail's prefix. Source: CloudTrail API reference, CreateTrail, S3KeyPrefix.
+/// The most characters of a trail's prefix. Source: CloudTrail API reference, CreateTrail,
+/// S3KeyPrefix.
 const PREFIX_CHARS_MAX: usize = 200;
-/// Characters of a bucket's name. Source: S3 user guide, bucket naming rules.
+/// How many characters the name of a bucket has. Source: S3 user guide, bucket naming rules.
 const BUCKET_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
 /// The folder that CloudTrail makes in each bucket.
 const LOGS: &str = "AWSLogs";
 
-/// A trail's files of one account and Region.
+/// Where a trail's files for one account and Region are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailPlace {
-    /// The bucket.
+    /// The name of the bucket.
     pub bucket: String,
-    /// The folder that has a folder for each year, without a slash at its end.
+    /// The prefix before the folders of the years, without a slash at its end.
     pub folder: String,
-    /// The account whose calls they are.
+    /// The account, of 12 digits, whose calls the files have.
     pub account: String,
-    /// The Region whose calls they are.
+    /// The Region whose calls the files have.
     pub region: String,
 }
 
 impl TrailPlace {
-    /// `AUDIT_BUCKET`; `None` where it is not set, and the audit reads the Event history.
+    /// Reads the settings; `None` if `AUDIT_BUCKET` is not set, and then the audit reads the Event
+    /// history.
     ///
-    /// `AUDIT_PREFIX` is the trail's prefix, none unless set. One with a segment `AWSLogs`, as
-    /// `AWSLogs/o-exampleorgid`, is the folder that has the accounts' folders, which an organization's
-    /// trail needs. `AUDIT_ACCOUNT` is the account, and the Region is `METERING_REGION`, or that of the
-    /// function.
+    /// `AUDIT_PREFIX` is the trail's prefix; unless it is set, there is none. A prefix with a
+    /// segment `AWSLogs`, for example `AWSLogs/o-exampleorgid`, is the folder that has the folders
+    /// of the accounts. An organization's trail needs that. `AUDIT_ACCOUNT` is the account. The
+    /// Region is `METERING_REGION`, or the function's own Region.
     pub fn from_env(env: &Env) -> Result<Option<Self>, SettingError> {
         let Some(bucket) = env.text_opt("AUDIT_BUCKET") else {
             return Ok(None);
