@@ -1,7 +1,7 @@
-//! Records and the calls of the history side by side.
+//! Compares records with the calls of the history.
 //!
-//! Records are kept as a few numbers each, so that a million of them fit into some hundred
-//! megabytes; their names are kept once per subscription and dimension.
+//! A record is kept as a few numbers, so that a million records need some hundred megabytes. The
+//! name of each subscription and dimension is kept once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -18,28 +18,29 @@ use crate::quantity::Quantity;
 use crate::record::{MeteringRecord, RecordKey, State};
 use crate::subscription::Subscription;
 
-/// Differences that are named; more are counted only. Ours.
+/// The most differences that are kept with their details. Further ones are only counted. Our own
+/// choice.
 pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
 
-/// The outcome code of a record that the audit inferred to be billed: no Success stands for it in
-/// the history.
+/// The outcome code of a record that the audit inferred to be billed. The history has no Success
+/// for it.
 pub const INFERRED: &str = "InferredFromDuplicate";
 
 /// How the ledger and AWS Marketplace differ over one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DifferenceKind {
-    /// Accepted here, and no Success in the history.
+    /// The ledger's record is accepted, but the history has no Success for it.
     MissingAtAws,
-    /// A Success for a slot that the ledger has no record of.
+    /// The history has a Success for a slot of which the ledger has no record.
     UnknownHere,
-    /// Another quantity was billed than the ledger's.
+    /// AWS Marketplace billed another quantity than the ledger's.
     Quantity,
-    /// Billed, although the record says that it is not.
+    /// AWS Marketplace billed a record that the ledger has as not billed.
     BilledUnexpectedly,
 }
 
 impl DifferenceKind {
-    /// Its name in reports.
+    /// The name of the kind in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MissingAtAws => "missing-at-aws",
@@ -53,17 +54,17 @@ impl DifferenceKind {
 /// One slot over which the ledger and AWS Marketplace differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// Which slot.
+    /// The slot.
     pub key: RecordKey,
-    /// How they differ.
+    /// How the ledger and AWS Marketplace differ.
     pub kind: DifferenceKind,
-    /// What the ledger has.
+    /// The quantity of the ledger's record; `None` if it has no record.
     pub here: Option<Quantity>,
-    /// What AWS Marketplace said Success to.
+    /// The quantity of the Success; `None` if there is no Success.
     pub at_aws: Option<Quantity>,
-    /// The state of the ledger's record.
+    /// The state of the ledger's record; `None` if it has no record.
     pub state: Option<State>,
-    /// CloudTrail's event, if there is one.
+    /// The id of CloudTrail's event of the Success; `None` if there is no Success.
     pub event_id: Option<String>,
 }
 
@@ -72,38 +73,38 @@ pub struct Difference {
 pub struct Counts {
     /// Calls of BatchMeterUsage.
     pub calls: u64,
-    /// Of which failed as a whole.
+    /// Calls of BatchMeterUsage that failed as a whole.
     pub failed_calls: u64,
-    /// Of which were cut off by CloudTrail.
+    /// Calls of BatchMeterUsage whose events CloudTrail cut off.
     pub truncated_calls: u64,
     /// Events that cannot be read.
     pub unreadable_events: u64,
-    /// Events of something else.
+    /// Events of other operations.
     pub foreign_events: u64,
-    /// Records whose Success stands in the history.
+    /// Records whose Success is in the history.
     pub matched: u64,
-    /// Records billed that the ledger does not know as billed yet; they are still being looked at.
+    /// Records with a Success that have no outcome in the ledger yet.
     pub open: u64,
-    /// Records accepted by inference: no Success can stand for them.
+    /// Records that were accepted by inference, so that the history has no Success for them.
     pub inferred: u64,
-    /// Accepted, and too recently to be in the history for certain.
+    /// Accepted records without a Success that are so recent that the history may lag behind.
     pub too_recent: u64,
-    /// Accepted, without a Success, but events of that time cannot be read in full.
+    /// Accepted records without a Success, while some events of that time cannot be read in full.
     pub undecidable: u64,
     /// Successes of products that this stack does not serve.
     pub elsewhere: u64,
-    /// Accepted here, no Success there.
+    /// Accepted records of the ledger without a Success in the history.
     pub missing: u64,
-    /// Success there, no record here.
+    /// Successes in the history without a record in the ledger.
     pub unknown: u64,
-    /// Success there with another quantity.
+    /// Successes in the history with another quantity than the ledger's record.
     pub different: u64,
-    /// Success there for a record that is expired, moved or in conflict.
+    /// Successes in the history for records of the ledger that are expired, moved or in conflict.
     pub unexpected: u64,
 }
 
 impl Counts {
-    /// Everything over which the ledger and AWS Marketplace differ.
+    /// How many differences there are between the ledger and AWS Marketplace.
     pub fn differences(&self) -> u64 {
         [self.missing, self.unknown, self.different, self.unexpected]
             .into_iter()
@@ -111,7 +112,7 @@ impl Counts {
     }
 }
 
-/// Names kept once, each with a number.
+/// Names with a number for each, so that every name is kept only once.
 #[derive(Debug)]
 struct Names<T> {
     numbers: HashMap<T, u32>,
@@ -163,14 +164,15 @@ pub struct Comparison {
     entries: HashMap<Slot, Entry>,
     counts: Counts,
     differences: Vec<Difference>,
-    /// Whether some event may hold successes that it does not show.
+    /// Whether the call of some event may have successes that the event does not show.
     is_clouded: bool,
-    /// Whether one may hold the success of a record that is more than CloudTrail keeps.
+    /// Whether the call of some event may have the success of a record that is too large for
+    /// CloudTrail.
     is_clouded_for_large: bool,
 }
 
 impl Comparison {
-    /// Adds a record of the ledger. Records come before the calls.
+    /// Adds a record of the ledger. Records must be added before the calls.
     pub fn record(&mut self, record: &MeteringRecord) {
         let slot = (
             self.subscriptions.number(&record.key.subscription),
@@ -189,25 +191,25 @@ impl Comparison {
         self.entries.insert(slot, entry);
     }
 
-    /// How many records it has.
+    /// How many records were added.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether it has none.
+    /// Whether no record was added.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Forgets the records, and keeps what was counted: for comparing one page of calls after another
-    /// with just the records they name.
+    /// Forgets the records and keeps the counts and differences. So one page of calls after the
+    /// other can be compared with only the records that the page names.
     pub fn forget_records(&mut self) {
         self.entries.clear();
         self.subscriptions = Names::default();
         self.dimensions = Names::default();
     }
 
-    /// Compares a call of which the successes named by `concerns` are of interest.
+    /// Compares a call. Only successes of the slots that `concerns` selects are compared.
     pub fn call(&mut self, call: &Call, concerns: impl Fn(&RecordKey) -> bool) {
         self.count_call(call);
         for key in call.slots().into_iter().filter(|key| concerns(key)) {
@@ -217,8 +219,8 @@ impl Comparison {
         }
     }
 
-    /// Marks the records that a call was a success for, and judges nothing else: for calls that are
-    /// compared elsewhere.
+    /// Marks the records for which a call was a success, and reports no difference. It is for calls
+    /// that are compared elsewhere.
     pub fn witness(&mut self, call: &Call) {
         self.note_clouds(call);
         for key in call.slots() {
@@ -236,7 +238,7 @@ impl Comparison {
         self.is_clouded = true;
     }
 
-    /// Counts an event of something else.
+    /// Counts an event of another operation.
     pub fn foreign(&mut self) {
         self.counts.foreign_events = self.counts.foreign_events.saturating_add(1);
     }
@@ -279,7 +281,7 @@ impl Comparison {
                 event_id: Some(event_id.to_owned()),
             });
         };
-        // A record sent twice is answered twice, and is one record.
+        // A record that was sent twice has two answers, but is counted once.
         let was_seen = std::mem::replace(&mut entry.is_seen, true);
         let entry = *entry;
         let kind = if quantity != entry.quantity {
@@ -324,8 +326,9 @@ impl Comparison {
         }
     }
 
-    /// The spans in which the successes of accepted records that no call has shown yet should lie:
-    /// around the time at which each was written, or with `wide` all its life.
+    /// The spans in which the missing successes of accepted records should lie: the time around
+    /// each record's outcome. With `wide` it is the whole time in which it could be sent, as a
+    /// number of minutes from the hour's start.
     pub fn spans_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Span> {
         let spans = self.unseen().map(|(slot, entry)| {
             let (from, to) = match wide {
@@ -356,7 +359,8 @@ impl Comparison {
         })
     }
 
-    /// Judges the records that no call has shown: everything that can show them has been read.
+    /// Reports the accepted records without a Success. All calls that can have one must have been
+    /// read.
     pub fn judge_unseen(&mut self, now: Timestamp) {
         let recent = minutes_after(
             now,
@@ -391,7 +395,8 @@ impl Comparison {
         }
     }
 
-    /// Counts the records that a call has shown, for a comparison that only [witnessed](Self::witness).
+    /// Counts the records with a Success, for a comparison that used only
+    /// [`witness`](Self::witness).
     pub fn count_seen(&mut self) {
         let seen = self.entries.values().filter(|entry| entry.is_seen).count();
         let seen = u64::try_from(seen).unwrap_or(u64::MAX);
@@ -406,8 +411,8 @@ impl Comparison {
         })
     }
 
-    /// Takes back those differences of kind [`DifferenceKind::UnknownHere`] that are of products which
-    /// this stack does not serve.
+    /// Removes differences of the kind [`DifferenceKind::UnknownHere`] whose products this stack
+    /// does not serve.
     pub fn not_ours(&mut self, is_elsewhere: impl Fn(&RecordKey) -> bool) {
         let before = self.differences.len();
         self.differences.retain(|difference| {
@@ -419,7 +424,7 @@ impl Comparison {
         self.counts.elsewhere = self.counts.elsewhere.saturating_add(taken);
     }
 
-    /// What was counted so far.
+    /// The counts so far.
     pub fn counts(&self) -> Counts {
         self.counts
     }

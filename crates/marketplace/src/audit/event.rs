@@ -1,8 +1,8 @@
-//! The text of one CloudTrail event.
+//! Reads the text of one CloudTrail event.
 //!
-//! Members are optional, printed times have several forms, names differ in a letter's case, and what
-//! is over 100 KB is cut off. What cannot be read is told, and counts against every conclusion that
-//! it might change.
+//! Members are optional, printed times have several forms, names differ in case, and an event of
+//! more than 100 KB is cut off. Parts that cannot be read are reported, and they prevent every
+//! conclusion that they might change.
 
 use std::collections::BTreeSet;
 
@@ -23,9 +23,9 @@ use crate::subscription::Subscription;
 const SOURCE: &str = "metering-marketplace.amazonaws.com";
 const NAME: &str = "BatchMeterUsage";
 
-/// Error codes of calls that certainly recorded nothing: AWS refuses them before it looks at a
-/// record, or its reference says of them that the entire batch is not processed. CloudTrail prints
-/// some without their ending.
+/// Error codes of calls that certainly recorded nothing. AWS refuses such a call before it reads a
+/// record, or the API reference says that the entire batch is not processed. CloudTrail prints some
+/// codes without `Exception`.
 const NOTHING_RECORDED: [&str; 24] = [
     "AccessDenied",
     "AccessDeniedException",
@@ -53,40 +53,41 @@ const NOTHING_RECORDED: [&str; 24] = [
     "UnrecognizedClientException",
 ];
 
-/// What an event is.
+/// One event, as far as the audit needs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A call of BatchMeterUsage.
     Call(Call),
-    /// Something else, named: it says nothing about metering records.
+    /// An event of another operation, with its name and source. It says nothing about metering
+    /// records.
     Foreign(String),
-    /// It may be a call, and cannot be read.
+    /// An event that may be a call of BatchMeterUsage and cannot be read.
     Unreadable {
-        /// Between when and when it was, if that much is known.
+        /// The period in which the call was made, if it is known.
         at: Option<Span>,
-        /// What is wrong with it.
+        /// Why the event cannot be read.
         problem: String,
     },
 }
 
-/// A call of BatchMeterUsage as CloudTrail tells it.
+/// A call of BatchMeterUsage as CloudTrail shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// CloudTrail's id of the event.
     pub event_id: String,
-    /// When, in whole seconds.
+    /// When the call was made, in whole seconds.
     pub at: Timestamp,
-    /// The Region called.
+    /// The Region that was called.
     pub region: String,
-    /// The error code the request was answered with as a whole.
+    /// The error code, if the request failed as a whole.
     pub error: Option<String>,
-    /// `productCode` of the request, absent where records name licences.
+    /// The `productCode` of the request; `None` if its records name licenses.
     pub product: Option<ProductCode>,
-    /// The records of the request.
+    /// The records of the request, as far as they can be read.
     pub sent: Vec<SentRecord>,
-    /// Whether those are all of them: nothing cut off, each readable.
+    /// Whether `sent` has all records of the request: nothing was cut off, and each can be read.
     pub is_sent_complete: bool,
-    /// What was answered record by record.
+    /// The answers for single records, as far as they can be read.
     pub results: Vec<RecordResult>,
     /// Records listed as unprocessed.
     pub unprocessed: Vec<RecordKey>,
@@ -97,43 +98,44 @@ pub struct Call {
 /// A record of a request, or its repetition in an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentRecord {
-    /// Its slot.
+    /// The slot of the record.
     pub key: RecordKey,
-    /// How much; in an answer `None` where it is not repeated.
+    /// The quantity; `None` if an answer does not repeat it.
     pub quantity: Option<Quantity>,
 }
 
 /// One member of `results`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordResult {
-    /// Which record.
+    /// The record that the answer is about.
     pub record: SentRecord,
-    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord` or something newer.
+    /// The status: `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, or one that AWS added
+    /// later.
     pub status: Option<String>,
-    /// `meteringRecordId`.
+    /// The `meteringRecordId`, if the event has it.
     pub metering_record_id: Option<String>,
 }
 
-/// What one call did to one slot.
+/// The effect of one call on one slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Certainly nothing.
+    /// The call certainly recorded nothing in the slot.
     Nothing,
-    /// Answered DuplicateRecord: the slot was taken.
+    /// The answer was DuplicateRecord: the slot was taken before.
     Duplicate,
-    /// It may have recorded one of these quantities; an empty list is any.
+    /// The call may have recorded one of these quantities. An empty list means any quantity.
     Doubtful(Vec<Quantity>),
-    /// It was answered Success.
+    /// The answer was Success.
     Success {
-        /// What is billed.
+        /// The quantity that AWS Marketplace holds and bills.
         quantity: Quantity,
-        /// AWS's id of the metering record.
+        /// The metering record id that AWS gave it, if the event has it.
         metering_record_id: Option<String>,
     },
 }
 
 impl Call {
-    /// Whether this call certainly recorded nothing, whatever it carried.
+    /// Whether the call certainly recorded nothing, in whichever slot.
     pub fn recorded_nothing(&self) -> bool {
         self.results.is_empty()
             && self.error.as_deref().is_some_and(|code| {
@@ -141,24 +143,24 @@ impl Call {
             })
     }
 
-    /// Whether its only record was refused for what stands in that record. Of a refused batch nobody
-    /// knows what stood before the culprit; of one record nothing did.
+    /// Whether its only record was refused because of the record's content. If a batch is refused,
+    /// the records before the bad one may have been recorded. A single record has none before it.
     fn was_refused_alone(&self, code: &str) -> bool {
         self.is_sent_complete && self.sent.len() == 1 && about(code) != About::Request
     }
 
-    /// Whether it may have recorded a slot that cannot be told from the event.
+    /// Whether the call may have recorded a slot that the event does not show.
     pub fn is_opaque(&self) -> bool {
         !self.is_sent_complete && !self.recorded_nothing()
     }
 
-    /// Whether it is what CloudTrail keeps of a request of one record that is too large for it: cut
-    /// off, with none of its records left. A request of this stack is cut off in no other way.
+    /// Whether the event looks like a request with one record that is too large for CloudTrail: it
+    /// is cut off, and has no record left. An event of this stack is cut off in no other way.
     pub fn is_of_one_large_record(&self) -> bool {
         self.is_truncated && self.sent.is_empty() && self.results.len() <= 1
     }
 
-    /// The slots it names.
+    /// The slots that the call names in its request or its answer.
     pub fn slots(&self) -> BTreeSet<&RecordKey> {
         self.sent
             .iter()
@@ -168,7 +170,7 @@ impl Call {
             .collect()
     }
 
-    /// What it did to a slot that it names.
+    /// The effect of the call on a slot that it names.
     pub fn effect(&self, key: &RecordKey) -> Effect {
         let sent: BTreeSet<Quantity> = self
             .sent
@@ -180,7 +182,8 @@ impl Call {
         let doubtful = || Effect::Doubtful(sent.iter().copied().collect());
         if let Some(success) = results().find(|r| r.status.as_deref() == Some("Success")) {
             let only = (sent.len() == 1).then(|| sent.first().copied()).flatten();
-            // A quantity that the answer does not repeat is the one that was sent, if there is one.
+            // If the answer does not repeat the quantity, it is the one that was sent, if only one
+            // was.
             return match success.record.quantity.or(only) {
                 Some(quantity) => Effect::Success {
                     quantity,
@@ -207,7 +210,7 @@ impl Call {
         let unprocessed = self.unprocessed.iter().filter(|slot| *slot == key);
         let named = self.sent.iter().filter(|sent| sent.key == *key).count();
         if results().count().saturating_add(unprocessed.count()) < named {
-            // Some of it stands in neither list, or its result was cut off.
+            // A record is in neither list of the answer, or its result was cut off.
             return doubtful();
         }
         let mut taken = false;
@@ -226,7 +229,8 @@ impl Call {
 }
 
 impl Event {
-    /// Reads the member `CloudTrailEvent` of one event; `listed_at` is the `EventTime` beside it.
+    /// Reads the text of one event. With LookupEvents it is the member `CloudTrailEvent`, and
+    /// `listed_at` is the `EventTime` of the same list entry.
     pub fn read(text: &str, listed_at: Option<Timestamp>) -> Self {
         let wire: Wire = match serde_json::from_str(text) {
             Ok(wire) => wire,
@@ -292,7 +296,8 @@ struct Answer {
     metering_record_id: Option<String>,
 }
 
-/// The names are those of AWS's example and of the API model in lower camel case, which differ.
+/// A usage record. Its member names are those of AWS's example, and those of the API model in lower
+/// camel case, which differ.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Record {
@@ -371,7 +376,7 @@ impl Wire {
 }
 
 impl Record {
-    /// Its slot and quantity; `None` when the slot cannot be told.
+    /// The slot and quantity; `None` if the slot cannot be read.
     fn read(&self, product: Option<&ProductCode>) -> Option<SentRecord> {
         let time = self.timestamp.as_deref().and_then(read_time)?;
         Some(SentRecord {
@@ -417,7 +422,6 @@ impl Record {
     }
 }
 
-/// A printed time, or seconds since the epoch, from their own digits.
 fn read_time(value: &RawValue) -> Option<Timestamp> {
     printed_time::read_json(value.get())
 }

@@ -1,4 +1,4 @@
-//! What an inquiry comes to, in types and in words.
+//! The result of an inquiry, in types and in words.
 
 use std::fmt;
 
@@ -7,65 +7,66 @@ use jiff::Timestamp;
 use crate::quantity::Quantity;
 use crate::record::{MeteringRecord, RecordKey};
 
-/// What became of a record, as far as the history proves it.
+/// What the history proves about a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// AWS Marketplace said Success to exactly this.
+    /// AWS Marketplace answered Success for exactly this record.
     Billed {
-        /// When.
+        /// When the call was made.
         at: Timestamp,
-        /// AWS's id of it.
+        /// The metering record id that AWS gave it, if the event has it.
         metering_record_id: Option<String>,
     },
-    /// The slot is taken, and nothing but this record can have taken it: its answer was lost in a
-    /// request that failed.
+    /// The slot is taken, and only this record can have taken it, in a call whose answer was lost.
     BilledByInference,
     /// AWS Marketplace holds another quantity in the slot.
     Conflict {
-        /// How much.
+        /// The quantity that AWS Marketplace holds.
         quantity: Quantity,
-        /// When that was recorded.
+        /// When the call was made.
         at: Timestamp,
-        /// AWS's id of it.
+        /// The metering record id that AWS gave it, if the event has it.
         metering_record_id: Option<String>,
     },
     /// Nothing in the span can have recorded the slot.
     NotBilled,
-    /// The history does not tell.
+    /// The history does not show what became of the record.
     Unknown(Doubt),
 }
 
-/// Why the history does not tell.
+/// Why the history does not show what became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
     /// An event of the span is cut off or cannot be read.
     Opaque(String),
     /// A call that named the slot may or may not have recorded it.
     MayHaveRecorded {
-        /// Its error code, if it failed as a whole.
+        /// The error code of the call, if it failed as a whole.
         code: Option<String>,
-        /// When.
+        /// When the call was made.
         at: Timestamp,
     },
     /// Another record of the same product, dimension and hour names its buyer in another way.
     OtherIdentity,
-    /// DuplicateRecord, and other content than ours may have taken the slot.
+    /// The answer was DuplicateRecord, and a record with another content may have taken the slot.
     OtherContent,
-    /// DuplicateRecord, and no call of this Region explains it.
+    /// The answer was DuplicateRecord, and no call of this Region explains it.
     Unexplained,
-    /// No call that is certainly later than those in question is in the history, which may lag behind.
+    /// The history shows no call that is certainly later than the calls in question, so it may lag
+    /// behind.
     NoWitness {
-        /// Later than this one would have to be.
+        /// The time after which such a call must have been made.
         since: Timestamp,
     },
-    /// More calls were made for it than the history has, and some of them without a clear answer.
+    /// More calls were made for the record than the history has, and some of them without a clear
+    /// answer.
     CallsMissing {
-        /// The calls that name its slot.
+        /// How many calls in the history name its slot.
         seen: u32,
-        /// The calls that were made without a success.
+        /// How many calls were made for it without a success.
         sent: u32,
     },
-    /// The history is not old enough yet.
+    /// Events may still be missing, because too little time has passed.
     TooEarly,
 }
 
@@ -100,7 +101,8 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// What a conflict means and what to do about it, with all that a billing adjustment needs.
+/// Says what a conflict means and what to do about it, with all values that a billing adjustment
+/// needs.
 pub fn conflict_text(record: &MeteringRecord, at_aws: Quantity) -> String {
     let RecordKey {
         subscription,

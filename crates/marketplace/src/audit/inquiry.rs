@@ -1,4 +1,4 @@
-//! What a completely read span of calls proves about frozen records.
+//! Finds what the calls of a completely read span prove about frozen records.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,25 +16,26 @@ use crate::quantity::Quantity;
 use crate::record::{MeteringRecord, RecordKey, State, Transmissions};
 use crate::subscription::{IdentityKind, Subscription};
 
-/// Opaque events remembered one by one; if there are more, they count against everything. Ours.
+/// The most opaque events that are remembered individually. If there are more, every record is
+/// doubtful. Our own choice.
 const OPAQUE_KEPT_MAX: usize = 10_000;
 
-/// What is known of one record so far.
+/// What is known about one record so far.
 #[derive(Debug, Clone)]
 struct Watched {
     key: RecordKey,
     quantity: Quantity,
     is_duplicate: bool,
-    /// Whether its own request may be more than CloudTrail keeps.
+    /// Whether a request with this record alone may be larger than CloudTrail keeps.
     may_be_cut_off: bool,
     span: Span,
-    /// From when silence proves something.
+    /// The time from which the absence of a call proves something.
     over_at: Timestamp,
-    /// From when no call can carry it any more.
+    /// The time from which no call can carry it any more.
     quiet_at: Timestamp,
     /// How often it was sent.
     sent: Transmissions,
-    /// The events of the calls that named its slot: one that is shown twice is one call.
+    /// The ids of the events that name its slot. An event that is shown twice is one call.
     seen: BTreeSet<String>,
     billed: Option<(Timestamp, Option<String>)>,
     other: Option<(Timestamp, Quantity, Option<String>)>,
@@ -44,30 +45,30 @@ struct Watched {
     has_other_identity: bool,
 }
 
-/// Records in question, and what the calls shown to it say about them.
+/// Records in question, and what the calls so far say about them.
 #[derive(Debug, Default)]
 pub struct Inquiry {
     records: Vec<Watched>,
     by_key: HashMap<RecordKey, usize>,
-    /// Records by product code, which may be named by customer or by account.
+    /// Records whose keys name a product, which may name the buyer by customer or by account.
     by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
     opaque: Vec<OpaqueEvent>,
     is_overrun: bool,
     witness: Witness,
 }
 
-/// An event that may have recorded slots it does not show.
+/// An event of a call that may have recorded slots which the event does not show.
 #[derive(Debug)]
 struct OpaqueEvent {
     at: Option<Span>,
     product: Option<ProductCode>,
-    /// Whether it can only be of a record whose request is more than CloudTrail keeps.
+    /// Whether it can only be about a record whose request is larger than CloudTrail keeps.
     is_of_large_record: bool,
     what: String,
 }
 
 impl Inquiry {
-    /// About these records, at `now`.
+    /// An inquiry about these records, at `now`.
     pub fn about<'r>(
         records: impl IntoIterator<Item = &'r MeteringRecord>,
         now: Timestamp,
@@ -106,7 +107,7 @@ impl Inquiry {
         });
     }
 
-    /// The spans that must be read, to their ends, before anything is concluded.
+    /// The spans that must be read to their ends before anything is concluded.
     pub fn spans(&self, now: Timestamp) -> Vec<Span> {
         let spans = self.records.iter().flat_map(|record| {
             let witnesses = super::witness::spans_after(record.quiet_at, now);
@@ -115,7 +116,7 @@ impl Inquiry {
         super::union(spans.collect())
     }
 
-    /// Shows it a call.
+    /// Takes a call into account.
     pub fn call(&mut self, call: &Call) {
         self.witness.see(call);
         if call.is_opaque() {
@@ -138,7 +139,8 @@ impl Inquiry {
         }
     }
 
-    /// Shows it an event that may be a call and cannot be read.
+    /// Takes an event into account that may be a call and cannot be read. `at` is the period in
+    /// which it was, if that is known.
     pub fn unreadable(&mut self, at: Option<Span>, problem: &str) {
         self.remember(OpaqueEvent {
             at,
@@ -156,8 +158,8 @@ impl Inquiry {
         }
     }
 
-    /// A buyer of a product by code has one slot, whether a record names the customer or the account,
-    /// and nothing tells which customer has which account.
+    /// A buyer of a product has one slot, whether a record names the customer or the account, and
+    /// the history does not show which customer has which account.
     fn note_other_identity(&mut self, key: &RecordKey) {
         let Some(product) = key.subscription.product() else {
             return;
@@ -171,7 +173,8 @@ impl Inquiry {
         }
     }
 
-    /// What the calls shown prove about a record; all its span must have been shown.
+    /// What the calls prove about a record. All events of [`Inquiry::spans`] must have been taken
+    /// into account.
     pub fn finding(&self, key: &RecordKey, now: Timestamp) -> Finding {
         let Some(record) = self.by_key.get(key).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);
@@ -211,7 +214,7 @@ impl Inquiry {
 }
 
 impl OpaqueEvent {
-    /// Whether the record can have been in it.
+    /// Whether the record can have been in the event's call.
     fn may_have_carried(&self, record: &Watched) -> bool {
         let is_of_another = match (&self.product, record.key.subscription.product()) {
             (Some(theirs), Some(ours)) => theirs != ours,
@@ -241,7 +244,7 @@ impl Watched {
                 quantity,
                 metering_record_id,
             } if quantity == self.quantity => {
-                // The first is the one that was billed; later ones repeat it.
+                // The first Success is the one that was billed. Later ones repeat it.
                 if self.billed.as_ref().is_none_or(|(at, _)| call.at < *at) {
                     self.billed = Some((call.at, metering_record_id));
                 }
@@ -268,11 +271,11 @@ impl Watched {
         }
     }
 
-    /// Something took the slot. If every call that can have done so carried exactly this record, it
-    /// was this record.
+    /// The finding if the slot is taken. If every call that can have taken it carried exactly this
+    /// record, then this record took it.
     fn finding_of_duplicate(&self, now: Timestamp, witness: &Witness) -> Finding {
         let Some(duplicate_at) = self.duplicate_at else {
-            // Not even the answer itself is in the history yet.
+            // Not even the call that was answered DuplicateRecord is in the history yet.
             return Finding::Unknown(Doubt::TooEarly);
         };
         if now < minutes_after(duplicate_at, CLOUDTRAIL_DELAY_MINUTES) {
@@ -281,7 +284,7 @@ impl Watched {
         match (&self.other_doubtful, &self.ours_doubtful) {
             (Some(_), _) => Finding::Unknown(Doubt::OtherContent),
             (None, Some((at, _))) if *at <= duplicate_at => {
-                // What took the slot was there before the refusal: that far the history must reach.
+                // The slot was taken before that answer, so the history must reach to it.
                 let since = minutes_after(duplicate_at, CLOCK_MARGIN_MINUTES);
                 match self.doubt_of_silence(since, witness) {
                     Some(doubt) => Finding::Unknown(doubt),
@@ -308,12 +311,12 @@ impl Watched {
         }
     }
 
-    /// Why nothing follows from what the history does not show, if so.
+    /// Why nothing may be concluded from the absence of a call; `None` if something may.
     fn doubt_of_silence(&self, since: Timestamp, witness: &Witness) -> Option<Doubt> {
         if !witness.is_from(since) {
             return Some(Doubt::NoWitness { since });
         }
-        // Calls that were answered explain none of those that were not.
+        // Calls with a clear answer are not among those without one, so they are subtracted.
         let seen = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
         let explained = seen.saturating_sub(self.sent.answered);
         (explained < self.sent.doubtful).then_some(Doubt::CallsMissing {

@@ -1,52 +1,59 @@
 //! What CloudTrail's events say about metering records.
 //!
-//! BatchMeterUsage has no read operation; CloudTrail's events of the account and Region are the only
-//! read-back there is. The Event history shows them, and a trail writes the same to S3. This module
-//! reads events and draws conclusions; it makes no call, and what it concludes does not depend on the
-//! order of the events, nor on how often one is shown. In what follows both sources are the history.
+//! BatchMeterUsage has no read operation. The only way to read back what was metered are
+//! CloudTrail's events of the account and Region. The Event history shows them, and a trail writes
+//! the same events to S3; below, "the history" means either source. This module reads events and
+//! draws conclusions. It makes no call. Its conclusions depend neither on the order of the events
+//! nor on how often an event is shown.
 //!
 //! # Layout
-//! * [`event`]: the text of one event, read leniently and never guessed
-//! * [`inquiry`]: what a completely read span of events proves about one frozen record
-//! * [`comparison`]: records and events side by side: matched, missing, unknown, different
+//! * [`event`]: reads the text of one event, tolerantly but without guessing
+//! * [`inquiry`]: what the events of a completely read span prove about one frozen record
+//! * [`comparison`]: compares records with events: matched, missing, unknown, different
 //!
 //! # What may be concluded, and why it is safe
-//! A record is *billed* when a call is found that was answered Success for its slot and quantity:
-//! that is a fact, whatever else the history says. It is in *conflict* when a Success of its slot has
-//! another quantity: AWS Marketplace keeps the first. It is *not billed* only if nothing in the span
-//! could have recorded it: every event of the span was read, none is truncated, and each call that
-//! names the slot certainly recorded nothing. Everything else is a doubt, and a doubtful record stays
-//! held and is reported.
+//! A record is *billed* if a call was answered with Success for its slot and quantity. That is a
+//! fact, whatever else the history says. A record is in *conflict* if a Success of its slot has
+//! another quantity, because AWS Marketplace keeps the first one. A record is *not billed* only if
+//! nothing in the span can have recorded it: every event of the span was read, none is truncated,
+//! and each call that names the slot certainly recorded nothing. Everything else is a doubt. A
+//! doubtful record stays held and is reported.
 //!
-//! The span begins with the record's hour, because nobody can meter an hour before it has begun, and
-//! ends after the last call that can have carried the record was over. Nothing is concluded from what
-//! is *absent* until CloudTrail's usual delay has passed over the end of the span, a *witness* shows
-//! that the history reaches beyond it (`witness`), and it has at least as many calls for the record
-//! as were made without a clear answer.
+//! The span begins with the record's hour, because nobody can meter an hour before it has begun. It
+//! ends when the last call that can have carried the record is over. Something is concluded from
+//! the *absence* of an event only if three conditions hold. CloudTrail's usual delay has passed
+//! after the end of the span. A *witness* shows that the history reaches beyond the span
+//! (`witness`). The history has at least as many calls for the record as were made without a clear
+//! answer.
 //!
-//! An event that is cut off can be of this stack only where one record alone is more than CloudTrail
-//! keeps, because requests of several are kept below that. So it is a doubt about such records only.
+//! The stack keeps requests of several records below the size at which CloudTrail cuts an event
+//! off. So an event of this stack that is cut off has a single record that is larger than that, and
+//! it is a doubt about such records only.
 //!
 //! # Races and crash points
-//! * *A call under way while the record is judged.* A record is judged unbilled an hour after the
-//!   later of its deadline and the write that made it Unconfirmed. The submitter reads a record
-//!   before it sends it and an invocation lasts 15 minutes at most, so every call that can carry the
-//!   record ends 15 minutes after that write; 20 more and the call is in the history.
-//! * *A call by a clock that is slow.* The same: what stops a record from being sent is its state, not
-//!   its deadline, and the state is read strongly consistent before each call.
-//! * *A success is found while somebody else writes.* A success is written whatever the version.
-//!   Every other conclusion depends on the version read before the history was.
-//! * *A crash between the late flag and the state Expired.* The flag comes first. Its recount finds a
-//!   record that still counts what it holds, so a difference of zero, and the next audit concludes the
-//!   same again. The other order would leave an Expired record whose usage nobody looks at.
-//! * *A crash between two records.* Each record is its own conclusion; those without one are still
-//!   due.
-//! * *A crash while a history is read.* Nothing is concluded from a span that was not read to its end.
-//! * *A success that comes to light after its record was concluded to be unbilled.* Such a record is
-//!   compared again a day and three days later. What is found then is written whatever was carried
-//!   meanwhile, so the books show it as over-metered.
-//! * *DuplicateRecord without any call that explains it.* Something recorded the slot that this
-//!   Region's history does not show, so nothing is inferred: the record stays Disputed.
+//! * *A call is under way while the record is judged.* A record is judged unbilled an hour after
+//!   the later of its deadline and the write that made it Unconfirmed. The submitter reads a record
+//!   before it sends it, and an invocation lasts 15 minutes at most. So every call that can carry
+//!   the record ends within 15 minutes after that write, and it is in the history 20 minutes later.
+//! * *A function with a slow clock makes a call.* The same argument holds, because the record's
+//!   state, not its deadline, stops it from being sent, and the state is read strongly consistent
+//!   before each call.
+//! * *A success is found while another writer changes the record.* A success is written whatever
+//!   the version is. Every other conclusion depends on the version that was read before the
+//!   history.
+//! * *A crash between the late flag and the state Expired.* The flag comes first. Its recount finds
+//!   that the record still counts the usage it holds, so the difference is zero, and the next audit
+//!   concludes the same again. The other order would leave an Expired record whose usage nobody
+//!   carries.
+//! * *A crash between two records.* Each record has a conclusion of its own. Records without one
+//!   are still due.
+//! * *A crash while the history is read.* Nothing is concluded from a span that was not read to its
+//!   end.
+//! * *A success appears after its record was concluded to be unbilled.* Such a record is compared
+//!   again a day and three days later. A success that is found then is written although usage was
+//!   carried meanwhile, so the books show the usage as over-metered.
+//! * *DuplicateRecord, and no call explains it.* A call that this Region's history does not show
+//!   has recorded the slot, so nothing is inferred and the record stays Disputed.
 
 pub mod comparison;
 pub mod event;
@@ -67,23 +74,24 @@ pub use comparison::{Comparison, Counts, Difference, DifferenceKind};
 pub use event::{Call, Event};
 pub use inquiry::{Doubt, Finding, Inquiry, conflict_text};
 
-/// Minutes that clocks may differ, and that a span is widened by at both ends. Ours.
+/// Minutes by which clocks may differ. Spans are widened by it at both ends. Our own choice.
 pub const CLOCK_MARGIN_MINUTES: i64 = 5;
-/// Minutes after the later of its deadline and its end as a sendable record from which an
-/// unconfirmed record can be judged.
+/// Minutes after which an unconfirmed record can be judged. They begin at its deadline, or when it
+/// became unconfirmed if that is later.
 pub const UNCONFIRMED_WAIT_MINUTES: i64 = 60;
-/// Hours between two looks at a record that could not be judged, at first.
+/// Hours after which a record that could not be judged is judged again, at first.
 const RETRY_HOURS: i64 = 1;
-/// Hours after which a record concluded to be unbilled is compared with the history again, twice: what
-/// an event that was late or missing says is then found. Ours.
+/// Hours after which a record that was concluded to be unbilled is compared with the history again,
+/// twice, to find events that were late. Our own choice.
 const SECOND_LOOKS_HOURS: [i64; 2] = [24, 72];
-/// Minutes after which a call made for it can have become a witness: the submitter's next sweep, and
-/// CloudTrail's usual delay.
+/// Minutes after the audit's request in which a witness can appear: until the submitter's next
+/// sweep, and CloudTrail's usual delay after it.
 const WITNESS_MINUTES: i64 = 30;
-/// From this age on it is looked at once a day.
+/// The age of an hour, in hours, from which its records that could not be judged are judged again
+/// only once a day.
 const DAILY_AFTER_HOURS: i64 = 48;
 
-// Any call that can still carry a record is over, and visible, when the record is judged unbilled.
+// Every call that can carry a record is over and in the history when the record is judged unbilled.
 const _: () = assert!(
     INVOCATION_MINUTES_MAX + CLOUDTRAIL_DELAY_MINUTES + 2 * CLOCK_MARGIN_MINUTES
         < UNCONFIRMED_WAIT_MINUTES
@@ -99,7 +107,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// How many days back it is asked.
+    /// How many days back events are read from it.
     pub fn reach_days(self) -> i64 {
         match self {
             Self::EventHistory => CLOUDTRAIL_HISTORY_DAYS,
@@ -107,41 +115,41 @@ impl Source {
         }
     }
 
-    /// The earliest instant that it is asked for at `now`.
+    /// The earliest time whose events are read from it at `now`.
     pub fn oldest(self, now: Timestamp) -> Timestamp {
         let hours = self.reach_days().saturating_mul(-24);
         shift(now, SignedDuration::from_hours(hours))
     }
 }
 
-/// A stretch of time, both ends included.
+/// A period of time. Both ends belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
-    /// Its first instant.
+    /// The first instant of the period.
     pub from: Timestamp,
-    /// Its last.
+    /// The last instant of the period.
     pub to: Timestamp,
 }
 
 impl Span {
-    /// One instant.
+    /// The period of one instant.
     pub fn at(at: Timestamp) -> Self {
         Self { from: at, to: at }
     }
 
-    /// Whether an instant lies in both.
+    /// Whether both periods have an instant in common.
     pub fn overlaps(&self, other: Self) -> bool {
         self.from <= other.to && other.from <= self.to
     }
 
-    /// Whether `at` lies in it.
+    /// Whether `at` lies in the period.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.from <= at && at <= self.to
     }
 }
 
-/// When a record that became `state` at `now`, by a conclusion of the audit or of a person, is to be
-/// looked at; `None` for states that need no audit.
+/// When the audit judges or compares a record that became `state` at `now`; `None` for states that
+/// need no audit.
 pub fn due(state: State, deadline: Timestamp, now: Timestamp) -> Option<Timestamp> {
     match state {
         State::Disputed => Some(minutes_after(now, CLOUDTRAIL_DELAY_MINUTES)),
@@ -160,8 +168,8 @@ pub fn second_look(concluded_at: Timestamp, now: Timestamp) -> Option<Timestamp>
         .find(|look| *look > now)
 }
 
-/// When a record that could not be judged at `now` is looked at again: hourly, later daily; `None`
-/// once the source no longer reaches back to its hour.
+/// When a record that could not be judged at `now` is judged again: hourly, later daily; `None`
+/// once the source does not reach back to its hour any more.
 pub fn next_look(record: &MeteringRecord, source: Source, now: Timestamp) -> Option<Timestamp> {
     let hour = record.key.hour.start();
     if hour <= source.oldest(now) {
@@ -176,7 +184,7 @@ pub fn next_look(record: &MeteringRecord, source: Source, now: Timestamp) -> Opt
     Some(shift(now, SignedDuration::from_hours(hours)))
 }
 
-/// The same for a record that waits for a witness, which is called for at `now`.
+/// When a record is judged again that waits for a witness, if the witness is requested at `now`.
 pub fn next_look_for_witness(
     record: &MeteringRecord,
     source: Source,
@@ -185,13 +193,13 @@ pub fn next_look_for_witness(
     next_look(record, source, now).map(|next| next.min(minutes_after(now, WITNESS_MINUTES)))
 }
 
-/// When every call that can carry a record is over, and in the history.
+/// The time from which every call that can carry a record is over and in the history.
 pub(crate) fn over_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     let last_word = record.outcome.as_ref().map_or(now, |outcome| outcome.at);
     minutes_after(last_word.max(record.deadline), UNCONFIRMED_WAIT_MINUTES)
 }
 
-/// The span of calls that can say something about a record, as far as it lies in the past.
+/// The period of the calls that can say something about a record, as far as it lies in the past.
 pub fn span_of(record: &MeteringRecord, now: Timestamp) -> Span {
     let end = over_at(record, now);
     let from = minutes_after(
@@ -204,7 +212,7 @@ pub fn span_of(record: &MeteringRecord, now: Timestamp) -> Span {
     }
 }
 
-/// Overlapping and touching spans joined, in order of time: what has to be read for all of them.
+/// Joins spans that overlap or touch. The result is in order of time and has the same instants.
 pub fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut joined: Vec<Span> = Vec::new();
@@ -241,7 +249,7 @@ mod tests {
             due(State::Unconfirmed, deadline, at("2026-11-22T10:00:00Z")),
             Some(at("2026-11-22T11:00:00Z"))
         );
-        // Made Unconfirmed late: what is being sent just then may be recorded.
+        // The record became Unconfirmed late, and a call at that moment may record it.
         assert_eq!(
             due(State::Unconfirmed, deadline, at("2026-11-22T13:00:00Z")),
             Some(at("2026-11-22T14:00:00Z"))

@@ -1,9 +1,9 @@
-//! Timestamps as CloudTrail prints them inside an event.
+//! Reads timestamps as CloudTrail prints them inside an event.
 //!
-//! AWS's example has `Apr 19, 2018 4:32:50 PM`, twelve hours and no zone, which is UTC; other events
-//! carry RFC 3339, or the date of an HTTP header. The wire has seconds since the epoch, which clients
-//! write as `1795255200`, `1795255200.0` or `1.7952552E9`, as a number or as a text. All of these are
-//! read to the digit, and nothing else is.
+//! AWS's example has `Apr 19, 2018 4:32:50 PM`, with a 12-hour clock and no zone, which is UTC.
+//! Other events have RFC 3339, or the date format of HTTP headers. The API has seconds since the
+//! epoch, which clients write as `1795255200`, `1795255200.0` or `1.7952552E9`, as a number or as a
+//! string. All these forms are read exactly, and no other form is accepted.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -13,15 +13,16 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The most digits of a number of seconds that are looked at. Ours: a double has 17.
+/// The most digits of a number of seconds that are accepted. Our own choice: a double has 17.
 const DIGITS_MAX: usize = 40;
-/// The largest exponent of ten, either way. Ours: the last second that can be told is 2.5E11.
+/// The largest exponent of ten that is accepted, positive or negative. Our own choice: the last
+/// second that can be represented is 2.5E11.
 const EXPONENT_MAX: i32 = 40;
-/// Decimal places of a second that are kept; what is beyond them is cut off, never rounded up into
-/// the next hour.
+/// Decimal places of a second that are kept. Further places are cut off, so that a time is never
+/// rounded up into the next hour.
 const NANO_PLACES: i32 = 9;
 
-/// Reads a time as it stands in JSON: a number, or a text in quotes.
+/// Reads a time from its JSON text: a number, or a string in quotes.
 pub(super) fn read_json(json: &str) -> Option<Timestamp> {
     match json.starts_with('"') {
         true => read(&serde_json::from_str::<String>(json).ok()?),
@@ -29,7 +30,7 @@ pub(super) fn read_json(json: &str) -> Option<Timestamp> {
     }
 }
 
-/// Reads a printed time.
+/// Reads a time in any of the forms.
 pub(super) fn read(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let printed = text.parse().ok();
@@ -39,8 +40,8 @@ pub(super) fn read(text: &str) -> Option<Timestamp> {
         .or_else(|| read_http_date(text))
 }
 
-/// Seconds since the epoch in decimal, with a fraction and an exponent or without. No float is
-/// involved, whose last digit could belong to another hour.
+/// Reads seconds since the epoch in decimal, with or without a fraction and an exponent. It uses no
+/// float, because an inexact float could lie in another hour.
 fn read_seconds(text: &str) -> Option<Timestamp> {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, read_exponent(exponent)?),
@@ -66,7 +67,8 @@ fn read_seconds(text: &str) -> Option<Timestamp> {
     Timestamp::from_nanosecond(nanos).ok()
 }
 
-/// These digits, moved to the left by so many decimal places; to the right they fall off.
+/// The number with these digits, multiplied by ten to the power of `places`. Places after the
+/// decimal point are cut off.
 fn shifted(digits: &str, places: i32) -> Option<i128> {
     if digits.is_empty() {
         return Some(0);
@@ -94,7 +96,7 @@ fn read_exponent(text: &str) -> Option<i32> {
     }
 }
 
-/// `Sat, 21 Nov 2026 02:00:00 GMT`.
+/// Reads `Sat, 21 Nov 2026 02:00:00 GMT`.
 fn read_http_date(text: &str) -> Option<Timestamp> {
     let (weekday, rest) = text.split_once(", ")?;
     if weekday.len() != 3 {
@@ -130,7 +132,8 @@ fn are_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// `Apr 19, 2018 4:32:50 PM`. Newer Java puts a narrow no-break space before the half of the day.
+/// Reads `Apr 19, 2018 4:32:50 PM`. Newer Java versions put a narrow no-break space before `AM` or
+/// `PM`.
 fn read_printed(text: &str) -> Option<Timestamp> {
     let mut words = text.split_whitespace();
     let month = month(words.next()?)?;

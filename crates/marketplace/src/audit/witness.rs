@@ -1,9 +1,10 @@
-//! How far the history certainly reaches.
+//! Witnesses: they show how far the history certainly reaches.
 //!
-//! CloudTrail says when an event is typically there, and promises neither completeness nor order. So
-//! nothing follows from what a history does not show until it shows something later: a *witness*, any
-//! call of BatchMeterUsage that was made when no call in question could be made any more. A stack
-//! that makes calls has one soon; a quiet one makes an empty call for it.
+//! CloudTrail documents only a typical delay, and promises neither completeness nor order. So
+//! nothing is concluded from the absence of an event until the history shows a later one: a
+//! *witness*. A witness is any call of BatchMeterUsage that was made when no call in question could
+//! be made any more. A stack that makes calls has one soon; a quiet stack makes an empty call for
+//! it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,8 +14,9 @@ use crate::hour::shift;
 use crate::limits::INVOCATION_MINUTES_MAX;
 use crate::record::{MeteringRecord, State};
 
-/// Hours after the last possible call, and before now, in which a witness is looked for. More than a
-/// day, so that a witness called for by the last look is found by the next. Ours.
+/// Hours after the last possible call, and hours before now, in which a witness is looked for. They
+/// are more than a day, because a record may be judged again only after a day, and a witness that
+/// was requested before must be found then. Our own choice.
 const SPAN_HOURS: i64 = 26;
 
 /// The latest call that a history shows.
@@ -24,7 +26,7 @@ pub(crate) struct Witness {
 }
 
 impl Witness {
-    /// Shows it a call, whatever became of that.
+    /// Takes a call into account, whatever its result was.
     pub(crate) fn see(&mut self, call: &Call) {
         self.latest = self.latest.max(Some(call.at));
     }
@@ -35,12 +37,13 @@ impl Witness {
     }
 }
 
-/// From when on no call can carry a record any more. It is read before it is sent, so the last call
-/// begins at most an invocation after the write that made it unsendable, or after its deadline.
+/// The time from which no call can carry a record any more. The submitter reads a record before it
+/// sends it. So the last call begins within an invocation's time after the deadline, or after the
+/// write that ended the sending.
 pub(crate) fn quiet_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     let last_word = record.outcome.as_ref().map_or(now, |outcome| outcome.at);
     let last = match record.state {
-        // Not sent any more, long before its deadline.
+        // It is not sent any more since it is disputed, long before its deadline.
         State::Disputed => last_word,
         _ => last_word.max(record.deadline),
     };
@@ -50,8 +53,9 @@ pub(crate) fn quiet_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     )
 }
 
-/// Where a witness is looked for: soon after it can be one, and in the time before now. A record that
-/// waits for weeks must not cost the reading of weeks.
+/// The periods in which a witness is looked for: soon after `quiet_at`, and shortly before now. The
+/// time between them is left out, so that a record that waits for weeks does not require reading
+/// weeks.
 pub(crate) fn spans_after(quiet_at: Timestamp, now: Timestamp) -> Vec<Span> {
     if quiet_at > now {
         return Vec::new();
