@@ -1,4 +1,4 @@
-//! What becomes of each call in a seed.
+//! Decides the fate of each call in a seed.
 
 use fastrand::Rng;
 use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met, may_have_recorded};
@@ -6,28 +6,29 @@ use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met, may_have_record
 use super::family::{Family, stream};
 use crate::proof::wire::{Call, Fate, Plan, Service};
 
-/// Rates in ten thousand.
+/// The rates of the fates of calls, in ten thousand. Each is of all calls unless its field says
+/// otherwise.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CallTrouble {
-    /// See [`Fate`].
+    /// Calls that are not sent; see [`Fate`].
     pub unsent: u32,
-    /// See [`Fate`].
+    /// Calls whose answer is lost; see [`Fate`].
     pub unanswered: u32,
-    /// Of ten thousand calls of AWS Marketplace: answered in half, or not in time.
+    /// Calls of AWS Marketplace that are answered in half, or not in time.
     pub garbled: u32,
-    /// See [`Fate`].
+    /// Calls that are throttled; see [`Fate`].
     pub throttled: u32,
-    /// See [`Fate`].
+    /// Calls that fail; see [`Fate`].
     pub failed: u32,
-    /// See [`Fate`].
+    /// Calls at which the process dies; see [`Fate`].
     pub dies: u32,
-    /// Of ten thousand writes.
+    /// Writes that meet another writer's transaction.
     pub conflicting: u32,
-    /// Of ten thousand queries of an index.
+    /// Queries of an index that get a stale answer.
     pub stale: u32,
-    /// Of ten thousand calls of BatchGetItem and BatchWriteItem.
+    /// Calls of BatchGetItem and BatchWriteItem that leave something unprocessed.
     pub partly: u32,
-    /// Of ten thousand calls of BatchMeterUsage: refused with any code of the error table.
+    /// Calls of BatchMeterUsage that are refused with any code of the error table.
     pub refused: u32,
 }
 
@@ -62,14 +63,14 @@ impl CallTrouble {
         }
     }
 
-    /// Of ten thousand calls, those that fail: a run of the sealer makes some thirty, and the clients
-    /// here never try again.
+    /// Of ten thousand calls, how many fail. A run of the sealer makes some thirty calls, and the
+    /// clients of the simulation never retry.
     pub fn failing(&self) -> u32 {
         self.unsent + self.unanswered + self.throttled + self.failed + self.dies
     }
 
-    /// What becomes of each call. Each family draws for each call that it can strike, whatever the
-    /// others do; the first that strikes decides.
+    /// The fate of each call. Each family draws a number for each call that it can affect, whatever
+    /// the others do. The first family that affects the call decides.
     pub fn plan(self, seed: u64) -> Plan {
         let mut draws: Vec<Rng> = (0..STRIKES.len())
             .map(|n| stream(seed, &format!("calls {n}")))
@@ -87,7 +88,7 @@ impl CallTrouble {
     }
 }
 
-/// What a family makes of a call.
+/// The fate that a family gives to a call; `None` if it does not affect it.
 type Strike = fn(CallTrouble, &Call, &mut Rng) -> Fate;
 
 const STRIKES: [Strike; 8] = [
@@ -125,7 +126,7 @@ const STRIKES: [Strike; 8] = [
     refusals,
 ];
 
-/// One draw of a family: the first fate whose rate it lies within.
+/// Draws one number of a family, and returns the first fate whose rate the number lies within.
 fn drawn(draws: &mut Rng, can: bool, fates: &[(u32, Fate)]) -> Fate {
     if !can {
         return Fate::Answered;
@@ -141,7 +142,7 @@ fn drawn(draws: &mut Rng, can: bool, fates: &[(u32, Fate)]) -> Fate {
     Fate::Answered
 }
 
-/// Any write may meet another's transaction; only the stack's own processes make both.
+/// Any write may meet another writer's transaction, because the stack's own processes make both.
 fn conflicts(rates: CallTrouble, call: &Call, draws: &mut Rng) -> Fate {
     let rate = match call.operation.as_str() {
         "TransactWriteItems" => rates.conflicting,
@@ -159,8 +160,9 @@ fn deaths(rates: CallTrouble, _: &Call, draws: &mut Rng) -> Fate {
     drawn(draws, true, &[(rates.dies, fate)])
 }
 
-/// A refusal that AWS Marketplace has a code for, of BatchMeterUsage alone, or one that nobody has seen.
-/// Other failures that may have recorded something come from the emulator, which shows them to CloudTrail.
+/// A refusal of BatchMeterUsage with a code of AWS Marketplace or with an unknown code. Failures
+/// that may have recorded something come from the emulator instead, which also logs them in
+/// CloudTrail.
 fn refusals(rates: CallTrouble, call: &Call, draws: &mut Rng) -> Fate {
     if call.operation != "BatchMeterUsage" {
         return Fate::Answered;

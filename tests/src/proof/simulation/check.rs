@@ -1,7 +1,7 @@
-//! What the seller's software sent against what AWS Marketplace billed.
+//! Compares what the seller's software sent with what AWS Marketplace billed.
 //!
-//! The judgement knows the rows as they were written and the emulator's slots, and nothing of how
-//! the stack works. Our own books are compared with it at the end: they must say the same.
+//! The check knows the rows as they were written and the emulator's slots, and nothing about how
+//! the stack works. At the end the stack's own books are compared with it, and they must agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,34 +19,34 @@ use super::trouble::Trouble;
 use crate::proof::verdict::billed;
 use crate::proof::world::World;
 
-/// What a seed came to, in micro-units.
+/// The result of a seed. Quantities are in micro-units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Everything that must not be.
+    /// Everything that was wrong, in words; empty if the seed passed.
     pub violations: Vec<String>,
-    /// Valid usage, each row once.
+    /// Valid usage, with each row counted once.
     pub sent: u128,
     /// Usage that had to be billed by the end.
     pub owed: u128,
     /// What AWS Marketplace billed.
     pub billed: u128,
-    /// Owed and not billed.
+    /// Usage that had to be billed and was not.
     pub lost: u128,
-    /// Billed beyond what was sent.
+    /// Usage that was billed beyond what was sent.
     pub billed_twice: u128,
-    /// What our books hold for a person.
+    /// Usage that the stack's books hold for a person.
     pub held: u128,
-    /// What need not be billed, by the reason: all of it, and at most so much of which was not billed.
+    /// Usage that need not be billed, by reason: all of it, and the most of it that was not billed.
     pub excused: BTreeMap<Excuse, (u128, u128)>,
 }
 
 /// One dimension of one buyer.
 #[derive(Default)]
 struct Account {
-    /// By the hour of usage: everything sent, and what of it had to be billed.
+    /// By the hour of usage: everything that was sent, and the part that had to be billed.
     sent: BTreeMap<UsageHour, (u128, u128)>,
     billed: BTreeMap<UsageHour, u128>,
-    /// By the start of the month: what need not be billed.
+    /// By the start of the month: usage that need not be billed.
     excused: BTreeMap<(Timestamp, Excuse), u128>,
 }
 
@@ -68,14 +68,14 @@ pub(super) async fn verdict(
         let who = bill_name(&subscribed.subscription, &subscribed.agreement.account_id);
         let hour = UsageHour::of(row.event.time);
         let dimension = row.event.dimension.to_string();
-        // The same row again is the same row; the first writing counts.
+        // The same row may be written again. The time of the first write counts.
         let first = first_written(story, row);
         if !seen.insert((row.buyer, hour, dimension.clone(), row.event.id.to_string())) {
             continue;
         }
         let quantity = u128::from(row.event.quantity.micros());
         let mut buyer = story.buyers[row.buyer].clone();
-        // Otherwise the story leaves the renewal out.
+        // If the license does not survive a renewal, the story leaves the renewal out.
         buyer.renews = buyer.renews.filter(|_| survives);
         let excuse = excuse(story, trouble, &buyer, row, first);
         let account = accounts.entry((who, dimension)).or_default();
@@ -129,7 +129,7 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
     let billed: u128 = account.billed.values().sum();
     verdict.sent += sent;
     verdict.billed += billed;
-    // Nothing is billed before it was used, nor more than was used.
+    // Usage is not billed before it was used, and not more than was used is billed.
     let mut hours: BTreeSet<UsageHour> = account.sent.keys().copied().collect();
     hours.extend(account.billed.keys());
     let mut excess: u128 = 0;
@@ -152,7 +152,7 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
         }
     }
     verdict.billed_twice += excess;
-    // Each month by itself: usage of one is never billed in another.
+    // Each month is checked individually, because usage of one month is never billed in another.
     let months: BTreeSet<_> = hours.iter().map(|hour| hour.month()).collect();
     for month in months {
         let of_month = |hour: &UsageHour| hour.month() == month;
@@ -197,8 +197,8 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
     }
 }
 
-/// A day whose proof still holds says what counting it in full says now. Where streams lose rows, nobody
-/// knows of them, so only what stands in records is compared.
+/// Checks that the kept sums of each day whose proof still holds are equal to a new count of the
+/// day. If streams lose rows, the stack may not know of them, so only the records are compared.
 async fn compare_days(
     world: &World,
     story: &Story,
@@ -225,7 +225,7 @@ async fn compare_days(
         let full = of_subscription(ledger, &profile, *day, day.plus(23)).await;
         let mut full = full.map_err(told)?.sum;
         let mut kept = digest.books.clone();
-        // Rows that are not metered vanish when their time to live is over.
+        // TTL removes rows that are not metered.
         (full.rows_set_aside, kept.rows_set_aside) = (0, 0);
         let is_same = match loses_rows {
             true => {
@@ -245,7 +245,8 @@ async fn compare_days(
     Ok(())
 }
 
-/// Our books say of each subscription what was sent and what was billed, and where the rest is.
+/// Checks that the stack's books have for each subscription what was sent and what was billed, and
+/// that they balance.
 async fn compare_books(
     world: &World,
     story: &Story,

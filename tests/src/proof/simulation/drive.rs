@@ -1,4 +1,4 @@
-//! One event after the other, while calls wait to be let through.
+//! Runs one event after the other, while calls wait to be let through.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,32 +21,32 @@ use crate::proof::run::Executor;
 use crate::proof::wire::Writes;
 use crate::proof::world::World;
 
-/// Minutes a function may take, as Lambda has it: its calls are let through before.
+/// Minutes that an invocation may take. Its calls are let through before that time is over.
 const INVOCATION_MINUTES_MAX: i64 = 14;
-/// Lines of a story and of its calls that a report keeps.
+/// The most lines of a story, and of its calls, that a report keeps.
 const LINES_MAX: usize = 400;
 
-/// What a seed came to.
+/// The result of a seed.
 #[derive(Debug, Clone)]
 pub struct SeedReport {
-    /// The seed.
+    /// The number of the seed.
     pub seed: u64,
-    /// What was found.
+    /// The result of the check.
     pub verdict: Verdict,
-    /// What it has reached.
+    /// The states that the seed has reached.
     pub marks: Marks,
-    /// Equal whenever the same seed is run again, and its trace kept.
+    /// A digest of the trace. It is equal whenever the same seed is run with a trace.
     pub trace: String,
-    /// Calls that met trouble.
+    /// How many calls met a fault.
     pub strikes: u64,
-    /// All calls of functions while there was trouble.
+    /// How many calls the functions made while there were faults.
     pub calls: u64,
-    /// What happened, for whoever has to find out why.
+    /// The events of the seed, for finding the cause of a violation.
     pub story: Vec<String>,
 }
 
-/// What had been written, of what matters to it, when a schedule last came through, and in which part of
-/// an hour.
+/// The writes that matter to a schedule as they were when it last finished, and the part of the
+/// hour in which that was.
 pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 
 /// A buyer once it has subscribed.
@@ -56,7 +56,7 @@ pub(super) struct Subscribed {
 }
 
 impl Subscribed {
-    /// How requests name it.
+    /// The name that requests use for the buyer.
     fn name(&self) -> String {
         let name = self.subscription.to_string();
         name.rsplit('|').next().unwrap_or(&name).to_owned()
@@ -77,9 +77,9 @@ pub(super) struct Drive {
     oldest: Option<Timestamp>,
     lines: VecDeque<String>,
     pub healthy: bool,
-    /// By schedule.
+    /// When each schedule last finished, by the name of the schedule.
     pub idle_since: BTreeMap<&'static str, IdleSince>,
-    /// The books balance at any time, so nobody is called.
+    /// Imbalances and differences that the reconciler reported. There must be none at any time.
     pub alarms: Rc<RefCell<Vec<String>>>,
 }
 
@@ -227,8 +227,8 @@ impl Drive {
         });
     }
 
-    /// The schedules of the template while there is trouble; afterwards fewer, since nothing depends
-    /// on how often they fire, but where time is short.
+    /// Plans the schedules: those of the template while there are faults, and fewer afterwards
+    /// except where time is short, because nothing else depends on how often they fire.
     fn schedules(&mut self) {
         let Story {
             start,
@@ -246,7 +246,7 @@ impl Drive {
             let short_of_time = month_end.is_some_and(|month_end| {
                 (180..=360).contains(&time.duration_since(month_end).as_mins())
             });
-            // In the middle of a long outage every run comes to the same.
+            // In the middle of a long outage every run has the same result.
             let is_waiting = long_outage
                 .is_some_and(|(from, until)| after(from, 120) < time && time < after(until, -30));
             let is_troubled = since_healed < 0 && !is_waiting;
@@ -254,7 +254,8 @@ impl Drive {
             let often = short_of_time && (since_healed < 0 || minute % 15 == 5);
             let ticks = often || (since_healed < 130 && minute % 10 == 5) || minute % 60 == 35;
             if is_troubled || ticks {
-                // Lambda polls by the second: what one poll reads, the next delivers.
+                // Lambda polls every second. One poll reads the records, and the next one delivers
+                // them.
                 for seconds in [70, 190] {
                     let soon = time
                         .checked_add(jiff::SignedDuration::from_secs(seconds))
@@ -266,7 +267,7 @@ impl Drive {
                 self.at(after(time, 1), Happening::Streams);
                 self.at(after(time, 2), Happening::Sweeps);
                 if !is_troubled {
-                    // What no stream tells of is due five minutes after it was sealed.
+                    // A record that no stream delivers is due five minutes after it was sealed.
                     self.at(after(time, 7), Happening::Sweeps);
                 }
             }

@@ -1,4 +1,4 @@
-//! What some seeds add to their story: buyers who come back, and many of them.
+//! Additional events of some seeds: buyers who come back, and hundreds of buyers.
 
 use fastrand::Rng;
 use jiff::Timestamp;
@@ -8,9 +8,9 @@ use marketplace::{IdentityKind, TagSet};
 use super::family::{Family, stream};
 use super::story::{Buyer, Row, Story, after};
 
-/// Buyers of a crowd, at most.
+/// The most buyers of a crowd.
 const CROWD_MAX: usize = 300;
-/// Products of a crowd.
+/// How many products the buyers of a crowd have.
 const CROWD_PRODUCTS: usize = 4;
 
 impl Story {
@@ -23,7 +23,7 @@ impl Story {
         if let Some(mut draws) = Family::Returns.draws(seed) {
             story.bring_back(&mut draws);
         }
-        // Each costs as much as ten others, so there are few.
+        // A crowded seed takes as long as ten others, so there are few.
         let is_crowded = stream(seed, "crowded").u32(0..10) == 0;
         if let Some(mut draws) = Family::Crowds.draws(seed).filter(|_| is_crowded) {
             story.crowd(&mut draws);
@@ -31,8 +31,9 @@ impl Story {
         story
     }
 
-    /// Those who cancelled buy again, hours or a day later, under the same name: what is named by its
-    /// license is another subscription then, and no news.
+    /// Buyers who cancelled buy again under the same name, hours or a day later. Products that
+    /// identify the buyer by the license are left out, because a new license is another
+    /// subscription.
     fn bring_back(&mut self, draws: &mut Rng) {
         for n in 0..self.buyers.len() {
             let is_named_by_license =
@@ -58,7 +59,7 @@ impl Story {
         }
     }
 
-    /// Very many buyers with a row each, in few hours.
+    /// Adds very many buyers with one row each, within a few hours.
     fn crowd(&mut self, draws: &mut Rng) {
         while self.listings.len() < CROWD_PRODUCTS {
             let n = self.listings.len();

@@ -1,12 +1,13 @@
-//! Families of faults, each with draws of its own.
+//! Families of faults, each with its own random numbers.
 //!
-//! Where everything may break at once, much of it is never reached: a process that dies at every tenth
-//! call lives through no long outage. So each family is off in every other seed. And since none draws
-//! from another's stream, a change of one leaves the others as they were.
+//! If everything may break at once, some states are never reached: a process that dies at every
+//! tenth call does not live through a long outage. So each family is off in every other seed. Each
+//! family has its own stream of random numbers, so a change of one family does not change the
+//! others.
 
 use fastrand::Rng;
 
-/// What breaks together.
+/// A family of faults that are on or off together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Family {
     /// Calls that are not sent, not answered, or answered in half.
@@ -15,52 +16,52 @@ pub enum Family {
     Deaths,
     /// DynamoDB throttles and fails.
     DynamoDb,
-    /// Writes that meet another's transaction.
+    /// Writes that meet another writer's transaction.
     Conflicts,
     /// Index reads that are stale.
     StaleReads,
-    /// Keys that a BatchGetItem leaves unprocessed, and items that a BatchWriteItem does.
+    /// Keys and items that a BatchGetItem or a BatchWriteItem leaves unprocessed.
     PartialReads,
     /// AWS Marketplace fails, leaves records out and answers strangely.
     Marketplace,
-    /// AWS Marketplace refuses for any reason that there is.
+    /// AWS Marketplace refuses with any code that there is.
     Refusals,
-    /// Hours, or a day and more, in which no call comes to anything.
+    /// Hours, or a day and more, in which every call of AWS Marketplace fails.
     Outages,
     /// Hours without permission.
     Permissions,
     /// One product or one buyer whose requests fail.
     OfOne,
-    /// CloudTrail is late, without order, repetitive and has gaps.
+    /// CloudTrail's events are late, unordered and repeated, and have gaps.
     History,
     /// The audit reads a trail in S3, not the Event history.
     Trail,
-    /// Lifecycle messages are late, without order and repeated.
+    /// Lifecycle messages are late, unordered and repeated.
     Lifecycle,
     /// Stream records are dropped, repeated, reordered and delayed.
     Streams,
     /// Both streams are off.
     StreamsOff,
-    /// Schedules do not fire, or fire twice at a time.
+    /// Schedules do not fire, or fire twice at the same time.
     Schedules,
-    /// Time goes on while calls are under way.
+    /// Time passes while calls are under way.
     Slowness,
     /// Clocks differ.
     Clocks,
-    /// Invocations whose time ends anywhere.
+    /// Invocations whose time runs out after any call.
     Budgets,
-    /// Rows that are wrong.
+    /// Malformed rows.
     BadInput,
     /// Buyers who come back after their end.
     Returns,
     /// Hundreds of buyers.
     Crowds,
-    /// The reconciler's tasks come each by itself, in any order and at the same time.
+    /// The reconciler's tasks have separate invocations, in any order and at the same time.
     Tasks,
 }
 
 impl Family {
-    /// All of them.
+    /// All families.
     pub const ALL: [Self; 24] = [
         Self::LostAnswers,
         Self::Deaths,
@@ -88,25 +89,25 @@ impl Family {
         Self::Tasks,
     ];
 
-    /// Its draws in a seed; `None` where it is off.
+    /// The family's random numbers in a seed; `None` if it is off.
     pub fn draws(self, seed: u64) -> Option<Rng> {
         let mut draws = stream(seed, &format!("{self:?}"));
         draws.bool().then_some(draws)
     }
 
-    /// Whether it is on in a seed.
+    /// Whether the family is on in a seed.
     pub fn is_on(self, seed: u64) -> bool {
         self.draws(seed).is_some()
     }
 }
 
-/// Draws that nothing else shares.
+/// The stream of random numbers of a name in a seed. No other name shares it.
 pub fn stream(seed: u64, name: &str) -> Rng {
-    // FNV-1a, so that each name has its own draws whatever becomes of the others.
+    // FNV-1a, so that the numbers of a name do not depend on other names.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    // The generator mixes its seed little: neighbours must differ in many bits.
+    // The generator hardly mixes its seed, so the seeds of neighbours must differ in many bits.
     let mut of_seed = Rng::with_seed(seed ^ hash);
     Rng::with_seed(of_seed.u64(..) ^ hash.rotate_left(32))
 }

@@ -1,4 +1,4 @@
-//! What happens in a seed: to buyers, to rows, and when a schedule fires.
+//! The events of a seed: what happens to buyers and rows, and what a schedule does.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -16,7 +16,7 @@ use super::story::{BadRow, Row};
 use crate::proof::wire::Writes;
 use crate::proof::world::World;
 
-/// An event of a seed; numbers are those of the story's buyers and rows.
+/// An event of a seed. The numbers are indexes of the story's buyers and rows.
 #[derive(Debug, Clone)]
 pub(super) enum Happening {
     Subscribes(usize),
@@ -132,8 +132,8 @@ impl Drive {
     fn renew(&mut self, n: usize) {
         let world = Rc::clone(&self.world);
         let now = world.now.get();
-        // With another license it is another subscription, which the seller's software would have to
-        // be told of.
+        // With another license the buyer has another subscription, and the seller's software in the
+        // simulation does not learn of it.
         let survives = world.emulator.readings().license_on_renewal == LicenseOnRenewal::Survives;
         let Some(buyer) = self.buyers.get_mut(&n).filter(|_| survives) else {
             return;
@@ -230,8 +230,8 @@ impl Drive {
 
     fn fire_sealer(&mut self) {
         let now = self.world.now.get();
-        // Each run counts again what an ending subscription uses; otherwise an hour's rows are read
-        // when it is due, or a late flag says so.
+        // Each run recounts the hours of an ending subscription. Other rows are read only when
+        // their hour is due or has a late flag.
         let ends = self.story.buyers.iter().any(|buyer| {
             let suspended = buyer.suspended.map(|(from, _)| from);
             let ends = buyer.cancels.into_iter().chain(suspended).min();
@@ -254,7 +254,7 @@ impl Drive {
             let tasks = tasks.clone();
             async move {
                 let runs = tasks.into_iter().map(|task| world.reconcile_task(task));
-                // What one of them comes to is told even if another dies.
+                // The results of one task are checked even if another task dies.
                 let mut problem = None;
                 for report in futures_util::future::join_all(runs).await {
                     let report = match report {
@@ -274,7 +274,8 @@ impl Drive {
                         ("successes without a record", audit.unknown),
                         ("successes of another quantity", audit.different),
                         ("successes for records not billed", audit.unexpected),
-                        // What CloudTrail does not show in time, or never, is missing, and is told.
+                        // If CloudTrail shows an event late or never, its success is rightly
+                        // reported as missing.
                         ("successes missing", if is_slow { 0 } else { audit.missing }),
                     ];
                     for (what, times) in found.iter().filter(|(_, times)| *times > 0) {
@@ -287,8 +288,8 @@ impl Drive {
         });
     }
 
-    /// What the reconciler is asked for when it is due: everything at once, or each task by itself, in
-    /// any order, and by shard or not.
+    /// The tasks of the reconciler when it is due: everything at once, or each task separately, in
+    /// any order, and with or without shards.
     fn tasks(&self) -> Vec<Task> {
         if !self.trouble.families.contains(&Family::Tasks) {
             return vec![Task::Everything];
@@ -312,10 +313,11 @@ impl Drive {
         Some(format!("{}@{}", buyer.subscription, &hour[..13]))
     }
 
-    /// A schedule fires: once, or in trouble not at all, or twice at the same time.
-    /// Where nothing was written since it last came through, and no half hour began, or no ten minutes
-    /// once schedules fire seldom, it has nothing to do: that is left out, to have time for more seeds.
-    /// `usage_matters` says whether rows are such a writing.
+    /// Lets a schedule fire: once, or while there are faults not at all, or twice at the same time.
+    ///
+    /// A schedule has nothing to do if nothing was written since it last finished and no new half
+    /// hour (or ten minutes, once schedules fire seldom) has begun. Then it does not fire, to have
+    /// time for more seeds. `usage_matters` says whether rows count as such writes.
     fn fire<F>(&mut self, name: &'static str, usage_matters: bool, work: impl Fn(Rc<World>) -> F)
     where
         F: Future<Output = Result<(), String>> + 'static,
@@ -353,7 +355,7 @@ impl Drive {
     }
 }
 
-/// A report that cannot be told has reached nothing.
+/// Counts the marks of a report. A report that cannot be serialized has none.
 fn mark(world: &World, name: &str, report: Result<serde_json::Value, serde_json::Error>) {
     marks::of_report(world, name, &report.unwrap_or_default());
 }
@@ -375,7 +377,7 @@ async fn write(world: &World, subscription: &Subscription, row: &Row) {
         if heard {
             return;
         }
-        // Software whose usage was not taken writes the row itself.
+        // If intake did not take the usage, the seller's software writes the row itself.
     }
     world.report(subscription, event).await;
 }

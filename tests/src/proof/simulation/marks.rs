@@ -1,7 +1,7 @@
-//! What seeds have reached: places by name, each counted.
+//! Marks: counts by name of the states that seeds have reached.
 //!
-//! A simulation that never gets somewhere finds nothing there. So what it must reach is listed, and
-//! thousands of seeds that leave a name out fail.
+//! A simulation that never reaches a state finds no fault in it. So the states that must be reached
+//! are listed, and a run of thousands of seeds fails if one of them was not reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,13 +15,15 @@ use super::readings::readings_by;
 use super::trouble::{KINDS, Trouble};
 use crate::proof::world::World;
 
-/// How often each place was reached.
+/// How often each state was reached, by name.
 pub type Marks = BTreeMap<String, u64>;
 
-/// Rows of the error table that the client meets before a call leaves it, or has nobody to call.
+/// Rows of the error table for failures before a call leaves the client. The simulation does not
+/// have them.
 const OUT_OF_REACH: [&str; 3] = ["NoCredentials", "NotConnected", "NotSent"];
 
-/// Messages about one agreement, and about one customer, each of which comes before each other.
+/// Messages about one agreement, and about one customer. Each message of a list must come before
+/// each other.
 const ORDERS: [&[&str]; 2] = [
     &[
         "Purchase Agreement Created - Proposer",
@@ -36,7 +38,7 @@ const ORDERS: [&[&str]; 2] = [
     ],
 ];
 
-/// Everything else that must be reached.
+/// Further names that must be reached.
 const OTHERS: &[&str] = &[
     "a day whose proof holds",
     "a file of the trail",
@@ -139,7 +141,7 @@ const OTHERS: &[&str] = &[
     "status ended",
 ];
 
-/// The names of all places that must be reached.
+/// All names that must be reached.
 pub fn all() -> BTreeSet<String> {
     let mut all: BTreeSet<String> = OTHERS.iter().map(|name| (*name).to_owned()).collect();
     for family in Family::ALL {
@@ -172,7 +174,7 @@ fn of_readings(readings: &Readings) -> Vec<String> {
     readings.iter().map(name).collect()
 }
 
-/// Each count of a report that is not zero.
+/// Marks each count of a report that is not zero.
 pub(super) fn of_report(world: &World, name: &str, report: &Value) {
     for (member, value) in report.as_object().into_iter().flatten() {
         let is_met = match value {
@@ -195,7 +197,7 @@ pub(super) fn of_report(world: &World, name: &str, report: &Value) {
     }
 }
 
-/// What a seed has reached, at its end.
+/// The marks of a seed at its end.
 pub(super) async fn of_seed(
     world: &World,
     trouble: &Trouble,
@@ -220,7 +222,7 @@ pub(super) async fn of_seed(
         }
     }
     for buyer in buyers.values() {
-        // What cannot be read is the check's to report.
+        // The check reports profiles that cannot be read.
         let Ok(Some(profile)) = world.ledger.profile(&buyer.subscription).await else {
             continue;
         };
@@ -249,7 +251,7 @@ pub(super) async fn of_seed(
     marks
 }
 
-/// A failure that is no answer is met where a record says so.
+/// Adds the marks of failures without an answer. They are known from the outcome codes of records.
 fn named_by_records(marks: &mut Marks) {
     let met: Vec<(String, u64)> = marks
         .iter()

@@ -1,4 +1,4 @@
-//! Whether a row had to be billed, by the rules that a seller is promised.
+//! Decides whether a row had to be billed, by the promises to the seller.
 
 use jiff::Timestamp;
 use marketplace::UsageHour;
@@ -6,19 +6,19 @@ use marketplace::UsageHour;
 use super::story::{Buyer, Row, Story, after};
 use super::trouble::Trouble;
 
-/// Why a row need not be billed. It may be billed or held, but is never lost from the books.
+/// Why a row need not be billed. It may be billed or held, but it is never missing from the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excuse {
     /// It is dated outside every purchase, or of a dimension that AWS Marketplace does not have.
     Outside,
-    /// It was written, or could be told to belong to a purchase, when no hour could take it any more.
+    /// It was written, or its purchase became known, when no hour could take it any more.
     TooLate,
-    /// It is so near to the end of its purchase that trouble may use up the final hour.
+    /// It is so near to the end of its purchase that faults may use up the final hour.
     FinalHour,
 }
 
 impl Excuse {
-    /// In words.
+    /// The excuse in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::Outside => "outside every purchase, or of an unknown dimension",
@@ -28,7 +28,7 @@ impl Excuse {
     }
 }
 
-/// A row, and what there is to know of its chances.
+/// A row, and what decides whether it can be billed.
 struct Case<'a> {
     story: &'a Story,
     trouble: &'a Trouble,
@@ -36,11 +36,11 @@ struct Case<'a> {
     at: Timestamp,
     hour: UsageHour,
     written: Timestamp,
-    /// No stream may have told of it.
+    /// Whether it may be that no stream has delivered it.
     is_unseen: bool,
-    /// When the purchase is known to have come about, before which nothing is sealed.
+    /// When the purchase becomes known. Nothing is sealed before that.
     known: Timestamp,
-    /// Minutes before an end that may not be enough: the more calls fail, the longer it takes.
+    /// Minutes before an end that may not be enough for billing. They are more if more calls fail.
     margin: i64,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn excuse(
     if is_unknown || at < buyer.subscribes {
         return Some(Excuse::Outside);
     }
-    // Of two purchases under one name each is judged for itself.
+    // Two purchases under one name are judged separately.
     if let Some(again) = buyer.again.filter(|again| at >= *again) {
         let second = Buyer {
             subscribes: again,
@@ -94,8 +94,8 @@ pub(super) fn excuse(
 impl Case<'_> {
     fn found_too_late(&self) -> Option<Excuse> {
         let Self { story, written, .. } = *self;
-        // Towards the end schedules fire once an hour: late usage takes one to be flagged, one to be
-        // carried and one to be sealed.
+        // Towards the end of the seed schedules fire once an hour. Late usage needs one firing to
+        // be flagged, one to be carried and one to be sealed.
         let seed_ends = written > after(story.end, -5 * 60);
         if seed_ends || written > story.healed && self.trouble.streams_off {
             return Some(Excuse::TooLate);
@@ -103,13 +103,15 @@ impl Case<'_> {
         if !self.is_unseen || written <= after(self.hour.end(), 20 * 60) {
             return None;
         }
-        // Without its stream record a row is found by the recounts, 6 hours after its hour was due and 2
-        // hours before its deadline; or by the proof of the books, which comes every 8 hours.
+        // A row without a stream record is found by the recounts, six hours after its hour was due
+        // and two hours before its deadline, or by the proof of the books, which comes every eight
+        // hours.
         let found = after(story.healed, 9 * 60);
         let month_is_over = story
             .month_end
             .is_some_and(|end| self.hour.start() < end && found > after(end, 3 * 60));
-        // After those eight hours the reconciler runs every three, to have time for more seeds.
+        // After those eight hours the reconciler runs every three hours, to have time for more
+        // seeds.
         let is_too_late = month_is_over || self.buyer.cancels.is_some() || written > story.healed;
         is_too_late.then_some(Excuse::TooLate)
     }
@@ -121,8 +123,9 @@ impl Case<'_> {
         if self.written > recount || is_known_late {
             return Some(Excuse::TooLate);
         }
-        // Where the end of the renewed agreement is known and the new one is not yet, the month's last
-        // hour is sealed twenty minutes after that end, and then nothing late of the month has a place.
+        // If the end of a renewed agreement is known before the new agreement, the month's last
+        // hour is sealed twenty minutes after that end. Then no hour of the month is open for late
+        // usage.
         let early = -60 - self.trouble.lifecycle_late;
         let seals_early = |renews: &Timestamp| {
             (early..5 * 60).contains(&renews.duration_since(month_end).as_mins())
@@ -141,7 +144,7 @@ impl Case<'_> {
         if self.trouble.lifecycle_late > 0 && after(self.known, margin) > cancels {
             return Some(Excuse::TooLate);
         }
-        // The last hours belong to a final hour of sixty minutes, which trouble may use up.
+        // The last hours must be sent in a final hour of sixty minutes, which faults may use up.
         let is_in_outage = self.trouble.all_outages().any(|outage| {
             outage.from <= after(cancels, 70) && outage.until >= after(cancels, -margin)
         });

@@ -1,4 +1,4 @@
-//! What AWS does not document, decided one way or the other.
+//! Settings for the behaviours that AWS does not document.
 
 use emulator::{
     BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
@@ -7,12 +7,12 @@ use emulator::{
 };
 use fastrand::Rng;
 
-/// Any setting of everything that AWS does not document.
+/// A random setting for each behaviour that AWS does not document.
 pub(super) fn readings(random: &mut Rng) -> Readings {
     readings_by(|| random.bool())
 }
 
-/// Everything as it is by default, or the other way where `flip` says so.
+/// The default setting for each behaviour, or the other one if `flip` returns `true`.
 pub(super) fn readings_by(mut flip: impl FnMut() -> bool) -> Readings {
     let mut readings = Readings::default();
     if flip() {

@@ -1,4 +1,4 @@
-//! What a seed makes happen, and when.
+//! The story of a seed: its events and their times.
 
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
@@ -11,76 +11,77 @@ use super::super::world::Listing;
 /// A buyer of one product.
 #[derive(Debug, Clone)]
 pub struct Buyer {
-    /// Which product.
+    /// The product, as an index of [`Story::listings`].
     pub listing: usize,
-    /// When it subscribes.
+    /// When the buyer subscribes.
     pub subscribes: Timestamp,
-    /// When it comes to the landing page.
+    /// When the buyer comes to the landing page.
     pub registers: Timestamp,
-    /// When its agreement is renewed, where that leaves the license.
+    /// When the agreement is renewed, if it is. It happens only if the license survives a renewal.
     pub renews: Option<Timestamp>,
-    /// When it cancels.
+    /// When the buyer cancels, if it does.
     pub cancels: Option<Timestamp>,
-    /// When its account is suspended, and until when.
+    /// From when until when the buyer's account is suspended, if it is.
     pub suspended: Option<(Timestamp, Timestamp)>,
-    /// When it buys again, after it has cancelled.
+    /// When the buyer buys again after it has cancelled, if it does.
     pub again: Option<Timestamp>,
 }
 
 /// One row of usage.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// Whose.
+    /// The buyer, as an index of [`Story::buyers`].
     pub buyer: usize,
-    /// What.
+    /// The usage event.
     pub event: UsageEvent,
     /// When the seller's software writes it.
     pub written: Timestamp,
-    /// Through HTTP instead of PutItem.
+    /// Whether it is written over HTTP instead of with PutItem.
     pub over_http: bool,
 }
 
-/// A row that is wrong.
+/// A malformed row.
 #[derive(Debug, Clone)]
 pub struct BadRow {
-    /// Whose.
+    /// The buyer, as an index of [`Story::buyers`].
     pub buyer: usize,
     /// The sort key.
     pub sort: String,
-    /// A number in DynamoDB's sense.
+    /// The digits of the number attribute `quantity`.
     pub quantity: &'static str,
-    /// Where its key says it belongs.
+    /// The hour in its partition key.
     pub hour: Timestamp,
-    /// Its own time.
+    /// The text of its attribute `time`.
     pub time: String,
     /// When it is written.
     pub written: Timestamp,
-    /// When its time to live is over, if it has one.
+    /// When TTL removes it, if it does.
     pub expires: Option<Timestamp>,
 }
 
-/// Everything that people do.
+/// Everything that the seller and the buyers do in a seed.
 #[derive(Debug, Clone)]
 pub struct Story {
     /// When the world begins.
     pub start: Timestamp,
-    /// When every trouble ends.
+    /// When all faults end.
     pub healed: Timestamp,
-    /// When nothing more is done.
+    /// When the seed ends.
     pub end: Timestamp,
-    /// A day and more in which AWS Marketplace cannot be reached, from and until.
+    /// From when until when AWS Marketplace cannot be reached for a day and more, if there is such
+    /// a time.
     pub long_outage: Option<(Timestamp, Timestamp)>,
-    /// The end of the month, where it lies within.
+    /// The end of a month within the seed, if there is one.
     pub month_end: Option<Timestamp>,
-    /// The products.
+    /// The products of the seller.
     pub listings: Vec<Listing>,
-    /// A dimension of the first product that AWS Marketplace does not know.
+    /// Whether the first product has a dimension that AWS Marketplace does not know.
     pub renamed: bool,
-    /// The buyers.
+    /// The buyers, in no particular order.
     pub buyers: Vec<Buyer>,
-    /// Their usage.
+    /// The valid usage of the buyers.
     pub rows: Vec<Row>,
-    /// What is wrong.
+    /// The malformed rows.
     pub bad_rows: Vec<BadRow>,
 }
 
@@ -103,7 +104,7 @@ impl Story {
     ///
     /// # Panics
     ///
-    /// Never: what it makes up is valid.
+    /// Never: all generated values are valid.
     pub fn of(random: &mut Rng) -> Self {
         let near_month_end = random.u32(0..100) < 35;
         let boundary: Timestamp = MONTH_ENDS[random.usize(0..MONTH_ENDS.len())]
@@ -115,7 +116,8 @@ impl Story {
             false => after(boundary, random.i64(0..8 * 60)),
         };
         let month_end = near_month_end.then_some(boundary);
-        // Longer than records can be sent, so that what they hold must be carried or found billed.
+        // The outage lasts longer than records can be sent, so their usage must be carried or found
+        // billed.
         let long_outage = (!near_month_end && random.u32(0..100) < 8).then(|| {
             let from = after(start, random.i64(2 * 60..6 * 60));
             (from, after(from, random.i64(25 * 60..30 * 60)))
@@ -125,7 +127,8 @@ impl Story {
             None => after(start, random.i64(4 * 60..11 * 60)),
         };
         if let Some(month_end) = month_end {
-            // What AWS Marketplace must get before 06:00 needs a last hour without trouble.
+            // AWS Marketplace must get the month's records before 06:00, which needs a last hour
+            // without faults.
             healed = healed.min(after(month_end, 150));
         }
         let end = after(healed, 27 * 60);
@@ -148,7 +151,7 @@ impl Story {
         for n in 0..random.usize(5..40) {
             let row = story.row(random, n);
             if random.u32(0..100) < 12 {
-                // Reported twice, as software does that was not told that it was heard.
+                // Software reports usage twice if it does not get an answer the first time.
                 story.rows.push(Row {
                     written: after(row.written, random.i64(0..120)),
                     ..row.clone()
@@ -194,7 +197,8 @@ impl Story {
             3..6 => random.u32(1..1_000).to_string(),
             _ => format!("{}.{:06}", random.u32(0..50), random.u32(1..1_000_000)),
         };
-        // More than a record can hold goes into the next hour, which the last of a month does not have.
+        // Usage beyond what a record can hold goes into the next hour, and a month's last hour has
+        // none.
         let is_rare = quantity.starts_with("9999999999") && random.u32(0..100) < 80;
         let quantity = if is_rare || self.month_end.is_some() && quantity.starts_with("9999999999")
         {
@@ -246,7 +250,8 @@ impl Story {
             ),
         };
         let written = after(hour.max(buyer.registers), random.i64(0..90));
-        // What counts is kept for 400 days; this may go at any time and change nothing.
+        // Valid rows are kept for 400 days. A malformed row may be removed at any time without an
+        // effect.
         let mut life = Rng::with_seed(written.as_second().unsigned_abs());
         BadRow {
             buyer: who,

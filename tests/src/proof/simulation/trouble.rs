@@ -1,4 +1,4 @@
-//! What a seed breaks.
+//! The faults of a seed.
 
 use emulator::{Fault, FaultKind, Faults};
 use fastrand::Rng;
@@ -10,77 +10,77 @@ use super::calls::CallTrouble;
 use super::family::Family;
 use super::story::{Story, after};
 
-/// Everything that goes wrong until the world is healed.
+/// All faults of a seed. They end at [`Story::healed`].
 #[derive(Debug, Clone)]
 pub struct Trouble {
     /// The families that are on.
     pub families: Vec<Family>,
-    /// What becomes of calls.
+    /// The rates at which calls fail.
     pub calls: CallTrouble,
-    /// Of a hundred calls of AWS Marketplace, those that meet each kind of fault.
+    /// The kinds of fault of AWS Marketplace, each with the percentage of calls that it affects.
     pub marketplace: Vec<(FaultKind, u32)>,
-    /// Of a hundred calls of CloudTrail, those that are throttled.
+    /// The percentage of CloudTrail's calls that are throttled.
     pub lookups_throttled: u32,
-    /// When no call of AWS Marketplace comes to anything.
+    /// The times in which every call of AWS Marketplace fails.
     pub outages: Vec<Outage>,
-    /// The same of one product, or one buyer.
+    /// A time in which every call for one product or one buyer fails.
     pub of_one: Option<(Outage, Whom)>,
     /// When and how CloudTrail shows calls.
     pub history: HistoryTrouble,
-    /// Lifecycle messages come up to so many minutes late.
+    /// The longest delay of lifecycle messages, in minutes.
     pub lifecycle_late: i64,
-    /// Of a hundred, those that come twice.
+    /// The percentage of lifecycle messages that come twice.
     pub lifecycle_repeated: u32,
-    /// Of a thousand stream records.
+    /// The faults of stream deliveries, as rates in a thousand; `None` if there are none.
     pub streams: Option<DeliveryTrouble>,
-    /// Both streams are off until the world is healed, and beyond.
+    /// Whether both streams are off during the whole seed, also after the other faults have ended.
     pub streams_off: bool,
-    /// Of a hundred schedules: fire not at all, or twice at the same time.
+    /// The percentage of schedules that do not fire.
     pub missed: u32,
-    /// See `missed`.
+    /// The percentage of schedules that fire twice at the same time.
     pub doubled: u32,
-    /// Of a thousand steps: time moves on while calls are under way.
+    /// The steps, of a thousand, in which time passes while calls are under way.
     pub slow: u32,
     /// How far each function's clock is off, in milliseconds.
     pub off_ms: [i64; 7],
-    /// Of a hundred invocations, those whose time ends after some calls.
+    /// The percentage of invocations whose time runs out after some calls.
     pub cut_short: u32,
 }
 
 /// A time in which every call of AWS Marketplace fails.
 #[derive(Debug, Clone, Copy)]
 pub struct Outage {
-    /// Its first instant.
+    /// The first instant of the outage.
     pub from: Timestamp,
-    /// The first instant after it.
+    /// The first instant after the outage.
     pub until: Timestamp,
-    /// Why: for want of permission, because every answer is lost, or what else there is.
+    /// How the calls fail, for example because a permission is missing or every answer is lost.
     pub kind: FaultKind,
 }
 
-/// Whose requests fail.
+/// The one product or buyer whose requests fail.
 #[derive(Debug, Clone, Copy)]
 pub enum Whom {
-    /// Those that name this product of the story.
+    /// Requests that name this product, an index of [`Story::listings`].
     Product(usize),
-    /// Those that name this buyer of the story.
+    /// Requests that name this buyer, an index of [`Story::buyers`].
     Buyer(usize),
 }
 
 /// When and how CloudTrail shows calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HistoryTrouble {
-    /// Every event comes up to so many seconds later than it can, each by another delay.
+    /// The longest additional delay of an event, in seconds. Each event has another delay.
     pub spread_s: u32,
-    /// Of a hundred half hours, those whose events come last of all.
+    /// The percentage of half hours whose events all have the longest delay.
     pub gaps_percent: u32,
-    /// Of a hundred events, those that are shown twice.
+    /// The percentage of events that are shown twice.
     pub repeated_percent: u32,
-    /// Of a thousand events, those that are never shown.
+    /// The events, of a thousand, that are never shown.
     pub lost_per_mille: u32,
 }
 
-/// Every kind of fault of AWS Marketplace that strikes now and then.
+/// The kinds of fault of AWS Marketplace that affect single calls.
 pub const KINDS: [FaultKind; 13] = [
     FaultKind::Throttling,
     FaultKind::InternalError,
@@ -98,7 +98,7 @@ pub const KINDS: [FaultKind; 13] = [
 ];
 
 impl Trouble {
-    /// The trouble of a seed.
+    /// The faults of a seed.
     pub fn of(seed: u64, story: &Story) -> Self {
         let families: Vec<Family> = Family::ALL
             .into_iter()
@@ -125,7 +125,8 @@ impl Trouble {
             lifecycle_late,
             lifecycle_repeated,
             streams: streams(seed),
-            // Two hours are enough to break a promise: so only in some seeds of the family.
+            // Only some seeds of the family have this, because two hours are enough to break a
+            // promise.
             streams_off: Family::StreamsOff
                 .draws(seed)
                 .is_some_and(|mut draws| draws.u32(0..100) < 20),
@@ -141,8 +142,9 @@ impl Trouble {
         }
     }
 
-    /// AWS Marketplace's own faults at a time. `name` is how requests name whom they are about.
-    /// A fault's draws depend on its place, so each has its own, in force or not.
+    /// The faults of the emulated AWS Marketplace at a time. `name` is the text by which requests
+    /// name the product or buyer. A fault's random numbers depend on its place in the list, so each
+    /// fault has its place whether or not it is in force.
     pub fn faults(
         &self,
         seed: u64,
@@ -184,7 +186,7 @@ impl Trouble {
         }
     }
 
-    /// Every outage, of all or of one.
+    /// All outages: of AWS Marketplace, and of one product or buyer.
     pub fn all_outages(&self) -> impl Iterator<Item = &Outage> {
         let of_one = self.of_one.iter().map(|(outage, _)| outage);
         self.outages.iter().chain(of_one)
@@ -202,7 +204,7 @@ fn faults(seed: u64) -> Vec<(FaultKind, u32)> {
     let Some(mut draws) = Family::Marketplace.draws(seed) else {
         return Vec::new();
     };
-    // A little, or a lot.
+    // Some seeds have twice as many faults as others.
     let scale = [1, 1, 2][draws.usize(0..3)];
     KINDS
         .into_iter()
@@ -282,8 +284,8 @@ fn history(seed: u64) -> HistoryTrouble {
         repeated_percent: [0, 10][draws.usize(0..2)],
         lost_per_mille: [0, 20, 100][draws.usize(0..3)],
     };
-    // What a dead submitter sent, nobody has counted: where the history loses the call as well, nothing
-    // is left of it. That is the one thing that this stack cannot know.
+    // A submitter that dies has not counted its last call. If the history loses the call as well,
+    // nothing shows it. That is the one thing that this stack cannot know.
     match Family::Deaths.is_on(seed) {
         true => HistoryTrouble {
             lost_per_mille: 0,
@@ -303,7 +305,7 @@ fn streams(seed: u64) -> Option<DeliveryTrouble> {
     })
 }
 
-/// Two seconds is what clocks on AWS may differ by; twenty, what they certainly do not.
+/// Clocks that differ by two seconds, as they may on AWS, or by twenty, as they certainly do not.
 fn clocks(seed: u64) -> [i64; 7] {
     let Some(mut draws) = Family::Clocks.draws(seed) else {
         return [0; 7];
