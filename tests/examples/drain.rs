@@ -1,11 +1,14 @@
-//! How long the submitter takes for a backlog, against the quota of AWS Marketplace: the function as
-//! it is, on SDK clients whose calls end in this process, by a clock that runs as fast as it can.
+//! Measures how long the submitter takes for a backlog, compared with the quota of AWS Marketplace.
+//! The function is unchanged. The calls of its SDK clients end in this process, and time is
+//! virtual.
 //!
-//! `cargo run --profile tool -p end-to-end --features virtual-time --example drain [-- RECORDS [STREAM_SHARDS]]`;
-//! 900,000 records and no stream unless said. With stream shards, each delivers its part of the
-//! records to an invocation of its own, beside the schedule. Exit code 1 where it takes over 2 %
-//! longer than the quota asks, where a shard of the work index waits longer than a sweep lasts, or
-//! where 1 % of the calls were throttled.
+//! `cargo run --profile tool -p end-to-end --features virtual-time --example drain [-- RECORDS
+//! [STREAM_SHARDS]]`
+//!
+//! The default is 900,000 records and no stream. With stream shards, each shard delivers its part
+//! of the records to an invocation of its own, besides the schedule. The exit code is 1 if it takes
+//! over 2 % longer than the quota requires, if a shard of the work index waits longer than a sweep
+//! lasts, or if 1 % of the calls were throttled.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -37,17 +40,17 @@ const RECORDS: usize = 900_000;
 /// BatchMeterUsage requests per second of an account in a Region.
 const QUOTA_PER_SECOND: u32 = 10;
 const RECORDS_PER_REQUEST: usize = 25;
-/// The submitter's schedule.
+/// The time between two sweeps of the submitter.
 const SCHEDULE: Duration = Duration::from_secs(300);
-/// What a function may last.
+/// How long an invocation may last.
 const INVOCATION: Duration = Duration::from_secs(890);
-/// How long answers take, as they do in one Region.
+/// How long DynamoDB takes to answer within one Region.
 const DYNAMODB_ANSWERS_IN: Duration = Duration::from_millis(6);
 const MARKETPLACE_ANSWERS_IN: Duration = Duration::from_millis(120);
 
-/// AWS as far as the submitter asks for it.
+/// A replacement for the parts of AWS that the submitter calls.
 struct Aws {
-    /// By record: whether it was accepted, and written down so.
+    /// Whether each record was accepted and its outcome written.
     accepted: Vec<bool>,
     written: Vec<bool>,
     /// Records by shard, in the order of the work index.
@@ -73,7 +76,7 @@ impl std::fmt::Debug for InProcess {
     }
 }
 
-/// The SDK's time, which is the runtime's.
+/// A time source for the SDK that uses the runtime's time.
 #[derive(Debug)]
 struct RuntimeTime(Instant);
 
@@ -195,7 +198,7 @@ impl Aws {
         json!({"Responses": found, "UnprocessedKeys": {}})
     }
 
-    /// Who may send: the turn is given, kept or given back, as by the conditions of the request.
+    /// Takes, keeps or ends the turn to send, by the conditions of the request.
     fn take_turn(&mut self, values: &Value) -> (u16, Value) {
         let holder = values[":holder"]["S"]
             .as_str()
@@ -301,7 +304,7 @@ impl InProcess {
                     "Query" => aws.query(body),
                     "BatchGetItem" => aws.batch_get(body),
                     "UpdateItem" => aws.update(body),
-                    // Nobody waits for a witness.
+                    // The audit does not wait for a witness.
                     "GetItem" => json!({}),
                     other => panic!("the submitter does not call {other}"),
                 };
@@ -359,7 +362,7 @@ fn app(http: &InProcess, started: Instant) -> submitter::App {
         .endpoint_url("http://metering.example")
         .http_client(http.clone())
         .time_source(RuntimeTime(started))
-        // As the function has it.
+        // The function has the same retry configuration.
         .retry_config(RetryConfig::standard().with_max_attempts(1))
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build();
@@ -380,10 +383,10 @@ fn app(http: &InProcess, started: Instant) -> submitter::App {
     }
 }
 
-/// Records of one delivery at most, as in the template.
+/// The most records of one delivery, as in the template.
 const DELIVERED_MAX: usize = 10_000;
 
-/// Every record, delivered by the streams' shards and swept by the schedule.
+/// Sends all records, with the deliveries of the stream's shards and the sweeps of the schedule.
 async fn drain(records: usize, stream_shards: usize) -> (Aws, BTreeMap<u64, u64>) {
     let http = InProcess(Arc::new(Mutex::new(Aws::new(records))));
     let started = http.aws().started;
@@ -399,7 +402,7 @@ async fn drain(records: usize, stream_shards: usize) -> (Aws, BTreeMap<u64, u64>
     (std::mem::replace(&mut *aws, Aws::new(0)), sweeps)
 }
 
-/// One shard of the stream: Lambda invokes the function with what it holds, one batch after another.
+/// Acts as Lambda for one shard of the stream: invokes the function with one batch after the other.
 async fn deliver(http: &InProcess, started: Instant, numbers: Vec<usize>) {
     let app = app(http, started);
     for batch in numbers.chunks(DELIVERED_MAX) {
@@ -427,7 +430,7 @@ async fn sweep(http: &InProcess, started: Instant) -> BTreeMap<u64, u64> {
         if http.aws().written.iter().all(|written| *written) {
             return sweeps;
         }
-        // Lambda begins the next by its schedule, or at once where that has passed.
+        // The next sweep begins at its scheduled time, or at once if that has passed.
         tokio::time::sleep_until(begun + SCHEDULE).await;
     }
 }

@@ -1,10 +1,12 @@
-//! How long the sealer takes for subscriptions that end in the same minute, while others go on: the
-//! function as it is, on SDK clients whose calls end in this process. Calls are counted; a second is
-//! what sixteen at a time make of them when each takes six milliseconds.
+//! Measures how long the sealer takes for subscriptions that end in the same minute, while others
+//! continue. The function is unchanged, and the calls of its SDK clients end in this process. The
+//! calls are counted and converted into seconds: sixteen calls at a time, six milliseconds each.
 //!
 //! `cargo build --workspace --example endings && target/debug/examples/endings [ENDED [OTHERS
-//! [SECONDS]]]`; 2,000 of each, and 890 seconds for a run, unless said. Exit code 1 where a record of
-//! them is missing at the end of the final hour.
+//! [SECONDS]]]`
+//!
+//! The default is 2,000 subscriptions of each kind, and 890 seconds for a run. The exit code is 1
+//! if a record of an ended subscription is missing at the end of the final hour.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -23,11 +25,11 @@ use startup::Budget;
 
 const PURCHASE: &str = "2026-11-19T09:20:00Z";
 const END: &str = "2026-11-21T10:24:57Z";
-/// The hour through which everybody is sealed by then: 48 hours.
+/// The hour through which all subscriptions are sealed before the end. These are 48 hours.
 const SEALED_THROUGH: &str = "2026-11-21T08";
-/// Calls in a second.
+/// How many calls are made in a second.
 const CALLS_PER_SECOND: u64 = 16 * 1_000 / 6;
-/// What a run may last.
+/// How long a run may last, in seconds.
 const RUN_SECONDS: usize = 890;
 
 fn main() -> ExitCode {
@@ -67,7 +69,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
     let mut now = at(END);
     while now <= at("2026-11-21T11:24:00Z") {
         world.set_time(now);
-        // The removal of the licences becomes known somewhat later than the end.
+        // The removal of the licenses becomes known somewhat later than the end.
         world.deliver_lifecycle().await;
         let before = made.load(Ordering::Relaxed);
         let budget = Budget::of_calls(made, run_seconds * CALLS_PER_SECOND);
@@ -105,7 +107,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
     ExitCode::from(u8::from(missing != [0, 0, 0]))
 }
 
-/// Everybody is bought, activated, and sealed by the rounds, which have found nothing.
+/// Makes subscriptions that are active and that the sealer's rounds have sealed without any usage.
 async fn buy_all(world: &World, count: usize) -> Vec<(Agreement, Subscription)> {
     let listing = Listing {
         code: "endingproduct".to_owned(),

@@ -1,8 +1,9 @@
-//! Deliberate mistakes as patches: each is applied to a copy of the sources, built, and must be found by
-//! the suite that is named in it.
+//! Checks deliberate mistakes that are patches. Each patch is applied to a copy of the sources, the
+//! copy is built, and the suite that the patch names must find the mistake.
 //!
-//! A mistake that can be made where calls leave a function is planted there (`proof::wire::mistakes`).
-//! These are the others. They never touch the sources themselves.
+//! Mistakes that can be made where calls leave a function are planted there
+//! (`proof::wire::mistakes`). The patches are all other mistakes. They never change the sources
+//! themselves.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use end_to_end::proof::run::on_a_thread;
 use end_to_end::proof::suites::Suite;
 use end_to_end::template::workspace;
 
-/// Clients and tables ask for many small pieces of memory, which this one hands out sooner.
+/// A faster allocator, because clients and tables allocate many small pieces of memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -33,7 +34,7 @@ Needs git, which applies the patches. The copy and what is built of it are below
 in the target folder of the workspace.
 ";
 
-/// Seconds in a day, by which the sample changes.
+/// The seconds of a day. The sample changes every day.
 const DAY_SECONDS: u64 = 86_400;
 
 fn main() -> ExitCode {
@@ -93,17 +94,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// A mistake in a file of its own.
+/// A mistake as a patch file.
 struct Patch {
     name: String,
     path: PathBuf,
-    /// What it does wrong.
+    /// What the mistake does wrong, in words.
     mistake: String,
     suite: Suite,
 }
 
-/// The patches in the order of their names. Each begins with what it does wrong, and with `Found by:`
-/// and its suite.
+/// Reads the patches in the order of their names. Each begins with a description of the mistake,
+/// and with `Found by:` and the name of the suite.
 fn patches() -> Result<Vec<Patch>, Problem> {
     let folder = workspace().join("tests/planted");
     let mut patches = Vec::new();
@@ -143,7 +144,7 @@ fn named(patches: Vec<Patch>, names: &[&str]) -> Result<Vec<Patch>, Problem> {
     Ok(patches.into_iter().filter(is_wanted).collect())
 }
 
-/// Some of them, beginning at another one every day.
+/// `count` of the patches, beginning with another one every day.
 fn sample(mut patches: Vec<Patch>, count: usize) -> Vec<Patch> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let day = since.map_or(0, |since| since.as_secs() / DAY_SECONDS);
@@ -153,7 +154,8 @@ fn sample(mut patches: Vec<Patch>, count: usize) -> Vec<Patch> {
     patches
 }
 
-/// Prints what the suite finds in this program's own stack. Whether it found something.
+/// Runs a suite on the stack of this program and prints what it finds. Returns whether it found
+/// something.
 fn find(suite: &str) -> Result<bool, Problem> {
     let suite: Suite = suite.parse().map_err(Problem::new)?;
     let found = on_a_thread(|| suite.find(None));
@@ -167,7 +169,7 @@ fn find(suite: &str) -> Result<bool, Problem> {
     Ok(found.is_some())
 }
 
-/// Checks patches one after the other, so that what is built for one serves the next.
+/// Checks patches one after the other, so that each build reuses the one before.
 fn check(patches: &[Patch]) -> Result<bool, Problem> {
     let copy = workspace().join("target/planted/sources");
     let mut found = 0;
@@ -183,8 +185,8 @@ fn check(patches: &[Patch]) -> Result<bool, Problem> {
     Ok(found == patches.len())
 }
 
-/// Makes the copy equal to the sources. A file that is equal already keeps its time, so that Cargo does
-/// not build it again.
+/// Makes the copy equal to the sources. A file that is equal already keeps its modification time,
+/// so that Cargo does not build it again.
 fn refresh(from: &Path, to: &Path) -> Result<(), Problem> {
     for name in [
         "Cargo.toml",
@@ -218,7 +220,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
 
 fn apply(patch: &Path, copy: &Path) -> Result<(), Problem> {
     let mut git = Command::new("git");
-    // Outside every repository, so that the paths are those of the copy.
+    // Git runs outside every repository, so that the paths are relative to the copy.
     git.arg("apply")
         .arg(patch)
         .current_dir(copy)
@@ -234,7 +236,7 @@ fn apply(patch: &Path, copy: &Path) -> Result<(), Problem> {
     }
 }
 
-/// Builds this program of the copy, and has it look for the mistake.
+/// Builds this program from the copy, and lets it look for the mistake.
 fn build_and_find(copy: &Path, patch: &Patch) -> Result<bool, Problem> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| workspace().join("target"));

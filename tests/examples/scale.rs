@@ -1,9 +1,11 @@
-//! What sealing and each of the reconciler's tasks read in a day, counted call by call: the functions as
-//! they are, on SDK clients whose calls end in this process, on tables without streams.
+//! Counts call by call what sealing and each of the reconciler's tasks read in a day. The functions
+//! are unchanged, the calls of their SDK clients end in this process, and the tables have no
+//! streams.
 //!
-//! `cargo build --workspace --example scale && target/debug/examples/scale [SUBSCRIPTIONS [ROWS]]`; 1,000
-//! subscriptions with two dimensions and 14 rows an hour, unless said. A second is what sixteen calls at a
-//! time make of it when each takes five milliseconds.
+//! `cargo build --workspace --example scale && target/debug/examples/scale [SUBSCRIPTIONS [ROWS]]`
+//!
+//! The default is 1,000 subscriptions with two dimensions and 14 rows an hour. Calls are converted
+//! into seconds: sixteen calls at a time, five milliseconds each.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +17,25 @@ use ledger::{SHARDS, Written};
 use marketplace::{IdentityKind, Subscription, UsageHour};
 use reconciler::Task;
 
-/// Two days of usage: the proof of the first falls into the second, which is the one that is counted.
+/// The first of two days of usage. Only the second day is counted, and the first one is proved in
+/// it.
 const FIRST: &str = "2026-11-20T00";
 const COUNTED: &str = "2026-11-21T00";
 const DIMENSIONS: [&str; 2] = ["gb", "requests"];
-/// Reads in a second of one invocation.
+/// How many reads one invocation makes in a second.
 const READS_PER_SECOND: f64 = 3_200.0;
-/// Seconds of an invocation, and invocations in a day.
+/// How many seconds an invocation may last.
 const RUN_SECONDS: f64 = 890.0;
 const RUNS_PER_DAY: f64 = 24.0;
-/// The sizes that the counts are carried forward to.
+/// The numbers of subscriptions for which the results are extrapolated.
 const SIZES: [f64; 2] = [1_000.0, 100_000.0];
 
 fn main() {
     let mut sizes = std::env::args().skip(1).map(|size| size.parse().ok());
     let subscriptions: usize = sizes.next().flatten().unwrap_or(1_000);
     let rows = sizes.next().flatten().unwrap_or(14);
-    // What does not grow with the subscriptions shows in the difference of two sizes.
+    // Two sizes are counted, to separate the reads that do not depend on the number of
+    // subscriptions.
     let few = (subscriptions / 4).max(1);
     let [less, more] = [few, subscriptions].map(|subscriptions| {
         on_a_thread(move || Executor::default().finish(count(subscriptions, rows)))
@@ -45,7 +49,7 @@ fn main() {
 
 type Taken = BTreeMap<&'static str, Metered>;
 
-/// What each function and task takes in the second of two days.
+/// Counts the calls of each function and task in the second day.
 async fn count(subscriptions: usize, rows: usize) -> Taken {
     let world = World::without_streams(at("2026-11-19T20:20:00Z"), 7);
     world.wire.trace_nothing();
@@ -62,7 +66,8 @@ async fn count(subscriptions: usize, rows: usize) -> Taken {
                 taken.entry(name).or_default().plus(metered);
             }
         };
-        // The hour is due 30 minutes after its end, and what no stream tells of is sent five minutes later.
+        // The hour is due 30 minutes after its end. Records that no stream delivers are sent five
+        // minutes later.
         world.set_time(hour.end() + SignedDuration::from_mins(30));
         world.wire.meter();
         world.seal().await.expect("a run");
@@ -87,7 +92,8 @@ fn tasks() -> Vec<Task> {
     tasks
 }
 
-/// Of one kind of call: how many there are without subscriptions, and how many more for each.
+/// How many calls of one kind there are without subscriptions, and how many more for each
+/// subscription.
 #[derive(Clone, Copy)]
 struct Line {
     fixed: f64,
@@ -106,7 +112,7 @@ impl Line {
     }
 }
 
-/// One line for each task: what it takes in a day, and what that is of the time it may last.
+/// Prints a line for each task: its calls in a day, and the share of its time that they take.
 fn print(taken: &[(f64, Taken); 2]) {
     let line = |name: &str, of: fn(&Metered) -> f64| {
         Line::through([0, 1].map(|n| (taken[n].0, of(&taken[n].1[name]))))
@@ -144,7 +150,8 @@ fn print(taken: &[(f64, Taken); 2]) {
             "recount" | "prove" => f64::from(SHARDS),
             _ => 1.0,
         };
-        // The sealer and the submitter run all the time; a task of the reconciler once an hour.
+        // The sealer and the submitter run all the time, and a task of the reconciler runs once an
+        // hour.
         let day = match *name {
             "seal" | "submit" => 86_400.0,
             _ => RUNS_PER_DAY * RUN_SECONDS,
@@ -164,7 +171,8 @@ fn print(taken: &[(f64, Taken); 2]) {
     }
 }
 
-/// Everybody is bought, activated, and sealed by the rounds up to the first hour.
+/// Makes subscriptions that are active and that the sealer's rounds have sealed up to the first
+/// hour.
 async fn buy_all(world: &World, count: usize) -> Vec<Subscription> {
     let listing = Listing {
         code: "scaleproduct".to_owned(),

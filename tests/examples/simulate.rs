@@ -1,7 +1,8 @@
-//! Runs seeds of the simulation on all cores: `--seeds 0..300`, or `--seed 17` for the story of one.
+//! Runs seeds of the simulation on all cores: `--seeds 0..300`, or `--seed 17` for the story of
+//! one.
 //!
-//! Exit code 1 when a seed shows a violation, or when 2,000 seeds and more leave a place unreached that
-//! is listed; 2 when the arguments cannot be read.
+//! The exit code is 1 if a seed shows a violation, or if 2,000 or more seeds do not reach a listed
+//! state. It is 2 if the arguments cannot be read.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -14,11 +15,11 @@ use end_to_end::proof::simulation::marks;
 use end_to_end::proof::simulation::owed::Excuse;
 use end_to_end::proof::simulation::{self, SeedReport};
 
-/// Clients and tables ask for many small pieces of memory, which this one hands out sooner.
+/// A faster allocator, because clients and tables allocate many small pieces of memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// So many seeds must reach every mark.
+/// The number of seeds from which on every mark must be reached.
 const SEEDS_FOR_MARKS: usize = 2_000;
 
 const HELP: &str = "\
@@ -104,7 +105,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(25) {
             eprint!("\r{done} of {} seeds", all.len());
-            // Progress that cannot be shown is no reason to stop.
+            // The run continues even if its progress cannot be shown.
             if let Err(error) = std::io::stderr().flush() {
                 println!("progress cannot be shown: {error}");
             }
@@ -144,7 +145,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
     ExitCode::from(u8::from(failing > 0 || is_short_of_marks))
 }
 
-/// What need not be billed, and how much of it was not.
+/// Prints the usage that need not be billed, and how much of it was not.
 fn print_excuses(reports: &[SeedReport]) {
     let mut excused: BTreeMap<Excuse, (u128, u128)> = BTreeMap::new();
     for (excuse, (units, unbilled)) in reports.iter().flat_map(|r| &r.verdict.excused) {
@@ -159,7 +160,7 @@ fn print_excuses(reports: &[SeedReport]) {
     }
 }
 
-/// The places that were reached, and how many were not.
+/// Prints the states that were reached, and returns how many were not.
 fn print_marks(reports: &[SeedReport]) -> usize {
     let all = marks::all();
     let mut reached: BTreeMap<&str, u64> = all.iter().map(|name| (name.as_str(), 0)).collect();

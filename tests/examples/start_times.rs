@@ -1,7 +1,7 @@
-//! How long each bootstrap takes from exec to its first call of the Runtime API, and its bytes:
-//! `METERING_BOOTSTRAPS=.aws-sam/build cargo run -p end-to-end --example start_times`.
+//! Measures how long each bootstrap takes from exec to its first call of the Runtime API, and its
+//! size: `METERING_BOOTSTRAPS=.aws-sam/build cargo run -p end-to-end --example start_times`.
 //!
-//! The aim is 10 ms, at most 8 MB: a buyer may wait for a function that starts.
+//! The aim is at most 10 ms and 8 MB, because a buyer may wait for a function to start.
 
 use std::time::Duration;
 

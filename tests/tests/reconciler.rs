@@ -1,5 +1,5 @@
-//! The reconciler: its tasks one by one, days that are proved once, damaged items, runs whose time is up, and a
-//! CloudTrail that is slow or late.
+//! Tests of the reconciler: its single tasks, days that are proved once, damaged items, runs that
+//! have no time left, and a CloudTrail that is slow or late.
 
 #[path = "reconciler/damage.rs"]
 mod damage;

@@ -62,10 +62,11 @@ pub struct Settings {
     pub software_region: Option<String>,
     /// How long CloudTrail takes to show an event, in seconds. About 15 minutes in practice.
     pub cloudtrail_delay_s: u32,
-    /// Every event is shown up to this many seconds later still, each by another delay: the order is
-    /// lost.
+    /// The longest additional delay of an event, in seconds. Each event has another delay, so
+    /// events are not in order.
     pub cloudtrail_spread_s: u32,
-    /// Of a hundred half hours, those whose events all come as late as any may: gaps, which fill later.
+    /// The percentage of half hours whose events all have the longest delay. These are gaps that
+    /// fill later.
     pub cloudtrail_gaps_percent: u32,
     /// How many of a hundred events are shown twice.
     pub cloudtrail_repeat_percent: u32,
@@ -75,10 +76,10 @@ pub struct Settings {
     pub trail_bucket: String,
     /// The trail's S3 key prefix; none where empty.
     pub trail_prefix: String,
-    /// Days for which the bucket keeps the trail's files. The first file is of the first midnight within
-    /// them.
+    /// The days for which the bucket keeps the trail's files. The first file is made at the first
+    /// midnight within them.
     pub trail_kept_days: u32,
-    /// Keys on a page of the bucket's list; S3 has 1,000 at most.
+    /// The most keys on a page of the bucket's list. S3 allows at most 1,000.
     pub trail_page_keys: u32,
     /// `LookupEvents` per second and Region before it throttles; 0 for no limit. Whichever of
     /// the emulator's clock and the real one has gone further counts.
@@ -86,7 +87,8 @@ pub struct Settings {
     /// Calls of `BatchMeterUsage` per second and Region before it throttles; 0 for no limit. AWS
     /// allows 10.
     pub batch_meter_usage_per_s: u32,
-    /// Calls of `MeterUsage` per second and Region before it throttles; 0 for no limit. AWS allows 10.
+    /// Calls of `MeterUsage` per second and Region before it throttles; 0 for no limit. AWS allows
+    /// 10.
     pub meter_usage_per_s: u32,
     /// Calls of `RegisterUsage` per second and Region before it throttles; 0 for no limit. AWS
     /// allows 5.

@@ -1,4 +1,4 @@
-//! One damaged item of each kind, beside healthy ones of the same kind.
+//! One damaged item of each kind, together with healthy items of the same kind.
 
 use end_to_end::proof::run::{Executor, on_a_thread};
 use ledger::record::{send_partition, sort_key};
@@ -10,7 +10,7 @@ use crate::town::{Town, at};
 const HOUR: &str = "2026-11-27T02";
 const LATER: &str = "2026-11-27T05";
 
-/// The buyers of the town.
+/// The town's buyers, by number. Each has one damaged item except the healthy one.
 const HEALTHY: usize = 0;
 const DAMAGED_RECORD: usize = 1;
 const DAMAGED_PROFILE: usize = 2;
@@ -32,7 +32,7 @@ async fn reconcile_beside_damage() {
         town.uses(n, "sealed", HOUR).await;
     }
     town.seal_at("2026-11-27T03:31:00Z").await;
-    // A movement of late usage.
+    // This late usage makes a movement.
     town.uses(DAMAGED_MOVEMENT, "late", HOUR).await;
     let (late, hour) = (town.buyer(DAMAGED_MOVEMENT), HOUR.parse().unwrap());
     let flagged = town
@@ -59,22 +59,24 @@ async fn reconcile_beside_damage() {
     town.world.forget_usage_stream().await;
     let names = damage(&town).await;
 
-    // Past the deadline of the first hour's records, and the first recount of the later one.
+    // The deadline of the first hour's records has passed, and the first recount of the later hour
+    // is due.
     town.seal_at("2026-11-28T03:31:00Z").await;
     let mut reports = Vec::new();
     for hour in 4..20 {
         let time = format!("2026-11-28T{hour:02}:35:00Z");
         town.seal_at(&time).await;
-        // The submitter's sweep would make it, but would send records as well.
+        // The submitter's sweep would make this call, but it would also send records.
         let metering = &town.world.functions.submitter.metering;
         let witness = metering.batch_meter_usage_raw(serde_json::json!({"UsageRecords": []}));
         witness.await.unwrap();
         reports.push(town.reconcile_at(&time).await);
     }
     let sum = |of: fn(&reconciler::Report) -> u64| reports.iter().map(of).sum::<u64>();
-    // Everybody's but the one that is damaged, and the one that late usage was carried into.
+    // The records of all buyers except the damaged one, and the record into which late usage was
+    // carried.
     assert_eq!(sum(|report| report.unconfirmed), 8, "{reports:?}");
-    // Never sent, as the history proves.
+    // The history proves that the record was never sent.
     assert_eq!(town.record(HEALTHY, HOUR).await.state, State::Expired);
     assert!(sum(|report| report.hours_flagged) >= 1, "{reports:?}");
     assert_eq!(sum(|report| report.subscriptions_closed), 1, "{reports:?}");
@@ -84,13 +86,13 @@ async fn reconcile_beside_damage() {
     for name in names {
         assert!(met.contains(&&name), "{name} is not among {met:?}");
     }
-    // Only what cannot be read of the progress keeps a run from coming through.
+    // Only damaged progress keeps a run from finishing.
     let unfinished = reports.iter().filter(|report| !report.finished).count();
     assert_eq!(unfinished, reports.len(), "{reports:?}");
     assert!(reports.iter().any(|report| report.balanced == Some(false)));
 }
 
-/// Damages an item of each kind; their names.
+/// Damages an item of each kind, and returns the names of the items.
 async fn damage(town: &Town) -> Vec<String> {
     let (world, tables) = (&town.world, town.world.ledger.tables());
     let (subscriptions, records) = (&tables.subscriptions, &tables.metering_records);
@@ -135,7 +137,7 @@ async fn damage(town: &Town) -> Vec<String> {
     )
     .await;
     scribble(records, "stops".to_owned(), "books#0", "place", "nowhere").await;
-    // No more than keys, in every index.
+    // Every index gets an item that has only its keys.
     for (attribute, value) in [("live", "0"), ("attention", "yes")] {
         scribble(
             subscriptions,
@@ -148,14 +150,14 @@ async fn damage(town: &Town) -> Vec<String> {
     }
     let strange = "r#yesterday";
     scribble(records, name(HEALTHY), strange, "work", &send_partition(0)).await;
-    // A lifecycle event, and a row of usage, of which the reconciler reads nothing, or sets it aside.
+    // The reconciler does not read lifecycle events, and it sets a damaged row aside.
     let event = format!("event#{HOUR}#1");
     let joint = "joint#1".to_owned();
     scribble(subscriptions, joint, &event, "sign", "nothing").await;
     let row = format!("{}@{HOUR}", name(HEALTHY));
     world.put_raw(&row, "gb#strange", "-1", "never").await;
-    // Neither is damaged for the reconciler: a place is a text of any kind, and nobody asks for that
-    // event. What has no `due` is in no index.
+    // The reconciler does not report these: a stop may have any text, nothing reads that joint, and
+    // an item without `due` is in no index.
     let unread = ["stops / ", "joint#1 / ", "r#yesterday"];
     names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
     names.sort();

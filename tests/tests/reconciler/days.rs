@@ -17,7 +17,7 @@ use crate::town::{Town, at};
 const BUYERS: usize = 3;
 const HOUR: &str = "2026-11-27T02";
 
-/// A town whose 26th and 27th were proved at 2026-11-28T07:40.
+/// A town in which the 26th and the 27th were proved at 2026-11-28T07:40.
 async fn proved_town() -> Town {
     let town = Town::of(BUYERS).await;
     for n in 0..BUYERS {
@@ -58,15 +58,16 @@ fn a_day_is_proved_once() {
 
 async fn prove_once() {
     let town = proved_town().await;
-    // The turn is over.
+    // The turn of every shard is over, so nothing is proved.
     let reads = count_reads(&town);
     let report = prove_at(&town, "2026-11-28T07:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (0, None));
-    // The next turn of every shard reads what was kept: a profile and the days of each subscription.
+    // The next turn of every shard reads the profile and the kept sums of each subscription.
     reads.store(0, Ordering::Relaxed);
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (0, Some(true)));
-    // The watermark; and of each shard its place twice, its pages of the two lists, and perhaps its product.
+    // One read of the watermark; for each shard two of its place, one page of each of the two
+    // lists, and perhaps one of the product.
     let at_most = 1 + 8 * 4 + 3 * BUYERS as u64;
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads <= at_most, "{reads} reads");
@@ -82,7 +83,7 @@ async fn prove_once() {
     }
 }
 
-/// Late usage of the 27th, which a flag tells of and the sealer carries.
+/// Makes late usage of the 27th, which is flagged and which the sealer carries.
 async fn carry(town: &Town, n: usize) {
     town.uses(n, "late", HOUR).await;
     let (late, now) = (town.buyer(n), town.world.now.get());
@@ -106,12 +107,12 @@ async fn change_after_proof() {
     carry(&town, 1).await;
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
-    // What was carried arrived on the 28th, whose proof finds it in its place.
+    // The carried usage arrived on the 28th, and the proof of the 28th finds it there.
     town.seal_at("2026-11-29T09:31:00Z").await;
     let report = prove_at(&town, "2026-11-29T09:40:00Z").await;
     assert_eq!(report.days_proved, BUYERS as u64);
     assert_eq!(report.balanced, Some(true));
-    // Somebody removes it, and the stream tells of it.
+    // The carried row is removed, and the stream delivers that.
     let record = town.record(1, HOUR).await;
     let movements = town.world.ledger.movements_of(&record).await.unwrap();
     let MovementKind::Carried { target, .. } = movements[0].kind else {
@@ -167,7 +168,7 @@ async fn find_at_month_end() {
     let town = proved_town().await;
     let recounted = town.world.reconcile_task(Task::Recount(None)).await;
     assert_eq!(recounted.unwrap().hours_flagged, 0);
-    // Thirty hours late.
+    // The run is thirty hours late.
     town.world.set_time(at("2026-11-28T09:00:00Z"));
     town.uses(1, "untold", HOUR).await;
     town.world.forget_usage_stream().await;
@@ -186,7 +187,7 @@ async fn find_at_month_end() {
     town.seal_at("2026-12-01T03:40:00Z").await;
     let record = town.record(1, HOUR).await;
     assert_eq!(record.movements, 1, "it is carried into the catch hour");
-    // What was recounted is not begun again within the same hours.
+    // Another run in the same hour recounts nothing.
     let again = town.world.reconcile_task(Task::Recount(None)).await;
     assert_eq!(again.unwrap().hours_recounted, 0);
 }

@@ -1,4 +1,4 @@
-//! A CloudTrail that is slow, fails, or has its events hours late.
+//! A CloudTrail that is slow, that fails, or that shows events hours late.
 
 use emulator::{Fault, FaultKind, Faults};
 use end_to_end::proof::run::{Executor, on_a_thread};
@@ -55,13 +55,13 @@ async fn read_through_failures(source: Source, operation: &str) {
         assert!(report.finished, "{operation} {kind:?}: {report:?}");
         assert_eq!(report.audit.unclear, 0, "{operation} {kind:?}");
     }
-    // What does not pass is told at once; and what passes too seldom, in the end.
+    // A lasting failure is reported at once, and a passing one after all tries.
     for (kind, times, tries) in [
         (FaultKind::AccessDenied, 3, "tried 1 times"),
         (FaultKind::Throttling, 1_000, "tried 6 times"),
     ] {
         if operation == "GetObject" && kind == FaultKind::AccessDenied {
-            // One file that is denied is not all of them: see below.
+            // If a file is denied, the other files can still be read; another test has that case.
             continue;
         }
         hour = hour.next();
@@ -115,6 +115,6 @@ async fn find_late_call(source: Source) {
         }
         hour = hour.next();
     }
-    // Nobody sealed anything in that hour: a success for a slot that the ledger knows nothing of.
+    // The stack sealed nothing in that hour, so the ledger has no record for this success.
     assert_eq!(told, ["2026-11-27T12"], "{source:?}");
 }

@@ -1,4 +1,4 @@
-//! A run whose time is up keeps its place.
+//! A run that has no time left keeps its place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,15 +12,16 @@ use marketplace::recount::MovementKind;
 use crate::town::{Town, at};
 
 const BUYERS: usize = 24;
-/// What an invocation has; it takes a small part of that, unless a call is made to take all of it.
+/// The time of an invocation. It needs a small part of it, unless a call is made so slow that it
+/// takes the rest.
 const TIME: Duration = Duration::from_secs(3);
-/// Queries from the beginning of a run to the call that takes all of its time.
+/// How many queries a run makes before the slow call.
 const QUERIES: u64 = 100;
-/// Queries that a run takes beside the work that is kept: what was under way when the time was up, and
-/// the indexes.
+/// How many queries of a run may be for work that is not kept: calls that were under way when the
+/// time ran out, and pages of the indexes.
 const EXTRA_PER_RUN: u64 = 100;
 
-/// What all runs took, until one came through.
+/// The queries of all runs until one finished.
 #[derive(Debug)]
 struct Taken {
     runs: u64,
@@ -29,7 +30,8 @@ struct Taken {
     balanced: Vec<Option<bool>>,
 }
 
-/// Counts the reconciler's queries, of all runs and of each; a certain one of a run takes all of its time.
+/// Counts the reconciler's queries, of all runs and of the present one. The query with the number
+/// `slow` takes all of the run's time.
 fn count_queries(town: &Town, slow: Option<u64>) -> (Arc<AtomicU64>, Arc<AtomicU64>) {
     let queries = Arc::new(AtomicU64::new(0));
     let of_run = Arc::new(AtomicU64::new(0));
@@ -47,7 +49,7 @@ fn count_queries(town: &Town, slow: Option<u64>) -> (Arc<AtomicU64>, Arc<AtomicU
     (queries, of_run)
 }
 
-/// Reconciles until a run comes through. A run whose time is up early goes on for no longer.
+/// Reconciles until a run finishes. If `is_slow`, each run has no time left after some queries.
 async fn taken(is_slow: bool) -> Taken {
     let town = Town::of(BUYERS).await;
     for n in 0..BUYERS {
@@ -153,7 +155,7 @@ async fn tell_imbalance() {
     }
     town.seal_at("2026-11-27T04:20:00Z").await;
     town.reconcile_at("2026-11-27T04:25:00Z").await;
-    // Somebody removes what was carried, of everybody.
+    // The carried rows of all buyers are removed.
     for n in 0..BUYERS {
         let subscription = town.buyer(n);
         let record = town.record(n, HOUR).await;
@@ -171,7 +173,7 @@ async fn tell_imbalance() {
         let row = format!("{}#{carry}", record.key.dimension);
         town.world.delete_row(&partition, &row).await;
     }
-    // The recounts take some eight hundred, and a shard's proof some three hundred.
+    // The recounts take some eight hundred queries, and a shard's proof some three hundred.
     let (_, of_run) = count_queries(&town, Some(1_500));
     town.seal_at("2026-11-28T07:31:00Z").await;
     let mut told = 0;

@@ -1,4 +1,4 @@
-//! Each task and shard is an invocation of its own.
+//! Each task and shard has its own invocation.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use startup::Budget;
 use crate::town::{Town, at};
 
 const BUYERS: usize = 16;
-/// From the last quarter of the 26th, which the first run found due next, through the 27th.
+/// The hours from the last quarter of the 26th, which is the first that is due, through the 27th.
 const HOURS: u64 = 30;
 
-/// A town of which two days are sealed, and every buyer used something.
+/// A town in which two days are sealed and every buyer used something.
 async fn town() -> Town {
     let town = Town::of(BUYERS).await;
     for n in 0..BUYERS {
@@ -66,7 +66,7 @@ async fn touch_one_shard() {
         let report = town.world.reconcile_task(Task::Prove(Some(shard))).await;
         let report = report.unwrap();
         assert!(report.finished, "{report:?}");
-        // The 26th, when everybody may have used something first, and the 27th.
+        // The 26th, which is the first day that can have usage, and the 27th.
         assert_eq!(report.days_proved, buyers * 2, "shard {shard}");
         assert_eq!(report.hours_recounted, 0);
         assert_eq!(report.balanced, Some(true));

@@ -1,4 +1,5 @@
-//! Several buyers of one product, in a world that stands still between its steps.
+//! A town: several buyers of one product, in a world whose time stands still between the steps of a
+//! test.
 
 use std::rc::Rc;
 
@@ -10,19 +11,20 @@ use marketplace::record::RecordKey;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
 
-/// A world with buyers.
+/// A world with several buyers.
 pub struct Town {
     pub world: Rc<World>,
     pub buyers: Vec<(Agreement, Subscription)>,
 }
 
 impl Town {
-    /// So many buyers, whose subscriptions the rounds have taken over at `2026-11-27T01:31:00Z`.
+    /// A town of `buyers` buyers. At `2026-11-27T01:31:00Z` the sealer's rounds cover all
+    /// subscriptions.
     pub async fn of(buyers: usize) -> Self {
         Self::reading(buyers, Source::EventHistory).await
     }
 
-    /// The same, with an audit that reads CloudTrail's events there.
+    /// A town whose audit reads CloudTrail's events from `source`.
     pub async fn reading(buyers: usize, source: Source) -> Self {
         let world = World::reading(at("2026-11-27T00:20:00Z"), 7, source);
         let world = Rc::new(world);
@@ -34,7 +36,7 @@ impl Town {
         town
     }
 
-    /// So many more, of another product.
+    /// Adds `buyers` buyers of another product.
     pub async fn settle(&mut self, product: &str, buyers: usize) {
         let listing = Listing {
             code: product.to_owned(),
@@ -57,7 +59,7 @@ impl Town {
         &self.buyers[n].1
     }
 
-    /// A buyer uses a unit of `gb` at ten past an hour.
+    /// Lets a buyer use a unit of `gb` ten minutes after the beginning of an hour.
     pub async fn uses(&self, n: usize, id: &str, hour: &str) {
         let event = UsageEvent {
             dimension: "gb".parse().unwrap(),

@@ -1,4 +1,5 @@
-//! A trail in S3: files that cannot be read, lists in pages, and what is older than the Event history.
+//! A trail in S3: files that cannot be read, lists of several pages, and events that are older than
+//! the Event history.
 
 use emulator::{Fault, FaultKind, Faults, Settings};
 use end_to_end::proof::run::{Executor, on_a_thread};
@@ -20,8 +21,8 @@ fn fails(town: &Town, fault: Fault) {
     });
 }
 
-/// A buyer whose usage of the hour 2 is recorded by AWS Marketplace at 03:31, with every answer lost, and
-/// whose record is past its deadline.
+/// A town with one buyer. AWS Marketplace recorded the usage of hour 02 at 03:31, but every answer
+/// was lost, and the record's deadline has passed.
 async fn unanswered() -> Town {
     let town = Town::reading(1, Source::Trail).await;
     town.world.set_time(at("2026-11-27T02:20:00Z"));
@@ -35,7 +36,7 @@ async fn unanswered() -> Town {
     town.world.sweep().await.unwrap();
     assert_eq!(town.world.emulator.metered().len(), 1);
     town.world.emulator.set_faults(Faults::default());
-    // Its minutes are cut short, so that it is not sent again before its deadline.
+    // The deadline is early, so that the record is not sent again before it.
     town.world.set_time(at("2026-11-28T02:01:00Z"));
     town.world.reconcile().await.unwrap();
     let record = town.record(0, "2026-11-27T02").await;
@@ -50,11 +51,11 @@ fn a_file_that_cannot_be_read_keeps_the_record_held_until_it_can() {
 
 async fn read_denied_file() {
     let town = unanswered().await;
-    // The file that has the call.
+    // Access to the file that has the call is denied.
     let denied = Fault::rate("GetObject", FaultKind::AccessDenied, 1.0);
     fails(&town, denied.containing("20261127T035"));
     let report = town.reconcile_at("2026-11-28T03:10:00Z").await;
-    // It is told, and keeps nothing else from being read.
+    // The file is reported, and the other files are read nevertheless.
     let told = report.audit.failure.clone().expect("a file");
     assert!(
         told.contains("cannot be read (1)") && told.contains("T0355Z"),
@@ -112,7 +113,7 @@ fn a_record_older_than_the_event_history_is_judged_by_the_trail() {
 
 async fn judge_old_record() {
     let town = unanswered().await;
-    // Four months later, in which no run looked at it.
+    // The next run is four months later.
     let report = town.reconcile_at("2027-03-28T03:10:00Z").await;
     assert_eq!(report.audit.accepted, 1, "{report:?}");
     let record = town.record(0, "2026-11-27T02").await;
@@ -126,7 +127,7 @@ fn nothing_is_concluded_about_the_time_before_the_first_file() {
 
 async fn judge_before_the_first_file() {
     let town = unanswered().await;
-    // The bucket has lost the files of the day on which the record was sent; a later call is there.
+    // The bucket has lost the files of the day on which the record was sent, but has a later call.
     set(&town, |settings| settings.trail_kept_days = 1);
     town.world.set_time(at("2026-11-28T06:00:00Z"));
     let empty = serde_json::json!({"UsageRecords": []});

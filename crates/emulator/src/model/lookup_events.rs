@@ -45,7 +45,8 @@ impl LookupEventsRequest {
             attributes: attributes.unwrap_or_default(),
             start: Stamp::read_optional(members, "StartTime")?.map(|stamp| stamp.at),
             end: Stamp::read_optional(members, "EndTime")?.map(|stamp| stamp.at),
-            // These two have exceptions of their own: a bad one is no violation of the model.
+            // These two members have exceptions of their own, so a bad value does not violate the
+            // model.
             event_category: members.string("EventCategory", &ANY_STRING)?,
             max_results: members.integer("MaxResults", i64::MIN, i64::MAX)?,
             next_token: members.string("NextToken", &ANY_STRING)?,

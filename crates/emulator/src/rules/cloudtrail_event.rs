@@ -1,5 +1,5 @@
-//! A metering call as CloudTrail tells it: `requestParameters`, `responseElements`, and what is
-//! left out of them.
+//! A metering call as CloudTrail shows it: `requestParameters`, `responseElements`, and the parts
+//! that are left out of them.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -88,8 +88,8 @@ fn result(world: &World, record: Value, outcome: &RecordOutcome) -> Value {
     result
 }
 
-/// Keeps what fits into CloudTrail's limit for one field; what was left out is told by
-/// `omitted`.
+/// Keeps what fits into CloudTrail's limit for one field. If something was left out, `omitted` says
+/// so.
 fn truncated<const N: usize>(
     mut fields: Map<String, Value>,
     lists: [(&'static str, Vec<Value>); N],

@@ -1,7 +1,7 @@
 //! CloudTrail's `LookupEvents`: the only way to read back what was metered.
 //!
-//! Only `BatchMeterUsage` stands in the seller's event history; `MeterUsage` and `RegisterUsage`
-//! are logged in the buyers' accounts, `ResolveCustomer` nowhere.
+//! Only `BatchMeterUsage` is in the seller's event history. `MeterUsage` and `RegisterUsage` are
+//! logged in the buyers' accounts, and `ResolveCustomer` is not logged.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -16,9 +16,9 @@ use crate::world::{CallEntry, World};
 
 pub(super) const LOGGED: &str = "BatchMeterUsage";
 pub(super) const SOURCE: &str = "metering-marketplace.amazonaws.com";
-/// The one event category that can be asked for; there are no such events of metering calls.
+/// The only event category that a request can name. Metering calls have no such events.
 const INSIGHT: &str = "insight";
-/// The user every call is attributed to: credentials are not verified.
+/// The user to whom every call is attributed, because credentials are not verified.
 pub(crate) const USERNAME: &str = "seller";
 
 /// Why events cannot be looked up.
@@ -89,7 +89,7 @@ pub(crate) fn lookup_events(
     Ok(answer)
 }
 
-/// Shows some events of a page twice, as far as there is room.
+/// Repeats some events of a page, as far as the page has room.
 fn repeat(world: &World, page: &mut Vec<&CallEntry>, page_size: usize) {
     let percent = u64::from(world.settings.cloudtrail_repeat_percent);
     let again: Vec<&CallEntry> = page
@@ -105,10 +105,10 @@ const DELAYED: u64 = 1;
 pub(super) const REPEATED: u64 = 2;
 const LOST: u64 = 3;
 const GAP: u64 = 4;
-/// What a gap is made of.
+/// The length of a gap, in seconds.
 const GAP_S: i64 = 1_800;
 
-/// A value from the seed that a question about a call or a time has for good.
+/// A random value for a question about a call or a time. It is always the same for one seed.
 pub(super) fn draw(world: &World, question: u64, number: u64) -> u64 {
     ids::mix(ids::mix(ids::mix(world.seed) ^ question) ^ number)
 }
@@ -156,7 +156,7 @@ fn check(request: &LookupEventsRequest) -> Result<usize, LookupEventsError> {
     }
 }
 
-/// What of the log the history shows to this request.
+/// The part of the log that the history shows to a request.
 struct Shown<'a> {
     now: Timestamp,
     oldest: Timestamp,

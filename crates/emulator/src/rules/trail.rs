@@ -1,8 +1,8 @@
-//! CloudTrail's trail in S3: the events of `LookupEvents` in gzipped files, one for each five minutes in
-//! which some came.
+//! CloudTrail's trail in S3: the events of `LookupEvents` in gzipped files. There is a file for
+//! each five minutes in which events came.
 //!
-//! Delay, disorder, repetition and loss are those of the Event history: a file has the events that the
-//! history began to show in its five minutes. An event that comes twice comes in the next file again.
+//! Delay, disorder, repetition and loss are the same as in the Event history: a file has the events
+//! that the history began to show in its five minutes. A repeated event is also in the next file.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,10 +18,10 @@ use super::{Arrival, cloudtrail_event};
 use crate::ids::{self, Kind};
 use crate::world::{CallEntry, World};
 
-/// Seconds of events in one file.
+/// The length of the period of one file, in seconds.
 const FILE_S: i64 = 300;
 const DAY_S: i64 = 24 * 3_600;
-/// Where the choice of an order in a file starts.
+/// The number of the question in which order a file has its events; see [`draw`].
 const ORDER: u64 = 5;
 
 /// A file that a trail has delivered.
@@ -33,7 +33,7 @@ pub(crate) struct TrailFile {
 }
 
 impl TrailFile {
-    /// Its key in the bucket.
+    /// The file's key in the bucket.
     pub(crate) fn key(&self, world: &World) -> String {
         let account = &world.settings.seller_account_id;
         let prefix = match world.settings.trail_prefix.as_str() {
@@ -51,18 +51,18 @@ impl TrailFile {
         )
     }
 
-    /// Whether a key can be this file's: it has the minute of the file in its name.
+    /// Whether a key can be this file's key, because it has the file's minute in its name.
     pub(crate) fn may_be(&self, key: &str) -> bool {
         let minute = self.made_at().strftime("_%Y%m%dT%H%MZ_").to_string();
         key.contains(&minute)
     }
 
-    /// When it was made.
+    /// When the file was made.
     pub(crate) fn made_at(&self) -> Timestamp {
         Timestamp::from_second(self.made).unwrap_or_default()
     }
 
-    /// What lies in the bucket, with the calls that the file has.
+    /// The gzipped content of the file, which has these calls.
     pub(crate) fn content(&self, world: &World, calls: &Calls<'_>) -> std::io::Result<Vec<u8>> {
         let mut calls = calls.clone();
         if world.settings.cloudtrail_spread_s > 0 {
@@ -81,7 +81,7 @@ impl TrailFile {
 /// The calls of one file.
 pub(crate) type Calls<'w> = Vec<&'w CallEntry>;
 
-/// The files that there are, with the calls of each.
+/// All files in the bucket, with the calls of each.
 pub(crate) fn files<'w>(world: &'w World, arrival: Arrival<'_>) -> BTreeMap<TrailFile, Calls<'w>> {
     let now = arrival.now.as_second();
     let first = first_made(world, arrival.now);
@@ -108,7 +108,8 @@ fn logged(world: &World) -> impl Iterator<Item = &CallEntry> {
     calls.filter(|entry| entry.operation == LOGGED && entry.reached_aws())
 }
 
-/// The first file that the bucket still has, of the first midnight within what is kept.
+/// When the first file was made that the bucket still has: at the first midnight within the time
+/// for which files are kept.
 fn first_made(world: &World, now: Timestamp) -> i64 {
     let days = i64::from(world.settings.trail_kept_days);
     let kept = now
@@ -117,10 +118,11 @@ fn first_made(world: &World, now: Timestamp) -> i64 {
     (kept.as_second().div_euclid(DAY_S) + 1) * DAY_S
 }
 
-/// When the files were made that have an event.
+/// When the one or two files were made that have an event.
 fn files_of(world: &World, entry: &CallEntry) -> [Option<i64>; 2] {
     let shown = shown_from(world, entry);
-    // Once an event is shown its file is finished.
+    // The file is finished at the end of the five minutes in which the history began to show the
+    // event.
     let made = shown.map(|shown| (shown.div_euclid(FILE_S) + 1) * FILE_S);
     let percent = u64::from(world.settings.cloudtrail_repeat_percent);
     let is_repeated = draw(world, REPEATED, entry.number) % 100 < percent;

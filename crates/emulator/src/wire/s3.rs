@@ -1,4 +1,5 @@
-//! S3 as far as a trail's files are read: `ListObjectsV2` and `GetObject`, in path style.
+//! The part of S3 that is needed to read a trail's files: `ListObjectsV2` and `GetObject`, in path
+//! style.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +23,11 @@ use crate::rules::trail::{Calls, TrailFile, files};
 
 const LIST: &str = "ListObjectsV2";
 const GET: &str = "GetObject";
-/// The operations, for messages and faults.
+/// The names of the operations, for messages and faults.
 pub(super) const OPERATIONS: [&str; 2] = [LIST, GET];
 const SERVICE: &str = "s3";
 
-/// What is asked of S3.
+/// A request to S3.
 enum Asked {
     List {
         bucket: String,
@@ -38,7 +39,7 @@ enum Asked {
     },
 }
 
-/// What it answers.
+/// An answer of S3.
 enum Answer {
     Page(String),
     Object { content: Vec<u8>, made: Timestamp },
@@ -52,7 +53,8 @@ pub(super) fn is_for(head: &Parts) -> bool {
     header.is_some_and(is_signed) && !head.headers.contains_key("x-amz-target")
 }
 
-/// Answers it. Calls of S3 are not logged: they are many, and change nothing.
+/// Answers a request to S3. These requests are not logged, because they are many and change
+/// nothing.
 pub(super) async fn answer(emulator: &Emulator, head: &Parts) -> Response {
     let (answer, delay_ms, request_id) = {
         let core = &mut *emulator.core();
@@ -276,7 +278,7 @@ fn object_response(content: Vec<u8>, made: Timestamp) -> Response {
     response
 }
 
-/// Text as XML has it.
+/// Escapes a text for XML.
 pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -284,7 +286,7 @@ pub(super) fn escaped(text: &str) -> String {
         .replace('"', "&quot;")
 }
 
-/// Without percent signs; what is no encoding stays as it is.
+/// Decodes percent encoding. Invalid encodings stay as they are.
 fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -1,11 +1,11 @@
-//! Errors as S3 has them: XML with a code.
+//! Errors in the format of S3: XML with a code.
 
 use http::StatusCode;
 
 use super::s3::escaped;
 use crate::faults::FaultKind;
 
-/// `<Error>` with a status.
+/// An error of S3 with its HTTP status.
 pub(super) struct S3Error {
     pub(super) status: StatusCode,
     code: &'static str,
@@ -59,7 +59,7 @@ impl S3Error {
         S3Error::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
-    /// The error of a fault that answers instead of working; `None` for one that is no error of S3.
+    /// The error with which a fault answers; `None` if the fault is not an error of S3.
     pub(super) fn from_fault(kind: FaultKind) -> Option<S3Error> {
         let (status, code, message) = match kind {
             FaultKind::Throttling => (503, "SlowDown", "Please reduce your request rate."),
@@ -86,7 +86,7 @@ impl S3Error {
         Some(S3Error::new(status, code, message))
     }
 
-    /// The body.
+    /// The body of the response.
     pub(super) fn xml(&self, resource: &str, request_id: &str) -> String {
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><Resource>{}</Resource><RequestId>{request_id}</RequestId></Error>",

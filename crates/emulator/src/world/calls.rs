@@ -1,4 +1,4 @@
-//! The log of calls: what was asked, what became of it.
+//! The log of calls: the requests and their results.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -12,10 +12,10 @@ use crate::ids::{self, Kind};
 use crate::limits::{CALL_RECORDS_KEPT_MAX, CALLS_KEPT_MAX};
 use crate::model::UsageRecord;
 
-/// What became of one usage record.
+/// The result for one usage record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Outcome {
-    /// Took its slot.
+    /// The record took its slot.
     Success,
     /// `Success` without a slot of its own: identical to what the slot holds, or a zero that
     /// leaves the slot free.
@@ -71,7 +71,7 @@ pub(crate) struct CallEntry {
 }
 
 impl CallEntry {
-    /// What the call came to as a whole.
+    /// The result of the call as a whole.
     pub(crate) fn verdict(&self) -> Verdict {
         let accepted = |outcome: &RecordOutcome| {
             matches!(outcome.outcome, Outcome::Success | Outcome::SuccessAgain)
@@ -84,14 +84,14 @@ impl CallEntry {
         }
     }
 
-    /// Whether the call came through at all.
+    /// Whether the call reached AWS.
     pub(crate) fn reached_aws(&self) -> bool {
         let lost = [FaultKind::DropBefore, FaultKind::BadGateway];
         !self.faults.iter().any(|fault| lost.contains(fault))
     }
 }
 
-/// What a call came to as a whole.
+/// The result of a call as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// Answered without an error, and every record accepted.
@@ -105,7 +105,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// All of them.
+    /// All verdicts.
     pub(crate) const ALL: [Verdict; 4] = [
         Verdict::Accepted,
         Verdict::Partly,
@@ -114,11 +114,12 @@ impl Verdict {
     ];
 }
 
-/// Which calls are looked at: of one operation, or of all where `None`.
+/// Selects calls of the log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallFilter<'a> {
+    /// The operation; `None` selects all operations.
     pub(crate) operation: Option<&'a str>,
-    /// Any of these.
+    /// The call must have one of these verdicts.
     pub(crate) verdicts: &'a [Verdict],
 }
 
@@ -129,7 +130,7 @@ impl CallFilter<'_> {
     }
 }
 
-/// The latest calls.
+/// The log of the latest calls.
 #[derive(Debug, Default)]
 pub(crate) struct CallLog {
     entries: VecDeque<CallEntry>,
@@ -179,36 +180,36 @@ impl CallLog {
 /// One call to the emulated AWS API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Call {
-    /// Counts calls from 1.
+    /// The number of the call, counted from 1.
     pub number: u64,
-    /// When, by the emulator's clock.
+    /// When the call was made, by the emulator's clock.
     pub at: Timestamp,
     /// The operation's name.
     pub operation: String,
-    /// The Region called.
+    /// The Region that was called.
     pub region: String,
     /// The `x-amzn-requestid` of the answer.
     pub request_id: String,
     /// The `ProductCode` of the request.
     pub product_code: Option<String>,
-    /// The usage records of the request, each with what became of it.
+    /// The usage records of the request, each with its result.
     pub records: Vec<CallRecord>,
-    /// The error the call was answered with.
+    /// The error with which the call was answered; `None` if there was none.
     pub error: Option<CallError>,
-    /// The faults that struck it.
+    /// The faults that affected the call.
     pub faults: Vec<FaultKind>,
-    /// Whether an answer was sent; the work may be done all the same.
+    /// Whether an answer was sent. If not, the request may have been carried out nevertheless.
     pub answered: bool,
 }
 
 /// The error of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallError {
-    /// `ThrottlingException` and the like.
+    /// The error code, for example `ThrottlingException`.
     pub code: String,
-    /// What was said.
+    /// The message of the error.
     pub message: String,
-    /// The HTTP status.
+    /// The HTTP status of the response.
     pub status: u16,
 }
 
@@ -225,14 +226,14 @@ pub struct CallRecord {
     pub dimension: String,
     /// `Timestamp` as sent.
     pub timestamp: Timestamp,
-    /// A decimal string without trailing zeros.
+    /// The quantity, as a decimal string without trailing zeros.
     pub quantity: String,
     /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, `Unprocessed`, or `NotProcessed`
     /// where the request failed as a whole.
     pub outcome: String,
-    /// Whether this call made the slot: exactly once for whatever is billed.
+    /// Whether this call took the slot. That is true exactly once for every slot that is billed.
     pub billed: bool,
-    /// The id of the metering record, also where the answer was never sent.
+    /// The id of the metering record, even if the answer was never sent.
     pub metering_record_id: Option<String>,
 }
 
@@ -242,7 +243,7 @@ impl World {
         self.calls.iter().map(|entry| self.call(entry)).collect()
     }
 
-    /// How many calls these are, and those of one page, newest first.
+    /// How many calls the filter selects, and one page of them, newest first.
     pub(crate) fn calls_of(
         &self,
         of: CallFilter<'_>,
