@@ -58,12 +58,13 @@ struct Aws {
     /// When a record of each shard was first accepted.
     turns: BTreeMap<u8, Instant>,
     started: Instant,
-    /// What the quota's bucket holds, in thousandths of a request, and when it was looked at.
+    /// The content of the quota's token bucket, in thousandths of a request, and when it was
+    /// updated.
     bucket: (u64, Instant),
     calls: u64,
     throttled: u64,
     last_accepted: Instant,
-    /// Who has the turn to send, and until which second.
+    /// The holder of the turn to send, and the second at which the turn ends.
     turn: Option<(String, i64)>,
 }
 

@@ -44,7 +44,7 @@ const SLOTS_BYTES_MAX: usize = 300_000;
 /// The length of a day's name in bytes.
 const DAY_BYTES: usize = "2026-11-21".len();
 
-/// Quantities by slot.
+/// Quantities of one subscription, by hour and dimension.
 pub type Slots = BTreeMap<(UsageHour, Dimension), Total>;
 
 /// The sums of a day of a subscription when it was read in full.

@@ -20,7 +20,7 @@ const HELD_TRIES_MAX: u32 = 6;
 /// The result of a conditional write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It was written.
+    /// The condition held, and the item was written.
     Done,
     /// The condition failed, because another writer was first. Read the item and decide again.
     Conflict,

@@ -82,7 +82,7 @@ impl Marks {
         Self::salted(RandomState::new().build_hasher().finish())
     }
 
-    /// Repeatable; whoever chooses the salt answers for its being used once.
+    /// Repeatable marks. The caller must use each salt only once.
     pub(crate) fn salted(salt: u64) -> Self {
         Self {
             salt,

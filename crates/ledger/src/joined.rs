@@ -209,7 +209,7 @@ impl Known {
     }
 }
 
-/// The agreement whose licence was updated last, by the events' own time.
+/// The agreement whose license was updated last, by the time of the events.
 fn current_agreement(agreements: &[(AgreementId, Lifecycle)]) -> Option<&AgreementId> {
     agreements
         .iter()

@@ -11,7 +11,7 @@ use crate::item::{Item, Reader, number, text};
 
 const ITEM: &str = "configuration";
 
-/// One product's configuration.
+/// The configuration of one product, which the seller has set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
     /// The product code, not the product id (`prod-...`).

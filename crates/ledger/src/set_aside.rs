@@ -22,7 +22,7 @@ use crate::error::{LedgerError, Malformed};
 use crate::item::{Item, Reader, number, text};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// An itemised row.
+/// A row that is not metered, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemisedRow {
     /// The row's partition key.

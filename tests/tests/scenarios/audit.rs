@@ -551,8 +551,8 @@ async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_i
         assert_eq!((found.unknown, found.differences()), (1, 1), "{found:?}");
         let again = run_at("2026-11-21T13:00:01Z").await;
         assert_eq!((again.calls, again.differences()), (0, 0), "{again:?}");
-        // A day later the hour's deadline is over, and its record is looked for. Its calls were compared
-        // again meanwhile, and the difference stands.
+        // A day later the hour's deadline is over, and its record is looked for. Its calls were
+        // compared again meanwhile, and the difference persists.
         let later = run_at("2026-11-22T12:00:00Z").await;
         let told = (later.matched, later.unknown, later.differences());
         assert_eq!(told, (1, 1, 1), "{later:?}");

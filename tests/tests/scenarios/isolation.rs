@@ -16,7 +16,7 @@ async fn with_buyers() -> (Market, Vec<Subscription>) {
         let agreement = NewAgreement::of(PRODUCT);
         let agreement = market.stack.emulator().add_agreement(agreement);
         let license = agreement.expect("an agreement").license_arn;
-        subscriptions.push(license.parse().expect("a licence"));
+        subscriptions.push(license.parse().expect("a license"));
     }
     market.until("2026-11-21T09:50:00Z").await;
     (market, subscriptions)
@@ -86,7 +86,7 @@ async fn a_record_that_makes_every_request_fail_does_not_keep_its_neighbours_wai
         use_one(&market, subscription, "gb").await;
     }
     let Subscription::License(license) = &subscriptions[11] else {
-        panic!("{} is no licence", subscriptions[11]);
+        panic!("{} is no license", subscriptions[11]);
     };
     let fails = Fault::rate("BatchMeterUsage", FaultKind::InternalError, 1.0);
     market.stack.emulator().set_faults(Faults {

@@ -86,7 +86,7 @@ impl Market {
             .add_agreement(NewAgreement::of(PRODUCT))
             .expect("an agreement");
         stack.step().await.expect("the purchase is noticed");
-        let subscription = agreement.license_arn.parse().expect("a licence");
+        let subscription = agreement.license_arn.parse().expect("a license");
         Self {
             stack,
             agreement,

@@ -201,7 +201,7 @@ impl Drive {
         self.schedules();
     }
 
-    /// How lifecycle messages and the history come.
+    /// Sets the delays and repetitions of lifecycle messages and of the history.
     fn set_up_messages(&mut self) {
         let settings = self.world.emulator.settings();
         let Trouble {

@@ -196,7 +196,7 @@ fn of_a_batch_refused_for_one_record_the_others_may_have_been_recorded() {
             "InvalidProductCodeException",
             Effect::Doubtful(vec![units("1")]),
         ),
-        // Of these AWS says that the entire batch is not processed.
+        // AWS says of these codes that the entire batch is not processed.
         ("TimestampOutOfBoundsException", Effect::Nothing),
     ] {
         let call = call(&event(request.clone(), Value::Null, Some(error)));

@@ -54,7 +54,7 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
     }
 }
 
-/// Somebody's call after everything in question.
+/// A call that is later than all calls in question.
 fn witness() -> Call {
     let mut call = call(0, 1, SUCCESS);
     call.event_id = "e-witness".to_owned();
@@ -112,7 +112,7 @@ fn ask_without_witness(record: &MeteringRecord, calls: &[Call], now: &str) -> Fi
     inquiry.finding(&record.key, at(now))
 }
 
-/// An inquiry about one record that has been shown a witness.
+/// An inquiry about one record that has a witness already.
 fn inquiry_about(record: &MeteringRecord) -> Inquiry {
     let mut inquiry = Inquiry::about([record], at(NOW));
     inquiry.call(&witness());
@@ -168,7 +168,7 @@ fn a_taken_slot_that_only_our_own_record_can_have_taken_is_ours() {
         let calls = [call(40, 5, DUPLICATE), call(31, 5, lost)];
         assert_eq!(ask(State::Disputed, &calls), Finding::BilledByInference);
     }
-    // What certainly recorded nothing is no other candidate.
+    // Calls that certainly recorded nothing cannot have taken the slot.
     let calls = [
         call(40, 5, DUPLICATE),
         call(36, 9, Err("ThrottlingException")),
@@ -221,7 +221,7 @@ fn what_no_call_can_have_recorded_is_not_billed() {
         Err("InvalidSignatureException"),
         Err("DisabledApiException"),
         Err("TimestampOutOfBoundsException"),
-        // Refused alone, for what stands in it.
+        // The record was sent alone and refused because of its content.
         Err("InvalidUsageDimensionException"),
         Ok("CustomerNotSubscribed"),
     ]
@@ -245,7 +245,7 @@ fn a_call_that_may_have_recorded_it_leaves_it_held() {
         };
         assert_eq!(ask(State::Unconfirmed, &calls), Finding::Unknown(doubt));
     }
-    // What stood before the culprit of a batch may have been recorded.
+    // The records before the bad one of a batch may have been recorded.
     let mut batch = call(31, 5, Err("InvalidUsageDimensionException"));
     batch.sent.push(SentRecord {
         key: key("legacy|code|OTHER"),
@@ -255,7 +255,7 @@ fn a_call_that_may_have_recorded_it_leaves_it_held() {
         ask(State::Unconfirmed, &[batch]),
         Finding::Unknown(Doubt::MayHaveRecorded { .. })
     ));
-    // A taken slot is never called unbilled, whoever took it.
+    // A record whose slot is taken is never concluded to be unbilled.
     assert_eq!(
         ask(State::Unconfirmed, &[call(31, 5, DUPLICATE)]),
         Finding::Unknown(Doubt::Unexplained)
@@ -331,7 +331,8 @@ fn a_request_that_was_cut_off_concerns_only_records_that_are_too_large_for_cloud
     let is_opaque = |finding| matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
     assert_eq!(ask(&small, &cut), Finding::NotBilled);
     assert!(is_opaque(ask(&large, &cut)));
-    // This stack sends no batch that is cut off, so somebody else did, and it may have named anything.
+    // This stack sends no batch that is cut off, so other software sent it, and it may have any
+    // record.
     let mut of_somebody_else = cut.clone();
     of_somebody_else.sent = vec![SentRecord {
         key: key("legacy|code|OTHER"),
@@ -356,7 +357,7 @@ fn nothing_follows_from_silence_without_a_call_that_is_certainly_later() {
     );
     late.at = since;
     assert_eq!(ask(&unconfirmed, &[late]), Finding::NotBilled);
-    // What the history does show is a fact without any witness.
+    // An event that the history shows is a fact and needs no witness.
     assert_eq!(ask(&unconfirmed, &[call(35, 5, SUCCESS)]), billed(35));
 
     let disputed = record(State::Disputed, LICENSE);
@@ -389,7 +390,7 @@ fn more_calls_without_a_clear_answer_than_the_history_has_leave_it_held() {
         unconfirmed.sent.doubtful = doubtful;
         assert_eq!(ask_without_witness(&unconfirmed, &calls, NOW), finding);
     }
-    // Both calls of the history were answered here, so neither is the one that was not.
+    // The submitter got answers to both calls of the history, so the unanswered call is missing.
     unconfirmed.sent = crate::record::Transmissions {
         doubtful: 1,
         answered: 2,
@@ -454,7 +455,7 @@ fn all_that_can_say_something_about_its_records_is_read() {
         record(State::Unconfirmed, LICENSE),
         record(State::Disputed, "legacy|code|CUST"),
     ];
-    // From the hour, until now: a witness may come last.
+    // The history is read from the hour until now, because the witness may be the latest call.
     let spans = Inquiry::about(&records, at(NOW)).spans(at(NOW));
     let span = |from: &str, to: &str| Span {
         from: at(from),
@@ -462,7 +463,7 @@ fn all_that_can_say_something_about_its_records_is_read() {
     };
     assert_eq!(spans, [span("2026-11-21T09:55:00Z", NOW)]);
     assert!(Inquiry::about(&[], at(NOW)).spans(at(NOW)).is_empty());
-    // A record that waits for weeks costs no reading of weeks.
+    // A record that waits for weeks does not require reading weeks.
     let spans = Inquiry::about(&records[..1], at(NOW)).spans(at("2026-12-20T12:00:00Z"));
     assert_eq!(
         spans,

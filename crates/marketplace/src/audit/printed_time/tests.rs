@@ -36,7 +36,7 @@ proptest! {
         let plain = format!("{whole}.{nanos:09}");
         prop_assert_eq!(read_json(&plain), Some(time), "{}", plain);
         prop_assert_eq!(read_json(&format!("\"{plain}\"")), Some(time), "{}", plain);
-        // The point anywhere, and the exponent that puts it right.
+        // The decimal point may be anywhere if the exponent makes up for it.
         let padded = format!("{:0>20}", digits);
         let at = usize::try_from(11 - exponent).unwrap();
         let moved = format!("{}.{}E{exponent}", &padded[..at], &padded[at..]);
