@@ -1,7 +1,7 @@
 //! AWS Marketplace on localhost, as a program.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -182,10 +182,10 @@ fn load(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
 }
 
 /// Saves the world. A failure or a crash leaves the old file or the new one.
-fn save(emulator: &Emulator, path: &PathBuf) -> Result<(), RunError> {
+fn save(emulator: &Emulator, path: &Path) -> Result<(), RunError> {
     let json = emulator.save().map_err(RunError::Save)?;
     replace_file(path, &json).map_err(|error| RunError::Write {
-        path: path.clone(),
+        path: path.to_path_buf(),
         error,
     })
 }
