@@ -74,9 +74,9 @@ impl Functions {
             // No quota. It allows ten calls in each second of real time, and the stack's seconds are
             // not those of real time: the clock can run many times faster, or stand still while an
             // hour's work is done. At 3600 times real time each wait for a tenth of a second would
-            // cost six minutes of the stack's clock, and usage would miss its window. The turn to
-            // send, which the quota needs, ends by the stack's clock and so never while it stands
-            // still. The emulator limits the rate only if `batch_meter_usage_per_s` is set; the
+            // cost six minutes of the stack's clock, and usage would miss its window. After a
+            // crash the turn to send, which the quota needs, is free again by the stack's clock, and
+            // so never while it stands still. The emulator limits the rate only if `batch_meter_usage_per_s` is set; the
             // submitter then sends throttled calls again, as on AWS.
             ("SUBMIT_PER_SECOND", "0"),
         ];
