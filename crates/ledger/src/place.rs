@@ -23,6 +23,8 @@ pub struct Place<T> {
     pub at: Option<T>,
     key: (String, &'static str),
     version: u64,
+    /// Whether the version cannot be read. Then the next write replaces the item.
+    is_damaged: bool,
 }
 
 impl<T: std::fmt::Display> Place<T> {
@@ -68,13 +70,17 @@ impl Ledger {
             at: None,
             key: (partition, sort),
             version: 0,
+            is_damaged: false,
         };
         let Some(item) = item else { return Ok(place) };
         let read = Reader::new(&item);
         // A place is only a hint, so one that cannot be read is treated as missing.
         match read.version() {
             Ok(version) => place.version = version,
-            Err(damaged) => self.note_damaged(&damaged),
+            Err(damaged) => {
+                self.note_damaged(&damaged);
+                place.is_damaged = true;
+            }
         }
         match read.parsed_opt("place") {
             Ok(at) => place.at = at,
@@ -93,7 +99,7 @@ impl Ledger {
     where
         T: std::fmt::Display + Clone + PartialEq,
     {
-        if place.at == at {
+        if place.at == at && !place.is_damaged {
             return Ok(Written::Done);
         }
         let table = &self.tables.metering_records;
@@ -101,8 +107,14 @@ impl Ledger {
             at,
             key: place.key.clone(),
             version: place.version.saturating_add(1),
+            is_damaged: false,
         };
         match place.version {
+            // Without a version there is no condition to write on; a hint needs none.
+            _ if place.is_damaged => {
+                self.put_any(table, new.to_item()).await?;
+                Ok(Written::Done)
+            }
             0 => self.put_new(table, new.to_item()).await,
             _ => self.change(table, &place.to_item(), &new.to_item()).await,
         }

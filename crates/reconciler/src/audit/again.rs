@@ -9,6 +9,7 @@
 //! until it is written.
 
 use jiff::Timestamp;
+use ledger::Written;
 use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Inquiry, conflict_text, second_look};
 use marketplace::{MeteringRecord, State};
@@ -47,7 +48,11 @@ pub(super) async fn look(
                 let written = app
                     .ledger
                     .write_success_found(record, metering_record_id, at, now);
-                report.audit.unexpected += done(written.await?);
+                let is_written = done(written.await?);
+                report.audit.unexpected += is_written;
+                if is_written == 0 {
+                    continue;
+                }
                 tracing::error!(slot = %record.key, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; what was carried of it is over-metered: see metering adjust plan");
             }
             Finding::Conflict {
@@ -58,6 +63,9 @@ pub(super) async fn look(
                 let id = metering_record_id.as_deref();
                 let written = app.ledger.write_conflict(record, quantity, id, now).await?;
                 report.audit.conflicts += done(written);
+                if written == Written::Conflict {
+                    continue;
+                }
                 tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
             }
             Finding::BilledByInference | Finding::NotBilled | Finding::Unknown(_) => {
