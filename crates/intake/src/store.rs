@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use futures_util::{StreamExt, stream};
 use ledger::Ledger;
 use marketplace::UsageHour;
-use marketplace::planted::{Bug, is_planted};
 use startup::Budget;
 
 use crate::event::Usage;
@@ -65,11 +64,7 @@ async fn store_in_order(
             Some((_, Verdict::Failed(unavailable))) => Verdict::Failed(*unavailable),
             _ => {
                 let put = ledger.put_event(&usage.subscription, &usage.event);
-                let put = within(budget, put).await;
-                match put {
-                    Err(_) if is_planted(Bug::FailedPutAcknowledged) => Verdict::Stored,
-                    put => Verdict::of(usage, put),
-                }
+                Verdict::of(usage, within(budget, put).await)
             }
         };
         verdicts.push((place, verdict));

@@ -10,7 +10,6 @@ use ledger::profile::Profile;
 use ledger::set_aside::{BATCH_WRITE_MAX, Itemised, UnattributedRow};
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Status;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::spans::Span;
 use marketplace::usage::SetAsideReason;
 use marketplace::{Subscription, UsageHour};
@@ -63,10 +62,7 @@ pub(crate) async fn write_down<'d>(
             return handled;
         }
     };
-    let is_late = |hour: UsageHour| {
-        let flags = !is_planted(Bug::LateRowsNotFlagged);
-        flags && watermark.is_some_and(|watermark| hour <= watermark)
-    };
+    let is_late = |hour: UsageHour| watermark.is_some_and(|watermark| hour <= watermark);
     let (known, stopped_at) = find_subscriptions(ledger, delivery, is_late, now, budget).await;
     handled.again_from = stopped_at;
 
@@ -84,7 +80,6 @@ pub(crate) async fn write_down<'d>(
                 handled.set_aside += rows.saturating_sub(refused);
                 handled.refused += refused;
             }
-            (Err(_), _) if is_planted(Bug::FlagFailureForgotten) => {}
             (Err(stopped), _) => {
                 tracing::error!(%stopped, sequence_number = %write.place.sequence_number, "the batch is delivered again from here");
                 handled.again_from = Some(write.place.clone());

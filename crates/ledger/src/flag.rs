@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::{SignedDuration, Timestamp};
 use marketplace::hour::shift;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 
 use crate::error::{LedgerError, Malformed, Written};
@@ -203,10 +202,7 @@ impl Ledger {
             .table_name(table)
             .key("subscription", text(&flag.subscription))
             .key("item", text(sort_key(flag.hour)))
-            .condition_expression(match is_planted(Bug::FlagClearedBlindly) {
-                true => "attribute_exists(#version) OR #version = :read",
-                false => "#version = :read",
-            })
+            .condition_expression("#version = :read")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":read", text(&flag.mark));
         self.write("DeleteItem", table, || request.clone().send())

@@ -4,7 +4,6 @@
 use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::fold::{CarryId, origin_hash};
-use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{MeteringRecord, RecordKey};
 use marketplace::recount::{Movement, MovementKind, OF_SHORTFALL};
 use marketplace::tags::Tags;
@@ -16,7 +15,7 @@ use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
 use crate::record::{Changes, LifeSpan, RecordChange, part_keys};
 use crate::tables::TTL_ATTRIBUTE;
-use crate::transaction::{put_if_absent, put_over};
+use crate::transaction::put_if_absent;
 use crate::usage_event::{carried_time, to_item as event_item};
 use crate::{Ledger, shard_of};
 
@@ -282,35 +281,17 @@ impl Ledger {
         self.note_books(key, &change).await?;
         let life = change.life();
         let change = change.value("read", number(record.version));
-        let condition = match is_planted(Bug::MovementUnconditional) {
-            true => "attribute_exists(#version) OR #version = :read",
-            false => "#version = :read",
-        };
-        let update = self.transact_update(key, change, condition)?;
+        let update = self.transact_update(key, change, "#version = :read")?;
         let mut item = to_item(key, movement);
         item.extend(life.attribute().map(|at| (TTL_ATTRIBUTE.to_owned(), at)));
-        let mut writes = vec![
-            update,
-            match is_planted(Bug::MovementUnconditional) {
-                true => put_over(table, item),
-                false => put_if_absent(table, item),
-            },
-        ];
+        let mut writes = vec![update, put_if_absent(table, item)];
         if record.is_closed() && life == LifeSpan::Open {
             writes.extend(self.reopening(record).await?);
         }
         if let MovementKind::Carried { target, into } = &movement.kind {
             let into = into.as_ref().unwrap_or(&key.dimension);
-            if is_planted(Bug::MovementInTwoSteps)
-                && self.transact(table, std::mem::take(&mut writes)).await? == Written::Conflict
-            {
-                return Ok(Written::Conflict);
-            }
             for row in carried_rows(key, movement, *target, into)? {
-                writes.push(match is_planted(Bug::MovementUnconditional) {
-                    true => put_over(&self.tables.usage_events, row),
-                    false => put_if_absent(&self.tables.usage_events, row),
-                });
+                writes.push(put_if_absent(&self.tables.usage_events, row));
             }
         }
         let written = self.transact(table, writes).await?;

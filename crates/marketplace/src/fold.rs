@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::{ALLOCATIONS_MAX, FOLD_BUCKETS_MAX, FOLD_SET_ASIDE_MAX, RECORD_BYTES_MAX};
-use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::Allocation;
 use crate::subscription::Subscription;
@@ -287,7 +286,6 @@ impl DimensionFold {
             .collect();
         let rest = Total::from(quantity).minus(allocated)?;
         if !allocations.is_empty()
-            && !is_planted(Bug::UntaggedShareMissing)
             && let Some(rest) = rest.to_quantity()
             && rest > Quantity::ZERO
         {

@@ -105,13 +105,7 @@ pub fn interpret(
     unprocessed: &[AnsweredRecord],
 ) -> Vec<Verdict> {
     sent.iter()
-        .enumerate()
-        .map(|(n, record)| {
-            if is_planted(Bug::ResultsByPosition)
-                && let Some(answer) = results.get(n)
-            {
-                return verdict_of(answer);
-            }
+        .map(|record| {
             let answers: Vec<&Answer> = results
                 .iter()
                 .filter(|a| names(&a.record, record))
@@ -122,19 +116,7 @@ pub fn interpret(
                 .find(|a| a.status.as_deref() == Some("Success"));
             match success.or_else(|| answers.first()) {
                 Some(answer) => verdict_of(answer),
-                None if is_planted(Bug::SilenceIsSuccess) && unprocessed.is_empty() => {
-                    Verdict::Accepted {
-                        metering_record_id: None,
-                    }
-                }
-                None if unprocessed.iter().any(|u| names(u, record)) => {
-                    match is_planted(Bug::UnprocessedIsSuccess) {
-                        true => Verdict::Accepted {
-                            metering_record_id: None,
-                        },
-                        false => Verdict::Unprocessed,
-                    }
-                }
+                None if unprocessed.iter().any(|u| names(u, record)) => Verdict::Unprocessed,
                 None => Verdict::Unanswered,
             }
         })
@@ -182,7 +164,6 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     let row = row_of(verdict);
     let state = match verdict {
         Verdict::Accepted { .. } => State::Accepted,
-        Verdict::Duplicate if is_planted(Bug::DuplicateIsSuccess) => State::Accepted,
         Verdict::Duplicate => State::Disputed,
         Verdict::Culprit { .. } if row.about == About::Record => State::Refused,
         _ => state,

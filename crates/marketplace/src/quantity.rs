@@ -6,7 +6,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::{MICROS_PER_UNIT, QUANTITY_INTEGER_MAX, QUANTITY_MICROS_MAX};
-use crate::planted::{Bug, is_planted};
 
 /// A quantity that a record can hold: 0 to 9999999999.999999, six decimals, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -280,7 +279,7 @@ fn read_decimal(text: &str) -> Result<i128, Unreadable> {
         return Ok(0);
     }
     while scale < 0 {
-        if digits.checked_rem(10) != Some(0) && !is_planted(Bug::SeventhDecimalDropped) {
+        if digits.checked_rem(10) != Some(0) {
             return Err(Unreadable::TooPrecise);
         }
         digits = digits.checked_div(10).ok_or(Unreadable::TooPrecise)?;

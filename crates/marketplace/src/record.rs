@@ -12,7 +12,6 @@ use crate::fold::DimensionFold;
 use crate::hour::{UsageHour, shift};
 use crate::ids::{AccountId, Dimension, InvalidId, ProductCode};
 use crate::limits::FINAL_HOURS;
-use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::spans::{Span, Spans, Standing};
 use crate::subscription::Subscription;
@@ -377,8 +376,6 @@ pub fn seal(
     // AWS Marketplace would refuse a timestamp outside the span in force. Moved into the span, it
     // stays in the same hour and so in the same slot.
     let stamp = match standing {
-        _ if is_planted(Bug::StampedNow) => whole_second_from(now),
-        _ if is_planted(Bug::ActivationIgnored) => hour.start(),
         Standing::InForce(span) => stamp_in(hour, &span),
         Standing::Before => last_instant(hour),
         Standing::Gap | Standing::Over => hour.start(),

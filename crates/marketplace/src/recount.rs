@@ -8,7 +8,6 @@ use crate::fold::DimensionFold;
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::MOVEMENT_ENTRIES_MAX;
-use crate::planted::{Bug, is_planted};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::{MeteringRecord, State};
 use crate::tags::TagSet;
@@ -128,10 +127,6 @@ pub fn difference(
     movements: &[Movement],
     fold: Option<&DimensionFold>,
 ) -> Result<Difference, Overflow> {
-    let movements = match is_planted(Bug::CarriedAgain) {
-        true => &[],
-        false => movements,
-    };
     let rows = fold.map_or(Ok(Total::ZERO), DimensionFold::total)?;
     let late = rows.minus(counted(record, movements)?)?;
     if late.is_zero() {

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use crate::hour::UsageHour;
 use crate::ids::{Dimension, EventId};
 use crate::limits::DIMENSION_EVENT_BYTES_MAX;
-use crate::planted::{Bug, is_planted};
 use crate::quantity::{InvalidQuantity, Quantity};
 use crate::tags::{InvalidTags, TagSet, Tags};
 
@@ -168,10 +167,7 @@ pub(crate) fn check_row<'r>(
     row: &'r UsageRow<'_>,
     hour: UsageHour,
 ) -> Result<CheckedRow<'r>, SetAsideReason> {
-    let (mut dimension, id) = split_key(&row.dimension_event)?;
-    if is_planted(Bug::DimensionCut) {
-        dimension = dimension.split('#').next().unwrap_or(dimension);
-    }
+    let (dimension, id) = split_key(&row.dimension_event)?;
     let quantity = match &row.quantity {
         Field::Value(text) => Quantity::from_number(text)?,
         Field::Absent => return Err(SetAsideReason::NoQuantity),
@@ -194,7 +190,7 @@ pub(crate) fn check_row<'r>(
             });
         }
     };
-    if !hour.contains(time) && !is_planted(Bug::OtherHourCounted) {
+    if !hour.contains(time) {
         return Err(SetAsideReason::OutsideHour { time, hour });
     }
     let tags = match &row.tags {

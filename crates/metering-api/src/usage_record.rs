@@ -7,7 +7,6 @@ use std::io;
 
 use marketplace::batch::BatchGroup;
 use marketplace::limits::MICROS_PER_UNIT;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::record::Allocation;
 use marketplace::{IdentityKind, MeteringRecord, Quantity, Subscription};
 use serde::Serialize;
@@ -96,7 +95,6 @@ struct UsageRecord<'a> {
 
 impl<'a> UsageRecord<'a> {
     fn of(record: &'a MeteringRecord) -> Self {
-        let empty_customer = is_planted(Bug::EmptyCustomerIdentifier).then_some("");
         let (license_arn, account, customer_identifier) = match &record.key.subscription {
             Subscription::License(arn) => (
                 Some(arn.as_str()),
@@ -106,29 +104,18 @@ impl<'a> UsageRecord<'a> {
             Subscription::Customer(_, customer) => (None, None, Some(customer.as_str())),
             Subscription::Account(_, account) => (None, Some(account.as_str()), None),
         };
-        let customer_identifier = customer_identifier.or(empty_customer);
-        let quantity = match is_planted(Bug::DecimalsCutOff) {
-            true => whole(record.quantity),
-            false => record.quantity,
-        };
-        let form = Form::of(quantity, &record.allocations);
+        let form = Form::of(record.quantity, &record.allocations);
         Self {
             timestamp: record.stamp.as_second(),
             dimension: record.key.dimension.as_str(),
             license_arn,
             customer_aws_account_id: account,
             customer_identifier,
-            quantity: form.integer(quantity),
-            quantity_as_decimal: form.decimal(quantity),
+            quantity: form.integer(record.quantity),
+            quantity_as_decimal: form.decimal(record.quantity),
             usage_allocations: allocations(form, &record.allocations),
         }
     }
-}
-
-/// A quantity without its decimals. Only for the planted bug.
-fn whole(quantity: Quantity) -> Quantity {
-    let micros = quantity.micros() / MICROS_PER_UNIT * MICROS_PER_UNIT;
-    Quantity::from_micros(micros).unwrap_or(quantity)
 }
 
 /// The two ways of writing quantities. A record and its allocations use the same one.

@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::error_table::DEADLINE_PASSED;
 use marketplace::hour::shift;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
@@ -81,17 +80,9 @@ async fn end_overdue(
 }
 
 async fn end(app: &App, record: &MeteringRecord, now: Timestamp) -> Result<Written, LedgerError> {
-    let mut ended = State::Unconfirmed;
-    if is_planted(Bug::UnconfirmedIsExpired) {
-        let key = &record.key;
-        app.ledger
-            .flag_late(&key.subscription, key.hour, now)
-            .await?;
-        ended = State::Expired;
-    }
     let written = app
         .ledger
-        .write_state(record, ended, DEADLINE_PASSED, now)
+        .write_state(record, State::Unconfirmed, DEADLINE_PASSED, now)
         .await?;
     if written == Written::Done {
         tracing::error!(slot = %record.key, quantity = %record.quantity, "past its deadline without an outcome");

@@ -265,10 +265,6 @@ impl Sending<'_> {
             (false, true) => records.for_each(|record| self.unwritten.answered(record)),
             (false, false) => {}
         }
-        let is_lost = code == TIMEOUT || code == CONNECTION_FAILED;
-        if is_lost && is_planted(Bug::LostAnswerIsSuccess) {
-            return Ok(accepted(self.queue.given_up(attempt)));
-        }
         if error.about() != About::Request {
             // What every request needs, such as permissions, this one had.
             self.failures_in_a_row = 0;

@@ -15,7 +15,6 @@ use super::{Span, printed_time};
 use crate::error_table::{About, about};
 use crate::hour::UsageHour;
 use crate::ids::{LicenseArn, ProductCode};
-use crate::planted::{Bug, is_planted};
 use crate::quantity::Quantity;
 use crate::record::RecordKey;
 use crate::subscription::Subscription;
@@ -190,15 +189,6 @@ impl Call {
                     metering_record_id: success.metering_record_id.clone(),
                 },
                 None => doubtful(),
-            };
-        }
-        if is_planted(Bug::FailedCallIsProof)
-            && self.error.is_some()
-            && let Some(quantity) = sent.first().copied()
-        {
-            return Effect::Success {
-                quantity,
-                metering_record_id: None,
             };
         }
         if self.recorded_nothing() {
