@@ -6,7 +6,6 @@
 use std::io;
 
 use marketplace::batch::BatchGroup;
-use marketplace::limits::MICROS_PER_UNIT;
 use marketplace::record::Allocation;
 use marketplace::{IdentityKind, MeteringRecord, Quantity, Subscription};
 use serde::Serialize;

@@ -5,8 +5,8 @@ use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use marketplace::MeteringRecord;
 use marketplace::error_table::{
-    About, CONNECTION_FAILED, TIMEOUT, is_known_error, is_of_every_request, may_have_recorded,
-    may_hide_a_record, was_transmitted,
+    About, is_known_error, is_of_every_request, may_have_recorded, may_hide_a_record,
+    was_transmitted,
 };
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::planted::{Bug, is_planted};
