@@ -159,8 +159,9 @@ impl Sending<'_> {
                 }
                 // No call is under way, and no record in the queue may be sent.
                 None => {
-                    self.leave_suspects().await?;
-                    if !self.has_more {
+                    let left = self.leave_suspects().await;
+                    self.note_failure(left);
+                    if !self.has_more && self.failure.is_none() {
                         return Ok(self.unwritten.write(&app.ledger).await?);
                     }
                 }
@@ -336,8 +337,10 @@ impl Sending<'_> {
                 }
             }
         }
-        write::outcomes(self.app, tried, self.tally, &mut self.unwritten).await?;
-        Ok(self.unwritten.write(&self.app.ledger).await?)
+        let written = write::outcomes(self.app, tried, self.tally, &mut self.unwritten).await;
+        // Transmissions are written down even if an outcome could not be.
+        self.unwritten.write(&self.app.ledger).await?;
+        written
     }
 }
 
