@@ -3,8 +3,8 @@
 
 use marketplace::{Subscription, UsageHour};
 
-use crate::Ledger;
-use crate::error::{LedgerError, Written};
+use crate::error::{LedgerError, Malformed, Written};
+use crate::{Ledger, SHARDS};
 use crate::item::{Item, Reader, number, put_opt, text};
 
 const WATERMARK: (&str, &str) = ("stack", "watermark");
@@ -26,6 +26,16 @@ pub struct ShardProgress {
 impl ShardProgress {
     fn key(shard: u8) -> String {
         format!("shard#{shard}")
+    }
+
+    fn of_item(shard: u8, item: &Item) -> Result<Self, Malformed> {
+        let read = Reader::new(item);
+        Ok(Self {
+            shard,
+            sealed_through: read.parsed("sealed_through")?,
+            place: read.parsed_opt("place")?,
+            version: read.version()?,
+        })
     }
 
     fn to_item(&self) -> Item {
@@ -84,14 +94,34 @@ impl Ledger {
                 "progress",
             )
             .await?;
-        let Some(item) = item else { return Ok(None) };
-        let read = Reader::new(&item);
-        Ok(Some(ShardProgress {
-            shard,
-            sealed_through: read.parsed("sealed_through")?,
-            place: read.parsed_opt("place")?,
-            version: read.version()?,
-        }))
+        Ok(match &item {
+            Some(item) => Some(ShardProgress::of_item(shard, item)?),
+            None => None,
+        })
+    }
+
+    /// The progress of every shard, in the order of the shards, strongly consistent. It is one
+    /// request, because each run of the sealer needs all of them. A damaged item says so in its own
+    /// place and leaves the others readable.
+    pub async fn progress_of_shards(
+        &self,
+    ) -> Result<Vec<Result<Option<ShardProgress>, Malformed>>, LedgerError> {
+        let keys = (0..SHARDS)
+            .map(|shard| {
+                Item::from([
+                    ("subscription".to_owned(), text(ShardProgress::key(shard))),
+                    ("item".to_owned(), text("progress")),
+                ])
+            })
+            .collect();
+        let items = self.batch_get(keys).await?;
+        let of = |shard: u8| {
+            let key = text(ShardProgress::key(shard));
+            let item = items.iter().find(|item| item.get("subscription") == Some(&key));
+            item.map(|item| ShardProgress::of_item(shard, item))
+                .transpose()
+        };
+        Ok((0..SHARDS).map(of).collect())
     }
 
     /// Creates a shard's progress, unless there is one.

@@ -68,11 +68,11 @@ pub(crate) async fn seal_open(
 /// Reads the progress of each shard. Damaged progress counts as unknown, and the round logs it.
 async fn read_rounds(run: &Run<'_>, report: &mut Report) -> Result<Rounds, LedgerError> {
     let mut rounds = Rounds::default();
-    for (shard, sealed_through) in (0..SHARDS).zip(&mut rounds) {
-        match run.app.ledger.shard_progress(shard).await {
+    let read = run.app.ledger.progress_of_shards().await?;
+    for (progress, sealed_through) in read.into_iter().zip(&mut rounds) {
+        match progress {
             Ok(progress) => *sealed_through = progress.map(|progress| progress.sealed_through),
-            Err(LedgerError::Malformed(_)) => report.damaged += 1,
-            Err(error) => return Err(error),
+            Err(_) => report.damaged += 1,
         }
     }
     Ok(rounds)

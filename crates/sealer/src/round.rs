@@ -24,16 +24,19 @@ pub(crate) async fn seal_due(
 ) -> Result<bool, LedgerError> {
     let mut shards = Vec::new();
     let mut is_damaged = false;
-    for shard in 0..SHARDS {
-        match begin_shard(&run.app.ledger, shard, begin).await {
+    let read = run.app.ledger.progress_of_shards().await?;
+    for (shard, progress) in (0..SHARDS).zip(read) {
+        match progress {
             Ok(Some(progress)) => shards.push(progress),
-            Ok(None) => return Ok(false),
-            Err(LedgerError::Malformed(damaged)) => {
+            Ok(None) => match begin_shard(&run.app.ledger, shard, begin).await? {
+                Some(progress) => shards.push(progress),
+                None => return Ok(false),
+            },
+            Err(damaged) => {
                 tracing::error!(shard, %damaged, "this shard's progress is damaged; no hour of the shard is sealed");
                 report.damaged += 1;
                 is_damaged = true;
             }
-            Err(error) => return Err(error),
         }
     }
     let finished = seal_shards(run, &mut shards, budget, report).await?;
@@ -42,15 +45,13 @@ pub(crate) async fn seal_due(
     Ok(finished && !is_damaged)
 }
 
-/// A shard's progress. A new shard begins at the hour `begin`, the watermark from before this run.
+/// Creates the progress of a new shard. It begins at the hour `begin`, the watermark from before
+/// this run. If another run creates it at the same time, the progress is that run's.
 async fn begin_shard(
     ledger: &Ledger,
     shard: u8,
     begin: UsageHour,
 ) -> Result<Option<ShardProgress>, LedgerError> {
-    if let Some(progress) = ledger.shard_progress(shard).await? {
-        return Ok(Some(progress));
-    }
     ledger.create_shard_progress(shard, begin).await?;
     ledger.shard_progress(shard).await
 }

@@ -376,7 +376,7 @@ impl Ledger {
         Ok(record)
     }
 
-    async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, LedgerError> {
+    pub(crate) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, LedgerError> {
         let table = &self.tables.metering_records;
         let mut items = Vec::new();
         let mut wanted = keys;
