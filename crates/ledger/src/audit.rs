@@ -1,6 +1,7 @@
 //! Writes what the audit concludes about records, and keeps how far it has come.
 //!
-//! The item `audit`/`progress` has the progress. The item `stack`/`witness` says since when the
+//! The item `audit`/`progress` has the progress; `audit_steps` has the other items of that
+//! partition. The item `stack`/`witness` says since when the
 //! audit waits for a later call in the history. Records in dispute, and records past their deadline
 //! without an outcome, are in the partitions `audit#<shard>` of the work index. They are due when
 //! CloudTrail can show what became of them.

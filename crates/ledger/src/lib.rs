@@ -11,7 +11,8 @@
 //!   proved
 //! * `life_span`: when the movements and allocations of a record may expire
 //! * [`damage`]: items that cannot be read, which are set aside and reported
-//! * [`audit`]: what the audit concludes about records, and how far it has come
+//! * [`audit`], [`audit_steps`]: what the audit concludes about records, how far it has come, and
+//!   which calls it found settled
 //! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
 //! * [`hour`]: an hour's records, movements and rows, read in an order in which no row is lost
 //! * [`stream`]: what the streams of the tables deliver
@@ -23,6 +24,7 @@
 //! * A lane is a hint, and a stop only saves work. Both are put whole and without a condition.
 
 pub mod audit;
+pub mod audit_steps;
 #[cfg(test)]
 mod codecs;
 pub mod damage;
@@ -57,6 +59,7 @@ use marketplace::retention::Retention;
 use sha2::{Digest, Sha256};
 
 pub use error::{LedgerError, Malformed, Written};
+pub use query::Consistency;
 pub use tables::TableNames;
 
 /// Partitions of each sparse index. It must not change: items in other partitions would not be

@@ -4,7 +4,7 @@
 use marketplace::{Subscription, UsageHour};
 
 use crate::error::{LedgerError, Malformed, Written};
-use crate::{Ledger, SHARDS};
+use crate::{Consistency, Ledger, SHARDS};
 use crate::item::{Item, Reader, number, put_opt, text};
 
 const WATERMARK: (&str, &str) = ("stack", "watermark");
@@ -114,7 +114,7 @@ impl Ledger {
                 ])
             })
             .collect();
-        let items = self.batch_get(keys).await?;
+        let items = self.batch_get(keys, Consistency::Strong).await?;
         let of = |shard: u8| {
             let key = text(ShardProgress::key(shard));
             let item = items.iter().find(|item| item.get("subscription") == Some(&key));

@@ -12,6 +12,23 @@ use crate::tables::WORK_INDEX;
 /// The most items in one page of the work index.
 const WORK_PAGE: i32 = 1_000;
 
+/// Which writes a read is sure to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consistency {
+    /// Every write that was answered before the read began.
+    Strong,
+    /// Perhaps not the writes of the last second. Such a read takes half the read units, so it is
+    /// for readers that read again, strongly consistent, before they conclude anything.
+    Eventual,
+}
+
+impl Consistency {
+    /// The value of `ConsistentRead` in a request.
+    pub(crate) fn is_strong(self) -> bool {
+        self == Self::Strong
+    }
+}
+
 impl Ledger {
     /// All items of a partition whose sort key begins with `prefix`, strongly consistent, all
     /// pages.
@@ -23,7 +40,8 @@ impl Ledger {
     ) -> Result<Vec<Item>, LedgerError> {
         let condition = "#p = :p AND begins_with(#s, :s)";
         let values = [(":s", prefix)];
-        self.query_pages(table, partition, condition, &values).await
+        self.query_pages(table, partition, (condition, &values), Consistency::Strong)
+            .await
     }
 
     /// All items of a partition whose sort keys are from `first` to `last`, both included; strongly
@@ -32,19 +50,32 @@ impl Ledger {
         &self,
         table: &str,
         partition: &str,
+        bounds: (&str, &str),
+    ) -> Result<Vec<Item>, LedgerError> {
+        self.query_between_as(table, partition, bounds, Consistency::Strong)
+            .await
+    }
+
+    /// The same with a chosen consistency.
+    pub(crate) async fn query_between_as(
+        &self,
+        table: &str,
+        partition: &str,
         (first, last): (&str, &str),
+        consistency: Consistency,
     ) -> Result<Vec<Item>, LedgerError> {
         let condition = "#p = :p AND #s BETWEEN :first AND :last";
         let values = [(":first", first), (":last", last)];
-        self.query_pages(table, partition, condition, &values).await
+        self.query_pages(table, partition, (condition, &values), consistency)
+            .await
     }
 
     async fn query_pages(
         &self,
         table: &str,
         partition: &str,
-        condition: &str,
-        values: &[(&str, &str)],
+        (condition, values): (&str, &[(&str, &str)]),
+        consistency: Consistency,
     ) -> Result<Vec<Item>, LedgerError> {
         let mut request = self
             .client
@@ -54,7 +85,7 @@ impl Ledger {
             .expression_attribute_names("#p", "subscription")
             .expression_attribute_names("#s", "item")
             .expression_attribute_values(":p", text(partition))
-            .consistent_read(true);
+            .consistent_read(consistency.is_strong());
         for (name, value) in values {
             request = request.expression_attribute_values(*name, text(value));
         }

@@ -25,6 +25,7 @@ use marketplace::{Subscription, UsageHour};
 use crate::audit::audit_partition;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
+use crate::query::Consistency;
 use crate::transaction::{put_if_absent, put_over};
 use crate::{Ledger, shard_of};
 
@@ -86,6 +87,15 @@ impl Ledger {
     /// Reads records, strongly consistent. Records that do not exist are left out. A damaged record
     /// is reported in the log and left out, so that it does not block the others.
     pub async fn records(&self, keys: &[RecordKey]) -> Result<Vec<MeteringRecord>, LedgerError> {
+        self.records_as(keys, Consistency::Strong).await
+    }
+
+    /// The same with a chosen consistency.
+    pub async fn records_as(
+        &self,
+        keys: &[RecordKey],
+        consistency: Consistency,
+    ) -> Result<Vec<MeteringRecord>, LedgerError> {
         let mut records = Vec::new();
         for chunk in keys.chunks(BATCH_GET_MAX) {
             let keys = chunk
@@ -97,20 +107,47 @@ impl Ledger {
                     ])
                 })
                 .collect();
-            for item in self.batch_get(keys).await? {
-                let read = match from_item(&item) {
-                    Ok(read) => self.complete(read).await,
-                    Err(damaged) => Err(damaged.into()),
-                };
-                match read {
-                    Ok(record) => records.push(record),
-                    Err(LedgerError::Malformed(damaged)) => self.note_damaged(&damaged),
-                    Err(error) => return Err(error),
-                }
+            for item in self.batch_get(keys, consistency).await? {
+                records.extend(self.unless_item_damaged(&item).await?);
             }
         }
         records.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(records)
+    }
+
+    /// A subscription's records of the hours `first` through `last`, in the order of their hours. A
+    /// damaged record is reported in the log and left out, so that it does not hide the others.
+    pub async fn records_of_hours(
+        &self,
+        subscription: &Subscription,
+        (first, last): (UsageHour, UsageHour),
+        consistency: Consistency,
+    ) -> Result<Vec<MeteringRecord>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let bounds = bounds_of_hours(first, last);
+        let bounds = (&*bounds.0, &*bounds.1);
+        let items = self
+            .query_between_as(table, &subscription.to_string(), bounds, consistency)
+            .await?;
+        let mut records = Vec::new();
+        for item in items {
+            records.extend(self.unless_item_damaged(&item).await?);
+        }
+        Ok(records)
+    }
+
+    /// The record of an item; `None` if it is damaged, which is reported.
+    async fn unless_item_damaged(
+        &self,
+        item: &Item,
+    ) -> Result<Option<MeteringRecord>, LedgerError> {
+        let read = match from_item(item) {
+            // Allocations in items of their own never change, and they are written together with
+            // the record. A strongly consistent read finds those of every record that was read.
+            Ok(read) => self.complete(read).await,
+            Err(damaged) => Err(damaged.into()),
+        };
+        self.unless_damaged(&"a metering record", read)
     }
 
     /// The records of one hour of a subscription, strongly consistent.
@@ -150,9 +187,8 @@ impl Ledger {
         last: UsageHour,
     ) -> Result<Vec<MeteringRecord>, LedgerError> {
         let table = &self.tables.metering_records;
-        // `$` is the character after `#`, so the second key comes after every dimension of the
-        // hour.
-        let bounds = (&*format!("r#{first}#"), &*format!("r#{last}$"));
+        let bounds = bounds_of_hours(first, last);
+        let bounds = (&*bounds.0, &*bounds.1);
         let items = self
             .query_between(table, &subscription.to_string(), bounds)
             .await?;
@@ -376,7 +412,11 @@ impl Ledger {
         Ok(record)
     }
 
-    pub(crate) async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, LedgerError> {
+    pub(crate) async fn batch_get(
+        &self,
+        keys: Vec<Item>,
+        consistency: Consistency,
+    ) -> Result<Vec<Item>, LedgerError> {
         let table = &self.tables.metering_records;
         let mut items = Vec::new();
         let mut wanted = keys;
@@ -390,7 +430,7 @@ impl Ledger {
             }
             let request = KeysAndAttributes::builder()
                 .set_keys(Some(std::mem::take(&mut wanted)))
-                .consistent_read(true)
+                .consistent_read(consistency.is_strong())
                 .build()
                 .map_err(|e| LedgerError::not_built("BatchGetItem", table, &e))?;
             let answer = self
@@ -420,6 +460,12 @@ impl Ledger {
             ),
         })
     }
+}
+
+/// The first and the last possible sort key of the records of the hours `first` through `last`. `$`
+/// is the character after `#`, so the second key comes after every dimension of the last hour.
+fn bounds_of_hours(first: UsageHour, last: UsageHour) -> (String, String) {
+    (format!("r#{first}#"), format!("r#{last}$"))
 }
 
 /// Reads the key of a record from an item of the work index.
