@@ -192,6 +192,7 @@ async fn after_sealing(
         let followed = Box::pin(audit::follow(app, now, budget, report)).await;
         finished &= came_through(app, audit::noted(followed, report))?;
     }
+    audit::note_unreadable(app, report);
     Ok(finished)
 }
 

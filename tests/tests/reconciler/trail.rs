@@ -5,6 +5,7 @@ use emulator::{Fault, FaultKind, Faults, Settings};
 use end_to_end::proof::run::{Executor, on_a_thread};
 use marketplace::State;
 use marketplace::audit::Source;
+use reconciler::Task;
 
 use crate::town::{Town, at};
 
@@ -72,6 +73,26 @@ async fn read_denied_file() {
     assert_eq!(report.audit.failure, None, "{report:?}");
     let record = town.record(0, "2026-11-27T02").await;
     assert_eq!(record.state, State::Accepted);
+}
+
+#[test]
+fn each_task_reports_the_files_that_it_could_not_read() {
+    on_a_thread(|| Executor::default().finish(judge_denied_file()));
+}
+
+async fn judge_denied_file() {
+    let town = unanswered().await;
+    let denied = Fault::rate("GetObject", FaultKind::AccessDenied, 1.0);
+    fails(&town, denied.containing("20261127T035"));
+    town.world.set_time(at("2026-11-28T03:10:00Z"));
+    let report = town.world.reconcile_task(Task::Judge).await.unwrap();
+    let told = report.audit.failure.clone().unwrap_or_default();
+    assert!(told.contains("cannot be read (1)"), "{report:?}");
+    assert_eq!(report.audit.undecided, 1, "{report:?}");
+    // What it reported does not count as a failure of the next task.
+    town.world.emulator.set_faults(Faults::default());
+    let report = town.world.reconcile_task(Task::Compare).await.unwrap();
+    assert_eq!(report.audit.failure, None, "{report:?}");
 }
 
 #[test]

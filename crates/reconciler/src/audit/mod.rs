@@ -50,7 +50,7 @@ use ledger::error::Written;
 use marketplace::audit::{Counts, Difference};
 use serde::Serialize;
 
-use crate::{ReconcileError, Report};
+use crate::{App, ReconcileError, Report};
 
 pub(crate) use follow::follow;
 pub use history::{EventHistory, History, HistoryError, Trail};
@@ -147,6 +147,13 @@ pub(crate) fn noted(
             Ok(false)
         }
     }
+}
+
+/// Reports the parts of the history that this run could not read. If all files of a trail are
+/// denied, the comparison finds no difference, so only this failure shows it.
+pub(crate) fn note_unreadable(app: &App, report: &mut Report) {
+    let unreadable = app.history.take_unreadable();
+    report.audit.failure = report.audit.failure.take().or(unreadable);
 }
 
 /// How many records a write has changed: 1 if it was done, 0 if its condition failed.
