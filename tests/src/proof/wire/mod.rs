@@ -89,7 +89,8 @@ pub enum Fate {
     /// Another transaction holds one of the items that the call writes, and nothing is done. Calls
     /// that write nothing are answered.
     Conflicting,
-    /// A query of an index gets an earlier answer. Other calls are answered.
+    /// A query of an index, or another read that is eventually consistent, gets an earlier answer.
+    /// Other calls are answered.
     Stale,
     /// One key of a BatchGetItem is left unprocessed, and half of the items of a BatchWriteItem.
     /// Other calls are answered.
@@ -157,7 +158,7 @@ pub struct Writes {
     pub other: u64,
 }
 
-/// Largest number of answers of index queries that are kept for stale reads.
+/// Largest number of answers of eventually consistent reads that are kept for stale reads.
 const EARLIER_MAX: usize = 64;
 
 /// The wire of one world, through which all calls of its functions go.
@@ -528,9 +529,7 @@ impl Wire {
     }
 
     fn ask_database(&self, operation: &str, body: &[u8], fate: Fate) -> http::Response<Vec<u8>> {
-        let of_index =
-            operation == "Query" && body.windows(11).any(|part| part == b"\"IndexName\"");
-        if of_index {
+        if is_eventual(operation, body) && fate != Fate::Partly {
             let asked = canonical(body);
             let state = &mut *self.state();
             if fate == Fate::Stale
@@ -594,6 +593,17 @@ impl Wire {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
         Ok(http::Response::from_parts(parts, bytes.to_vec()))
+    }
+}
+
+/// Whether DynamoDB may answer a read as if it had been made earlier.
+fn is_eventual(operation: &str, body: &[u8]) -> bool {
+    let has = |wanted: &[u8]| body.windows(wanted.len()).any(|part| part == wanted);
+    match operation {
+        // A query of an index is never strongly consistent.
+        "Query" => has(b"\"IndexName\"") || !has(b"\"ConsistentRead\":true"),
+        "BatchGetItem" => !has(b"\"ConsistentRead\":true"),
+        _ => false,
     }
 }
 
