@@ -1,6 +1,9 @@
 //! Tests of the reconciler: its single tasks, days that are proved once, damaged items, runs that
-//! have no time left, and a CloudTrail that is slow or late.
+//! have no time left, what the comparison with CloudTrail reads, and a CloudTrail that is slow or
+//! late.
 
+#[path = "reconciler/compare.rs"]
+mod compare;
 #[path = "reconciler/damage.rs"]
 mod damage;
 #[path = "reconciler/days.rs"]

@@ -1,7 +1,8 @@
 //! Compares records with the calls of the history.
 //!
-//! A record is kept as a few numbers, so that a million records need some hundred megabytes. The
-//! name of each subscription and dimension is kept once.
+//! A record is kept as a few numbers, so that a million records need some hundred megabytes: each
+//! has 16 bytes for its slot and 32 for the rest, and the table that holds them is up to half
+//! empty. The name of each subscription and dimension is kept once.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -110,6 +111,46 @@ impl Counts {
             .into_iter()
             .fold(0, u64::saturating_add)
     }
+
+    fn add(&mut self, other: Self) {
+        // All fields are named, so that a new one cannot be forgotten.
+        let Self {
+            calls,
+            failed_calls,
+            truncated_calls,
+            unreadable_events,
+            foreign_events,
+            matched,
+            open,
+            inferred,
+            too_recent,
+            undecidable,
+            elsewhere,
+            missing,
+            unknown,
+            different,
+            unexpected,
+        } = other;
+        for (sum, more) in [
+            (&mut self.calls, calls),
+            (&mut self.failed_calls, failed_calls),
+            (&mut self.truncated_calls, truncated_calls),
+            (&mut self.unreadable_events, unreadable_events),
+            (&mut self.foreign_events, foreign_events),
+            (&mut self.matched, matched),
+            (&mut self.open, open),
+            (&mut self.inferred, inferred),
+            (&mut self.too_recent, too_recent),
+            (&mut self.undecidable, undecidable),
+            (&mut self.elsewhere, elsewhere),
+            (&mut self.missing, missing),
+            (&mut self.unknown, unknown),
+            (&mut self.different, different),
+            (&mut self.unexpected, unexpected),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
 }
 
 /// Names with a number for each, so that every name is kept only once.
@@ -164,6 +205,9 @@ pub struct Comparison {
     entries: HashMap<Slot, Entry>,
     counts: Counts,
     differences: Vec<Difference>,
+    /// How many successes of each subscription have no record, also those whose details are not
+    /// kept.
+    unknown: HashMap<Subscription, u64>,
     /// Whether the call of some event may have successes that the event does not show.
     is_clouded: bool,
     /// Whether the call of some event may have the success of a record that is too large for
@@ -201,12 +245,42 @@ impl Comparison {
         self.entries.is_empty()
     }
 
-    /// Forgets the records and keeps the counts and differences. So one page of calls after the
-    /// other can be compared with only the records that the page names.
-    pub fn forget_records(&mut self) {
-        self.entries.clear();
-        self.subscriptions = Names::default();
-        self.dimensions = Names::default();
+    /// Adds the counts and differences of another comparison, and forgets its records. So one page
+    /// of calls after the other can be compared with only the records that the page names.
+    pub fn absorb(&mut self, other: Self) {
+        self.counts.add(other.counts);
+        for (subscription, unknown) in other.unknown {
+            let sum = self.unknown.entry(subscription).or_default();
+            *sum = sum.saturating_add(unknown);
+        }
+        let room = DIFFERENCES_KEPT_MAX.saturating_sub(self.differences.len());
+        self.differences
+            .extend(other.differences.into_iter().take(room));
+        self.is_clouded |= other.is_clouded;
+        self.is_clouded_for_large |= other.is_clouded_for_large;
+    }
+
+    /// The accepted records without a Success so far, in the order of their keys.
+    pub fn unseen_keys(&self) -> Vec<RecordKey> {
+        let keys = self.unseen().filter_map(|(slot, _)| self.key_of(slot));
+        let mut keys: Vec<RecordKey> = keys.collect();
+        keys.sort();
+        keys
+    }
+
+    /// Replaces the records with these keys by what was read again. A record that was not found
+    /// again, or is not accepted, is forgotten.
+    pub fn replace(&mut self, keys: &[RecordKey], read_again: &[MeteringRecord]) {
+        for key in keys {
+            if let Some(slot) = self.slot(key) {
+                self.entries.remove(&slot);
+            }
+        }
+        for record in read_again {
+            if record.state == State::Accepted {
+                self.record(record);
+            }
+        }
     }
 
     /// Compares a call. Only successes of the slots that `concerns` selects are compared.
@@ -314,6 +388,13 @@ impl Comparison {
     }
 
     fn differ(&mut self, difference: Difference) {
+        if difference.kind == DifferenceKind::UnknownHere {
+            let unknown = self
+                .unknown
+                .entry(difference.key.subscription.clone())
+                .or_default();
+            *unknown = unknown.saturating_add(1);
+        }
         let count = match difference.kind {
             DifferenceKind::MissingAtAws => &mut self.counts.missing,
             DifferenceKind::UnknownHere => &mut self.counts.unknown,
@@ -411,15 +492,26 @@ impl Comparison {
         })
     }
 
-    /// Removes differences of the kind [`DifferenceKind::UnknownHere`] whose products this stack
-    /// does not serve.
-    pub fn not_ours(&mut self, is_elsewhere: impl Fn(&RecordKey) -> bool) {
-        let before = self.differences.len();
-        self.differences.retain(|difference| {
-            difference.kind != DifferenceKind::UnknownHere || !is_elsewhere(&difference.key)
+    /// The subscriptions with successes that have no record.
+    pub fn unknown_subscriptions(&self) -> impl Iterator<Item = &Subscription> {
+        self.unknown.keys()
+    }
+
+    /// Removes successes without a record from the differences if this stack does not serve the
+    /// product of their subscription.
+    pub fn not_ours(&mut self, is_elsewhere: impl Fn(&Subscription) -> bool) {
+        let mut taken: u64 = 0;
+        self.unknown.retain(|subscription, unknown| {
+            let is_ours = !is_elsewhere(subscription);
+            if !is_ours {
+                taken = taken.saturating_add(*unknown);
+            }
+            is_ours
         });
-        let taken =
-            u64::try_from(before.saturating_sub(self.differences.len())).unwrap_or(u64::MAX);
+        self.differences.retain(|difference| {
+            difference.kind != DifferenceKind::UnknownHere
+                || self.unknown.contains_key(&difference.key.subscription)
+        });
         self.counts.unknown = self.counts.unknown.saturating_sub(taken);
         self.counts.elsewhere = self.counts.elsewhere.saturating_add(taken);
     }

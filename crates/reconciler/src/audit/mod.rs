@@ -6,6 +6,7 @@
 //!   something
 //! * `again`: compares records that were concluded to be unbilled again, a day and three days later
 //! * `follow`: the hourly comparison, which continues where the last run stopped
+//! * `call_ids`: which calls the history shows, to recognise them later
 //! * [`range`]: the same comparison for any range of hours, in one piece
 //!
 //! The rules themselves, with their races and crash points, are in `marketplace::audit`.
@@ -18,9 +19,13 @@
 //! A million records a month are 40,000 calls of 25 records, or 800 pages. That is 56 calls on two
 //! pages an hour; the benchmark of `marketplace` counts them. The hourly comparison reads each page
 //! three times: twice by the time of the call, and once for the hour of usage. Those are six pages,
-//! or 24 seconds in every hour. The comparison keeps its progress after 45 pages at most, and has
-//! the time that other tasks of the run leave. From 45,000 records an hour on that is not enough,
-//! and `UnfinishedRuns` says so.
+//! or 24 seconds in every hour. If an event came late, its step is read once more. By the time of
+//! the call, the comparison keeps its progress after some 45 pages. By the hour of usage it keeps
+//! it after three hours, so their pages must be read in one run. At 45,000 records an hour, the
+//! most recent calls take 36 pages, those that are compared again 36, and a block of three hours
+//! 108: twelve minutes. The block has what the other two comparisons leave of the run, which is a
+//! quarter of it at least while they are behind, and then the block waits until they have caught
+//! up. From 45,000 records an hour on the time is not enough, and `UnfinishedRuns` says so.
 //!
 //! A judgement reads the day in which a record could be sent: 29 pages at a million records a
 //! month, or two minutes. Looking for a witness again, for a record that waits for days, adds at
@@ -31,7 +36,7 @@
 //!
 //! A trail makes a file every five minutes, 12 an hour; in a busy account it makes one every
 //! minute. At 30 ms a file and eight files at a time, 267 files are fetched in a second. The hourly
-//! comparison fetches 20 files for the calls of the last hour, and 20 for the hour of usage. It
+//! comparison fetches 20 files for the calls of the last hour, and 20 for each hour of usage. It
 //! looks for the calls of ten hours ago in all files since then, which are 130. Those are 170 files
 //! an hour, or 4,000 a day. They take 0.6 seconds of each run, or three seconds where there is a
 //! file a minute. A judgement fetches the 300 files of a day in a second. A judgement of a record
@@ -40,6 +45,7 @@
 //! each hour's files.
 
 mod again;
+mod call_ids;
 mod follow;
 pub mod history;
 mod judge;

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Ledger, LedgerError};
+use ledger::{Consistency, Ledger, LedgerError};
 use marketplace::audit::{
-    CLOCK_MARGIN_MINUTES, Comparison, DifferenceKind, Event, Source, Span, UNCONFIRMED_WAIT_MINUTES,
+    CLOCK_MARGIN_MINUTES, Comparison, Event, Source, Span, UNCONFIRMED_WAIT_MINUTES,
 };
 use marketplace::hour::shift;
-use marketplace::record::RecordKey;
 use marketplace::window::Window;
-use marketplace::{MeteringRecord, Subscription, UsageHour};
+use marketplace::{Subscription, UsageHour};
 use startup::settings::Products;
 
 use super::history::LATE;
@@ -113,13 +112,17 @@ impl Range {
         self.first <= hour && hour <= self.last
     }
 
-    /// The prefixes of the sort keys of the range's records: one for each day.
-    fn prefixes(&self) -> BTreeSet<String> {
-        let day = |hour: UsageHour| hour.to_string().chars().take(10).collect::<String>();
-        self.first
-            .through(self.last)
-            .map(|hour| format!("r#{}T", day(hour)))
-            .collect()
+    /// The hours of the range, day by day: the first and the last hour of each day.
+    fn days(&self) -> Vec<(UsageHour, UsageHour)> {
+        let mut days = Vec::new();
+        let mut first = self.first;
+        while first <= self.last {
+            let end_of_day = first.plus(23 - first.number().rem_euclid(24));
+            let last = end_of_day.min(self.last);
+            days.push((first, last));
+            first = last.next();
+        }
+        days
     }
 }
 
@@ -147,12 +150,14 @@ pub async fn compare_range(
     let mut start = None;
     loop {
         let (profiles, next) = ledger.profiles_page(start).await?;
-        for prefix in range.prefixes() {
+        for day in range.days() {
+            let read =
+                |subscription| ledger.records_of_hours(subscription, day, Consistency::Strong);
             let mut all = stream::iter(&profiles)
-                .map(|profile| records_of(ledger, &profile.subscription, &prefix))
+                .map(|profile| read(&profile.subscription))
                 .buffered(AT_ONCE);
             while let Some(records) = all.try_next().await? {
-                for record in records.iter().filter(|r| range.contains(r.key.hour)) {
+                for record in &records {
                     comparison.record(record);
                 }
                 tell(Progress::Records(comparison.len()));
@@ -184,19 +189,6 @@ pub async fn compare_range(
     Ok(comparison)
 }
 
-/// A subscription's records whose sort keys begin with `prefix`. A damaged item is reported, and
-/// the other subscriptions are compared nevertheless.
-pub(super) async fn records_of(
-    ledger: &Ledger,
-    subscription: &Subscription,
-    prefix: &str,
-) -> Result<Vec<MeteringRecord>, LedgerError> {
-    let read = ledger.records_with_prefix(subscription, prefix).await;
-    Ok(ledger
-        .unless_damaged(subscription, read)?
-        .unwrap_or_default())
-}
-
 /// Removes successes of products that this stack does not serve from the differences.
 pub(super) async fn drop_what_is_elsewhere(
     ledger: &Ledger,
@@ -206,20 +198,15 @@ pub(super) async fn drop_what_is_elsewhere(
     if products.serve_all() {
         return Ok(());
     }
-    let unknown: BTreeSet<RecordKey> = comparison
-        .differences()
-        .iter()
-        .filter(|difference| difference.kind == DifferenceKind::UnknownHere)
-        .map(|difference| difference.key.clone())
-        .collect();
+    let unknown: BTreeSet<Subscription> = comparison.unknown_subscriptions().cloned().collect();
     let mut elsewhere = BTreeSet::new();
-    for key in unknown {
-        let is_ours = match key.subscription.product() {
+    for subscription in unknown {
+        let is_ours = match subscription.product() {
             Some(product) => products.serve(product),
             // The key of a license does not name its product; its profile does.
             None => {
-                let read = ledger.profile(&key.subscription).await;
-                match ledger.unless_damaged(&key.subscription, read)? {
+                let read = ledger.profile(&subscription).await;
+                match ledger.unless_damaged(&subscription, read)? {
                     Some(Some(profile)) => products.serve(&profile.product),
                     Some(None) => false,
                     // The profile is damaged, so the product is not known. The difference stays.
@@ -228,10 +215,10 @@ pub(super) async fn drop_what_is_elsewhere(
             }
         };
         if !is_ours {
-            elsewhere.insert(key);
+            elsewhere.insert(subscription);
         }
     }
-    comparison.not_ours(|key| elsewhere.contains(key));
+    comparison.not_ours(|subscription| elsewhere.contains(subscription));
     Ok(())
 }
 
@@ -248,10 +235,17 @@ mod tests {
         let range = Range::new(from, to, events, now).unwrap();
         assert_eq!(range.first().to_string(), "2026-11-19T23");
         assert_eq!(range.last().to_string(), "2026-11-21T01");
-        let prefixes: Vec<String> = range.prefixes().into_iter().collect();
+        let days = range.days().into_iter();
+        let days: Vec<String> = days
+            .map(|(first, last)| format!("{first} {last}"))
+            .collect();
         assert_eq!(
-            prefixes,
-            ["r#2026-11-19T", "r#2026-11-20T", "r#2026-11-21T"]
+            days,
+            [
+                "2026-11-19T23 2026-11-19T23",
+                "2026-11-20T00 2026-11-20T23",
+                "2026-11-21T00 2026-11-21T01"
+            ]
         );
         for (from, to, problem) in [
             ("2026-11-21T02:00:00Z", "2026-11-21T02:00:00Z", "no hour"),

@@ -161,15 +161,64 @@ fn a_success_is_looked_for_where_it_was_written_and_then_everywhere() {
     assert_eq!(comparison.counts().matched, 1);
 }
 
+/// A success of another product's subscription.
+fn success_elsewhere(dimension: &str) -> Call {
+    let mut call = success(dimension, 1);
+    let subscription: Subscription = "legacy|elsewhere|CUST".parse().unwrap();
+    call.sent[0].key.subscription = subscription.clone();
+    call.results[0].record.key.subscription = subscription;
+    call
+}
+
+fn is_elsewhere(subscription: &Subscription) -> bool {
+    subscription.to_string() == "legacy|elsewhere|CUST"
+}
+
 #[test]
 fn successes_of_what_is_not_served_here_are_counted_apart() {
-    let mut comparison = compare(&[], &[success("gb", 5), success("other", 1)]);
-    comparison.not_ours(|key| key.dimension.as_str() == "other");
+    let mut comparison = compare(&[], &[success("gb", 5), success_elsewhere("gb")]);
+    comparison.not_ours(is_elsewhere);
     assert_eq!(
         (comparison.counts().unknown, comparison.counts().elsewhere),
         (1, 1)
     );
     assert_eq!(kinds(&comparison), [("gb", DifferenceKind::UnknownHere)]);
+}
+
+#[test]
+fn so_many_successes_of_what_is_not_served_here_are_all_counted_apart() {
+    let mut calls: Vec<Call> = (0..DIFFERENCES_KEPT_MAX + 5)
+        .map(|n| success_elsewhere(&format!("d{n}")))
+        .collect();
+    calls.push(success("gb", 5));
+    let mut comparison = compare(&[], &calls);
+    comparison.not_ours(is_elsewhere);
+    assert_eq!(
+        (comparison.counts().unknown, comparison.counts().elsewhere),
+        (1, 1_005)
+    );
+    assert!(comparison.differences().is_empty());
+}
+
+#[test]
+fn what_was_not_found_is_read_again_before_it_is_judged() {
+    let mut comparison = Comparison::default();
+    for dimension in ["gone", "held", "gb", "other"] {
+        comparison.record(&record(dimension, State::Accepted));
+    }
+    comparison.witness(&success("other", 5));
+    let unseen = comparison.unseen_keys();
+    assert_eq!(unseen, ["gb", "gone", "held"].map(key));
+    let mut later = record("gb", State::Accepted);
+    later.outcome.as_mut().unwrap().at = at("2026-11-22T23:59:00Z");
+    comparison.replace(&unseen, &[later, record("held", State::Disputed)]);
+    comparison.judge_unseen(at(NOW));
+    comparison.count_seen();
+    let counts = comparison.counts();
+    assert_eq!(
+        (counts.too_recent, counts.missing, counts.matched),
+        (1, 0, 1)
+    );
 }
 
 #[test]
@@ -204,19 +253,35 @@ fn so_many_differences_are_named_and_all_are_counted() {
 }
 
 #[test]
-fn records_are_forgotten_and_what_was_counted_is_not() {
+fn pages_add_up_and_their_records_are_forgotten() {
     let mut comparison = Comparison::default();
     assert!(comparison.is_empty());
-    for dimension in ["gb", "other"] {
-        comparison.record(&record(dimension, State::Accepted));
+    for (dimension, quantity) in [("gb", 5), ("other", 7)] {
+        let mut page = Comparison::default();
+        page.record(&record(dimension, State::Accepted));
+        page.call(&success(dimension, quantity), |_| true);
+        page.call(&success_elsewhere(dimension), |_| true);
+        assert_eq!((page.len(), page.is_empty()), (1, false));
+        comparison.absorb(page);
     }
-    comparison.call(&success("gb", 5), |_| true);
-    assert_eq!((comparison.len(), comparison.is_empty()), (2, false));
-    comparison.forget_records();
-    assert_eq!((comparison.len(), comparison.is_empty()), (0, true));
-    comparison.judge_unseen(at(NOW));
-    assert_eq!(comparison.counts().matched, 1);
-    assert_eq!(comparison.counts().differences(), 0);
+    assert!(comparison.is_empty());
+    comparison.not_ours(is_elsewhere);
+    let counts = comparison.counts();
+    assert_eq!(
+        (
+            counts.calls,
+            counts.matched,
+            counts.different,
+            counts.elsewhere
+        ),
+        (4, 1, 1, 2)
+    );
+    assert_eq!(kinds(&comparison), [("other", DifferenceKind::Quantity)]);
+}
+
+#[test]
+fn a_record_takes_as_few_bytes_as_the_documentation_says() {
+    assert_eq!((size_of::<Slot>(), size_of::<Entry>()), (16, 32));
 }
 
 #[test]

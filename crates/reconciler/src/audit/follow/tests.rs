@@ -37,3 +37,32 @@ fn a_step_is_cut_where_its_first_page_says_that_there_are_very_many() {
     assert_eq!(cut_short(from, end, &page(&[])), None);
     assert_eq!(before(from, end).to, at("2026-11-21T02:59:59Z"));
 }
+
+fn hour(text: &str) -> UsageHour {
+    text.parse().unwrap()
+}
+
+#[test]
+fn eight_blocks_are_a_day() {
+    for (inside, last) in [
+        ("2026-11-21T00", "2026-11-21T02"),
+        ("2026-11-21T01", "2026-11-21T02"),
+        ("2026-11-21T02", "2026-11-21T02"),
+        ("2026-11-21T03", "2026-11-21T05"),
+        ("2026-11-21T23", "2026-11-21T23"),
+    ] {
+        assert_eq!(last_of_block(hour(inside)), hour(last), "{inside}");
+    }
+}
+
+#[test]
+fn a_block_has_the_longest_life_of_its_hours() {
+    let window = Window::default();
+    let block = (hour("2026-11-21T00"), hour("2026-11-21T02"));
+    assert_eq!(life_minutes(window, block), 24 * 60 + 60 + 5);
+    // The month closes at 06:00 on the 1st.
+    let block = (hour("2026-11-30T06"), hour("2026-11-30T08"));
+    assert_eq!(life_minutes(window, block), 24 * 60 + 60 + 5);
+    let block = (hour("2026-11-30T09"), hour("2026-11-30T11"));
+    assert_eq!(life_minutes(window, block), 21 * 60 + 60 + 5);
+}
