@@ -15,7 +15,9 @@ use ledger::tables::{TTL_ATTRIBUTE, definitions};
 use ledger::{Ledger, TableNames};
 use local::dynamodb::EmbeddedDynamoDb;
 use local::sample;
+use metering_api::MeteringApi;
 use serde_json::{Map, Value, json};
+use startup::{Env, clients};
 
 use crate::recorder::Recorder;
 use crate::runtime_api::{Answer, Bootstrap};
@@ -135,6 +137,20 @@ impl World {
             allowed: template.allowed(name),
             recorders: [dynamodb, marketplace],
         }
+    }
+
+    /// A client of AWS Marketplace with the seller's credentials, for calls that no function makes.
+    ///
+    /// # Panics
+    ///
+    /// If the client cannot be made.
+    pub async fn metering_api(&self) -> MeteringApi {
+        let env = Env::of([
+            ("MARKETPLACE_ENDPOINT", self.marketplace.clone()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ]);
+        let api = clients::metering_api(&env, 3).await;
+        api.expect("a client")
     }
 
     /// Every item of every table, as JSON.

@@ -9,8 +9,9 @@ use end_to_end::runtime_api::Answer;
 use end_to_end::template::Template;
 use end_to_end::world::{World, sample};
 use jiff::SignedDuration;
+use ledger::Written;
 use ledger::profile::Profile;
-use marketplace::Subscription;
+use marketplace::{Subscription, UsageHour};
 use serde_json::json;
 
 const LICENSE: &str =
@@ -120,6 +121,40 @@ async fn items_that_cannot_be_read() {
     has(
         &alarms(&world, "Reconciler", "reconciler-schedule").await,
         "DamagedItems",
+    );
+}
+
+#[tokio::test]
+async fn events_of_cloudtrail_that_are_cut_off() {
+    let world = World::start().await;
+    let now = world.emulator.now();
+    let ago = |minutes| now - SignedDuration::from_mins(minutes);
+    let created = world
+        .ledger
+        .create_audit_progress(ago(60), UsageHour::of(now));
+    assert_eq!(created.await.expect("written"), Written::Done);
+    // Somebody makes a request that is larger than CloudTrail's limit for an event.
+    world.emulator.set_clock(Some(ago(40)), None);
+    let share = |n: u32| {
+        let tags = json!([{"Key": "team", "Value": format!("{n:0200}")}]);
+        json!({"AllocatedUsageQuantity": 1, "Tags": tags})
+    };
+    let record = json!({
+        "LicenseArn": LICENSE,
+        "CustomerAWSAccountId": "111122223333",
+        "Dimension": "gb",
+        "Quantity": 500,
+        "Timestamp": ago(60).as_second(),
+        "UsageAllocations": (0..500).map(share).collect::<Vec<_>>(),
+    });
+    let request = json!({"UsageRecords": [record]});
+    let api = world.metering_api().await;
+    let answer = api.batch_meter_usage_raw(request).await;
+    answer.expect("an answer");
+    world.emulator.set_clock(Some(now), None);
+    has(
+        &alarms(&world, "Reconciler", "reconciler-schedule").await,
+        "AuditUnclear",
     );
 }
 
