@@ -1,6 +1,6 @@
 //! What is closed expires with its month; what is open about usage never does.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -8,7 +8,7 @@ use end_to_end::proof::clients;
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
-use ledger::Written;
+use ledger::{Written, shard_of};
 use marketplace::limits::ALLOCATIONS_MAX;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::record::{Allocation, MeteringRecord, RecordKey, Transmissions};
@@ -16,7 +16,8 @@ use marketplace::recount::{Movement, MovementKind};
 use marketplace::retention::Retention;
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
-use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
+use marketplace::{IdentityKind, Month, State, Subscription, TagSet, UsageHour};
+use reconciler::Task;
 use reconciler::books::of_all;
 use serde_json::{Value, json};
 use startup::Budget;
@@ -411,6 +412,168 @@ async fn age() {
         .await
         .unwrap();
     assert_eq!(events.items(), []);
+}
+
+/// When an item of MeteringRecords may be removed; `None` if there is no such item.
+///
+/// # Panics
+///
+/// If the item has no end.
+async fn end_of(world: &World, partition: &str, sort: &str) -> Option<Timestamp> {
+    let item = items(world, partition, sort).await.into_iter();
+    let mut item = item.filter(|item| item["item"].as_s().unwrap() == sort);
+    let end = item.next()?.get("expires_at").expect("an end").clone();
+    Some(Timestamp::from_second(end.as_n().unwrap().parse().unwrap()).unwrap())
+}
+
+#[test]
+fn what_is_kept_about_a_proved_day_expires_no_earlier_than_the_days_records() {
+    on_a_thread(|| Executor::default().finish(age_of_a_day()));
+}
+
+async fn age_of_a_day() {
+    let world = world();
+    let billed = billed_once(&world).await;
+    let name = billed.to_string();
+    world.set_time(at("2026-11-22T07:31:00Z"));
+    world.seal().await.unwrap();
+    world.set_time(at("2026-11-22T07:40:00Z"));
+    let proved = world.reconcile_task(Task::Prove(None)).await.unwrap();
+    assert_eq!((proved.days_proved, proved.balanced), (2, Some(true)));
+    let sums = async || end_of(&world, &name, "d#2026-11-21").await;
+    let note = async || end_of(&world, &name, "d#2026-11-21#changed").await;
+    let (hour, last): (UsageHour, UsageHour) = (
+        "2026-11-21T09".parse().unwrap(),
+        "2026-11-21T23".parse().unwrap(),
+    );
+    let retention = world.ledger.retention();
+    // The proof began later than the day's end, and so the sums stay a little longer than its
+    // records.
+    let proved = at("2026-11-22T07:40:00Z");
+    assert_eq!(sums().await, Some(retention.after(proved)));
+    assert!(sums().await > Some(retention.ends(last)));
+    // A note has its end anew with each change: here a person decides after half a year.
+    for (time, reaches) in [
+        ("2026-11-22T10:00:00Z", "2026-11-22T10:05:00Z"),
+        ("2027-06-01T08:00:00Z", "2027-06-01T08:05:00Z"),
+    ] {
+        let flagged = world.ledger.flag_late(&billed, hour, at(time)).await;
+        flagged.unwrap();
+        assert_eq!(note().await, Some(retention.after(at(reaches))), "{time}");
+    }
+    // A proof long after the day, for example after its note, gives the sums a new end as well.
+    let first = "2026-11-21T00".parse().unwrap();
+    let days = world
+        .ledger
+        .proved_days(&billed, first, last, at("2027-06-01T08:00:00Z"));
+    let mut again = days.await.unwrap().digests.remove(&first).unwrap();
+    again.proved_at = at("2027-06-02T08:00:00Z");
+    world.ledger.put_day(&billed, &again).await.unwrap();
+    assert_eq!(sums().await, Some(retention.after(again.proved_at)));
+
+    world.set_time(retention.ends(last) + SignedDuration::from_hours(24));
+    assert!(world.sweep_ttl() > 0);
+    assert!(sums().await.is_some() && note().await.is_some());
+    world.set_time(retention.after(again.proved_at) + SignedDuration::from_hours(1));
+    assert!(world.sweep_ttl() > 0);
+    assert_eq!((sums().await, note().await), (None, None));
+}
+
+#[test]
+fn an_ended_subscription_is_listed_until_nobody_proves_its_month_any_more() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let ended: Subscription = BUYER.parse().unwrap();
+            let shard = shard_of(&ended);
+            let month = Month::of(at("2026-11-21T00:00:00Z"));
+            let sort = format!("{month}#{ended}");
+            let end = async || end_of(&world, &format!("ended#{shard}"), &sort).await;
+            let list = async |now: &str| {
+                let listed = world.ledger.list_ended(&ended, month, at(now)).await;
+                listed.unwrap();
+            };
+            let retention = world.ledger.retention();
+            list("2026-11-21T08:20:00Z").await;
+            let of_month = retention.ends(month.last_hour());
+            assert_eq!(end().await, Some(of_month));
+            // It ends once more, long after that month.
+            list("2027-06-01T08:00:00Z").await;
+            let renewed = retention.after(at("2027-06-01T08:00:00Z"));
+            assert_eq!(end().await, Some(renewed));
+            world.set_time(of_month + SignedDuration::from_hours(24));
+            world.sweep_ttl();
+            let page = world.ledger.ended_page(shard, month, None).await.unwrap();
+            assert_eq!(page.subscriptions, std::slice::from_ref(&ended));
+            world.set_time(renewed + SignedDuration::from_hours(1));
+            world.sweep_ttl();
+            let page = world.ledger.ended_page(shard, month, None).await.unwrap();
+            assert_eq!(page.subscriptions, []);
+        });
+    });
+}
+
+/// The items of MeteringRecords that stay without an end, by the beginnings of their keys. Either
+/// their number is constant, or there is at most one for each subscription.
+const WITHOUT_END: [(&str, &str); 7] = [
+    ("stack", ""),
+    ("shard#", "progress"),
+    ("sweeps", ""),
+    ("audit", "progress"),
+    ("places", ""),
+    ("stops", ""),
+    ("", "p#recount"),
+];
+
+#[test]
+fn no_item_stays_for_ever_whose_number_grows() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let billed = billed_once(&world).await;
+            let nobodys = json!({"Records": [put("nobody@yesterday", "gb#1")]});
+            world.deliver_usage(&nobodys).await.unwrap();
+            for time in ["2026-11-22T07:31:00Z", "2026-11-22T07:40:00Z"] {
+                world.set_time(at(time));
+                world.seal().await.unwrap();
+                world.reconcile().await.unwrap();
+            }
+            let now = at("2026-11-22T10:00:00Z");
+            let hour = "2026-11-21T09".parse().unwrap();
+            // Usage of a day that is proved is late, and is carried.
+            world.set_time(now);
+            let mut late = usage("2026-11-21T09", "1");
+            late.id = "late".parse().unwrap();
+            world.report(&billed, &late).await;
+            world.ledger.flag_late(&billed, hour, now).await.unwrap();
+            world.seal().await.unwrap();
+            let month = Month::of(now);
+            let listed = world.ledger.list_ended(&billed, month, now).await;
+            listed.unwrap();
+            let all = clients::dynamodb(&world.wire)
+                .scan()
+                .table_name(&world.ledger.tables().metering_records)
+                .send()
+                .await
+                .unwrap();
+            let key = |item: &Item, name: &str| item[name].as_s().unwrap().clone();
+            let (mut kinds, mut endless) = (BTreeSet::new(), Vec::new());
+            for item in all.items() {
+                let (partition, sort) = (key(item, "subscription"), key(item, "item"));
+                kinds.extend(sort.split_once('#').map(|(kind, _)| kind.to_owned()));
+                let may_stay = WITHOUT_END
+                    .iter()
+                    .any(|(p, s)| partition.starts_with(p) && sort.starts_with(s));
+                if !item.contains_key("expires_at") && !may_stay {
+                    endless.push(format!("{partition} / {sort}"));
+                }
+            }
+            assert!(endless.is_empty(), "{endless:#?}");
+            for kind in ["2026-11", "c", "d", "r", "x"] {
+                assert!(kinds.contains(kind), "{kind} is not in {kinds:?}");
+            }
+        });
+    });
 }
 
 /// A run of the sealer that has no time for all the hours since: the flags have their part of it.

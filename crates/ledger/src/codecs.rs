@@ -300,7 +300,7 @@ proptest! {
 
     #[test]
     fn a_day_survives_its_item(subscription in subscription(), day in a_day()) {
-        prop_assert_eq!(DayDigest::from_item(&day.to_item(&subscription)).unwrap(), day);
+        prop_assert_eq!(DayDigest::from_item(&day.to_item(&subscription, Retention::default())).unwrap(), day);
     }
 
     #[test]

@@ -14,6 +14,10 @@
 //! Within [`UNPROVED_HOURS`] hours after a day's end no change is noted. No proof of the day begins
 //! until six hours have passed, so the proof sees each such change anyway. Therefore nearly all
 //! writes need no additional write.
+//!
+//! Both items expire like closed records of the day, or later if they are written later. A day of
+//! which closed records may be gone is not proved any more, so a note is there for as long as
+//! sums of its day are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,11 +25,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use marketplace::books::Books;
 use marketplace::hour::shift;
+use marketplace::retention::Retention;
 use marketplace::{Dimension, State, Subscription, Total, UsageHour};
 use serde_json::{Map, Value};
 
 use crate::error::{LedgerError, Malformed};
 use crate::item::{Item, Reader, number, put_opt, text};
+use crate::tables::TTL_ATTRIBUTE;
 use crate::{Ledger, content_digest};
 
 /// Hours after a day's end in which no proof of it can have begun. Our own choice: a proof begins
@@ -58,7 +64,8 @@ pub struct DayDigest {
     pub sent: Slots,
     /// What the carried rows in the day's slots add up to, by slot.
     pub arrived: Slots,
-    /// A digest of the day's records: their keys, versions and numbers of movements.
+    /// A digest of what the books depend on in the day's records and movements. As long as nothing
+    /// is noted, another digest means that something else than this stack has changed them.
     pub records: String,
     /// A digest of the dimensions that were known then. Rows of other dimensions were set aside.
     pub known: String,
@@ -134,6 +141,12 @@ pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
     }
 }
 
+/// When an item about a day may be removed that is written at `written`. Closed records of the day
+/// may be removed at that time or earlier.
+fn end_of_day(day: UsageHour, written: Timestamp, retention: Retention) -> Timestamp {
+    retention.after(day.plus(23).end().max(written))
+}
+
 fn day_key(day: UsageHour) -> String {
     let mut name = day.to_string();
     name.truncate(DAY_BYTES);
@@ -159,7 +172,8 @@ fn read_key(read: &Reader<'_>) -> Result<(UsageHour, bool), Malformed> {
 }
 
 impl DayDigest {
-    pub(crate) fn to_item(&self, subscription: &Subscription) -> Item {
+    pub(crate) fn to_item(&self, subscription: &Subscription, retention: Retention) -> Item {
+        let end = end_of_day(self.day, self.proved_at, retention);
         let mut item = Item::from([
             ("subscription".to_owned(), text(subscription)),
             ("item".to_owned(), text(day_key(self.day))),
@@ -168,6 +182,7 @@ impl DayDigest {
             ("records".to_owned(), text(&self.records)),
             ("known".to_owned(), text(&self.known)),
             ("proved_at".to_owned(), number(self.proved_at.as_second())),
+            (TTL_ATTRIBUTE.to_owned(), number(end.as_second())),
         ]);
         let (sent, arrived) = (slots_text(&self.sent), slots_text(&self.arrived));
         let fits = sent.len().saturating_add(arrived.len()) <= SLOTS_BYTES_MAX;
@@ -300,7 +315,9 @@ impl Ledger {
         if self.notes.reach(&key, now.as_second()) {
             return Ok(());
         }
-        let until = shift(now, SignedDuration::from_mins(NOTE_AHEAD_MINUTES)).as_second();
+        let until = shift(now, SignedDuration::from_mins(NOTE_AHEAD_MINUTES));
+        let end = end_of_day(day, until, self.retention).as_second();
+        let until = until.as_second();
         let table = &self.tables.metering_records;
         let request = self
             .client
@@ -308,11 +325,13 @@ impl Ledger {
             .table_name(table)
             .key("subscription", text(subscription))
             .key("item", text(change_key(day)))
-            .update_expression("SET #at = :until ADD #version :one")
+            .update_expression("SET #at = :until, #expires_at = :expires_at ADD #version :one")
             .condition_expression("attribute_not_exists(#at) OR #at < :until")
             .expression_attribute_names("#at", "changed_at")
+            .expression_attribute_names("#expires_at", TTL_ATTRIBUTE)
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":until", number(until))
+            .expression_attribute_values(":expires_at", number(end))
             .expression_attribute_values(":one", number(1));
         // A failed condition means that a change at this time or later is noted already.
         self.write_if("UpdateItem", table, || request.clone().send())
@@ -365,6 +384,7 @@ impl Ledger {
         digest: &DayDigest,
     ) -> Result<(), LedgerError> {
         let table = &self.tables.metering_records;
-        self.put_any(table, digest.to_item(subscription)).await
+        let item = digest.to_item(subscription, self.retention);
+        self.put_any(table, item).await
     }
 }

@@ -4,12 +4,21 @@
 //! The live index has no ended subscriptions, but the books of their last months must be proved as
 //! well. So before the reconciler ends a subscription, it lists it under the month of its last
 //! hour, the current month and the month of the watermark.
+//!
+//! An entry is needed until its month is proved for the last time. That is two days after the
+//! month's end, or later while nothing is sealed; but a day of which closed records may be gone is
+//! not proved at all. So an entry expires when the closed records of its month's last hour do, or
+//! as long after its writing if that is later. A subscription whose closing is still due is in the
+//! live index, and does not depend on its entry. If it is listed again, because it did not end or
+//! has ended once more, the new entry has an end of its own.
 
+use jiff::Timestamp;
 use marketplace::{Month, Subscription};
 
 use crate::error::LedgerError;
 use crate::item::{Item, Reader, number, text};
 use crate::profile::SubscriptionPage;
+use crate::tables::TTL_ATTRIBUTE;
 use crate::{Ledger, shard_of};
 
 /// Subscriptions in one page.
@@ -21,12 +30,14 @@ fn partition(shard: u8) -> String {
 
 impl Ledger {
     /// Lists a subscription that is about to be ended under a month, so that the month is proved.
-    /// Listing it twice changes nothing.
+    /// Listing it twice only lets the entry expire later.
     pub async fn list_ended(
         &self,
         subscription: &Subscription,
         month: Month,
+        now: Timestamp,
     ) -> Result<(), LedgerError> {
+        let end = self.retention.after(month.last_hour().end().max(now));
         let item = Item::from([
             (
                 "subscription".to_owned(),
@@ -34,6 +45,7 @@ impl Ledger {
             ),
             ("item".to_owned(), text(format!("{month}#{subscription}"))),
             ("version".to_owned(), number(1)),
+            (TTL_ATTRIBUTE.to_owned(), number(end.as_second())),
         ]);
         self.put_any(&self.tables.metering_records, item).await
     }

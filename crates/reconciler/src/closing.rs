@@ -185,7 +185,9 @@ impl Task<'_> {
         months.extend(hours.map(UsageHour::month));
         for month in months {
             let ledger = &self.app.ledger;
-            ledger.list_ended(&profile.subscription, month).await?;
+            ledger
+                .list_ended(&profile.subscription, month, self.now)
+                .await?;
         }
         Ok(())
     }

@@ -89,7 +89,8 @@ fn turn(now: Timestamp, shard: u8) -> i64 {
 }
 
 /// The days to prove, as the first hour of the first day and the last hour of the last day; `None`
-/// if there is none. A day is proved once six hours have passed since its last hour was due.
+/// if there is none. A day is proved once six hours have passed since its last hour was due, and no
+/// longer than all of its records are kept: without them its rows would seem uncounted.
 fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
     let month = Month::of(run.watermark.start()).first_hour();
     let first = match shift(run.now, -PAST_MONTH_READ) < month.start() {
@@ -98,7 +99,10 @@ fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
     };
     let settled = first_recount_due(run).min(run.watermark);
     let last = first_of_day(settled.next()).previous();
-    (first <= last).then_some((first, last))
+    let retention = run.app.ledger.retention();
+    let mut days = first.through_days(last).map(|(day, _)| day);
+    let first = days.find(|day| !retention.is_over(*day, run.now))?;
+    Some((first, last))
 }
 
 /// The result of proving one subscription.

@@ -270,3 +270,24 @@ async fn prove_ended() {
     let report = prove_at(&town, "2026-11-28T07:40:00Z").await;
     assert_eq!(first.days_proved + report.days_proved, 2 * BUYERS as u64);
 }
+
+#[test]
+fn a_day_of_which_records_may_be_gone_is_not_proved() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let town = proved_town().await;
+            let last: UsageHour = "2026-11-27T23".parse().unwrap();
+            let retention = town.world.ledger.retention();
+            // Nothing is sealed for years, so the month of the watermark is the same.
+            let times = [
+                (at("2026-11-28T20:50:00Z"), Some(true)),
+                (retention.ends(last), None),
+            ];
+            for (time, balanced) in times {
+                town.world.set_time(time);
+                let report = town.world.reconcile_task(Task::Prove(None)).await;
+                assert_eq!(report.unwrap().balanced, balanced, "{time}");
+            }
+        });
+    });
+}
