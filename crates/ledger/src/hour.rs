@@ -34,17 +34,44 @@ impl StoredDay {
         self.hours.remove(&hour).unwrap_or_default()
     }
 
-    /// A digest of the keys, versions and numbers of movements of the records.
+    /// A digest of what the books depend on: each record's key, state and quantities, and each
+    /// movement's kind and quantities. A record's version is not in it, because it is also raised
+    /// when only the time of the next call changes.
     pub fn digest(&self) -> String {
         let mut all = String::new();
         for (hour, stored) in &self.hours {
             for (dimension, record) in &stored.records {
-                let (version, movements) = (record.version, record.movements);
-                all.push_str(&format!("{hour}#{dimension} {version} {movements}\n"));
+                let (state, quantity) = (record.state, record.quantity);
+                let at_aws = record.quantity_at_aws();
+                all.push_str(&format!("{hour}#{dimension} {state} {quantity} {at_aws}\n"));
+            }
+            for (dimension, movements) in &stored.movements {
+                for movement in movements {
+                    all.push_str(&format!("{hour}#{dimension} {}\n", told(movement)));
+                }
             }
         }
         content_digest(&all)
     }
+}
+
+/// What the books depend on in a movement.
+fn told(movement: &Movement) -> String {
+    let (number, kind) = (movement.number, movement.kind.as_str());
+    let mut told = format!("{number} {kind}");
+    if let MovementKind::Carried { target, into } = &movement.kind {
+        told.push_str(&format!(" to {target}"));
+        if let Some(into) = into {
+            told.push_str(&format!("#{into}"));
+        }
+    }
+    if let Some(of) = movement.of {
+        told.push_str(&format!(" of {of}"));
+    }
+    for (_, quantity) in &movement.entries {
+        told.push_str(&format!(" {quantity}"));
+    }
+    told
 }
 
 /// An hour's records and their movements, by dimension.

@@ -5,10 +5,14 @@
 //! and those that are not proved or have changed since their proof. Then come the older days in
 //! full, the newest first, as far as the time allows. They show what a stream missed that was
 //! broken for days.
+//!
+//! The records of each day are compared with those that its proof has seen. All writes of this stack
+//! that change the books are noted, so a difference that no note explains was made by something
+//! else. It is reported as an imbalance.
 
 use jiff::Timestamp;
 use ledger::LedgerError;
-use ledger::day::{digest_of_known, first_of_day};
+use ledger::day::{DayDigest, digest_of_known, first_of_day};
 use ledger::profile::Profile;
 use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
@@ -62,8 +66,12 @@ pub(crate) async fn recount_month(
         let walked = walk.go(count, |one: Recounted| {
             report.hours_recounted += one.hours;
             report.hours_flagged += one.flagged.hours;
+            report.days_altered += one.altered;
         });
-        finished = walked.await?;
+        let walked = walked.await;
+        // A day that was altered is reported even if the walk breaks off.
+        report.judge_balance(report.balanced);
+        finished = walked?;
         if !finished {
             break;
         }
@@ -137,6 +145,7 @@ fn name_of_day(day: UsageHour) -> String {
 struct Recounted {
     hours: u64,
     flagged: Flagged,
+    altered: u64,
 }
 
 /// Counts the days of a round for one subscription. If an item of the subscription is damaged, the
@@ -184,8 +193,13 @@ async fn count_days(
             }
             continue;
         };
+        let is_whole = end == day.plus(23);
+        let altered = is_whole && was_altered(run, &profile, &counted.digest).await?;
+        recounted.altered += u64::from(altered);
         recounted.flagged.hours += flag(run, &profile, counted.uncounted).await?.hours;
-        if day.plus(23) <= first_recount_due(run).min(last) {
+        // The sums of an altered day stay as they were proved. So the difference is found again if
+        // this run dies, unless an hour of the day was flagged, and the log has it in any case.
+        if !altered && day.plus(23) <= first_recount_due(run).min(last) {
             run.app
                 .ledger
                 .put_day(subscription, &counted.digest)
@@ -193,6 +207,27 @@ async fn count_days(
         }
     }
     Ok((recounted, true))
+}
+
+/// Whether the records of a day differ from those that its proof has seen, although no change is
+/// noted. `counted` was counted before. The note of a change is written before the change, so a
+/// change that was counted has a note by now.
+async fn was_altered(
+    run: &Run<'_>,
+    profile: &Profile,
+    counted: &DayDigest,
+) -> Result<bool, LedgerError> {
+    let (ledger, subscription) = (&run.app.ledger, &profile.subscription);
+    let (day, last) = (counted.day, counted.day.plus(23));
+    let proved = ledger.proved_days(subscription, day, last, run.now).await?;
+    let altered = proved
+        .settled(day, &counted.known, run.now)
+        .is_some_and(|proved| proved.records != counted.records);
+    if altered {
+        let day = name_of_day(day);
+        tracing::error!(%subscription, day, "records of a proved day were changed or removed by something else than this stack; compare the day's records with a backup of the table MeteringRecords");
+    }
+    Ok(altered)
 }
 
 /// The days of one subscription that a round counts, the newest first.

@@ -63,22 +63,22 @@ pub(crate) async fn prove_due(
         budget,
     };
     let mut sum = Sum::default();
-    let prove = |subscription| prove_one(run, subscription, (first, last), budget);
-    let finished = walk.go(prove, |one: Proved| sum.add(&one)).await;
-    let Sum { proved, overflow } = sum;
+    let prove = |subscription: Subscription| async move {
+        let (proved, done) = prove_one(run, &subscription, (first, last), budget).await?;
+        Ok(((subscription, proved), done))
+    };
+    let add = |(subscription, one): (Subscription, Proved)| sum.add(&subscription, &one);
+    let finished = walk.go(prove, add).await;
+    let Sum { proved, overflowed } = sum;
     let books = &proved.books;
-    tracing::info!(shard, %first, %last, ?books, overflow, "proved the books of these subscriptions");
+    tracing::info!(shard, %first, %last, ?books, overflowed, "proved the books of these subscriptions");
     report.days_proved += proved.days;
     report.slots_astray += proved.astray;
     report.hours_flagged += proved.flagged;
     report.pending_with_usage += proved.waiting;
+    report.sums_overflowed += overflowed;
     let finished = finished?;
-    // An imbalance that was found is reported even if the time ran out before the end.
-    report.balanced = match (report.slots_astray, finished) {
-        (0, true) => Some(true),
-        (0, false) => None,
-        _ => Some(false),
-    };
+    report.judge_balance(finished.then_some(true));
     Ok(finished)
 }
 
@@ -119,17 +119,24 @@ struct Proved {
 #[derive(Default)]
 struct Sum {
     proved: Proved,
-    /// Whether the sum of the books exceeded its numeric range.
-    overflow: bool,
+    /// Subscriptions whose books could not be added, because the sum exceeds its range.
+    overflowed: u64,
 }
 
 impl Sum {
-    fn add(&mut self, one: &Proved) {
+    fn add(&mut self, subscription: &Subscription, one: &Proved) {
         self.proved.days += one.days;
         self.proved.astray += one.astray;
         self.proved.flagged += one.flagged;
         self.proved.waiting += one.waiting;
-        self.overflow |= self.proved.books.merge(&one.books).is_err();
+        let mut books = self.proved.books.clone();
+        match books.merge(&one.books) {
+            Ok(()) => self.proved.books = books,
+            Err(error) => {
+                self.overflowed += 1;
+                tracing::error!(%subscription, %error, "the books of this subscription cannot be added to those of the others");
+            }
+        }
     }
 }
 
@@ -137,12 +144,12 @@ impl Sum {
 /// other subscriptions are proved nevertheless.
 async fn prove_one(
     run: &Run<'_>,
-    subscription: Subscription,
+    subscription: &Subscription,
     days: (UsageHour, UsageHour),
     budget: Budget,
 ) -> Result<(Proved, bool), LedgerError> {
-    let proved = prove(run, &subscription, days, budget).await;
-    match run.app.ledger.unless_damaged(&subscription, proved)? {
+    let proved = prove(run, subscription, days, budget).await;
+    match run.app.ledger.unless_damaged(subscription, proved)? {
         Some(proved) => Ok(proved),
         None => {
             tracing::error!(%subscription, "the books of this subscription cannot be counted");

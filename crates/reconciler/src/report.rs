@@ -35,13 +35,19 @@ pub struct Report {
     pub percent_of_time_used: Option<i64>,
     /// Days of subscriptions that were read in full for the proof of the books.
     pub days_proved: u64,
-    /// Whether the proof of the books found them balanced; `None` if no proof was due in this run
-    /// or it is not finished.
+    /// Whether the books were found balanced; `None` if no proof was due in this run or it is not
+    /// finished, and nothing was found.
     pub balanced: Option<bool>,
     /// What the audit did and found.
     pub audit: AuditReport,
     /// Slots in which late usage did not arrive as it was sent. The log names them.
     pub slots_astray: u64,
+    /// Proved days of subscriptions whose records or movements were changed or removed by something
+    /// else than this stack. The log names them.
+    pub days_altered: u64,
+    /// Subscriptions whose books could not be added to the others', because the sum exceeds its
+    /// range. The log names them.
+    pub sums_overflowed: u64,
     /// Items that cannot be read and were set aside. The log says what is wrong with each of them.
     pub damaged_items: u64,
     /// The names of the first 100 damaged items.
@@ -61,18 +67,38 @@ impl Report {
         self.minutes_to_nearest_deadline = Some(nearest.min(minutes));
         self.percent_of_time_used = self.percent_of_time_used.max(Some(urgency.percent_used));
     }
+
+    /// How many faults of the books were found.
+    fn imbalances(&self) -> u64 {
+        self.slots_astray
+            .saturating_add(self.days_altered)
+            .saturating_add(self.sums_overflowed)
+    }
+
+    /// Sets whether the books balance: not if a fault was found, and otherwise as `unless_found`
+    /// says. So what was found is reported even if the time ran out before the end.
+    pub(crate) fn judge_balance(&mut self, unless_found: Option<bool>) {
+        self.balanced = match self.imbalances() {
+            0 => unless_found,
+            _ => Some(false),
+        };
+    }
 }
 
-/// Writes the report and its metrics into the log. What a task does not measure is zero or absent,
-/// and no metric is written for it. Only `UnfinishedRuns` is written by every run.
+/// Writes the report and its metrics into the log.
 pub(crate) fn publish(report: &Report, now: Timestamp) {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(
         task = report.task,
         shard = report.shard,
         ?report,
         "reconciled"
     );
+    emit("reconciler", now, &metrics(report));
+}
+
+/// The metrics of a report. What a task does not measure is zero or absent.
+fn metrics(report: &Report) -> Vec<(&'static str, Unit, i64)> {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let mut values = vec![
         ("RecordsUnconfirmed", Unit::Count, count(report.unconfirmed)),
         ("HoursFlagged", Unit::Count, count(report.hours_flagged)),
@@ -122,7 +148,40 @@ pub(crate) fn publish(report: &Report, now: Timestamp) {
         values.push(("PercentOfTimeUsed", Unit::Percent, percent));
     }
     if report.balanced.is_some() {
-        values.push(("BooksOutOfBalance", Unit::Count, count(report.slots_astray)));
+        values.push(("BooksOutOfBalance", Unit::Count, count(report.imbalances())));
     }
-    emit("reconciler", now, &values);
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out_of_balance(report: &Report) -> Option<i64> {
+        let all = metrics(report);
+        let found = all.iter().find(|(name, ..)| *name == "BooksOutOfBalance");
+        found.map(|(_, _, value)| *value)
+    }
+
+    #[test]
+    fn everything_that_is_out_of_balance_is_in_the_metric() {
+        let of = |change: fn(&mut Report)| {
+            let mut report = Report::default();
+            change(&mut report);
+            report.judge_balance(Some(true));
+            report
+        };
+        for report in [
+            of(|report| report.slots_astray = 1),
+            of(|report| report.days_altered = 1),
+            of(|report| report.sums_overflowed = 1),
+        ] {
+            assert_eq!(report.balanced, Some(false), "{report:?}");
+            assert_eq!(out_of_balance(&report), Some(1), "{report:?}");
+        }
+        let mut report = of(|_| ());
+        assert_eq!(out_of_balance(&report), Some(0));
+        report.judge_balance(None);
+        assert_eq!(out_of_balance(&report), None, "nothing was proved");
+    }
 }

@@ -1,14 +1,19 @@
 //! A day is proved once, and again only when something of it can have changed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use end_to_end::proof::clients;
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::wire::Fate;
+use ledger::Written;
 use ledger::day::digest_of_known;
 use marketplace::UsageHour;
 use marketplace::books::Books;
 use marketplace::fold::{CarryId, origin_hash};
+use marketplace::record::Transmissions;
 use marketplace::recount::MovementKind;
 use reconciler::{Report, Task};
 
@@ -190,6 +195,99 @@ async fn find_at_month_end() {
     // Another run in the same hour recounts nothing.
     let again = town.world.reconcile_task(Task::Recount(None)).await;
     assert_eq!(again.unwrap().hours_recounted, 0);
+}
+
+#[test]
+fn a_record_that_somebody_else_changed_or_removed_is_reported_at_the_end_of_the_month() {
+    on_a_thread(|| Executor::default().finish(alter_records()));
+}
+
+async fn alter_records() {
+    let town = Town::of(BUYERS + 1).await;
+    for n in 0..=BUYERS {
+        town.uses(n, "a", HOUR).await;
+    }
+    town.seal_at("2026-11-27T03:31:00Z").await;
+    town.world.sweep().await.unwrap();
+    town.reconcile_at("2026-11-27T03:40:00Z").await;
+    town.seal_at("2026-11-28T07:31:00Z").await;
+    prove_at(&town, "2026-11-28T07:40:00Z").await;
+    let recounted = town.world.reconcile_task(Task::Recount(None)).await;
+    assert_eq!(recounted.unwrap().hours_flagged, 0);
+    let (table, ledger) = (
+        &town.world.ledger.tables().metering_records,
+        &town.world.ledger,
+    );
+    let name = |n: usize| town.buyer(n).to_string();
+    let sort = format!("r#{HOUR}#gb");
+    // Somebody changes one record and removes another one.
+    let key = (&*name(0), &*sort);
+    town.world.scribble(table, key, "state", "dry-run").await;
+    clients::dynamodb(&town.world.wire)
+        .delete_item()
+        .table_name(table)
+        .key("subscription", AttributeValue::S(name(1)))
+        .key("item", AttributeValue::S(sort.clone()))
+        .send()
+        .await
+        .unwrap();
+    // This stack changes a third one in a way that the books do not depend on, and a fourth one in
+    // a way that they do.
+    let more = Transmissions {
+        doubtful: 0,
+        answered: 1,
+    };
+    let written = ledger.add_transmissions(&town.key(2, HOUR), more).await;
+    assert_eq!(written.unwrap(), Written::Done);
+    town.world.set_time(at("2026-11-28T10:00:00Z"));
+    carry(&town, 3).await;
+    for time in ["2026-11-30T12:31:00Z", "2026-12-01T03:31:00Z"] {
+        town.seal_at(time).await;
+    }
+    let report = town.world.reconcile_task(Task::Recount(None)).await;
+    let report = report.unwrap();
+    let found = (report.days_altered, report.balanced);
+    assert_eq!(found, (2, Some(false)), "{report:?}");
+    // A run whose walk died before it kept its place finds the same again.
+    for shard in 0..ledger::SHARDS {
+        let walk = format!("recount-month#{shard}");
+        ledger.stop_at(&walk, None).await.unwrap();
+    }
+    // The hour of the removed record was flagged, which is noted.
+    let again = town.world.reconcile_task(Task::Recount(None)).await;
+    let again = again.unwrap();
+    assert_eq!((again.days_altered, again.balanced), (1, Some(false)));
+}
+
+#[test]
+fn a_sum_over_subscriptions_that_overflows_is_out_of_balance() {
+    on_a_thread(|| Executor::default().finish(overflow_sum()));
+}
+
+async fn overflow_sum() {
+    // Two subscriptions at least are in the same shard.
+    let town = Town::of(usize::from(ledger::SHARDS) + 1).await;
+    town.seal_at("2026-11-28T07:31:00Z").await;
+    prove_at(&town, "2026-11-28T07:40:00Z").await;
+    let mut shards: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    for (_, subscription) in &town.buyers {
+        let shard = shards.entry(ledger::shard_of(subscription)).or_default();
+        shard.push(subscription.to_string());
+    }
+    let both = shards.into_values().find(|shard| shard.len() > 1).unwrap();
+    // Each sum can be read, and twice as much cannot be represented.
+    let books = format!(
+        r#"{{"ingested":"1{:0>32}","records":{{}},"rows":1,"rows_set_aside":0}}"#,
+        ""
+    );
+    let table = town.world.ledger.tables().metering_records.clone();
+    for name in &both[..2] {
+        let key = (&**name, "d#2026-11-27");
+        town.world.scribble(&table, key, "books", &books).await;
+    }
+    let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
+    assert_eq!((report.days_proved, report.slots_astray), (0, 0));
+    assert_eq!((report.sums_overflowed, report.balanced), (1, Some(false)));
 }
 
 #[test]
