@@ -77,7 +77,7 @@ pub struct Settings {
     /// The trail's S3 key prefix; none where empty.
     pub trail_prefix: String,
     /// The days for which the bucket keeps the trail's files. The first file is made at the first
-    /// midnight within them.
+    /// midnight within them. With 0 days the bucket is empty.
     pub trail_kept_days: u32,
     /// The most keys on a page of the bucket's list. S3 allows at most 1,000.
     pub trail_page_keys: u32,

@@ -142,6 +142,24 @@ async fn a_list_comes_in_pages_and_starts_after_a_key() {
 }
 
 #[tokio::test]
+async fn a_bucket_that_keeps_nothing_is_empty_and_one_that_keeps_a_day_has_its_midnight() {
+    let running = running().await;
+    let client = client(&running, "any");
+    let mut midnights = Vec::new();
+    for time in ["2026-11-21T12:30:00Z", "2026-11-22T00:00:00Z"] {
+        clock(&running, time);
+        set(&running, |settings| settings.trail_kept_days = 0);
+        assert_eq!(keys(&client, FOLDER).await, [""; 0], "{time}");
+        set(&running, |settings| settings.trail_kept_days = 1);
+        let kept = keys(&client, FOLDER).await;
+        assert_eq!(kept.len(), 1, "{time}: {kept:?}");
+        midnights.extend(kept);
+    }
+    assert!(midnights[0].contains("_20261121T0000Z_"), "{midnights:?}");
+    assert!(midnights[1].contains("_20261122T0000Z_"), "{midnights:?}");
+}
+
+#[tokio::test]
 async fn events_come_late_without_order_twice_or_never_when_asked() {
     let running = running().await;
     let client = client(&running, "any");

@@ -81,10 +81,13 @@ impl TrailFile {
 /// The calls of one file.
 pub(crate) type Calls<'w> = Vec<&'w CallEntry>;
 
-/// All files in the bucket, with the calls of each.
+/// All files in the bucket, with the calls of each. There are none if the time for which files are
+/// kept has no midnight.
 pub(crate) fn files<'w>(world: &'w World, arrival: Arrival<'_>) -> BTreeMap<TrailFile, Calls<'w>> {
     let now = arrival.now.as_second();
-    let first = first_made(world, arrival.now);
+    let Some(first) = first_made(world, arrival.now) else {
+        return BTreeMap::new();
+    };
     let of = |region: &str, made: i64| TrailFile {
         region: region.to_owned(),
         made,
@@ -109,13 +112,14 @@ fn logged(world: &World) -> impl Iterator<Item = &CallEntry> {
 }
 
 /// When the first file was made that the bucket still has: at the first midnight within the time
-/// for which files are kept.
-fn first_made(world: &World, now: Timestamp) -> i64 {
+/// for which files are kept. `None` if there was no midnight within it.
+fn first_made(world: &World, now: Timestamp) -> Option<i64> {
     let days = i64::from(world.settings.trail_kept_days);
     let kept = now
         .saturating_sub(SignedDuration::from_hours(24 * days))
         .unwrap_or(Timestamp::MIN);
-    (kept.as_second().div_euclid(DAY_S) + 1) * DAY_S
+    let midnight = (kept.as_second().div_euclid(DAY_S) + 1) * DAY_S;
+    (midnight <= now.as_second()).then_some(midnight)
 }
 
 /// When the one or two files were made that have an event.
