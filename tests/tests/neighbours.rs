@@ -320,6 +320,47 @@ async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
     received > 0
 }
 
+/// The sizes of the requests of a sweep that fail without a clear answer. All twelve records have
+/// waited in many invocations, and were sent `doubtful` times.
+async fn requests_of(doubtful: u32) -> Vec<usize> {
+    let world = World::at(START.parse().unwrap(), 7);
+    let product = listing("bproduct");
+    world.list(&product).await;
+    let buyer = world.subscribe(&product).1;
+    let (first, last): (UsageHour, UsageHour) = (
+        "2026-11-21T01".parse().unwrap(),
+        "2026-11-21T12".parse().unwrap(),
+    );
+    let sealed_at = last.end() + SignedDuration::from_mins(30);
+    for hour in first.through(last) {
+        let mut record = record(&buyer, hour, sealed_at);
+        record.attempts = 9;
+        record.sent.doubtful = doubtful;
+        world.ledger.create_record(&record).await.unwrap();
+    }
+    world.set_time(sealed_at);
+    let fault = Fault::rate("BatchMeterUsage", FaultKind::InternalError, 1.0);
+    world.emulator.set_faults(Faults {
+        seed: 7,
+        faults: vec![fault],
+    });
+    world.sweep().await.unwrap();
+    let calls = world.emulator.calls();
+    calls.iter().map(|call| call.records.len()).collect()
+}
+
+#[test]
+fn records_that_only_waited_are_not_taken_for_records_that_were_sent_in_vain() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            assert_eq!(requests_of(0).await, [12; 4]);
+            assert_eq!(requests_of(11).await, [12; 4]);
+            let in_parts = requests_of(12).await;
+            assert_eq!(in_parts[..6], [12, 12, 12, 12, 6, 6]);
+        });
+    });
+}
+
 /// Whether a usage record of AWS Marketplace's log is about this slot.
 fn names(key: &RecordKey, record: &emulator::CallRecord) -> bool {
     let customer = record.customer_identifier.as_deref();

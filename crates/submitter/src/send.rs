@@ -22,9 +22,10 @@ use crate::{App, SubmitError, write};
 
 /// How often a request, or a record that was left unprocessed, is tried within one invocation.
 const TRIES_MAX: u32 = 4;
-/// If every record of a batch has failed in this many invocations, one of them may be the cause of
-/// the failure. Then the batch is split.
-const FAILED_BEFORE_PARTS: u32 = 3;
+/// If every record of a batch was sent this often without a clear answer, one of them may be the
+/// cause of the failure. Then the batch is split. These are all tries of four invocations: of the
+/// present one and of three earlier ones.
+const DOUBTFUL_BEFORE_PARTS: u32 = 4 * TRIES_MAX;
 /// The invocation ends after this many requests in a row failed in all their tries for a reason
 /// that concerns every request. Credentials, permissions and the quota rarely recover within
 /// minutes.
@@ -307,8 +308,11 @@ impl Sending<'_> {
             self.queue.put_back(attempt, code);
             return Vec::new();
         }
-        let is_old = |record: &MeteringRecord| record.attempts >= FAILED_BEFORE_PARTS;
-        match may_hide_a_record(code) && attempt.batch.records.iter().all(is_old) {
+        // The number of attempts does not tell, because it also counts invocations in which the
+        // record only waited.
+        let was_often_sent =
+            |record: &MeteringRecord| record.sent.doubtful >= DOUBTFUL_BEFORE_PARTS;
+        match may_hide_a_record(code) && attempt.batch.records.iter().all(was_often_sent) {
             true => self.queue.failed_again(attempt, code).into_iter().collect(),
             false => self.queue.given_up(attempt),
         }

@@ -23,8 +23,8 @@
 //!   unsent.
 //!
 //! A record may also make every request fail that contains it, without an error that says so. A
-//! batch whose records have failed in several invocations is halved until each part succeeds or is
-//! a single record.
+//! batch whose records were often sent without a clear answer is halved until each part succeeds or
+//! is a single record.
 //!
 //! `cargo run --release -p submitter --example isolation` counts the calls of an hour with a
 //! renamed dimension, and with agreements of which 1, 10 and 50 % lack a dimension.
