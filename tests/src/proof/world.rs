@@ -454,10 +454,13 @@ impl World {
         for message in self.emulator.take_lifecycle() {
             self.note_order(&message);
             let event = function_event(message);
-            for _ in 0..TRIES_MAX {
-                if self.tell(event.clone()).await.is_ok() {
-                    break;
-                }
+            let mut tries = 1;
+            while let Err(last) = self.tell(event.clone()).await {
+                assert!(
+                    tries < TRIES_MAX,
+                    "the lifecycle event {event} could not be delivered in {TRIES_MAX} tries: {last}"
+                );
+                tries += 1;
             }
         }
     }
@@ -772,4 +775,33 @@ fn form_encoded(text: &str) -> String {
             _ => format!("%{byte:02X}"),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::run::{Executor, on_a_thread};
+    use crate::proof::wire::Fate;
+
+    #[test]
+    #[should_panic(expected = "the lifecycle event {")]
+    fn a_lifecycle_event_that_cannot_be_delivered_fails_its_test() {
+        on_a_thread(|| Executor::default().finish(give_up()));
+    }
+
+    async fn give_up() {
+        let world = World::at("2026-11-21T08:20:00Z".parse().expect("a time"), 7);
+        let listing = Listing {
+            code: "aproduct".to_owned(),
+            identity: IdentityKind::Customer,
+            dimensions: vec!["gb".to_owned()],
+        };
+        world.list(&listing).await;
+        world.subscribe(&listing);
+        world.wire.follow(Box::new(|call| match call.function {
+            "agreements" => Fate::Failed,
+            _ => Fate::Answered,
+        }));
+        world.deliver_lifecycle().await;
+    }
 }
