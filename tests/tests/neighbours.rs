@@ -320,6 +320,101 @@ async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
     received > 0
 }
 
+/// A sweep of at most `calls` calls in which one write fails: the `nth` update of an item after the
+/// first call of BatchMeterUsage. Returns whether the sweep failed because of it, and of how many
+/// records a transmission is not written down.
+///
+/// Calls of one product are answered without their records, and calls of another one are not
+/// answered. A third product has a buyer whose three records are refused: two of them are sent
+/// alone, and the third one is left as a suspect.
+async fn lost_if_a_write_fails(nth: u64, calls: u64) -> (bool, usize) {
+    let world = World::at(START.parse().unwrap(), 7);
+    let hour: UsageHour = "2026-11-21T01".parse().unwrap();
+    let sealed_at = hour.plus(2).end() + SignedDuration::from_mins(30);
+    world.set_time(sealed_at);
+    let mut keys = Vec::new();
+    for code in ["bproduct", "cproduct", "dproduct"] {
+        let product = listing(code);
+        world.list(&product).await;
+        for n in 0..3 {
+            let buyer = world.subscribe(&product).1;
+            for hour in hour.through(hour.plus(2)) {
+                let mut record = record(&buyer, hour, sealed_at);
+                if code == "dproduct" && n == 1 {
+                    record.key.dimension = "unknown".parse().unwrap();
+                }
+                world.ledger.create_record(&record).await.unwrap();
+                keys.push(record.key);
+            }
+        }
+    }
+    let fault = |kind, code| Fault::rate("BatchMeterUsage", kind, 1.0).containing(code);
+    world.emulator.set_faults(Faults {
+        seed: 7,
+        faults: vec![
+            fault(FaultKind::MissingRecord, "bproduct"),
+            fault(FaultKind::DropAfter, "cproduct"),
+        ],
+    });
+    let (mut has_called, mut updates) = (false, 0);
+    world.wire.follow(Box::new(move |call| {
+        has_called |= call.operation == "BatchMeterUsage";
+        updates += u64::from(has_called && call.operation == "UpdateItem");
+        match has_called && call.operation == "UpdateItem" && updates == nth {
+            true => Fate::Failed,
+            false => Fate::Answered,
+        }
+    }));
+    let swept = world.sweep_within(calls).await;
+    world.wire.heal();
+    let mut lost = 0;
+    for record in world.ledger.records(&keys).await.unwrap() {
+        if record.state == State::Accepted {
+            continue;
+        }
+        let all = world.emulator.calls();
+        let has_record = |call: &&emulator::Call| {
+            let mut records = call.records.iter();
+            records.any(|one| names(&record.key, one) && one.timestamp == record.stamp)
+        };
+        let sent = all.iter().filter(has_record).count();
+        let written = record.sent.doubtful + record.sent.answered;
+        lost += usize::from(written as usize != sent);
+    }
+    (swept.is_err(), lost)
+}
+
+/// Calls that are more than a sweep makes.
+const WHOLE: u64 = 1_000;
+
+/// A write of an outcome that fails ends the invocation, but it must not keep the transmissions of
+/// its own record and of the others from being written down.
+#[test]
+fn a_failing_write_of_an_outcome_keeps_no_transmission_from_being_written_down() {
+    let cases: Vec<(u64, u64)> = (1..32)
+        .flat_map(|nth| [24, 30, 36, 42, WHOLE].map(|calls| (nth, calls)))
+        .collect();
+    let results = on_all_cores(&cases, |(nth, calls)| {
+        let (nth, calls) = (*nth, *calls);
+        let result = Rc::new(Cell::default());
+        let told = Rc::clone(&result);
+        Executor::default().finish(async move {
+            told.set(lost_if_a_write_fails(nth, calls).await);
+        });
+        result.get()
+    });
+    let mut failed = 0;
+    for ((nth, calls), (has_failed, lost)) in cases.iter().zip(results) {
+        failed += usize::from(has_failed);
+        // A sweep that does all its work writes transmissions with the outcomes. One that ends early
+        // also writes transmissions alone, and if such a write fails, only its own record lacks
+        // them.
+        let lost_max = usize::from(*calls < WHOLE);
+        assert!(lost <= lost_max, "{nth}, {calls}: {lost} records lack some");
+    }
+    assert!(failed > 40, "{failed} sweeps failed");
+}
+
 /// The sizes of the requests of a sweep that fail without a clear answer. All twelve records have
 /// waited in many invocations, and were sent `doubtful` times.
 async fn requests_of(doubtful: u32) -> Vec<usize> {
