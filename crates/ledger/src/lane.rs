@@ -2,6 +2,21 @@
 //!
 //! A lane is a hint to the submitter, so it is written and removed without a condition, and it is
 //! read eventually consistent. A damaged lane is reported and left out.
+//!
+//! # Why the last writer may win
+//! Only the invocation that has the turn to send writes lanes. Two of them can write at the same
+//! time only if one has lost its turn and goes on until its time is up, which takes minutes. Then an
+//! item can say what was true these minutes before:
+//! * *A lane is remembered although a record of it was accepted meanwhile.* This is as if that record
+//!   were still to come. The lane's records are sent last and alone until the next of them is
+//!   accepted, which removes the lane.
+//! * *A lane is forgotten although it was refused again.* The next refusal finds it again, with the
+//!   calls of one search.
+//! * *An older refusal replaces a later one.* The lane has its turn earlier, or is stale earlier.
+//!
+//! No outcome of a record is concluded from a lane, and every write of an outcome other than a
+//! success depends on the record's own version. A version of the lane would not help: it could not
+//! tell which of two answers of AWS Marketplace is the later one, and a removed item has none.
 
 use jiff::Timestamp;
 use marketplace::lane::{Guilt, Lane};
