@@ -222,6 +222,10 @@ async fn compare_days(
         let Some(digest) = days.settled(*day, &known, story.end) else {
             continue;
         };
+        let stored = ledger.stored_of_hours(subscription, *day, day.plus(23)).await;
+        if stored.map_err(told)?.digest() != digest.records {
+            return Err(format!("{subscription}: the records of {day} changed"));
+        }
         let full = of_subscription(ledger, &profile, *day, day.plus(23)).await;
         let mut full = full.map_err(told)?.sum;
         let mut kept = digest.books.clone();

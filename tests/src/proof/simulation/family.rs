@@ -18,7 +18,7 @@ pub enum Family {
     DynamoDb,
     /// Writes that meet another writer's transaction.
     Conflicts,
-    /// Index reads that are stale.
+    /// Eventually consistent reads that are stale.
     StaleReads,
     /// Keys and items that a BatchGetItem or a BatchWriteItem leaves unprocessed.
     PartialReads,

@@ -271,6 +271,8 @@ impl Drive {
                     let audit = &report.audit;
                     let found = [
                         ("slots out of balance", report.slots_astray),
+                        ("days altered", report.days_altered),
+                        ("sums that overflowed", report.sums_overflowed),
                         ("successes without a record", audit.unknown),
                         ("successes of another quantity", audit.different),
                         ("successes for records not billed", audit.unexpected),
