@@ -55,11 +55,6 @@ fn functions_carry_no_tool_and_no_database() {
                 "{function} depends on {name}"
             );
         }
-        let has_bugs = |features: &BTreeSet<String>| features.contains("planted-bugs");
-        assert!(
-            !packages.values().any(has_bugs),
-            "{function} has planted bugs"
-        );
         for (_, other) in FUNCTIONS.iter().filter(|(_, other)| *other != function) {
             assert!(
                 !packages.keys().any(|package| is(package, other)),

@@ -1,10 +1,13 @@
 //! Each mistake that is planted at the wire must be found by the suite that is named for it, and nothing
 //! may be found without one.
 
+use std::collections::BTreeMap;
+
 use end_to_end::proof::run::on_all_cores;
 use end_to_end::proof::scenarios::Scenario;
 use end_to_end::proof::suites::{Reference, Suite};
 use end_to_end::proof::wire::mistakes::{Mistake, plant};
+use end_to_end::template::workspace;
 
 fn suite_of(mistake: Mistake) -> Suite {
     use Suite::*;
@@ -58,4 +61,91 @@ fn every_mistake_at_the_wire_is_found() {
     let report = concat!(env!("CARGO_TARGET_TMPDIR"), "/mistakes.txt");
     std::fs::write(report, format!("{line}\n")).expect("a report");
     assert_eq!(count, Mistake::ALL.len());
+}
+
+/// The patches of `tests/planted`, by name.
+fn patches() -> BTreeMap<String, String> {
+    let folder = workspace().join("tests/planted");
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    entries
+        .map(|entry| {
+            let path = entry.expect("an entry").path();
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            let text = std::fs::read_to_string(&path).expect("a patch");
+            (name.into_owned(), text)
+        })
+        .collect()
+}
+
+/// The lines that a part of a patch expects in the file that it changes.
+fn expected(part: &str) -> String {
+    let lines = part.lines().skip(1);
+    let lines = lines.filter_map(|line| line.strip_prefix([' ', '-']));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+#[test]
+fn every_patch_fits_the_sources() {
+    for (name, patch) in patches() {
+        let suite = patch
+            .lines()
+            .find_map(|line| line.strip_prefix("Found by: "));
+        let suite = suite.expect("a line that begins with `Found by: `");
+        suite.parse::<Suite>().expect("a suite");
+        let files = patch.split("\n--- a/").skip(1);
+        let mut parts = 0;
+        for file in files {
+            let path = file.lines().next().expect("a path");
+            let source = std::fs::read_to_string(workspace().join(path)).expect("a source");
+            for part in file.split("\n@@ ").skip(1) {
+                let part = part.split("\ndiff --git ").next().expect("a part");
+                let times = source.matches(&expected(part)).count();
+                assert_eq!(times, 1, "{name}: {path} has changed: {part}");
+                parts += 1;
+            }
+        }
+        assert!(parts > 0, "{name} changes nothing");
+    }
+}
+
+#[test]
+fn every_mistake_stands_in_the_table_of_the_proof() {
+    let document = std::fs::read_to_string(workspace().join("docs/proof.md")).expect("a document");
+    let mut listed = BTreeMap::new();
+    for row in document.lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [
+            _,
+            name,
+            _,
+            planted @ ("at the wire" | "by a patch"),
+            suite,
+            _,
+        ] = cells[..]
+        else {
+            continue;
+        };
+        let twice = listed.insert(name.trim_matches('`').to_owned(), (planted, suite));
+        assert_eq!(twice, None, "{name} is listed twice");
+    }
+    let of_suite = |suite: Suite| match suite {
+        Suite::Scenarios => "scenarios",
+        Suite::Races => "races",
+        Suite::CrashMatrix(_) => "crash matrix",
+        Suite::Simulation(_) => "simulation",
+    };
+    let mut made = BTreeMap::new();
+    for mistake in Mistake::ALL {
+        let suite = of_suite(suite_of(*mistake));
+        made.insert(mistake.as_str().to_owned(), ("at the wire", suite));
+    }
+    for (name, patch) in patches() {
+        let suite = patch
+            .lines()
+            .find_map(|line| line.strip_prefix("Found by: ")?.parse().ok());
+        let suite = of_suite(suite.expect("a suite"));
+        made.insert(name, ("by a patch", suite));
+    }
+    assert_eq!(listed, made);
+    assert!(made.len() >= 37, "{}", made.len());
 }

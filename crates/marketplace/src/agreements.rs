@@ -12,7 +12,6 @@ use jiff::{SignedDuration, Timestamp};
 use crate::hour::shift;
 use crate::ids::AgreementId;
 use crate::lifecycle::{Lifecycle, Sign};
-use crate::planted::{Bug, is_planted};
 use crate::spans::{Span, Spans};
 
 /// Combines everything that is known about one subscription: `own` is the lifecycle in its profile,
@@ -38,9 +37,7 @@ pub fn lifecycle_of(
     for (number, agreement) in agreements.iter().enumerate() {
         for (sign, at) in agreement.signs() {
             let is_end = sign != Sign::Activated;
-            if is_end && is_planted(Bug::RenewalEnds) {
-                life.observe(Sign::Deprovisioned, at);
-            } else if !is_end || !is_another_in_force(&spans, number, at) {
+            if !is_end || !is_another_in_force(&spans, number, at) {
                 life.observe(sign, at);
             }
         }

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use crate::ids::ProductCode;
 use crate::limits::{AUDITABLE_REQUEST_BYTES_MAX, BATCH_RECORDS_MAX};
-use crate::planted::{Bug, is_planted};
 use crate::record::MeteringRecord;
 use crate::subscription::IdentityKind;
 
@@ -40,7 +39,6 @@ pub fn plan<T>(
     let mut groups: BTreeMap<BatchGroup, Vec<(T, usize)>> = BTreeMap::new();
     for record in records {
         let (group, bytes) = describe(&record);
-        let group = planted_group(groups.keys(), group);
         groups.entry(group).or_default().push((record, bytes));
     }
     let mut batches = Vec::new();
@@ -112,20 +110,6 @@ fn json_bytes(text: &str) -> usize {
         _ => 1,
     };
     text.bytes().map(escapes).fold(0, usize::saturating_add)
-}
-
-/// The record's own group. With the planted bug, any group of the same kind.
-fn planted_group<'g>(
-    mut groups: impl Iterator<Item = &'g BatchGroup>,
-    own: BatchGroup,
-) -> BatchGroup {
-    match is_planted(Bug::ProductsMixed) {
-        true => groups
-            .find(|other| other.kind == own.kind)
-            .cloned()
-            .unwrap_or(own),
-        false => own,
-    }
 }
 
 #[cfg(test)]

@@ -20,7 +20,6 @@
 //! * [`spans`]: the times in which a subscription is in force, and where an hour lies among them
 //! * [`audit`]: what CloudTrail's Event history proves about records
 //! * [`books`]: the equation that proves that no unit was lost or billed twice
-//! * [`planted`]: deliberate mistakes that the test suites must find
 
 #![cfg_attr(
     test,
@@ -47,7 +46,6 @@ pub mod lane;
 pub mod lifecycle;
 pub mod limits;
 pub mod outcome;
-pub mod planted;
 pub mod quantity;
 pub mod record;
 pub mod recount;

@@ -10,7 +10,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::error_table::{self, About, ErrorRow, Retry, UNANSWERED, UNPROCESSED};
 use crate::hour::UsageHour;
-use crate::planted::{Bug, is_planted};
 use crate::record::{MeteringRecord, State};
 use crate::subscription::Subscription;
 
@@ -176,17 +175,8 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
     };
     Next {
         state,
-        retry_after: retry
-            .after(attempts)
-            .filter(|_| !planted_end(verdict, attempts)),
+        retry_after: retry.after(attempts),
     }
-}
-
-/// Whether a planted bug gives the record up.
-fn planted_end(verdict: &Verdict, attempts: u32) -> bool {
-    let denied = verdict.code() == "AccessDeniedException";
-    is_planted(Bug::AttemptsRunOut) && attempts >= 2
-        || is_planted(Bug::AccessDeniedIsFinal) && denied
 }
 
 /// The verdict's row in the error table. An error is about a record only if that record was found

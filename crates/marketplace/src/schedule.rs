@@ -3,7 +3,6 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hour::{UsageHour, shift};
-use crate::planted::{Bug, is_planted};
 
 /// The times at which hours are due to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +55,6 @@ impl Schedule {
         let settled = shift(hour.end(), self.settle);
         let catch = SignedDuration::from_hours(MONTH_CATCH_HOURS);
         let month = hour.month();
-        if is_planted(Bug::CatchHourSealedEarly) {
-            return settled;
-        }
         if hour == month.last_hour() {
             settled.max(shift(month.end(), catch))
         } else {
@@ -92,7 +88,7 @@ impl Schedule {
     ) -> Option<UsageHour> {
         let running = UsageHour::of(now);
         let same_month = running.month() == origin.month();
-        let target = if same_month || is_planted(Bug::CarriedAcrossMonths) {
+        let target = if same_month {
             running
         } else {
             origin.month().last_hour()

@@ -5,7 +5,6 @@ use ledger::profile::Profile;
 use ledger::{LedgerError, Written};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::spans::Span;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 use startup::Budget;
@@ -50,9 +49,6 @@ pub(crate) async fn seal_open(
     let Some(last) = span.last_hour() else {
         return Ok(work);
     };
-    if is_planted(Bug::LastHourNotHurried) {
-        return Ok(work);
-    }
     let hours = hours_of(run, profile, span, last, rounds);
     let is_over = span.certain_at().is_none_or(|until| until <= run.now);
     if profile.sealed_through < Some(hours.last) || !is_over {
@@ -238,9 +234,6 @@ async fn recount_one(
     let Some(last) = spans.last().and_then(Span::last_hour) else {
         return Ok(work);
     };
-    if is_planted(Bug::LastHourNotHurried) {
-        return Ok(work);
-    }
     let ledger = &run.app.ledger;
     let place = ledger.place_of_recount(subscription).await?;
     // Hours above the watermark are recounted with the open hours.

@@ -28,7 +28,6 @@ use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
 use marketplace::carry::LatePolicy;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::record::SealPolicy;
 use marketplace::schedule::Schedule;
 use serde::Serialize;
@@ -143,9 +142,7 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     let due = app.schedule.latest_due(now);
     // The watermark is never lowered, because another run's clock may be ahead.
     let watermark = before.map_or(due, |before| before.max(due));
-    let is_raised = before == Some(watermark);
-    let raise_first = !is_planted(Bug::WatermarkAfterReading);
-    if !is_raised && raise_first {
+    if before != Some(watermark) {
         app.ledger.raise_watermark(watermark).await?;
     }
     let run = Run {
@@ -161,9 +158,6 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     // A shard without progress begins at the watermark from before this run.
     let begin = before.unwrap_or(watermark);
     report.finished = seal(&run, begin, budget, &mut report).await?;
-    if !is_raised && !raise_first {
-        app.ledger.raise_watermark(watermark).await?;
-    }
     report.damaged += run.catalogue.damaged();
     publish(&report, now);
     Ok(report)

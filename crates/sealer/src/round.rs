@@ -7,7 +7,6 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use ledger::progress::ShardProgress;
 use ledger::{Ledger, LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::{Subscription, UsageHour};
 use startup::Budget;
 
@@ -92,12 +91,6 @@ async fn seal_next_hour(
 ) -> Result<bool, LedgerError> {
     let ledger = &run.app.ledger;
     let hour = progress.sealed_through.next();
-    if is_planted(Bug::ProgressBeforeWork) {
-        let sealed_through = hour;
-        if !write(ledger, progress, |p| p.sealed_through = sealed_through).await? {
-            return Ok(false);
-        }
-    }
     loop {
         let page = ledger
             .live_page(progress.shard, progress.place.as_ref())

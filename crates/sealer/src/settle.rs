@@ -7,13 +7,11 @@ use ledger::{LedgerError, Written};
 use marketplace::carry::{destination, release};
 use marketplace::fold::{DimensionFold, Fold};
 use marketplace::lifecycle::Status;
-use marketplace::planted::{Bug, is_planted};
 use marketplace::record::{RecordKey, Terms, heartbeat, seal};
 use marketplace::recount::{Difference, Movement, MovementKind, difference};
 use marketplace::retention::rows_may_be_gone;
 use marketplace::spans::Standing;
-use marketplace::usage::UsageEvent;
-use marketplace::{Dimension, MeteringRecord, TagSet, UsageHour};
+use marketplace::{Dimension, MeteringRecord, UsageHour};
 
 use crate::Run;
 
@@ -106,11 +104,6 @@ pub(crate) async fn recount_hour(
             let rows = count.rows(dimension);
             let Some(record) = count.records.get(dimension) else {
                 let Some(rows) = rows else { continue };
-                if is_planted(Bug::CarriedWithoutRecord) {
-                    carry_without_record(run, profile, hour, dimension, rows).await?;
-                    settled.movements += 1;
-                    continue;
-                }
                 let outcome = freeze(run, profile, &terms, hour, dimension, rows).await?;
                 settled.sealed +=
                     u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
@@ -147,29 +140,6 @@ pub(crate) async fn recount_hour(
         .await?;
     settled.left_flagged = true;
     Ok(settled)
-}
-
-/// Carries usage of an hour without a record. Only for the planted bug of this name.
-async fn carry_without_record(
-    run: &Run<'_>,
-    profile: &Profile,
-    hour: UsageHour,
-    dimension: &Dimension,
-    rows: &DimensionFold,
-) -> Result<(), LedgerError> {
-    let (Ok(id), Some(quantity)) = (format!("of-{hour}").parse(), rows.total()?.to_quantity())
-    else {
-        return Ok(());
-    };
-    let event = UsageEvent {
-        dimension: dimension.clone(),
-        id,
-        quantity,
-        time: run.now,
-        tags: TagSet::untagged(),
-    };
-    let put = run.app.ledger.put_event(&profile.subscription, &event);
-    put.await.map(drop)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,6 @@ use marketplace::error_table::{
     was_transmitted,
 };
 use marketplace::outcome::{Verdict, interpret};
-use marketplace::planted::{Bug, is_planted};
 use marketplace::record::Urgency;
 use metering_api::CallError;
 use serde::Serialize;
@@ -141,11 +140,6 @@ impl Sending<'_> {
                 let Some(attempt) = self.queue.next_one() else {
                     break;
                 };
-                if is_planted(Bug::AcceptedBeforeSent) {
-                    let records = attempt.batch.records.clone();
-                    write::outcomes(app, accepted(records), self.tally, &mut self.unwritten)
-                        .await?;
-                }
                 under_way.push(exchange(app, attempt));
             }
             match under_way.next().await {
@@ -380,15 +374,6 @@ fn jitter_per_mille() -> u32 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = RandomState::new().build_hasher().finish();
     u32::try_from(500 + random % 501).unwrap_or(1_000)
-}
-
-/// Marks every record as billed. Only for planted bugs.
-fn accepted(records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, Verdict)> {
-    let verdict = Verdict::Accepted {
-        metering_record_id: None,
-    };
-    let both = |record| (record, verdict.clone());
-    records.into_iter().map(both).collect()
 }
 
 fn request_failed(records: Vec<MeteringRecord>, code: &str) -> Vec<(MeteringRecord, Verdict)> {

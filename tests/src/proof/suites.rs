@@ -59,9 +59,9 @@ impl FromStr for Suite {
     }
 }
 
-/// The scenarios as they end without a mistake.
+/// The scenarios as they end without a mistake: a text for each, in the order of the scenarios.
 #[derive(Debug)]
-pub struct Reference(Vec<Told>);
+pub struct Reference(Vec<String>);
 
 impl Reference {
     /// Tells every scenario.
@@ -74,13 +74,28 @@ impl Reference {
         for (scenario, told) in scenarios().into_iter().zip(&told) {
             assert_eq!(told.outcome.bill(), scenario.bill(), "{scenario:?}");
         }
-        Self(told)
+        Self(told.iter().map(end_of).collect())
     }
 
-    fn of(&self, scenario: Scenario) -> Option<&Told> {
-        let place = scenarios().iter().position(|one| *one == scenario)?;
-        self.0.get(place)
+    /// The reference as lines of text, one for each scenario.
+    pub fn to_text(&self) -> String {
+        self.0.join("\n")
     }
+
+    /// Reads what [`Self::to_text`] has written.
+    pub fn from_text(text: &str) -> Self {
+        Self(text.lines().map(str::to_owned).collect())
+    }
+
+    fn of(&self, scenario: Scenario) -> Option<&str> {
+        let place = scenarios().iter().position(|one| *one == scenario)?;
+        self.0.get(place).map(String::as_str)
+    }
+}
+
+/// The bill and the books of a scenario, as one line.
+fn end_of(told: &Told) -> String {
+    format!("{:?}", told.outcome)
 }
 
 impl Default for Reference {
@@ -120,11 +135,11 @@ fn finding(work: impl FnOnce() -> Option<String>) -> Option<String> {
     }
 }
 
-fn differs(scenario: Scenario, told: &Told, reference: Option<&Told>) -> Option<String> {
+fn differs(scenario: Scenario, told: &Told, reference: Option<&str>) -> Option<String> {
     if told.outcome.bill() != scenario.bill() {
         return Some(format!("{scenario:?} bills {:?}", told.outcome.bill()));
     }
-    let differs = reference.is_some_and(|reference| told.outcome != reference.outcome);
+    let differs = reference.is_some_and(|reference| end_of(told) != reference);
     differs.then(|| format!("{scenario:?} has the books {:?}", told.outcome.books))
 }
 
@@ -156,9 +171,10 @@ fn by_crash_matrix(scenario: Scenario, reference: Option<&Reference>) -> Option<
     // Without a mistake elsewhere, the story without a death is the reference.
     let undisturbed = tell(scenario, None);
     let points = undisturbed.crash_points(scenario.fates());
+    let end = end_of(&undisturbed);
     let reference = reference
         .and_then(|reference| reference.of(scenario))
-        .unwrap_or(&undisturbed);
+        .unwrap_or(&end);
     points.into_iter().find_map(|(number, fate)| {
         finding(|| {
             let told = tell(scenario, Some((number, fate)));

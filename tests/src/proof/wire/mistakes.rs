@@ -3,7 +3,7 @@
 //!
 //! They prove that the suites find such mistakes, and leave the functions themselves as they are. One
 //! at a time is planted, for a thread: every wire that is made on it afterwards makes that mistake.
-//! Mistakes that cannot be made here are in `marketplace::planted`.
+//! Mistakes that cannot be made here are patches in `tests/planted`.
 
 use std::cell::Cell;
 
