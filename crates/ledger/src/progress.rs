@@ -4,8 +4,8 @@
 use marketplace::{Subscription, UsageHour};
 
 use crate::error::{LedgerError, Malformed, Written};
-use crate::{Consistency, Ledger, SHARDS};
 use crate::item::{Item, Reader, number, put_opt, text};
+use crate::{Consistency, Ledger, SHARDS};
 
 const WATERMARK: (&str, &str) = ("stack", "watermark");
 
@@ -117,7 +117,9 @@ impl Ledger {
         let items = self.batch_get(keys, Consistency::Strong).await?;
         let of = |shard: u8| {
             let key = text(ShardProgress::key(shard));
-            let item = items.iter().find(|item| item.get("subscription") == Some(&key));
+            let item = items
+                .iter()
+                .find(|item| item.get("subscription") == Some(&key));
             item.map(|item| ShardProgress::of_item(shard, item))
                 .transpose()
         };

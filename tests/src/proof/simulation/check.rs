@@ -222,7 +222,9 @@ async fn compare_days(
         let Some(digest) = days.settled(*day, &known, story.end) else {
             continue;
         };
-        let stored = ledger.stored_of_hours(subscription, *day, day.plus(23)).await;
+        let stored = ledger
+            .stored_of_hours(subscription, *day, day.plus(23))
+            .await;
         if stored.map_err(told)?.digest() != digest.records {
             return Err(format!("{subscription}: the records of {day} changed"));
         }
