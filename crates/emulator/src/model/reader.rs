@@ -1,5 +1,7 @@
 //! Reads JSON into the shapes of the API model, and reports violations in AWS's own words.
 
+mod strings;
+
 use std::cell::RefCell;
 use std::fmt;
 
@@ -8,6 +10,8 @@ use thiserror::Error;
 
 use super::path::{Path, shortened, wrong_type};
 use crate::limits::VIOLATIONS_PRINTED_MAX;
+
+pub(crate) use strings::{ANY_STRING, Pattern, StringShape};
 
 /// Why a body is not a request of its operation.
 #[derive(Debug, Error, PartialEq)]
@@ -19,49 +23,6 @@ pub(crate) enum ShapeError {
     #[error("{0}")]
     Validation(String),
 }
-
-/// A pattern of the API model, with a function that tests it.
-pub(crate) enum Pattern {
-    /// A pattern for the text as a whole.
-    Whole {
-        text: &'static str,
-        matches: fn(&str) -> bool,
-    },
-    /// A pattern for each byte. There must be at least one byte.
-    Bytes {
-        text: &'static str,
-        bytes: fn(u8) -> bool,
-    },
-}
-
-impl Pattern {
-    fn matches(&self, value: &str) -> bool {
-        match self {
-            Pattern::Whole { matches, .. } => matches(value),
-            Pattern::Bytes { bytes, .. } => !value.is_empty() && value.bytes().all(bytes),
-        }
-    }
-
-    fn text(&self) -> &'static str {
-        match self {
-            Pattern::Whole { text, .. } | Pattern::Bytes { text, .. } => text,
-        }
-    }
-}
-
-/// The limits of a string shape. Lengths are in characters.
-pub(crate) struct StringShape {
-    pub(crate) min: usize,
-    pub(crate) max: usize,
-    pub(crate) pattern: Option<Pattern>,
-}
-
-/// A string without limits.
-pub(crate) const ANY_STRING: StringShape = StringShape {
-    min: 0,
-    max: usize::MAX,
-    pattern: None,
-};
 
 /// Lists of strings, each under one value of an enumeration.
 pub(crate) type StringLists = Vec<(&'static str, Vec<String>)>;

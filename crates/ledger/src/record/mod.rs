@@ -11,23 +11,21 @@
 mod change;
 mod codec;
 mod hurry;
+mod outcome;
 mod withdraw;
 
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
-use marketplace::audit::due;
-use marketplace::outcome::{Next, Verdict};
-use marketplace::record::{MeteringRecord, RecordKey, State, Transmissions};
+use marketplace::record::{MeteringRecord, RecordKey, State};
 use marketplace::{Subscription, UsageHour};
 
-use crate::audit::audit_partition;
+use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
-use crate::item::{Item, Reader, number, text};
+use crate::item::{Item, Reader, text};
 use crate::query::Consistency;
 use crate::transaction::{put_if_absent, put_over};
-use crate::{Ledger, shard_of};
 
 pub(crate) use change::{Changes, LifeSpan, RecordChange};
 use codec::{RecordItem, part_key, read_allocations, waiting_partition};
@@ -36,9 +34,6 @@ pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// Keys in one BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
-/// How often the write of a success is tried. Our own choice: a try fails only if the record does
-/// not exist, or if usage of it is held, or a hold decided, between two tries.
-const SUCCESS_TRIES_MAX: u32 = 4;
 /// How often BatchGetItem is called until no key is left unprocessed.
 const BATCH_GET_ROUNDS_MAX: u32 = 8;
 
@@ -194,155 +189,6 @@ impl Ledger {
             .await?;
         let read = items.iter().map(|item| Ok(from_item(item)?.0));
         read.collect()
-    }
-
-    /// Writes a verdict and the state that follows from it. A success is a fact and is written
-    /// whatever the version is. Every other verdict is written only if the record was not changed
-    /// since it was read.
-    pub async fn write_outcome(
-        &self,
-        record: &MeteringRecord,
-        verdict: &Verdict,
-        next: &Next,
-        now: Timestamp,
-    ) -> Result<Written, LedgerError> {
-        if next.state == State::Accepted {
-            return self.write_success(record, verdict, now).await;
-        }
-        let (again, partition) = match next.retry_after {
-            Some(after) => (Some(record.retry_at(now, after)), waiting_partition(record)),
-            None => (
-                due(next.state, record.deadline, now),
-                audit_partition(shard_of(&record.key.subscription)),
-            ),
-        };
-        let changes = match next.state == record.state {
-            true => Changes::NoBooks,
-            false => Changes::Books(now),
-        };
-        let mut change = self
-            .change_to(record, next.state, again, partition, changes)
-            .set("outcome", text(verdict.code()))
-            .set("outcome_at", text(now));
-        if !record.sent.is_empty() {
-            change = change
-                .set("doubtful", number(record.sent.doubtful))
-                .set("answered", number(record.sent.answered));
-        }
-        if next.retry_after.is_some() {
-            change = change.set("attempts", number(record.attempts.saturating_add(1)));
-        }
-        self.change_record(record, change).await
-    }
-
-    /// Writes a success, whatever the version is. A record with open holds stays open, and holds
-    /// may have been added since the record was read. So there is one form of the write for a
-    /// record without open holds and one for a record with them. The condition of one form fails,
-    /// and then the other form is tried.
-    async fn write_success(
-        &self,
-        record: &MeteringRecord,
-        verdict: &Verdict,
-        now: Timestamp,
-    ) -> Result<Written, LedgerError> {
-        let table = &self.tables.metering_records;
-        let mut holds = record.open_holds;
-        for _ in 0..SUCCESS_TRIES_MAX {
-            let state = (State::Accepted, None, holds);
-            let life = LifeSpan::after(&record.key, state, self.retention);
-            let mut change = RecordChange::leaving(life, Changes::Books(now))
-                .set("state", text(State::Accepted))
-                .set("outcome", text(verdict.code()))
-                .set("outcome_at", text(now))
-                .remove("send")
-                .remove("due")
-                .remove("work")
-                .name("open_holds");
-            if let Verdict::Accepted {
-                metering_record_id: Some(id),
-            } = verdict
-            {
-                change = change.set("metering_record_id", text(id));
-            }
-            let condition = match holds {
-                0 => "attribute_exists(#version) AND attribute_not_exists(#open_holds)",
-                _ => "attribute_exists(#version) AND attribute_exists(#open_holds)",
-            };
-            let request = self
-                .update_of_record(&record.key, change, condition)
-                .await?;
-            // If the item is held by a transaction, the write is tried again: a success must be
-            // written.
-            let written = self
-                .write_if("UpdateItem", table, || request.clone().send())
-                .await?;
-            if written == Written::Done {
-                self.expire_parts(record, life).await;
-                return Ok(Written::Done);
-            }
-            holds = u32::from(holds == 0);
-        }
-        Ok(Written::Conflict)
-    }
-
-    /// A change of state. Afterwards the record is due at `again` in `partition` of the work index;
-    /// if `again` is `None`, it leaves the index.
-    fn change_to(
-        &self,
-        record: &MeteringRecord,
-        state: State,
-        again: Option<Timestamp>,
-        partition: String,
-        changes: Changes,
-    ) -> RecordChange {
-        let life = LifeSpan::after(
-            &record.key,
-            (state, again, record.open_holds),
-            self.retention,
-        );
-        RecordChange::leaving(life, changes)
-            .set("state", text(state))
-            .set_opt("due", again.map(|due| number(due.as_second())))
-            .set_opt("work", again.map(|_| text(partition)))
-            .remove("send")
-    }
-
-    /// Adds transmissions to those that a record has, whatever else was written meanwhile: the audit
-    /// must find all of them. If the answer to this write is lost, they may be added twice. Then the
-    /// audit looks for more calls than there were, and leaves the record to a person.
-    pub async fn add_transmissions(
-        &self,
-        key: &RecordKey,
-        transmissions: Transmissions,
-    ) -> Result<Written, LedgerError> {
-        let change = RecordChange::leaving(LifeSpan::AsBefore, Changes::NoBooks)
-            .add("doubtful", transmissions.doubtful)
-            .add("answered", transmissions.answered)
-            .remove("send");
-        let request = self
-            .update_of_record(key, change, "attribute_exists(#version)")
-            .await?;
-        let table = &self.tables.metering_records;
-        self.write_if("UpdateItem", table, || request.clone().send())
-            .await
-    }
-
-    /// Changes a record's state without an answer of AWS Marketplace, if it was not changed since
-    /// it was read. It leaves the work index, unless its new state needs the audit.
-    pub async fn write_state(
-        &self,
-        record: &MeteringRecord,
-        state: State,
-        code: &str,
-        now: Timestamp,
-    ) -> Result<Written, LedgerError> {
-        let again = due(state, record.deadline, now);
-        let partition = audit_partition(shard_of(&record.key.subscription));
-        let change = self
-            .change_to(record, state, again, partition, Changes::Books(now))
-            .set("outcome", text(code))
-            .set("outcome_at", text(now));
-        self.change_record(record, change).await
     }
 
     /// One page of the records of a shard that are due at `now`, earliest first. The index lags

@@ -1,101 +1,16 @@
 //! The events of the day. They are drawn from the seed before anything runs, so that every run with
 //! one seed sends the same usage, whatever goes wrong during the run.
 
+mod options;
+
 use jiff::{SignedDuration, Timestamp};
 use marketplace::{IdentityKind, Quantity};
 use serde_json::{Map, Value, json};
 
-/// 2026-11-02T00:00:00Z, the demo's first hour, early enough that the longest demo ends in the same
-/// month.
-const START_SECOND: i64 = 1_793_577_600;
+pub use options::{DemoOptions, FaultLevel, InvalidDemo};
+
 /// Seconds from a purchase to the License Updated event, as observed on AWS.
 pub const LICENSE_UPDATED_DELAY_S: u32 = 62;
-
-/// Which faults are injected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum FaultLevel {
-    /// No faults are injected.
-    #[default]
-    None,
-    /// Throttling, internal errors, unprocessed records, lost replies, repeated, reordered, dropped
-    /// and delayed deliveries, and a submitter that dies at its calls.
-    Harsh,
-}
-
-/// The size of the day and the faults in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DemoOptions {
-    /// Number of subscriptions, 1 to 1,000.
-    pub subscriptions: u32,
-    /// Number of hours with usage, 2 to 600.
-    pub hours: u32,
-    /// Number of usage events, 0 to 200,000, repeats not counted.
-    pub events: u32,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// Which faults are injected. They do not change what is drawn.
-    pub faults: FaultLevel,
-}
-
-impl Default for DemoOptions {
-    fn default() -> Self {
-        Self {
-            subscriptions: 20,
-            hours: 24,
-            events: 5_000,
-            seed: 1,
-            faults: FaultLevel::None,
-        }
-    }
-}
-
-/// A demo option outside its range.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("--{option} {value}: it must be {rule}")]
-pub struct InvalidDemo {
-    /// Name of the command-line option, without the dashes.
-    pub option: &'static str,
-    /// The value that was given.
-    pub value: u32,
-    /// The range that is allowed.
-    pub rule: &'static str,
-}
-
-impl DemoOptions {
-    /// Checks that all options are within their ranges.
-    pub fn check(&self) -> Result<(), InvalidDemo> {
-        for (option, value, least, most, rule) in [
-            ("subscriptions", self.subscriptions, 1, 1_000, "1 to 1000"),
-            (
-                "hours",
-                self.hours,
-                2,
-                600,
-                "2 to 600, so that the day ends in the month it begins in",
-            ),
-            ("events", self.events, 0, 200_000, "0 to 200000"),
-        ] {
-            if !(least..=most).contains(&value) {
-                return Err(InvalidDemo {
-                    option,
-                    value,
-                    rule,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// The start of the first hour.
-    pub fn start(&self) -> Timestamp {
-        Timestamp::from_second(START_SECOND).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
-
-    /// The time at which usage ends.
-    pub fn end(&self) -> Timestamp {
-        after(self.start(), i64::from(self.hours) * 3_600)
-    }
-}
 
 /// A product on sale.
 pub(crate) struct ProductOnSale {
@@ -413,41 +328,4 @@ fn micros(quantity: &str) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_seed_draws_the_same_day_whatever_goes_wrong_in_it() {
-        let calm = draw(&DemoOptions::default());
-        let harsh = draw(&DemoOptions {
-            faults: FaultLevel::Harsh,
-            ..DemoOptions::default()
-        });
-        assert_eq!(calm.actions, harsh.actions);
-        assert_eq!(calm.expected_micros, harsh.expected_micros);
-        assert!(calm.bad > 0 && calm.sent > calm.good);
-    }
-
-    #[test]
-    fn the_day_begins_with_a_month_ahead() {
-        assert_eq!(
-            DemoOptions::default().start().to_string(),
-            "2026-11-02T00:00:00Z"
-        );
-    }
-
-    #[test]
-    fn a_day_out_of_range_is_refused_with_the_range() {
-        let options = DemoOptions {
-            hours: 1,
-            ..DemoOptions::default()
-        };
-        assert!(
-            options
-                .check()
-                .unwrap_err()
-                .to_string()
-                .contains("--hours 1")
-        );
-    }
-}
+mod tests;

@@ -4,8 +4,11 @@
 //! has 16 bytes for its slot and 32 for the rest, and the table that holds them is up to half
 //! empty. The name of each subscription and dimension is kept once.
 
+mod counts;
+mod difference;
+mod names;
+
 use std::collections::HashMap;
-use std::hash::Hash;
 
 use jiff::Timestamp;
 
@@ -18,6 +21,10 @@ use crate::limits::{CLOUDTRAIL_DELAY_MINUTES, INVOCATION_MINUTES_MAX};
 use crate::quantity::Quantity;
 use crate::record::{MeteringRecord, RecordKey, State};
 use crate::subscription::Subscription;
+use names::Names;
+
+pub use counts::Counts;
+pub use difference::{Difference, DifferenceKind};
 
 /// The most differences that are kept with their details. Further ones are only counted. Our own
 /// choice.
@@ -26,164 +33,6 @@ pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
 /// The outcome code of a record that the audit inferred to be billed. The history has no Success
 /// for it.
 pub const INFERRED: &str = "InferredFromDuplicate";
-
-/// How the ledger and AWS Marketplace differ over one slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DifferenceKind {
-    /// The ledger's record is accepted, but the history has no Success for it.
-    MissingAtAws,
-    /// The history has a Success for a slot of which the ledger has no record.
-    UnknownHere,
-    /// AWS Marketplace billed another quantity than the ledger's.
-    Quantity,
-    /// AWS Marketplace billed a record that the ledger has as not billed.
-    BilledUnexpectedly,
-}
-
-impl DifferenceKind {
-    /// The name of the kind in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::MissingAtAws => "missing-at-aws",
-            Self::UnknownHere => "unknown-here",
-            Self::Quantity => "different-quantity",
-            Self::BilledUnexpectedly => "billed-unexpectedly",
-        }
-    }
-}
-
-/// One slot over which the ledger and AWS Marketplace differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// The slot.
-    pub key: RecordKey,
-    /// How the ledger and AWS Marketplace differ.
-    pub kind: DifferenceKind,
-    /// The quantity of the ledger's record; `None` if it has no record.
-    pub here: Option<Quantity>,
-    /// The quantity of the Success; `None` if there is no Success.
-    pub at_aws: Option<Quantity>,
-    /// The state of the ledger's record; `None` if it has no record.
-    pub state: Option<State>,
-    /// The id of CloudTrail's event of the Success; `None` if there is no Success.
-    pub event_id: Option<String>,
-}
-
-/// What a comparison counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Calls of BatchMeterUsage.
-    pub calls: u64,
-    /// Calls of BatchMeterUsage that failed as a whole.
-    pub failed_calls: u64,
-    /// Calls of BatchMeterUsage whose events CloudTrail cut off.
-    pub truncated_calls: u64,
-    /// Events that cannot be read.
-    pub unreadable_events: u64,
-    /// Events of other operations.
-    pub foreign_events: u64,
-    /// Records whose Success is in the history.
-    pub matched: u64,
-    /// Records with a Success that have no outcome in the ledger yet.
-    pub open: u64,
-    /// Records that were accepted by inference, so that the history has no Success for them.
-    pub inferred: u64,
-    /// Accepted records without a Success that are so recent that the history may lag behind.
-    pub too_recent: u64,
-    /// Accepted records without a Success, while some events of that time cannot be read in full.
-    pub undecidable: u64,
-    /// Successes of products that this stack does not serve.
-    pub elsewhere: u64,
-    /// Accepted records of the ledger without a Success in the history.
-    pub missing: u64,
-    /// Successes in the history without a record in the ledger.
-    pub unknown: u64,
-    /// Successes in the history with another quantity than the ledger's record.
-    pub different: u64,
-    /// Successes in the history for records of the ledger that are expired, moved or in conflict.
-    pub unexpected: u64,
-}
-
-impl Counts {
-    /// How many differences there are between the ledger and AWS Marketplace.
-    pub fn differences(&self) -> u64 {
-        [self.missing, self.unknown, self.different, self.unexpected]
-            .into_iter()
-            .fold(0, u64::saturating_add)
-    }
-
-    fn add(&mut self, other: Self) {
-        // All fields are named, so that a new one cannot be forgotten.
-        let Self {
-            calls,
-            failed_calls,
-            truncated_calls,
-            unreadable_events,
-            foreign_events,
-            matched,
-            open,
-            inferred,
-            too_recent,
-            undecidable,
-            elsewhere,
-            missing,
-            unknown,
-            different,
-            unexpected,
-        } = other;
-        for (sum, more) in [
-            (&mut self.calls, calls),
-            (&mut self.failed_calls, failed_calls),
-            (&mut self.truncated_calls, truncated_calls),
-            (&mut self.unreadable_events, unreadable_events),
-            (&mut self.foreign_events, foreign_events),
-            (&mut self.matched, matched),
-            (&mut self.open, open),
-            (&mut self.inferred, inferred),
-            (&mut self.too_recent, too_recent),
-            (&mut self.undecidable, undecidable),
-            (&mut self.elsewhere, elsewhere),
-            (&mut self.missing, missing),
-            (&mut self.unknown, unknown),
-            (&mut self.different, different),
-            (&mut self.unexpected, unexpected),
-        ] {
-            *sum = sum.saturating_add(more);
-        }
-    }
-}
-
-/// Names with a number for each, so that every name is kept only once.
-#[derive(Debug)]
-struct Names<T> {
-    numbers: HashMap<T, u32>,
-    names: Vec<T>,
-}
-
-impl<T> Default for Names<T> {
-    fn default() -> Self {
-        Self {
-            numbers: HashMap::new(),
-            names: Vec::new(),
-        }
-    }
-}
-
-impl<T: Clone + Eq + Hash> Names<T> {
-    fn number(&mut self, name: &T) -> u32 {
-        if let Some(number) = self.numbers.get(name) {
-            return *number;
-        }
-        let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
-        self.numbers.insert(name.clone(), number);
-        self.names.push(name.clone());
-        number
-    }
-
-    fn name(&self, number: u32) -> Option<&T> {
-        self.names.get(usize::try_from(number).ok()?)
-    }
-}
 
 type Slot = (u32, u32, i64);
 
@@ -337,8 +186,8 @@ impl Comparison {
 
     fn slot(&self, key: &RecordKey) -> Option<Slot> {
         Some((
-            *self.subscriptions.numbers.get(&key.subscription)?,
-            *self.dimensions.numbers.get(&key.dimension)?,
+            self.subscriptions.known(&key.subscription)?,
+            self.dimensions.known(&key.dimension)?,
             key.hour.number(),
         ))
     }

@@ -1,9 +1,11 @@
 //! The rows of the error table, in the order in which they are printed.
 
+mod own;
+
 use super::{
-    ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, DEADLINE_PASSED, ErrorRow,
-    Met, NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, Retry, SERVER_ERROR,
-    STAMP_NOT_IN_FORCE, TIMEOUT, UNANSWERED, UNPROCESSED,
+    ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, ErrorRow, Met,
+    NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, Retry, SERVER_ERROR, TIMEOUT,
+    UNANSWERED, UNPROCESSED,
 };
 
 /// The row for a status that is not in the table. It ends no record.
@@ -391,44 +393,8 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         meaning: "The request was refused before it was sent: there is no Region or endpoint, or it breaks a limit.",
         action: "Correct what the log names. Everything is sent after that.",
     },
-    ErrorRow {
-        code: DEADLINE_PASSED,
-        also: &[],
-        met: Met::Here,
-        about: About::Record,
-        retry: Retry::Never,
-        alarm: Alarm::RecordsUnconfirmed,
-        meaning: "The record's deadline passed without an outcome. AWS Marketplace may have billed it: an answer can get lost.",
-        action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail tells what happened; `metering late show` says what it told so far, and `metering late carry` and `write-off` decide with --i-checked.",
-    },
-    ErrorRow {
-        code: STAMP_NOT_IN_FORCE,
-        also: &[],
-        met: Met::Here,
-        about: About::Record,
-        retry: Retry::Never,
-        alarm: Alarm::None,
-        meaning: "AWS Marketplace has refused the record, and lifecycle events that came after it was frozen put its timestamp outside every purchase. It is not sent any more.",
-        action: "None: once CloudTrail shows that it was not billed, its usage is carried into an open hour of the purchase that its hour belongs to, or held where there is none.",
-    },
-    ErrorRow {
-        code: "InferredFromDuplicate",
-        also: &[],
-        met: Met::Here,
-        about: About::Record,
-        retry: Retry::Never,
-        alarm: Alarm::None,
-        meaning: "AWS Marketplace said DuplicateRecord, and by CloudTrail only calls with exactly this content can have taken the slot: it is billed.",
-        action: "Nothing.",
-    },
-    ErrorRow {
-        code: "NotBilled",
-        also: &[],
-        met: Met::Here,
-        about: About::Record,
-        retry: Retry::Never,
-        alarm: Alarm::None,
-        meaning: "By CloudTrail no call can have recorded it before its deadline: it is certainly not billed, and its usage is carried or held.",
-        action: "Nothing if it is carried. What is held is listed by `metering late list`.",
-    },
+    own::DEADLINE_PASSED_ROW,
+    own::STAMP_NOT_IN_FORCE_ROW,
+    own::INFERRED_ROW,
+    own::NOT_BILLED_ROW,
 ];

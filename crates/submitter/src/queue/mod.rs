@@ -29,10 +29,12 @@
 //! `cargo run --release -p submitter --example isolation` counts the calls of an hour with a
 //! renamed dimension, and with agreements of which 1, 10 and 50 % lack a dimension.
 
+mod attempt;
 mod class;
 mod group;
 mod guilt;
 mod parts;
+mod search;
 mod suspects;
 #[cfg(test)]
 mod tests;
@@ -40,17 +42,17 @@ mod tests;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use jiff::Timestamp;
 use marketplace::MeteringRecord;
 use marketplace::batch::{Batch, BatchGroup};
 use marketplace::error_table::{About, about};
 use marketplace::lane::Guilt;
 
+pub use attempt::Attempt;
 pub use class::Class;
 use group::Group;
 use guilt::Guilty;
 pub use guilt::LaneChange;
-use parts::{attempts, group_of, split};
+use parts::{attempts, group_of};
 use suspects::Suspects;
 
 /// The most refused calls of suspects in a sweep. With 12 sweeps an hour these are 2,400 of the
@@ -65,47 +67,6 @@ pub const STREAM_ALLOWANCE: u64 = 4;
 const WEIGHT_MAX: usize = 20_000;
 /// More records are read while fewer than this may be sent now: enough for ten calls.
 const READY_MIN: usize = 250;
-/// The share of culprits is used only after this many were found.
-const GUILTY_MIN: u64 = 3;
-/// If one in this many searched records was a culprit, a refused batch is sent record by record.
-const ONE_BY_ONE_FROM: u64 = 4;
-
-/// A batch to be sent.
-#[derive(Debug)]
-pub struct Attempt {
-    /// The records of the request.
-    pub batch: Batch<MeteringRecord>,
-    /// How often it was tried before and failed for a reason outside its records.
-    pub tries: u32,
-    /// The error code of the last try, if there was one.
-    pub failed: Option<String>,
-    /// The class of suspects that this attempt probes; `None` for other attempts.
-    suspects: Option<Class>,
-    /// The other part of a refused batch, and the code of its refusal. If this attempt is not
-    /// refused, the culprit is in the other part.
-    other: Option<(Vec<MeteringRecord>, String)>,
-    /// Whether it is part of a batch that was refused.
-    searched: bool,
-    /// Whether its records are left over from a search that found a culprit. There may be many
-    /// more, so what this search leaves over is not put together again.
-    again: bool,
-}
-
-impl Attempt {
-    fn of(records: Vec<MeteringRecord>) -> Option<Self> {
-        let group = group_of(records.first()?);
-        Some(Self {
-            batch: Batch { group, records },
-            tries: 0,
-            failed: None,
-            suspects: None,
-            other: None,
-            searched: false,
-            again: false,
-        })
-    }
-}
-
 /// The records to be sent in one invocation.
 #[derive(Debug, Default)]
 pub struct Queue {
@@ -301,77 +262,6 @@ impl Queue {
         attempt.batch.records
     }
 
-    /// Handles an attempt that failed in all its tries when one of its records may be the cause.
-    /// Each half is tried once more, so that a record that makes every request fail is alone in the
-    /// end. Then it is returned.
-    pub fn failed_again(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
-        self.returned(&attempt);
-        self.leave_over(attempt.other, attempt.again);
-        let Batch { group, mut records } = attempt.batch;
-        if records.len() <= 1 {
-            self.took_out(&records);
-            return records.pop();
-        }
-        let second = records.split_off(records.len().div_ceil(2));
-        let halves = [records, second].map(|records| Attempt {
-            batch: Batch {
-                group: group.clone(),
-                records,
-            },
-            tries: attempt.tries,
-            failed: Some(code.to_owned()),
-            suspects: attempt.suspects.clone(),
-            other: None,
-            searched: attempt.searched,
-            again: attempt.again,
-        });
-        self.groups
-            .entry(group)
-            .or_default()
-            .ordinary
-            .extend(halves);
-        None
-    }
-
-    /// Handles an attempt that was refused at `now` because of a record in it. Returns that record
-    /// if it was sent alone.
-    pub fn refused(
-        &mut self,
-        attempt: Attempt,
-        code: &str,
-        now: Timestamp,
-    ) -> Option<MeteringRecord> {
-        self.returned(&attempt);
-        self.group_of(&attempt).works();
-        self.leave_over(attempt.other, attempt.again);
-        let mut records = attempt.batch.records;
-        if records.len() == 1 {
-            self.took_out(&records);
-            let culprit = records.pop()?;
-            self.found.0 = self.found.0.saturating_add(1);
-            match attempt.suspects {
-                // Its class was suspected already, so this refusal says nothing new about others.
-                Some(class) => {
-                    self.guilty.note(class.clone(), code, now);
-                    self.suspects.was_refused(&class);
-                }
-                None => {
-                    if let Some(wide) = self.guilty.accuse(code, &culprit, now) {
-                        self.batch_again(&wide);
-                    }
-                }
-            }
-            return Some(culprit);
-        }
-        if records.iter().any(|r| self.guilty.class_of(r).is_some()) {
-            // One of its classes was found guilty while the attempt was under way.
-            self.add_left_over(records);
-            return None;
-        }
-        self.search_in(records, code.to_owned(), attempt.searched, attempt.again);
-        None
-    }
-
     /// Handles a call of a group that failed for a reason outside its records. If that sets the
     /// group aside, returns its unsent records, each with the error code of its last try, if there
     /// was one.
@@ -438,103 +328,5 @@ impl Queue {
             }
             None => Some(record),
         }
-    }
-
-    /// Batches the records again that were not tried yet, without the newly accused class, so that
-    /// requests stay full.
-    fn batch_again(&mut self, accused: &Class) {
-        let mut fresh = Vec::new();
-        for group in self.groups.values_mut() {
-            let is_fresh = |a: &Attempt| {
-                a.tries == 0 && a.suspects.is_none() && a.other.is_none() && !a.searched
-            };
-            let (taken, kept) = group.ordinary.drain(..).partition::<Vec<_>, _>(is_fresh);
-            group.ordinary.extend(kept);
-            fresh.extend(taken.into_iter().flat_map(|attempt| attempt.batch.records));
-        }
-        tracing::debug!(
-            ?accused,
-            records = fresh.len(),
-            "all subscriptions are suspected"
-        );
-        let ordinary = fresh.into_iter();
-        let ordinary = ordinary.filter_map(|r| self.unless_suspect(r)).collect();
-        self.add_ordinary(ordinary, 0);
-    }
-
-    fn without_accused(&mut self, attempt: Attempt) -> Option<Attempt> {
-        let is_accused = |record: &MeteringRecord| self.guilty.class_of(record).is_some();
-        if attempt.suspects.is_some() || !attempt.batch.records.iter().any(is_accused) {
-            return Some(attempt);
-        }
-        // What is known about the other part does not hold for an attempt without its suspects.
-        self.add_left_over(attempt.batch.records);
-        self.leave_over(attempt.other, attempt.again);
-        None
-    }
-
-    fn add_left_over(&mut self, records: Vec<MeteringRecord>) {
-        for record in records {
-            if let Some(record) = self.unless_suspect(record) {
-                let group = self.groups.entry(group_of(&record)).or_default();
-                group.left_over.push(record);
-            }
-        }
-    }
-
-    fn leave_over(&mut self, other: Option<(Vec<MeteringRecord>, String)>, again: bool) {
-        match other {
-            None => {}
-            Some((records, _)) if again => {
-                for attempt in attempts(records, 0) {
-                    let group = self.groups.entry(attempt.batch.group.clone()).or_default();
-                    group.search.push(Attempt {
-                        searched: true,
-                        again,
-                        ..attempt
-                    });
-                }
-            }
-            Some((records, _)) => self.add_left_over(records),
-        }
-    }
-
-    /// Splits records that contain a culprit, and sends the first part next.
-    fn search_in(
-        &mut self,
-        records: Vec<MeteringRecord>,
-        code: String,
-        searched: bool,
-        again: bool,
-    ) {
-        let (guilty, good) = self.found;
-        let all = guilty.saturating_add(good);
-        if guilty >= GUILTY_MIN && guilty.saturating_mul(ONE_BY_ONE_FROM) >= all {
-            for record in records {
-                self.search(vec![record], None, again);
-            }
-            return;
-        }
-        let (first, second) = split(records, &code, searched);
-        let other = (!second.is_empty()).then_some((second, code));
-        self.search(first, other, again);
-    }
-
-    fn search(
-        &mut self,
-        records: Vec<MeteringRecord>,
-        other: Option<(Vec<MeteringRecord>, String)>,
-        again: bool,
-    ) {
-        let Some(attempt) = Attempt::of(records) else {
-            return;
-        };
-        let group = self.groups.entry(attempt.batch.group.clone()).or_default();
-        group.search.push(Attempt {
-            other,
-            searched: true,
-            again,
-            ..attempt
-        });
     }
 }

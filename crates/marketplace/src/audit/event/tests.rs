@@ -1,7 +1,8 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::hour::UsageHour;
 
 const LICENSE: &str = "arn:aws:license-manager::294406891311:license:l-1";
 

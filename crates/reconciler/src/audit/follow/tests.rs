@@ -1,4 +1,10 @@
-use super::*;
+use jiff::Timestamp;
+use marketplace::UsageHour;
+use marketplace::audit::{Event, Span};
+use marketplace::window::Window;
+
+use super::calls::{before, cut_short};
+use super::hours::{last_of_block, life_minutes};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

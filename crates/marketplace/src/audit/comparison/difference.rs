@@ -1,0 +1,46 @@
+//! One difference between the ledger and AWS Marketplace.
+
+use crate::quantity::Quantity;
+use crate::record::{RecordKey, State};
+
+/// How the ledger and AWS Marketplace differ over one slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DifferenceKind {
+    /// The ledger's record is accepted, but the history has no Success for it.
+    MissingAtAws,
+    /// The history has a Success for a slot of which the ledger has no record.
+    UnknownHere,
+    /// AWS Marketplace billed another quantity than the ledger's.
+    Quantity,
+    /// AWS Marketplace billed a record that the ledger has as not billed.
+    BilledUnexpectedly,
+}
+
+impl DifferenceKind {
+    /// The name of the kind in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MissingAtAws => "missing-at-aws",
+            Self::UnknownHere => "unknown-here",
+            Self::Quantity => "different-quantity",
+            Self::BilledUnexpectedly => "billed-unexpectedly",
+        }
+    }
+}
+
+/// One slot over which the ledger and AWS Marketplace differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The slot.
+    pub key: RecordKey,
+    /// How the ledger and AWS Marketplace differ.
+    pub kind: DifferenceKind,
+    /// The quantity of the ledger's record; `None` if it has no record.
+    pub here: Option<Quantity>,
+    /// The quantity of the Success; `None` if there is no Success.
+    pub at_aws: Option<Quantity>,
+    /// The state of the ledger's record; `None` if it has no record.
+    pub state: Option<State>,
+    /// The id of CloudTrail's event of the Success; `None` if there is no Success.
+    pub event_id: Option<String>,
+}

@@ -1,0 +1,51 @@
+//! The rows for outcomes that this stack writes by itself, without an answer of AWS Marketplace.
+
+use crate::error_table::{About, Alarm, DEADLINE_PASSED, ErrorRow, Met, Retry, STAMP_NOT_IN_FORCE};
+
+/// The deadline passed without an outcome.
+pub(super) const DEADLINE_PASSED_ROW: ErrorRow = ErrorRow {
+    code: DEADLINE_PASSED,
+    also: &[],
+    met: Met::Here,
+    about: About::Record,
+    retry: Retry::Never,
+    alarm: Alarm::RecordsUnconfirmed,
+    meaning: "The record's deadline passed without an outcome. AWS Marketplace may have billed it: an answer can get lost.",
+    action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail tells what happened; `metering late show` says what it told so far, and `metering late carry` and `write-off` decide with --i-checked.",
+};
+
+/// The record was refused, and its timestamp lies outside every purchase.
+pub(super) const STAMP_NOT_IN_FORCE_ROW: ErrorRow = ErrorRow {
+    code: STAMP_NOT_IN_FORCE,
+    also: &[],
+    met: Met::Here,
+    about: About::Record,
+    retry: Retry::Never,
+    alarm: Alarm::None,
+    meaning: "AWS Marketplace has refused the record, and lifecycle events that came after it was frozen put its timestamp outside every purchase. It is not sent any more.",
+    action: "None: once CloudTrail shows that it was not billed, its usage is carried into an open hour of the purchase that its hour belongs to, or held where there is none.",
+};
+
+/// The audit inferred that the record is billed.
+pub(super) const INFERRED_ROW: ErrorRow = ErrorRow {
+    code: "InferredFromDuplicate",
+    also: &[],
+    met: Met::Here,
+    about: About::Record,
+    retry: Retry::Never,
+    alarm: Alarm::None,
+    meaning: "AWS Marketplace said DuplicateRecord, and by CloudTrail only calls with exactly this content can have taken the slot: it is billed.",
+    action: "Nothing.",
+};
+
+/// The audit concluded that the record is not billed.
+pub(super) const NOT_BILLED_ROW: ErrorRow = ErrorRow {
+    code: "NotBilled",
+    also: &[],
+    met: Met::Here,
+    about: About::Record,
+    retry: Retry::Never,
+    alarm: Alarm::None,
+    meaning: "By CloudTrail no call can have recorded it before its deadline: it is certainly not billed, and its usage is carried or held.",
+    action: "Nothing if it is carried. What is held is listed by `metering late list`.",
+};

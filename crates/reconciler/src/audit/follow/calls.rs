@@ -1,0 +1,322 @@
+//! The comparison by the time of the call, which is made twice.
+
+use jiff::{SignedDuration, Timestamp};
+use ledger::audit::AuditProgress;
+use ledger::audit_steps::SettledStep;
+use ledger::{Consistency, Written};
+use marketplace::MeteringRecord;
+use marketplace::audit::event::Effect;
+use marketplace::audit::{Call, Comparison, Counts, DifferenceKind, Event, Span};
+use marketplace::hour::shift;
+use marketplace::limits::CLOUDTRAIL_DELAY_MINUTES;
+use marketplace::record::RecordKey;
+use startup::Budget;
+
+use super::{minutes, oldest, whole_second};
+use crate::audit::call_ids::CallIds;
+use crate::audit::history::Step;
+use crate::audit::range::drop_what_is_elsewhere;
+use crate::audit::{AuditError, done};
+use crate::{App, Report};
+
+/// The most minutes of calls in one step.
+const STEP_MINUTES: i64 = 60;
+/// About how many pages a step reads. A longer step is cut, so that progress is kept often enough.
+/// Our own choice: at 4 seconds a page these are three minutes.
+const STEP_PAGES: i64 = 45;
+/// Hours after their first comparison at which calls are compared again. Our own choice: AWS says
+/// "typically within 15 minutes", and the tests have events that are eight hours late.
+const AGAIN_AFTER_HOURS: i64 = 9;
+/// The name under which the second comparison keeps its place.
+const AGAIN: &str = "audit-calls-again";
+/// Minutes after the end of a step from which files of a trail are read for its calls: those until
+/// the calls are compared again.
+const LATE_CALLS: i64 = 60 * (AGAIN_AFTER_HOURS + 1);
+
+/// Compares the calls that CloudTrail should show by now for the first time; `false` if the time ran
+/// out.
+pub(super) async fn new_calls(
+    app: &App,
+    progress: &mut AuditProgress,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let seen = whole_second(minutes(now, -CLOUDTRAIL_DELAY_MINUTES));
+    let mut calls = progress
+        .calls_through
+        .max(oldest(app.history.source(), now));
+    while calls < seen {
+        let end = minutes(calls, STEP_MINUTES).min(seen);
+        let Some(compared) = compare_calls(app, (calls, end), now, budget, report).await? else {
+            return Ok(false);
+        };
+        if let Some(step) = &compared.settled {
+            app.ledger.keep_settled_step(step, now).await?;
+        }
+        calls = compared.until;
+        let hours = progress.hours_through;
+        let written = app.ledger.advance_audit_progress(progress, calls, hours);
+        if written.await? == Written::Conflict {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Compares calls a second time, if their first comparison was long enough ago.
+pub(super) async fn calls_again(
+    app: &App,
+    progress: &AuditProgress,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let back = SignedDuration::from_hours(-AGAIN_AFTER_HOURS);
+    let through = shift(progress.calls_through, back);
+    let place = app.ledger.stopped_at(AGAIN).await?;
+    let kept = place.and_then(|place| place.parse::<Timestamp>().ok());
+    // In the first run, or if the place cannot be read, it begins one step before `through`.
+    let mut calls = kept
+        .unwrap_or_else(|| minutes(through, -STEP_MINUTES))
+        .max(oldest(app.history.source(), now));
+    if calls >= through {
+        return Ok(true);
+    }
+    let settled = app.ledger.settled_steps(calls, through).await?;
+    let mut settled = settled.iter().peekable();
+    while calls < through {
+        while settled.next_if(|step| step.from < calls).is_some() {}
+        let end = minutes(calls, STEP_MINUTES).min(through);
+        let until = match settled.peek() {
+            // Not all of its calls are old enough, so it is compared in the next run.
+            Some(step) if step.from == calls && step.until > through => break,
+            Some(step) if step.from == calls => {
+                settled_again(app, step, now, budget, report).await?
+            }
+            next => {
+                // The step ends where a settled one begins, so that their borders agree.
+                let end = next.map_or(end, |next| next.from.min(end));
+                let compared = compare_calls(app, (calls, end), now, budget, report).await?;
+                compared.map(|compared| compared.until)
+            }
+        };
+        let Some(until) = until else {
+            return Ok(false);
+        };
+        calls = until;
+        app.ledger.stop_at(AGAIN, Some(&calls.to_string())).await?;
+    }
+    Ok(true)
+}
+
+/// Compares a settled step again, and reads records only if the history shows other calls than
+/// before. Returns the time up to which it compared; `None` if the time ran out.
+async fn settled_again(
+    app: &App,
+    step: &SettledStep,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<Option<Timestamp>, AuditError> {
+    let mut seen = CallIds::default();
+    let span = before(step.from, step.until);
+    let complete = app
+        .history
+        .read(&[span], LATE_CALLS, now, Some(budget), |event| {
+            seen.see(event);
+        })
+        .await?;
+    if !complete {
+        return Ok(None);
+    }
+    if seen.are_those_of(step) {
+        return Ok(Some(step.until));
+    }
+    // Events rarely come late, so it does no harm that the history is read a second time.
+    let compared = compare_calls(app, (step.from, step.until), now, budget, report).await?;
+    Ok(compared.map(|compared| compared.until))
+}
+
+/// What was compared in one step.
+struct Compared {
+    /// The time up to which calls were compared, which does not belong to the step.
+    until: Timestamp,
+    /// The step, if each of its successes belongs to an accepted record.
+    settled: Option<SettledStep>,
+}
+
+/// Compares the calls from `from` to before `end` with the records they name. The step ends earlier
+/// than `end` if there are very many calls. `None` if the time ran out.
+async fn compare_calls(
+    app: &App,
+    (from, end): (Timestamp, Timestamp),
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<Option<Compared>, AuditError> {
+    let open = |end| app.history.open(before(from, end), LATE_CALLS, now);
+    let mut reading = open(end);
+    let mut step = reading.next(Some(budget)).await?;
+    let mut until = end;
+    if let Step::Events(page) = &step
+        && reading.is_page_of_many()
+        && let Some(cut) = cut_short(from, end, page)
+    {
+        until = cut;
+        reading = open(cut);
+        step = reading.next(Some(budget)).await?;
+    }
+    let mut comparison = Comparison::default();
+    let mut seen = CallIds::default();
+    loop {
+        match step {
+            Step::Events(events) => {
+                events.iter().for_each(|event| seen.see(event));
+                compare_some(app, &events, now, &mut comparison, report).await?;
+            }
+            Step::End => break,
+            Step::OutOfTime => return Ok(None),
+        }
+        step = reading.next(Some(budget)).await?;
+    }
+    drop_what_is_elsewhere(&app.ledger, &app.products, &mut comparison).await?;
+    let mut counts = comparison.counts();
+    let settled = match is_settled(counts) {
+        true => seen.settled(from, until),
+        false => None,
+    };
+    // The comparison by hour of usage counts the matches.
+    counts.matched = 0;
+    report.audit.add(counts, comparison.differences());
+    Ok(Some(Compared { until, settled }))
+}
+
+/// Whether each success belongs to an accepted record. A success of a product that is not served
+/// here does not count as settled: the profile of its license may come later and name a product
+/// that is.
+fn is_settled(counts: Counts) -> bool {
+    counts.differences() == 0 && counts.open == 0 && counts.elsewhere == 0
+}
+
+/// The span from `from` to the last second before `end`: both ends of a span belong to it.
+pub(super) fn before(from: Timestamp, end: Timestamp) -> Span {
+    let to = shift(end, SignedDuration::from_secs(-1));
+    Span {
+        from,
+        to: to.max(from),
+    }
+}
+
+/// The time at which a step should end instead of `end`; `None` if the step is short enough. The
+/// times on its first page show how many pages it has; there should be no more than about
+/// [`STEP_PAGES`].
+pub(super) fn cut_short(from: Timestamp, end: Timestamp, page: &[Event]) -> Option<Timestamp> {
+    let times = || page.iter().filter_map(time_of);
+    let covered = times().max()?.duration_since(times().min()?).as_secs();
+    let seconds = covered.max(1).saturating_mul(STEP_PAGES);
+    let cut = shift(from, SignedDuration::from_secs(seconds));
+    (cut < end).then_some(cut)
+}
+
+fn time_of(event: &Event) -> Option<Timestamp> {
+    match event {
+        Event::Call(call) => Some(call.at),
+        Event::Unreadable { at, .. } => at.map(|at| at.from),
+        Event::Foreign(_) => None,
+    }
+}
+
+async fn compare_some(
+    app: &App,
+    events: &[Event],
+    now: Timestamp,
+    comparison: &mut Comparison,
+    report: &mut Report,
+) -> Result<(), AuditError> {
+    let calls: Vec<&Call> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Call(call) => Some(call),
+            Event::Unreadable { .. } => {
+                comparison.unreadable();
+                None
+            }
+            Event::Foreign(_) => {
+                comparison.foreign();
+                None
+            }
+        })
+        .collect();
+    let mut keys: Vec<RecordKey> = calls.iter().flat_map(|call| successes(call)).collect();
+    keys.sort();
+    keys.dedup();
+    let read = app.ledger.records_as(&keys, Consistency::Eventual);
+    let mut records = read.await?;
+    let mut page = compared(&records, &calls);
+    if page.counts().differences() > 0 {
+        // The records may have been out of date.
+        let doubtful = doubtful(&page, keys);
+        records.retain(|record| doubtful.binary_search(&record.key).is_err());
+        records.extend(app.ledger.records(&doubtful).await?);
+        page = compared(&records, &calls);
+    }
+    // A success is a fact, whatever the record says. Usage that was carried already then shows as
+    // over-metered.
+    for difference in page.differences() {
+        let record = records.iter().find(|record| record.key == difference.key);
+        if let (DifferenceKind::BilledUnexpectedly, Some(record)) = (difference.kind, record)
+            && let Some((at, id)) = first_success(&calls, record)
+        {
+            let written = app.ledger.write_success_found(record, id, at, now);
+            report.audit.accepted += done(written.await?);
+        }
+    }
+    comparison.absorb(page);
+    Ok(())
+}
+
+/// Compares some calls with all records that they name.
+fn compared(records: &[MeteringRecord], calls: &[&Call]) -> Comparison {
+    let mut page = Comparison::default();
+    records.iter().for_each(|record| page.record(record));
+    calls.iter().for_each(|call| page.call(call, |_| true));
+    page
+}
+
+/// The keys of the differences, in order. If there are more differences than a comparison keeps,
+/// all keys that were read.
+fn doubtful(page: &Comparison, read: Vec<RecordKey>) -> Vec<RecordKey> {
+    let kept = u64::try_from(page.differences().len()).unwrap_or(u64::MAX);
+    if page.counts().differences() > kept {
+        return read;
+    }
+    let keys = page.differences().iter().map(|found| found.key.clone());
+    let mut keys: Vec<RecordKey> = keys.collect();
+    keys.sort();
+    keys.dedup();
+    keys
+}
+
+/// The slots for which AWS Marketplace answered a call with Success.
+fn successes(call: &Call) -> Vec<RecordKey> {
+    let is_success = |key: &&RecordKey| matches!(call.effect(key), Effect::Success { .. });
+    call.slots()
+        .into_iter()
+        .filter(is_success)
+        .cloned()
+        .collect()
+}
+
+fn first_success(calls: &[&Call], record: &MeteringRecord) -> Option<(Timestamp, Option<String>)> {
+    calls
+        .iter()
+        .filter_map(|call| match call.effect(&record.key) {
+            Effect::Success {
+                quantity,
+                metering_record_id,
+            } if quantity == record.quantity => Some((call.at, metering_record_id)),
+            _ => None,
+        })
+        .min_by_key(|(at, _)| *at)
+}
