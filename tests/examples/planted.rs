@@ -205,6 +205,7 @@ fn check(patches: &[Patch]) -> Result<bool, Problem> {
 /// Makes the copy equal to the sources. A file that is equal already keeps its modification time,
 /// so that Cargo does not build it again.
 fn refresh(from: &Path, to: &Path) -> Result<(), Problem> {
+    std::fs::create_dir_all(to).map_err(Problem::at(to))?;
     for name in [
         "Cargo.toml",
         "Cargo.lock",
