@@ -181,10 +181,22 @@ fn find(suite: &str, reference: Option<&Path>) -> Result<bool, Problem> {
     Ok(found.is_some())
 }
 
-/// Checks patches one after the other, so that each build reuses the one before.
+/// Checks patches. The program of each patched copy takes the place of this program in the target
+/// folder, so this program is put back at the end.
 fn check(patches: &[Patch]) -> Result<bool, Problem> {
     let folder = workspace().join("target/planted");
     std::fs::create_dir_all(&folder).map_err(Problem::at(&folder))?;
+    let own = std::env::current_exe().map_err(Problem::new)?;
+    let kept = folder.join("own-program");
+    std::fs::copy(&own, &kept).map_err(Problem::at(&kept))?;
+    let checked = check_all(patches, &folder);
+    // The old file may still be executed, so it is replaced and not written.
+    std::fs::rename(&kept, &own).map_err(Problem::at(&own))?;
+    checked
+}
+
+/// Checks patches one after the other, so that each build reuses the one before.
+fn check_all(patches: &[Patch], folder: &Path) -> Result<bool, Problem> {
     let reference = folder.join("reference.txt");
     let ends = on_a_thread(Reference::new).to_text();
     std::fs::write(&reference, ends).map_err(Problem::at(&reference))?;
