@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
+use ledger::record::DoubtfulWrite;
 use ledger::{Ledger, LedgerError};
 use marketplace::MeteringRecord;
 use marketplace::record::{RecordKey, Transmissions};
@@ -16,7 +17,14 @@ const AT_ONCE: usize = 16;
 
 /// The transmissions of this invocation, by record. It has no more entries than the queue has records.
 #[derive(Debug, Default)]
-pub(crate) struct Unwritten(HashMap<RecordKey, Transmissions>);
+pub(crate) struct Unwritten(HashMap<RecordKey, Entry>);
+
+#[derive(Debug, Default)]
+struct Entry {
+    transmissions: Transmissions,
+    /// The write that was to write them with an outcome and failed.
+    doubtful: Option<DoubtfulWrite>,
+}
 
 impl Unwritten {
     /// Counts a transmission of a record that had no definite answer.
@@ -44,18 +52,28 @@ impl Unwritten {
     fn add(&mut self, record: &mut MeteringRecord, more: Transmissions) {
         record.sent = record.sent.plus(more);
         let unwritten = self.0.entry(record.key.clone()).or_default();
-        *unwritten = unwritten.plus(more);
+        unwritten.transmissions = unwritten.transmissions.plus(more);
     }
 
     /// Takes out what is unwritten of a record, which is about to be written.
     pub fn take(&mut self, key: &RecordKey) -> Transmissions {
-        self.0.remove(key).unwrap_or_default()
+        let entry = self.0.remove(key).unwrap_or_default();
+        entry.transmissions
     }
 
-    /// Puts back what could not be written.
-    pub fn put_back(&mut self, key: RecordKey, transmissions: Transmissions) {
+    /// Puts back what a failed write was to write. It may have been done nevertheless.
+    pub fn put_back(
+        &mut self,
+        key: RecordKey,
+        transmissions: Transmissions,
+        doubtful: DoubtfulWrite,
+    ) {
         if !transmissions.is_empty() {
-            self.0.insert(key, transmissions);
+            let entry = Entry {
+                transmissions,
+                doubtful: Some(doubtful),
+            };
+            self.0.insert(key, entry);
         }
     }
 
@@ -63,8 +81,11 @@ impl Unwritten {
     pub async fn write(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
         let all = std::mem::take(&mut self.0);
         let mut written = stream::iter(all)
-            .map(|(key, transmissions)| async move {
-                ledger.add_transmissions(&key, transmissions).await
+            .map(|(key, entry)| async move {
+                let doubtful = entry.doubtful.as_ref();
+                ledger
+                    .add_transmissions(&key, entry.transmissions, doubtful)
+                    .await
             })
             .buffer_unordered(AT_ONCE);
         let mut result = Ok(());

@@ -2,6 +2,7 @@
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
+use ledger::record::DoubtfulWrite;
 use ledger::{LedgerError, Written};
 use marketplace::outcome::{Next, Verdict, next};
 use marketplace::record::Transmissions;
@@ -46,7 +47,10 @@ pub(crate) async fn outcomes(
                 let written = write_one(app, &record, &verdict, &next, transmissions, now).await;
                 match written {
                     Ok(()) => Ok((next, verdict)),
-                    Err(error) => Err((record.key, transmissions, error)),
+                    Err(error) => {
+                        let doubtful = DoubtfulWrite::of(&record, &verdict, now);
+                        Err((record.key, transmissions, doubtful, error))
+                    }
                 }
             }
         })
@@ -57,8 +61,8 @@ pub(crate) async fn outcomes(
     for one in written {
         match one {
             Ok((next, verdict)) => count(tally, next.state, &verdict),
-            Err((key, transmissions, error)) => {
-                unwritten.put_back(key, transmissions);
+            Err((key, transmissions, doubtful, error)) => {
+                unwritten.put_back(key, transmissions, doubtful);
                 failure = Some(error);
             }
         }
@@ -80,8 +84,10 @@ async fn write_one(
     if written == Written::Conflict {
         tracing::debug!(slot = %record.key, "another invocation wrote to this record first; this outcome is dropped");
         if !transmissions.is_empty() {
+            // It may also be this write itself, if its answer was lost and the SDK tried it again.
+            let doubtful = DoubtfulWrite::of(record, verdict, now);
             app.ledger
-                .add_transmissions(&record.key, transmissions)
+                .add_transmissions(&record.key, transmissions, Some(&doubtful))
                 .await?;
         }
     }

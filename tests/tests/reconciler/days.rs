@@ -237,7 +237,9 @@ async fn alter_records() {
         doubtful: 0,
         answered: 1,
     };
-    let written = ledger.add_transmissions(&town.key(2, HOUR), more).await;
+    let written = ledger
+        .add_transmissions(&town.key(2, HOUR), more, None)
+        .await;
     assert_eq!(written.unwrap(), Written::Done);
     town.world.set_time(at("2026-11-28T10:00:00Z"));
     carry(&town, 3).await;

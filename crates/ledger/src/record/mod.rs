@@ -27,6 +27,8 @@ use crate::item::{Item, Reader, text};
 use crate::query::Consistency;
 use crate::transaction::{put_if_absent, put_over};
 
+pub use outcome::DoubtfulWrite;
+
 pub(crate) use change::{Changes, LifeSpan, RecordChange};
 use codec::{RecordItem, part_key, read_allocations, waiting_partition};
 pub(crate) use codec::{from_item, part_keys, to_item};

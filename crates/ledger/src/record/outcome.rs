@@ -15,6 +15,38 @@ use crate::{Ledger, shard_of};
 /// not exist, or if usage of it is held, or a hold decided, between two tries.
 const SUCCESS_TRIES_MAX: u32 = 4;
 
+/// The write of an outcome that may have been done, although it failed or met another version. If
+/// the answer of a write is lost, nobody is told that it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoubtfulWrite {
+    version: u64,
+    sent: Transmissions,
+    code: String,
+    at: Timestamp,
+}
+
+impl DoubtfulWrite {
+    /// The write of this verdict at `now`, for the record as it was read and with the transmissions
+    /// that were to be written with it.
+    pub fn of(record: &MeteringRecord, verdict: &Verdict, now: Timestamp) -> Self {
+        Self {
+            version: record.version,
+            sent: record.sent,
+            code: verdict.code().to_owned(),
+            at: now,
+        }
+    }
+
+    /// Whether the record shows that the write was done. The time distinguishes it from the write
+    /// of another invocation. If something else was written after it, it is not recognised.
+    fn is_in(&self, record: &MeteringRecord) -> bool {
+        let outcome = record.outcome.as_ref();
+        record.version > self.version
+            && record.sent == self.sent
+            && outcome.is_some_and(|outcome| outcome.code == self.code && outcome.at == self.at)
+    }
+}
+
 impl Ledger {
     /// Writes a verdict and the state that follows from it. A success is a fact and is written
     /// whatever the version is. Every other verdict is written only if the record was not changed
@@ -128,13 +160,29 @@ impl Ledger {
     }
 
     /// Adds transmissions to those that a record has, whatever else was written meanwhile: the audit
-    /// must find all of them. If the answer to this write is lost, they may be added twice. Then the
-    /// audit looks for more calls than there were, and leaves the record to a person.
+    /// must find all of them. They are not added if `doubtful` was done, the write that was to write
+    /// them with the outcome. If they were added twice, the audit would look for more calls than
+    /// there were, and leave the record to a person.
+    ///
+    /// If the answer to this write itself is lost, and the SDK tries it again, they are added twice.
     pub async fn add_transmissions(
         &self,
         key: &RecordKey,
         transmissions: Transmissions,
+        doubtful: Option<&DoubtfulWrite>,
     ) -> Result<Written, LedgerError> {
+        if let Some(doubtful) = doubtful {
+            match self.records(std::slice::from_ref(key)).await {
+                Ok(records) if records.iter().any(|record| doubtful.is_in(record)) => {
+                    return Ok(Written::Done);
+                }
+                Ok(_) => {}
+                // Transmissions too many are harmless, and transmissions too few are not.
+                Err(error) => {
+                    tracing::warn!(slot = %key, %error, "transmissions may be added twice, because the record could not be read");
+                }
+            }
+        }
         let change = RecordChange::leaving(LifeSpan::AsBefore, Changes::NoBooks)
             .add("doubtful", transmissions.doubtful)
             .add("answered", transmissions.answered)
