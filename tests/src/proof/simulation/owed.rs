@@ -1,17 +1,19 @@
 //! Decides whether a row had to be billed, by the promises to the seller.
 
 use jiff::Timestamp;
+use ledger::day::first_of_day;
 use marketplace::UsageHour;
 
 use super::story::{Buyer, Row, Story, after};
-use super::trouble::Trouble;
+use super::trouble::{Outage, Trouble};
 
 /// Why a row need not be billed. It may be billed or held, but it is never missing from the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excuse {
     /// It is dated outside every purchase, or of a dimension that AWS Marketplace does not have.
     Outside,
-    /// It was written, or its purchase became known, when no hour could take it any more.
+    /// It was written, found or decided, or its purchase became known, when no hour could take it any
+    /// more.
     TooLate,
     /// It is so near to the end of its purchase that faults may use up the final hour.
     FinalHour,
@@ -87,6 +89,7 @@ pub(super) fn excuse(
     };
     let month_end = story.month_end.filter(|end| case.hour.start() < *end);
     case.found_too_late()
+        .or_else(|| case.has_no_proof())
         .or_else(|| case.at_month_end(month_end?))
         .or_else(|| case.at_end(buyer.cancels?))
 }
@@ -100,20 +103,41 @@ impl Case<'_> {
         if seed_ends || written > story.healed && self.trouble.streams_off {
             return Some(Excuse::TooLate);
         }
-        if !self.is_unseen || written <= after(self.hour.end(), 20 * 60) {
+        // A row without a stream record is found by the recount six hours after its hour was due.
+        if !self.is_unseen || written <= after(self.hour.end(), 6 * 60) {
             return None;
         }
-        // A row without a stream record is found by the recounts, six hours after its hour was due
-        // and two hours before its deadline, or by the proof of the books, which comes every eight
-        // hours.
-        let found = after(story.healed, 9 * 60);
-        let month_is_over = story
-            .month_end
-            .is_some_and(|end| self.hour.start() < end && found > after(end, 3 * 60));
-        // After those eight hours the reconciler runs every three hours, to have time for more
-        // seeds.
-        let is_too_late = month_is_over || self.buyer.cancels.is_some() || written > story.healed;
+        let day_end = first_of_day(self.hour).plus(24).start();
+        let month_end = story.month_end.filter(|end| self.hour.start() < *end);
+        if written > after(day_end, 6 * 60) {
+            // The proof of its day, which is read once, may be over. Then only the month's recount
+            // finds the row.
+            let is_too_late = month_end.is_none() || self.buyer.cancels.is_some();
+            return is_too_late.then_some(Excuse::TooLate);
+        }
+        // The proof of its day finds it. The proof begins six hours after the day's last hour was
+        // due, each shard has its turn every twelve hours, and towards the end of the seed the
+        // reconciler runs every three hours.
+        let found = after(day_end, 22 * 60).max(after(story.healed, 12 * 60));
+        let is_found_late = match month_end {
+            Some(end) => found > after(end, 3 * 60),
+            None => after(found, 5 * 60) > story.end,
+        };
+        let is_too_late = is_found_late || self.buyer.cancels.is_some();
         is_too_late.then_some(Excuse::TooLate)
+    }
+
+    /// Whether each try of its record failed until the deadline, while CloudTrail does not show all
+    /// of them. Then nothing proves that it was not billed, and a person decides.
+    fn has_no_proof(&self) -> Option<Excuse> {
+        let calls = &self.trouble.calls;
+        let is_short =
+            self.trouble.history.lost_per_mille > 0 || calls.refused > 0 || calls.unsent > 0;
+        let all_fail = |outage: &Outage| {
+            outage.from <= after(self.hour.end(), 90) && outage.until >= after(self.at, 23 * 60)
+        };
+        let is_undecided = is_short && self.trouble.all_outages().any(all_fail);
+        is_undecided.then_some(Excuse::TooLate)
     }
 
     fn at_month_end(&self, month_end: Timestamp) -> Option<Excuse> {
