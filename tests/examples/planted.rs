@@ -232,6 +232,22 @@ fn refresh(from: &Path, to: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
+/// The version of the workspace's packages in the copy. Cargo builds the copy into the same folder,
+/// and with the same version it would take what was built of the copy for what was built of the
+/// sources.
+const VERSION_OF_COPY: &str = "0.0.0-planted";
+
+/// The manifest of the workspace with the version of the copy; `None` if it has no version.
+fn manifest_of_copy(manifest: &str) -> Option<String> {
+    let begin = manifest.find("[workspace.package]")?;
+    let (head, package) = manifest.split_at_checked(begin)?;
+    let line = package
+        .lines()
+        .find(|line| line.starts_with("version = "))?;
+    let version = format!("version = \"{VERSION_OF_COPY}\"");
+    Some(head.to_owned() + &package.replacen(line, &version, 1))
+}
+
 fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
     if from.is_dir() {
         std::fs::create_dir_all(to).map_err(Problem::at(to))?;
@@ -241,7 +257,13 @@ fn copy(from: &Path, to: &Path) -> Result<(), Problem> {
         }
         return Ok(());
     }
-    let new = std::fs::read(from).map_err(Problem::at(from))?;
+    let mut new = std::fs::read(from).map_err(Problem::at(from))?;
+    if from == workspace().join("Cargo.toml") {
+        let manifest = String::from_utf8(new).map_err(Problem::at(from))?;
+        let manifest = manifest_of_copy(&manifest)
+            .ok_or_else(|| Problem::at(from)("[workspace.package] has no version"))?;
+        new = manifest.into_bytes();
+    }
     if std::fs::read(to).is_ok_and(|old| old == new) {
         return Ok(());
     }
