@@ -167,7 +167,11 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
         "looked at for the last time" => ledger.look_again(record, None, None).await,
         "hurried" => ledger.hurry(record, later, now).await,
         "calmed" => ledger.calm(record).await,
-        "transmissions" => ledger.add_transmissions(&record.key, record.sent).await,
+        "transmissions" => {
+            ledger
+                .add_transmissions(&record.key, record.sent, None)
+                .await
+        }
         "held" => {
             let held = movement(record, MovementKind::Held, None);
             ledger.move_quantity(record, &held).await
