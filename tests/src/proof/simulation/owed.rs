@@ -136,7 +136,8 @@ impl Case<'_> {
         let all_fail = |outage: &Outage| {
             outage.from <= after(self.hour.end(), 90) && outage.until >= after(self.at, 23 * 60)
         };
-        let is_undecided = is_short && self.trouble.all_outages().any(all_fail);
+        // An outage of one buyer says nothing about the others.
+        let is_undecided = is_short && self.trouble.outages.iter().any(all_fail);
         is_undecided.then_some(Excuse::TooLate)
     }
 
