@@ -120,3 +120,70 @@ fn every_fact_about_aws_is_named_by_code_and_code_names_no_other() {
     let unnamed: Vec<&u32> = known.difference(&named).collect();
     assert!(unnamed.is_empty(), "no code names the facts {unnamed:?}");
 }
+
+/// The names of the workspace's integration tests, as `cargo test --test` takes them.
+fn integration_tests() -> BTreeSet<String> {
+    let crates = std::fs::read_dir(workspace().join("crates")).expect("a folder");
+    let mut folders: Vec<PathBuf> = crates
+        .map(|entry| entry.expect("an entry").path().join("tests"))
+        .filter(|folder| folder.is_dir())
+        .collect();
+    folders.push(workspace().join("tests/tests"));
+    let entries = folders
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder"))
+        .map(|entry| entry.expect("an entry").path());
+    let tests = entries.filter(|path| match path.extension() {
+        Some(extension) => extension == "rs",
+        None => path.join("main.rs").is_file(),
+    });
+    tests
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_inner_loop_names_every_crate_and_only_tests_that_exist() {
+    let document = workspace().join("CONTRIBUTING.md");
+    let text = std::fs::read_to_string(&document).expect("a document");
+    let tests = integration_tests();
+    let named: Vec<&str> = text
+        .split("--test ")
+        .skip(1)
+        .filter_map(|rest| rest.split(|c: char| c.is_whitespace() || c == '`').next())
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    let unknown: Vec<&&str> = named
+        .iter()
+        .filter(|name| !tests.contains(**name))
+        .collect();
+    assert!(unknown.is_empty(), "no such tests: {unknown:?}");
+    for entry in std::fs::read_dir(workspace().join("crates")).expect("a folder") {
+        let name = entry.expect("an entry").file_name();
+        let name = name.to_str().expect("a name in UTF-8");
+        assert!(
+            text.contains(&format!("| `{name}` |")),
+            "the table of CONTRIBUTING.md has no row for the crate {name}"
+        );
+    }
+}
+
+#[test]
+fn the_steps_of_the_checks_that_documents_name_exist() {
+    let script = std::fs::read_to_string(workspace().join(".ci/run")).expect("the script");
+    let mut named = 0;
+    for document in ["CONTRIBUTING.md", "README.md", "docs/proof.md"] {
+        let text = std::fs::read_to_string(workspace().join(document)).expect("a document");
+        for command in text.split("bash .ci/run").skip(1) {
+            let command = command.split(['`', '\n', '#']).next().unwrap_or_default();
+            for step in command.split_whitespace().filter(|word| *word != "--list") {
+                named += 1;
+                assert!(
+                    script.contains(&format!("\nstep_{step}() {{")),
+                    "{document}: .ci/run has no step {step}"
+                );
+            }
+        }
+    }
+    assert!(named > 0, "no document names a step");
+}
