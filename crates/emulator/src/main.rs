@@ -58,7 +58,7 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// The file with the first world, saved by --save or written by hand.
+    /// The file of the world to start with, saved by --save or written by hand.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
 

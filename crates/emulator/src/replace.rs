@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 /// because the second file is synced before it is renamed, and the folder afterwards.
 ///
 /// # Errors
-/// If a step fails. The old file is then intact. Only if the last step fails, which syncs the
-/// folder, the new file is in place, and a crash of the machine may bring back the old file.
+/// If a step fails. The old file is then intact, except after a failure of the last step, which
+/// syncs the folder: the new file is in place, but a crash of the machine may bring back the old
+/// file.
 pub fn replace_file(path: &Path, content: &str) -> std::io::Result<()> {
     let new = second_path(path);
     let mut file = File::create(&new)?;
@@ -49,7 +50,7 @@ mod tests {
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_beside_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        // A path that itself ends in `.new` has a different second path, too.
+        // The second path differs from the first path even if the first path ends in `.new`.
         for name in ["world.json", "world.new"] {
             let path = folder.path().join(name);
             for content in ["a longer first world", "second"] {
