@@ -1,4 +1,4 @@
-//! Injected faults, repeatable from a seed.
+//! Injected faults. The same seed repeats the same faults.
 
 mod strike;
 
@@ -114,7 +114,7 @@ impl Fault {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// The start of the random draws. The same seed affects the same calls.
+    /// The seed of the random draws. With the same seed, the same calls are affected.
     pub seed: u64,
     /// The rules. Each is drawn independently.
     pub faults: Vec<Fault>,
@@ -138,7 +138,7 @@ pub enum FaultError {
         rate: f64,
     },
     /// A fault of single records affects no record.
-    #[error("fault `{kind}`: `records` is 0, but the fault strikes at least one record")]
+    #[error("fault `{kind}`: `records` is 0, but the fault must affect at least one record")]
     Records {
         /// The name of the fault's kind.
         kind: String,
@@ -175,7 +175,7 @@ pub enum FaultError {
     },
 }
 
-/// A fault as it is in JSON.
+/// The JSON form of a fault.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultText {
