@@ -412,7 +412,7 @@ RULES = (
         a_legacy_customer_is_named_either_way,
         both_names_exclude_each_other,
         refuses_legacy("no customer at all", "InvalidCustomerIdentifierException", {"CustomerIdentifier": None}),
-        refuses("a customer identifier with a license", "InvalidCustomerIdentifierException", {"CustomerIdentifier": "c"}),
+        refuses("an identifier with a license", "InvalidCustomerIdentifierException", {"CustomerIdentifier": "c"}),
     ),
     rule(
         "M12.1",
