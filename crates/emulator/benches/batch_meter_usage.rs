@@ -4,7 +4,8 @@
 //! `cargo bench -p emulator --profile tool` runs it. `-- 100000` at the end makes a smaller run
 //! with that many slots.
 //!
-//! The goals are 4,000 calls a second on two cores, of which the client uses one, and 500 MB.
+//! The goals are 4,000 calls a second on two cores, one for the program and one for the client, and
+//! 500 MB.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;

@@ -34,19 +34,19 @@ pub enum EmptyCustomerIdentifier {
     /// The member counts as absent.
     #[default]
     Tolerated,
-    /// `InvalidCustomerIdentifierException` for the whole request.
+    /// The whole request fails with `InvalidCustomerIdentifierException`.
     Refused,
 }
 
-/// The records of a request that are recorded although a later one makes the whole request fail.
-/// AWS documents only a refused timestamp: "the entire batch is not processed".
+/// Whether records are recorded if a later record makes the whole request fail. AWS documents this
+/// only for a refused timestamp: "the entire batch is not processed".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BeforeException {
-    /// No record, as after a refused timestamp.
+    /// No record is recorded, as after a refused timestamp.
     #[default]
     NothingRecorded,
-    /// The records before the one that fails.
+    /// The records before the failing record are recorded.
     EarlierRecorded,
 }
 
@@ -65,8 +65,9 @@ pub enum ZeroQuantity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StampOutsideAgreement {
-    /// `InvalidLicenseException` for a record with a `LicenseArn` ("usage is within the license
-    /// activation period"), `TimestampOutOfBoundsException` for one without.
+    /// The whole request fails: with `InvalidLicenseException` if the record has a `LicenseArn`
+    /// ("usage is within the license activation period"), otherwise with
+    /// `TimestampOutOfBoundsException`.
     #[default]
     Refused,
     /// The record is metered like any other.
@@ -91,7 +92,7 @@ pub enum InvalidCustomer {
     /// The status of the record is `CustomerNotSubscribed`.
     #[default]
     CustomerNotSubscribed,
-    /// `InvalidCustomerIdentifierException` for the whole request.
+    /// The whole request fails with `InvalidCustomerIdentifierException`.
     Exception,
 }
 
@@ -124,7 +125,7 @@ pub enum CloudTrailTimestamps {
     /// `Apr 19, 2018 4:32:50 PM`, as in AWS's example.
     #[default]
     Printed,
-    /// `2018-04-19T16:32:50Z`.
+    /// ISO 8601, such as `2018-04-19T16:32:50Z`.
     Iso8601,
 }
 
@@ -139,7 +140,7 @@ pub enum FiveTags {
     PerRecord,
 }
 
-/// Which part of the timestamp separates slots.
+/// The part of the timestamp that separates slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotGranularity {

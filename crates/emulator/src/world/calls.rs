@@ -184,7 +184,7 @@ pub struct Call {
     pub number: u64,
     /// When the call was made, by the emulator's clock.
     pub at: Timestamp,
-    /// The operation's name.
+    /// The name of the operation, for example `BatchMeterUsage`.
     pub operation: String,
     /// The Region that was called.
     pub region: String,
@@ -216,15 +216,15 @@ pub struct CallError {
 /// One usage record of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
-    /// `LicenseArn` as sent.
+    /// The record's `LicenseArn`, as it was sent.
     pub license_arn: Option<String>,
-    /// `CustomerAWSAccountId` as sent.
+    /// The record's `CustomerAWSAccountId`, as it was sent.
     pub account_id: Option<String>,
-    /// `CustomerIdentifier` as sent.
+    /// The record's `CustomerIdentifier`, as it was sent.
     pub customer_identifier: Option<String>,
-    /// `Dimension` as sent.
+    /// The record's `Dimension`, as it was sent.
     pub dimension: String,
-    /// `Timestamp` as sent.
+    /// The record's `Timestamp`, as it was sent.
     pub timestamp: Timestamp,
     /// The quantity, as a decimal string without trailing zeros.
     pub quantity: String,
