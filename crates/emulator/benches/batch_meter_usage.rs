@@ -1,9 +1,11 @@
-//! How many `BatchMeterUsage` calls of 25 records the program answers in a second over loopback,
-//! and how much memory a million slots take.
+//! Measures how many `BatchMeterUsage` calls of 25 records the program answers in a second over
+//! loopback, and how much memory a million slots take.
 //!
-//! `cargo bench -p emulator --profile tool`; a smaller run with `-- 100000` (slots).
+//! `cargo bench -p emulator --profile tool` runs it. `-- 100000` at the end makes a smaller run
+//! with that many slots.
 //!
-//! Aims: 4,000 calls a second on two cores, one of them the client's; 500 MB.
+//! The goals are 4,000 calls a second on two cores, one for the program and one for the client, and
+//! 500 MB.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -67,7 +69,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A world at a frozen noon with that many licenses of one product.
+/// Makes a world with that many licenses of one product, at noon on a frozen clock. Returns it as
+/// JSON, with its agreements.
 fn world(licenses: usize) -> Result<(String, Vec<Agreement>), Box<dyn std::error::Error>> {
     let emulator = Emulator::new(Options {
         now: Some(NOON.parse()?),
@@ -103,7 +106,8 @@ fn start(file: &std::path::Path) -> Result<(Child, SocketAddr), Box<dyn std::err
     Ok((program, address.parse()?))
 }
 
-/// Every hour of the window, dimension and license once, 25 to a call.
+/// The bodies of calls with 25 records each. Every hour of the window, dimension and license has
+/// one record.
 fn bodies(agreements: &[Agreement]) -> Result<Vec<Bytes>, Box<dyn std::error::Error>> {
     let noon: Timestamp = NOON.parse()?;
     let mut records = Vec::with_capacity(RECORDS_PER_CALL);
@@ -127,17 +131,18 @@ fn bodies(agreements: &[Agreement]) -> Result<Vec<Bytes>, Box<dyn std::error::Er
     Ok(bodies)
 }
 
-/// Sends all bodies over a few connections; returns how many records met `Success`.
+/// Sends all bodies over a few connections. Returns the number of records with the status
+/// `Success`.
 async fn send_all(address: SocketAddr, bodies: Vec<Bytes>) -> Result<usize, hyper::Error> {
-    let mut lanes: Vec<Vec<Bytes>> = vec![Vec::new(); CONNECTIONS];
+    let mut shares: Vec<Vec<Bytes>> = vec![Vec::new(); CONNECTIONS];
     for (place, body) in bodies.into_iter().enumerate() {
-        if let Some(lane) = lanes.get_mut(place % CONNECTIONS) {
-            lane.push(body);
+        if let Some(share) = shares.get_mut(place % CONNECTIONS) {
+            share.push(body);
         }
     }
     let mut sending = tokio::task::JoinSet::new();
-    for lane in lanes {
-        sending.spawn(send(address, lane));
+    for share in shares {
+        sending.spawn(send(address, share));
     }
     let mut billed = 0;
     for sent in sending.join_all().await {
@@ -173,8 +178,8 @@ fn count(text: &[u8], part: &[u8]) -> usize {
     text.windows(part.len()).filter(|w| *w == part).count()
 }
 
-/// CPU time of the program, as Linux tells it in hundredths of a second: the number that other
-/// load on the machine does not change.
+/// The program's CPU time in seconds. Other load on the machine does not change it. Linux reports
+/// it in hundredths of a second.
 fn cpu_seconds(program: &Child) -> Result<f64, Box<dyn std::error::Error>> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", program.id()))?;
     let (_, after_name) = stat.rsplit_once(')').ok_or("no name")?;
@@ -185,7 +190,7 @@ fn cpu_seconds(program: &Child) -> Result<f64, Box<dyn std::error::Error>> {
     Ok((ticks(11)? + ticks(12)?) / 100.0)
 }
 
-/// Resident memory of the program, as Linux tells it.
+/// The program's resident memory in kilobytes, as Linux reports it.
 fn memory_kb(program: &Child) -> Result<u64, Box<dyn std::error::Error>> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id()))?;
     let line = status

@@ -1,7 +1,7 @@
 """boto3's clients, and requests that botocore signs but does not check.
 
-Every error that passes through is held against AWS's shape and remembered, so that in the end the
-modelled errors nobody met can be named.
+Every error is checked against AWS's shape and counted. After the last case, model/errors.py names the
+modelled errors that no case met.
 """
 
 import json
@@ -19,7 +19,7 @@ from botocore.httpsession import URLLib3Session
 from program import PATIENCE_S
 
 SECRET = "conformance"
-# The operations the emulator has, by botocore's names of their APIs.
+# The emulator's operations, each with botocore's name of its API.
 OPERATIONS = {
     "BatchMeterUsage": "meteringmarketplace",
     "MeterUsage": "meteringmarketplace",
@@ -32,13 +32,13 @@ OPERATIONS = {
     "ListAgreementInvoiceLineItems": "marketplace-agreement",
     "BatchCreateBillingAdjustmentRequest": "marketplace-agreement",
 }
-# One attempt, so that a case sees the answer it asked for.
+# One attempt, so that a case sees the first answer.
 ONE_ATTEMPT = {"total_max_attempts": 1}
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer; `json` is None where the body is not JSON."""
+    """An HTTP answer. `json` is None if the body is not JSON."""
 
     status: int
     headers: dict
@@ -52,14 +52,14 @@ class Answer:
             return None
 
     def error(self):
-        """The error code, once the answer has the shape of an AWS JSON error."""
+        """The error code. Fails if the answer does not have the shape of an AWS JSON error."""
         problem = shape_problem(self.status, self.headers, self.body)
         assert problem is None, problem
         return self.json["__type"]
 
 
 def shape_problem(status, headers, body):
-    """What keeps an answer from being an AWS JSON error; None if nothing does."""
+    """The reason why an answer is not an AWS JSON error. None if it is one."""
     try:
         members = json.loads(body)
     except ValueError:
@@ -80,16 +80,16 @@ def shape_problem(status, headers, body):
 
 
 class Clients:
-    """Everything that speaks to one emulator."""
+    """The clients of one emulator."""
 
     def __init__(self, url):
         self.url = url
         self.session = botocore.session.get_session()
-        # Without this, head and body of a small request wait for each other.
+        # Without this, the body of a small request waits until its head is acknowledged.
         at_once = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
         self.http = URLLib3Session(timeout=PATIENCE_S, socket_options=at_once)
         self.kept = {}
-        # (operation, error code) -> how often it was met.
+        # (operation, error code) -> number of such answers.
         self.met = {}
 
     def model(self, operation):
@@ -97,7 +97,7 @@ class Clients:
         return self.session.get_service_model(OPERATIONS[operation]).operation_model(operation)
 
     def boto3(self, api, region="us-east-1", key="AKIDEXAMPLE", secret=SECRET, retries=ONE_ATTEMPT):
-        """A boto3 client of an API, as a seller makes one."""
+        """A boto3 client of an API, made in the way in which a seller makes it."""
         wanted = (api, region, key, secret, json.dumps(retries))
         if wanted not in self.kept:
             client = boto3.Session(key, secret, region_name=region).client(
@@ -114,7 +114,7 @@ class Clients:
             return
         headers = {name.lower(): value for name, value in http_response.headers.items()}
         if headers.get("content-type", "").startswith("text/html"):
-            return  # A proxy's page, which a case asked for.
+            return  # A case asked for a proxy's page.
         if headers.get("content-type", "") == "application/xml":
             assert headers.get("x-amz-request-id") and parsed["Error"]["Message"], parsed
             return  # S3's errors are XML.
@@ -132,7 +132,7 @@ class Clients:
     def send(
         self, operation, body, *, target=None, signing_name=None, path="/", method="POST", headers=(), signed=True
     ):
-        """One request, signed by botocore and not looked at by it."""
+        """Sends one request, which botocore signs but does not check."""
         api = self.session.get_service_model(OPERATIONS[operation])
         if not isinstance(body, bytes):
             body = json.dumps(body).encode()

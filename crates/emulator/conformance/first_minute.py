@@ -1,10 +1,10 @@
-"""A first minute with the emulator, in boto3 and nothing else.
+"""A first minute with the emulator, which needs only boto3.
 
     cargo run -p emulator -- --listen 127.0.0.1:8081
     python first_minute.py http://127.0.0.1:8081
 
-Shows the answers that cost sellers money: what is billed, what is refused, and what happens to usage
-whose answer was lost. Sets the emulator's clock for that, and back again in the end.
+Shows the answers that cost sellers money: usage that is billed, usage that is refused, and usage whose
+answer was lost. Moves the emulator's clock, and sets it back at the end.
 """
 
 import json
@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
 
 def emulator(method, path, body=None):
-    """The emulator's own interface: what only AWS and buyers can do in the real world."""
+    """Calls the emulator's control interface, which does what only AWS and buyers can do in reality."""
     data = None if body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(f"{URL}/_emulator/{path}", data, method=method)) as answer:
         text = answer.read()
@@ -29,7 +29,7 @@ def emulator(method, path, body=None):
 
 
 def says(what, got, wanted):
-    """Prints what came; ends the script if something else should have come."""
+    """Prints a result. Ends the script if another result was wanted."""
     print(f"{what}: {got}")
     if got != wanted:
         sys.exit(f"expected {wanted}")
@@ -66,7 +66,7 @@ def usage(buyer, stamp, quantity):
 
 
 def subscribe(metering, product):
-    """A buyer of a new product, as the registration token names them, and the agreement's id."""
+    """Subscribes a buyer to a new product. Returns the buyer that the token names, and the agreement's id."""
     emulator("POST", "products", {"code": product, "dimensions": ["requests"], "identity": "license"})
     agreement = emulator("POST", "agreements", {"product_code": product, "start": "2026-01-01T00:00:00Z"})
     buyer = metering.resolve_customer(RegistrationToken=agreement["registration_token"])
@@ -74,7 +74,7 @@ def subscribe(metering, product):
 
 
 def billed(buyer):
-    """Every hour's quantity that the buyer will be billed."""
+    """The billed quantity of each of the buyer's hours."""
     return {s["hour"]: s["quantity"] for s in emulator("GET", "metered") if s["license_arn"] == buyer["LicenseArn"]}
 
 
@@ -97,13 +97,13 @@ def show():
     both = [usage(buyer, NOON, 1), usage(other, NOON, 1)]
     says("two products in one request", status(metering, *both), "InvalidLicenseException")
 
-    # The connection is dropped after the work was done. Then the same is sent again: by hand here,
-    # and below by boto3 itself.
+    # The connection is dropped after the work was done. Then the identical request is sent again:
+    # first by this script, and for the second buyer by boto3 itself.
     drop = {"operation": "BatchMeterUsage", "kind": "drop-after", "next": 1}
     emulator("PUT", "faults", {"faults": [drop]})
     try:
         status(metering, usage(buyer, NOON, 50))
-        sys.exit("an answer came")
+        sys.exit("the answer was not lost")
     except HTTPClientError as error:
         print(f"usage whose answer is lost: {type(error).__name__}")
     says("an identical retry", status(metering, usage(buyer, NOON, 50)), "Success")

@@ -1,4 +1,4 @@
-"""Where a seller's endpoint would be: an HTTP server that keeps what is posted to it."""
+"""An HTTP server in the place of a seller's endpoint. It keeps the messages that are posted to it."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Inbox:
-    """Messages in the order they came, on a free port of this machine."""
+    """The received messages in their order. The server listens on a free port."""
 
     def __init__(self):
         self.messages = []
@@ -21,7 +21,7 @@ class Inbox:
                 self.end_headers()
 
             def log_message(self, *_):
-                """Nothing is printed."""
+                """Prints nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
         self.url = f"http://127.0.0.1:{self.server.server_port}/lifecycle"
@@ -35,7 +35,7 @@ class Inbox:
         return 200
 
     def refuse(self, count):
-        """The next so many messages are answered with 503."""
+        """Answers the next `count` messages with 503."""
         self.refusals = count
 
     def empty(self):

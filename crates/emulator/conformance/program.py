@@ -1,13 +1,13 @@
-"""The emulator as a program: started on a free port, set up over its control interface."""
+"""The emulator as a program. It listens on a free port and is set up over its control interface."""
 
 import json
 import signal
 import subprocess
 import urllib.request
 
-# The frozen moment every case starts at.
+# The time at which every case starts. The clock is frozen.
 START = "2026-11-21T12:00:00Z"
-# How long one exchange with the emulator may take, in seconds. Nothing takes a hundredth of it.
+# The longest time for one exchange with the emulator, in seconds. No exchange takes a hundredth of it.
 PATIENCE_S = 20
 
 
@@ -26,7 +26,7 @@ class Program:
         self.url = line.split()[4].rstrip(",")
 
     def control(self, method, path, body=None):
-        """One call of the control interface; the answer's JSON, or None where it has no body."""
+        """Makes one call to the control interface. Returns the answer's JSON, or None if it has no body."""
         request = urllib.request.Request(
             f"{self.url}/_emulator/{path}",
             method=method,

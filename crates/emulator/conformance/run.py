@@ -1,15 +1,15 @@
-"""The conformance suite: clients nobody here wrote against the emulator program.
+"""The conformance suite: runs boto3, botocore and the AWS CLI against the emulator program.
 
     python run.py path/to/emulator [-v]
 
-Needs boto3, the AWS CLI and PyJWT with cryptography (tests/clients/requirements.txt). Ends with 0
-when every case passed, and prints how many rules and cases that were; -v prints each rule.
+Needs boto3, the AWS CLI and PyJWT with cryptography (tests/clients/requirements.txt). Prints the
+number of rules and cases, and ends with 0 if every case passed. -v prints each rule.
 """
 
 import os
 import sys
 
-# No profile and no account of the machine is meant.
+# The suite must not use a profile or an account of its user.
 os.environ.update(
     AWS_CONFIG_FILE=os.devnull,
     AWS_SHARED_CREDENTIALS_FILE=os.devnull,
@@ -37,7 +37,7 @@ def main():
         stage.begin()
         for rule in model.constraints.table(stage):
             report.run(rule, stage)
-        # Last, over everything the cases before have met.
+        # These rules come last, because they look at the errors that all other cases met.
         for rule in model.errors.table(stage):
             report.run(rule, stage)
     finally:

@@ -1,4 +1,4 @@
-"""A fresh world for every case, and the words cases are told in."""
+"""The stage of the cases: a fresh world for each case, and functions with short names to act in it."""
 
 import time
 from datetime import datetime, timedelta, timezone
@@ -12,12 +12,12 @@ NOON = datetime.fromisoformat(START)
 LICENSED = "licensedproduct1"
 LEGACY = "legacyproduct1"
 DIMENSIONS = ["requests", "gb", "Requests"]
-# Long before the window opens.
+# Long before the metering window, so that the whole window is within the agreement.
 LONG_AGO = "2026-10-01T00:00:00Z"
 
 
 def hours(count):
-    """So many hours from the start of the case."""
+    """The time that many hours after the start of the case."""
     return NOON + timedelta(hours=count)
 
 
@@ -30,12 +30,12 @@ def text(moment):
 
 
 def changed(record, changes):
-    """The record with members set, or left out by None."""
+    """The record with changed members. A member that is changed to None is left out."""
     return {name: value for name, value in {**record, **changes}.items() if value is not None}
 
 
 def expect(code, call, *arguments, **parameters):
-    """The call is refused with this code; returns the parsed error."""
+    """Checks that the call is refused with this code. Returns the parsed error."""
     try:
         answer = call(*arguments, **parameters)
     except ClientError as error:
@@ -46,18 +46,18 @@ def expect(code, call, *arguments, **parameters):
 
 
 def eventually(what, ask):
-    """Waits, within patience, for what happens beside the calls."""
+    """Asks until the answer is true. Fails if that takes longer than PATIENCE_S."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         answer = ask()
         if answer:
             return answer
         time.sleep(0.02)
-    raise AssertionError(f"{what} did not come about")
+    raise AssertionError(f"{what} did not arrive in time")
 
 
 def beyond_the_rate(s, limit, call):
-    """One call more than the limit is throttled; tried again where the machine took a second for them."""
+    """Checks that one call more than the limit is throttled. Tries again if the calls took more than a second."""
     for last in (False, False, False, True):
         s.advance("1s")
         started = time.monotonic()
@@ -79,7 +79,7 @@ class Stage:
         self.clients = Clients(program.url)
 
     def begin(self):
-        """An empty world at noon, with a product of each identity."""
+        """Empties the world, sets the clock to noon, and lists a product of each identity."""
         self.control("POST", "reset")
         self.product(LICENSED)
         self.product(LEGACY, identity="customer")
@@ -93,7 +93,7 @@ class Stage:
         self.control("POST", "products", {"code": code, "dimensions": list(dimensions), "identity": identity, **more})
 
     def buys(self, product=LICENSED, start=LONG_AGO, **more):
-        """A purchase; by default one old enough for the whole window."""
+        """Makes a purchase. By default it is older than the whole metering window."""
         return self.control("POST", "agreements", {"product_code": product, "start": start, **more})
 
     def buys_now(self, product=LICENSED, **more):
@@ -103,7 +103,7 @@ class Stage:
         self.control("DELETE", f"agreements/{buyer['agreement_id']}")
 
     def does(self, buyer, what, body=None):
-        """What else happens to an agreement: renew, amend, suspend, resume, registration-token."""
+        """Changes an agreement: renew, amend, suspend, resume, registration-token."""
         return self.control("POST", f"agreements/{buyer['agreement_id']}/{what}", body or {})
 
     def clock(self, moment):
@@ -119,7 +119,7 @@ class Stage:
         self.control("PUT", "settings", {**self.control("GET", "settings"), **changes})
 
     def fault(self, kind, operation="BatchMeterUsage", **more):
-        """The operation's next call is struck."""
+        """Sets a fault for the operation's next call."""
         fault = {"operation": operation, "kind": kind, "next": 1, **more}
         self.control("PUT", "faults", {"seed": 7, "faults": [fault]})
 
@@ -127,7 +127,7 @@ class Stage:
         return self.control("GET", "metered")
 
     def billed(self):
-        """The quantities of all slots, as they print, sorted."""
+        """The printed quantities of all slots, sorted."""
         return sorted(slot["quantity"] for slot in self.slots())
 
     # The clients.
@@ -163,7 +163,7 @@ class Stage:
         )
 
     def legacy(self, buyer, **changes):
-        """The same by a legacy customer identifier."""
+        """The same usage by a legacy customer identifier."""
         return changed(
             {
                 "Timestamp": hours(-1),
@@ -175,22 +175,22 @@ class Stage:
         )
 
     def meter(self, *records, product=None, region="us-east-1", retries=ONE_ATTEMPT):
-        """BatchMeterUsage with boto3; the whole answer."""
+        """Calls BatchMeterUsage with boto3. Returns the whole answer."""
         code = {} if product is None else {"ProductCode": product}
         return self.metering(region=region, retries=retries).batch_meter_usage(UsageRecords=list(records), **code)
 
     def statuses(self, *records, **how):
-        """BatchMeterUsage with boto3; the statuses in the order of the results."""
+        """Calls BatchMeterUsage with boto3. Returns the statuses in the order of the results."""
         return [result["Status"] for result in self.meter(*records, **how)["Results"]]
 
     def refuses(self, code, *records, **how):
-        """The whole request is refused, and nothing of it is recorded."""
+        """Checks that the whole request is refused and that none of its records is metered."""
         before = self.billed()
         response = expect(code, self.meter, *records, **how)
         assert response["ResponseMetadata"]["HTTPStatusCode"] == 400, response
-        assert self.billed() == before, "a refused request left something behind"
+        assert self.billed() == before, "a refused request changed the slots"
         return response
 
     def raw(self, operation, body, **how):
-        """A request that botocore signs and does not check."""
+        """Sends a request that botocore signs but does not check."""
         return self.clients.send(operation, body, **how)

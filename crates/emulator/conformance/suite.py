@@ -1,10 +1,10 @@
-"""Rules with the cases that prove them, and the run over all of them."""
+"""The rules with their cases, and a run of all cases."""
 
 import traceback
 from dataclasses import dataclass, field
 from typing import Callable
 
-# Where each section's rules are written down.
+# The documents in which each section's rules are published.
 DOCUMENTS = {
     "1": "AWS Marketplace seller guide, SaaS product integration, document history",
     "2": "AWS Marketplace Metering Service API reference, BatchMeterUsage and UsageRecord",
@@ -14,13 +14,13 @@ DOCUMENTS = {
     "6": "AWS Marketplace seller guide, EventBridge events and SNS notifications for SaaS products",
     "7": "AWS Marketplace seller guide, SaaS billing; Entitlement Service API reference, GetEntitlements",
     "8": "AWS CloudTrail API reference, LookupEvents; user guide, metering events",
-    "10": "where AWS's documents contradict each other or are silent",
+    "10": "behavior that AWS's documents contradict or do not describe",
 }
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A sentence AWS Marketplace holds its callers to, and the cases that prove it holds here."""
+    """A rule of AWS Marketplace, and the cases that prove that the emulator follows it."""
 
     id: str
     section: str
@@ -34,14 +34,14 @@ class Rule:
 
 
 def rule(id, section, text, *cases, generated=False):
-    """A rule of the table; a rule without a case proves nothing and is refused."""
+    """Makes a rule of the table. It must have at least one case."""
     assert cases, f"rule {id} has no case"
     return Rule(id, section, text, cases, generated)
 
 
 @dataclass
 class Report:
-    """What a run came to."""
+    """The counts and the failures of a run."""
 
     verbose: bool
     rules: int = 0
@@ -50,7 +50,7 @@ class Report:
     failures: list = field(default_factory=list)
 
     def run(self, rule, stage):
-        """Every case of a rule, each in a world of its own."""
+        """Runs every case of a rule. Each case that is not generated has its own world."""
         self.rules += 1
         failed = len(self.failures)
         for case in rule.cases:
@@ -68,7 +68,7 @@ class Report:
             print(f"{verdict:6} {rule.id:6} {rule.section}: {rule.text} ({len(rule.cases)} cases; {rule.document})")
 
     def conclude(self):
-        """Prints failures and the count; whether all is well."""
+        """Prints the failures and the counts. Returns whether no case failed."""
         for failure in self.failures:
             print(f"FAILED {failure}")
         print(
@@ -84,6 +84,6 @@ def name(case):
 
 
 def titled(title, case):
-    """A case made of data, under a name of its own."""
+    """Gives a case that is made of data its own name."""
     case.title = title
     return case

@@ -43,7 +43,7 @@ impl Amount {
         ))
     }
 
-    /// The sum. It stops at the largest amount, which real amounts never come near.
+    /// The sum. A sum that does not fit becomes the largest amount, which no real amount reaches.
     pub(crate) fn plus(self, other: Amount) -> Amount {
         Amount(self.0.saturating_add(other.0))
     }
@@ -58,7 +58,7 @@ impl Amount {
     }
 }
 
-/// As a decimal number with at least two decimals and without further trailing zeros: `3.00`,
+/// Prints a decimal number with at least two decimals and without further trailing zeros: `3.00`,
 /// `0.0125`.
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,12 +16,12 @@ use tokio::net::TcpStream;
 use crate::emulator::Emulator;
 use crate::world::LifecycleMessage;
 
-/// How often the emulator looks for messages that are due.
+/// The pause between two checks for messages that are due.
 const PERIOD: Duration = Duration::from_millis(50);
 /// Number of tries for each message. The pause between tries doubles each time.
 const TRIES_MAX: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// How long one delivery over HTTP may take.
+/// The longest time that one delivery over HTTP may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The destination of lifecycle messages.
@@ -47,7 +47,7 @@ pub enum TargetError {
     },
 }
 
-/// What has happened to the messages so far.
+/// The counts of delivered and abandoned messages, and the latest failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     /// Number of messages delivered to the target.
@@ -81,7 +81,7 @@ impl Target {
     }
 }
 
-/// Delivers messages as they fall due, one after the other. It runs until its future is dropped.
+/// Delivers messages one after the other when they are due. It runs until its future is dropped.
 pub(crate) async fn deliver(emulator: Emulator) {
     loop {
         tokio::time::sleep(PERIOD).await;

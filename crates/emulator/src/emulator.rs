@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::wire::{self, PublicKey, SigningKeys};
 use crate::world::{Call, Invoice, LifecycleMessage, Metered, Month, World};
 
-/// How an emulator starts.
+/// The options with which an emulator starts.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The seed of all identifiers.
@@ -140,8 +140,8 @@ impl Emulator {
         &self.inner.options.region
     }
 
-    /// The lock is held for single steps only. A panic in a step leaves the state as it was, so a
-    /// poisoned lock can still be used.
+    /// Locks the state. Callers hold the lock for one step only. A poisoned lock is used like any
+    /// other, because a panic in a step leaves the state as it was.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.inner
             .state
@@ -165,7 +165,7 @@ impl Emulator {
         self.core().clock.set(now, speed);
     }
 
-    /// Every slot that is taken, which is what the buyers will be billed for.
+    /// All slots that are taken. The buyers are billed for exactly these slots.
     pub fn metered(&self) -> Vec<Metered> {
         self.core().world.metered()
     }
@@ -260,15 +260,16 @@ impl Emulator {
         self.core().world.settings.clone()
     }
 
-    /// Takes all lifecycle messages that are due by now, in the order in which they fall due.
+    /// Removes and returns all lifecycle messages that are due by now, in the order of their due
+    /// times.
     pub fn take_lifecycle(&self) -> Vec<LifecycleMessage> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.messages.take(now)
     }
 
-    /// Takes a message back that [`Emulator::take_lifecycle`] gave out and that was not delivered.
-    /// It is due again after `delay`, and is saved with the world until then.
+    /// Puts back a message that [`Emulator::take_lifecycle`] returned and that was not delivered.
+    /// The message is due again after `delay`. Until then it is saved with the world.
     pub fn return_lifecycle(&self, message: LifecycleMessage, delay: SignedDuration) {
         let core = &mut *self.core();
         let now = core.clock.now();
@@ -276,8 +277,8 @@ impl Emulator {
         core.world.messages.put_back(due, message);
     }
 
-    /// Sets where [`Emulator::serve`] delivers lifecycle messages. With `None` they are kept for
-    /// [`Emulator::take_lifecycle`].
+    /// Sets the target to which [`Emulator::serve`] delivers lifecycle messages. With `None` they
+    /// are kept for [`Emulator::take_lifecycle`].
     pub fn set_target(&self, target: Option<Target>) -> Result<(), TargetError> {
         if let Some(target) = &target {
             target.check()?;
@@ -288,8 +289,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Sets where "Set up your account" sends buyers of products that have no fulfillment URL of
-    /// their own. `None` removes the URL.
+    /// Sets the URL to which "Set up your account" sends buyers of products that have no
+    /// fulfillment URL of their own. `None` removes the URL.
     pub fn set_fulfillment_url(&self, url: Option<&str>) -> Result<(), ControlError> {
         if let Some(url) = url
             && !is_fulfillment_url(url)
@@ -307,21 +308,22 @@ impl Emulator {
         self.core().fulfillment_url.clone()
     }
 
-    /// The target, and what was delivered to it.
+    /// The target of lifecycle messages, and the counts of the delivery to it.
     pub fn delivery(&self) -> (Option<Target>, Delivery) {
         let core = &*self.core();
         (core.target.clone(), core.delivery.clone())
     }
 
-    /// The whole world with its clock and faults, as JSON.
+    /// Saves the whole world with its clock and faults as JSON.
     pub fn save(&self) -> Result<String, FileError> {
         let core = &*self.core();
         WorldFile::of(core).write()
     }
 
-    /// Loads a saved world, or sets one up: JSON with any of `settings`, `readings`, `clock`,
-    /// `faults`, `products` and `agreements`, in the form that the control interface takes. If the
-    /// JSON cannot be read, nothing changes. A setup stops at the first part that is refused.
+    /// Loads a saved world or applies a setup. A setup is JSON with any of `settings`, `readings`,
+    /// `clock`, `faults`, `products` and `agreements`, in the form that the control interface
+    /// accepts. If the JSON cannot be read, nothing changes. A setup stops at the first part that
+    /// is refused.
     pub fn load(&self, json: &str) -> Result<(), FileError> {
         match WorldFile::read(json)? {
             (Some(saved), _) => {
@@ -356,8 +358,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Starts over with an empty world. The clock and everything else are as at the start, except
-    /// the keys, the target and the fulfillment URL, which stay.
+    /// Empties the world and returns the clock and everything else to the state at the start. Only
+    /// the keys, the target and the fulfillment URL stay.
     pub fn reset(&self) {
         let core = &mut *self.core();
         let (keys, target) = (core.keys.clone(), core.target.take());

@@ -42,7 +42,7 @@ pub(crate) struct SavedClock {
     pub(crate) speed: Option<f64>,
 }
 
-/// A world written by hand: the requests that the control interface takes, in one document.
+/// A setup, which is a world written by hand: requests to the control interface in one document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Setup {

@@ -1,5 +1,5 @@
 //! Identifiers in the forms that AWS uses. They are made from a seed and a counter, so that the
-//! same story always yields the same identifiers.
+//! same calls in the same order always yield the same identifiers.
 
 /// One step of SplitMix64: a well-mixed 64-bit value for every input.
 pub(crate) fn mix(value: u64) -> u64 {
@@ -9,7 +9,8 @@ pub(crate) fn mix(value: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The kind of an identifier. It keeps equal counters of different kinds apart.
+/// The kind of an identifier. Identifiers of different kinds differ even if their counters are
+/// equal.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Agreement = 1,
@@ -78,12 +79,12 @@ pub(crate) fn license_arn(seed: u64, number: u64) -> String {
     )
 }
 
-/// Eleven letters and digits, like the customer identifiers of legacy listings.
+/// A customer identifier as legacy listings have it: eleven letters and digits.
 pub(crate) fn customer_identifier(seed: u64, number: u64) -> String {
     Bits::new(seed, Kind::Customer, number).text(BASE62, 11)
 }
 
-/// An AWS account id: twelve digits, the first of which is not zero.
+/// An AWS account id: twelve digits. The first digit is not zero.
 pub(crate) fn account(seed: u64, number: u64) -> String {
     let mut bits = Bits::new(seed, Kind::Account, number);
     let first = 1 + bits.next() % 9;
@@ -114,12 +115,12 @@ pub(crate) fn adjustment(seed: u64, number: u64) -> String {
     )
 }
 
-/// An opaque registration token.
+/// A registration token: 96 letters and digits without a meaning.
 pub(crate) fn token(seed: u64, number: u64) -> String {
     Bits::new(seed, Kind::Token, number).text(BASE62, 96)
 }
 
-/// What makes the name of a trail's file unique: 16 letters and digits.
+/// The unique part of the name of a trail's file: 16 letters and digits.
 pub(crate) fn trail_file(seed: u64, region: &str, made: u64) -> String {
     let region = region
         .bytes()

@@ -1,5 +1,5 @@
 //! AWS Marketplace on localhost. Any AWS SDK and the AWS CLI can call its metering API, which
-//! applies the rules that cost sellers money. Its world can be set up and looked at.
+//! applies the rules that cost sellers money. A control interface sets up and shows its world.
 //!
 //! # Layout
 //!
@@ -9,8 +9,8 @@
 //! * `wire`: AWS JSON 1.1 and Smithy RPC v2 CBOR over HTTP
 //! * `control`: the interface under `/_emulator`
 //! * `console`: the same functions for people, in a browser
-//! * `faults`, `readings`, `settings`: injected faults, behavior that AWS does not document,
-//!   numbers
+//! * `faults`, `readings`, `settings`: injected faults, switches for behavior that AWS does not
+//!   document, and numbers that change
 //!
 //! The crate depends on no other crate of this workspace, so that it cannot share their
 //! misunderstandings.

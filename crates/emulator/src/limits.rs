@@ -8,9 +8,9 @@ pub const USAGE_RECORDS_MAX: usize = 25;
 /// M2: "each request must be less than 1 MB in size" (API reference). It is taken as the decimal
 /// megabyte, which is the stricter meaning.
 pub const REQUEST_SIZE_BYTES_END: usize = 1_000_000;
-/// The emulator reads at most this many bytes of a request's body.
+/// Bytes of a request's body that the emulator reads at most.
 pub const BODY_READ_BYTES_MAX: usize = 4_000_000;
-/// Largest body for the control interface, in bytes. It has to hold a whole world.
+/// Largest body for the control interface, in bytes. The body may contain a whole world.
 pub const CONTROL_BODY_BYTES_MAX: usize = 1_000_000_000;
 /// Characters of `ProductCode` (API model).
 pub const PRODUCT_CODE_CHARS_MAX: usize = 255;
@@ -34,8 +34,8 @@ pub const TAG_VALUE_CHARS_MAX: usize = 256;
 pub const CLIENT_TOKEN_CHARS_MAX: usize = 64;
 /// Characters of the `Nonce` of `RegisterUsage` (API model).
 pub const NONCE_CHARS_MAX: usize = 255;
-/// M5: hour of the first day of a month, UTC, until which the previous month may still be metered
-/// (API reference, `UsageRecord`).
+/// M5: the previous month may be metered until this hour (UTC) of the first day of a month (API
+/// reference, `UsageRecord`).
 pub const MONTH_CLOSES_AT_HOUR: i8 = 6;
 /// M45: usage is accepted for this many seconds after the end of a license (seller guide: the final
 /// hour).
@@ -47,14 +47,14 @@ pub const UNSUBSCRIBE_DELAY_S: i64 = 3_600;
 pub const ENTITLEMENTS_PAGE_MAX: usize = 25;
 /// M53: events of `LookupEvents` on a page (API model).
 pub const EVENTS_PAGE_MAX: usize = 50;
-/// M51: days the event history reaches back (API reference).
+/// M51: days for which CloudTrail keeps the event history (API reference).
 pub const EVENT_HISTORY_DAYS: i64 = 90;
 /// `ListObjectsV2`: keys on a page (S3 API reference).
 pub const OBJECTS_PAGE_MAX: usize = 1_000;
-/// `LookupAttributeValue` of CloudTrail (API model).
+/// Characters of CloudTrail's `LookupAttributeValue` (API model).
 pub const LOOKUP_VALUE_CHARS_MAX: usize = 2_000;
-/// M54: CloudTrail truncates `requestParameters` and `responseElements` beyond this size each
-/// (CloudTrail user guide).
+/// M54: the largest size of `requestParameters` and of `responseElements` in an event. CloudTrail
+/// truncates a larger field (CloudTrail user guide).
 pub const CLOUDTRAIL_FIELD_BYTES_MAX: usize = 100_000;
 /// Agreement API: results on one page (API model).
 pub const AGREEMENTS_PAGE_MAX: usize = 50;

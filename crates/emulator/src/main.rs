@@ -18,7 +18,7 @@ A first minute, with curl and the AWS CLI:
        http://127.0.0.1:8081/_emulator/products
   curl -d '{\"product_code\":\"p1\",\"account_id\":\"111122223333\"}' \\
        http://127.0.0.1:8081/_emulator/agreements
-  # the answer has the license ARN and the registration token a buyer would bring
+  # the answer has the license ARN and the buyer's registration token
 
   export AWS_ENDPOINT_URL_MARKETPLACE_METERING=http://127.0.0.1:8081
   export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any AWS_DEFAULT_REGION=us-east-1
@@ -28,16 +28,17 @@ A first minute, with curl and the AWS CLI:
 
   curl http://127.0.0.1:8081/_emulator/metered     # what the buyer will be billed
   curl http://127.0.0.1:8081/_emulator/calls       # every call with its verdict
-  curl http://127.0.0.1:8081/_emulator             # everything else there is
+  curl http://127.0.0.1:8081/_emulator             # all paths of this interface
 
-All of it by clicking: open http://127.0.0.1:8081 in a browser. With --fulfillment-url, \"Set up your
-account\" there posts a buyer's registration token to your landing page, as AWS Marketplace does.
+The console does the same in a browser: open http://127.0.0.1:8081. With --fulfillment-url,
+\"Set up your account\" there posts a buyer's registration token to your landing page, as AWS
+Marketplace does.
 
-Other endpoints of the same port: AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE,
+The same URL also works for AWS_ENDPOINT_URL_MARKETPLACE_ENTITLEMENT_SERVICE,
 AWS_ENDPOINT_URL_MARKETPLACE_AGREEMENT, AWS_ENDPOINT_URL_CLOUDTRAIL and
 AWS_ENDPOINT_URL_S3.
 
-A --seed FILE is a world saved with --save, or one written by hand:
+The FILE of --seed is a world saved with --save, or a world written by hand:
 
   {\"clock\": {\"now\": \"2026-11-21T12:00:00Z\", \"speed\": 60},
    \"products\": [{\"code\": \"p1\", \"dimensions\": [\"requests\"], \"identity\": \"license\"}],
@@ -47,9 +48,9 @@ A --seed FILE is a world saved with --save, or one written by hand:
 /// AWS Marketplace on localhost.
 ///
 /// Answers BatchMeterUsage, MeterUsage, RegisterUsage and ResolveCustomer, GetEntitlements, the
-/// Agreement API and CloudTrail's LookupEvents as AWS does, with the rules that cost sellers
-/// money: the metering window, one slot per customer, dimension and hour, whole batches refused
-/// for one bad record. Any AWS SDK can call it; requests must be signed, with any credentials.
+/// Agreement API and CloudTrail's LookupEvents as AWS does. It applies the rules that cost sellers
+/// money: the metering window, one slot per customer, dimension and hour, and whole batches refused
+/// for one bad record. Any AWS SDK can call it. Requests must be signed, with any credentials.
 #[derive(Parser)]
 #[command(version, after_long_help = AFTER_HELP)]
 struct Arguments {
@@ -57,11 +58,11 @@ struct Arguments {
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
-    /// The world to start with: saved by --save, or written by hand.
+    /// The file of the world to start with, saved by --save or written by hand.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
 
-    /// Where to save the world when the program stops.
+    /// The file in which the world is saved when the program stops.
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
 
@@ -77,8 +78,8 @@ struct Arguments {
     #[arg(long, default_value_t = 0, value_name = "NUMBER")]
     identifiers: u64,
 
-    /// Where "Set up your account" in the console sends buyers of products that have no fulfillment
-    /// URL of their own.
+    /// The URL to which "Set up your account" in the console sends buyers of products that have no
+    /// fulfillment URL of their own.
     #[arg(long, value_name = "URL")]
     fulfillment_url: Option<String>,
 
@@ -156,7 +157,7 @@ async fn run(arguments: &Arguments) -> Result<(), RunError> {
     let bound = TcpListener::bind(address).await;
     let listener = bound.map_err(|error| RunError::Listen { address, error })?;
     let bound = listener.local_addr().unwrap_or(address);
-    // Only one line, because a program that starts this one may read just the first.
+    // Everything is on one line, because a program that starts this one may read only one line.
     println!(
         "AWS Marketplace is at http://{bound}, its world at http://{bound}/_emulator, for a browser at http://{bound}/_emulator/console"
     );
@@ -190,7 +191,7 @@ fn save(emulator: &Emulator, path: &Path) -> Result<(), RunError> {
     })
 }
 
-/// Completes at Ctrl-C, and at SIGTERM.
+/// Completes at Ctrl-C or SIGTERM.
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = match signal(SignalKind::terminate()) {

@@ -1,4 +1,4 @@
-//! Reads timestamps in control requests, so that the error shows a wrong one.
+//! Reads timestamps in control requests. The error for a wrong timestamp shows its text.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};

@@ -26,12 +26,12 @@ const FRACTION_DIGITS_MAX: usize = 6;
 pub struct Quantity(u64);
 
 impl Quantity {
-    /// Whole units, as in the integer members of the API.
+    /// A quantity of whole units, as in the integer members of the API.
     pub fn from_units(units: u32) -> Quantity {
         Quantity(u64::from(units) * MICROS_PER_UNIT)
     }
 
-    /// Millionths of a unit, not checked against the API's maximum.
+    /// A quantity of millionths of a unit. It is not checked against the API's maximum.
     pub fn from_micros(micros: u64) -> Quantity {
         Quantity(micros)
     }
@@ -83,7 +83,7 @@ fn all_digits(text: &str, count_max: usize) -> bool {
     !text.is_empty() && text.len() <= count_max && text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// As a decimal number without trailing zeros: `3`, `1.5`, `0.000001`.
+/// Prints a decimal number without trailing zeros: `3`, `1.5`, `0.000001`.
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.0 / MICROS_PER_UNIT;
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_pattern_refuses_is_refused() {
+    fn a_text_outside_the_models_pattern_is_not_read() {
         for text in [
             "",
             ".",

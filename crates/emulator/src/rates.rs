@@ -16,9 +16,9 @@ pub(crate) struct Rates {
 }
 
 impl Rates {
-    /// Whether one more call is within the limit. If it is, it counts. A second has passed as soon
-    /// as it has passed on either clock, so that neither a frozen nor a fast clock throttles for
-    /// ever.
+    /// Whether the limit allows one more call. An allowed call is counted. A second is over as soon
+    /// as it is over on the emulator's clock or on the real clock. Otherwise a frozen clock would
+    /// throttle for ever, and a fast clock for hours of its own time.
     pub(crate) fn admit(
         &mut self,
         operation: &'static str,

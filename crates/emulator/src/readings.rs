@@ -1,10 +1,10 @@
-//! The behaviors that AWS does not document, each as a switch.
+//! Switches for the behavior that AWS does not document.
 //!
-//! A stack that is right under every setting does not depend on luck in production.
+//! A stack must be correct under every setting, because AWS's real behavior is not known.
 
 use serde::{Deserialize, Serialize};
 
-/// What happens to a record that repeats an accepted one with the same quantity.
+/// The status of a record that repeats an accepted record with the same quantity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdenticalResubmission {
@@ -15,7 +15,7 @@ pub enum IdenticalResubmission {
     DuplicateRecord,
 }
 
-/// Which `MeteringRecordId` is returned for an identical record that is answered with `Success`.
+/// The `MeteringRecordId` of an identical record that is answered with `Success`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum IdenticalRecordId {
@@ -34,19 +34,19 @@ pub enum EmptyCustomerIdentifier {
     /// The member counts as absent.
     #[default]
     Tolerated,
-    /// `InvalidCustomerIdentifierException` for the whole request.
+    /// The whole request fails with `InvalidCustomerIdentifierException`.
     Refused,
 }
 
-/// Which records of a request are recorded when one of them makes the whole request fail. For a
-/// refused timestamp the answer is documented: "the entire batch is not processed".
+/// Whether records are recorded if a later record makes the whole request fail. AWS documents this
+/// only for a refused timestamp: "the entire batch is not processed".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BeforeException {
-    /// No record, as after a refused timestamp.
+    /// No record is recorded, as after a refused timestamp.
     #[default]
     NothingRecorded,
-    /// The records before the one that fails.
+    /// The records before the failing record are recorded.
     EarlierRecorded,
 }
 
@@ -65,8 +65,9 @@ pub enum ZeroQuantity {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StampOutsideAgreement {
-    /// `InvalidLicenseException` for a record with a `LicenseArn` ("usage is within the license
-    /// activation period"), `TimestampOutOfBoundsException` for one without.
+    /// The whole request fails: with `InvalidLicenseException` if the record has a `LicenseArn`
+    /// ("usage is within the license activation period"), otherwise with
+    /// `TimestampOutOfBoundsException`.
     #[default]
     Refused,
     /// The record is metered like any other.
@@ -84,14 +85,14 @@ pub enum SlotScope {
     Global,
 }
 
-/// How a customer is handled that AWS Marketplace does not know.
+/// How an unknown customer is handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InvalidCustomer {
     /// The status of the record is `CustomerNotSubscribed`.
     #[default]
     CustomerNotSubscribed,
-    /// `InvalidCustomerIdentifierException` for the whole request.
+    /// The whole request fails with `InvalidCustomerIdentifierException`.
     Exception,
 }
 
@@ -106,7 +107,7 @@ pub enum FinalHourFrom {
     Deprovisioned,
 }
 
-/// What happens to the license when its agreement is renewed.
+/// The effect of a renewal on the agreement's license.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LicenseOnRenewal {
@@ -121,14 +122,14 @@ pub enum LicenseOnRenewal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CloudTrailTimestamps {
-    /// `Apr 19, 2018 4:32:50 PM`, as AWS's example has it.
+    /// `Apr 19, 2018 4:32:50 PM`, as in AWS's example.
     #[default]
     Printed,
-    /// `2018-04-19T16:32:50Z`.
+    /// ISO 8601, such as `2018-04-19T16:32:50Z`.
     Iso8601,
 }
 
-/// What the limit of five tags applies to.
+/// The scope of the limit of five tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FiveTags {
@@ -139,7 +140,7 @@ pub enum FiveTags {
     PerRecord,
 }
 
-/// Which part of the timestamp separates slots.
+/// The part of the timestamp that separates slots.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SlotGranularity {
@@ -160,7 +161,7 @@ pub struct Readings {
     pub identical_record_id: IdenticalRecordId,
     /// M11: how an empty `CustomerIdentifier` is handled.
     pub empty_customer_identifier: EmptyCustomerIdentifier,
-    /// M20: what is recorded before a request-level exception.
+    /// M20: whether the records before the one that makes the whole request fail are recorded.
     pub before_exception: BeforeException,
     /// M27: whether a quantity of zero takes the slot.
     pub zero_quantity: ZeroQuantity,
@@ -172,9 +173,9 @@ pub struct Readings {
     pub invalid_customer: InvalidCustomer,
     /// M45: the event at which the final hour starts.
     pub final_hour_from: FinalHourFrom,
-    /// M44: what happens to the license on renewal.
+    /// M44: the effect of a renewal on the license.
     pub license_on_renewal: LicenseOnRenewal,
-    /// M56: CloudTrail's timestamps.
+    /// M56: how CloudTrail prints timestamps.
     pub cloudtrail_timestamps: CloudTrailTimestamps,
     /// M14: the scope of the limit of five tags.
     pub five_tags: FiveTags,

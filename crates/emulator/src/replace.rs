@@ -4,15 +4,16 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Writes a second file beside `path`, named with `.new` at the end, and renames it. A crash of the
-/// program or of the machine leaves the old file or the new one, because the second file is on the
-/// disk before it gets the name, and the folder is on the disk before this returns.
+/// Writes the content to a second file, whose name is that of `path` and `.new`, and renames it to
+/// `path`. A crash of the program or of the machine leaves either the old file or the new file,
+/// because the second file is synced before it is renamed, and the folder afterwards.
 ///
 /// # Errors
-/// If a step fails. The old file is intact then, unless only the last step failed, which syncs the
-/// folder: then the new file is there and a crash of the machine may bring the old one back.
+/// If a step fails. The old file is then intact, except after a failure of the last step, which
+/// syncs the folder: the new file is in place, but a crash of the machine may bring back the old
+/// file.
 pub fn replace_file(path: &Path, content: &str) -> std::io::Result<()> {
-    let new = beside(path);
+    let new = second_path(path);
     let mut file = File::create(&new)?;
     file.write_all(content.as_bytes())?;
     file.sync_all()?;
@@ -20,14 +21,15 @@ pub fn replace_file(path: &Path, content: &str) -> std::io::Result<()> {
     sync_folder(path)
 }
 
-/// The second file's path: the whole name with `.new` at the end, so that it is never the first.
-fn beside(path: &Path) -> PathBuf {
+/// The second file's path. `.new` is added to the whole name, so that the two paths always differ.
+fn second_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)
 }
 
-/// The rename is on the disk only when the folder is. Windows cannot open a folder as a file.
+/// Syncs the file's folder. Only then is a rename safe on the disk. Windows cannot open a folder as
+/// a file.
 #[cfg(unix)]
 fn sync_folder(path: &Path) -> std::io::Result<()> {
     let folder = path
@@ -48,7 +50,7 @@ mod tests {
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_beside_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        // The second file of a path that ends in `.new` is not the first.
+        // The second path differs from the first path even if the first path ends in `.new`.
         for name in ["world.json", "world.new"] {
             let path = folder.path().join(name);
             for content in ["a longer first world", "second"] {
@@ -65,7 +67,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("world.json");
         replace_file(&path, "first").expect("written");
-        std::fs::create_dir(beside(&path)).expect("a folder in the way");
+        std::fs::create_dir(second_path(&path)).expect("a folder in the way");
         assert!(replace_file(&path, "second").is_err());
         assert_eq!(std::fs::read_to_string(&path).expect("read"), "first");
     }

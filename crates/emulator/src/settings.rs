@@ -26,8 +26,8 @@ pub enum Platform {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// The greatest age of a timestamp that `BatchMeterUsage` accepts, in hours. AWS's is 24 since
-    /// July 2026, and was 6 and 1 before.
+    /// The greatest age of a timestamp that `BatchMeterUsage` accepts, in hours. AWS's limit is 24
+    /// hours since July 2026. Before that it was 6 hours, and at first 1 hour.
     pub window_hours: u32,
     /// The greatest age of a timestamp that `MeterUsage` accepts, in hours.
     pub meter_usage_window_hours: u32,
@@ -40,8 +40,8 @@ pub struct Settings {
     /// How long a registration token is valid, in seconds. AWS's texts say 30 minutes, 1 hour and 4
     /// hours.
     pub token_lifetime_s: u32,
-    /// Every lifecycle message is late by a random number of seconds up to this, so that the order
-    /// changes. 0 keeps the order.
+    /// The longest random delay of a lifecycle message, in seconds. The delays change the order of
+    /// the messages. 0 keeps the order.
     pub lifecycle_disorder_s: u32,
     /// Percentage of lifecycle messages that are delivered twice.
     pub lifecycle_repeat_percent: u32,
@@ -62,27 +62,28 @@ pub struct Settings {
     pub software_region: Option<String>,
     /// How long CloudTrail takes to show an event, in seconds. About 15 minutes in practice.
     pub cloudtrail_delay_s: u32,
-    /// The longest additional delay of an event, in seconds. Each event has another delay, so
-    /// events are not in order.
+    /// The longest additional delay of an event, in seconds. Each event has its own random delay,
+    /// so events do not appear in order.
     pub cloudtrail_spread_s: u32,
     /// The percentage of half hours whose events all have the longest delay. These are gaps that
     /// fill later.
     pub cloudtrail_gaps_percent: u32,
-    /// How many of a hundred events are shown twice.
+    /// The percentage of events that are shown twice.
     pub cloudtrail_repeat_percent: u32,
     /// How many of a thousand events are never shown.
     pub cloudtrail_lost_per_mille: u32,
     /// The S3 bucket that CloudTrail's trail writes to.
     pub trail_bucket: String,
-    /// The trail's S3 key prefix; none where empty.
+    /// The trail's S3 key prefix. The empty text means no prefix.
     pub trail_prefix: String,
-    /// The days for which the bucket keeps the trail's files. The first file is made at the first
-    /// midnight within them. With 0 days the bucket is empty.
+    /// The number of days for which the bucket keeps the trail's files. The oldest file is from the
+    /// first midnight within these days. With 0 days the bucket is empty.
     pub trail_kept_days: u32,
     /// The most keys on a page of the bucket's list. S3 allows at most 1,000.
     pub trail_page_keys: u32,
-    /// `LookupEvents` per second and Region before it throttles; 0 for no limit. Whichever of
-    /// the emulator's clock and the real one has gone further counts.
+    /// Calls of `LookupEvents` per second and Region before it throttles; 0 for no limit. AWS
+    /// allows 2. A second is over as soon as it is over on the emulator's clock or on the real
+    /// clock.
     pub lookup_events_per_s: u32,
     /// Calls of `BatchMeterUsage` per second and Region before it throttles; 0 for no limit. AWS
     /// allows 10.

@@ -1,1 +1,1 @@
-"""Cases made from botocore's own model of the APIs."""
+"""Cases that are generated from botocore's model of the APIs."""

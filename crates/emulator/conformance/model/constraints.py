@@ -1,4 +1,4 @@
-"""For every constraint the model sets: a value at its edge is taken, one outside is refused."""
+"""Generates cases for every constraint of the model: a value at its limit is accepted, a value beyond it is refused."""
 
 import re
 
@@ -10,13 +10,13 @@ from .requests import ABSENT, Requests, nodes
 
 INVALID = "ValidationException"
 UNREADABLE = "SerializationException"
-# Members whose limits have an exception of their own.
+# Members whose limits have their own exception.
 OWN_EXCEPTION = {
     ("LookupEvents", "MaxResults"): "InvalidMaxResultsException",
     ("LookupEvents", "EventCategory"): "InvalidEventCategoryException",
 }
 SECTIONS = {"meteringmarketplace": "2", "marketplace-entitlement": "7", "marketplace-agreement": "6", "cloudtrail": "8"}
-# How the emulator begins what it says about values that do not fit the model.
+# The start of the emulator's message about values that violate the model.
 BY_THE_MODEL = re.compile(r"\d+ validation errors? detected: ")
 
 
@@ -27,7 +27,7 @@ def table(stage):
     for number, (operation, api) in enumerate(OPERATIONS.items(), start=1):
         shape = stage.clients.model(operation).input_shape
         cases = [case for node in nodes(shape) for case in Constraints(operation, shape, requests, *node).cases()]
-        text = f"{operation} takes what botocore's model allows, and refuses what it does not."
+        text = f"{operation} accepts the values that botocore's model allows, and refuses all others."
         yield rule(f"M.{number:02}", f"{SECTIONS[api]} {operation}", text, *cases, generated=True)
 
 
@@ -62,29 +62,29 @@ class Constraints:
 
     def enumeration(self):
         for value in self.shape.enum:
-            yield self.taken(value)
+            yield self.accepted(value)
         for value in ("UNKNOWN", "", self.shape.enum[0].swapcase()):
-            yield self.refused(value, INVALID, "is of no such enumeration")
+            yield self.refused(value, INVALID, "is not in its enumeration")
 
     def text(self):
         limits = self.shape.metadata
         short = values.shortest(self.shape)
-        yield self.taken(self.requests.sample(self.shape, self.named()) if short is None else short)
+        yield self.accepted(self.requests.sample(self.shape, self.named()) if short is None else short)
         if limits.get("min", 0) > 0:
             yield self.refused("a" * (limits["min"] - 1), INVALID, "is too short")
         if "max" in limits:
-            yield self.taken(values.longest(self.shape))
+            yield self.accepted(values.longest(self.shape))
             over = values.of_length(self.shape, limits["max"] + 1) or "1" * (limits["max"] + 1)
             yield self.refused(over, INVALID, "is too long")
         for text in values.against_pattern(self.shape):
-            yield self.refused(text, INVALID, "is against its pattern")
+            yield self.refused(text, INVALID, "does not match its pattern")
 
     def integer(self):
         limits = self.shape.metadata
         least, most = limits.get("min"), limits.get("max", values.INTEGER_MAX)
-        yield self.taken(most)
+        yield self.accepted(most)
         if least is not None:
-            yield self.taken(least)
+            yield self.accepted(least)
             yield self.refused(least - 1, INVALID, "is too small")
         if most < values.INTEGER_MAX:
             yield self.refused(most + 1, INVALID, "is too large")
@@ -95,11 +95,11 @@ class Constraints:
         limits = self.shape.metadata
         least, most = limits.get("min", 0), limits.get("max")
         item = self.requests.sample(self.shape.member)
-        yield self.taken([item] * least)
+        yield self.accepted([item] * least)
         if least > 0:
             yield self.refused([item] * (least - 1), INVALID, "is too short")
         if most is not None:
-            yield self.taken([item] * most)
+            yield self.accepted([item] * most)
             yield self.refused([item] * (most + 1), INVALID, "is too long")
 
     def refused(self, value, code, problem):
@@ -117,8 +117,8 @@ class Constraints:
 
         return titled(f"{self.operation}: {self.place} {problem}: {shown(value)}", case)
 
-    def taken(self, value):
-        """The model has nothing against it; whether the rules have is theirs to say."""
+    def accepted(self, value):
+        """The model must accept the value. The rules may still refuse it."""
         modelled = OWN_EXCEPTION.get((self.operation, self.path[0] if self.path else None))
 
         def case(stage):
@@ -128,7 +128,7 @@ class Constraints:
             assert answer.status == 400 and answer.error() not in (UNREADABLE, modelled), answer
             assert not BY_THE_MODEL.match(answer.json["message"]), answer
 
-        return titled(f"{self.operation}: {self.place} is taken: {shown(value)}", case)
+        return titled(f"{self.operation}: {self.place} is accepted: {shown(value)}", case)
 
     def named(self):
         return next((step for step in reversed(self.path) if step not in ("member", "value", "key")), "")

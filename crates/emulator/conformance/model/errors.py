@@ -1,20 +1,20 @@
-"""Every error an operation's model lists is met by some case, or there is a reason why not."""
+"""Checks that some case meets every error in an operation's model, except the errors in OUT_OF_REACH."""
 
 from clients import OPERATIONS
 from suite import rule, titled
 
 from .constraints import SECTIONS
 
-# What nothing a seller does leads to.
+# Errors that no call of a seller can cause, each with the reason.
 OUT_OF_REACH = {
-    ("LookupEvents", "UnsupportedOperationException"): "is about trails and event data stores, of which there are none",
+    ("LookupEvents", "UnsupportedOperationException"): "is about trails and event data stores, and there are none",
     ("LookupEvents", "OperationNotPermittedException"): "is about organizations and their delegated administrators",
-    ("BatchCreateBillingAdjustmentRequest", "ConflictException"): "a reused clientToken is told of in its entry",
+    ("BatchCreateBillingAdjustmentRequest", "ConflictException"): "a reused clientToken is reported in its entry",
 }
 
 
 def table(stage):
-    """One rule for each operation; to be run after all others."""
+    """One rule for each operation. They must run after all other rules."""
     reached = 0
     for number, (operation, api) in enumerate(OPERATIONS.items(), start=1):
         cases = [modelled(operation, code_of(error)) for error in stage.clients.model(operation).error_shapes]
@@ -27,7 +27,7 @@ def table(stage):
 
 
 def code_of(error):
-    """The code that stands on the wire."""
+    """The code of an error in the HTTP answer."""
     return error.metadata.get("error", {}).get("code", error.name)
 
 
@@ -39,6 +39,6 @@ def modelled(operation, code):
         if reason is None:
             assert met > 0, f"no case met {code} from {operation}"
         else:
-            assert met == 0, f"{code} is said to be out of reach, but {operation} answered it"
+            assert met == 0, f"{code} is listed as out of reach, but {operation} answered it"
 
     return titled(f"{operation} answers {code}" if reason is None else f"{operation} never answers {code}", case)

@@ -1,19 +1,19 @@
-"""Requests built from the model: what is required, and one member at its place."""
+"""Builds requests from the model: all required members, and one member with a chosen value."""
 
 from stage import DIMENSIONS, LICENSED, epoch, hours
 
 from . import values
 
-# Left out, instead of any value.
+# Stands for no value: the member is left out.
 ABSENT = object()
 
 
 class Requests:
-    """Requests of one world, right in everything but what a case changes."""
+    """Requests for one world. They are valid except for the member that a case changes."""
 
     def __init__(self, stage):
         buyer = stage.buys()
-        # Members whose value has to be one of the world's, not just of the right shape.
+        # Members whose value must exist in the world. The right shape is not enough.
         self.known = {
             "ProductCode": LICENSED,
             "Dimension": DIMENSIONS[0],
@@ -27,8 +27,8 @@ class Requests:
             "adjustmentAmount": "1.00",
             "currencyCode": "USD",
         }
-        # Members the rules ask for though the model does not.
-        self.besides = {
+        # Members that the rules require although the model does not.
+        self.required_by_rules = {
             "UsageRecord": {name: self.known[name] for name in ("LicenseArn", "CustomerAWSAccountId")},
             "SearchAgreementsInput": {
                 "filters": [
@@ -39,7 +39,7 @@ class Requests:
         }
 
     def sample(self, shape, name=None):
-        """A value that fits."""
+        """A value that fits the shape."""
         if name in self.known:
             return self.known[name]
         match shape.type_name:
@@ -57,14 +57,14 @@ class Requests:
                 return {self.sample(shape.key): self.sample(shape.value)}
             case "structure":
                 return self.structure(shape)
-        raise AssertionError(f"{shape.name} is a {shape.type_name}, of which no request was made so far")
+        raise AssertionError(f"{shape.name} is a {shape.type_name}, and no sample exists for that type")
 
     def structure(self, shape):
         required = {name: self.sample(shape.members[name], name) for name in shape.required_members}
-        return {**self.besides.get(shape.name, {}), **required}
+        return {**self.required_by_rules.get(shape.name, {}), **required}
 
     def place(self, shape, path, value):
-        """A value of the shape in which the member at the path has this value."""
+        """A value of the shape. Its member at the path has the given value."""
         if not path:
             return value
         step, *rest = path

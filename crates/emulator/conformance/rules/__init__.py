@@ -34,4 +34,4 @@ MODULES = (
     first_minute,
 )
 TABLE = tuple(rule for module in MODULES for rule in module.RULES)
-assert len({rule.id for rule in TABLE}) == len(TABLE), "a rule's id stands twice"
+assert len({rule.id for rule in TABLE}) == len(TABLE), "two rules have the same id"

@@ -1,4 +1,4 @@
-"""The Agreement API, and over-billing repaired in money."""
+"""The Agreement API, and refunds of over-billing."""
 
 from stage import expect, hours, text
 from suite import rule
@@ -58,7 +58,7 @@ def an_unknown_agreement_is_not_found(s):
 
 
 def overbilled(s):
-    """A month closed with 15000 where 150 was used; the buyer and the invoice."""
+    """Closes a month with 15000 units although 150 were used. Returns the buyer and the invoice."""
     buyer = s.buys()
     s.meter(s.record(buyer, Quantity=15_000))
     s.clock("2026-12-01T06:00:00Z")
@@ -188,7 +188,7 @@ RULES = (
     rule(
         "M42.5",
         "6 Lifecycle",
-        "DescribeAgreement tells of one; pay-as-you-go agreements end in the year 9999.",
+        "DescribeAgreement describes one agreement. Pay-as-you-go agreements end in the year 9999.",
         an_agreement_is_described_with_year_9999_as_its_end,
         an_unknown_agreement_is_not_found,
     ),
@@ -208,7 +208,7 @@ RULES = (
     rule(
         "M49.1",
         "2 Corrections",
-        "Over-billing is repaired in money, for one invoice at a time, with a client token that makes it idempotent.",
+        "Over-billing is refunded in money, for one invoice at a time. A client token makes the request idempotent.",
         an_adjustment_becomes_a_credit_memo,
         the_client_token_makes_it_idempotent,
         each_entry_is_judged_for_itself,

@@ -1,4 +1,4 @@
-"""What BatchMeterUsage answers, and what its answer leaves open."""
+"""The answers of BatchMeterUsage, and the cases in which they are incomplete."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,12 +25,12 @@ def results_may_come_in_another_order(s):
     assert all(result["UsageRecord"] in records for result in answer)
 
 
-def a_record_may_stand_in_neither_list(s):
+def a_record_may_be_in_neither_list(s):
     buyer = s.buys()
     s.fault("missing-record")
     answer = s.meter(s.record(buyer), s.record(buyer, Dimension="gb"))
     assert (len(answer["Results"]), answer["UnprocessedRecords"]) == (1, [])
-    assert s.billed() == ["1", "1"], "it was worked on all the same"
+    assert s.billed() == ["1", "1"], "the missing record was metered, too"
 
 
 def a_status_may_be_missing_or_unknown(s):
@@ -51,7 +51,7 @@ def unprocessed_records_are_not_billed_until_they_are_sent_again(s):
     answer = s.meter(*records)
     left = answer["UnprocessedRecords"]
     assert (len(answer["Results"]), len(left), len(s.slots())) == (3, 2, 3)
-    assert answer["ResponseMetadata"]["RetryAttempts"] == 0, "the SDK leaves them to the caller"
+    assert answer["ResponseMetadata"]["RetryAttempts"] == 0, "the SDK does not retry them"
     assert s.statuses(*left) == ["Success", "Success"] and len(s.slots()) == 5
 
 
@@ -93,9 +93,9 @@ def another_quantity_is_a_duplicate_and_the_first_stays(s):
     assert s.billed() == ["5"]
 
 
-def one_of_many_at_the_same_time_wins(s):
+def one_of_many_records_at_the_same_time_is_billed(s):
     buyer = s.buys()
-    # The client is made before the threads share it.
+    # The client must exist before the threads share it.
     s.metering()
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda quantity: s.statuses(s.record(buyer, Quantity=quantity)), range(1, 25)))
@@ -103,7 +103,7 @@ def one_of_many_at_the_same_time_wins(s):
     assert len(s.slots()) == 1
 
 
-def the_first_of_two_in_one_request_wins(s):
+def the_first_of_two_records_in_one_request_is_billed(s):
     buyer = s.buys()
     assert s.statuses(s.record(buyer), s.record(buyer, Quantity=2)) == ["Success", "DuplicateRecord"]
     assert s.billed() == ["1"]
@@ -113,7 +113,7 @@ def the_first_of_two_in_one_request_wins(s):
 
 
 def one_bad_record(code, by_license=True, **change):
-    """24 good records and a bad one at the end: nothing of it is recorded."""
+    """A case with 24 good records and a bad record at the end. None of them is recorded."""
 
     def case(s):
         buyer = s.buys() if by_license else s.buys(LEGACY)
@@ -122,7 +122,7 @@ def one_bad_record(code, by_license=True, **change):
         bad = one(buyer, **{"Dimension": "Requests", **change})
         s.refuses(code, *good, bad, product=product)
         assert s.slots() == []
-        assert s.statuses(*good, product=product) == ["Success"] * 24, "isolated, the good ones go through"
+        assert s.statuses(*good, product=product) == ["Success"] * 24, "alone, the good ones are accepted"
 
     return titled(f"one {code} costs 24 good records", case)
 
@@ -135,8 +135,8 @@ def a_bad_product_code_costs_the_request(s):
 # Slots.
 
 
-def apart(title, change):
-    """Two records that differ so have a slot each."""
+def two_slots(title, change):
+    """A case with two records that differ in this change. Each has its own slot."""
 
     def case(s):
         buyer = s.buys()
@@ -242,14 +242,14 @@ RULES = (
     rule(
         "M16.2",
         "2 Response",
-        "The order of the results is not promised.",
+        "The results may come in any order.",
         results_may_come_in_another_order,
     ),
     rule(
         "M16.3",
         "2 Response",
-        "Every member of the answer is optional: a record may be missing, its status too, or be one no model names.",
-        a_record_may_stand_in_neither_list,
+        "Every member of the answer is optional. A record or its status may be missing, or the status may be unknown.",
+        a_record_may_be_in_neither_list,
         a_status_may_be_missing_or_unknown,
     ),
     rule(
@@ -266,13 +266,13 @@ RULES = (
         "2 Response",
         "DuplicateRecord: the slot holds another quantity, and the first one stays billed.",
         another_quantity_is_a_duplicate_and_the_first_stays,
-        the_first_of_two_in_one_request_wins,
-        one_of_many_at_the_same_time_wins,
+        the_first_of_two_records_in_one_request_is_billed,
+        one_of_many_records_at_the_same_time_is_billed,
     ),
     rule(
         "M17",
         "2 Response",
-        "UnprocessedRecords are transient, and left to the caller by the SDK.",
+        "UnprocessedRecords are a temporary failure. The SDK does not send them again.",
         unprocessed_records_are_not_billed_until_they_are_sent_again,
     ),
     rule(
@@ -291,8 +291,8 @@ RULES = (
         "M23.2",
         "2 De-duplication",
         "A slot is product or license, customer, dimension and hour.",
-        apart("another hour", {"Timestamp": hours(-2)}),
-        apart("another dimension", {"Dimension": "gb"}),
+        two_slots("another hour", {"Timestamp": hours(-2)}),
+        two_slots("another dimension", {"Dimension": "gb"}),
         two_licenses_of_one_account_are_two_slots,
         two_stamps_of_one_hour_are_one_slot,
         both_names_of_a_legacy_customer_are_one_slot,
@@ -316,7 +316,7 @@ RULES = (
     rule(
         "M23.3",
         "2 Late usage",
-        "Late usage stamped now takes the running hour's slot, and that hour's own record becomes a duplicate.",
+        "Late usage stamped with the present takes the running hour's slot. The hour's own record is then a duplicate.",
         a_stamp_of_now_takes_the_running_hours_slot,
     ),
     rule(

@@ -1,4 +1,4 @@
-"""What a BatchMeterUsage request may say."""
+"""The rules for a request of BatchMeterUsage."""
 
 import json
 from datetime import timedelta
@@ -8,7 +8,7 @@ from suite import rule, titled
 
 
 def accepts(title, change, billed):
-    """A record by license with these changes is billed so."""
+    """A case: a record by license with this change is accepted and billed with this quantity."""
 
     def case(s):
         buyer = s.buys()
@@ -19,7 +19,7 @@ def accepts(title, change, billed):
 
 
 def refuses(title, code, change):
-    """A record by license with these changes makes the whole request fail."""
+    """A case: a record by license with this change makes the whole request fail."""
 
     def case(s):
         s.refuses(code, s.record(s.buys(), **change))
@@ -35,7 +35,7 @@ def refuses_legacy(title, code, change, product=LEGACY):
 
 
 def invalid(title, change):
-    """The API model refuses the record; sent without botocore's own check."""
+    """A case: the API model refuses the record. It is sent without botocore's own check."""
 
     def case(s):
         record = changed({**s.record(s.buys()), "Timestamp": epoch(hours(-1))}, change)
@@ -55,12 +55,12 @@ def no_records_are_answered_with_no_results(s):
 
 
 def records_of_hours(s, buyer, count):
-    """Records of slots of their own, 23 hours of a dimension at most."""
+    """Records with different slots. Each dimension has at most 23 hours."""
     places = ((-1 - n % 23, ("requests", "gb")[n // 23]) for n in range(count))
     return [s.record(buyer, Timestamp=hours(hour), Dimension=dimension) for hour, dimension in places]
 
 
-def twenty_five_records_are_taken(s):
+def twenty_five_records_are_accepted(s):
     assert s.statuses(*records_of_hours(s, s.buys(), 25)) == ["Success"] * 25
 
 
@@ -73,7 +73,7 @@ def a_twenty_sixth_record_is_too_many(s):
 
 
 def sized(s, size):
-    """A request of exactly so many bytes, the rest of it blanks."""
+    """A request of exactly this size in bytes, filled up with blanks."""
     record = {**s.record(s.buys()), "Timestamp": epoch(hours(-1))}
     body = json.dumps({"UsageRecords": [record]}).encode()
     return body + b" " * (size - len(body))
@@ -105,7 +105,7 @@ def an_unknown_product_code_is_refused(s):
     s.refuses("InvalidProductCodeException", s.legacy(s.buys(LEGACY)), product="unknown")
 
 
-def a_product_code_beside_a_license_is_refused(s):
+def a_product_code_with_a_license_is_refused(s):
     s.refuses("InvalidProductCodeException", s.record(s.buys(LEGACY)), product=LEGACY)
 
 
@@ -121,7 +121,7 @@ def neither_product_code_nor_license_is_refused(s):
 # Timestamps.
 
 
-def usage_of_exactly_24_hours_ago_is_taken(s):
+def usage_of_exactly_24_hours_ago_is_accepted(s):
     assert s.statuses(s.record(s.buys(), Timestamp=hours(-24))) == ["Success"]
 
 
@@ -129,7 +129,7 @@ def a_second_more_than_24_hours_is_too_old(s):
     s.refuses("TimestampOutOfBoundsException", s.record(s.buys(), Timestamp=hours(-24) - timedelta(seconds=1)))
 
 
-def usage_of_this_second_is_taken(s):
+def usage_of_this_second_is_accepted(s):
     assert s.statuses(s.record(s.buys(), Timestamp=NOON)) == ["Success"]
 
 
@@ -147,14 +147,14 @@ def window(count):
     return titled(f"a window of {count} hours", case)
 
 
-def the_month_before_is_taken_until_the_last_second(s):
+def the_previous_month_is_accepted_until_the_last_second(s):
     buyer = s.buys()
     s.clock("2026-12-01T05:59:59Z")
     stamps = [NOON.replace(day=30, hour=23), NOON.replace(day=30, hour=12), NOON.replace(month=12, day=1, hour=5)]
     assert s.statuses(*(s.record(buyer, Timestamp=stamp) for stamp in stamps)) == ["Success"] * 3
 
 
-def the_month_before_is_refused_from_six_on(s):
+def the_previous_month_is_refused_from_six_on(s):
     buyer = s.buys()
     for now in ("2026-12-01T06:00:00Z", "2026-12-01T09:30:00Z"):
         s.clock(now)
@@ -162,7 +162,7 @@ def the_month_before_is_refused_from_six_on(s):
     assert s.statuses(s.record(buyer, Timestamp=NOON.replace(month=12, day=1, hour=0))) == ["Success"]
 
 
-def the_year_before_closes_like_any_month(s):
+def december_closes_like_any_month(s):
     buyer = s.buys()
     stamp = NOON.replace(month=12, day=31, hour=23)
     s.clock("2027-01-01T05:59:59Z")
@@ -196,7 +196,7 @@ def a_clamped_stamp_stays_in_the_slot_of_its_hour(s):
 # Dimensions.
 
 
-def a_dimension_of_any_characters_is_taken(s):
+def a_dimension_of_any_characters_is_accepted(s):
     odd = ["Ä ß 🙂 \"'\\/", "x" * 255, "\t"]
     s.product("odd", dimensions=odd)
     buyer = s.buys("odd")
@@ -233,7 +233,7 @@ def an_unknown_license_is_refused(s):
     s.refuses("InvalidLicenseException", s.record(s.buys(), LicenseArn=arn))
 
 
-def a_license_arn_is_judged_by_the_models_pattern_and_no_tighter(s):
+def a_license_arn_is_checked_against_the_models_pattern_only(s):
     resource = "y" * 1_024
     for arn, code in (
         (f"arn:aws:x:::{resource}", "InvalidLicenseException"),
@@ -250,16 +250,16 @@ def a_license_arn_is_judged_by_the_models_pattern_and_no_tighter(s):
 # Quantities.
 
 
-def beside(integer, decimal):
+def amounts(integer, decimal):
     return {"Quantity": integer, "QuantityAsDecimal": decimal}
 
 
 def invalid_decimal(text_given):
-    return invalid(f"'{text_given}' is no quantity", beside(None, text_given))
+    return invalid(f"'{text_given}' is not a quantity", amounts(None, text_given))
 
 
 def decimal(given, billed):
-    return accepts(f"'{given}' is {billed}", beside(None, given), billed)
+    return accepts(f"'{given}' is {billed}", amounts(None, given), billed)
 
 
 # Allocations and tags.
@@ -286,7 +286,7 @@ def the_allocations_are_kept_with_the_slot(s):
     assert sorted(a["quantity"] for a in slot["allocations"]) == ["2", "3"], slot
 
 
-def allocations_up_to_2500_are_taken(s):
+def up_to_2500_allocations_are_accepted(s):
     shares = [share(1, ("n", str(n))) for n in range(2_500)]
     assert s.statuses(s.record(s.buys(), **allocated(2_500, *shares))) == ["Success"]
 
@@ -313,7 +313,7 @@ RULES = (
         "2 Request",
         "A request carries 0 to 25 usage records.",
         no_records_are_answered_with_no_results,
-        twenty_five_records_are_taken,
+        twenty_five_records_are_accepted,
         a_twenty_sixth_record_is_too_many,
     ),
     rule(
@@ -326,16 +326,16 @@ RULES = (
     rule(
         "M3.1",
         "2 Request",
-        "One request is for one product, also where licenses stand for their products.",
+        "One request is for one product, even if its records name licenses instead of the product.",
         licenses_of_two_products_never_share_a_request,
         two_licenses_of_one_product_share_a_request,
     ),
     rule(
         "M3.2",
         "2 Request",
-        "ProductCode belongs to the legacy identity and is absent where LicenseArn is used.",
+        "ProductCode belongs to the legacy identity. It must be absent if a record has a LicenseArn.",
         an_unknown_product_code_is_refused,
-        a_product_code_beside_a_license_is_refused,
+        a_product_code_with_a_license_is_refused,
         a_licensed_product_is_not_metered_by_its_code,
         neither_product_code_nor_license_is_refused,
     ),
@@ -343,16 +343,16 @@ RULES = (
         "M4.1",
         "2 Request",
         "Timestamp is required, not older than the window of 24 hours and not in the future.",
-        usage_of_exactly_24_hours_ago_is_taken,
+        usage_of_exactly_24_hours_ago_is_accepted,
         a_second_more_than_24_hours_is_too_old,
-        usage_of_this_second_is_taken,
+        usage_of_this_second_is_accepted,
         usage_of_the_next_second_is_refused,
         invalid("a record without a timestamp is refused", {"Timestamp": None}),
     ),
     rule(
         "M4.2",
         "1 What changed lately",
-        "The window has been 1, 6 and 24 hours: it is a setting.",
+        "The window has been 1, 6 and 24 hours, so it is a setting.",
         window(1),
         window(6),
         window(24),
@@ -361,10 +361,10 @@ RULES = (
     rule(
         "M5",
         "1 What changed lately",
-        "The previous month is metered until 06:00 UTC on the 1st and no longer.",
-        the_month_before_is_taken_until_the_last_second,
-        the_month_before_is_refused_from_six_on,
-        the_year_before_closes_like_any_month,
+        "The previous month can be metered only before 06:00 UTC on the 1st.",
+        the_previous_month_is_accepted_until_the_last_second,
+        the_previous_month_is_refused_from_six_on,
+        december_closes_like_any_month,
     ),
     rule(
         "M7",
@@ -376,14 +376,14 @@ RULES = (
     rule(
         "M23.1",
         "2 Stamps",
-        "A stamp clamped to the activation stays in the slot of its hour.",
+        "A stamp that is moved to the activation stays in the slot of its hour.",
         a_clamped_stamp_stays_in_the_slot_of_its_hour,
     ),
     rule(
         "M8",
         "2 Request",
         "Dimension is required, 1 to 255 of any characters, case-sensitive, and one of the product's.",
-        a_dimension_of_any_characters_is_taken,
+        a_dimension_of_any_characters_is_accepted,
         dimensions_that_differ_in_case_are_two,
         refuses("an unknown dimension", "InvalidUsageDimensionException", {"Dimension": "users"}),
         refuses("another case is another dimension", "InvalidUsageDimensionException", {"Dimension": "GB"}),
@@ -394,16 +394,16 @@ RULES = (
         "M9.1",
         "2 Request",
         "CustomerAWSAccountId is digits; with a license it is the account the license belongs to.",
-        invalid("letters are no account", {"CustomerAWSAccountId": "1111222233x"}),
+        invalid("an account with a letter", {"CustomerAWSAccountId": "1111222233x"}),
         a_license_of_another_account_is_refused,
-        refuses("no customer beside a license", "InvalidCustomerIdentifierException", {"CustomerAWSAccountId": None}),
+        refuses("a license without a customer", "InvalidCustomerIdentifierException", {"CustomerAWSAccountId": None}),
     ),
     rule(
         "M9.2",
         "2 Request",
-        "LicenseArn is judged by the model's pattern, then has to exist.",
+        "LicenseArn must match the model's pattern, and the license must exist.",
         an_unknown_license_is_refused,
-        a_license_arn_is_judged_by_the_models_pattern_and_no_tighter,
+        a_license_arn_is_checked_against_the_models_pattern_only,
     ),
     rule(
         "M10",
@@ -412,21 +412,21 @@ RULES = (
         a_legacy_customer_is_named_either_way,
         both_names_exclude_each_other,
         refuses_legacy("no customer at all", "InvalidCustomerIdentifierException", {"CustomerIdentifier": None}),
-        refuses("beside a license", "InvalidCustomerIdentifierException", {"CustomerIdentifier": "c"}),
+        refuses("an identifier with a license", "InvalidCustomerIdentifierException", {"CustomerIdentifier": "c"}),
     ),
     rule(
         "M12.1",
         "2 Request",
         "Quantity is an integer of 0 to 2147483647, and 0 when absent.",
-        accepts("the largest", {"Quantity": 2_147_483_647}, "2147483647"),
+        accepts("the largest quantity", {"Quantity": 2_147_483_647}, "2147483647"),
         accepts("a zero", {"Quantity": 0}, "0"),
-        accepts("none is zero", {"Quantity": None}, "0"),
-        invalid("a negative one", {"Quantity": -1}),
+        accepts("an absent quantity is zero", {"Quantity": None}, "0"),
+        invalid("a negative quantity", {"Quantity": -1}),
     ),
     rule(
         "M12.2",
         "2 Request",
-        "QuantityAsDecimal is 1 to 17 characters of plain decimals, up to six behind the point, billed exactly.",
+        "QuantityAsDecimal is a plain number of 1 to 17 characters with up to six decimals. It is billed exactly.",
         decimal("0.000001", "0.000001"),
         decimal("9999999999.999999", "9999999999.999999"),
         decimal("0.1", "0.1"),
@@ -439,8 +439,8 @@ RULES = (
     rule(
         "M12.3",
         "2 Request",
-        "QuantityAsDecimal never stands together with Quantity.",
-        refuses("both quantities", "ValidationException", beside(1, "1")),
+        "QuantityAsDecimal and Quantity exclude each other.",
+        refuses("both quantities", "ValidationException", amounts(1, "1")),
         refuses("both shares", "ValidationException", allocated(1, {**share(1), **decimal_share("1")})),
     ),
     rule(
@@ -451,24 +451,24 @@ RULES = (
         accepts("integers", allocated(5, share(3, ("t", "a")), share(2, ("t", "b"))), "5"),
         accepts(
             "decimals",
-            {**beside(None, "0.3"), "UsageAllocations": [decimal_share("0.1", ("t", "a")), decimal_share("0.2")]},
+            {**amounts(None, "0.3"), "UsageAllocations": [decimal_share("0.1", ("t", "a")), decimal_share("0.2")]},
             "0.3",
         ),
         refuses("a sum too small", ALLOCATIONS, allocated(5, share(4))),
         refuses("a sum too large", ALLOCATIONS, allocated(5, share(6))),
         refuses("a decimal share of an integer", ALLOCATIONS, allocated(1, decimal_share("1"))),
-        refuses("an integer share of a decimal", ALLOCATIONS, {**beside(None, "1"), "UsageAllocations": [share(1)]}),
+        refuses("an integer share of a decimal", ALLOCATIONS, {**amounts(None, "1"), "UsageAllocations": [share(1)]}),
         refuses("a share without a quantity", ALLOCATIONS, allocated(1, {"Tags": [{"Key": "k", "Value": "v"}]})),
     ),
     rule(
         "M13.2",
         "2 Request",
-        "A record has 1 to 2500 allocations with distinct tag sets; no tags are the untagged bucket.",
-        allocations_up_to_2500_are_taken,
+        "A record has 1 to 2500 allocations with distinct tag sets. Usage without tags is untagged.",
+        up_to_2500_allocations_are_accepted,
         allocation_number_2501_is_too_many,
         invalid("an empty list", {"UsageAllocations": []}),
-        accepts("one untagged bucket", allocated(1, share(1)), "1"),
-        refuses("two untagged buckets", ALLOCATIONS, allocated(2, share(1), share(1))),
+        accepts("one untagged share", allocated(1, share(1)), "1"),
+        refuses("two untagged shares", ALLOCATIONS, allocated(2, share(1), share(1))),
         refuses("a tag set twice", ALLOCATIONS, allocated(2, share(1, ("t", "a")), share(1, ("t", "a")))),
         refuses(
             "a tag set twice in another order",

@@ -21,12 +21,12 @@ def by(key, value):
     return [{"AttributeKey": key, "AttributeValue": value}]
 
 
-def told(event):
+def whole_event(event):
     return json.loads(event["CloudTrailEvent"])
 
 
 def metered(s):
-    """One record at noon, looked up when CloudTrail has it."""
+    """Meters one record at noon. Returns the buyer, the answer and CloudTrail's event."""
     unthrottled(s)
     buyer = s.buys()
     answer = s.meter(s.record(buyer, Quantity=3))
@@ -39,7 +39,7 @@ def an_event_names_its_source_and_its_call(s):
     _, answer, event = metered(s)
     assert event["EventSource"] == "metering-marketplace.amazonaws.com", event
     assert event["EventName"] == "BatchMeterUsage" and event["EventTime"] == NOON, event
-    whole = told(event)
+    whole = whole_event(event)
     assert whole["eventTime"] == "2026-11-21T12:00:00Z" and whole["awsRegion"] == "us-east-1", whole
     assert whole["requestID"] == answer["ResponseMetadata"]["RequestId"], whole
     assert whole["eventID"] == event["EventId"] and whole["eventName"] == "BatchMeterUsage", whole
@@ -47,7 +47,7 @@ def an_event_names_its_source_and_its_call(s):
 
 def parameters_and_response_are_in_lower_camel_case(s):
     buyer, answer, event = metered(s)
-    whole = told(event)
+    whole = whole_event(event)
     [record] = whole["requestParameters"]["usageRecords"]
     assert record["licenseArn"] == buyer["license_arn"] and record["dimension"] == "requests", record
     assert record["quantity"] == 3 and buyer["account_id"] in record.values(), record
@@ -57,13 +57,13 @@ def parameters_and_response_are_in_lower_camel_case(s):
     assert whole["responseElements"]["unprocessedRecords"] == [], whole
 
 
-def product_codes_and_unprocessed_records_are_told_too(s):
+def product_codes_and_unprocessed_records_are_in_the_event(s):
     unthrottled(s)
     buyer = s.buys(LEGACY)
     s.fault("unprocessed")
     s.meter(s.legacy(buyer), product=LEGACY)
     s.advance(LATER)
-    whole = told(looks_up(s)[0])
+    whole = whole_event(looks_up(s)[0])
     assert whole["requestParameters"]["productCode"] == LEGACY, whole
     assert len(whole["responseElements"]["unprocessedRecords"]) == 1, whole
 
@@ -72,12 +72,12 @@ def a_failure_has_a_code_and_no_response(s):
     unthrottled(s)
     s.refuses("InvalidUsageDimensionException", s.record(s.buys(), Dimension="users"))
     s.advance(LATER)
-    whole = told(looks_up(s)[0])
+    whole = whole_event(looks_up(s)[0])
     assert whole["errorCode"] == "InvalidUsageDimensionException" and whole["errorMessage"], whole
     assert whole["responseElements"] is None and whole["requestParameters"]["usageRecords"], whole
 
 
-def a_lost_answer_is_told_and_a_lost_request_is_not(s):
+def a_lost_answer_has_an_event_and_a_lost_request_has_none(s):
     unthrottled(s)
     buyer = s.buys()
     for kind in ("drop-before", "drop-after"):
@@ -88,7 +88,7 @@ def a_lost_answer_is_told_and_a_lost_request_is_not(s):
             assert "Connection" in type(error).__name__, error
     s.advance(LATER)
     [event] = looks_up(s)
-    assert told(event)["responseElements"]["results"][0]["status"] == "Success"
+    assert whole_event(event)["responseElements"]["results"][0]["status"] == "Success"
 
 
 def other_operations_are_not_in_the_sellers_history(s):
@@ -108,7 +108,7 @@ def events_come_a_quarter_of_an_hour_late(s):
 
 
 def many(s, count):
-    """So many calls, a second apart; their request ids in order."""
+    """Makes `count` calls, one in each second. Returns their request ids in order."""
     unthrottled(s)
     record = s.record(s.buys())
     ids = []
@@ -123,7 +123,7 @@ def there_are_50_on_a_page_newest_first(s):
     ids = many(s, 120)
     pages = [page["Events"] for page in s.cloudtrail().get_paginator("lookup_events").paginate()]
     assert [len(page) for page in pages] == [50, 50, 20]
-    assert [told(event)["requestID"] for event in sum(pages, [])] == list(reversed(ids))
+    assert [whole_event(event)["requestID"] for event in sum(pages, [])] == list(reversed(ids))
 
 
 def new_events_do_not_shift_the_pages(s):
@@ -132,7 +132,7 @@ def new_events_do_not_shift_the_pages(s):
     s.meter(s.record(s.buys()))
     s.advance(LATER)
     second = s.cloudtrail().lookup_events(MaxResults=50, NextToken=first["NextToken"])
-    got = [told(event)["requestID"] for event in first["Events"] + second["Events"]]
+    got = [whole_event(event)["requestID"] for event in first["Events"] + second["Events"]]
     assert got == list(reversed(ids))
 
 
@@ -169,7 +169,7 @@ def one_attribute_narrows_and_two_are_refused(s):
     expect("InvalidLookupAttributesException", looks_up, s, LookupAttributes=two)
 
 
-def times_narrow(s):
+def start_and_end_narrow(s):
     many(s, 10)
     window = {"StartTime": NOON + timedelta(seconds=3), "EndTime": NOON + timedelta(seconds=5)}
     assert len(looks_up(s, **window)) == 3
@@ -177,7 +177,7 @@ def times_narrow(s):
     expect("InvalidTimeRangeException", looks_up, s, **swapped)
 
 
-def only_the_region_called_tells(s):
+def an_event_is_only_in_the_called_region(s):
     unthrottled(s)
     s.meter(s.record(s.buys()), region="eu-west-1")
     s.advance(LATER)
@@ -200,7 +200,7 @@ def a_third_lookup_in_a_second_is_throttled(s):
     looks_up(s)
 
 
-def another_event_category_is_refused(s):
+def only_the_event_category_insight_is_accepted(s):
     unthrottled(s)
     assert looks_up(s, EventCategory="insight") == []
     answer = s.raw("LookupEvents", {"EventCategory": "management"})
@@ -208,7 +208,7 @@ def another_event_category_is_refused(s):
 
 
 def cut_off(field):
-    """25 records with long allocations exceed the limit of a field."""
+    """A case: 25 records with long allocations exceed the limit of a field."""
 
     def case(s):
         unthrottled(s)
@@ -219,7 +219,7 @@ def cut_off(field):
         records = [s.record(buyer, **place, **usage) for place in places]
         assert s.statuses(*records) == ["Success"] * 25
         s.advance(LATER)
-        whole = told(looks_up(s)[0])
+        whole = whole_event(looks_up(s)[0])
         kept = whole[field]["usageRecords" if field == "requestParameters" else "results"]
         assert 0 < len(kept) < 25 and whole[field]["omitted"] is True, (len(kept), whole[field].get("omitted"))
         assert len(json.dumps(whole[field])) < 130_000
@@ -227,10 +227,10 @@ def cut_off(field):
     return titled(f"a large {field} is cut off", case)
 
 
-def a_small_batch_is_told_in_full(s):
+def a_small_batch_is_not_cut_off(s):
     _, _, event = metered(s)
     for field in ("requestParameters", "responseElements"):
-        assert "omitted" not in told(event)[field]
+        assert "omitted" not in whole_event(event)[field]
 
 
 RULES = (
@@ -244,9 +244,9 @@ RULES = (
     rule(
         "M50.2",
         "8 CloudTrail",
-        "requestParameters and responseElements tell request and answer, keys in lower camel case.",
+        "requestParameters and responseElements contain request and answer, with keys in lower camel case.",
         parameters_and_response_are_in_lower_camel_case,
-        product_codes_and_unprocessed_records_are_told_too,
+        product_codes_and_unprocessed_records_are_in_the_event,
     ),
     rule(
         "M55",
@@ -257,14 +257,14 @@ RULES = (
     rule(
         "M50.3",
         "8 CloudTrail",
-        "It is the read-back of lost answers; a request that never arrived is not in it.",
-        a_lost_answer_is_told_and_a_lost_request_is_not,
+        "A call whose answer was lost has an event. A request that never arrived has none.",
+        a_lost_answer_has_an_event_and_a_lost_request_has_none,
     ),
     rule("M52", "8 CloudTrail", "Events are about 15 minutes behind.", events_come_a_quarter_of_an_hour_late),
     rule(
         "M53.1",
         "8 CloudTrail",
-        "There are up to 50 on a page, newest first.",
+        "A page has up to 50 events, newest first.",
         there_are_50_on_a_page_newest_first,
         new_events_do_not_shift_the_pages,
         pages_are_of_1_to_50,
@@ -273,12 +273,12 @@ RULES = (
     rule(
         "M53.2",
         "8 CloudTrail",
-        "One lookup attribute at most; a start and an end besides.",
+        "A request has at most one lookup attribute. It may also have a start and an end.",
         one_attribute_narrows_and_two_are_refused,
-        times_narrow,
-        another_event_category_is_refused,
+        start_and_end_narrow,
+        only_the_event_category_insight_is_accepted,
     ),
-    rule("M50.4", "8 CloudTrail", "Events stand in the Region called.", only_the_region_called_tells),
+    rule("M50.4", "8 CloudTrail", "Events stand in the Region called.", an_event_is_only_in_the_called_region),
     rule("M51", "8 CloudTrail", "The history reaches back 90 days.", the_history_reaches_back_ninety_days),
     rule("M53.3", "8 CloudTrail", "LookupEvents takes 2 requests a second.", a_third_lookup_in_a_second_is_throttled),
     rule(
@@ -287,6 +287,6 @@ RULES = (
         "requestParameters and responseElements are cut off at 100 KB each.",
         cut_off("requestParameters"),
         cut_off("responseElements"),
-        a_small_batch_is_told_in_full,
+        a_small_batch_is_not_cut_off,
     ),
 )

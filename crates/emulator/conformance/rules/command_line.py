@@ -1,4 +1,4 @@
-"""The AWS CLI as anybody calls it, once or twice for each operation."""
+"""Ordinary calls of the AWS CLI, one or two for each operation."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from program import PATIENCE_S
 from stage import LEGACY, NOON, text
 from suite import rule
 
-# The program that belongs to this Python, before any other of the machine.
+# The program that belongs to this Python comes before any other program of that name.
 AWS = shutil.which("aws", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -23,7 +23,7 @@ ENVIRONMENT = {
 
 
 def aws(s, *arguments):
-    """The program's exit code, and the JSON it printed or the text of its error."""
+    """Runs the AWS CLI. Returns its exit code, and the printed JSON or the text of the error."""
     assert AWS, "there is no aws program in the PATH"
     ran = subprocess.run(
         [AWS, "--endpoint-url", s.clients.url, "--output", "json", *arguments],
@@ -47,7 +47,7 @@ def refused(s, error, operation, *arguments):
 
 
 def records(*listed):
-    """Records as JSON, timestamps as text."""
+    """The records as JSON, with timestamps as text."""
     return json.dumps([{**record, "Timestamp": text(record["Timestamp"])} for record in listed])
 
 

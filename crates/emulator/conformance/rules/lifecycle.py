@@ -1,4 +1,4 @@
-"""What AWS Marketplace tells the seller, by EventBridge and by SNS."""
+"""The messages of AWS Marketplace to the seller, over EventBridge and SNS."""
 
 import json
 import re
@@ -15,13 +15,13 @@ ENDED = "Purchase Agreement Ended - Proposer"
 
 
 def listening(s):
-    """Messages go to the inbox from here on."""
+    """Empties the inbox and sends all further messages to it."""
     INBOX.empty()
     s.control("PUT", "target", {"url": INBOX.url})
 
 
 def messages(s, count):
-    """Exactly so many messages, in the order they came."""
+    """Waits for exactly `count` messages. Returns them in the order of their arrival."""
     eventually(f"{count} messages", lambda: len(INBOX.messages) >= count)
     assert len(INBOX.messages) == count, INBOX.messages
     return list(INBOX.messages)
@@ -50,7 +50,7 @@ def an_event_has_eventbridges_envelope(s):
         assert event["resources"] == [f"arn:aws:aws-marketplace::aws:agreement:{buyer['agreement_id']}"], event
 
 
-def a_purchase_tells_of_agreement_and_license(s):
+def a_purchase_has_an_agreement_event_and_a_license_event(s):
     listening(s)
     buyer = s.buys_now()
     got = messages(s, 2)
@@ -100,7 +100,7 @@ def the_license_goes_31_seconds_after_the_agreement(s):
     assert gone["time"] == "2026-11-21T12:00:31Z" and "license" in gone["detail"], gone
 
 
-def both_parts_of_the_seller_are_told(s):
+def both_roles_of_the_seller_get_events(s):
     s.settings(lifecycle_both_parts=True)
     listening(s)
     s.buys_now()
@@ -109,23 +109,23 @@ def both_parts_of_the_seller_are_told(s):
 
 def an_amendment_has_its_intent(s):
     buyer = s.buys()
-    messages_before(s)
+    skip_purchase_messages(s)
     s.does(buyer, "amend")
     got = messages(s, 2)
     assert named(got, "Purchase Agreement Amended - Proposer")["detail"]["agreement"]["intent"] == "AMEND"
     assert UPDATED in types(got)
 
 
-def messages_before(s):
-    """What was told so far is taken, and is not what the case is about."""
+def skip_purchase_messages(s):
+    """Removes the messages of the purchase, which the case does not check."""
     listening(s)
     eventually("the purchase's messages", lambda: len(INBOX.messages) >= 2)
     INBOX.empty()
 
 
-def a_renewal_names_the_agreement_before(s):
+def a_renewal_names_the_previous_agreement(s):
     buyer = s.buys()
-    messages_before(s)
+    skip_purchase_messages(s)
     renewed = s.does(buyer, "renew")
     got = messages(s, 3)
     agreement = named(got, CREATED)["detail"]["agreement"]
@@ -146,9 +146,8 @@ def license_arns_may_lack_their_prefix(s):
 def events_come_late_and_out_of_order(s):
     s.settings(lifecycle_disorder_s=600)
     listening(s)
-    told = {}
     for _ in range(20):
-        told[s.buys_now()["agreement_id"]] = None
+        s.buys_now()
     s.advance("10m")
     got = messages(s, 40)
     first = {event["detail"]["agreement"]["id"]: event["detail-type"] for event in reversed(got)}
@@ -161,7 +160,7 @@ def events_come_twice(s):
     s.buys_now()
     got = messages(s, 4)
     assert sorted(types(got)) == [UPDATED, UPDATED, CREATED, CREATED]
-    assert len({event["id"] for event in got}) == 2, "a repetition has the id of the first"
+    assert len({event["id"] for event in got}) == 2, "a repeated event has the id of the first"
 
 
 def an_event_that_is_refused_is_sent_again(s):
@@ -187,7 +186,7 @@ def a_legacy_subscription_succeeds(s):
     assert body["isFreeTrialTermPresent"] == "false" and body["offer-identifier"], body
 
 
-def a_free_trial_is_told_as_a_string(s):
+def a_free_trial_is_a_string(s):
     listening(s)
     s.buys_now(LEGACY, free_trial=True)
     [notice] = [m for m in messages(s, 3) if m.get("Type") == "Notification"]
@@ -206,15 +205,15 @@ def a_cancellation_is_pending_for_an_hour(s):
     assert actions(messages(s, 7))[2:] == ["unsubscribe-success"]
 
 
-def who_comes_back_within_the_hour_never_leaves(s):
+def a_buyer_who_comes_back_within_the_hour_stays_subscribed(s):
     buyer = s.buys(LEGACY)
     s.cancels(buyer)
     s.advance("30m")
     s.buys_now(LEGACY, account_id=buyer["account_id"])
     s.advance("2h")
     listening(s)
-    told = actions(messages(s, 9))
-    assert told == ["subscribe-success", "unsubscribe-pending", "subscribe-success"], told
+    notices = actions(messages(s, 9))
+    assert notices == ["subscribe-success", "unsubscribe-pending", "subscribe-success"], notices
 
 
 def entitlements_have_a_topic_of_their_own(s):
@@ -266,15 +265,15 @@ RULES = (
     rule(
         "M42.1",
         "6 EventBridge",
-        "Agreement events tell of acceptor, proposer, offer and times, not of product and license.",
-        a_purchase_tells_of_agreement_and_license,
+        "Agreement events contain acceptor, proposer, offer and times, but no product and no license.",
+        a_purchase_has_an_agreement_event_and_a_license_event,
         agreement_events_carry_no_product_and_no_license,
         an_end_carries_no_offer,
     ),
     rule(
         "M42.2",
         "6 EventBridge",
-        "License events carry product, license and the agreement's id, by which they are joined.",
+        "License events contain product, license and the agreement's id, which links them to agreement events.",
         license_events_carry_both_and_the_agreements_id,
     ),
     rule(
@@ -286,15 +285,15 @@ RULES = (
     rule(
         "M41.2",
         "6 EventBridge",
-        "The detail-type ends in Proposer or in Manufacturer, by the seller's part.",
-        both_parts_of_the_seller_are_told,
+        "The detail-type ends in Proposer or in Manufacturer, according to the seller's role.",
+        both_roles_of_the_seller_get_events,
     ),
     rule(
         "M43.2",
         "6 EventBridge",
-        "An agreement's intent is NEW, AMEND or RENEW; a renewal is a new agreement that names the one before.",
+        "An agreement's intent is NEW, AMEND or RENEW; a renewal is a new agreement that names the old one.",
         an_amendment_has_its_intent,
-        a_renewal_names_the_agreement_before,
+        a_renewal_names_the_previous_agreement,
     ),
     rule(
         "M42.3",
@@ -315,15 +314,15 @@ RULES = (
         "6 SNS",
         "Legacy listings have a subscription topic whose messages name customer, product and offer.",
         a_legacy_subscription_succeeds,
-        a_free_trial_is_told_as_a_string,
+        a_free_trial_is_a_string,
         todays_products_have_no_topic,
     ),
     rule(
         "M46.2",
         "6 SNS",
-        "unsubscribe-pending leaves about an hour; who re-subscribes in it never hears unsubscribe-success.",
+        "unsubscribe-success follows unsubscribe-pending after about an hour, unless the buyer comes back.",
         a_cancellation_is_pending_for_an_hour,
-        who_comes_back_within_the_hour_never_leaves,
+        a_buyer_who_comes_back_within_the_hour_stays_subscribed,
     ),
     rule(
         "M46.3",

@@ -14,7 +14,7 @@ OUT_OF_BOUNDS = "TimestampOutOfBoundsException"
 
 
 def listed(s):
-    """A container product and its one buyer."""
+    """Lists a container product. Returns its only buyer."""
     s.product(PRODUCT, identity="customer")
     return s.buys(PRODUCT)
 
@@ -35,14 +35,14 @@ def refused(s, code, key="instance-1", region="us-east-1", **changes):
 # The window.
 
 
-def six_hours_ago_is_taken_and_a_second_more_is_not(s):
+def six_hours_ago_is_accepted_and_a_second_more_is_not(s):
     listed(s)
     meters(s, Timestamp=hours(-6))
     refused(s, OUT_OF_BOUNDS, Timestamp=hours(-6) - timedelta(seconds=1))
     refused(s, OUT_OF_BOUNDS, Timestamp=NOON + timedelta(seconds=1))
 
 
-def the_batch_window_is_another(s):
+def the_batch_window_does_not_apply(s):
     listed(s)
     s.settings(window_hours=48)
     refused(s, OUT_OF_BOUNDS, Timestamp=hours(-7))
@@ -95,7 +95,7 @@ def decimals_and_allocations_are_as_in_a_batch(s):
     refused(s, "InvalidTagException", UsageAllocations=twice)
 
 
-def a_dry_run_says_what_would_have_been(s):
+def a_dry_run_answers_that_it_was_valid(s):
     listed(s)
     refused(s, "DryRunOperation", DryRun=True)
     assert s.billed() == []
@@ -104,7 +104,7 @@ def a_dry_run_says_what_would_have_been(s):
 # ClientToken.
 
 
-def a_token_stands_for_one_request(s):
+def a_token_belongs_to_one_request(s):
     listed(s)
     first = meters(s, ClientToken="t-1")
     assert meters(s, ClientToken="t-1") == first
@@ -187,10 +187,10 @@ def not_registered(s, code, version=1, key="task-1", region="us-east-1", **more)
 
 
 def verified(s, signature, version=1):
-    """The claims, once PyJWT has verified them with the key on offer."""
+    """Verifies a signature with PyJWT and the emulator's public key. Returns the claims."""
     key = s.control("GET", f"public-keys/{version}")
     assert key["algorithm"] == "PS256", key
-    # The emulator's clock is not PyJWT's.
+    # PyJWT has another clock than the emulator, so it cannot check the time of issue.
     return jwt.decode(signature, key["pem"], algorithms=["PS256"], options={"verify_iat": False})
 
 
@@ -216,7 +216,7 @@ def a_forged_registration_does_not_verify(s):
     raise AssertionError("a forged token verifies")
 
 
-def a_rotated_key_still_signs_and_says_since_when(s):
+def a_rotated_key_still_signs_and_has_its_rotation_time(s):
     listed(s)
     assert "PublicKeyRotationTimestamp" not in registers(s)
     newest = s.control("POST", "public-keys")["version"]
@@ -288,8 +288,8 @@ RULES = (
         "M32",
         "4 MeterUsage",
         "MeterUsage has a window of its own, still 6 hours.",
-        six_hours_ago_is_taken_and_a_second_more_is_not,
-        the_batch_window_is_another,
+        six_hours_ago_is_accepted_and_a_second_more_is_not,
+        the_batch_window_does_not_apply,
         usage_before_the_subscription_is_refused,
     ),
     rule(
@@ -312,18 +312,18 @@ RULES = (
         "Quantities, allocations and tags follow the rules of a batch.",
         decimals_and_allocations_are_as_in_a_batch,
     ),
-    rule("M31.1", "4 MeterUsage", "DryRun meters nothing.", a_dry_run_says_what_would_have_been),
+    rule("M31.1", "4 MeterUsage", "DryRun meters nothing.", a_dry_run_answers_that_it_was_valid),
     rule(
         "M34.1",
         "4 MeterUsage",
-        "A ClientToken of up to 64 characters stands for one request.",
-        a_token_stands_for_one_request,
+        "A ClientToken of up to 64 characters belongs to one request.",
+        a_token_belongs_to_one_request,
         a_token_has_64_characters_at_most,
     ),
     rule(
         "M34.2",
         "4 MeterUsage",
-        "On Bedrock AgentCore there are many records an hour, and the ClientToken decides.",
+        "On Bedrock AgentCore an hour has many records, one for each ClientToken.",
         on_agent_core_every_token_is_usage_of_its_own,
         on_agent_core_the_token_is_required,
     ),
@@ -352,8 +352,8 @@ RULES = (
     rule(
         "M35.2",
         "4 RegisterUsage",
-        "PublicKeyRotationTimestamp comes when the key version has expired.",
-        a_rotated_key_still_signs_and_says_since_when,
+        "The answer has a PublicKeyRotationTimestamp if the key version has expired.",
+        a_rotated_key_still_signs_and_has_its_rotation_time,
     ),
     rule(
         "M35.3",

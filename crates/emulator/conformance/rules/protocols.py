@@ -1,4 +1,4 @@
-"""The binary protocol some SDKs prefer, and what the Rust SDK cannot leave out."""
+"""The binary protocol that some SDKs prefer, and a member that the Rust SDK always sends."""
 
 from datetime import datetime, timezone
 
@@ -16,7 +16,7 @@ CBOR = "smithy-rpc-v2-cbor"
 
 
 def speaks_cbor(s, operation, **parameters):
-    """A call in Smithy RPC v2 CBOR, written and read by botocore: status and parsed answer."""
+    """Makes a call in Smithy RPC v2 CBOR with botocore. Returns the status and the parsed answer."""
     model = s.clients.model(operation)
     assert CBOR in model.service_model.metadata["protocols"], operation
     wanted = create_serializer(CBOR).serialize_to_request(parameters, model)
@@ -68,7 +68,7 @@ RULES = (
     rule(
         "M62.4",
         "3 The Rust SDK",
-        "APIs whose model lists Smithy RPC v2 CBOR first are spoken to in it by some SDKs, in JSON by others.",
+        "If an API's model lists Smithy RPC v2 CBOR first, some SDKs use it and others use JSON.",
         entitlements_are_read_in_cbor,
         agreements_are_read_in_cbor,
         errors_come_in_cbor_too,
@@ -76,7 +76,7 @@ RULES = (
     rule(
         "M11",
         "3 The Rust SDK",
-        "It always sends an empty CustomerIdentifier; decimals are put into the body before signing.",
+        "The Rust SDK always sends an empty CustomerIdentifier. Decimals are put into the body before signing.",
         a_whole_record_of_the_rust_sdk_is_metered,
     ),
 )

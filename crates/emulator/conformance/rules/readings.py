@@ -1,4 +1,4 @@
-"""What AWS does not document: each switch, under each of its settings."""
+"""The behavior that AWS does not document: each switch with each of its settings."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from suite import rule, titled
 
 
 def under(name, value, case):
-    """The case with one reading in force."""
+    """The case with one reading in force, under a title of its own."""
 
     def under_it(s):
         s.reading(**{name: value})
@@ -20,7 +20,7 @@ def under(name, value, case):
 
 
 def repeated(s):
-    """An identical record twice: both results."""
+    """Sends an identical record twice. Returns both results."""
     record = s.record(s.buys())
     return [s.meter(record)["Results"][0] for _ in range(2)]
 
@@ -38,7 +38,7 @@ def an_identical_record_is_a_duplicate(s):
     assert first["Status"] == "Success" and second["Status"] == "DuplicateRecord" and s.billed() == ["1"]
 
 
-def its_id_is_the_first_ones(s):
+def its_id_is_the_first_records_id(s):
     first, second = repeated(s)
     assert first["MeteringRecordId"] == second["MeteringRecordId"]
 
@@ -53,13 +53,13 @@ def its_id_is_a_new_one(s):
 
 
 def by_account(s):
-    """A license and a legacy record with the empty identifier the Rust SDK sends."""
+    """A license record and a legacy record with the empty identifier that the Rust SDK sends."""
     legacy = s.buys(LEGACY)
     named = s.legacy(legacy, CustomerIdentifier="", CustomerAWSAccountId=legacy["account_id"])
     return s.record(s.buys(), CustomerIdentifier=""), named
 
 
-def an_empty_identifier_is_as_good_as_none(s):
+def an_empty_identifier_counts_as_absent(s):
     licensed, legacy = by_account(s)
     assert s.statuses(licensed) + s.statuses(legacy, product=LEGACY) == ["Success", "Success"]
 
@@ -73,7 +73,7 @@ def an_empty_identifier_is_refused(s):
 # 3
 
 
-def culprit_last(s):
+def slots_after_a_bad_record(s):
     buyer = s.buys()
     good = [s.record(buyer, Timestamp=hours(-1 - n)) for n in range(3)]
     after = s.record(buyer, Dimension="gb")
@@ -82,11 +82,11 @@ def culprit_last(s):
 
 
 def nothing_is_recorded_before_an_exception(s):
-    assert culprit_last(s) == 0
+    assert slots_after_a_bad_record(s) == 0
 
 
-def the_records_before_the_culprit_are_recorded(s):
-    assert culprit_last(s) == 3
+def the_records_before_the_bad_one_are_recorded(s):
+    assert slots_after_a_bad_record(s) == 3
 
 
 # 4
@@ -110,7 +110,7 @@ def a_zero_leaves_its_slot_free(s):
 
 
 def outside(s):
-    """Records before the activation and after the end."""
+    """A record before the activation, and a record after the end."""
     young, gone = s.buys(start=text(hours(-2))), s.buys()
     s.cancels(gone)
     s.advance("40m")
@@ -135,7 +135,7 @@ def in_two_regions(s):
     return [s.statuses(record, region=region)[0] for region, record in records.items()]
 
 
-def slots_are_apart_by_region(s):
+def each_region_has_its_own_slots(s):
     assert in_two_regions(s) == ["Success", "Success"] and s.billed() == ["1", "2"]
 
 
@@ -161,8 +161,8 @@ def an_invalid_customer_is_an_exception(s):
 # 8
 
 
-def last_accepted(s, gone_after_s):
-    """Whether usage is accepted just before and at the end of the hour counted from then."""
+def statuses_at_the_end(s, gone_after_s):
+    """The statuses a second before and at the end of the hour that starts `gone_after_s` after noon."""
     s.settings(license_deprovisioned_delay_s=1_800)
     buyer = s.buys()
     s.cancels(buyer)
@@ -174,11 +174,11 @@ def last_accepted(s, gone_after_s):
 
 
 def the_final_hour_counts_from_deprovisioned(s):
-    assert last_accepted(s, 1_800) == ["Success", "CustomerNotSubscribed"]
+    assert statuses_at_the_end(s, 1_800) == ["Success", "CustomerNotSubscribed"]
 
 
 def the_final_hour_counts_from_ended(s):
-    assert last_accepted(s, 0) == ["Success", "CustomerNotSubscribed"]
+    assert statuses_at_the_end(s, 0) == ["Success", "CustomerNotSubscribed"]
 
 
 # 9
@@ -208,7 +208,7 @@ def the_license_is_replaced(s):
 
 
 def printed(s):
-    """The usage record as CloudTrail prints it, of 16:05:09 and of 00:05:09."""
+    """The usage records of 16:05:09 and of 00:05:09 as CloudTrail prints them."""
     s.settings(cloudtrail_delay_s=0)
     buyer = s.buys()
     stamps = [NOON.replace(day=20, hour=16, minute=5, second=9), NOON.replace(hour=0, minute=5, second=9)]
@@ -263,13 +263,13 @@ def a_slot_is_an_exact_timestamp(s):
     assert two_stamps_of_an_hour(s) == ["Success", "Success"] and s.billed() == ["1", "2"]
 
 
-def every_switch_is_listed_and_nothing_else_is_taken(s):
+def every_switch_is_listed_and_nothing_else_is_accepted(s):
     switches = s.control("GET", "readings")
     assert switches == {name: values[0] for name, values in SWITCHES.items()}, switches
     for change in ({"colour": "red"}, {"slot_scope": "galaxy"}):
         try:
             s.reading(**change)
-            raise AssertionError(f"{change} was taken")
+            raise AssertionError(f"{change} was accepted")
         except HTTPError as error:
             assert error.code == 400 and re.search("colour|galaxy", error.read().decode()), error
     assert s.control("GET", "readings") == switches
@@ -293,7 +293,7 @@ SWITCHES = {
 
 
 def reading(id, text, name, *cases):
-    """A rule with one case for each setting of the switch, in the switch's order."""
+    """Makes a rule with one case for each setting of the switch, in the switch's order."""
     settings = zip(SWITCHES[name], cases, strict=True)
     return rule(id, "10 Readings", text, *(under(name, value, case) for value, case in settings))
 
@@ -302,8 +302,8 @@ RULES = (
     rule(
         "10.00",
         "10 Readings",
-        "Every undocumented behaviour has a switch with the likelier reading as its default.",
-        every_switch_is_listed_and_nothing_else_is_taken,
+        "Every undocumented behavior has a switch. Its default is the more likely reading.",
+        every_switch_is_listed_and_nothing_else_is_accepted,
     ),
     reading(
         "M24.2",
@@ -316,22 +316,22 @@ RULES = (
         "M24.3",
         "An identical resubmission repeats the MeteringRecordId or gets a new one.",
         "identical_record_id",
-        its_id_is_the_first_ones,
+        its_id_is_the_first_records_id,
         its_id_is_a_new_one,
     ),
     reading(
         "M11.2",
-        "An empty CustomerIdentifier beside an account is tolerated or refused.",
+        "An empty CustomerIdentifier together with an account is tolerated or refused.",
         "empty_customer_identifier",
-        an_empty_identifier_is_as_good_as_none,
+        an_empty_identifier_counts_as_absent,
         an_empty_identifier_is_refused,
     ),
     reading(
         "M20.2",
-        "Before a request-level exception nothing is recorded, or what stood before the culprit.",
+        "If one record makes the request fail, the records before it are not recorded, or they are.",
         "before_exception",
         nothing_is_recorded_before_an_exception,
-        the_records_before_the_culprit_are_recorded,
+        the_records_before_the_bad_one_are_recorded,
     ),
     reading(
         "M27",
@@ -349,14 +349,14 @@ RULES = (
     ),
     reading(
         "M25",
-        "A slot reaches over one Region or over all.",
+        "A slot belongs to one Region or to all Regions.",
         "slot_scope",
-        slots_are_apart_by_region,
+        each_region_has_its_own_slots,
         slots_are_global,
     ),
     reading(
         "M22",
-        "An unknown customer is a status of its record or an exception.",
+        "An unknown customer is answered with a status of its record or with an exception.",
         "invalid_customer",
         an_invalid_customer_is_a_status,
         an_invalid_customer_is_an_exception,

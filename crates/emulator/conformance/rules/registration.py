@@ -1,4 +1,4 @@
-"""Who the buyer is: ResolveCustomer."""
+"""ResolveCustomer, which identifies the buyer."""
 
 from stage import LEGACY, LICENSED, NOON, expect
 from suite import rule
@@ -31,7 +31,7 @@ def a_token_of_a_legacy_product_names_the_customer_too(s):
     assert resolved["ProductCode"] == LEGACY, resolved
 
 
-def what_resolves_can_be_metered_at_once(s):
+def a_resolved_buyer_can_be_metered_at_once(s):
     resolved = resolves(s, s.buys()["registration_token"])
     record = {"Timestamp": NOON, "Dimension": "requests", "Quantity": 1}
     record.update({name: resolved[name] for name in ("LicenseArn", "CustomerAWSAccountId")})
@@ -61,7 +61,7 @@ def a_made_up_token_is_invalid(s):
         refused(s, "InvalidTokenException", token)
 
 
-def an_empty_token_is_not_even_a_token(s):
+def an_empty_token_violates_the_model(s):
     assert s.raw("ResolveCustomer", {"RegistrationToken": ""}).error() == "ValidationException"
 
 
@@ -108,7 +108,7 @@ RULES = (
         "5 Registration",
         "ResolveCustomer answers account, product code, license and agreement.",
         a_token_of_a_licensed_product_names_account_license_and_agreement,
-        what_resolves_can_be_metered_at_once,
+        a_resolved_buyer_can_be_metered_at_once,
     ),
     rule(
         "M39.2",
@@ -129,7 +129,7 @@ RULES = (
         "5 Registration",
         "The refusals: an invalid or expired token, throttled, disabled, broken.",
         a_made_up_token_is_invalid,
-        an_empty_token_is_not_even_a_token,
+        an_empty_token_violates_the_model,
         throttled_disabled_or_broken,
     ),
     rule(
@@ -147,7 +147,7 @@ RULES = (
     rule(
         "M37.3",
         "5 Registration",
-        "After the expiry the buyer sets up the account again, without another subscription.",
+        "After the expiry, the buyer sets up the account again without another subscription.",
         a_fresh_token_leads_to_the_same_agreement,
     ),
 )

@@ -1,4 +1,4 @@
-"""What the seller meters, what buyers are entitled to, and what a month comes to."""
+"""Metered pricing models, entitlements, and the price of a month."""
 
 from stage import LEGACY, expect, hours, text
 from suite import rule
@@ -22,7 +22,7 @@ def values(s, **filters):
     return sorted(e["Value"]["IntegerValue"] for e in page(s, Filter=filters)["Entitlements"])
 
 
-# What is metered.
+# Pricing models.
 
 
 def a_pure_contract_meters_nothing(s):
@@ -30,7 +30,7 @@ def a_pure_contract_meters_nothing(s):
     s.refuses("InvalidUsageDimensionException", s.record(entitled(s), Dimension="gb"))
 
 
-def a_contract_with_consumption_meters_what_exceeds_it(s):
+def a_contract_with_consumption_meters_further_usage(s):
     contract(s, pricing="contract-with-consumption")
     assert s.statuses(s.record(entitled(s), Dimension="gb")) == ["Success"]
 
@@ -144,15 +144,15 @@ RULES = (
     rule(
         "M65.1",
         "7 Rules for the seller",
-        "Contracts meter nothing; contracts with consumption meter what exceeds the entitlement.",
+        "Contracts meter nothing. Contracts with consumption meter the usage beyond the entitlement.",
         a_pure_contract_meters_nothing,
-        a_contract_with_consumption_meters_what_exceeds_it,
+        a_contract_with_consumption_meters_further_usage,
     ),
     rule("M65.2", "7 Rules for the seller", "Zeros are recommended and accepted.", a_zero_is_a_record_like_any_other),
     rule(
         "M65.3",
         "7 Rules for the seller",
-        "A free trial is metered as usual and invoiced at nothing.",
+        "A free trial is metered as usual, and its invoice amounts to 0.",
         a_free_trial_is_metered_and_costs_nothing,
     ),
     rule(
@@ -172,7 +172,7 @@ RULES = (
     rule(
         "M48.2",
         "7 GetEntitlements",
-        "There are up to 25 on a page, and an empty page may still carry NextToken.",
+        "A page has up to 25 entitlements. An empty page may still have a NextToken.",
         there_are_25_on_a_page,
         an_empty_page_still_has_a_next_token,
         a_token_belongs_to_its_question,
@@ -180,7 +180,7 @@ RULES = (
     rule(
         "M48.3",
         "7 GetEntitlements",
-        "Right after ResolveCustomer there may be none yet: they come with License Updated.",
+        "There may be no entitlements right after ResolveCustomer. They appear with License Updated.",
         they_are_empty_until_the_license_is_updated,
     ),
     rule(

@@ -8,7 +8,7 @@ from suite import rule
 
 BUCKET = "example-trail"
 FOLDER = "AWSLogs/222222222222/CloudTrail/us-east-1/"
-# A file is there five minutes after its events at most.
+# By then the events have appeared and the file of their five minutes is complete.
 LATER = "20m"
 
 
@@ -46,7 +46,7 @@ def a_list_comes_in_pages(s):
     assert s.s3().list_objects_v2(Bucket=BUCKET, Prefix=FOLDER, MaxKeys=3)["IsTruncated"]
 
 
-def what_is_not_there_is_refused(s):
+def a_missing_key_is_refused(s):
     client = s.s3()
     expect("NoSuchKey", client.get_object, Bucket=BUCKET, Key="nothing")
     expect("NoSuchBucket", client.list_objects_v2, Bucket="another-bucket")
@@ -62,5 +62,5 @@ RULES = (
         a_file_has_the_calls_of_five_minutes,
     ),
     rule("8.13", "8 CloudTrail", "A bucket is listed in pages, in the order of its keys.", a_list_comes_in_pages),
-    rule("8.14", "8 CloudTrail", "What is not there is refused with S3's codes.", what_is_not_there_is_refused),
+    rule("8.14", "8 CloudTrail", "A missing key or bucket is refused with S3's codes.", a_missing_key_is_refused),
 )

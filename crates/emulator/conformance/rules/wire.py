@@ -1,4 +1,4 @@
-"""How BatchMeterUsage and its siblings are called, and how they refuse."""
+"""The protocol of the metering API and its errors."""
 
 import socket
 
@@ -88,7 +88,7 @@ def unknown_members_and_nulls_are_ignored(s):
     assert answer.status == 200 and answer.json["Results"][0]["Status"] == "Success", answer
 
 
-def what_is_no_http_ends_its_own_connection_only(s):
+def a_request_that_is_not_http_ends_only_its_own_connection(s):
     host, port = s.clients.url.removeprefix("http://").split(":")
     head = b"POST / HTTP/1.1\r\nhost: x\r\n"
     sent = [
@@ -121,17 +121,17 @@ def struck(kind, code, status):
         response = expect(code, s.meter, s.record(buyer))
         assert response["ResponseMetadata"]["HTTPStatusCode"] == status, response
         assert s.billed() == []
-        assert s.statuses(s.record(buyer)) == ["Success"], "the next call goes through"
+        assert s.statuses(s.record(buyer)) == ["Success"], "the next call succeeds"
 
     return titled(f"{kind} answers {code}", case)
 
 
-def a_proxys_page_is_no_aws_error(s):
+def a_proxys_page_is_not_an_aws_error(s):
     buyer = s.buys()
     s.fault("bad-gateway")
     try:
         s.meter(s.record(buyer))
-        raise AssertionError("a page was taken for an answer")
+        raise AssertionError("a proxy's page was accepted as an answer")
     except ClientError as error:
         assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 502, error
     assert s.billed() == []
@@ -143,7 +143,7 @@ def lost(kind, billed):
         s.fault(kind)
         try:
             answer = s.meter(s.record(buyer))
-            raise AssertionError(f"an answer came: {answer}")
+            raise AssertionError(f"the answer was not lost: {answer}")
         except (ConnectionClosedError, HTTPClientError):
             pass
         assert s.billed() == billed
@@ -195,10 +195,10 @@ RULES = (
     rule(
         "M63.1",
         "2 Errors",
-        "A body that is not the request's JSON is refused with AWS's shape; what the model does not name is ignored.",
+        "A body that is not the request's JSON is refused with an error of AWS's shape. Unknown members are ignored.",
         a_body_that_is_not_the_requests_json_is_a_serialization_error,
         unknown_members_and_nulls_are_ignored,
-        what_is_no_http_ends_its_own_connection_only,
+        a_request_that_is_not_http_ends_only_its_own_connection,
     ),
     rule(
         "M63.2",
@@ -211,17 +211,17 @@ RULES = (
     rule(
         "M63.3",
         "2 Errors",
-        "Besides the modelled errors a caller meets denied access, expired credentials, clock skew and plain 5xx.",
+        "A caller also meets errors that no model lists: denied access, expired credentials, clock skew and plain 5xx.",
         struck("access-denied", "AccessDeniedException", 400),
         struck("expired-credentials", "ExpiredTokenException", 400),
         struck("clock-skew", "InvalidSignatureException", 400),
         struck("unknown-error", "ServiceUnavailableException", 503),
-        a_proxys_page_is_no_aws_error,
+        a_proxys_page_is_not_an_aws_error,
     ),
     rule(
         "M63.4",
         "2 Errors",
-        "Timeouts and lost connections leave open whether the work was done; sending the same again bills once.",
+        "After a lost answer the caller does not know if the work was done. The same request again is billed once.",
         lost("drop-before", []),
         lost("drop-after", ["1"]),
         the_sdk_itself_sends_a_lost_request_again,

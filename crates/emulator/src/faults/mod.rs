@@ -1,4 +1,4 @@
-//! Injected faults, repeatable from a seed.
+//! Injected faults. The same seed repeats the same faults.
 
 mod strike;
 
@@ -9,28 +9,31 @@ pub(crate) use strike::{Choice, FaultState, Struck};
 
 use crate::limits::{DELAY_MS_MAX, FAULTS_MAX};
 
-/// The kinds of faults. "Nothing done" means that the call changes nothing.
+/// The kinds of faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaultKind {
-    /// `ThrottlingException`, nothing done.
+    /// The call changes nothing and is answered with `ThrottlingException`.
     Throttling,
-    /// `InternalServiceErrorException` with status 500, nothing done.
+    /// The call changes nothing and is answered with `InternalServiceErrorException`, status 500.
     InternalError,
-    /// `DisabledApiException`, nothing done.
+    /// The call changes nothing and is answered with `DisabledApiException`.
     DisabledApi,
-    /// `AccessDeniedException`, nothing done.
+    /// The call changes nothing and is answered with `AccessDeniedException`.
     AccessDenied,
-    /// `ExpiredTokenException` for the caller's credentials, nothing done.
+    /// The call changes nothing and is answered with `ExpiredTokenException`, as if the caller's
+    /// credentials had expired.
     ExpiredCredentials,
-    /// `InvalidSignatureException`, as for a caller whose clock is wrong, nothing done.
+    /// The call changes nothing and is answered with `InvalidSignatureException`, as if the
+    /// caller's clock were wrong.
     ClockSkew,
-    /// Status 502 with a page that is not an AWS error, as from a proxy, nothing done.
+    /// The call changes nothing and is answered with status 502 and a page that is not an AWS
+    /// error, as from a proxy.
     BadGateway,
-    /// An error code that is in no API model (`ServiceUnavailableException`, status 503), nothing
-    /// done.
+    /// The call changes nothing and is answered with an error code that no API model contains
+    /// (`ServiceUnavailableException`, status 503).
     UnknownError,
-    /// The connection is closed without an answer, nothing done.
+    /// The call changes nothing, and the connection is closed without an answer.
     DropBefore,
     /// The call does its work, and then the connection is closed without an answer.
     DropAfter,
@@ -40,11 +43,11 @@ pub enum FaultKind {
     Unprocessed,
     /// The results are returned in another order.
     Reorder,
-    /// Some records are processed, but are in neither list of the answer.
+    /// Some records are processed, but neither list of the answer contains them.
     MissingRecord,
     /// Some records are processed, but their results have no status.
     MissingStatus,
-    /// Some records are processed, but their results have a status that is in no API model.
+    /// Some records are processed, but their results have a status that no API model contains.
     UnknownStatus,
 }
 
@@ -114,7 +117,7 @@ impl Fault {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Faults {
-    /// The start of the random draws. The same seed affects the same calls.
+    /// The seed of the random draws. With the same seed, the same calls are affected.
     pub seed: u64,
     /// The rules. Each is drawn independently.
     pub faults: Vec<Fault>,
@@ -138,7 +141,7 @@ pub enum FaultError {
         rate: f64,
     },
     /// A fault of single records affects no record.
-    #[error("fault `{kind}`: `records` is 0, but the fault strikes at least one record")]
+    #[error("fault `{kind}`: `records` is 0, but the fault must affect at least one record")]
     Records {
         /// The name of the fault's kind.
         kind: String,
@@ -175,7 +178,7 @@ pub enum FaultError {
     },
 }
 
-/// A fault as it is in JSON.
+/// The JSON form of a fault.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FaultText {

@@ -1,4 +1,4 @@
-//! Draws from a seed which faults affect a call, and which records.
+//! Draws from a seed the faults that affect a call, and the records that a fault affects.
 
 use super::{Fault, FaultKind, Faults, When};
 use crate::ids::mix;
@@ -6,7 +6,8 @@ use crate::ids::mix;
 /// The faults that affect one call.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Struck {
-    /// An error that is answered instead of any work. The first such rule wins.
+    /// The error that is answered instead of doing the work. If several rules demand an error, the
+    /// first rule counts.
     pub(crate) refusal: Option<FaultKind>,
     pub(crate) drop_after: bool,
     pub(crate) delay_ms: u64,
@@ -37,13 +38,13 @@ impl FaultState {
         }
     }
 
-    /// The rules in their present state: `next` counts down.
+    /// The rules in their present state: each `next` is the number of calls that remain.
     pub(crate) fn faults(&self) -> Faults {
         self.faults.clone()
     }
 
-    /// Draws every rule that covers the call once. A draw depends only on the seed, on the rule's
-    /// place and on the number of its earlier draws.
+    /// Draws once for every rule that covers the call. A draw depends only on the seed, on the
+    /// rule's place and on the number of the rule's earlier draws.
     pub(crate) fn strike(&mut self, operation: &str, body: &[u8]) -> Struck {
         let mut struck = Struck::default();
         let seed = self.faults.seed;
@@ -75,7 +76,7 @@ fn strikes(when: &mut When, draw: u64) -> bool {
             *left -= 1;
             true
         }
-        // A float holds 53 bits exactly.
+        // The draw is cut to 53 bits, because a float holds exactly that many.
         When::Rate(rate) => ((draw >> 11) as f64) < *rate * (1_u64 << 53) as f64,
     }
 }

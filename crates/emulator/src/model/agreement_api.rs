@@ -58,7 +58,7 @@ const REASONS: &[&str] = &[
     "OTHER",
 ];
 
-/// A string shape whose pattern allows certain bytes.
+/// Makes a string shape whose pattern is a class of bytes.
 const fn shape(min: usize, max: usize, text: &'static str, bytes: fn(u8) -> bool) -> StringShape {
     StringShape {
         min,

@@ -1,7 +1,7 @@
 //! Requests in the shapes of the API model, which are checked before any rule.
 //!
-//! A member of the wrong JSON type ends the reading (`SerializationException`). A value outside the
-//! limits of its shape is a violation, and all violations together become one
+//! A member of the wrong JSON type stops the reading (`SerializationException`). A value outside
+//! the limits of its shape is a violation. All violations together become one
 //! `ValidationException`.
 
 mod agreement_api;

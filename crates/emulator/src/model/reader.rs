@@ -24,7 +24,7 @@ pub(crate) enum ShapeError {
     Validation(String),
 }
 
-/// Lists of strings, each under one value of an enumeration.
+/// Lists of strings. Each list has a value of an enumeration as its key.
 pub(crate) type StringLists = Vec<(&'static str, Vec<String>)>;
 
 /// The violations that have been found so far.
@@ -42,7 +42,7 @@ pub(crate) struct Members<'a> {
     violations: &'a RefCell<Violations>,
 }
 
-/// Reads a request. `shape` reads the members it knows, and one error reports all violations.
+/// Reads a request. `shape` reads the members that it knows. One error reports all violations.
 pub(crate) fn read<T>(
     value: Value,
     shape: impl FnOnce(&mut Members<'_>) -> Result<T, ShapeError>,
@@ -178,7 +178,6 @@ impl Members<'_> {
         Ok(Some(number))
     }
 
-    /// Reads a boolean.
     pub(crate) fn boolean(&mut self, name: &'static str) -> Result<Option<bool>, ShapeError> {
         match self.take(name) {
             None => Ok(None),

@@ -99,7 +99,7 @@ pub(crate) const ENTITLED_PRODUCT_CODE: StringShape = StringShape {
     pattern: None,
 };
 
-/// `NextToken` of the entitlement API.
+/// The `NextToken` of the entitlement API, which must not contain white space.
 pub(crate) const ENTITLEMENTS_TOKEN: StringShape = StringShape {
     min: 1,
     max: usize::MAX,
@@ -109,7 +109,7 @@ pub(crate) const ENTITLEMENTS_TOKEN: StringShape = StringShape {
     }),
 };
 
-/// `LookupAttributeValue` of CloudTrail.
+/// CloudTrail's `LookupAttributeValue`.
 pub(crate) const LOOKUP_VALUE: StringShape = StringShape {
     min: 1,
     max: LOOKUP_VALUE_CHARS_MAX,

@@ -19,7 +19,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Reads a required timestamp. If it is absent, that is a violation, and the epoch is returned.
+    /// Reads a required timestamp. An absent timestamp is a violation, and the epoch is returned.
     pub(crate) fn read(members: &mut Members<'_>, name: &'static str) -> Result<Stamp, ShapeError> {
         if let Some(stamp) = Stamp::read_optional(members, name)? {
             return Ok(stamp);
@@ -51,7 +51,7 @@ fn moment(sent: &Number) -> Option<Timestamp> {
     if let Some(seconds) = sent.as_i64() {
         return Timestamp::from_second(seconds).ok();
     }
-    // A float is precise enough here: it holds a fraction of a second, never a quantity.
+    // A float is precise enough for a fraction of a second. No quantity is read in this way.
     let micros = (sent.as_f64()? * 1e6).round();
     if micros.abs() > 9e18 {
         return None;

@@ -51,7 +51,7 @@ impl AgreementsError {
     }
 }
 
-/// One page of the seller's agreements, sorted by the end of their terms.
+/// Returns one page of the seller's agreements, sorted by their end times.
 pub(crate) fn search(
     world: &World,
     request: &SearchAgreementsRequest,
@@ -225,7 +225,7 @@ fn find<'a>(world: &'a World, id: &str) -> Result<(usize, Parts<'a>), Agreements
     Ok((number, world.parts(number).ok_or_else(missing)?))
 }
 
-/// One page of an agreement's invoices and credit memos, newest first.
+/// Returns one page of an agreement's invoices and credit memos, newest first.
 pub(crate) fn invoice_line_items(
     world: &World,
     request: &InvoiceLineItemsRequest,

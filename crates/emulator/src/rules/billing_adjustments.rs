@@ -1,4 +1,5 @@
-//! `BatchCreateBillingAdjustmentRequest`: corrects over-billing in money, which is the only way.
+//! `BatchCreateBillingAdjustmentRequest`: corrects over-billing in money. Metered usage itself
+//! cannot be lowered.
 //!
 //! Facts: M28, M49 (docs/marketplace-rules.md).
 
@@ -17,7 +18,7 @@ use crate::world::{Adjustment, World};
 pub(crate) enum BillingAdjustmentsError {
     #[error("No entry is given")]
     NoEntry,
-    #[error("{count} entries are too many; at most {ADJUSTMENTS_MAX} are taken at a time")]
+    #[error("{count} entries are too many; send at most {ADJUSTMENTS_MAX} in one request")]
     TooMany { count: usize },
     #[error("The entries are for several agreements; send one request for each")]
     SeveralAgreements,
@@ -54,7 +55,7 @@ impl EntryError {
     }
 }
 
-/// Accepts every entry that is valid. The other entries are returned with their errors.
+/// Accepts every valid entry. The other entries are returned with their errors.
 pub(crate) fn billing_adjustments(
     world: &mut World,
     entries: &[AdjustmentEntry],
@@ -63,7 +64,7 @@ pub(crate) fn billing_adjustments(
     check(entries)?;
     let (mut items, mut errors) = (Vec::new(), Vec::new());
     for entry in entries {
-        match take(world, entry, now) {
+        match accept(world, entry, now) {
             Ok(id) => items.push(json!({
                 "billingAdjustmentRequestId": id,
                 "clientToken": entry.client_token,
@@ -100,7 +101,11 @@ fn check(entries: &[AdjustmentEntry]) -> Result<(), BillingAdjustmentsError> {
     Ok(())
 }
 
-fn take(world: &mut World, entry: &AdjustmentEntry, now: Timestamp) -> Result<String, EntryError> {
+fn accept(
+    world: &mut World,
+    entry: &AdjustmentEntry,
+    now: Timestamp,
+) -> Result<String, EntryError> {
     let amount = Amount::parse(&entry.amount)
         .filter(|amount| !amount.is_zero())
         .ok_or_else(|| EntryError::Amount(entry.amount.clone()))?;

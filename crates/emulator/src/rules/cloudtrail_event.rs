@@ -1,5 +1,5 @@
-//! A metering call as CloudTrail shows it: `requestParameters`, `responseElements`, and the parts
-//! that are left out of them.
+//! A metering call as CloudTrail shows it. Long `requestParameters` and `responseElements` are
+//! truncated.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -88,8 +88,8 @@ fn result(world: &World, record: Value, outcome: &RecordOutcome) -> Value {
     result
 }
 
-/// Keeps what fits into CloudTrail's limit for one field. If something was left out, `omitted` says
-/// so.
+/// Truncates lists to CloudTrail's limit for one field. If an item is left out, the field contains
+/// `"omitted": true`.
 fn truncated<const N: usize>(
     mut fields: Map<String, Value>,
     lists: [(&'static str, Vec<Value>); N],
@@ -125,8 +125,8 @@ fn usage_record(record: &UsageRecord, reading: CloudTrailTimestamps) -> Value {
         put("customerIdentifier", json!(customer));
     }
     if let Some(account) = &record.customer_aws_account_id {
-        // AWS's example spells it with a capital D; the model's name in lower camel case has a
-        // small one.
+        // The name in AWS's example ends in `ID`. The API model's name in lower camel case ends in
+        // `Id`.
         let name = match reading {
             CloudTrailTimestamps::Printed => "customerAWSAccountID",
             CloudTrailTimestamps::Iso8601 => "customerAWSAccountId",
@@ -167,7 +167,7 @@ fn quantity(name: &str, given: &GivenQuantity) -> Vec<(String, Value)> {
     integer.into_iter().chain(decimal).collect()
 }
 
-/// `Apr 19, 2018 4:32:50 PM`, as AWS's example has it, or RFC 3339.
+/// A timestamp as in AWS's example, `Apr 19, 2018 4:32:50 PM`, or in RFC 3339.
 fn printed(moment: Timestamp, reading: CloudTrailTimestamps) -> String {
     let second = Timestamp::from_second(moment.as_second()).unwrap_or(moment);
     if reading == CloudTrailTimestamps::Iso8601 {

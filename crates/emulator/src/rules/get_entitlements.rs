@@ -1,4 +1,4 @@
-//! `GetEntitlements`: lists what a contract entitles its buyer to.
+//! `GetEntitlements`: lists the entitlements that contracts grant their buyers.
 //!
 //! Facts: M48, M65 (docs/marketplace-rules.md).
 
@@ -11,7 +11,8 @@ use crate::limits::ENTITLEMENTS_PAGE_MAX;
 use crate::model::GetEntitlementsRequest;
 use crate::world::{Parts, World};
 
-/// The length of a contract whose entitlements have no end: a year.
+/// The validity of an entitlement that has no expiry of its own: a year from the start of its
+/// agreement.
 const CONTRACT: SignedDuration = SignedDuration::from_hours(365 * 24);
 
 /// Why entitlements cannot be listed.
@@ -73,7 +74,7 @@ pub(crate) fn get_entitlements(
     Ok(answer)
 }
 
-/// Everything that the product's buyers are entitled to now, in the order of purchase.
+/// All entitlements of the product's buyers that are valid now, in the order of purchase.
 fn entitlements(world: &World, product: usize, now: Timestamp) -> Vec<Value> {
     let mut all = Vec::new();
     for number in 0..world.agreements.len() {

@@ -32,12 +32,12 @@ pub(crate) enum LookupEventsError {
     EventCategory { given: String },
     #[error("MaxResults is {given}, but must be 1 to {EVENTS_PAGE_MAX}")]
     MaxResults { given: i64 },
-    #[error("The NextToken is not one this request was answered with")]
+    #[error("The NextToken is not from an answer to this request")]
     NextToken,
 }
 
 impl LookupEventsError {
-    /// The exception of the API model.
+    /// The name of the exception in the API model.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             LookupEventsError::Attributes { .. } => "InvalidLookupAttributesException",
@@ -49,7 +49,7 @@ impl LookupEventsError {
     }
 }
 
-/// One page, newest first, of the events of the Region called.
+/// Returns one page of the called Region's events, newest first.
 pub(crate) fn lookup_events(
     world: &World,
     request: &LookupEventsRequest,
@@ -62,7 +62,7 @@ pub(crate) fn lookup_events(
         request.end.map(Timestamp::as_nanosecond),
         arrival.region,
     );
-    // A page continues after the last event of the one before, so that new events do not shift
+    // A page continues after the last event of the previous page, so that new events do not shift
     // the pages.
     let before = match &request.next_token {
         None => u64::MAX,
@@ -89,7 +89,7 @@ pub(crate) fn lookup_events(
     Ok(answer)
 }
 
-/// Repeats some events of a page, as far as the page has room.
+/// Repeats some events at the start of their page, while the page has room.
 fn repeat(world: &World, page: &mut Vec<&CallEntry>, page_size: usize) {
     let percent = u64::from(world.settings.cloudtrail_repeat_percent);
     let again: Vec<&CallEntry> = page
@@ -101,6 +101,8 @@ fn repeat(world: &World, page: &mut Vec<&CallEntry>, page_size: usize) {
     page.splice(0..0, again);
 }
 
+/// The number of the question to [`draw`] for an event's delay. The next three are the questions
+/// for repetition, loss and gaps.
 const DELAYED: u64 = 1;
 pub(super) const REPEATED: u64 = 2;
 const LOST: u64 = 3;
@@ -108,12 +110,13 @@ const GAP: u64 = 4;
 /// The length of a gap, in seconds.
 const GAP_S: i64 = 1_800;
 
-/// A random value for a question about a call or a time. It is always the same for one seed.
+/// Draws a random value for a question about a call or a time. The same seed always gives the same
+/// value.
 pub(super) fn draw(world: &World, question: u64, number: u64) -> u64 {
     ids::mix(ids::mix(ids::mix(world.seed) ^ question) ^ number)
 }
 
-/// When the history shows an event; `None` if never.
+/// The time from which the history shows an event, in epoch seconds. `None` if it never does.
 pub(super) fn shown_from(world: &World, entry: &CallEntry) -> Option<i64> {
     let settings = &world.settings;
     if draw(world, LOST, entry.number) % 1_000 < u64::from(settings.cloudtrail_lost_per_mille) {

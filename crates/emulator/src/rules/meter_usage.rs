@@ -71,15 +71,15 @@ impl MeterUsageError {
     }
 }
 
-/// Usage that passed every check: customer, dimension and allocations.
+/// The customer, dimension and allocations of usage that passed every check.
 struct Checked {
     customer: usize,
     dimension: usize,
     allocations: Shares,
 }
 
-/// Meters once per hour, dimension and instance, or on AgentCore once per client token. Returns the
-/// number of the metering record.
+/// Meters usage once for each hour, dimension and instance. On AgentCore, it meters usage once for
+/// each client token. Returns the number of the metering record.
 pub(crate) fn meter_usage(
     world: &mut World,
     request: &MeterUsageRequest,
@@ -141,7 +141,7 @@ fn check(
 }
 
 /// Takes the slot of the instance's hour. On AgentCore every token has its own slot, and AWS
-/// Marketplace adds up the hour.
+/// Marketplace adds up the slots of an hour.
 fn enter(
     world: &mut World,
     request: &MeterUsageRequest,
@@ -234,7 +234,7 @@ fn check_stamp(
     }
 }
 
-/// Looks for an earlier use of the client token. The same request returns the same record, and a
+/// Looks for an earlier use of the client token. The same request gets the same record again. A
 /// different request is a conflict.
 fn repeated(
     world: &World,

@@ -1,4 +1,5 @@
-//! Page tokens. Each contains the start of the next page and is valid only for the same question.
+//! Page tokens. Each contains the start of the next page. It is valid only for the same question,
+//! which is made of filters of the request.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 

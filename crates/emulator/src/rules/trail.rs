@@ -1,8 +1,9 @@
 //! CloudTrail's trail in S3: the events of `LookupEvents` in gzipped files. There is a file for
-//! each five minutes in which events came.
+//! each five minutes in which an event was delivered.
 //!
-//! Delay, disorder, repetition and loss are the same as in the Event history: a file has the events
-//! that the history began to show in its five minutes. A repeated event is also in the next file.
+//! Delay, disorder, repetition and loss are the same as in the event history: a file contains the
+//! events that the history began to show in its five minutes. A repeated event is also in the next
+//! file.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -21,7 +22,7 @@ use crate::world::{CallEntry, World};
 /// The length of the period of one file, in seconds.
 const FILE_S: i64 = 300;
 const DAY_S: i64 = 24 * 3_600;
-/// The number of the question in which order a file has its events; see [`draw`].
+/// The number of the question to [`draw`] that decides the order of the events in a file.
 const ORDER: u64 = 5;
 
 /// A file that a trail has delivered.
@@ -51,7 +52,7 @@ impl TrailFile {
         )
     }
 
-    /// Whether a key can be this file's key, because it has the file's minute in its name.
+    /// Whether the key contains the file's minute. A key without it is not this file's key.
     pub(crate) fn may_be(&self, key: &str) -> bool {
         let minute = self.made_at().strftime("_%Y%m%dT%H%MZ_").to_string();
         key.contains(&minute)
@@ -62,16 +63,16 @@ impl TrailFile {
         Timestamp::from_second(self.made).unwrap_or_default()
     }
 
-    /// The gzipped content of the file, which has these calls.
+    /// The gzipped content of the file: an event of another service and the events of these calls.
     pub(crate) fn content(&self, world: &World, calls: &Calls<'_>) -> std::io::Result<Vec<u8>> {
         let mut calls = calls.clone();
         if world.settings.cloudtrail_spread_s > 0 {
             calls.sort_by_key(|entry| draw(world, ORDER, entry.number));
         }
-        // Every file has events of other services.
+        // AWS's files contain events of other services, too.
         let mut records = vec![other_event(world, self)];
-        let told = |entry: &&CallEntry| cloudtrail_event::whole(world, entry, SOURCE);
-        records.extend(calls.iter().map(told));
+        let event = |entry: &&CallEntry| cloudtrail_event::whole(world, entry, SOURCE);
+        records.extend(calls.iter().map(event));
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(json!({"Records": records}).to_string().as_bytes())?;
         gzip.finish()
@@ -81,8 +82,8 @@ impl TrailFile {
 /// The calls of one file.
 pub(crate) type Calls<'w> = Vec<&'w CallEntry>;
 
-/// All files in the bucket, with the calls of each. There are none if the time for which files are
-/// kept has no midnight.
+/// All files in the bucket, each with its calls. There are none if the time for which files are
+/// kept contains no midnight.
 pub(crate) fn files<'w>(world: &'w World, arrival: Arrival<'_>) -> BTreeMap<TrailFile, Calls<'w>> {
     let now = arrival.now.as_second();
     let Some(first) = first_made(world, arrival.now) else {
@@ -111,8 +112,8 @@ fn logged(world: &World) -> impl Iterator<Item = &CallEntry> {
     calls.filter(|entry| entry.operation == LOGGED && entry.reached_aws())
 }
 
-/// When the first file was made that the bucket still has: at the first midnight within the time
-/// for which files are kept. `None` if there was no midnight within it.
+/// The time of the oldest file in the bucket, in epoch seconds: the first midnight within the time
+/// for which files are kept. `None` if that time contains no midnight.
 fn first_made(world: &World, now: Timestamp) -> Option<i64> {
     let days = i64::from(world.settings.trail_kept_days);
     let kept = now
@@ -122,7 +123,8 @@ fn first_made(world: &World, now: Timestamp) -> Option<i64> {
     (midnight <= now.as_second()).then_some(midnight)
 }
 
-/// When the one or two files were made that have an event.
+/// The times of the one or two files that contain an event, in epoch seconds. Both are `None` if
+/// the event is never shown.
 fn files_of(world: &World, entry: &CallEntry) -> [Option<i64>; 2] {
     let shown = shown_from(world, entry);
     // The file is finished at the end of the five minutes in which the history began to show the

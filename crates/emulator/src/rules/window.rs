@@ -30,8 +30,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Checks a timestamp. One that is exactly as old as the window is accepted, and so is the
-    /// present.
+    /// Checks a timestamp. The present is accepted, and so is a timestamp that is exactly as old as
+    /// the window allows.
     pub(crate) fn check(self, stamp: Timestamp, now: Timestamp) -> Result<(), OutOfBounds> {
         if stamp > now {
             return Err(OutOfBounds::Future { now });
@@ -50,7 +50,7 @@ impl Window {
     }
 }
 
-/// 06:00 UTC on the first day of the month after the month of the timestamp.
+/// The time at which the timestamp's month closes: 06:00 UTC on the first day of the next month.
 fn month_closes(stamp: Timestamp) -> Option<Timestamp> {
     let date = Offset::UTC.to_datetime(stamp).date();
     let (year, month) = match date.month() {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_month_before_closes_at_six_on_the_first() {
+    fn the_previous_month_closes_at_six_on_the_first() {
         check("2026-11-30T23:00:00Z", "2026-12-01T05:59:59Z", true);
         check("2026-11-30T23:00:00Z", "2026-12-01T06:00:00Z", false);
         check("2026-12-31T23:59:59Z", "2027-01-01T05:59:59Z", true);

@@ -17,8 +17,8 @@ use crate::model::UsageRecord;
 pub(crate) enum Outcome {
     /// The record took its slot.
     Success,
-    /// `Success` without a slot of its own: identical to what the slot holds, or a zero that
-    /// leaves the slot free.
+    /// `Success` without a new slot: the record is identical to the record in the slot, or its
+    /// quantity is 0 and leaves the slot free.
     SuccessAgain,
     CustomerNotSubscribed,
     DuplicateRecord,
@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// The status AWS prints.
+    /// The status as AWS prints it. `NotProcessed` is the emulator's own word.
     pub(crate) fn status(self) -> &'static str {
         match self {
             Outcome::Success | Outcome::SuccessAgain => "Success",
@@ -84,7 +84,7 @@ impl CallEntry {
         }
     }
 
-    /// Whether the call reached AWS.
+    /// Whether the call reached AWS. A dropped request and a request that a proxy answered did not.
     pub(crate) fn reached_aws(&self) -> bool {
         let lost = [FaultKind::DropBefore, FaultKind::BadGateway];
         !self.faults.iter().any(|fault| lost.contains(fault))
@@ -96,7 +96,8 @@ impl CallEntry {
 pub(crate) enum Verdict {
     /// Answered without an error, and every record accepted.
     Accepted,
-    /// Answered without an error, but not every record was accepted: a 200 does not mean billed.
+    /// Answered without an error, but not every record was accepted. A status of 200 does not mean
+    /// that all records are billed.
     Partly,
     /// Answered with an error.
     Refused,
@@ -105,7 +106,6 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    /// All verdicts.
     pub(crate) const ALL: [Verdict; 4] = [
         Verdict::Accepted,
         Verdict::Partly,
@@ -139,7 +139,7 @@ pub(crate) struct CallLog {
 }
 
 impl CallLog {
-    /// The number of the call that comes in now.
+    /// Counts a new call and returns its number, from 1.
     pub(crate) fn next(&mut self) -> u64 {
         self.made += 1;
         self.made
@@ -156,7 +156,7 @@ impl CallLog {
         }
     }
 
-    /// How many calls there were, kept or not.
+    /// The number of all calls so far, also of those that the log no longer has.
     pub(crate) fn made(&self) -> u64 {
         self.made
     }
@@ -184,7 +184,7 @@ pub struct Call {
     pub number: u64,
     /// When the call was made, by the emulator's clock.
     pub at: Timestamp,
-    /// The operation's name.
+    /// The name of the operation, for example `BatchMeterUsage`.
     pub operation: String,
     /// The Region that was called.
     pub region: String,
@@ -198,7 +198,7 @@ pub struct Call {
     pub error: Option<CallError>,
     /// The faults that affected the call.
     pub faults: Vec<FaultKind>,
-    /// Whether an answer was sent. If not, the request may have been carried out nevertheless.
+    /// Whether an answer was sent. A request without an answer may have been carried out.
     pub answered: bool,
 }
 
@@ -216,22 +216,22 @@ pub struct CallError {
 /// One usage record of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallRecord {
-    /// `LicenseArn` as sent.
+    /// The record's `LicenseArn`, as it was sent.
     pub license_arn: Option<String>,
-    /// `CustomerAWSAccountId` as sent.
+    /// The record's `CustomerAWSAccountId`, as it was sent.
     pub account_id: Option<String>,
-    /// `CustomerIdentifier` as sent.
+    /// The record's `CustomerIdentifier`, as it was sent.
     pub customer_identifier: Option<String>,
-    /// `Dimension` as sent.
+    /// The record's `Dimension`, as it was sent.
     pub dimension: String,
-    /// `Timestamp` as sent.
+    /// The record's `Timestamp`, as it was sent.
     pub timestamp: Timestamp,
     /// The quantity, as a decimal string without trailing zeros.
     pub quantity: String,
-    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord`, `Unprocessed`, or `NotProcessed`
-    /// where the request failed as a whole.
+    /// `Success`, `CustomerNotSubscribed`, `DuplicateRecord` or `Unprocessed`. `NotProcessed` if
+    /// the whole request failed.
     pub outcome: String,
-    /// Whether this call took the slot. That is true exactly once for every slot that is billed.
+    /// Whether this call took the slot. Exactly one call takes each billed slot.
     pub billed: bool,
     /// The id of the metering record, even if the answer was never sent.
     pub metering_record_id: Option<String>,
@@ -243,14 +243,14 @@ impl World {
         self.calls.iter().map(|entry| self.call(entry)).collect()
     }
 
-    /// How many calls the filter selects, and one page of them, newest first.
+    /// The number of calls that the filter selects, and one page of these calls, newest first.
     pub(crate) fn calls_of(
         &self,
-        of: CallFilter<'_>,
+        filter: CallFilter<'_>,
         skip: usize,
         take: usize,
     ) -> (usize, Vec<(Verdict, Call)>) {
-        let found = || self.calls.iter().rev().filter(|entry| of.has(entry));
+        let found = || self.calls.iter().rev().filter(|entry| filter.has(entry));
         let page = found().skip(skip).take(take);
         (
             found().count(),
@@ -259,7 +259,7 @@ impl World {
         )
     }
 
-    /// The call of this number, if the log still has it.
+    /// The call with this number. `None` if the log does not have it, or no longer.
     pub(crate) fn call_numbered(&self, number: u64) -> Option<(Verdict, Call)> {
         let entry = self.calls.iter().rev().find(|e| e.number == number)?;
         Some((entry.verdict(), self.call(entry)))
@@ -298,7 +298,6 @@ impl World {
         }
     }
 
-    /// The request id of a call.
     pub(crate) fn request_id(&self, number: u64) -> String {
         ids::uuid(self.seed, Kind::Request, number)
     }

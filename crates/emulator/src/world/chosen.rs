@@ -1,5 +1,5 @@
-//! Identifiers that the caller chooses instead of those made from the seed. They are for a world
-//! whose names appear in documents, in samples or in another system.
+//! Identifiers that the caller chooses. Other identifiers are made from the seed. Chosen
+//! identifiers are for a world whose names appear in documents, in samples or in another system.
 
 use jiff::Timestamp;
 use thiserror::Error;
@@ -33,7 +33,7 @@ pub enum ChosenError {
     },
     /// The account already has another customer identifier for this product.
     #[error(
-        "`customer_identifier` is `{value}`, but the account is `{known}` for this product already"
+        "`customer_identifier` is `{value}`, but the account already has `{known}` for this product"
     )]
     Renamed {
         /// The value that was given.
@@ -50,7 +50,7 @@ pub enum ChosenError {
 }
 
 impl World {
-    /// Checks the identifiers that a purchase contains.
+    /// Checks the identifiers that are chosen for a purchase.
     pub(super) fn check_chosen(
         &self,
         new: &NewAgreement,

@@ -1,5 +1,5 @@
-//! Counts a day's slots and refused records by holder and hour. It copies only what is shown,
-//! because a world may have a million slots.
+//! Counts a day's slots and refused records by holder and hour. Only the lines of one page are
+//! copied, because a world may have a million slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,7 @@ use crate::quantity::Quantity;
 pub(crate) const HOURS: usize = 24;
 const DAY_S: i64 = 24 * HOUR_S;
 
-/// The owner of a line of hours. Usage that instances meter from a buyer's account belongs to the
-/// buyer.
+/// The owner of a line. Usage that instances meter from a buyer's account belongs to the buyer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Holder {
     License(u32),
@@ -56,8 +55,9 @@ pub(crate) struct Line {
     /// The ARN of the license. `None` for usage by product code.
     pub(crate) license_arn: Option<String>,
     pub(crate) dimension: String,
-    /// When the software may first and last be used, without the final hour.
+    /// The start of the software usage.
     pub(crate) start: Timestamp,
+    /// The end of the software usage, without the final hour. `None` if it has no end.
     pub(crate) end: Option<Timestamp>,
     pub(crate) hours: [Hour; HOURS],
 }
@@ -86,22 +86,27 @@ impl Lines<'_> {
 }
 
 impl World {
-    /// The number of lines, and the lines of one page. There is a line for every buyer whose
-    /// license is in force on that day, even without usage, and for everybody who has a slot.
-    pub(crate) fn lines(&self, of: Lines<'_>, skip: usize, take: usize) -> (usize, Vec<Line>) {
-        let mut keys = self.lines_alive(of);
-        for slot in self.slots.iter().filter(|slot| of.has(slot.sent_stamp_s)) {
+    /// The number of lines, and the lines of one page. Every holder of a license in force on that
+    /// day has a line for each dimension, even without usage. Every holder and dimension with a
+    /// slot of that day has a line, too.
+    pub(crate) fn lines(&self, filter: Lines<'_>, skip: usize, take: usize) -> (usize, Vec<Line>) {
+        let mut keys = self.lines_in_force(filter);
+        for slot in self
+            .slots
+            .iter()
+            .filter(|slot| filter.has(slot.sent_stamp_s))
+        {
             keys.insert((Holder::of(slot.key.scope), slot.key.dimension));
         }
-        keys.retain(|key| self.is_wanted(*key, of));
+        keys.retain(|key| self.is_wanted(*key, filter));
         let count = keys.len();
         let page: Vec<LineKey> = keys.into_iter().skip(skip).take(take).collect();
         let mut hours: BTreeMap<LineKey, [Hour; HOURS]> = page
             .iter()
             .map(|key| (*key, [Hour::default(); HOURS]))
             .collect();
-        self.count_slots(of, &mut hours);
-        self.count_refusals(of, &mut hours);
+        self.count_slots(filter, &mut hours);
+        self.count_refusals(filter, &mut hours);
         let lines = hours.into_iter();
         (
             count,
@@ -111,12 +116,12 @@ impl World {
         )
     }
 
-    fn lines_alive(&self, of: Lines<'_>) -> BTreeSet<LineKey> {
+    fn lines_in_force(&self, filter: Lines<'_>) -> BTreeSet<LineKey> {
         let mut keys = BTreeSet::new();
-        let day_end_s = of.from.as_second().saturating_add(DAY_S);
+        let day_end_s = filter.from.as_second().saturating_add(DAY_S);
         for (number, license) in self.licenses.iter().enumerate() {
             let began = license.start.as_second() < day_end_s;
-            let gone = license.deprovisioned.is_some_and(|end| end <= of.from);
+            let gone = license.deprovisioned.is_some_and(|end| end <= filter.from);
             let Some(product) = self.customers.get(license.customer).map(|c| c.product) else {
                 continue;
             };
@@ -135,10 +140,10 @@ impl World {
         keys
     }
 
-    fn is_wanted(&self, key: LineKey, of: Lines<'_>) -> bool {
+    fn is_wanted(&self, key: LineKey, filter: Lines<'_>) -> bool {
         self.named(key).is_some_and(|(listing, _, dimension)| {
-            of.product_code.is_none_or(|code| code == listing.code)
-                && of.dimension.is_none_or(|name| name == dimension)
+            filter.product_code.is_none_or(|code| code == listing.code)
+                && filter.dimension.is_none_or(|name| name == dimension)
         })
     }
 
@@ -153,10 +158,10 @@ impl World {
         Some((listing, customer, dimension))
     }
 
-    fn count_slots(&self, of: Lines<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
+    fn count_slots(&self, filter: Lines<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
         for slot in self.slots.iter() {
             let key = (Holder::of(slot.key.scope), slot.key.dimension);
-            let place = of.hour(slot.sent_stamp_s);
+            let place = filter.hour(slot.sent_stamp_s);
             if let (Some(place), Some(line)) = (place, hours.get_mut(&key))
                 && let Some(hour) = line.get_mut(place)
             {
@@ -169,7 +174,7 @@ impl World {
         }
     }
 
-    fn count_refusals(&self, of: Lines<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
+    fn count_refusals(&self, filter: Lines<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
         for entry in self.calls.iter() {
             for (record, outcome) in entry.records.iter().zip(&entry.outcomes) {
                 let is_duplicate = match outcome.outcome {
@@ -177,7 +182,7 @@ impl World {
                     Outcome::DuplicateRecord => true,
                     _ => false,
                 };
-                let place = of.hour(record.timestamp.at.as_second());
+                let place = filter.hour(record.timestamp.at.as_second());
                 let key = place.and_then(|_| self.line_of(entry, record));
                 if let (Some(place), Some(key)) = (place, key)
                     && let Some(hour) = hours.get_mut(&key).and_then(|line| line.get_mut(place))
@@ -189,7 +194,7 @@ impl World {
         }
     }
 
-    /// The line that a record was meant for. `None` if the record names no known holder or
+    /// The line of a record that was refused. `None` if the record names no known holder or
     /// dimension.
     fn line_of(&self, entry: &CallEntry, record: &UsageRecord) -> Option<LineKey> {
         let (holder, customer) = match (&record.license_arn, &entry.product_code) {
@@ -250,13 +255,16 @@ impl World {
     /// order of their timestamps.
     pub(crate) fn metered_of(
         &self,
-        of: Lines<'_>,
+        filter: Lines<'_>,
         skip: usize,
         take: usize,
     ) -> (usize, Vec<Metered>) {
-        let of_day = self.slots.iter().filter(|slot| of.has(slot.sent_stamp_s));
+        let of_day = self
+            .slots
+            .iter()
+            .filter(|slot| filter.has(slot.sent_stamp_s));
         let mut slots: Vec<&Slot> = of_day
-            .filter(|slot| self.is_wanted((Holder::of(slot.key.scope), slot.key.dimension), of))
+            .filter(|slot| self.is_wanted((Holder::of(slot.key.scope), slot.key.dimension), filter))
             .collect();
         slots.sort_by_key(|slot| slot.sent_stamp_s);
         let page = slots.iter().skip(skip).take(take);
@@ -266,7 +274,8 @@ impl World {
         )
     }
 
-    /// The number of slots of each day, by the day's first second, for the slots within the span.
+    /// The number of slots of each day, by the day's first second. Only slots with a timestamp from
+    /// `from` until `until` are counted.
     pub(crate) fn slots_by_day(&self, from: Timestamp, until: Timestamp) -> BTreeMap<i64, usize> {
         let mut days = BTreeMap::new();
         for slot in self.slots.iter() {

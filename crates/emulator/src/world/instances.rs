@@ -104,7 +104,8 @@ impl Instances {
 
 impl World {
     /// The customer in whose account the caller runs. An access key id of 12 digits is an account
-    /// id. Any other key belongs to the first customer of the product that accepts usage.
+    /// id. Any other key belongs to the product's first customer with a license that accepts usage
+    /// now.
     pub(crate) fn buyer(
         &self,
         product: usize,

@@ -76,7 +76,7 @@ pub struct Invoice {
     pub month: String,
     /// When the invoice is issued, which is when the month's metering closes.
     pub issued: Timestamp,
-    /// Whether it has been issued. Until then it still grows.
+    /// Whether the invoice is issued. Until then its amount can grow.
     pub is_issued: bool,
     /// The currency, always `USD`.
     pub currency: String,
@@ -192,7 +192,7 @@ impl World {
     }
 
     /// The agreement under which a slot is billed: the license's last agreement that had started by
-    /// then.
+    /// the slot's timestamp, or else the license's first agreement.
     fn agreement_of(
         &self,
         granted: &HashMap<usize, Vec<usize>>,

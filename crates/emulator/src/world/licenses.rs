@@ -10,7 +10,7 @@ use crate::limits::FINAL_HOUR_S;
 use crate::model::is_digits;
 use crate::readings::FinalHourFrom;
 
-/// A purchase to be made.
+/// The request for a purchase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewAgreement {
@@ -56,7 +56,7 @@ impl NewAgreement {
     }
 }
 
-/// What a contract entitles its buyer to in one dimension.
+/// The quantity of one dimension that a contract grants its buyer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entitlement {
@@ -69,7 +69,7 @@ pub struct Entitlement {
     pub expires: Option<Timestamp>,
 }
 
-/// A purchase that was made, with all its identifiers.
+/// A completed purchase with all its identifiers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     /// The agreement's id, `agmt-...`.
@@ -121,7 +121,7 @@ pub(crate) struct License {
     pub(crate) suspended: bool,
 }
 
-/// The relation of one account to one product.
+/// A customer: one account as a buyer of one product.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Customer {
     pub(crate) product: usize,
@@ -139,7 +139,7 @@ pub(crate) struct Token {
 }
 
 impl License {
-    /// The end that counts for usage, according to the reading in force.
+    /// The end of the software usage, according to the reading in force.
     pub(crate) fn end(&self, reading: FinalHourFrom) -> Option<Timestamp> {
         match reading {
             FinalHourFrom::Ended => self.ended,
@@ -298,7 +298,7 @@ impl World {
         self.agreements.push(agreement);
     }
 
-    /// Cancels an agreement, as the buyer does. Usage is accepted through the final hour.
+    /// Cancels an agreement, as the buyer does. Usage is accepted until the final hour is over.
     pub(crate) fn cancel_agreement(
         &mut self,
         agreement_id: &str,
@@ -366,7 +366,7 @@ impl World {
         }
     }
 
-    /// An agreement together with everything that it refers to.
+    /// An agreement with its license, customer and product. `None` if the number is unknown.
     pub(crate) fn parts(&self, agreement: usize) -> Option<Parts<'_>> {
         let agreement = self.agreements.get(agreement)?;
         let license = self.licenses.get(agreement.license)?;

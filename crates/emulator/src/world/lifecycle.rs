@@ -31,7 +31,7 @@ pub enum LifecycleMessage {
     Sns {
         /// `arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-<PRODUCTCODE>`.
         topic_arn: String,
-        /// The body of the message, a JSON text.
+        /// The body of the message, as JSON.
         message: String,
         /// The id that SNS gave the message.
         message_id: String,
@@ -90,7 +90,7 @@ impl Messages {
         }
     }
 
-    /// Takes all messages that are due by now, in the order in which they fall due.
+    /// Removes and returns all messages that are due by now, in the order of their due times.
     pub(crate) fn take(&mut self, now: Timestamp) -> Vec<LifecycleMessage> {
         let mut taken = Vec::new();
         while let Some(entry) = self.waiting.first_entry() {
@@ -102,8 +102,8 @@ impl Messages {
         taken
     }
 
-    /// Keeps a message that was taken and not delivered. A new purchase does not revoke it, because
-    /// it was sent already.
+    /// Puts back a message that was taken but not delivered. A new purchase does not revoke it,
+    /// because its sending has already begun.
     pub(crate) fn put_back(&mut self, due: Timestamp, message: LifecycleMessage) {
         self.push(
             due,
@@ -198,7 +198,7 @@ impl World {
             "agreement": described,
             "resaleAuthorization": {"id": null},
         });
-        self.emit_parts(agreement, change, &detail, due);
+        self.emit_for_roles(agreement, change, &detail, due);
     }
 
     /// Emits `Purchase Agreement Ended`, which contains neither the offer nor the times.
@@ -213,23 +213,23 @@ impl World {
             "agreement": {"id": parts.agreement.agreement_id, "status": status},
             "resaleAuthorization": {"id": null},
         });
-        self.emit_parts(agreement, "Ended", &detail, due);
+        self.emit_for_roles(agreement, "Ended", &detail, due);
     }
 
     /// Emits an agreement event for one or both of the seller's roles in the agreement.
-    fn emit_parts(&mut self, agreement: usize, change: &str, detail: &Value, due: Timestamp) {
-        let parts: &[&str] = match self.settings.lifecycle_both_parts {
+    fn emit_for_roles(&mut self, agreement: usize, change: &str, detail: &Value, due: Timestamp) {
+        let roles: &[&str] = match self.settings.lifecycle_both_parts {
             true => &["Proposer", "Manufacturer"],
             false => &["Proposer"],
         };
-        for part in parts {
-            let detail_type = format!("Purchase Agreement {change} - {part}");
+        for role in roles {
+            let detail_type = format!("Purchase Agreement {change} - {role}");
             self.emit_event(agreement, &detail_type, detail.clone(), due);
         }
     }
 
-    /// Emits a license event. It contains the product and the license, and of the agreement only
-    /// the id.
+    /// Emits a license event. It contains the product and the license, but only the id of the
+    /// agreement.
     pub(crate) fn emit_license(&mut self, agreement: usize, detail_type: &str, due: Timestamp) {
         let Some(parts) = self.parts(agreement) else {
             return;
@@ -318,7 +318,7 @@ impl World {
         self.emit_sns(notice, due, None);
     }
 
-    /// Emits `License Updated` again, as after a change of the agreement. Returns when it is due.
+    /// Emits `License Updated` after a change of the agreement. Returns the event's due time.
     pub(crate) fn emit_license_updated(&mut self, agreement: usize, now: Timestamp) -> Timestamp {
         let due = seconds_after(now, self.settings.license_updated_delay_s);
         self.emit_license(agreement, "License Updated - Manufacturer", due);
@@ -330,8 +330,8 @@ fn subscription_notice(parts: Parts<'_>, action: &str) -> Option<(String, Value)
     notice(parts, "subscription", action)
 }
 
-/// The topic and the body of an SNS message. `None` for other than legacy listings, which have no
-/// topics.
+/// The topic and the body of an SNS message. `None` if the product is not a legacy listing, because
+/// only legacy listings have topics.
 fn notice(parts: Parts<'_>, topic: &str, action: &str) -> Option<(String, Value)> {
     let listing = &parts.product.listing;
     if listing.identity != Identity::Customer {

@@ -99,7 +99,7 @@ impl World {
         }
     }
 
-    /// The number for a new metering record.
+    /// Counts a new metering record and returns its number.
     pub(crate) fn next_metering_record(&mut self) -> u64 {
         self.metering_records += 1;
         self.metering_records

@@ -13,10 +13,11 @@ use crate::model::is_product_code;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Identity {
-    /// By `LicenseArn` and `CustomerAWSAccountId`, without `ProductCode`. Products since June 2026.
+    /// By `LicenseArn` and `CustomerAWSAccountId`, without `ProductCode`. Products listed since
+    /// June 2026 have this identity.
     License,
-    /// By `ProductCode` with `CustomerIdentifier` or `CustomerAWSAccountId`. A `LicenseArn` works
-    /// as well, but is another slot.
+    /// By `ProductCode` with `CustomerIdentifier` or `CustomerAWSAccountId`. A record with a
+    /// `LicenseArn` is accepted as well, but takes another slot.
     Customer,
 }
 
@@ -33,7 +34,7 @@ pub enum Pricing {
     ContractWithConsumption,
 }
 
-/// A product to be listed.
+/// The listing of a product.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewProduct {
@@ -81,8 +82,8 @@ impl Product {
 }
 
 impl World {
-    /// Lists a product. Listing the same product again can change its fulfillment URL, and nothing
-    /// else. Without a URL it changes nothing.
+    /// Lists a product. Listing a product again can change only its fulfillment URL. Without a URL
+    /// it changes nothing.
     pub(crate) fn add_product(&mut self, product: NewProduct) -> Result<(), ControlError> {
         check(&product)?;
         if let Some(number) = self.product_by_code.get(&product.code)

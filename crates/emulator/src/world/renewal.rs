@@ -1,4 +1,4 @@
-//! Other changes of an agreement: renewal, amendment, suspension and resumption.
+//! Changes of an agreement: renewal, amendment, suspension and resumption.
 //!
 //! Facts: M43, M44 (docs/marketplace-rules.md).
 
@@ -11,8 +11,8 @@ use crate::ids;
 use crate::readings::LicenseOnRenewal;
 
 impl World {
-    /// Renews an agreement. A new agreement replaces it, with the same license or a new one
-    /// according to the reading in force.
+    /// Renews an agreement. A new agreement replaces it. The reading in force decides whether the
+    /// license stays or a new one replaces it.
     pub(crate) fn renew_agreement(
         &mut self,
         agreement_id: &str,
@@ -86,8 +86,8 @@ impl World {
         }
     }
 
-    /// Suspends the buyer's account, or lifts the suspension. While it is suspended, usage is
-    /// answered with `CustomerNotSubscribed`. No event reports this to the seller.
+    /// Suspends the buyer's account, or lifts the suspension. Usage of a suspended account is
+    /// answered with `CustomerNotSubscribed`. No event reports the suspension to the seller.
     pub(crate) fn suspend(
         &mut self,
         agreement_id: &str,

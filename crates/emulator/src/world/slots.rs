@@ -1,5 +1,5 @@
-//! Slots, which are what is billed. There is one for each buyer, dimension and hour, and the first
-//! record wins.
+//! Slots. Each buyer, dimension and hour has one slot. Its first record is billed, and later
+//! records do not change it.
 //!
 //! Facts: M23, M25, M26 (docs/marketplace-rules.md).
 
@@ -33,7 +33,8 @@ pub(crate) struct SlotKey {
     pub(crate) stamp_s: i64,
     /// The number of the Region, or 0 if slots are global.
     pub(crate) region: u32,
-    /// A number that separates records with their own slots (`ClientToken`). Otherwise 0.
+    /// A number that is unique for a record whose `ClientToken` gives it a slot of its own.
+    /// Otherwise 0.
     pub(crate) apart: u64,
 }
 
@@ -75,7 +76,7 @@ impl Slots {
         self.taken.iter()
     }
 
-    /// The number of a Region, from 1.
+    /// The number of a Region, from 1. A Region that has no number yet gets the next one.
     pub(crate) fn region(&mut self, name: &str) -> u32 {
         let place = match self.regions.iter().position(|r| r == name) {
             Some(place) => place,
@@ -108,7 +109,7 @@ impl Slots {
     }
 }
 
-/// One slot as it is billed.
+/// A taken slot, as it is billed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metered {
     /// The code of the product.
@@ -154,7 +155,7 @@ pub(crate) fn hour_start(stamp_s: i64) -> i64 {
 }
 
 impl World {
-    /// Every slot that is taken, in the order of acceptance.
+    /// All taken slots, in the order of acceptance.
     pub(crate) fn metered(&self) -> Vec<Metered> {
         self.slots.iter().filter_map(|s| self.bill(s)).collect()
     }

@@ -99,7 +99,7 @@ impl World {
     }
 }
 
-/// The indexes of the world: numbers by name.
+/// The indexes of the world, which find a thing's number by its name.
 struct Indexes {
     product_by_code: HashMap<String, usize>,
     customer_by_account: HashMap<(usize, String), usize>,

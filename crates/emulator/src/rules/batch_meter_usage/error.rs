@@ -79,7 +79,7 @@ pub(crate) enum BatchMeterUsageError {
     },
 }
 
-/// What is wrong with the way in which a record identifies its customer.
+/// An error in the way in which a record identifies its customer.
 #[derive(Clone, Debug, Error, PartialEq)]
 pub(crate) enum CustomerProblem {
     #[error("both CustomerIdentifier and CustomerAWSAccountId are given; send one of them")]
@@ -95,8 +95,8 @@ pub(crate) enum CustomerProblem {
 }
 
 impl BatchMeterUsageError {
-    /// Whether AWS's reference says that the entire batch is not processed. Then no reading records
-    /// the earlier records.
+    /// Whether AWS's reference says that the entire batch is not processed. If so, the earlier
+    /// records are not recorded under any reading.
     pub(crate) fn is_of_whole_batch(&self) -> bool {
         matches!(self, Self::Timestamp { .. } | Self::OutsideUsage { .. })
     }

@@ -1,4 +1,5 @@
-//! Finds who is billed for a usage record: a license, or the customer of a product code.
+//! Finds the holder that is billed for a usage record: a license, or the customer of a product
+//! code.
 //!
 //! Facts: M9, M10, M11, M22, M26, M64 (docs/marketplace-rules.md).
 
@@ -7,8 +8,8 @@ use crate::model::{BatchMeterUsageRequest, UsageRecord};
 use crate::readings::{EmptyCustomerIdentifier, InvalidCustomer};
 use crate::world::{License, Product, Scope, World};
 
-/// Who is billed for a record: product, scope of the slot (`None` for an unknown customer) and
-/// licenses.
+/// The holder that is billed for a record: its product, the scope of its slot (`None` for an
+/// unknown customer) and its licenses.
 pub(super) struct Holder<'a> {
     pub(super) product: &'a Product,
     pub(super) scope: Option<Scope>,
@@ -152,8 +153,8 @@ fn by_product<'a>(
     })
 }
 
-/// The customer of a record in a request with a product code. It is identified by its identifier or
-/// by its account.
+/// Finds the customer of a record in a request with a product code, by the customer identifier or
+/// by the account. Also returns the identifier or account that was sent.
 fn find_customer<'r>(
     world: &World,
     product: usize,

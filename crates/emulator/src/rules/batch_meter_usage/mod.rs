@@ -22,7 +22,7 @@ use crate::world::{
     Identity, License, Outcome, Pricing, Product, RecordOutcome, Scope, Slot, SlotKey, World,
 };
 
-/// A record that passed every check of the request.
+/// The judgment on a record that passed every check of the request.
 enum Judged {
     NotSubscribed,
     Billable { key: SlotKey, allocations: Shares },
@@ -74,7 +74,8 @@ pub(crate) fn batch_meter_usage(
     }
 }
 
-/// The product code, if there is one, must belong to a product that is metered by product code.
+/// Checks that the product code, if there is one, belongs to a product that is metered by product
+/// code.
 fn check_product(
     world: &World,
     request: &BatchMeterUsageRequest,
@@ -134,8 +135,7 @@ fn judge(
     })
 }
 
-/// Checks the usage itself, whoever is billed for it. Returns the index of the dimension and the
-/// allocations.
+/// Checks the dimension and the quantity. Returns the index of the dimension and the allocations.
 fn check_usage(
     world: &World,
     product: &Product,
@@ -165,7 +165,8 @@ fn check_usage(
     Ok((dimension, allocations))
 }
 
-/// The timestamp must lie between the start and the end of the software usage, to the second.
+/// Checks that the timestamp lies between the start and the end of the software usage, to the
+/// second.
 fn check_activation(
     world: &World,
     record: usize,
@@ -232,8 +233,8 @@ fn slot_key(
     }
 }
 
-/// Takes the slot, or compares the record with the one in the slot. The first record wins, and
-/// nothing is added to it.
+/// Takes the slot, or compares the record with the first record in the slot. The first record stays
+/// billed, and a later record adds nothing to it.
 fn enter(
     world: &mut World,
     record: &UsageRecord,
