@@ -1,4 +1,4 @@
-//! The page of all agreements, as the seller sees them.
+//! The page of all agreements, from the seller's side.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -103,7 +103,7 @@ fn filters(products: &[NewProduct], product: &str, status: &str) -> Markup {
     }
 }
 
-/// A form field for a product. Its first choice is any product.
+/// A form field in which to choose a product. Its first choice stands for any product.
 pub(super) fn product_choice(products: &[NewProduct], chosen: &str) -> Markup {
     html! {
         div {

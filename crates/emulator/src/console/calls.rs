@@ -1,4 +1,4 @@
-//! The log of calls. It explains every refusal in plain words.
+//! The pages of the log of calls. They explain every refusal in plain words.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -34,7 +34,7 @@ pub(super) async fn one(State(emulator): State<Emulator>, Path(number): Path<Str
         }
         None => {
             let problem = format!(
-                "The log has no call {number}. It keeps the latest 100,000, and forgets them with a reset."
+                "The log has no call {number}. It keeps the latest 100,000 calls, and a reset empties it."
             );
             page::problem(StatusCode::NOT_FOUND, &problem)
         }
@@ -87,7 +87,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
                 tbody {
                     @for (verdict, call) in calls {
                         tr {
-                            th scope="row" { a href={ "/_emulator/console/calls/" (call.number) } { (call.number) span.apart { ", all of it" } } }
+                            th scope="row" { a href={ "/_emulator/console/calls/" (call.number) } { (call.number) span.apart { ", with all details" } } }
                             td { (time(call.at)) }
                             td { (call.operation) br; small { (call.region) } }
                             td.number { (call.records.len()) }
@@ -101,7 +101,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
     }
 }
 
-/// The reasons why a call was refused, each listed once.
+/// The results of a call in plain words. Each outcome of its records is explained once.
 fn plain_words(verdict: Verdict, call: &Call) -> Markup {
     html! {
         @if let Some(error) = &call.error {
@@ -116,7 +116,7 @@ fn plain_words(verdict: Verdict, call: &Call) -> Markup {
             }
             @if call.records.is_empty() && verdict == Verdict::Accepted { p { "Answered." } }
         }
-        @if !call.faults.is_empty() { p { "Struck by: " (fault_names(call)) "." } }
+        @if !call.faults.is_empty() { p { "Faults: " (fault_names(call)) "." } }
         @if verdict == Verdict::Unanswered { (explained(explain::unanswered(&call.faults))) }
     }
 }
@@ -163,7 +163,7 @@ fn records(call: &Call) -> Markup {
     html! {
         div.scroll role="region" aria-label="Usage records" tabindex="0" {
             table {
-                caption { "Its usage records" }
+                caption { "The usage records of the call" }
                 thead {
                     tr {
                         @for name in ["Record", "Buyer", "Dimension", "Timestamp", "Quantity", "Outcome", "Billed by this call"] {
@@ -172,9 +172,9 @@ fn records(call: &Call) -> Markup {
                     }
                 }
                 tbody {
-                    @for (place, record) in call.records.iter().enumerate() {
+                    @for (index, record) in call.records.iter().enumerate() {
                         tr {
-                            th scope="row" { (place + 1) }
+                            th scope="row" { (index + 1) }
                             td.arn {
                                 @for name in [&record.account_id, &record.customer_identifier, &record.license_arn].into_iter().flatten() {
                                     code { (name) } " "
@@ -199,7 +199,8 @@ fn records(call: &Call) -> Markup {
     }
 }
 
-/// A choice of verdicts in a filter.
+/// A choice of the filter by verdict: its name in the query, its text, and the verdicts that it
+/// selects.
 #[derive(Clone, Copy)]
 struct Choice {
     name: &'static str,

@@ -1,4 +1,4 @@
-//! The page of metered usage: the picture of a day, its month, and the slots.
+//! The page of metered usage: the heat map of a day, the calendar of its month, and the slots.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -73,7 +73,7 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
         (choices(&products, day, product, dimension))
         (page::pages(("line of a buyer and a dimension", "lines of a buyer and a dimension"), "/metered", &query, "lines", (line_page, CONSOLE_LINES_MAX, line_count)))
         @if lines.is_empty() {
-            p { "Nobody has an agreement on that day, by this choice." }
+            p { "Nobody has an agreement on that day for the chosen product and dimension." }
         } @else {
             (heat_map::table(&lines, drawing, &caption))
         }

@@ -1,4 +1,4 @@
-//! The page of a buyer's agreements, and what a buyer can do with them.
+//! The page of a buyer's agreements, with buttons for what a buyer can do with them.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Res
     view(&emulator, StatusCode::OK, &asked, None)
 }
 
-/// The page of all buyers, or of one of them.
+/// The list of all buyers, or the agreements of one buyer.
 pub(super) fn view(
     emulator: &Emulator,
     status: StatusCode,
@@ -58,7 +58,7 @@ fn buyers(agreements: &[AgreementView], page: usize) -> Markup {
         @if buyers.is_empty() {
             p { "Nobody has bought anything yet. " a href="/_emulator/console/products" { "Subscribe to a product" } "." }
         } @else {
-            p { "Choose whose eyes to look through." }
+            p { "Choose a buyer, to see and change that buyer's agreements." }
             (page::pages(("buyer", "buyers"), "/purchases", &[], "page", (page, size, buyers.len())))
             div.scroll role="region" aria-label="Buyers" tabindex="0" {
                 table {
@@ -85,7 +85,7 @@ fn purchases(
     account: &str,
     page: usize,
 ) -> Markup {
-    // The latest purchase comes first, because the buyer usually wants to set up that one.
+    // The latest purchase comes first, because the buyer usually wants to set it up next.
     let theirs: Vec<&AgreementView> = agreements
         .iter()
         .rev()
@@ -142,7 +142,7 @@ fn set_up(emulator: &Emulator, agreement: &AgreementView) -> Markup {
             }
         } @else {
             p {
-                "“Set up your account” has nowhere to go: "
+                "“Set up your account” needs a fulfillment URL: "
                 a href="/_emulator/console/products#fulfillment" { "set a fulfillment URL" } "."
             }
         }
