@@ -1,4 +1,4 @@
-//! The handle to one emulator: world, clock and faults behind one lock.
+//! The emulator's handle. Its world, clock and faults are behind one lock.
 
 mod purchases;
 
@@ -23,7 +23,7 @@ use crate::settings::Settings;
 use crate::wire::{self, PublicKey, SigningKeys};
 use crate::world::{Call, Invoice, LifecycleMessage, Metered, Month, World};
 
-/// How an emulator starts.
+/// The options with which an emulator starts.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The seed of all identifiers.
@@ -47,8 +47,8 @@ impl Default for Options {
     }
 }
 
-/// AWS Marketplace on localhost. The handle is cheap to clone, and every clone is the same
-/// emulator.
+/// AWS Marketplace on localhost. This is a handle: it is cheap to clone, and every clone is the
+/// same emulator.
 ///
 /// ```
 /// use emulator::{Emulator, Identity, NewAgreement, NewProduct, Options};
@@ -71,7 +71,7 @@ struct Inner {
     state: Mutex<Core>,
 }
 
-/// The state behind the lock.
+/// The state of an emulator, behind its lock.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) world: World,
@@ -121,9 +121,9 @@ impl Emulator {
             .with_state(self.clone())
     }
 
-    /// Serves connections until `shutdown` completes, and gives running requests a few seconds to
-    /// finish. Unlike a plain server it can drop a connection instead of answering. It also
-    /// delivers lifecycle messages to the [`Target`], if there is one.
+    /// Serves connections until `shutdown` completes. Running requests then have a few seconds to
+    /// finish. A fault can make this server close a connection without an answer. It also delivers
+    /// lifecycle messages to the [`Target`], if there is one.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -135,13 +135,13 @@ impl Emulator {
         served
     }
 
-    /// The Region of calls that name no Region.
+    /// The Region of calls whose credential scope has an empty Region.
     pub(crate) fn region(&self) -> &str {
         &self.inner.options.region
     }
 
-    /// The lock is held for single steps only. A panic in a step leaves the state as it was, so a
-    /// poisoned lock can still be used.
+    /// Locks the state. Callers hold the lock for a single step only. A panic in a step leaves the
+    /// state as it was, so a poisoned lock can still be used.
     pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
         self.inner
             .state
@@ -159,18 +159,19 @@ impl Emulator {
         self.core().clock.speed()
     }
 
-    /// Moves the clock, changes its speed, or both. Messages that are due by the new time can then
-    /// be taken.
+    /// Moves the clock, changes its speed, or both. `None` leaves the time or the speed as it is.
+    /// Messages that are due by the new time can then be taken.
     pub fn set_clock(&self, now: Option<Timestamp>, speed: Option<f64>) {
         self.core().clock.set(now, speed);
     }
 
-    /// Every slot that is taken, which is what the buyers will be billed for.
+    /// Every slot that has a record. The buyers are billed for these slots.
     pub fn metered(&self) -> Vec<Metered> {
         self.core().world.metered()
     }
 
-    /// The buyers' invoices by month and agreement, for one month (`2026-11`) or for all months.
+    /// The buyers' invoices by month and agreement, for one month (`2026-11`) or, with `None`, for
+    /// all months.
     pub fn invoices(&self, month: Option<&str>) -> Result<Vec<Invoice>, ControlError> {
         let month = month
             .map(|text| {
@@ -195,7 +196,7 @@ impl Emulator {
         Ok(keys.public(version)?)
     }
 
-    /// Lets the current key expire now and adds a new version. Returns that version.
+    /// Lets the current key expire now and adds a new version of the key. Returns the new version.
     pub fn rotate_public_key(&self) -> Result<usize, ControlError> {
         let core = &mut *self.core();
         if core.world.key_rotations.len() >= KEY_ROTATIONS_MAX {
@@ -210,13 +211,14 @@ impl Emulator {
         self.core().world.calls()
     }
 
-    /// Replaces all faults. The names of operations are not checked: a rule for an operation that
-    /// does not exist never has an effect.
+    /// Replaces all faults. The names of operations are not checked. A fault of an operation that
+    /// does not exist has no effect.
     pub fn set_faults(&self, faults: Faults) {
         self.core().faults = FaultState::new(faults);
     }
 
-    /// Replaces all faults, if each of them names an existing operation.
+    /// Replaces all faults. Refuses them if there are too many, or if one names an operation that
+    /// does not exist.
     pub(crate) fn check_and_set_faults(&self, faults: Faults) -> Result<(), FaultError> {
         let names = wire::operation_names();
         if faults.faults.len() > FAULTS_MAX {
@@ -235,7 +237,7 @@ impl Emulator {
         Ok(())
     }
 
-    /// The faults in force. `next` contains the number of calls that remain.
+    /// The faults in force. [`When::Next`](crate::When::Next) has the number of calls that remain.
     pub fn faults(&self) -> Faults {
         self.core().faults.faults()
     }
@@ -250,7 +252,8 @@ impl Emulator {
         self.core().world.readings.clone()
     }
 
-    /// Sets windows, delays and lifetimes. They apply to everything that happens from now on.
+    /// Sets windows, delays, lifetimes and the other settings. They apply to everything that
+    /// happens from now on.
     pub fn set_settings(&self, settings: Settings) {
         self.core().world.settings = settings;
     }
@@ -260,15 +263,16 @@ impl Emulator {
         self.core().world.settings.clone()
     }
 
-    /// Takes all lifecycle messages that are due by now, in the order in which they fall due.
+    /// Removes and returns all lifecycle messages that are due by now, in the order in which they
+    /// fall due.
     pub fn take_lifecycle(&self) -> Vec<LifecycleMessage> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.messages.take(now)
     }
 
-    /// Takes a message back that [`Emulator::take_lifecycle`] gave out and that was not delivered.
-    /// It is due again after `delay`, and is saved with the world until then.
+    /// Puts back a message that was taken with [`Emulator::take_lifecycle`] but not delivered. It
+    /// is due again after `delay`. Until then it belongs to the saved world.
     pub fn return_lifecycle(&self, message: LifecycleMessage, delay: SignedDuration) {
         let core = &mut *self.core();
         let now = core.clock.now();
@@ -276,8 +280,8 @@ impl Emulator {
         core.world.messages.put_back(due, message);
     }
 
-    /// Sets where [`Emulator::serve`] delivers lifecycle messages. With `None` they are kept for
-    /// [`Emulator::take_lifecycle`].
+    /// Sets the target to which [`Emulator::serve`] delivers lifecycle messages. With `None` the
+    /// messages are kept for [`Emulator::take_lifecycle`].
     pub fn set_target(&self, target: Option<Target>) -> Result<(), TargetError> {
         if let Some(target) = &target {
             target.check()?;
@@ -288,8 +292,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Sets where "Set up your account" sends buyers of products that have no fulfillment URL of
-    /// their own. `None` removes the URL.
+    /// Sets the URL to which "Set up your account" sends the buyers of products that have no
+    /// fulfillment URL of their own. `None` removes the URL.
     pub fn set_fulfillment_url(&self, url: Option<&str>) -> Result<(), ControlError> {
         if let Some(url) = url
             && !is_fulfillment_url(url)
@@ -307,7 +311,7 @@ impl Emulator {
         self.core().fulfillment_url.clone()
     }
 
-    /// The target, and what was delivered to it.
+    /// The target, and the state of the delivery to it.
     pub fn delivery(&self) -> (Option<Target>, Delivery) {
         let core = &*self.core();
         (core.target.clone(), core.delivery.clone())
@@ -320,8 +324,9 @@ impl Emulator {
     }
 
     /// Loads a saved world, or sets one up: JSON with any of `settings`, `readings`, `clock`,
-    /// `faults`, `products` and `agreements`, in the form that the control interface takes. If the
-    /// JSON cannot be read, nothing changes. A setup stops at the first part that is refused.
+    /// `faults`, `products` and `agreements`, in the form of the control interface. If the JSON
+    /// cannot be read, nothing changes. A setup stops at the first part that is refused, and the
+    /// parts before it stay.
     pub fn load(&self, json: &str) -> Result<(), FileError> {
         match WorldFile::read(json)? {
             (Some(saved), _) => {
@@ -356,8 +361,8 @@ impl Emulator {
         Ok(())
     }
 
-    /// Starts over with an empty world. The clock and everything else are as at the start, except
-    /// the keys, the target and the fulfillment URL, which stay.
+    /// Sets the world, the clock and everything else back to the start. Only the keys, the target
+    /// and the fulfillment URL stay.
     pub fn reset(&self) {
         let core = &mut *self.core();
         let (keys, target) = (core.keys.clone(), core.target.take());

@@ -107,7 +107,7 @@ async fn bad_input_is_answered_with_the_value_and_the_rule() {
             json!({"product_code": LICENSED, "entitlements": [{"dimension": "z", "value": 1}]}),
             "`z`",
         ),
-        ("agreements", json!([]), "what this path takes"),
+        ("agreements", json!([]), "that this path expects"),
     ];
     for (path, body, word) in cases {
         let answer = running.control("POST", path, &body).await;

@@ -82,7 +82,7 @@ pub(super) fn status(agreement: &AgreementView) -> Markup {
     let (class, word) = match (agreement.status.as_str(), agreement.suspended) {
         ("ACTIVE", true) => ("bad", "Active, but the account is suspended"),
         ("ACTIVE", false) => ("good", "Active"),
-        ("RENEWED", _) => ("gone", "Renewed: another agreement took over"),
+        ("RENEWED", _) => ("gone", "Renewed: another agreement replaced it"),
         _ => ("gone", "Cancelled"),
     };
     let usage = match (agreement.accepts_usage, agreement.ended) {

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::fields::{Fields, object, read};
-use super::page::{self, Place, Refused, done, pace, refusal, time, typed};
+use super::page::{self, Place, Refused, notice, pace, refusal, time, typed};
 use crate::control::{ClockChange, ControlError};
 use crate::emulator::Emulator;
 
@@ -48,7 +48,7 @@ fn view(
     let (now, speed) = (emulator.now(), emulator.speed());
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(asked))
         p.large { (time(now)) ", " strong { (pace(speed)) } }
         div.actions {
             (button("advance", "1h", "Advance one hour"))

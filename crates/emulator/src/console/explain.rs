@@ -155,7 +155,7 @@ fn by_no_record(code: &str) -> Option<Explanation> {
     Some(match code {
         "ThrottlingException" => of(
             "There are too many requests. AWS allows 10 BatchMeterUsage calls and 2 LookupEvents calls in each second.",
-            "Nothing was done. Wait for a time with jitter, and send the same records again.",
+            "Nothing was done. Wait, with jitter, and send the same records again.",
         ),
         "InternalServiceErrorException" | "InternalServerException" | "InternalFailure" => of(
             "AWS failed, but it may have recorded something.",

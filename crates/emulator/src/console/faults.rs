@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::fields::{Fields, object, read};
-use super::page::{self, Place, Refused, done, refusal, typed};
+use super::page::{self, Place, Refused, notice, refusal, typed};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::faults::{Fault, FaultKind, Faults, When};
@@ -139,9 +139,9 @@ fn view(
     let faults = emulator.faults();
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(asked))
         @if faults.faults.is_empty() {
-            p { "No fault is in force. Nothing goes wrong." }
+            p { "No fault is in force." }
         } @else {
             (in_force(&faults))
             form method="post" action="/_emulator/console/faults/clear" { button { "Clear all faults" } }

@@ -109,7 +109,7 @@ pub(super) fn refusal(refused: Option<&Refused>) -> Markup {
 
 /// The notice that a form succeeded. The redirect after the form names the notice in the query
 /// field `done`.
-pub(super) fn done(fields: &Fields) -> Markup {
+pub(super) fn notice(fields: &Fields) -> Markup {
     let message = match fields.get("done") {
         Some("listed") => "The product is listed.",
         Some("fulfillment-url") => "The fulfillment URL is set.",

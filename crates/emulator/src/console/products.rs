@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::fields::{Fields, object, read};
-use super::page::{self, Place, Refused, done, link, refusal, typed};
+use super::page::{self, Place, Refused, link, notice, refusal, typed};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
@@ -74,7 +74,7 @@ fn view(
     let shown = products.iter().skip(page::skipped(page)).take(size);
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(asked))
         p { "These products are on AWS Marketplace. You can subscribe to them as any AWS account." }
         (page::pages(("product", "products"), "/products", &[], "page", (page, size, products.len())))
         div.cards {

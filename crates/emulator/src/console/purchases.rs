@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::changes::{self, Change};
 use super::fields::Fields;
-use super::page::{self, Place, Refused, done, link, refusal, time};
+use super::page::{self, Place, Refused, link, notice, refusal, time};
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::AgreementView;
@@ -39,7 +39,7 @@ pub(super) fn view(
     };
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(asked))
         (shown)
     };
     page::page(emulator, status, Place::Purchases, &title, &body)

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, read};
-use super::page::{self, Place, Refused, done, refusal};
+use super::page::{self, Place, Refused, notice, refusal};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::readings::Readings;
@@ -171,7 +171,7 @@ fn view(
     let current = serde_json::to_value(emulator.readings()).unwrap_or_default();
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(asked))
         p { "In these questions AWS's documentation contradicts itself or says nothing. Your software should be correct under every answer. The first answer to each question is the likelier one." }
         form method="post" action="/_emulator/console/readings" {
             @for question in &QUESTIONS { (fieldset(question, &current)) }

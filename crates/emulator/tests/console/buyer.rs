@@ -197,7 +197,7 @@ fn an_agreement_is_suspended_resumed_amended_renewed_and_cancelled_by_buttons() 
         assert!(!running.emulator.take_lifecycle().is_empty());
         says(
             &change(id, "renew").await,
-            &["Renewed: another agreement took over"],
+            &["Renewed: another agreement replaced it"],
         );
         let renewed = running.emulator.agreements().pop().expect("the new one");
         says(

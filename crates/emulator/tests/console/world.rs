@@ -119,7 +119,7 @@ fn faults_are_switched_on_seen_removed_and_cleared_by_forms() {
         assert_eq!(running.emulator.faults().faults.len(), 2);
         taken(&running, "/faults/clear", &[]).await;
         assert!(running.emulator.faults().faults.is_empty());
-        says(&text(&running, "/faults").await, &["Nothing goes wrong"]);
+        says(&text(&running, "/faults").await, &["No fault is in force"]);
 
         for (field, bad, words) in [
             ("rate", "2", "not between 0 and 1"),
