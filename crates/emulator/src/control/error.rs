@@ -155,7 +155,9 @@ pub enum ControlError {
         path: String,
     },
     /// The path does not support this method.
-    #[error("`{path}` does not support {method}; GET /_emulator lists all paths with their methods")]
+    #[error(
+        "`{path}` does not support {method}; GET /_emulator lists all paths with their methods"
+    )]
     Method {
         /// The method that was used.
         method: String,

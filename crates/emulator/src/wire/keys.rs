@@ -1,5 +1,5 @@
-//! The keys with which `RegisterUsage` signs its answers. The algorithm is RSA-PSS with SHA-256. JWT
-//! calls it PS256.
+//! The keys with which `RegisterUsage` signs its answers. The algorithm is RSA-PSS with SHA-256,
+//! which JWT calls PS256.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
