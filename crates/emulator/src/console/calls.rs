@@ -14,8 +14,8 @@ use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::wire::operation_names;
 use crate::world::{Call, CallFilter, CallRecord, Verdict};
 
-pub(super) async fn list(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    match view(&emulator, &asked) {
+pub(super) async fn list(State(emulator): State<Emulator>, query: Fields) -> Response {
+    match view(&emulator, &query) {
         Ok(body) => page::page(&emulator, StatusCode::OK, Place::Calls, "Calls", &body),
         Err(error) => page::unreadable(&error),
     }
@@ -41,9 +41,9 @@ pub(super) async fn one(State(emulator): State<Emulator>, Path(number): Path<Str
     }
 }
 
-fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
-    let page = page::number(asked, "page")?;
-    let operation = asked.get("operation");
+fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
+    let page = page::number(query, "page")?;
+    let operation = query.get("operation");
     let names = operation_names();
     if let Some(name) = operation.filter(|name| !names.contains(name)) {
         let names = names.join(", ");
@@ -51,7 +51,7 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
             problem: format!("`operation` is `{name}`, but must be one of {names}, or blank"),
         });
     }
-    let verdict = asked.get("verdict").map(verdict_named).transpose()?;
+    let verdict = query.get("verdict").map(verdict_named).transpose()?;
     let of = CallFilter {
         operation,
         verdicts: verdict.map_or(&Verdict::ALL, |choice| choice.verdicts),
@@ -61,13 +61,13 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
         let world = &emulator.core().world;
         world.calls_of(of, page::skipped(page), size)
     };
-    let query = [
+    let parameters = [
         ("operation", operation.unwrap_or_default()),
         ("verdict", verdict.map_or("", |choice| choice.name)),
     ];
     Ok(html! {
         (filters(&names, operation, verdict))
-        (page::pages(("call", "calls"), "/calls", &query, "page", (page, size, count)))
+        (page::pages(("call", "calls"), "/calls", &parameters, "page", (page, size, count)))
         @if count > 0 { (table(&calls)) }
     })
 }

@@ -44,11 +44,12 @@ pub(super) async fn change(State(emulator): State<Emulator>, form: Fields) -> Re
 
 /// Makes the change that the form asks for. Returns the name of the notice about it.
 fn apply(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError> {
-    let asked = form.text("change");
-    let Some((change, _, _, done)) = CHANGES.iter().find(|(_, name, _, _)| *name == asked) else {
+    let requested = form.text("change");
+    let Some((change, _, _, done)) = CHANGES.iter().find(|(_, name, _, _)| *name == requested)
+    else {
         let names = CHANGES.map(|(_, name, _, _)| name).join(", ");
         return Err(ControlError::Body {
-            problem: format!("`change` is `{asked}`, but must be one of {names}"),
+            problem: format!("`change` is `{requested}`, but must be one of {names}"),
         });
     };
     let agreement_id = form.text("agreement_id");

@@ -11,8 +11,8 @@ use super::page::{self, Place, Refused, notice, pace, refusal, time, typed};
 use crate::control::{ClockChange, ControlError};
 use crate::emulator::Emulator;
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Response {
@@ -42,13 +42,13 @@ fn change(emulator: &Emulator, form: &Fields) -> Result<(), ControlError> {
 fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let (now, speed) = (emulator.now(), emulator.speed());
     let body = html! {
         (refusal(refused))
-        (notice(asked))
+        (notice(query))
         p.large { (time(now)) ", " strong { (pace(speed)) } }
         div.actions {
             (button("advance", "1h", "Advance one hour"))

@@ -13,8 +13,8 @@ use crate::control::ControlError;
 
 /// The day in the query, such as `2026-11-21`. If the query names none, the day of the emulator's
 /// clock.
-pub(super) fn asked_for(fields: &Fields, now: Timestamp) -> Result<Date, ControlError> {
-    let Some(text) = fields.get("day") else {
+pub(super) fn requested(query: &Fields, now: Timestamp) -> Result<Date, ControlError> {
+    let Some(text) = query.get("day") else {
         return Ok(Offset::UTC.to_datetime(now).date());
     };
     let day = text.parse::<Date>().ok();

@@ -51,8 +51,8 @@ const KINDS: [(FaultKind, &str); 16] = [
     (FaultKind::UnknownStatus, "results have an unknown status"),
 ];
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 pub(super) async fn add(State(emulator): State<Emulator>, form: Fields) -> Response {
@@ -133,13 +133,13 @@ fn with_removed(mut faults: Faults, form: &Fields) -> Result<Faults, ControlErro
 fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let faults = emulator.faults();
     let body = html! {
         (refusal(refused))
-        (notice(asked))
+        (notice(query))
         @if faults.faults.is_empty() {
             p { "No fault is in force." }
         } @else {

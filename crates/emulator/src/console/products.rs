@@ -13,9 +13,9 @@ use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::{Identity, NewProduct, Pricing};
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    match page::number(&asked, "page") {
-        Ok(page) => view(&emulator, StatusCode::OK, page, &asked, None),
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    match page::number(&query, "page") {
+        Ok(page) => view(&emulator, StatusCode::OK, page, &query, None),
         Err(error) => page::unreadable(&error),
     }
 }
@@ -65,7 +65,7 @@ fn view(
     emulator: &Emulator,
     status: StatusCode,
     page: usize,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let products = emulator.products();
@@ -74,7 +74,7 @@ fn view(
     let shown = products.iter().skip(page::skipped(page)).take(size);
     let body = html! {
         (refusal(refused))
-        (notice(asked))
+        (notice(query))
         p { "These products are on AWS Marketplace. You can subscribe to them as any AWS account." }
         (page::pages(("product", "products"), "/products", &[], "page", (page, size, products.len())))
         div.cards {

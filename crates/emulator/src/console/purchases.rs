@@ -14,23 +14,23 @@ use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::AgreementView;
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 /// The list of all buyers, or the agreements of one buyer.
 pub(super) fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
-    let page = match page::number(asked, "page") {
+    let page = match page::number(query, "page") {
         Ok(page) => page,
         Err(error) => return page::unreadable(&error),
     };
     let agreements = emulator.agreements();
-    let (title, shown) = match asked.get("account") {
+    let (title, shown) = match query.get("account") {
         Some(account) => (
             format!("Purchases of account {account}"),
             purchases(emulator, &agreements, account, page),
@@ -39,7 +39,7 @@ pub(super) fn view(
     };
     let body = html! {
         (refusal(refused))
-        (notice(asked))
+        (notice(query))
         (shown)
     };
     page::page(emulator, status, Place::Purchases, &title, &body)
@@ -92,13 +92,13 @@ fn purchases(
         .filter(|agreement| agreement.account_id == account)
         .collect();
     let size = CONSOLE_PAGE_ROWS_MAX;
-    let query = [("account", account)];
+    let parameters = [("account", account)];
     html! {
         p { a href="/_emulator/console/purchases" { "All buyers" } }
         @if theirs.is_empty() {
             p { "This account has bought nothing. " a href="/_emulator/console/products" { "Subscribe to a product" } "." }
         }
-        (page::pages(("agreement", "agreements"), "/purchases", &query, "page", (page, size, theirs.len())))
+        (page::pages(("agreement", "agreements"), "/purchases", &parameters, "page", (page, size, theirs.len())))
         div.cards {
             @for agreement in theirs.iter().skip(page::skipped(page)).take(size) {
                 (card(emulator, agreement))

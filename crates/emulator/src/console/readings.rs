@@ -121,8 +121,8 @@ const QUESTIONS: [Question; 13] = [
     },
 ];
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Response {
@@ -165,13 +165,13 @@ fn readings_of(form: &Fields) -> Result<Readings, ControlError> {
 fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let current = serde_json::to_value(emulator.readings()).unwrap_or_default();
     let body = html! {
         (refusal(refused))
-        (notice(asked))
+        (notice(query))
         p { "In these questions AWS's documentation contradicts itself or says nothing. Your software should be correct under every answer. The first answer to each question is the likelier one." }
         form method="post" action="/_emulator/console/readings" {
             @for question in &QUESTIONS { (fieldset(question, &current)) }
@@ -203,11 +203,11 @@ mod tests {
     #[test]
     fn every_reading_is_asked_and_its_first_answer_is_the_default() {
         let defaults = serde_json::to_value(Readings::default()).expect("readings");
-        let asked = QUESTIONS.iter().map(|question| {
+        let first_values = QUESTIONS.iter().map(|question| {
             let (first, _) = question.values[0];
             (question.name.to_owned(), Value::from(first))
         });
-        assert_eq!(Value::Object(asked.collect()), defaults);
+        assert_eq!(Value::Object(first_values.collect()), defaults);
         for question in &QUESTIONS {
             let (second, _) = question.values[1];
             let other = serde_json::json!({question.name: second});

@@ -16,8 +16,8 @@ use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::{Agreement, NewAgreement, NewProduct, Pricing};
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, asked.text("product"), None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, query.text("product"), None)
 }
 
 pub(super) async fn subscribe(State(emulator): State<Emulator>, form: Fields) -> Response {

@@ -38,11 +38,11 @@ impl AwsError {
         }
     }
 
-    pub(crate) fn unknown_operation(status: StatusCode, asked: &str) -> AwsError {
+    pub(crate) fn unknown_operation(status: StatusCode, name: &str) -> AwsError {
         AwsError {
             status,
             code: "UnknownOperationException",
-            message: format!("There is no operation '{}'", asked.escape_debug()),
+            message: format!("There is no operation '{}'", name.escape_debug()),
         }
     }
 

@@ -90,15 +90,15 @@ pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) 
 
 fn route(head: &http::request::Parts) -> Result<(Operation, Protocol), AwsError> {
     let not_found = || {
-        let asked = format!("{} {}", head.method, head.uri.path());
-        AwsError::unknown_operation(StatusCode::NOT_FOUND, &asked)
+        let request = format!("{} {}", head.method, head.uri.path());
+        AwsError::unknown_operation(StatusCode::NOT_FOUND, &request)
     };
     if head.method != Method::POST {
         return Err(not_found());
     }
-    Protocol::of(head.uri.path(), &head.headers).map_err(|asked| match asked {
+    Protocol::of(head.uri.path(), &head.headers).map_err(|operation| match operation {
         None => not_found(),
-        Some(asked) => AwsError::unknown_operation(StatusCode::BAD_REQUEST, &asked),
+        Some(name) => AwsError::unknown_operation(StatusCode::BAD_REQUEST, &name),
     })
 }
 
