@@ -21,7 +21,7 @@ pub(super) async fn list(State(emulator): State<Emulator>, query: Fields) -> Res
     }
 }
 
-pub(super) async fn one(State(emulator): State<Emulator>, Path(number): Path<String>) -> Response {
+pub(super) async fn show(State(emulator): State<Emulator>, Path(number): Path<String>) -> Response {
     let found = number
         .parse()
         .ok()

@@ -61,12 +61,12 @@ pub(crate) fn routes() -> Router<Emulator> {
             get(subscribe::show).post(subscribe::subscribe),
         )
         .route("/_emulator/console/purchases", get(purchases::show))
-        .route("/_emulator/console/set-up", post(set_up::leave))
+        .route("/_emulator/console/set-up", post(set_up::show))
         .route("/_emulator/console/change", post(changes::change))
         .route("/_emulator/console/agreements", get(agreements::show))
         .route("/_emulator/console/metered", get(metered::show))
         .route("/_emulator/console/calls", get(calls::list))
-        .route("/_emulator/console/calls/{number}", get(calls::one))
+        .route("/_emulator/console/calls/{number}", get(calls::show))
         .route(
             "/_emulator/console/clock",
             get(clock::show).post(clock::set),
@@ -94,8 +94,8 @@ pub(crate) async fn redirect() -> Redirect {
     Redirect::to("/_emulator/console")
 }
 
-/// Refuses forms that come from other sites. Adds headers to every answer: they restrict what the
-/// page may load, and forbid caching.
+/// Refuses forms that come from other sites. Adds headers to every answer that restrict the content
+/// of the page and, unless the answer has a rule of its own, forbid caching.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = match other_site(request.method(), request.headers()) {
         Some(error) => page::problem(error.status(), &error.to_string()),

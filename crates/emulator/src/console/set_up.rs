@@ -19,7 +19,7 @@ use crate::world::AgreementView;
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'";
 
 /// Answers a POST with the page. Each click makes a new token. The token appears in no URL.
-pub(super) async fn leave(State(emulator): State<Emulator>, form: Fields) -> Response {
+pub(super) async fn show(State(emulator): State<Emulator>, form: Fields) -> Response {
     match destination(&emulator, form.text("agreement_id")) {
         Ok((agreement, url, token)) => page_of(&emulator, &agreement, &url, &token),
         Err(error) => page::problem(error.status(), &error.to_string()),

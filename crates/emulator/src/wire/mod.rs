@@ -42,7 +42,7 @@ pub(crate) fn operation_names() -> Vec<&'static str> {
     names
 }
 
-/// The answer to a call, or the decision not to answer.
+/// The reply to a call: an answer, an error, or no answer.
 pub(crate) enum Reply {
     /// An answer that is already written as JSON.
     Json(Vec<u8>),

@@ -1,6 +1,6 @@
 //! The APIs, their operations, and the names by which requests call them.
 
-/// One of the emulated APIs.
+/// An emulated API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Api {
     Metering,
@@ -9,7 +9,7 @@ pub(crate) enum Api {
     CloudTrail,
 }
 
-/// An operation of one of the APIs.
+/// An operation of an emulated API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     BatchMeterUsage,

@@ -16,7 +16,7 @@ use crate::model::ShapeError;
 pub(crate) enum Protocol {
     /// AWS JSON 1.0 or 1.1, depending on the API.
     Json(Api),
-    /// Smithy RPC v2 CBOR.
+    /// Smithy RPC v2 CBOR, for the APIs whose model lists it.
     Cbor,
 }
 
