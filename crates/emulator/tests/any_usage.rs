@@ -179,8 +179,8 @@ fn distinct_slots(slots: &[Metered]) -> usize {
 /// A random value of each reading.
 fn any_readings() -> impl Strategy<Value = Readings> {
     vec(0..2_usize, READINGS.len()).prop_map(|choices| {
-        let switches = READINGS.iter().zip(choices);
-        let chosen = switches
+        let values = READINGS.iter().zip(choices);
+        let chosen = values
             .map(|((name, settings), choice)| ((*name).to_owned(), json!(settings.get(choice))));
         serde_json::from_value(Value::Object(chosen.collect())).expect("readings")
     })

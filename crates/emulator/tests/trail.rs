@@ -92,11 +92,11 @@ async fn a_file_has_the_events_of_five_minutes() {
         key.starts_with(&format!("{day}{name}")) && key.ends_with(".json.gz"),
         "{key}"
     );
-    let found = events(&client, key).await;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0]["eventTime"], common::NOON);
+    let recorded = events(&client, key).await;
+    assert_eq!(recorded.len(), 1);
+    assert_eq!(recorded[0]["eventTime"], common::NOON);
     assert_eq!(
-        found[0]["responseElements"]["results"][0]["status"],
+        recorded[0]["responseElements"]["results"][0]["status"],
         "Success"
     );
     // The first file is the one of the first midnight within the days that are kept.
