@@ -248,7 +248,7 @@ def trouble(walk, stack, http):
     eventually("the later hours", lambda: len(stack.control("GET", "metered")) >= slots)
     walk.click("Faults")
     walk.click("Clear all faults")
-    assert "Nothing goes wrong on demand" in walk.text(), walk.text()
+    assert "No fault is in force" in walk.text(), walk.text()
     walk.click("Calls")
     Select(walk.field("verdict")).select_by_value("refusal")
     walk.click("Show")

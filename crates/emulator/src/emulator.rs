@@ -1,4 +1,4 @@
-//! The handle to one emulator: world, clock and faults behind one lock.
+//! The emulator's handle. Its world, clock and faults are behind one lock.
 
 mod purchases;
 
@@ -47,8 +47,8 @@ impl Default for Options {
     }
 }
 
-/// AWS Marketplace on localhost. The handle is cheap to clone, and every clone is the same
-/// emulator.
+/// AWS Marketplace on localhost. This is a handle: it is cheap to clone, and every clone is the
+/// same emulator.
 ///
 /// ```
 /// use emulator::{Emulator, Identity, NewAgreement, NewProduct, Options};
@@ -71,7 +71,7 @@ struct Inner {
     state: Mutex<Core>,
 }
 
-/// The state behind the lock.
+/// The state of an emulator, behind its lock.
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) world: World,
@@ -121,9 +121,9 @@ impl Emulator {
             .with_state(self.clone())
     }
 
-    /// Serves connections until `shutdown` completes, and gives running requests a few seconds to
-    /// finish. Unlike a plain server it can drop a connection instead of answering. It also
-    /// delivers lifecycle messages to the [`Target`], if there is one.
+    /// Serves connections until `shutdown` completes. Running requests then have a few seconds to
+    /// finish. A fault can make this server close a connection without an answer. It also delivers
+    /// lifecycle messages to the [`Target`], if there is one.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -135,7 +135,7 @@ impl Emulator {
         served
     }
 
-    /// The Region of calls that name no Region.
+    /// The Region of calls whose credential scope has an empty Region.
     pub(crate) fn region(&self) -> &str {
         &self.inner.options.region
     }
@@ -159,8 +159,8 @@ impl Emulator {
         self.core().clock.speed()
     }
 
-    /// Moves the clock, changes its speed, or both. Messages that are due by the new time can then
-    /// be taken.
+    /// Moves the clock, changes its speed, or both. `None` leaves the time or the speed as it is.
+    /// Messages that are due by the new time can then be taken.
     pub fn set_clock(&self, now: Option<Timestamp>, speed: Option<f64>) {
         self.core().clock.set(now, speed);
     }
@@ -170,7 +170,8 @@ impl Emulator {
         self.core().world.metered()
     }
 
-    /// The buyers' invoices by month and agreement, for one month (`2026-11`) or for all months.
+    /// The buyers' invoices by month and agreement, for one month (`2026-11`) or, with `None`, for
+    /// all months.
     pub fn invoices(&self, month: Option<&str>) -> Result<Vec<Invoice>, ControlError> {
         let month = month
             .map(|text| {
@@ -195,7 +196,7 @@ impl Emulator {
         Ok(keys.public(version)?)
     }
 
-    /// Lets the current key expire now and adds a new version. Returns that version.
+    /// Lets the current key expire now and adds a new version of the key. Returns the new version.
     pub fn rotate_public_key(&self) -> Result<usize, ControlError> {
         let core = &mut *self.core();
         if core.world.key_rotations.len() >= KEY_ROTATIONS_MAX {
@@ -210,13 +211,14 @@ impl Emulator {
         self.core().world.calls()
     }
 
-    /// Replaces all faults. The names of operations are not checked: a rule for an operation that
-    /// does not exist never has an effect.
+    /// Replaces all faults. The names of operations are not checked. A fault of an operation that
+    /// does not exist has no effect.
     pub fn set_faults(&self, faults: Faults) {
         self.core().faults = FaultState::new(faults);
     }
 
-    /// Replaces all faults, if each of them names an existing operation.
+    /// Replaces all faults. Refuses them if there are too many, or if one names an operation that
+    /// does not exist.
     pub(crate) fn check_and_set_faults(&self, faults: Faults) -> Result<(), FaultError> {
         let names = wire::operation_names();
         if faults.faults.len() > FAULTS_MAX {
@@ -235,7 +237,7 @@ impl Emulator {
         Ok(())
     }
 
-    /// The faults in force. `next` contains the number of calls that remain.
+    /// The faults in force. [`When::Next`](crate::When::Next) has the number of calls that remain.
     pub fn faults(&self) -> Faults {
         self.core().faults.faults()
     }
@@ -250,7 +252,8 @@ impl Emulator {
         self.core().world.readings.clone()
     }
 
-    /// Sets windows, delays and lifetimes. They apply to everything that happens from now on.
+    /// Sets windows, delays, lifetimes and the other settings. They apply to everything that
+    /// happens from now on.
     pub fn set_settings(&self, settings: Settings) {
         self.core().world.settings = settings;
     }

@@ -1,4 +1,4 @@
-//! Whatever is sent, the answer has AWS's shape and the world stays sound.
+//! Any request gets an answer in AWS's form, even if its body is random.
 
 mod common;
 #[path = "common/stage.rs"]
@@ -38,7 +38,7 @@ const CONTROLS: &[(&str, &str)] = &[
     ("PUT", "world"),
 ];
 
-/// JSON of any shape, with the names and values the API knows strewn in.
+/// Random JSON, in which some names and values are those of the APIs.
 fn any_json() -> impl Strategy<Value = Value> {
     let name = prop_oneof![
         "[a-zA-Z]{0,8}",

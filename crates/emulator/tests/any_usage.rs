@@ -1,4 +1,4 @@
-//! Usage that is nearly right, in every mixture: the rules of slots hold under every reading.
+//! The rules of slots hold under every reading, for random usage that is mostly valid.
 
 mod common;
 #[path = "common/stage.rs"]
@@ -13,8 +13,8 @@ use stage::{Stage, cases, stage};
 
 const BATCH_METER_USAGE: &str = "AWSMPMeteringService.BatchMeterUsage";
 const METER_USAGE: &str = "AWSMPMeteringService.MeterUsage";
-/// Every switch with its two settings.
-const SWITCHES: [(&str, [&str; 2]); 13] = [
+/// Every reading with its two values.
+const READINGS: [(&str, [&str; 2]); 13] = [
     ("identical_resubmission", ["success", "duplicate-record"]),
     ("identical_record_id", ["same", "new"]),
     ("empty_customer_identifier", ["tolerated", "refused"]),
@@ -30,14 +30,13 @@ const SWITCHES: [(&str, [&str; 2]); 13] = [
     ("slot_granularity", ["hour", "exact-timestamp"]),
 ];
 
-/// One of the good values, and now and then one of the bad.
+/// One of the good values, and in every tenth case one of the bad values.
 fn mostly(good: Vec<Value>, bad: Vec<Value>) -> impl Strategy<Value = Value> {
     prop_oneof![9 => prop::sample::select(good), 1 => prop::sample::select(bad)]
 }
 
-/// A record that is nearly right: what it says of time, dimension, quantity, customer and
-/// allocations, each mostly good.
-fn nearly_right(stage: &Stage) -> impl Strategy<Value = Value> + use<> {
+/// A usage record whose timestamp, dimension, quantity, customer and allocations are mostly valid.
+fn mostly_valid(stage: &Stage) -> impl Strategy<Value = Value> + use<> {
     let now = common::epoch(common::NOON);
     let stamp = |at: Value| json!({"Timestamp": at});
     let stamps = prop_oneof![
@@ -118,10 +117,10 @@ fn customers(stage: &Stage) -> impl Strategy<Value = Value> + use<> {
 }
 
 #[test]
-fn nearly_right_records_keep_the_rules_of_slots_under_every_answer() {
+fn mostly_valid_records_keep_the_rules_of_slots() {
     let stage = stage();
     let product = prop::sample::select(vec![Value::Null, Value::Null, json!(LEGACY), json!("x")]);
-    let input = (vec(nearly_right(&stage), 0..4), product);
+    let input = (vec(mostly_valid(&stage), 0..4), product);
     cases(800)
         .run(&input, |(records, product)| {
             let emulator = &stage.running.emulator;
@@ -132,7 +131,7 @@ fn nearly_right_records_keep_the_rules_of_slots_under_every_answer() {
             prop_assert_eq!(
                 &after[..before.len()],
                 &before[..],
-                "what is billed stays billed"
+                "a billed slot never changes"
             );
             if answer.status != 200 {
                 prop_assert_eq!(after.len(), before.len(), "a refused request bills nothing");
@@ -146,7 +145,11 @@ fn nearly_right_records_keep_the_rules_of_slots_under_every_answer() {
                 let slot = after.iter().find(|slot| slot.metering_record_id == id);
                 prop_assert!(slot.is_some(), "a success is billed");
             }
-            prop_assert_eq!(apart(&after), after.len(), "one slot, one quantity");
+            prop_assert_eq!(
+                distinct_slots(&after),
+                after.len(),
+                "each slot has one quantity"
+            );
             Ok(())
         })
         .expect("the rules hold");
@@ -154,8 +157,8 @@ fn nearly_right_records_keep_the_rules_of_slots_under_every_answer() {
     assert!(!stage.running.emulator.metered().is_empty());
 }
 
-/// How many slots there are that differ in whom they bill, for what and which hour.
-fn apart(slots: &[Metered]) -> usize {
+/// The number of slots that differ in their buyer, product, dimension or hour.
+fn distinct_slots(slots: &[Metered]) -> usize {
     let mut names: Vec<_> = slots
         .iter()
         .map(|s| {
@@ -173,21 +176,21 @@ fn apart(slots: &[Metered]) -> usize {
     names.len()
 }
 
-/// One setting of each switch.
+/// A random value of each reading.
 fn any_readings() -> impl Strategy<Value = Readings> {
-    vec(0..2_usize, SWITCHES.len()).prop_map(|choices| {
-        let switches = SWITCHES.iter().zip(choices);
-        let chosen = switches
+    vec(0..2_usize, READINGS.len()).prop_map(|choices| {
+        let values = READINGS.iter().zip(choices);
+        let chosen = values
             .map(|((name, settings), choice)| ((*name).to_owned(), json!(settings.get(choice))));
         serde_json::from_value(Value::Object(chosen.collect())).expect("readings")
     })
 }
 
 #[test]
-fn under_every_reading_the_first_write_stays_and_every_success_has_its_slot() {
+fn under_every_reading_the_first_record_stays_and_every_success_has_an_id() {
     let stage = stage();
     let product = prop::sample::select(vec![Value::Null, json!(LEGACY)]);
-    let input = (any_readings(), vec(nearly_right(&stage), 1..4), product);
+    let input = (any_readings(), vec(mostly_valid(&stage), 1..4), product);
     cases(800)
         .run(&input, |(readings, records, product)| {
             let emulator = &stage.running.emulator;
@@ -218,8 +221,8 @@ fn under_every_reading_the_first_write_stays_and_every_success_has_its_slot() {
     assert!(!stage.running.emulator.metered().is_empty());
 }
 
-/// A `MeterUsage` request that is nearly right.
-fn nearly_right_meter_usage() -> impl Strategy<Value = Value> {
+/// A request of `MeterUsage` that is mostly valid.
+fn mostly_valid_meter_usage() -> impl Strategy<Value = Value> {
     let now = common::epoch(common::NOON);
     let quantity = prop::sample::select(vec![
         json!({"UsageQuantity": 1}),
@@ -249,7 +252,7 @@ fn nearly_right_meter_usage() -> impl Strategy<Value = Value> {
 fn an_instance_has_one_quantity_for_an_hour_and_dimension_whatever_it_sends() {
     let stage = stage();
     cases(600)
-        .run(&nearly_right_meter_usage(), |request| {
+        .run(&mostly_valid_meter_usage(), |request| {
             let emulator = &stage.running.emulator;
             let before = emulator.metered();
             let answer = stage.call(METER_USAGE, request.to_string().as_bytes())?;
@@ -262,7 +265,7 @@ fn an_instance_has_one_quantity_for_an_hour_and_dimension_whatever_it_sends() {
                 }
                 _ => prop_assert_eq!(after.len(), before.len(), "a refusal bills nothing"),
             }
-            prop_assert_eq!(apart(&after), after.len());
+            prop_assert_eq!(distinct_slots(&after), after.len());
             Ok(())
         })
         .expect("the rules hold");

@@ -1,4 +1,4 @@
-//! The rules of BatchMeterUsage, over the wire.
+//! The rules of `BatchMeterUsage`, over HTTP.
 
 mod common;
 
@@ -78,7 +78,7 @@ async fn a_second_quantity_for_the_same_hour_is_a_duplicate_and_the_first_stays_
 }
 
 #[tokio::test]
-async fn one_customer_under_two_names_has_one_slot_but_the_license_is_another() {
+async fn account_and_customer_identifier_share_a_slot_but_a_license_has_its_own() {
     let running = running().await;
     let buyer = running.buys(LEGACY);
     let named = by_customer(&buyer);
@@ -210,7 +210,7 @@ async fn every_whole_request_exception_names_its_rule_and_records_nothing() {
 }
 
 #[tokio::test]
-async fn a_product_code_goes_with_legacy_products_only() {
+async fn a_product_code_is_accepted_only_for_legacy_products() {
     let running = running().await;
     let licensed = running.buys(LICENSED);
     let legacy = running.buys(LEGACY);
@@ -259,7 +259,7 @@ async fn an_empty_request_is_answered_with_empty_lists() {
 }
 
 #[tokio::test]
-async fn the_month_before_is_metered_until_six_on_the_first() {
+async fn the_previous_month_is_metered_until_six_on_the_first() {
     let running = running().await;
     let buyer = running.buys(LICENSED);
     let record = with(
@@ -314,7 +314,7 @@ async fn a_cancelled_license_accepts_its_final_hour_and_no_more() {
         .emulator
         .cancel_agreement(&buyer.agreement_id)
         .expect("a cancellation");
-    // Deprovisioned 31 s after the end: the final hour runs from there.
+    // The license is deprovisioned 31 s after the end, and then the final hour begins.
     running
         .emulator
         .set_clock(Some(at("2026-11-21T13:00:30Z")), None);
@@ -404,7 +404,7 @@ async fn reading_1_an_identical_resubmission() {
 }
 
 #[tokio::test]
-async fn reading_2_an_empty_customer_identifier_beside_an_account() {
+async fn reading_2_an_empty_customer_identifier_in_addition_to_an_account() {
     let running = running().await;
     let licensed = running.buys(LICENSED);
     let legacy = running.buys(LEGACY);
@@ -436,7 +436,7 @@ async fn reading_2_an_empty_customer_identifier_beside_an_account() {
 }
 
 #[tokio::test]
-async fn reading_3_records_before_the_culprit_may_have_been_recorded() {
+async fn reading_3_records_before_the_wrong_one_may_have_been_recorded() {
     let running = running().await;
     let buyer = running.buys(LICENSED);
     running.emulator.set_readings(Readings {
@@ -444,7 +444,7 @@ async fn reading_3_records_before_the_culprit_may_have_been_recorded() {
         ..Readings::default()
     });
     let good = by_license(&buyer);
-    // A refused timestamp is documented: the entire batch is not processed.
+    // For a refused timestamp AWS documents that the entire batch is not processed.
     let old = with(&good, "Timestamp", json!(epoch("2026-11-01T00:00:00Z")));
     let answer = running.meter(&[good.clone(), old]).await;
     assert_eq!(answer.error(), "TimestampOutOfBoundsException");
@@ -459,7 +459,7 @@ async fn reading_3_records_before_the_culprit_may_have_been_recorded() {
 }
 
 #[tokio::test]
-async fn reading_4_a_zero_may_or_may_not_spend_the_slot() {
+async fn reading_4_a_quantity_of_zero_takes_the_slot_or_leaves_it_free() {
     for (reading, expected) in [
         (ZeroQuantity::SpendsSlot, "DuplicateRecord"),
         (ZeroQuantity::LeavesSlotFree, "Success"),
@@ -623,7 +623,7 @@ async fn two_licenses_of_one_account_are_two_slots() {
 }
 
 #[tokio::test]
-async fn two_products_of_licenses_never_share_a_request() {
+async fn licenses_of_two_products_cannot_be_in_one_request() {
     let running = running().await;
     running
         .emulator

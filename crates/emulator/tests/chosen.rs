@@ -1,4 +1,4 @@
-//! A world whose identifiers are chosen by whoever sets it up.
+//! A purchase whose identifiers are chosen by the caller of the control interface.
 
 mod common;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const ARN: &str = "arn:aws:license-manager::294406891311:license:l-0123";
 
 #[tokio::test]
-async fn a_purchase_may_bring_its_own_identifiers() {
+async fn the_identifiers_of_a_purchase_can_be_chosen() {
     let running = running().await;
     let bought = json!({
         "product_code": LEGACY,
@@ -92,17 +92,17 @@ async fn an_identifier_that_cannot_be_chosen_is_named_and_nothing_is_bought() {
         assert!(error.contains(complaint), "{error}");
     }
     assert_eq!(running.emulator.take_lifecycle().len(), {
-        // Only the one purchase has anything to tell.
+        // A refused purchase sends no messages.
         let alone = common::running().await;
         alone.control("POST", "agreements", &good).await;
         alone.emulator.take_lifecycle().len()
     });
-    let taken = running
+    let empty = running
         .control(
             "POST",
             "agreements/agmt-MINE/registration-token",
             &json!({"token": ""}),
         )
         .await;
-    assert_eq!(taken.status, 400);
+    assert_eq!(empty.status, 400);
 }

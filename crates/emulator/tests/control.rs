@@ -1,4 +1,4 @@
-//! The world over HTTP.
+//! The control interface over HTTP, and the lifecycle messages of purchases.
 
 mod common;
 
@@ -16,7 +16,7 @@ async fn resolve(running: &Running, token: &str) -> common::Answer {
 }
 
 #[tokio::test]
-async fn a_world_is_set_up_used_and_looked_into_over_http() {
+async fn a_world_is_set_up_used_and_read_over_http() {
     let running = running().await;
     let product = json!({"code": "p1", "dimensions": ["users"], "identity": "license"});
     assert_eq!(
@@ -107,7 +107,7 @@ async fn bad_input_is_answered_with_the_value_and_the_rule() {
             json!({"product_code": LICENSED, "entitlements": [{"dimension": "z", "value": 1}]}),
             "`z`",
         ),
-        ("agreements", json!([]), "what this path takes"),
+        ("agreements", json!([]), "that this path expects"),
     ];
     for (path, body, word) in cases {
         let answer = running.control("POST", path, &body).await;
@@ -226,21 +226,21 @@ fn kinds(messages: &[LifecycleMessage]) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_purchase_and_its_cancellation_are_told_in_their_order_and_time() {
+async fn messages_report_a_purchase_and_its_cancellation_in_order_and_in_time() {
     let running = running().await;
     let buyer = running
         .emulator
         .add_agreement(NewAgreement::of(LICENSED))
         .expect("one");
-    let told = running.emulator.take_lifecycle();
+    let messages = running.emulator.take_lifecycle();
     assert_eq!(
-        kinds(&told),
+        kinds(&messages),
         [
             "Purchase Agreement Created - Proposer",
             "License Updated - Manufacturer"
         ]
     );
-    let LifecycleMessage::EventBridge(created) = &told[0] else {
+    let LifecycleMessage::EventBridge(created) = &messages[0] else {
         panic!("an event");
     };
     assert_eq!(created["source"], "aws.agreement-marketplace");
@@ -258,7 +258,7 @@ async fn a_purchase_and_its_cancellation_are_told_in_their_order_and_time() {
         created["detail"].get("license").is_none(),
         "agreement events carry no license"
     );
-    let LifecycleMessage::EventBridge(updated) = &told[1] else {
+    let LifecycleMessage::EventBridge(updated) = &messages[1] else {
         panic!("an event");
     };
     assert_eq!(
@@ -298,17 +298,17 @@ async fn a_purchase_and_its_cancellation_are_told_in_their_order_and_time() {
 }
 
 #[tokio::test]
-async fn a_legacy_listing_also_tells_its_topic() {
+async fn a_legacy_product_also_sends_messages_to_its_sns_topic() {
     let running = running().await;
     let buyer = running
         .emulator
         .add_agreement(NewAgreement::of(LEGACY))
         .expect("one");
-    let told = running.emulator.take_lifecycle();
-    assert_eq!(kinds(&told)[2..], ["subscribe-success"]);
+    let messages = running.emulator.take_lifecycle();
+    assert_eq!(kinds(&messages)[2..], ["subscribe-success"]);
     let LifecycleMessage::Sns {
         topic_arn, message, ..
-    } = &told[2]
+    } = &messages[2]
     else {
         panic!("a message");
     };
@@ -348,7 +348,7 @@ async fn a_legacy_listing_also_tells_its_topic() {
 }
 
 #[tokio::test]
-async fn a_buyer_who_comes_back_within_the_hour_hears_no_unsubscribe_success() {
+async fn no_unsubscribe_success_is_sent_for_a_buyer_who_subscribes_again_within_the_hour() {
     let running = running().await;
     let buyer = running
         .emulator
@@ -364,16 +364,16 @@ async fn a_buyer_who_comes_back_within_the_hour_hears_no_unsubscribe_success() {
     running
         .emulator
         .set_clock(Some(at("2026-11-22T12:00:00Z")), None);
-    let told = kinds(&running.emulator.take_lifecycle());
-    assert_eq!(told.iter().filter(|k| *k == "subscribe-success").count(), 2);
+    let sent = kinds(&running.emulator.take_lifecycle());
+    assert_eq!(sent.iter().filter(|k| *k == "subscribe-success").count(), 2);
     assert_eq!(
-        told.iter().filter(|k| *k == "unsubscribe-success").count(),
+        sent.iter().filter(|k| *k == "unsubscribe-success").count(),
         0
     );
 }
 
 #[tokio::test]
-async fn the_same_seed_tells_the_same_story() {
+async fn the_same_seed_gives_the_same_identifiers_and_messages() {
     let (one, two) = (running().await, running().await);
     for running in [&one, &two] {
         let buyer = running.buys(LICENSED);
@@ -384,7 +384,7 @@ async fn the_same_seed_tells_the_same_story() {
 }
 
 #[tokio::test]
-async fn an_amendment_is_told_to_every_part_of_the_seller() {
+async fn messages_report_an_amendment_to_every_role_of_the_seller() {
     let running = running().await;
     let mut settings = running.emulator.settings();
     settings.lifecycle_both_parts = true;
@@ -397,20 +397,20 @@ async fn an_amendment_is_told_to_every_part_of_the_seller() {
         running.control("POST", &path, &Value::Null).await.status,
         204
     );
-    let told = running.emulator.take_lifecycle();
+    let messages = running.emulator.take_lifecycle();
     assert_eq!(
-        kinds(&told),
+        kinds(&messages),
         [
             "Purchase Agreement Amended - Proposer",
             "Purchase Agreement Amended - Manufacturer",
             "License Updated - Manufacturer"
         ]
     );
-    let LifecycleMessage::EventBridge(amended) = &told[0] else {
+    let LifecycleMessage::EventBridge(amended) = &messages[0] else {
         panic!("an event");
     };
     assert_eq!(amended["detail"]["agreement"]["intent"], "AMEND");
-    let LifecycleMessage::EventBridge(updated) = &told[2] else {
+    let LifecycleMessage::EventBridge(updated) = &messages[2] else {
         panic!("an event");
     };
     let arn = updated["detail"]["license"]["arn"]
@@ -433,5 +433,8 @@ async fn agreements_are_listed_with_their_state() {
         .json();
     assert_eq!(listed[0]["agreement_id"], buyer.agreement_id.as_str());
     assert_eq!(listed[0]["status"], "CANCELLED");
-    assert_eq!(listed[0]["accepts_usage"], true, "the final hour");
+    assert_eq!(
+        listed[0]["accepts_usage"], true,
+        "usage is accepted in the final hour"
+    );
 }

@@ -1,4 +1,4 @@
-//! Trouble on demand.
+//! Each kind of fault changes the answers of the AWS APIs as it should.
 
 mod common;
 
@@ -19,7 +19,7 @@ fn once(kind: FaultKind) -> Faults {
 }
 
 #[tokio::test]
-async fn an_error_on_demand_does_no_work_and_passes() {
+async fn a_fault_with_an_error_does_no_work_and_ends() {
     let running = running().await;
     let buyer = running.buys(LICENSED);
     for (kind, status, code) in [
@@ -146,7 +146,7 @@ async fn results_can_come_in_another_order_incomplete_or_without_a_known_status(
 }
 
 #[tokio::test]
-async fn a_delay_holds_back_the_answer_only() {
+async fn a_delay_delays_the_answer_but_not_the_work() {
     let running = running().await;
     let buyer = running.buys(LICENSED);
     let fault = Fault {
@@ -212,7 +212,7 @@ async fn faults_are_set_over_http_and_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_proxy_in_between_answers_with_no_aws_error_at_all() {
+async fn a_bad_gateway_is_not_an_aws_error() {
     let running = running().await;
     let buyer = running.buys(LICENSED);
     running.emulator.set_faults(once(FaultKind::BadGateway));

@@ -1,4 +1,4 @@
-//! MeterUsage and RegisterUsage, which run in the buyer's account.
+//! `MeterUsage` and `RegisterUsage`. The software calls them in the buyer's account.
 
 mod common;
 
@@ -71,7 +71,7 @@ async fn an_instance_meters_a_dimension_once_an_hour() {
 }
 
 #[tokio::test]
-async fn its_window_is_six_hours() {
+async fn the_window_of_meter_usage_is_six_hours() {
     let running = running().await;
     running.buys(LICENSED);
     let old = with(&usage(), "Timestamp", epoch("2026-11-21T06:00:00Z"));
@@ -89,7 +89,7 @@ async fn its_window_is_six_hours() {
 }
 
 #[tokio::test]
-async fn a_client_token_stands_for_one_request() {
+async fn a_client_token_identifies_one_request() {
     let running = running().await;
     running.buys(LICENSED);
     let request = with(&usage(), "ClientToken", "token-1");
@@ -125,7 +125,7 @@ async fn on_agent_core_every_client_token_is_usage_of_its_own() {
 }
 
 #[tokio::test]
-async fn every_modelled_refusal_is_reached() {
+async fn every_error_of_the_api_model_can_occur() {
     let running = running().await;
     assert_eq!(
         meter(&running, &usage()).await.error(),
@@ -184,7 +184,7 @@ async fn every_modelled_refusal_is_reached() {
     assert_eq!(running.emulator.metered(), []);
 }
 
-/// The claims of a token whose signature the offered public key verifies.
+/// The claims of a signed token. Panics if the public key of this version does not verify it.
 async fn verified(running: &Running, version: usize, token: &str) -> Value {
     let path = format!("public-keys/{version}");
     let offered = running.control("GET", &path, &Value::Null).await.json();
@@ -207,7 +207,7 @@ async fn verified(running: &Running, version: usize, token: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_registration_is_signed_and_the_offered_key_verifies_it() {
+async fn a_registration_is_signed_and_the_public_key_verifies_it() {
     let running = running().await;
     running.buys(LICENSED);
     let request = json!({"ProductCode": LICENSED, "PublicKeyVersion": 1, "Nonce": "n-1"});

@@ -1,4 +1,5 @@
-//! What a seller can read back: entitlements, CloudTrail, agreements and invoices.
+//! The operations with which a seller reads data back: entitlements, CloudTrail, agreements and
+//! invoices.
 
 mod common;
 
@@ -194,12 +195,13 @@ fn unthrottled(running: &Running) {
     running.emulator.set_settings(settings);
 }
 
-fn told(event: &Value) -> Value {
+/// The JSON document in an event of `LookupEvents`.
+fn document(event: &Value) -> Value {
     serde_json::from_str(event["CloudTrailEvent"].as_str().expect("an event")).expect("JSON")
 }
 
 #[tokio::test]
-async fn cloudtrail_tells_what_was_metered_a_quarter_of_an_hour_later() {
+async fn cloudtrail_shows_metered_usage_after_a_quarter_of_an_hour() {
     let running = running().await;
     unthrottled(&running);
     let buyer = running.buys(LICENSED);
@@ -224,13 +226,13 @@ async fn cloudtrail_tells_what_was_metered_a_quarter_of_an_hour_later() {
         .set_clock(Some(at("2026-11-21T12:15:00Z")), None);
     let page = lookup(&running, &by_name).await.json();
     assert_eq!(page["Events"].as_array().map(Vec::len), Some(2));
-    let failed = told(&page["Events"][0]);
+    let failed = document(&page["Events"][0]);
     assert_eq!(
         failed["errorCode"], "InvalidUsageDimensionException",
         "newest first"
     );
     assert_eq!(failed["responseElements"], Value::Null);
-    let metered = told(&page["Events"][1]);
+    let metered = document(&page["Events"][1]);
     assert_eq!(metered["eventSource"], "metering-marketplace.amazonaws.com");
     assert_eq!(metered["eventTime"], common::NOON);
     let sent = &metered["requestParameters"]["usageRecords"][0];
@@ -250,13 +252,13 @@ async fn cloudtrail_tells_what_was_metered_a_quarter_of_an_hour_later() {
         ..Readings::default()
     });
     let page = lookup(&running, &by_name).await.json();
-    let sent = &told(&page["Events"][1])["requestParameters"]["usageRecords"][0];
+    let sent = &document(&page["Events"][1])["requestParameters"]["usageRecords"][0];
     assert_eq!(sent["timestamp"], "2026-11-21T11:00:00Z");
     assert_eq!(sent["customerAWSAccountId"], buyer.account_id.as_str());
 }
 
 #[tokio::test]
-async fn a_lost_answer_stands_in_cloudtrail_and_a_lost_request_does_not() {
+async fn cloudtrail_has_a_call_whose_answer_was_lost_but_not_a_lost_request() {
     let running = running().await;
     unthrottled(&running);
     let buyer = running.buys(LICENSED);
@@ -278,7 +280,7 @@ async fn a_lost_answer_stands_in_cloudtrail_and_a_lost_request_does_not() {
     let page = lookup(&running, &json!({})).await.json();
     assert_eq!(page["Events"].as_array().map(Vec::len), Some(1));
     assert_eq!(
-        told(&page["Events"][0])["responseElements"]["results"][0]["status"],
+        document(&page["Events"][0])["responseElements"]["results"][0]["status"],
         "Success"
     );
 }
@@ -383,7 +385,7 @@ async fn a_field_beyond_a_hundred_kilobytes_is_truncated_and_says_so() {
     running
         .emulator
         .set_clock(Some(at("2026-11-21T13:00:00Z")), None);
-    let event = told(&lookup(&running, &json!({})).await.json()["Events"][0]);
+    let event = document(&lookup(&running, &json!({})).await.json()["Events"][0]);
     for field in ["requestParameters", "responseElements"] {
         assert_eq!(event[field]["omitted"], true);
         assert!(event[field].to_string().len() < 110_000);
@@ -391,7 +393,7 @@ async fn a_field_beyond_a_hundred_kilobytes_is_truncated_and_says_so() {
 }
 
 #[tokio::test]
-async fn events_come_late_without_order_twice_or_never_when_asked() {
+async fn by_settings_events_come_late_without_order_twice_or_never() {
     let running = running().await;
     unthrottled(&running);
     for _ in 0..40 {
@@ -554,7 +556,7 @@ async fn agreements_are_searched_and_described() {
 }
 
 #[tokio::test]
-async fn a_month_is_invoiced_when_it_closes_and_over_billing_is_repaid_in_money() {
+async fn a_month_is_invoiced_when_it_closes_and_a_billing_adjustment_refunds_money() {
     let running = running().await;
     let mut settings = running.emulator.settings();
     settings.unit_price_micros = 20_000;
@@ -601,12 +603,12 @@ async fn a_month_is_invoiced_when_it_closes_and_over_billing_is_repaid_in_money(
         let request = json!({"billingAdjustmentRequestEntries": entries});
         agreement_api(&running, "BatchCreateBillingAdjustmentRequest", &request).await
     };
-    let taken = adjust(std::slice::from_ref(&entry)).await.json();
-    assert_eq!(taken["errors"], json!([]));
+    let adjusted = adjust(std::slice::from_ref(&entry)).await.json();
+    assert_eq!(adjusted["errors"], json!([]));
     assert_eq!(
         adjust(std::slice::from_ref(&entry)).await.json(),
-        taken,
-        "idempotent"
+        adjusted,
+        "the same request is answered in the same way"
     );
     let answer = adjust(&[
         with(&entry, "adjustmentAmount", "2.00"),
@@ -673,7 +675,7 @@ async fn a_month_is_invoiced_when_it_closes_and_over_billing_is_repaid_in_money(
 }
 
 #[tokio::test]
-async fn a_free_trial_is_metered_and_invoiced_at_nothing() {
+async fn a_free_trial_is_metered_but_invoiced_at_zero() {
     let running = running().await;
     let buyer = running
         .emulator
@@ -711,8 +713,8 @@ async fn reading_9_a_renewal_keeps_the_license_or_replaces_it() {
         running
             .emulator
             .set_clock(Some(at("2026-11-21T12:01:00Z")), None);
-        let told = serde_json::to_value(running.emulator.take_lifecycle()).expect("JSON");
-        let types: Vec<&str> = told
+        let messages = serde_json::to_value(running.emulator.take_lifecycle()).expect("JSON");
+        let types: Vec<&str> = messages
             .as_array()
             .expect("messages")
             .iter()
@@ -722,7 +724,7 @@ async fn reading_9_a_renewal_keeps_the_license_or_replaces_it() {
             types.contains(&"License Deprovisioned - Manufacturer"),
             !kept
         );
-        let created = &told[0]["event-bridge"]["detail"]["agreement"];
+        let created = &messages[0]["event-bridge"]["detail"]["agreement"];
         assert_eq!(created["intent"], "RENEW");
         assert_eq!(created["previousAgreementId"], buyer.agreement_id.as_str());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! An unmodified AWS SDK talks to the emulator.
+//! An unmodified AWS SDK for Rust calls the emulator.
 
 mod common;
 
@@ -82,7 +82,7 @@ async fn the_sdk_resolves_meters_and_retries_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn signatures_are_verified_where_a_secret_is_set() {
+async fn signatures_are_verified_if_a_secret_is_set() {
     let running = running().await;
     let mut settings = running.emulator.settings();
     let client = client(&running);

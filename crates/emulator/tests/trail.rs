@@ -1,4 +1,4 @@
-//! CloudTrail's trail in a bucket, read with the AWS SDK.
+//! The files of CloudTrail's trail in a bucket are read with the AWS SDK.
 
 mod common;
 
@@ -47,7 +47,7 @@ async fn keys(client: &Client, prefix: &str) -> Vec<String> {
     keys
 }
 
-/// The events of BatchMeterUsage in a file.
+/// The events of `BatchMeterUsage` in a file.
 async fn events(client: &Client, key: &str) -> Vec<Value> {
     let object = client.get_object().bucket(BUCKET).key(key).send().await;
     let body = object
@@ -74,7 +74,7 @@ async fn all_events(client: &Client) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn a_file_has_the_events_that_came_in_five_minutes() {
+async fn a_file_has_the_events_of_five_minutes() {
     let running = running().await;
     let client = client(&running, "any");
     let buyer = running.buys(LICENSED);
@@ -92,14 +92,14 @@ async fn a_file_has_the_events_that_came_in_five_minutes() {
         key.starts_with(&format!("{day}{name}")) && key.ends_with(".json.gz"),
         "{key}"
     );
-    let told = events(&client, key).await;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0]["eventTime"], common::NOON);
+    let recorded = events(&client, key).await;
+    assert_eq!(recorded.len(), 1);
+    assert_eq!(recorded[0]["eventTime"], common::NOON);
     assert_eq!(
-        told[0]["responseElements"]["results"][0]["status"],
+        recorded[0]["responseElements"]["results"][0]["status"],
         "Success"
     );
-    // The folder begins with the first midnight that is kept.
+    // The first file is the one of the first midnight within the days that are kept.
     let all = keys(&client, FOLDER).await;
     assert_eq!(all.len(), 2);
     assert!(all[0].contains("20251018T0000Z"), "{all:?}");
@@ -142,7 +142,7 @@ async fn a_list_comes_in_pages_and_starts_after_a_key() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_keeps_nothing_is_empty_and_one_that_keeps_a_day_has_its_midnight() {
+async fn a_bucket_that_keeps_zero_days_is_empty_and_one_that_keeps_a_day_has_its_midnight() {
     let running = running().await;
     let client = client(&running, "any");
     let mut midnights = Vec::new();
@@ -160,7 +160,7 @@ async fn a_bucket_that_keeps_nothing_is_empty_and_one_that_keeps_a_day_has_its_m
 }
 
 #[tokio::test]
-async fn events_come_late_without_order_twice_or_never_when_asked() {
+async fn by_settings_events_come_late_without_order_twice_or_never() {
     let running = running().await;
     let client = client(&running, "any");
     for _ in 0..40 {
@@ -189,7 +189,7 @@ async fn events_come_late_without_order_twice_or_never_when_asked() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_and_what_fails_is_refused_as_s3_does() {
+async fn missing_objects_and_failed_requests_are_refused_as_by_s3() {
     let running = running().await;
     let client = client(&running, "any");
     let get = |bucket: &str, key: &str| client.get_object().bucket(bucket).key(key).send();
@@ -215,7 +215,7 @@ async fn what_is_not_there_and_what_fails_is_refused_as_s3_does() {
 }
 
 #[tokio::test]
-async fn signatures_are_verified_where_a_secret_is_set() {
+async fn signatures_are_verified_if_a_secret_is_set() {
     let running = running().await;
     set(&running, |settings| {
         settings.secret_access_key = Some("the secret".to_owned())

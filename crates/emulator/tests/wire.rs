@@ -1,4 +1,4 @@
-//! AWS JSON 1.1: what is answered before any rule is asked.
+//! AWS JSON 1.1: the errors that are answered before any rule of the marketplace is applied.
 
 mod common;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 const TARGET: &str = "AWSMPMeteringService.BatchMeterUsage";
 
 #[tokio::test]
-async fn a_call_without_credentials_or_with_half_of_them_is_refused() {
+async fn a_call_with_missing_or_incomplete_credentials_is_refused() {
     let running = running().await;
     let call = async |authorization: Option<&str>| {
         let mut headers = vec![("x-amz-target", TARGET)];
@@ -104,7 +104,8 @@ async fn a_body_of_a_megabyte_is_too_large() {
         let mut body = b"{\"UsageRecords\":[],\"x\":\"".to_vec();
         body.resize(size - 2, b'a');
         body.extend(b"\"}");
-        // Beyond what is read the connection may close before the whole body is sent.
+        // The emulator reads at most 4 MB. It may close the connection before a longer body has
+        // been sent.
         if let Some(answer) = running.try_aws(TARGET, &body).await {
             assert_eq!(answer.error(), "RequestEntityTooLargeException");
             assert_eq!(answer.status, 413);
@@ -118,7 +119,7 @@ async fn a_body_of_a_megabyte_is_too_large() {
 }
 
 #[tokio::test]
-async fn values_outside_their_shapes_are_validation_errors_that_name_every_place() {
+async fn values_outside_the_api_model_are_validation_errors_that_name_every_place() {
     let running = running().await;
     let buyer = running.buys(LICENSED);
     let record = by_license(&buyer);

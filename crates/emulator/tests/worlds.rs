@@ -1,4 +1,4 @@
-//! Worlds saved, loaded, set up by hand; messages delivered; the program itself.
+//! Worlds are saved, loaded and set up, lifecycle messages are delivered, and the program runs.
 
 mod common;
 
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 #[tokio::test]
-async fn a_world_that_was_saved_goes_on_where_it_stood() {
+async fn a_loaded_world_continues_where_it_was_saved() {
     let running = running().await;
     let licensed = running.buys(LICENSED);
     let legacy = running.buys(LEGACY);
@@ -128,7 +128,7 @@ async fn a_world_is_set_up_from_one_document() {
 
 type Received = Arc<Mutex<Vec<(Option<String>, Value)>>>;
 
-/// An endpoint that refuses the first message it sees once.
+/// An HTTP endpoint that refuses the first request and then keeps the messages.
 async fn endpoint() -> (String, Received) {
     let received: Received = Arc::default();
     let refused = Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -222,7 +222,7 @@ async fn messages_are_written_to_a_file_line_by_line() {
 }
 
 #[tokio::test]
-async fn messages_come_out_of_order_and_twice_when_asked_and_all_of_them_come() {
+async fn by_settings_messages_come_out_of_order_and_twice_and_none_is_lost() {
     let running = running().await;
     let mut settings = running.emulator.settings();
     settings.lifecycle_disorder_s = 600;
@@ -237,7 +237,7 @@ async fn messages_come_out_of_order_and_twice_when_asked_and_all_of_them_come() 
     running
         .emulator
         .set_clock(Some(at("2026-11-21T12:10:00Z")), None);
-    let told = serde_json::to_value(running.emulator.take_lifecycle()).expect("JSON");
+    let messages = serde_json::to_value(running.emulator.take_lifecycle()).expect("JSON");
     let of = |event: &Value| {
         let event = &event["event-bridge"];
         let agreement = event["detail"]["agreement"]["id"]
@@ -249,7 +249,12 @@ async fn messages_come_out_of_order_and_twice_when_asked_and_all_of_them_come() 
             event["detail-type"].as_str().expect("a type").to_owned(),
         )
     };
-    let events: Vec<_> = told.as_array().expect("events").iter().map(of).collect();
+    let events: Vec<_> = messages
+        .as_array()
+        .expect("events")
+        .iter()
+        .map(of)
+        .collect();
     let distinct: std::collections::HashSet<_> = events.iter().collect();
     assert_eq!(distinct.len(), 100);
     assert!(
@@ -257,22 +262,24 @@ async fn messages_come_out_of_order_and_twice_when_asked_and_all_of_them_come() 
         "{} of 100",
         events.len()
     );
-    let place = |what: &str, agreement: &str| {
+    let position = |kind: &str, agreement: &str| {
         events
             .iter()
-            .position(|(a, t)| a == agreement && t.starts_with(what))
+            .position(|(a, t)| a == agreement && t.starts_with(kind))
     };
     let reversed = events
         .iter()
-        .filter(|(a, t)| t.starts_with("License") && place("License", a) < place("Purchase", a))
+        .filter(|(a, t)| {
+            t.starts_with("License") && position("License", a) < position("Purchase", a)
+        })
         .count();
     assert!(
         reversed > 5,
-        "{reversed} licenses were told before their agreement"
+        "{reversed} license events came before their agreement event"
     );
 }
 
-/// The program, stopped when the test ends.
+/// The running program. It is stopped when the test ends.
 struct Program {
     child: Child,
     address: std::net::SocketAddr,

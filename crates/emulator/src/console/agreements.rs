@@ -1,4 +1,4 @@
-//! The page of all agreements, as the seller sees them.
+//! The page of all agreements, from the seller's side.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,12 +15,12 @@ use crate::world::{AgreementView, Identity, NewProduct};
 
 const STATUSES: [&str; 3] = ["ACTIVE", "CANCELLED", "RENEWED"];
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    let page = match page::number(&asked, "page") {
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    let page = match page::number(&query, "page") {
         Ok(page) => page,
         Err(error) => return page::unreadable(&error),
     };
-    let (product, status) = (asked.text("product"), asked.text("status"));
+    let (product, status) = (query.text("product"), query.text("status"));
     if !status.is_empty() && !STATUSES.contains(&status) {
         let names = STATUSES.join(", ");
         let problem = format!("`status` is `{status}`, but must be one of {names}, or blank.");
@@ -35,11 +35,11 @@ pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Res
         .filter(|agreement| status.is_empty() || agreement.status == status)
         .collect();
     let size = CONSOLE_PAGE_ROWS_MAX;
-    let query = [("product", product), ("status", status)];
+    let parameters = [("product", product), ("status", status)];
     let shown = found.iter().skip(page::skipped(page)).take(size);
     let body = html! {
         (filters(&products, product, status))
-        (page::pages(("agreement", "agreements"), "/agreements", &query, "page", (page, size, found.len())))
+        (page::pages(("agreement", "agreements"), "/agreements", &parameters, "page", (page, size, found.len())))
         div.scroll role="region" aria-label="Agreements" tabindex="0" {
             table {
                 caption { "Agreements, the latest first" }
@@ -103,7 +103,7 @@ fn filters(products: &[NewProduct], product: &str, status: &str) -> Markup {
     }
 }
 
-/// A form field for a product. Its first choice is any product.
+/// A form field in which to choose a product. Its first choice stands for any product.
 pub(super) fn product_choice(products: &[NewProduct], chosen: &str) -> Markup {
     html! {
         div {

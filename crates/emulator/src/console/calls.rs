@@ -1,4 +1,4 @@
-//! The log of calls. It explains every refusal in plain words.
+//! The pages of the log of calls. They explain every refusal in plain words.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -14,14 +14,14 @@ use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::wire::operation_names;
 use crate::world::{Call, CallFilter, CallRecord, Verdict};
 
-pub(super) async fn list(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    match view(&emulator, &asked) {
+pub(super) async fn list(State(emulator): State<Emulator>, query: Fields) -> Response {
+    match view(&emulator, &query) {
         Ok(body) => page::page(&emulator, StatusCode::OK, Place::Calls, "Calls", &body),
         Err(error) => page::unreadable(&error),
     }
 }
 
-pub(super) async fn one(State(emulator): State<Emulator>, Path(number): Path<String>) -> Response {
+pub(super) async fn show(State(emulator): State<Emulator>, Path(number): Path<String>) -> Response {
     let found = number
         .parse()
         .ok()
@@ -34,16 +34,16 @@ pub(super) async fn one(State(emulator): State<Emulator>, Path(number): Path<Str
         }
         None => {
             let problem = format!(
-                "The log has no call {number}. It keeps the latest 100,000, and forgets them with a reset."
+                "The log has no call {number}. It keeps the latest 100,000 calls, and a reset empties it."
             );
             page::problem(StatusCode::NOT_FOUND, &problem)
         }
     }
 }
 
-fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
-    let page = page::number(asked, "page")?;
-    let operation = asked.get("operation");
+fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
+    let page = page::number(query, "page")?;
+    let operation = query.get("operation");
     let names = operation_names();
     if let Some(name) = operation.filter(|name| !names.contains(name)) {
         let names = names.join(", ");
@@ -51,7 +51,7 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
             problem: format!("`operation` is `{name}`, but must be one of {names}, or blank"),
         });
     }
-    let verdict = asked.get("verdict").map(verdict_named).transpose()?;
+    let verdict = query.get("verdict").map(verdict_named).transpose()?;
     let of = CallFilter {
         operation,
         verdicts: verdict.map_or(&Verdict::ALL, |choice| choice.verdicts),
@@ -61,13 +61,13 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
         let world = &emulator.core().world;
         world.calls_of(of, page::skipped(page), size)
     };
-    let query = [
+    let parameters = [
         ("operation", operation.unwrap_or_default()),
         ("verdict", verdict.map_or("", |choice| choice.name)),
     ];
     Ok(html! {
         (filters(&names, operation, verdict))
-        (page::pages(("call", "calls"), "/calls", &query, "page", (page, size, count)))
+        (page::pages(("call", "calls"), "/calls", &parameters, "page", (page, size, count)))
         @if count > 0 { (table(&calls)) }
     })
 }
@@ -87,7 +87,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
                 tbody {
                     @for (verdict, call) in calls {
                         tr {
-                            th scope="row" { a href={ "/_emulator/console/calls/" (call.number) } { (call.number) span.apart { ", all of it" } } }
+                            th scope="row" { a href={ "/_emulator/console/calls/" (call.number) } { (call.number) span.apart { ", with all details" } } }
                             td { (time(call.at)) }
                             td { (call.operation) br; small { (call.region) } }
                             td.number { (call.records.len()) }
@@ -101,7 +101,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
     }
 }
 
-/// The reasons why a call was refused, each listed once.
+/// The results of a call in plain words. Each outcome of its records is explained once.
 fn plain_words(verdict: Verdict, call: &Call) -> Markup {
     html! {
         @if let Some(error) = &call.error {
@@ -116,7 +116,7 @@ fn plain_words(verdict: Verdict, call: &Call) -> Markup {
             }
             @if call.records.is_empty() && verdict == Verdict::Accepted { p { "Answered." } }
         }
-        @if !call.faults.is_empty() { p { "Struck by: " (fault_names(call)) "." } }
+        @if !call.faults.is_empty() { p { "Faults: " (fault_names(call)) "." } }
         @if verdict == Verdict::Unanswered { (explained(explain::unanswered(&call.faults))) }
     }
 }
@@ -163,7 +163,7 @@ fn records(call: &Call) -> Markup {
     html! {
         div.scroll role="region" aria-label="Usage records" tabindex="0" {
             table {
-                caption { "Its usage records" }
+                caption { "The usage records of the call" }
                 thead {
                     tr {
                         @for name in ["Record", "Buyer", "Dimension", "Timestamp", "Quantity", "Outcome", "Billed by this call"] {
@@ -172,9 +172,9 @@ fn records(call: &Call) -> Markup {
                     }
                 }
                 tbody {
-                    @for (place, record) in call.records.iter().enumerate() {
+                    @for (index, record) in call.records.iter().enumerate() {
                         tr {
-                            th scope="row" { (place + 1) }
+                            th scope="row" { (index + 1) }
                             td.arn {
                                 @for name in [&record.account_id, &record.customer_identifier, &record.license_arn].into_iter().flatten() {
                                     code { (name) } " "
@@ -199,7 +199,8 @@ fn records(call: &Call) -> Markup {
     }
 }
 
-/// A choice of verdicts in a filter.
+/// A choice of the filter by verdict: its name in the query, its text, and the verdicts that it
+/// selects.
 #[derive(Clone, Copy)]
 struct Choice {
     name: &'static str,

@@ -1,4 +1,4 @@
-//! Changes of an agreement. Each has a button, and all share one form.
+//! Changes of an agreement. Each change has a button, and all buttons post to one address.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::world::AgreementView;
 
-/// The changes that are possible for an agreement in force.
+/// A change of an agreement that is in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Cancel,
@@ -21,7 +21,8 @@ pub(super) enum Change {
     Resume,
 }
 
-/// Each change with its name in the form, the text of its button, and the message after it.
+/// Each change with its name in the form, the text of its button, and the name of the notice after
+/// it.
 const CHANGES: [(Change, &str, &str, &str); 5] = [
     (Change::Cancel, "cancel", "Cancel", "cancelled"),
     (Change::Renew, "renew", "Renew", "renewed"),
@@ -32,8 +33,8 @@ const CHANGES: [(Change, &str, &str, &str); 5] = [
 
 pub(super) async fn change(State(emulator): State<Emulator>, form: Fields) -> Response {
     let account = form.text("account").to_owned();
-    match made(&emulator, &form) {
-        Ok(done) => page::see("/purchases", &[("account", &account), ("done", done)]),
+    match apply(&emulator, &form) {
+        Ok(done) => page::redirect("/purchases", &[("account", &account), ("done", done)]),
         Err(error) => {
             let refused = Refused::of(&error, form);
             purchases::view(&emulator, error.status(), &refused.fields, Some(&refused))
@@ -41,12 +42,14 @@ pub(super) async fn change(State(emulator): State<Emulator>, form: Fields) -> Re
     }
 }
 
-fn made(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError> {
-    let asked = form.text("change");
-    let Some((change, _, _, done)) = CHANGES.iter().find(|(_, name, _, _)| *name == asked) else {
+/// Makes the change that the form asks for. Returns the name of the notice about it.
+fn apply(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError> {
+    let requested = form.text("change");
+    let Some((change, _, _, done)) = CHANGES.iter().find(|(_, name, _, _)| *name == requested)
+    else {
         let names = CHANGES.map(|(_, name, _, _)| name).join(", ");
         return Err(ControlError::Body {
-            problem: format!("`change` is `{asked}`, but must be one of {names}"),
+            problem: format!("`change` is `{requested}`, but must be one of {names}"),
         });
     };
     let agreement_id = form.text("agreement_id");
@@ -60,7 +63,7 @@ fn made(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError
     Ok(done)
 }
 
-/// The button for a change.
+/// The button that makes a change of the agreement.
 pub(super) fn button(agreement: &AgreementView, change: Change) -> Markup {
     let known = CHANGES.iter().find(|(known, ..)| *known == change);
     html! {
@@ -80,7 +83,7 @@ pub(super) fn status(agreement: &AgreementView) -> Markup {
     let (class, word) = match (agreement.status.as_str(), agreement.suspended) {
         ("ACTIVE", true) => ("bad", "Active, but the account is suspended"),
         ("ACTIVE", false) => ("good", "Active"),
-        ("RENEWED", _) => ("gone", "Renewed: another agreement took over"),
+        ("RENEWED", _) => ("gone", "Renewed: another agreement replaced it"),
         _ => ("gone", "Cancelled"),
     };
     let usage = match (agreement.accepts_usage, agreement.ended) {

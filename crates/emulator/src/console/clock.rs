@@ -1,4 +1,4 @@
-//! The page of the clock.
+//! The page on which the clock is shown and set.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -7,17 +7,17 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::fields::{Fields, object, read};
-use super::page::{self, Place, Refused, done, pace, refusal, time, typed};
+use super::page::{self, Place, Refused, notice, pace, refusal, time, typed};
 use crate::control::{ClockChange, ControlError};
 use crate::emulator::Emulator;
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Response {
     match change(&emulator, &form) {
-        Ok(()) => page::see("/clock", &[("done", "clock")]),
+        Ok(()) => page::redirect("/clock", &[("done", "clock")]),
         Err(error) => {
             let refused = Refused::of(&error, form);
             view(
@@ -42,13 +42,13 @@ fn change(emulator: &Emulator, form: &Fields) -> Result<(), ControlError> {
 fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let (now, speed) = (emulator.now(), emulator.speed());
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(query))
         p.large { (time(now)) ", " strong { (pace(speed)) } }
         div.actions {
             (button("advance", "1h", "Advance one hour"))
@@ -56,7 +56,7 @@ fn view(
             @else { (button("speed", "0", "Freeze")) }
         }
         p.hint {
-            "What falls due on the way, lifecycle messages above all, is told when the clock gets there. Software that keeps its own schedule catches up when it next looks."
+            "Lifecycle messages are sent when the clock reaches the time at which they fall due. Software with a schedule of its own sees the new time at its next run."
         }
         (advance(refused))
         (set_form(refused))
@@ -80,7 +80,7 @@ fn advance(refused: Option<&Refused>) -> Markup {
             form method="post" action="/_emulator/console/clock" {
                 label for="advance" { "How far" }
                 input id="advance" name="advance" value=(typed(refused, "advance")) required autocomplete="off" aria-describedby="advance-rule";
-                p.hint id="advance-rule" { "A duration such as 90m, 6h, 24h or PT1H30M; -1h goes back." }
+                p.hint id="advance-rule" { "A duration such as 90m, 6h, 24h or PT1H30M. A negative one, such as -1h, moves the clock back." }
                 button { "Advance" }
             }
         }
@@ -94,10 +94,10 @@ fn set_form(refused: Option<&Refused>) -> Markup {
             form method="post" action="/_emulator/console/clock" {
                 label for="now" { "Time" }
                 input id="now" name="now" value=(typed(refused, "now")) autocomplete="off" placeholder="2026-11-21T12:00:00Z" aria-describedby="now-rule";
-                p.hint id="now-rule" { "Such as 2026-11-21T12:00:00Z; blank leaves it." }
+                p.hint id="now-rule" { "A time such as 2026-11-21T12:00:00Z. Blank leaves the time as it is." }
                 label for="speed" { "Speed" }
                 input id="speed" name="speed" value=(typed(refused, "speed")) inputmode="decimal" autocomplete="off" aria-describedby="speed-rule";
-                p.hint id="speed-rule" { "1 is real time, 3600 an hour a second, 0 frozen; blank leaves it." }
+                p.hint id="speed-rule" { "1 is real time, 3600 is one hour in each second, and 0 is frozen. Blank leaves the speed as it is." }
                 button { "Set the clock" }
             }
         }

@@ -1,4 +1,4 @@
-//! Days and months in UTC, as they are written in the console's addresses.
+//! Days and months in UTC, and the calendar that links to them.
 
 use std::collections::BTreeMap;
 
@@ -11,9 +11,10 @@ use super::fields::Fields;
 use super::page::link;
 use crate::control::ControlError;
 
-/// The day in the query, such as `2026-11-21`, or the clock's own day if there is none.
-pub(super) fn asked_for(fields: &Fields, now: Timestamp) -> Result<Date, ControlError> {
-    let Some(text) = fields.get("day") else {
+/// The day in the query, such as `2026-11-21`. If the query names none, the day of the emulator's
+/// clock.
+pub(super) fn requested(query: &Fields, now: Timestamp) -> Result<Date, ControlError> {
+    let Some(text) = query.get("day") else {
         return Ok(Offset::UTC.to_datetime(now).date());
     };
     let day = text.parse::<Date>().ok();
@@ -23,23 +24,24 @@ pub(super) fn asked_for(fields: &Fields, now: Timestamp) -> Result<Date, Control
     })
 }
 
-/// The first second of the day. `None` at the end of time.
+/// The first second of the day. `None` if it is beyond the times that can be represented.
 pub(super) fn start(day: Date) -> Option<Timestamp> {
     Offset::UTC.to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
-/// The first second after the day. `None` at the end of time.
+/// The first second after the day. `None` if it is beyond the times that can be represented.
 pub(super) fn end(day: Date) -> Option<Timestamp> {
     day.tomorrow().ok().and_then(start)
 }
 
-/// The first second of the day's month, and of the month after it.
+/// The first second of the day's month, and the first second of the next month.
 pub(super) fn month(day: Date) -> Option<(Timestamp, Timestamp)> {
     let next = day.first_of_month().checked_add(1.month()).ok()?;
     Some((start(day.first_of_month())?, start(next)?))
 }
 
-/// The days of a month with their numbers of slots, and links to the previous and the next month.
+/// The days of a month, each with its number of slots, and links to the previous and the next
+/// month.
 pub(super) fn calendar(day: Date, slots: &BTreeMap<i64, usize>, query: &[(&str, &str)]) -> Markup {
     let to = |day: Date| {
         let day = day.to_string();
@@ -47,13 +49,13 @@ pub(super) fn calendar(day: Date, slots: &BTreeMap<i64, usize>, query: &[(&str, 
         query.push(("day", &day));
         link("/metered", &query)
     };
-    let beside = |months: i32| day.first_of_month().checked_add(months.months()).ok();
+    let months_later = |months: i32| day.first_of_month().checked_add(months.months()).ok();
     html! {
         nav aria-labelledby="month" {
             h2 id="month" { (day.strftime("%B %Y")) }
             p.pages {
-                @if let Some(before) = beside(-1) { a href=(to(before)) rel="prev" { "Month before" } }
-                @if let Some(after) = beside(1) { a href=(to(after)) rel="next" { "Month after" } }
+                @if let Some(before) = months_later(-1) { a href=(to(before)) rel="prev" { "Month before" } }
+                @if let Some(after) = months_later(1) { a href=(to(after)) rel="next" { "Month after" } }
             }
             ol.days {
                 @for number in 1..=day.days_in_month() {

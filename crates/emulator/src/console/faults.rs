@@ -1,4 +1,4 @@
-//! The page of injected faults: those in force, and a form to add some.
+//! The page of injected faults: the faults in force, and a form that adds a fault.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -7,34 +7,52 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::fields::{Fields, object, read};
-use super::page::{self, Place, Refused, done, refusal, typed};
+use super::page::{self, Place, Refused, notice, refusal, typed};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::faults::{Fault, FaultKind, Faults, When};
 use crate::wire::operation_names;
 
-/// Every kind of fault, in plain words.
+/// Every kind of fault with its description.
 const KINDS: [(FaultKind, &str); 16] = [
-    (FaultKind::Throttling, "throttled, nothing done"),
-    (FaultKind::InternalError, "internal error, nothing done"),
-    (FaultKind::DisabledApi, "API disabled in the Region"),
-    (FaultKind::AccessDenied, "access denied"),
-    (FaultKind::ExpiredCredentials, "expired credentials"),
+    (
+        FaultKind::Throttling,
+        "the call is throttled, and nothing is done",
+    ),
+    (
+        FaultKind::InternalError,
+        "an internal error, and nothing is done",
+    ),
+    (FaultKind::DisabledApi, "the API is disabled in the Region"),
+    (FaultKind::AccessDenied, "access is denied"),
+    (
+        FaultKind::ExpiredCredentials,
+        "the caller's credentials have expired",
+    ),
     (FaultKind::ClockSkew, "the caller's clock is wrong"),
-    (FaultKind::BadGateway, "502 from a proxy in between"),
-    (FaultKind::UnknownError, "an error no model names"),
-    (FaultKind::DropBefore, "connection dropped before the work"),
-    (FaultKind::DropAfter, "connection dropped after the work"),
-    (FaultKind::Delay, "the answer waits"),
-    (FaultKind::Unprocessed, "records come back unprocessed"),
-    (FaultKind::Reorder, "results in another order"),
-    (FaultKind::MissingRecord, "records missing from the answer"),
-    (FaultKind::MissingStatus, "results without a status"),
-    (FaultKind::UnknownStatus, "results with an unknown status"),
+    (FaultKind::BadGateway, "a proxy answers with status 502"),
+    (FaultKind::UnknownError, "an error that is in no API model"),
+    (
+        FaultKind::DropBefore,
+        "the connection is dropped before the work",
+    ),
+    (
+        FaultKind::DropAfter,
+        "the connection is dropped after the work",
+    ),
+    (FaultKind::Delay, "the answer is delayed"),
+    (FaultKind::Unprocessed, "records are returned unprocessed"),
+    (FaultKind::Reorder, "the results are in another order"),
+    (
+        FaultKind::MissingRecord,
+        "records are missing from the answer",
+    ),
+    (FaultKind::MissingStatus, "results have no status"),
+    (FaultKind::UnknownStatus, "results have an unknown status"),
 ];
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 pub(super) async fn add(State(emulator): State<Emulator>, form: Fields) -> Response {
@@ -63,7 +81,7 @@ pub(super) async fn clear(State(emulator): State<Emulator>, form: Fields) -> Res
 
 fn settle(emulator: &Emulator, set: Result<(), ControlError>, form: Fields) -> Response {
     match set {
-        Ok(()) => page::see("/faults", &[("done", "faults")]),
+        Ok(()) => page::redirect("/faults", &[("done", "faults")]),
         Err(error) => {
             let refused = Refused::of(&error, form);
             view(emulator, error.status(), &Fields::default(), Some(&refused))
@@ -94,7 +112,8 @@ fn with_added(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError>
     Ok(faults)
 }
 
-/// The rule at this place must still be the one next to the button.
+/// The faults without the one whose button was pressed. If another kind of fault is at that place
+/// now, the form is refused.
 fn with_removed(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError> {
     let place = form.whole::<usize>("place")?;
     let found = place.filter(|place| {
@@ -114,15 +133,15 @@ fn with_removed(mut faults: Faults, form: &Fields) -> Result<Faults, ControlErro
 fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let faults = emulator.faults();
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(query))
         @if faults.faults.is_empty() {
-            p { "Nothing goes wrong on demand at present." }
+            p { "No fault is in force." }
         } @else {
             (in_force(&faults))
             form method="post" action="/_emulator/console/faults/clear" { button { "Clear all faults" } }
@@ -141,9 +160,9 @@ fn in_force(faults: &Faults) -> Markup {
     html! {
         div.scroll role="region" aria-label="Faults in force" tabindex="0" {
             table {
-                caption { "In force, drawn from seed " (faults.seed) }
+                caption { "Faults in force, with seed " (faults.seed) }
                 thead {
-                    tr { @for name in ["Fault", "Operation", "How often", "What else", "Remove"] { th scope="col" { (name) } } }
+                    tr { @for name in ["Fault", "Operation", "How often", "Details", "Remove"] { th scope="col" { (name) } } }
                 }
                 tbody { @for (place, fault) in faults.faults.iter().enumerate() { (row(place, fault)) } }
             }
@@ -162,7 +181,7 @@ fn row(place: usize, fault: &Fault) -> Markup {
             }
             td {
                 @match fault.when {
-                    When::Next(0) => "spent: struck as often as it should",
+                    When::Next(0) => "no more calls",
                     When::Next(1) => "the next call",
                     When::Next(next) => { "the next " (next) " calls" },
                     When::Rate(rate) => { (rate) " of the calls" },
@@ -211,18 +230,18 @@ fn form(faults: &Faults, refused: Option<&Refused>) -> Markup {
                     @for name in operation_names() { option value=(name) selected[typed(refused, "operation") == name] { (name) } }
                 }
                 fieldset {
-                    legend { "How often (one of the two)" }
-                    (number("next", "In the next calls, this many", "A count such as 1."))
-                    (number("rate", "In this share of the calls", "0 to 1, such as 0.2."))
+                    legend { "How often (fill in one of the two)" }
+                    (number("next", "In this many of the next calls", "A number such as 1."))
+                    (number("rate", "In this share of the calls", "A number from 0 to 1, such as 0.2."))
                 }
-                (number("records", "Records struck", "For faults that strike records; blank for one."))
-                (number("delay_ms", "Delay in milliseconds", "For delay alone: 1 to 600000, of real time."))
+                (number("records", "Number of records", "Only for faults of single records. Blank means one."))
+                (number("delay_ms", "Delay in milliseconds", "Only for the fault delay: 1 to 600000, in real time."))
                 label for="containing" { "Only calls with this text in their body" }
                 input id="containing" name="containing" value=(typed(refused, "containing")) autocomplete="off" aria-describedby="containing-rule";
-                p.hint id="containing-rule" { "Such as a customer's identifier; blank for any body." }
+                p.hint id="containing-rule" { "A text such as a customer's identifier. Blank means any body." }
                 label for="seed" { "Seed" }
                 input id="seed" name="seed" value=(faults.seed) inputmode="numeric" autocomplete="off" aria-describedby="seed-rule";
-                p.hint id="seed-rule" { "The same seed strikes the same calls. Draws begin anew whenever the faults are set." }
+                p.hint id="seed-rule" { "With the same seed, faults occur in the same calls. The random draws start again whenever the faults are set." }
                 button { "Switch it on" }
             }
         }
@@ -234,10 +253,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_its_words_and_stands_once() {
-        for (place, (kind, said)) in KINDS.iter().enumerate() {
-            assert_eq!(words(*kind), *said, "{kind:?} stands twice");
-            assert!(!said.is_empty(), "{place}");
+    fn every_kind_has_a_description_and_is_listed_once() {
+        for (kind, description) in &KINDS {
+            assert_eq!(words(*kind), *description, "{kind:?} is listed twice");
+            assert!(!description.is_empty(), "{kind:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The fields of a form or a query, and how they become the JSON that the control interface takes.
+//! The fields of a form or a query, and their conversion to the JSON of the control interface.
 
 use axum::extract::{Form, FromRequest, Request};
 use axum::response::Response;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::page;
 use crate::control::ControlError;
 
-/// The fields of a form, or of a query, in their order. Bodies are limited to 2 MB.
+/// The fields of a form or a query, in their order. A body may have at most 2 MB.
 #[derive(Debug, Default)]
 pub(super) struct Fields(Vec<(String, String)>);
 
@@ -28,8 +28,8 @@ impl<S: Send + Sync> FromRequest<S> for Fields {
 }
 
 impl Fields {
-    /// A field's text without surrounding spaces. `None` if it is blank, since browsers also send
-    /// fields that are not filled in.
+    /// A field's text without surrounding spaces. `None` if it is blank, because browsers also send
+    /// the fields that are not filled in.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(field, _)| field == name);
         found
@@ -51,8 +51,9 @@ impl Fields {
             .collect()
     }
 
-    /// The fields whose names start with a prefix, by the rest of their names.
-    pub(super) fn beginning<'a>(
+    /// The fields whose names start with a prefix, except blank ones. Each is the rest of the name
+    /// and the text.
+    pub(super) fn with_prefix<'a>(
         &'a self,
         prefix: &'a str,
     ) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -72,7 +73,7 @@ impl Fields {
             return Ok(None);
         };
         let parsed = text.parse().map(Some);
-        parsed.map_err(|_| not_a_number(name, text, "a whole number, 0 or more, that fits"))
+        parsed.map_err(|_| not_a_number(name, text, "a whole number, 0 or more, and not too large"))
     }
 
     /// A number such as 0.25. `None` if the field is blank.
@@ -93,7 +94,7 @@ pub(super) fn not_a_number(name: &str, text: &str, rule: &str) -> ControlError {
     }
 }
 
-/// A JSON object of the members that have a value.
+/// A JSON object. Members without a value are left out.
 pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let members = members
         .into_iter()

@@ -1,5 +1,5 @@
-//! The picture of a day: one line for each buyer, one column for each hour. Each cell shows its
-//! state as a color and as a word.
+//! The heat map of a day: one line for each buyer and dimension, one column for each hour. A cell
+//! shows the state of the hour as a color and as a word.
 
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
@@ -8,10 +8,10 @@ use crate::quantity::Quantity;
 use crate::rules::window::Window;
 use crate::world::{HOURS, Hour, Line};
 
-/// Number of shades of a metered hour. The strongest shade is the largest quantity of the line.
+/// The number of shades for metered hours. The largest quantity of a line has the strongest shade.
 const SHADES: u64 = 4;
 
-/// The state of one hour of a line.
+/// The state of an hour in a line of the heat map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Metered,
@@ -24,49 +24,49 @@ enum State {
     Closed,
 }
 
-/// Each state with its CSS class, its word and the meaning of the word.
+/// Each state with its CSS class, its word, and the meaning of the word.
 const STATES: [(State, &str, &str, &str); 8] = [
     (
         State::Metered,
         "metered",
         "metered",
-        "Billed with this quantity; the stronger the colour, the closer to the line's largest hour.",
+        "Billed with this quantity. A stronger color means a larger quantity within the line.",
     ),
     (
         State::Zero,
         "zero",
         "zero",
-        "A record of zero: billed nothing, and by the default reading the slot is spent.",
+        "A record with quantity zero. It bills nothing, but by the default reading it takes the slot.",
     ),
     (
         State::Disputed,
         "disputed",
         "disputed",
-        "Billed with this quantity, and a record with another one was refused as DuplicateRecord.",
+        "Billed with this quantity. A record with another quantity was refused as DuplicateRecord.",
     ),
     (
         State::Refused,
         "refused",
         "refused",
-        "Records were sent and none was accepted; the calls say why.",
+        "Records were sent, but none was accepted. The page of calls says why.",
     ),
     (
         State::Open,
         "open",
         "open",
-        "Nothing metered yet, and it still can be.",
+        "Nothing is metered yet, but the hour can still be metered.",
     ),
     (
         State::Closed,
         "closed",
         "closed",
-        "Nothing metered, and the window has passed: usage of this hour is lost.",
+        "Nothing was metered, and the window has passed. Usage of this hour is lost.",
     ),
     (
         State::Later,
         "later",
         "later",
-        "The hour has not begun by the emulator's clock.",
+        "By the emulator's clock the hour has not begun.",
     ),
     (
         State::Outside,
@@ -76,7 +76,7 @@ const STATES: [(State, &str, &str, &str); 8] = [
     ),
 ];
 
-/// The time and the rules by which a picture is drawn.
+/// The day, the current time and the window, which determine the states in a heat map.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Drawing {
     /// The first second of the day.
@@ -86,6 +86,7 @@ pub(super) struct Drawing {
 }
 
 impl Drawing {
+    /// The first second of an hour of the day, 0 to 23.
     fn hour_start(self, place: usize) -> Timestamp {
         let hours = i64::try_from(place).unwrap_or(0);
         let moved = self.from.saturating_add(SignedDuration::from_hours(hours));
@@ -119,7 +120,7 @@ impl Drawing {
     }
 }
 
-/// The picture as a table, in a region that scrolls.
+/// The heat map as a table, in a region that scrolls.
 pub(super) fn table(lines: &[Line], drawing: Drawing, caption: &str) -> Markup {
     html! {
         div.scroll.picture role="region" aria-label="Hours of the day" tabindex="0" {
@@ -173,7 +174,7 @@ fn cell(line: &Line, drawing: Drawing, place: usize, hour: Hour, largest: Quanti
     let shown = match hour.quantity {
         _ if hour.slots == 0 => None,
         Some(quantity) => Some(quantity.to_string()),
-        None => Some("beyond counting".to_owned()),
+        None => Some("too large to show".to_owned()),
     };
     let title = format!(
         "{place:02}:00 to {:02}:00 UTC: {}{word}{}",
@@ -192,20 +193,20 @@ fn cell(line: &Line, drawing: Drawing, place: usize, hour: Hour, largest: Quanti
     }
 }
 
-/// A shade from 1 to [`SHADES`], by the share of the line's largest hour.
+/// A shade from 1 to [`SHADES`], in proportion to the largest quantity of the line.
 fn shade(quantity: Quantity, largest: Quantity) -> u64 {
     let (part, whole) = (u128::from(quantity.micros()), u128::from(largest.micros()));
     let shade = (part * u128::from(SHADES)).div_ceil(whole.max(1));
     u64::try_from(shade).unwrap_or(SHADES).clamp(1, SHADES)
 }
 
-/// The last part of an ARN, in which ARNs differ.
+/// The last 8 characters of an ARN. They are enough to tell licenses apart.
 pub(super) fn tail(arn: &str) -> &str {
     let start = arn.char_indices().rev().nth(7).map_or(0, |(at, _)| at);
     arn.get(start..).unwrap_or(arn)
 }
 
-/// Explains every color and word.
+/// The legend: every color and word with its meaning.
 pub(super) fn legend() -> Markup {
     html! {
         section aria-labelledby="legend" {

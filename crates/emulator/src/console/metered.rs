@@ -1,4 +1,4 @@
-//! The page of metered usage: the picture of a day, its month, and the slots.
+//! The page of metered usage: the heat map of a day, the calendar of its month, and the slots.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,8 +17,8 @@ use crate::limits::{CONSOLE_LINES_MAX, CONSOLE_PAGE_ROWS_MAX};
 use crate::rules::window::Window;
 use crate::world::{Lines, Metered, NewProduct};
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    match view(&emulator, &asked) {
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    match view(&emulator, &query) {
         Ok(body) => page::page(
             &emulator,
             StatusCode::OK,
@@ -30,12 +30,12 @@ pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Res
     }
 }
 
-fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
-    let day = days::asked_for(asked, emulator.now())?;
-    let line_page = page::number(asked, "lines")?;
-    let slot_page = page::number(asked, "slots")?;
+fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
+    let day = days::requested(query, emulator.now())?;
+    let line_page = page::number(query, "lines")?;
+    let slot_page = page::number(query, "slots")?;
     let products = emulator.products();
-    let (product, dimension) = (asked.text("product"), asked.text("dimension"));
+    let (product, dimension) = (query.text("product"), query.text("dimension"));
     let of = Lines {
         from: days::start(day).unwrap_or_else(|| emulator.now()),
         product_code: Some(product).filter(|code| !code.is_empty()),
@@ -67,19 +67,19 @@ fn view(emulator: &Emulator, asked: &Fields) -> Result<Markup, ControlError> {
     };
     let filters = [("product", product), ("dimension", dimension)];
     let day_text = day.to_string();
-    let query = [filters[0], filters[1], ("day", day_text.as_str())];
+    let parameters = [filters[0], filters[1], ("day", day_text.as_str())];
     let caption = format!("Slots of {}, by hour (UTC)", day.strftime("%A, %d %B %Y"));
     Ok(html! {
         (choices(&products, day, product, dimension))
-        (page::pages(("line of a buyer and a dimension", "lines of a buyer and a dimension"), "/metered", &query, "lines", (line_page, CONSOLE_LINES_MAX, line_count)))
+        (page::pages(("line of a buyer and a dimension", "lines of a buyer and a dimension"), "/metered", &parameters, "lines", (line_page, CONSOLE_LINES_MAX, line_count)))
         @if lines.is_empty() {
-            p { "Nobody has an agreement on that day, by this choice." }
+            p { "Nobody has an agreement on that day for the chosen product and dimension." }
         } @else {
             (heat_map::table(&lines, drawing, &caption))
         }
         (days::calendar(day, &by_day, &filters))
         h2 { "Slot by slot" }
-        (page::pages(("slot", "slots"), "/metered", &query, "slots", (slot_page, size, slot_count)))
+        (page::pages(("slot", "slots"), "/metered", &parameters, "slots", (slot_page, size, slot_count)))
         @if !slots.is_empty() { (table(&slots, day)) }
         (heat_map::legend())
     })

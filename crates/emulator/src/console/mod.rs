@@ -1,7 +1,8 @@
-//! The console shows the world in a browser. Its pages are plain HTML that works without JavaScript
-//! and loads nothing from elsewhere.
+//! The console shows the emulated world in a browser. Its pages are plain HTML. They work without
+//! JavaScript and load nothing from other sites.
 //!
-//! Forms use the same functions as the interface under `/_emulator`, with the same JSON.
+//! A form of the console is converted to the JSON of the control interface (`/_emulator`) and is
+//! handled by the same functions.
 
 mod agreements;
 mod calls;
@@ -34,8 +35,8 @@ use http::{HeaderValue, StatusCode};
 use crate::control::other_site;
 use crate::emulator::Emulator;
 
-/// Pages load only the console's own style and icon, run no script, cannot be framed, and send
-/// forms only to the console.
+/// The content security policy of the pages. They load only the console's own style and icon, run
+/// no script, cannot be framed, and send forms only to the console.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 const STYLE: &str = include_str!("console.css");
@@ -60,12 +61,12 @@ pub(crate) fn routes() -> Router<Emulator> {
             get(subscribe::show).post(subscribe::subscribe),
         )
         .route("/_emulator/console/purchases", get(purchases::show))
-        .route("/_emulator/console/set-up", post(set_up::leave))
+        .route("/_emulator/console/set-up", post(set_up::show))
         .route("/_emulator/console/change", post(changes::change))
         .route("/_emulator/console/agreements", get(agreements::show))
         .route("/_emulator/console/metered", get(metered::show))
         .route("/_emulator/console/calls", get(calls::list))
-        .route("/_emulator/console/calls/{number}", get(calls::one))
+        .route("/_emulator/console/calls/{number}", get(calls::show))
         .route(
             "/_emulator/console/clock",
             get(clock::show).post(clock::set),
@@ -82,9 +83,9 @@ pub(crate) fn routes() -> Router<Emulator> {
         )
         .route(
             "/_emulator/console/{*rest}",
-            axum::routing::any(page::nothing_here),
+            axum::routing::any(page::not_found),
         )
-        .method_not_allowed_fallback(page::wrong_method)
+        .method_not_allowed_fallback(page::method_not_allowed)
         .layer(axum::middleware::from_fn(guard))
 }
 
@@ -93,8 +94,8 @@ pub(crate) async fn redirect() -> Redirect {
     Redirect::to("/_emulator/console")
 }
 
-/// Refuses forms of other sites, and adds headers to every answer that restrict what it may load
-/// and do.
+/// Refuses forms that come from other sites. Adds headers to every answer that restrict the content
+/// of the page and, unless the answer has a rule of its own, forbid caching.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = match other_site(request.method(), request.headers()) {
         Some(error) => page::problem(error.status(), &error.to_string()),

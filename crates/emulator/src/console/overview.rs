@@ -1,4 +1,4 @@
-//! The first page: the state of the world, and links to what can be done.
+//! The first page of the console: numbers of the emulated world, and the first steps with links.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -41,17 +41,17 @@ pub(super) async fn show(State(emulator): State<Emulator>) -> Response {
         ol {
             li {
                 "As the buyer, " a href="/_emulator/console/products" { "subscribe to a product" }
-                ", then set up your account: your browser takes a registration token to the seller's fulfillment URL."
+                ", then set up your account: your browser sends a registration token to the seller's fulfillment URL."
             }
-            li { "The seller's software reports usage to AWS Marketplace, at this very address, with any AWS SDK." }
-            li { a href="/_emulator/console/clock" { "Move the clock" } " on, an hour at a time." }
+            li { "The seller's software reports usage to AWS Marketplace, at this same address, with any AWS SDK." }
+            li { a href="/_emulator/console/clock" { "Move the clock" } " forward, one hour at a time." }
             li {
-                "See " a href="/_emulator/console/metered" { "what was metered" } " hour by hour, and in "
-                a href="/_emulator/console/calls" { "the calls" } " what was refused, why, and what to do about it."
+                "See the " a href="/_emulator/console/metered" { "metered usage" } " hour by hour. The page of the "
+                a href="/_emulator/console/calls" { "calls" } " explains each refusal and says what to do about it."
             }
             li {
-                "Then make it hard: " a href="/_emulator/console/faults" { "switch faults on" } ", and try the "
-                a href="/_emulator/console/readings" { "readings of what AWS leaves open" } "."
+                "Then make it harder: " a href="/_emulator/console/faults" { "switch faults on" } ", and try other "
+                a href="/_emulator/console/readings" { "readings" } ", where AWS does not document its behavior."
             }
         }
     };

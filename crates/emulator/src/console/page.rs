@@ -1,4 +1,4 @@
-//! The parts that all pages share: frame, times, and pages of long lists.
+//! The parts that all pages share: the frame, messages, times, links, and the pages of long lists.
 
 use axum::extract::Request;
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -12,7 +12,7 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 
-/// The places that the navigation links to.
+/// A page that the navigation links to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Overview,
@@ -26,7 +26,7 @@ pub(super) enum Place {
     Readings,
 }
 
-/// Each place with its path and its name.
+/// A link of the navigation: the place, its path below the console, and its name.
 type Link = (Place, &'static str, &'static str);
 
 const NAVIGATION: [(&str, &[Link]); 3] = [
@@ -55,23 +55,25 @@ const NAVIGATION: [(&str, &[Link]); 3] = [
     ),
 ];
 
-/// A refused form: the reason, and its fields.
+/// A form that was refused.
 #[derive(Debug)]
 pub(super) struct Refused {
+    /// The reason, as the page shows it.
     pub(super) problem: String,
+    /// The fields as they were typed, to fill in the form again.
     pub(super) fields: Fields,
 }
 
 impl Refused {
     pub(super) fn of(error: &ControlError, fields: Fields) -> Refused {
-        let problem = words(error);
+        let problem = message(error);
         Refused { problem, fields }
     }
 }
 
-/// An error in the words of the console. A person who sends a form does not know that it has a
-/// body, and a query has none.
-fn words(error: &ControlError) -> String {
+/// The message of an error, as the console shows it. It does not mention a body: a person who fills
+/// in a form does not see one, and a query has none.
+fn message(error: &ControlError) -> String {
     match error {
         ControlError::Body { problem } => problem.clone(),
         error => error.to_string(),
@@ -81,18 +83,18 @@ fn words(error: &ControlError) -> String {
 /// The page for an address whose query cannot be read.
 pub(super) fn unreadable(error: &ControlError) -> Response {
     let problem = format!(
-        "The address asks for a page that there is not: {}. Correct it, or use the links and forms of the console.",
-        words(error)
+        "The address asks for a page that does not exist: {}. Correct the address, or use the links and forms of the console.",
+        message(error)
     );
     self::problem(error.status(), &problem)
 }
 
-/// The field's text in the refused form, or blank. The form keeps what was typed.
+/// The text that was typed into a field of the refused form. Blank if no form was refused.
 pub(super) fn typed<'a>(refused: Option<&'a Refused>, name: &str) -> &'a str {
     refused.map_or("", |refused| refused.fields.text(name))
 }
 
-/// The reason why a form was refused, at the top of its page.
+/// The notice at the top of the page that says why the form was refused.
 pub(super) fn refusal(refused: Option<&Refused>) -> Markup {
     html! {
         @if let Some(refused) = refused {
@@ -105,17 +107,18 @@ pub(super) fn refusal(refused: Option<&Refused>) -> Markup {
     }
 }
 
-/// The message that a form succeeded, after the redirect that follows it.
-pub(super) fn done(fields: &Fields) -> Markup {
-    let said = match fields.get("done") {
+/// The notice that a form succeeded. The redirect after the form names the notice in the query
+/// field `done`.
+pub(super) fn notice(fields: &Fields) -> Markup {
+    let message = match fields.get("done") {
         Some("listed") => "The product is listed.",
         Some("fulfillment-url") => "The fulfillment URL is set.",
         Some("subscribed") => "Subscribed. Set up your account next, at the seller's site.",
         Some("cancelled") => "Cancelled. The final hour is metered after the license is removed.",
-        Some("renewed") => "Renewed: a new agreement took over.",
-        Some("amended") => "Amended: lifecycle events say so, the license stays.",
+        Some("renewed") => "Renewed: a new agreement replaces the old one.",
+        Some("amended") => "Amended: lifecycle events report it. The license stays the same.",
         Some("suspended") => {
-            "Suspended. Usage meets CustomerNotSubscribed; nobody tells the seller."
+            "Suspended. Usage is answered with CustomerNotSubscribed. No event reports this to the seller."
         }
         Some("resumed") => "Resumed. Usage is accepted again.",
         Some("clock") => "The clock is set.",
@@ -123,10 +126,10 @@ pub(super) fn done(fields: &Fields) -> Markup {
         Some("readings") => "The readings are set.",
         _ => return html! {},
     };
-    html! { p.notice.good role="status" { (said) } }
+    html! { p.notice.good role="status" { (message) } }
 }
 
-/// A page within the frame that all pages share.
+/// The response with a page: its body within the frame that all pages share.
 pub(super) fn page(
     emulator: &Emulator,
     status: StatusCode,
@@ -148,7 +151,7 @@ pub(super) fn page(
         .into_response()
 }
 
-/// A page for a request that cannot be carried out, or for a page that does not exist.
+/// The response to a request that cannot be carried out, or for a page that does not exist.
 pub(super) fn problem(status: StatusCode, problem: &str) -> Response {
     let title = match status {
         StatusCode::NOT_FOUND => "Not found",
@@ -163,25 +166,25 @@ pub(super) fn problem(status: StatusCode, problem: &str) -> Response {
     (status, Html(page.into_string())).into_response()
 }
 
-pub(super) async fn nothing_here(request: Request) -> Response {
+pub(super) async fn not_found(request: Request) -> Response {
     let path = request.uri().path();
     problem(
         StatusCode::NOT_FOUND,
-        &format!("The console has no page {path}. The navigation above lists what there is."),
+        &format!("The console has no page {path}. Use the link below to go to the overview."),
     )
 }
 
-pub(super) async fn wrong_method(request: Request) -> Response {
+pub(super) async fn method_not_allowed(request: Request) -> Response {
     let (method, path) = (request.method(), request.uri().path());
     problem(
         StatusCode::METHOD_NOT_ALLOWED,
-        &format!("{path} does not answer {method}: its forms are on the pages above."),
+        &format!("{path} does not support {method}. Use the forms on the pages of the console."),
     )
 }
 
-/// Redirects to the page that shows the result of a form, so that a reload does not repeat the
-/// form.
-pub(super) fn see(path: &str, query: &[(&str, &str)]) -> Response {
+/// Redirects to the page that shows the result of a form. A reload then does not send the form
+/// again.
+pub(super) fn redirect(path: &str, query: &[(&str, &str)]) -> Response {
     Redirect::to(&link(path, query)).into_response()
 }
 
@@ -227,7 +230,7 @@ fn frame(place: Option<Place>, title: &str, clock: &Markup, body: &Markup) -> Ma
                 }
                 footer {
                     p {
-                        "An emulator: nothing here is AWS, and nothing costs money. Programs use "
+                        "This is an emulator. It is not AWS, and nothing costs money. Programs use "
                         a href="/_emulator" { code { "/_emulator" } } "."
                     }
                 }
@@ -240,12 +243,12 @@ fn current(place: Option<Place>, of: Place) -> Option<&'static str> {
     (place == Some(of)).then_some("page")
 }
 
-/// A path with a query, percent-encoded.
+/// The address of a page of the console with a percent-encoded query. Blank values are left out.
 pub(super) fn link(path: &str, query: &[(&str, &str)]) -> String {
     let mut link = format!("/_emulator/console{path}");
     let filled = query.iter().filter(|(_, value)| !value.is_empty());
-    for (place, (name, value)) in filled.enumerate() {
-        link.push(if place == 0 { '?' } else { '&' });
+    for (index, (name, value)) in filled.enumerate() {
+        link.push(if index == 0 { '?' } else { '&' });
         link.push_str(name);
         link.push('=');
         link.push_str(&encoded(value));
@@ -267,11 +270,11 @@ fn encoded(text: &str) -> String {
     encoded
 }
 
-/// A moment in UTC, to the second.
-pub(super) fn time(moment: Timestamp) -> Markup {
-    let shown = Offset::UTC.to_datetime(moment);
+/// A time in UTC, to the second.
+pub(super) fn time(at: Timestamp) -> Markup {
+    let shown = Offset::UTC.to_datetime(at);
     html! {
-        time datetime=(format!("{moment:.0}")) { (shown.strftime("%Y-%m-%d %H:%M:%S")) " UTC" }
+        time datetime=(format!("{at:.0}")) { (shown.strftime("%Y-%m-%d %H:%M:%S")) " UTC" }
     }
 }
 
@@ -286,7 +289,8 @@ pub(super) fn pace(speed: f64) -> String {
     }
 }
 
-/// The page of a long list that is requested, from 1.
+/// The number of the requested page of a long list, counted from 1. It is 1 if the query has no
+/// number.
 pub(super) fn number(fields: &Fields, name: &str) -> Result<usize, ControlError> {
     match fields.whole(name)? {
         None => Ok(1),
@@ -297,14 +301,15 @@ pub(super) fn number(fields: &Fields, name: &str) -> Result<usize, ControlError>
     }
 }
 
-/// The number of rows before a page.
+/// The number of rows on the pages before this one.
 pub(super) fn skipped(page: usize) -> usize {
     page.saturating_sub(1).saturating_mul(CONSOLE_PAGE_ROWS_MAX)
 }
 
-/// Shows which part of a list is on the page, and links to the other pages.
+/// Shows which page of a list this is, and links to the previous and the next page. The list's
+/// items are named in the singular and in the plural.
 pub(super) fn pages(
-    (one, what): (&str, &str),
+    (one, many): (&str, &str),
     path: &str,
     query: &[(&str, &str)],
     parameter: &str,
@@ -318,9 +323,9 @@ pub(super) fn pages(
         link(path, &query)
     };
     html! {
-        p { (count) " " @if count == 1 { (one) } @else { (what) } @if last > 1 { ", page " (page) " of " (last) } "." }
+        p { (count) " " @if count == 1 { (one) } @else { (many) } @if last > 1 { ", page " (page) " of " (last) } "." }
         @if last > 1 {
-            nav.pages aria-label={ "Pages of " (what) } {
+            nav.pages aria-label={ "Pages of " (many) } {
                 @if page > 1 { a href=(to(page.min(last + 1) - 1)) rel="prev" { "Previous page" } }
                 @if page < last { a href=(to(page + 1)) rel="next" { "Next page" } }
             }

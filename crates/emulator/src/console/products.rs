@@ -1,4 +1,4 @@
-//! The page of the seller's products, and the form that lists another one.
+//! The page of the seller's products, with the form that lists a new product.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -7,22 +7,22 @@ use maud::{Markup, html};
 use serde_json::json;
 
 use super::fields::{Fields, object, read};
-use super::page::{self, Place, Refused, done, link, refusal, typed};
+use super::page::{self, Place, Refused, link, notice, refusal, typed};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::{Identity, NewProduct, Pricing};
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    match page::number(&asked, "page") {
-        Ok(page) => view(&emulator, StatusCode::OK, page, &asked, None),
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    match page::number(&query, "page") {
+        Ok(page) => view(&emulator, StatusCode::OK, page, &query, None),
         Err(error) => page::unreadable(&error),
     }
 }
 
 pub(super) async fn add(State(emulator): State<Emulator>, form: Fields) -> Response {
     match read::<NewProduct>(json_of(&form)).and_then(|new| emulator.add_product(new)) {
-        Ok(()) => page::see("/products", &[("done", "listed")]),
+        Ok(()) => page::redirect("/products", &[("done", "listed")]),
         Err(error) => refuse(&emulator, &error, form),
     }
 }
@@ -32,7 +32,7 @@ pub(super) async fn set_fulfillment_url(
     form: Fields,
 ) -> Response {
     match emulator.set_fulfillment_url(form.get("url")) {
-        Ok(()) => page::see("/products", &[("done", "fulfillment-url")]),
+        Ok(()) => page::redirect("/products", &[("done", "fulfillment-url")]),
         Err(error) => refuse(&emulator, &error, form),
     }
 }
@@ -65,7 +65,7 @@ fn view(
     emulator: &Emulator,
     status: StatusCode,
     page: usize,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let products = emulator.products();
@@ -74,8 +74,8 @@ fn view(
     let shown = products.iter().skip(page::skipped(page)).take(size);
     let body = html! {
         (refusal(refused))
-        (done(asked))
-        p { "What a buyer finds on AWS Marketplace. Subscribe as any AWS account." }
+        (notice(query))
+        p { "These products are on AWS Marketplace. You can subscribe to them as any AWS account." }
         (page::pages(("product", "products"), "/products", &[], "page", (page, size, products.len())))
         div.cards {
             @for product in shown { (listing(product, url.as_deref())) }
@@ -94,13 +94,13 @@ fn listing(product: &NewProduct, default_url: Option<&str>) -> Markup {
             dl {
                 dt { "Priced by" } dd { (pricing(product.pricing)) }
                 dt { "Dimensions" } dd { (dimensions(product)) }
-                dt { "Buyers named by" } dd { (identity(product.identity)) }
+                dt { "Buyers identified by" } dd { (identity(product.identity)) }
                 dt { "Fulfillment URL" }
                 dd {
                     @match (&product.fulfillment_url, default_url) {
                         (Some(url), _) => code { (url) },
-                        (None, Some(_)) => "the one for all products, below",
-                        (None, None) => "none yet; set one below",
+                        (None, Some(_)) => "the URL for all products, below",
+                        (None, None) => "none; set one below",
                     }
                 }
             }
@@ -113,11 +113,11 @@ fn listing(product: &NewProduct, default_url: Option<&str>) -> Markup {
     }
 }
 
-/// A product's dimensions. Their names may contain spaces.
+/// A product's dimensions. Each is marked up as code, because names may contain spaces.
 pub(super) fn dimensions(product: &NewProduct) -> Markup {
     html! {
-        @for (place, name) in product.dimensions.iter().enumerate() {
-            @if place > 0 { ", " }
+        @for (index, name) in product.dimensions.iter().enumerate() {
+            @if index > 0 { ", " }
             code { (name) }
         }
     }
@@ -128,7 +128,7 @@ pub(super) fn pricing(pricing: Pricing) -> &'static str {
         Pricing::Usage => "usage: everything is metered",
         Pricing::Contract => "contract: paid up front, nothing is metered",
         Pricing::ContractWithConsumption => {
-            "contract with consumption: what exceeds the entitlement is metered"
+            "contract with consumption: usage above the entitlement is metered"
         }
     }
 }
@@ -149,8 +149,8 @@ fn url_form(url: Option<&str>, refused: Option<&Refused>) -> Markup {
         section aria-labelledby="fulfillment" {
             h2 id="fulfillment" { "Fulfillment URL" }
             p id="url-rule" {
-                "Where “Set up your account” sends the browsers of buyers, unless their product has a URL of its own. "
-                "Blank for none. The program takes it as " code { "--fulfillment-url" } " too."
+                "“Set up your account” sends the buyer's browser to this URL, unless the product has a URL of its own. "
+                "Blank removes it. You can also start the program with " code { "--fulfillment-url" } "."
             }
             form method="post" action="/_emulator/console/fulfillment-url" {
                 label for="url" { "URL for all products" }
@@ -170,12 +170,12 @@ fn product_form(refused: Option<&Refused>) -> Markup {
             form method="post" action="/_emulator/console/products" {
                 label for="code" { "Product code" }
                 input id="code" name="code" value=(typed(refused, "code")) required autocomplete="off" aria-describedby="code-rule";
-                p.hint id="code-rule" { "Not the product id: letters, digits and -/=:_.@" }
+                p.hint id="code-rule" { "The product code, not the product id. It consists of letters, digits and -/=:_.@" }
                 label for="dimensions" { "Dimensions" }
                 textarea id="dimensions" name="dimensions" rows="3" required aria-describedby="dimensions-rule" { (typed(refused, "dimensions")) }
-                p.hint id="dimensions-rule" { "One a line, as their API names; case-sensitive." }
+                p.hint id="dimensions-rule" { "The API names of the dimensions, one on each line. They are case-sensitive." }
                 fieldset {
-                    legend { "Usage records name the buyer by" }
+                    legend { "Usage records identify the buyer by" }
                     label.choice {
                         input type="radio" name="identity" value="license" checked[!is_legacy];
                         span { "license, as for products since June 2026" }

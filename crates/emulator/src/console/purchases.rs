@@ -1,4 +1,4 @@
-//! The page of a buyer's agreements, and what a buyer can do with them.
+//! The page of a buyer's agreements, with buttons for what a buyer can do with them.
 
 use std::collections::BTreeMap;
 
@@ -9,28 +9,28 @@ use maud::{Markup, html};
 
 use super::changes::{self, Change};
 use super::fields::Fields;
-use super::page::{self, Place, Refused, done, link, refusal, time};
+use super::page::{self, Place, Refused, link, notice, refusal, time};
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::AgreementView;
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
-/// The page of all buyers, or of one of them.
+/// The list of all buyers, or the agreements of one buyer.
 pub(super) fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
-    let page = match page::number(asked, "page") {
+    let page = match page::number(query, "page") {
         Ok(page) => page,
         Err(error) => return page::unreadable(&error),
     };
     let agreements = emulator.agreements();
-    let (title, shown) = match asked.get("account") {
+    let (title, shown) = match query.get("account") {
         Some(account) => (
             format!("Purchases of account {account}"),
             purchases(emulator, &agreements, account, page),
@@ -39,7 +39,7 @@ pub(super) fn view(
     };
     let body = html! {
         (refusal(refused))
-        (done(asked))
+        (notice(query))
         (shown)
     };
     page::page(emulator, status, Place::Purchases, &title, &body)
@@ -58,7 +58,7 @@ fn buyers(agreements: &[AgreementView], page: usize) -> Markup {
         @if buyers.is_empty() {
             p { "Nobody has bought anything yet. " a href="/_emulator/console/products" { "Subscribe to a product" } "." }
         } @else {
-            p { "Choose whose eyes to look through." }
+            p { "Choose a buyer, to see and change that buyer's agreements." }
             (page::pages(("buyer", "buyers"), "/purchases", &[], "page", (page, size, buyers.len())))
             div.scroll role="region" aria-label="Buyers" tabindex="0" {
                 table {
@@ -85,20 +85,20 @@ fn purchases(
     account: &str,
     page: usize,
 ) -> Markup {
-    // The latest purchase comes first, because the buyer usually wants to set up that one.
+    // The latest purchase comes first, because the buyer usually wants to set it up next.
     let theirs: Vec<&AgreementView> = agreements
         .iter()
         .rev()
         .filter(|agreement| agreement.account_id == account)
         .collect();
     let size = CONSOLE_PAGE_ROWS_MAX;
-    let query = [("account", account)];
+    let parameters = [("account", account)];
     html! {
         p { a href="/_emulator/console/purchases" { "All buyers" } }
         @if theirs.is_empty() {
             p { "This account has bought nothing. " a href="/_emulator/console/products" { "Subscribe to a product" } "." }
         }
-        (page::pages(("agreement", "agreements"), "/purchases", &query, "page", (page, size, theirs.len())))
+        (page::pages(("agreement", "agreements"), "/purchases", &parameters, "page", (page, size, theirs.len())))
         div.cards {
             @for agreement in theirs.iter().skip(page::skipped(page)).take(size) {
                 (card(emulator, agreement))
@@ -142,7 +142,7 @@ fn set_up(emulator: &Emulator, agreement: &AgreementView) -> Markup {
             }
         } @else {
             p {
-                "“Set up your account” has nowhere to go: "
+                "“Set up your account” needs a fulfillment URL: "
                 a href="/_emulator/console/products#fulfillment" { "set a fulfillment URL" } "."
             }
         }

@@ -1,4 +1,4 @@
-//! The page of the readings: switches for what AWS does not document, each with its question.
+//! The page of the readings. A reading is a switch for behavior that AWS does not document.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -7,12 +7,13 @@ use maud::{Markup, html};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, read};
-use super::page::{self, Place, Refused, done, refusal};
+use super::page::{self, Place, Refused, notice, refusal};
 use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::readings::Readings;
 
-/// A switch: its name, its question, and the meaning of each value.
+/// A reading as the page asks for it: its name, the beginning of a sentence, and for each value the
+/// end of that sentence.
 struct Question {
     name: &'static str,
     question: &'static str,
@@ -22,7 +23,7 @@ struct Question {
 const QUESTIONS: [Question; 13] = [
     Question {
         name: "identical_resubmission",
-        question: "A record that repeats an accepted one, quantity and all, is answered with",
+        question: "A record that is identical to an accepted one is answered with",
         values: [
             ("success", "Success"),
             ("duplicate-record", "DuplicateRecord"),
@@ -30,20 +31,20 @@ const QUESTIONS: [Question; 13] = [
     },
     Question {
         name: "identical_record_id",
-        question: "The MeteringRecordId of such a Success is",
-        values: [("same", "the first one's"), ("new", "a new one")],
+        question: "The MeteringRecordId in the Success for an identical record is",
+        values: [("same", "the id of the first record"), ("new", "a new id")],
     },
     Question {
         name: "empty_customer_identifier",
-        question: "An empty CustomerIdentifier beside an account, as the Rust SDK sends it, is",
+        question: "If a record has an account and an empty CustomerIdentifier, as the Rust SDK sends it, the CustomerIdentifier is",
         values: [
-            ("tolerated", "taken as absent"),
+            ("tolerated", "ignored"),
             ("refused", "refused, with the whole request"),
         ],
     },
     Question {
         name: "before_exception",
-        question: "Before an exception for one record of a request",
+        question: "When one record of a request causes an exception,",
         values: [
             ("nothing-recorded", "nothing was recorded"),
             ("earlier-recorded", "the records before it were recorded"),
@@ -53,37 +54,37 @@ const QUESTIONS: [Question; 13] = [
         name: "zero_quantity",
         question: "A quantity of zero",
         values: [
-            ("spends-slot", "spends its hour's slot"),
+            ("spends-slot", "takes the slot of its hour"),
             ("leaves-slot-free", "leaves the slot free"),
         ],
     },
     Question {
         name: "stamp_outside_agreement",
-        question: "Timestamps before the activation or after the end are",
+        question: "Records with timestamps before the activation or after the end are",
         values: [("refused", "refused"), ("accepted", "metered")],
     },
     Question {
         name: "slot_scope",
-        question: "A slot reaches over",
+        question: "A slot covers",
         values: [
-            ("region", "one Region: two Regions bill twice"),
+            ("region", "one Region, so that two Regions bill twice"),
             ("global", "all Regions"),
         ],
     },
     Question {
         name: "invalid_customer",
-        question: "A customer nobody knows is",
+        question: "A record for an unknown customer is answered with",
         values: [
             (
                 "customer-not-subscribed",
-                "CustomerNotSubscribed, for that record",
+                "CustomerNotSubscribed for that record",
             ),
-            ("exception", "an exception, for the whole request"),
+            ("exception", "an exception for the whole request"),
         ],
     },
     Question {
         name: "final_hour_from",
-        question: "The final hour of usage begins with",
+        question: "The final hour of usage begins with the event",
         values: [
             ("deprovisioned", "License Deprovisioned"),
             ("ended", "Purchase Agreement Ended"),
@@ -91,7 +92,7 @@ const QUESTIONS: [Question; 13] = [
     },
     Question {
         name: "license_on_renewal",
-        question: "On renewal the license",
+        question: "When an agreement is renewed, its license",
         values: [
             ("survives", "stays the same"),
             ("replaced", "is replaced by a new one"),
@@ -99,39 +100,36 @@ const QUESTIONS: [Question; 13] = [
     },
     Question {
         name: "cloudtrail_timestamps",
-        question: "CloudTrail prints the times of usage records",
+        question: "CloudTrail writes the timestamps of usage records",
         values: [
-            ("printed", "as Apr 19, 2018 4:32:50 PM"),
-            ("iso8601", "as 2018-04-19T16:32:50Z"),
+            ("printed", "like Apr 19, 2018 4:32:50 PM"),
+            ("iso8601", "like 2018-04-19T16:32:50Z"),
         ],
     },
     Question {
         name: "five_tags",
-        question: "At most five tags are allowed",
+        question: "The limit of five tags applies",
         values: [
-            ("per-allocation", "in each allocation"),
-            ("per-record", "in all allocations of a record together"),
+            ("per-allocation", "to each allocation"),
+            ("per-record", "to all allocations of a record together"),
         ],
     },
     Question {
         name: "slot_granularity",
-        question: "Slots are told apart by",
-        values: [
-            ("hour", "the hour"),
-            ("exact-timestamp", "the exact second"),
-        ],
+        question: "Two records are for different slots if they differ in",
+        values: [("hour", "the hour"), ("exact-timestamp", "the second")],
     },
 ];
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, &asked, None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, &query, None)
 }
 
 pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Response {
     match readings_of(&form) {
         Ok(readings) => {
             emulator.set_readings(readings);
-            page::see("/readings", &[("done", "readings")])
+            page::redirect("/readings", &[("done", "readings")])
         }
         Err(error) => {
             let refused = Refused::of(&error, form);
@@ -145,10 +143,10 @@ pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Respo
     }
 }
 
-/// All readings, as `PUT /_emulator/readings` takes them. A reading that the form leaves out gets
+/// All readings, as `PUT /_emulator/readings` accepts them. A reading that is not in the form gets
 /// its default.
 fn readings_of(form: &Fields) -> Result<Readings, ControlError> {
-    let fields = form.beginning("");
+    let fields = form.with_prefix("");
     let members: Map<String, Value> = fields
         .map(|(name, text)| (name.to_owned(), Value::from(text)))
         .collect();
@@ -167,14 +165,14 @@ fn readings_of(form: &Fields) -> Result<Readings, ControlError> {
 fn view(
     emulator: &Emulator,
     status: StatusCode,
-    asked: &Fields,
+    query: &Fields,
     refused: Option<&Refused>,
 ) -> Response {
     let current = serde_json::to_value(emulator.readings()).unwrap_or_default();
     let body = html! {
         (refusal(refused))
-        (done(asked))
-        p { "AWS's texts contradict each other here, or say nothing. Be right under all of them: the first answer of each is the likelier one." }
+        (notice(query))
+        p { "In these questions AWS's documentation contradicts itself or says nothing. Your software should be correct under every answer. The first answer to each question is the likelier one." }
         form method="post" action="/_emulator/console/readings" {
             @for question in &QUESTIONS { (fieldset(question, &current)) }
             button { "Set the readings" }
@@ -205,11 +203,11 @@ mod tests {
     #[test]
     fn every_reading_is_asked_and_its_first_answer_is_the_default() {
         let defaults = serde_json::to_value(Readings::default()).expect("readings");
-        let asked = QUESTIONS.iter().map(|question| {
+        let first_values = QUESTIONS.iter().map(|question| {
             let (first, _) = question.values[0];
             (question.name.to_owned(), Value::from(first))
         });
-        assert_eq!(Value::Object(asked.collect()), defaults);
+        assert_eq!(Value::Object(first_values.collect()), defaults);
         for question in &QUESTIONS {
             let (second, _) = question.values[1];
             let other = serde_json::json!({question.name: second});

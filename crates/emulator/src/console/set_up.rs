@@ -1,5 +1,5 @@
-//! "Set up your account": the page from which the buyer's browser posts its registration token to
-//! the seller's site, as it does at AWS Marketplace.
+//! The page "Set up your account". As at AWS Marketplace, the buyer's browser posts a registration
+//! token from it to the seller's site.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -13,20 +13,20 @@ use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::world::AgreementView;
 
-/// The policy allows the form to be sent to any web address. The seller's site may redirect it to
-/// any host, and Chromium checks each redirect against `form-action`. The only form on the page is
-/// the one to the seller.
+/// The content security policy of this page. It allows a form to be sent to any web address,
+/// because the seller's site may redirect it to any host and Chromium checks each redirect against
+/// `form-action`. The page has only the form that goes to the seller.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'";
 
-/// The page is the answer to a POST. Each click makes a new token, which appears in no URL.
-pub(super) async fn leave(State(emulator): State<Emulator>, form: Fields) -> Response {
+/// Answers a POST with the page. Each click makes a new token. The token appears in no URL.
+pub(super) async fn show(State(emulator): State<Emulator>, form: Fields) -> Response {
     match destination(&emulator, form.text("agreement_id")) {
         Ok((agreement, url, token)) => page_of(&emulator, &agreement, &url, &token),
         Err(error) => page::problem(error.status(), &error.to_string()),
     }
 }
 
-/// The product's own fulfillment URL, or else the one for all products.
+/// The product's own fulfillment URL, or else the fulfillment URL for all products.
 pub(super) fn fulfillment_url(emulator: &Emulator, product_code: &str) -> Option<String> {
     let core = emulator.core();
     let product = core.world.product(product_code);
@@ -52,10 +52,10 @@ fn destination(
 fn page_of(emulator: &Emulator, agreement: &AgreementView, url: &str, token: &str) -> Response {
     let body = html! {
         p {
-            "To finish your subscription to " strong { (agreement.product_code) } ", your browser now takes a registration token to the seller: "
+            "To finish your subscription to " strong { (agreement.product_code) } ", your browser now sends a registration token to the seller: "
             code { (url) }
         }
-        p { "The token says who you are to the seller, and nothing else. It was made for this click." }
+        p { "The token identifies you to the seller and contains nothing else. A new one is made for each click." }
         form method="post" action=(url) enctype="application/x-www-form-urlencoded" {
             input type="hidden" name="x-amzn-marketplace-token" value=(token);
             @if agreement.free_trial {

@@ -16,13 +16,13 @@ use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::world::{Agreement, NewAgreement, NewProduct, Pricing};
 
-pub(super) async fn show(State(emulator): State<Emulator>, asked: Fields) -> Response {
-    view(&emulator, StatusCode::OK, asked.text("product"), None)
+pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
+    view(&emulator, StatusCode::OK, query.text("product"), None)
 }
 
 pub(super) async fn subscribe(State(emulator): State<Emulator>, form: Fields) -> Response {
     match agreement_of(&emulator, &form) {
-        Ok(agreement) => page::see(
+        Ok(agreement) => page::redirect(
             "/purchases",
             &[("account", &agreement.account_id), ("done", "subscribed")],
         ),
@@ -36,7 +36,7 @@ pub(super) async fn subscribe(State(emulator): State<Emulator>, form: Fields) ->
 
 fn agreement_of(emulator: &Emulator, form: &Fields) -> Result<Agreement, ControlError> {
     let entitlements = form
-        .beginning("entitlement:")
+        .with_prefix("entitlement:")
         .map(|(dimension, value)| {
             let rule = "a whole number of units, at most 4294967295";
             let units: u32 = value
@@ -63,7 +63,7 @@ fn view(
     let products = emulator.products();
     let Some(product) = products.iter().find(|product| product.code == code) else {
         let problem = format!(
-            "No product has the code `{code}`. Products are listed, and new ones added, under Products."
+            "No product has the code `{code}`. The page Products lists the products and adds new ones."
         );
         return page::problem(StatusCode::NOT_FOUND, &problem);
     };
@@ -77,7 +77,7 @@ fn view(
         dl {
             dt { "Priced by" } dd { (pricing(product.pricing)) }
             dt { "Dimensions" } dd { (dimensions(product)) }
-            dt { "Buyers named by" } dd { (identity(product.identity)) }
+            dt { "Buyers identified by" } dd { (identity(product.identity)) }
         }
         (form(product, &accounts, refused))
     };
@@ -93,19 +93,19 @@ fn form(product: &NewProduct, accounts: &BTreeSet<String>, refused: Option<&Refu
             label for="account_id" { "The buyer's AWS account" }
             input id="account_id" name="account_id" value=(typed(refused, "account_id")) list="accounts" inputmode="numeric" autocomplete="off" aria-describedby="account-rule";
             datalist id="accounts" { @for account in accounts { option value=(account); } }
-            p.hint id="account-rule" { "12 digits; blank for a new account. One account may subscribe several times, each time with a license of its own." }
+            p.hint id="account-rule" { "12 digits. Blank makes a new account. One account may subscribe several times, and each subscription has a license of its own." }
             @if product.pricing != Pricing::Usage {
                 fieldset {
                     legend { "Units that the contract includes" }
-                    @for (place, dimension) in product.dimensions.iter().enumerate() {
-                        label for={ "entitlement-" (place) } { (dimension) }
-                        input id={ "entitlement-" (place) } name={ "entitlement:" (dimension) } value=(entitled(dimension)) inputmode="numeric" autocomplete="off";
+                    @for (index, dimension) in product.dimensions.iter().enumerate() {
+                        label for={ "entitlement-" (index) } { (dimension) }
+                        input id={ "entitlement-" (index) } name={ "entitlement:" (dimension) } value=(entitled(dimension)) inputmode="numeric" autocomplete="off";
                     }
                 }
             }
             label.choice {
                 input type="checkbox" name="free_trial" value="yes" checked[!typed(refused, "free_trial").is_empty()];
-                span { "Begin with a free trial: metered as usual, invoiced 0" }
+                span { "Begin with a free trial. Usage is metered as usual, but invoiced at 0." }
             }
             button { "Subscribe" }
         }

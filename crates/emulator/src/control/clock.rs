@@ -1,4 +1,4 @@
-//! The control interface's path `/_emulator/clock`, which reads and changes the clock.
+//! The path `/_emulator/clock` of the control interface. It reads and changes the clock.
 
 use axum::Json;
 use axum::extract::State;
@@ -22,7 +22,7 @@ pub(crate) struct ClockChange {
     now: Option<Timestamp>,
     #[serde(default)]
     speed: Option<f64>,
-    /// How far to move the clock forward: a duration such as `1h`, `90m` or `PT1H`.
+    /// The duration by which the clock moves forward, such as `1h`, `90m` or `PT1H`.
     #[serde(default)]
     advance: Option<String>,
 }
@@ -56,7 +56,7 @@ impl ClockChange {
         let now = match (self.now, self.advance) {
             (Some(_), Some(_)) => {
                 return Err(ControlError::Clock {
-                    problem: "give `now` or `advance`, not both".to_owned(),
+                    problem: "give `now` or `advance`, but not both".to_owned(),
                 });
             }
             (now, None) => now,

@@ -1,8 +1,8 @@
-//! Keeps pages of other sites from changing the world.
+//! Keeps pages of other sites from changing the emulated world.
 //!
-//! Any page in a developer's browser can send requests to localhost. It cannot read the answers,
-//! but it does not need them to move the clock or to reset the world. Browsers report the origin of
-//! a request, so requests of other sites are refused. Programs report none and are admitted.
+//! Any page in a developer's browser can send requests to localhost. The page cannot read the
+//! answers, but it can move the clock or reset the world without them. Browsers name the origin of
+//! a request, so requests of other sites can be refused. Programs name no origin and are admitted.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -12,7 +12,7 @@ use http::{HeaderMap, Method};
 
 use super::ControlError;
 
-/// Refuses a request that would change something and comes from a page of another site.
+/// Refuses a request that would change the world and comes from a page of another site.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {
     match other_site(request.method(), request.headers()) {
         Some(error) => error.into_response(),
@@ -20,7 +20,7 @@ pub(super) async fn refuse(request: Request, next: Next) -> Response {
     }
 }
 
-/// The refusal of a request that would change something and comes from a page of another site.
+/// The error for a request that would change the world and comes from a page of another site.
 /// `None` for any other request.
 pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<ControlError> {
     if method.is_safe() {
@@ -29,9 +29,10 @@ pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<Control
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let origin = text(ORIGIN.as_str());
     let is_own = match (text("sec-fetch-site"), origin) {
-        // `none` means that the person typed the address; no page sent the request.
+        // `none` means that a person typed the address, so that no page sent the request.
         (Some(site), _) => matches!(site, "same-origin" | "none"),
-        // Browsers omit Sec-Fetch-Site for plain HTTP addresses other than the machine itself.
+        // Browsers send Sec-Fetch-Site over plain HTTP only to localhost. For other addresses the
+        // origin is compared.
         (None, Some(origin)) => {
             let own = text(HOST.as_str()).unwrap_or_default();
             origin.strip_prefix("http://") == Some(own)
@@ -39,6 +40,6 @@ pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<Control
         (None, None) => true,
     };
     (!is_own).then(|| ControlError::CrossSite {
-        origin: origin.unwrap_or("an unnamed one").to_owned(),
+        origin: origin.unwrap_or("of unknown origin").to_owned(),
     })
 }

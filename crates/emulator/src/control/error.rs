@@ -1,4 +1,4 @@
-//! The refusals of the control interface.
+//! The errors of the control interface.
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -29,7 +29,7 @@ pub enum ControlError {
         /// The code of the product.
         code: String,
     },
-    /// The text is not a dimension, or occurs twice.
+    /// The text is not a dimension, or occurs twice in the list.
     #[error(
         "dimension `{dimension}` must be 1 to {DIMENSION_CHARS_MAX} characters and occur once in `dimensions`"
     )]
@@ -37,9 +37,9 @@ pub enum ControlError {
         /// The dimension that was given.
         dimension: String,
     },
-    /// Another product already has this code.
+    /// A product with this code exists already, and its other members differ.
     #[error(
-        "product `{code}` exists already and is different; choose another code, or reset the world"
+        "product `{code}` exists already with other members; choose another code, or reset the world"
     )]
     ProductDiffers {
         /// The code that was given.
@@ -47,7 +47,7 @@ pub enum ControlError {
     },
     /// The text is not a URL that a buyer's browser can post to.
     #[error(
-        "the fulfillment URL `{url}` is not one a browser can post to: give an http:// or https:// URL without #, at most {FULFILLMENT_URL_BYTES_MAX} bytes long, such as http://127.0.0.1:8080/register"
+        "a browser cannot post to the fulfillment URL `{url}`: give an http:// or https:// URL without #, at most {FULFILLMENT_URL_BYTES_MAX} bytes long, such as http://127.0.0.1:8080/register"
     )]
     FulfillmentUrl {
         /// The URL that was given.
@@ -63,7 +63,7 @@ pub enum ControlError {
     },
     /// A page of another site sent the request.
     #[error(
-        "the request comes from another site, {origin}: only pages of this address may change its world; open /_emulator/console here"
+        "the request comes from another site ({origin}): only pages of the emulator may change its world; open its page /_emulator/console"
     )]
     CrossSite {
         /// The page's origin, as the browser reports it.
@@ -82,7 +82,9 @@ pub enum ControlError {
         account_id: String,
     },
     /// The entitlement is for a dimension that the product does not have.
-    #[error("`entitlements`: product `{code}` has no dimension `{dimension}`")]
+    #[error(
+        "`entitlements` names the dimension `{dimension}`, but product `{code}` has no such dimension"
+    )]
     EntitledDimension {
         /// The dimension that was given.
         dimension: String,
@@ -95,7 +97,7 @@ pub enum ControlError {
         /// The id that was given.
         agreement_id: String,
     },
-    /// The agreement has ended.
+    /// The agreement has ended, so that it cannot be changed.
     #[error("agreement `{agreement_id}` ended at {ended}; make a new one")]
     AgreementEnded {
         /// The id that was given.
@@ -103,13 +105,13 @@ pub enum ControlError {
         /// When the agreement ended.
         ended: Timestamp,
     },
-    /// The caller cannot choose this identifier.
+    /// This identifier cannot be chosen.
     #[error(transparent)]
     Chosen(#[from] ChosenError),
     /// The clock cannot be set to this value.
     #[error("clock: {problem}")]
     Clock {
-        /// The problem and the value that has it.
+        /// The member of the request, its value, and the reason.
         problem: String,
     },
     /// Messages cannot be delivered to this target.
@@ -129,29 +131,33 @@ pub enum ControlError {
         /// The newest version that exists.
         newest: usize,
     },
-    /// The key has been rotated too often.
-    #[error("the public key has been rotated {KEY_ROTATIONS_MAX} times; reset the world")]
+    /// The public key has been rotated as often as the emulator allows.
+    #[error(
+        "the public key has been rotated {KEY_ROTATIONS_MAX} times, which is the limit; reset the world"
+    )]
     KeyRotations,
-    /// A key could not be made.
+    /// A key could not be made or used.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// The set of faults is not valid.
     #[error(transparent)]
     Faults(#[from] FaultError),
-    /// The body is not the JSON that the path takes.
-    #[error("the body is not what this path takes: {problem}")]
+    /// The body is not the JSON that the path expects.
+    #[error("the body is not the JSON that this path expects: {problem}")]
     Body {
-        /// What is wrong in the body, and where.
+        /// The member or the place in the body, and the reason.
         problem: String,
     },
     /// There is nothing at this path.
-    #[error("there is nothing at `{path}`; GET /_emulator lists what there is")]
+    #[error("there is nothing at `{path}`; GET /_emulator lists all paths")]
     NoSuchPath {
         /// The path that was requested.
         path: String,
     },
     /// The path does not support this method.
-    #[error("`{path}` does not support {method}; GET /_emulator lists what there is")]
+    #[error(
+        "`{path}` does not support {method}; GET /_emulator lists all paths with their methods"
+    )]
     Method {
         /// The method that was used.
         method: String,

@@ -1,4 +1,4 @@
-//! The control interface under `/_emulator`, with which the world is set up and looked at.
+//! The control interface under `/_emulator`. It sets up, changes and shows the emulated world.
 
 mod clock;
 mod cross_site;
@@ -57,13 +57,13 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
         .route("/_emulator/public-keys/{version}", get(public_key))
         .route("/_emulator/reset", post(reset))
         .route("/_emulator", get(index))
-        .route("/_emulator/{*rest}", axum::routing::any(nothing_here))
-        .method_not_allowed_fallback(wrong_method)
+        .route("/_emulator/{*rest}", axum::routing::any(not_found))
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(axum::middleware::from_fn(cross_site::refuse))
 }
 
-/// A JSON body. A body that does not fit is answered with 400 and the reason. An empty body counts
-/// as `{}`.
+/// The JSON body of a request. A body of another form is refused with status 400 and the reason. An
+/// empty body is read as `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
@@ -110,13 +110,13 @@ async fn index() -> Json<Vec<&'static str>> {
     ])
 }
 
-async fn nothing_here(request: Request) -> ControlError {
+async fn not_found(request: Request) -> ControlError {
     ControlError::NoSuchPath {
         path: request.uri().path().to_owned(),
     }
 }
 
-async fn wrong_method(request: Request) -> ControlError {
+async fn method_not_allowed(request: Request) -> ControlError {
     ControlError::Method {
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
@@ -216,16 +216,16 @@ async fn resume(
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct OfMonth {
+struct InvoiceQuery {
     #[serde(default)]
     month: Option<String>,
 }
 
 async fn invoices(
     State(emulator): State<Emulator>,
-    Query(of): Query<OfMonth>,
+    Query(query): Query<InvoiceQuery>,
 ) -> Result<Json<Vec<Invoice>>, ControlError> {
-    Ok(Json(emulator.invoices(of.month.as_deref())?))
+    Ok(Json(emulator.invoices(query.month.as_deref())?))
 }
 
 async fn public_key(
@@ -255,7 +255,8 @@ async fn target(State(emulator): State<Emulator>) -> Json<TargetState> {
     Json(TargetState { target, delivery })
 }
 
-/// Over HTTP a target can only be a URL. Only the person who starts the program can choose a file.
+/// The target in a request. Over HTTP a target can only be a URL: only the person who starts the
+/// program may choose a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewTarget {
@@ -270,7 +271,8 @@ async fn set_target(
     Ok(target(State(emulator)).await)
 }
 
-/// `{"url": null}` means no URL. A body without `url` is refused.
+/// The fulfillment URL for all products. `{"url": null}` means that there is none. A body without
+/// `url` is refused.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FulfillmentUrl {

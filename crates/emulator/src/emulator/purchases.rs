@@ -1,4 +1,4 @@
-//! Products, and what buyers do: purchases, renewals, cancellations and registration tokens.
+//! Products, and the actions of buyers: purchases, changes of agreements, and registration tokens.
 
 use super::Emulator;
 use crate::control::ControlError;
@@ -10,7 +10,7 @@ impl Emulator {
         self.core().world.add_product(product)
     }
 
-    /// Makes a purchase: a buyer accepts an offer. It creates an agreement, a license and a
+    /// Makes a purchase: a buyer accepts an offer. This creates an agreement, a license and a
     /// registration token, and emits the lifecycle messages about them.
     pub fn add_agreement(&self, agreement: NewAgreement) -> Result<Agreement, ControlError> {
         let core = &mut *self.core();
@@ -67,7 +67,7 @@ impl Emulator {
         self.core().world.suspend(agreement_id, false)
     }
 
-    /// A new registration token, as the buyer gets one from "Set up your account".
+    /// Makes a registration token, as a click on "Set up your account" does.
     pub fn registration_token(&self, agreement_id: &str) -> Result<String, ControlError> {
         let core = &mut *self.core();
         let now = core.clock.now();

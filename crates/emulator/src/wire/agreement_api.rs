@@ -1,4 +1,4 @@
-//! The operations of the Agreement API that sellers need for reconciliation.
+//! The operations of the Agreement API that a seller uses to compare and correct bills.
 
 use serde_json::Value;
 

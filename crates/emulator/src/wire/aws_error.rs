@@ -20,7 +20,7 @@ use crate::rules::register_usage::RegisterUsageError;
 use crate::rules::resolve_customer::ResolveCustomerError;
 use crate::world::CallError;
 
-/// An error with a status, whose body is `{"__type": code, "message": message}`.
+/// An error of an AWS API. Its body is `{"__type": code, "message": message}`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct AwsError {
     status: StatusCode,
@@ -38,11 +38,11 @@ impl AwsError {
         }
     }
 
-    pub(crate) fn unknown_operation(status: StatusCode, asked: &str) -> AwsError {
+    pub(crate) fn unknown_operation(status: StatusCode, name: &str) -> AwsError {
         AwsError {
             status,
             code: "UnknownOperationException",
-            message: format!("There is no operation '{}'", asked.escape_debug()),
+            message: format!("There is no operation '{}'", name.escape_debug()),
         }
     }
 
@@ -51,7 +51,7 @@ impl AwsError {
             status: StatusCode::PAYLOAD_TOO_LARGE,
             code: "RequestEntityTooLargeException",
             message: format!(
-                "The request has {size_bytes} bytes or more; it must be smaller than {REQUEST_SIZE_BYTES_END}"
+                "The request has {size_bytes} bytes or more, but it must be smaller than {REQUEST_SIZE_BYTES_END} bytes"
             ),
         }
     }
@@ -85,7 +85,7 @@ impl AwsError {
         self.code
     }
 
-    /// The error as members, for the body.
+    /// The members of the error's body.
     pub(crate) fn members(&self) -> Value {
         json!({"__type": self.code, "message": self.message})
     }
@@ -98,7 +98,7 @@ impl AwsError {
         }
     }
 
-    /// The error of a fault that answers instead of working. `None` for a fault without an AWS
+    /// The error with which a fault answers a call. `None` if the fault does not answer with an AWS
     /// error.
     pub(crate) fn from_fault(kind: FaultKind, api: Api) -> Option<AwsError> {
         let (status, code, message) = match kind {
@@ -153,7 +153,7 @@ impl From<ShapeError> for AwsError {
     }
 }
 
-/// Answers the error of a rule with its code and its message.
+/// Converts the error of a rule to an AWS error with the same code and message.
 macro_rules! refusals {
     ($($error:ty),* $(,)?) => {$(
         impl From<$error> for AwsError {

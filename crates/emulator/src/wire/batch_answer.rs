@@ -7,7 +7,8 @@ use crate::ids::{self, Kind};
 use crate::model::UsageRecord;
 use crate::world::{Outcome, RecordOutcome};
 
-/// A status that is in no API model.
+/// The status with which [`FaultKind::UnknownStatus`](crate::FaultKind::UnknownStatus) replaces
+/// another. It is in no API model.
 const UNKNOWN_STATUS: &str = "PendingReview";
 
 #[derive(Serialize)]
@@ -27,7 +28,7 @@ struct UsageRecordResult<'a> {
     status: Option<&'static str>,
 }
 
-/// Marks the records that a fault leaves unprocessed.
+/// For each record, whether a fault leaves it unprocessed. Empty if there is no such fault.
 pub(super) fn unprocessed(struck: &Struck, total: usize) -> Vec<bool> {
     match struck.unprocessed {
         0 => Vec::new(),
@@ -35,7 +36,7 @@ pub(super) fn unprocessed(struck: &Struck, total: usize) -> Vec<bool> {
     }
 }
 
-/// The body of the answer for records and their outcomes.
+/// The body of the answer for the records and their outcomes, as the faults change it.
 pub(super) fn body(
     seed: u64,
     records: &[UsageRecord],

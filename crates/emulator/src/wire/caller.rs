@@ -1,5 +1,5 @@
-//! The caller, as named in the Authorization header. The header is required and read. This module
-//! does not verify its signature.
+//! The caller, as the Authorization header names it. This module requires and reads the header, but
+//! does not verify the signature.
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use super::aws_error::AwsError;
 use super::operation::Operation;
 
-/// The credential scope of a call.
+/// The caller's access key and Region, from the credential scope of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Caller {
     pub(crate) access_key_id: String,
@@ -15,7 +15,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// The same caller. An empty Region is replaced by `region`.
+    /// The same caller, with `region` instead of an empty Region.
     pub(super) fn or_region(mut self, region: &str) -> Caller {
         if self.region.is_empty() {
             self.region = region.to_owned();
@@ -53,8 +53,8 @@ impl Caller {
     }
 }
 
-/// The access key id, the Region and the service of the credential, or what is wrong with the
-/// header.
+/// The access key id, the Region and the service in the credential. The error describes the problem
+/// of the header.
 pub(super) fn scope(header: &str) -> Result<(&str, &str, &str), String> {
     let Some(parameters) = header.strip_prefix("AWS4-HMAC-SHA256") else {
         return Err("Authorization header must begin with 'AWS4-HMAC-SHA256'".to_owned());

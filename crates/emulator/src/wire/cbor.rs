@@ -1,14 +1,14 @@
-//! Converts CBOR to and from JSON's data model, as far as Smithy RPC v2 needs it.
+//! Converts between CBOR and JSON's data model, for the values that Smithy RPC v2 uses.
 //!
-//! A CBOR timestamp is tag 1 around epoch seconds. In JSON it is the bare number. When an answer is
-//! written, the members in [`TIMESTAMPS`] get their tag back.
+//! A timestamp in CBOR is a number of epoch seconds with tag 1. In JSON it is the number alone. The
+//! members in [`TIMESTAMPS`] get the tag when an answer is written.
 
 use minicbor::data::{Tag, Type};
 use minicbor::{Decoder, Encoder};
 use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
-/// Deeper nesting is refused. No request of the APIs comes near this depth.
+/// The deepest nesting that is read. No request of the APIs comes near this depth.
 const DEPTH_MAX: usize = 64;
 /// The members that are timestamps in the shapes of the entitlement and Agreement APIs.
 const TIMESTAMPS: &[&str] = &[
@@ -19,16 +19,16 @@ const TIMESTAMPS: &[&str] = &[
     "startTime",
 ];
 
-/// Why bytes cannot be read as a value.
+/// The reason why bytes cannot be read as a value.
 #[derive(Debug, Error)]
 pub(super) enum CborError {
     #[error("{0}")]
     Malformed(#[from] minicbor::decode::Error),
-    #[error("it is nested deeper than {DEPTH_MAX} levels")]
+    #[error("the value is nested deeper than {DEPTH_MAX} levels")]
     TooDeep,
     #[error("a value of type {0} is not allowed in a request")]
     Unexpected(Type),
-    #[error("a number does not fit")]
+    #[error("a number is infinite or NaN")]
     Number,
     #[error("there are more bytes after the value")]
     Trailing,
@@ -91,9 +91,9 @@ fn float(value: f64) -> Result<Value, CborError> {
         .ok_or(CborError::Number)
 }
 
-/// Whether there is another item. A list of known length counts down `left`; one of unknown length
+/// Whether a list or a map has another item. If its length is known, `left` counts down. If not, it
 /// ends at the break.
-fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, CborError> {
+fn has_more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, CborError> {
     match left {
         Some(0) => Ok(false),
         Some(left) => {
@@ -111,7 +111,7 @@ fn more(decoder: &mut Decoder<'_>, left: &mut Option<u64>) -> Result<bool, CborE
 fn list(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
     let mut left = decoder.array()?;
     let mut items = Vec::new();
-    while more(decoder, &mut left)? {
+    while has_more(decoder, &mut left)? {
         items.push(item(decoder, depth + 1)?);
     }
     Ok(Value::Array(items))
@@ -120,7 +120,7 @@ fn list(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
 fn structure(decoder: &mut Decoder<'_>, depth: usize) -> Result<Value, CborError> {
     let mut left = decoder.map()?;
     let mut members = Map::new();
-    while more(decoder, &mut left)? {
+    while has_more(decoder, &mut left)? {
         let Value::String(name) = item(decoder, depth + 1)? else {
             return Err(CborError::Unexpected(Type::Map));
         };
@@ -189,7 +189,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_written_reads_back_the_same() {
+    fn a_written_value_is_read_back_unchanged() {
         let value =
             json!({"a": [1, -2, "x", null, true, 1.5], "b": {"ExpirationDate": 1790000000}});
         assert_eq!(decode(&encode(&value)).expect("a value"), value);

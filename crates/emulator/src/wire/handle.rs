@@ -1,4 +1,5 @@
-//! Handles one call: faults, shape, rules and the log.
+//! Handles one call: its request is checked against the API model, the rules decide, faults may
+//! change the answer, and the call is logged.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,28 +16,31 @@ use crate::rules::Arrival;
 use crate::rules::batch_meter_usage::batch_meter_usage;
 use crate::world::{CallEntry, CallError, RecordOutcome};
 
-/// The work of an operation for a request in its shape.
+/// The work of an operation for a request that fits the API model. It returns the members of the
+/// answer.
 pub(super) type Work = Box<dyn FnOnce(&mut Core, Arrival<'_>) -> Result<Value, AwsError>>;
 
-/// A request in the shape that its operation asks for.
+/// A request that fits the API model of its operation.
 enum Shaped {
-    /// `BatchMeterUsage` is separate, because its records are logged and faults affect them one by
-    /// one.
+    /// A request of `BatchMeterUsage`. It is separate, because its records are logged and faults
+    /// affect single records.
     Batch(BatchMeterUsageRequest),
+    /// A request of any other operation.
     Work(Work),
 }
 
-/// The result of a call, before it is written out.
-struct Done {
+/// The result of a call, before the call is logged and the answer is written.
+struct CallResult {
     product_code: Option<String>,
     records: Vec<UsageRecord>,
     outcomes: Vec<RecordOutcome>,
     reply: Reply,
 }
 
-impl Done {
-    fn of(reply: Reply) -> Done {
-        Done {
+impl CallResult {
+    /// The result of a call that has no records to log.
+    fn of(reply: Reply) -> CallResult {
+        CallResult {
             product_code: None,
             records: Vec::new(),
             outcomes: Vec::new(),
@@ -46,7 +50,8 @@ impl Done {
 }
 
 impl Emulator {
-    /// Answers a call that names no operation or has no readable body. Such calls are not logged.
+    /// Answers a call that names no operation, is not signed as required or has no readable body.
+    /// Such calls are not logged.
     pub(crate) fn refuse(&self, error: AwsError) -> Handled {
         let core = &mut *self.core();
         let number = core.world.calls.next();
@@ -57,7 +62,7 @@ impl Emulator {
         }
     }
 
-    /// Carries out the call, or what a fault makes of it.
+    /// Carries out the call. A fault may answer in place of the work, or change the answer.
     pub(crate) fn handle(
         &self,
         operation: Operation,
@@ -78,34 +83,34 @@ impl Emulator {
             access_key_id: &caller.access_key_id,
         };
         let within_rate = core.within_rate(operation, &caller.region, now);
-        let done = match (struck.refusal, shaped) {
+        let result = match (struck.refusal, shaped) {
             (None, shaped) if !within_rate => {
                 refused_by_fault(FaultKind::Throttling, operation, shaped)
             }
             (Some(kind), shaped) => refused_by_fault(kind, operation, shaped),
-            (None, Err(error)) => Done::of(Reply::Refusal(error.into())),
+            (None, Err(error)) => CallResult::of(Reply::Refusal(error.into())),
             (None, Ok(Shaped::Batch(request))) => batch(core, request, arrival, &struck),
-            (None, Ok(Shaped::Work(work))) => Done::of(match work(core, arrival) {
+            (None, Ok(Shaped::Work(work))) => CallResult::of(match work(core, arrival) {
                 Ok(members) => Reply::Members(members),
                 Err(error) => Reply::Refusal(error),
             }),
         };
-        core.settle(operation, caller, number, now, done, struck)
+        core.log_call(operation, caller, number, now, result, struck)
     }
 }
 
 impl Core {
-    /// Logs the call, and drops its answer if a fault says so.
-    fn settle(
+    /// Logs the call. Returns its answer, or no answer if a fault drops the connection.
+    fn log_call(
         &mut self,
         operation: Operation,
         caller: &Caller,
         number: u64,
         at: Timestamp,
-        done: Done,
+        result: CallResult,
         struck: Struck,
     ) -> Handled {
-        let error = match &done.reply {
+        let error = match &result.reply {
             Reply::Refusal(error) => Some(error.for_log()),
             Reply::BadGateway => Some(CallError {
                 code: "502".to_owned(),
@@ -116,7 +121,7 @@ impl Core {
         };
         let reply = match struck.drop_after {
             true => Reply::Dropped,
-            false => done.reply,
+            false => result.reply,
         };
         self.world.calls.push(CallEntry {
             number,
@@ -125,9 +130,9 @@ impl Core {
             region: caller.region.clone(),
             access_key_id: caller.access_key_id.clone(),
             error,
-            product_code: done.product_code,
-            records: done.records,
-            outcomes: done.outcomes,
+            product_code: result.product_code,
+            records: result.records,
+            outcomes: result.outcomes,
             faults: struck.kinds,
             answered: !matches!(reply, Reply::Dropped),
         });
@@ -138,7 +143,7 @@ impl Core {
         }
     }
 
-    /// Whether the call is within the request rate of its operation.
+    /// Whether the call is within the request rate of its operation. If it is, it counts.
     fn within_rate(&mut self, operation: Operation, region: &str, now: Timestamp) -> bool {
         let per_second = match operation {
             Operation::LookupEvents => self.world.settings.lookup_events_per_s,
@@ -172,23 +177,24 @@ fn shape(operation: Operation, members: Value) -> Result<Shaped, ShapeError> {
     })
 }
 
-/// The result of a call that was refused or lost before any work. Its records are logged anyway.
+/// The result of a call that a fault or the request rate refuses before any work. Its records are
+/// logged anyway.
 fn refused_by_fault(
     kind: FaultKind,
     operation: Operation,
     shaped: Result<Shaped, ShapeError>,
-) -> Done {
-    let mut done = Done::of(match AwsError::from_fault(kind, operation.api()) {
+) -> CallResult {
+    let mut result = CallResult::of(match AwsError::from_fault(kind, operation.api()) {
         Some(error) => Reply::Refusal(error),
         None if kind == FaultKind::BadGateway => Reply::BadGateway,
         None => Reply::Dropped,
     });
     if let Ok(Shaped::Batch(request)) = shaped {
-        done.product_code = request.product_code;
-        done.outcomes = vec![RecordOutcome::NOT_PROCESSED; request.usage_records.len()];
-        done.records = request.usage_records;
+        result.product_code = request.product_code;
+        result.outcomes = vec![RecordOutcome::NOT_PROCESSED; request.usage_records.len()];
+        result.records = request.usage_records;
     }
-    done
+    result
 }
 
 fn batch(
@@ -196,7 +202,7 @@ fn batch(
     request: BatchMeterUsageRequest,
     arrival: Arrival<'_>,
     struck: &Struck,
-) -> Done {
+) -> CallResult {
     let marks = batch_answer::unprocessed(struck, request.usage_records.len());
     let (reply, mut outcomes) = match batch_meter_usage(&mut core.world, &request, arrival, &marks)
     {
@@ -211,7 +217,7 @@ fn batch(
         Err((error, outcomes)) => (Reply::Refusal(error.into()), outcomes),
     };
     outcomes.resize(request.usage_records.len(), RecordOutcome::NOT_PROCESSED);
-    Done {
+    CallResult {
         product_code: request.product_code,
         records: request.usage_records,
         outcomes,

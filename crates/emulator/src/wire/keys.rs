@@ -1,4 +1,5 @@
-//! The keys with which `RegisterUsage` signs: RSA-PSS with SHA-256, which JWT calls PS256.
+//! The keys with which `RegisterUsage` signs its answers. The algorithm is RSA-PSS with SHA-256,
+//! which JWT calls PS256.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 
-/// Why a key could not be made or a signature failed.
+/// The error of a key that cannot be made or used.
 #[derive(Debug, Error, PartialEq)]
 pub enum KeyError {
     /// The cryptographic library refused the operation.
@@ -23,13 +24,14 @@ pub enum KeyError {
     },
 }
 
-/// One key for each version, made when it is first needed. Clones share their keys.
+/// The signing keys, one for each version. A key is made when it is first needed. Clones share the
+/// keys.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SigningKeys {
     keys: Arc<Mutex<Vec<Arc<RsaKeyPair>>>>,
 }
 
-/// A public key in the form in which verifiers need it.
+/// A public key, with which a seller verifies the signatures of `RegisterUsage`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublicKey {
     /// The `PublicKeyVersion` of the key.

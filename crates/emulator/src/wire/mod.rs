@@ -1,4 +1,4 @@
-//! The AWS APIs over HTTP: targets, credentials, bodies, errors and request ids; and S3 beside them.
+//! The AWS APIs over HTTP: targets, credentials, bodies, errors, request ids, and a part of S3.
 
 mod agreement_api;
 mod aws_error;
@@ -35,22 +35,23 @@ use caller::Caller;
 use operation::{Api, Operation};
 use protocol::Protocol;
 
-/// The name of every operation, for messages.
+/// The names of all operations, for messages and for the choice of faults.
 pub(crate) fn operation_names() -> Vec<&'static str> {
     let mut names = Operation::names();
     names.extend(s3::OPERATIONS);
     names
 }
 
-/// The answer to a call, or the decision not to answer.
+/// The reply to a call: an answer, an error, or no answer.
 pub(crate) enum Reply {
     /// An answer that is already written as JSON.
     Json(Vec<u8>),
     /// The members of an answer, which are still to be written in the caller's protocol.
     Members(Value),
     Refusal(AwsError),
-    /// The page of a proxy in between, which is not an AWS error.
+    /// The error page of a proxy. It is not an AWS error.
     BadGateway,
+    /// No answer: the connection is closed.
     Dropped,
 }
 
@@ -88,16 +89,16 @@ pub(crate) async fn aws_api(State(emulator): State<Emulator>, request: Request) 
 }
 
 fn route(head: &http::request::Parts) -> Result<(Operation, Protocol), AwsError> {
-    let nothing_here = || {
-        let asked = format!("{} {}", head.method, head.uri.path());
-        AwsError::unknown_operation(StatusCode::NOT_FOUND, &asked)
+    let not_found = || {
+        let request = format!("{} {}", head.method, head.uri.path());
+        AwsError::unknown_operation(StatusCode::NOT_FOUND, &request)
     };
     if head.method != Method::POST {
-        return Err(nothing_here());
+        return Err(not_found());
     }
-    Protocol::of(head.uri.path(), &head.headers).map_err(|asked| match asked {
-        None => nothing_here(),
-        Some(asked) => AwsError::unknown_operation(StatusCode::BAD_REQUEST, &asked),
+    Protocol::of(head.uri.path(), &head.headers).map_err(|operation| match operation {
+        None => not_found(),
+        Some(name) => AwsError::unknown_operation(StatusCode::BAD_REQUEST, &name),
     })
 }
 

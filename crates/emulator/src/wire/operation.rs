@@ -1,6 +1,6 @@
-//! The operations and the names by which callers use them.
+//! The APIs, their operations, and the names by which requests call them.
 
-/// One of the emulated APIs.
+/// An emulated API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Api {
     Metering,
@@ -9,7 +9,7 @@ pub(crate) enum Api {
     CloudTrail,
 }
 
-/// An operation of one of the APIs.
+/// An operation of an emulated API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     BatchMeterUsage,
@@ -58,7 +58,7 @@ const OPERATIONS: &[(Operation, Api, &str)] = &[
 ];
 
 impl Api {
-    /// The part of an `X-Amz-Target` before the dot.
+    /// The part of an `X-Amz-Target` before the last dot.
     fn target_prefix(self) -> &'static str {
         match self {
             Api::Metering => "AWSMPMeteringService",
@@ -97,7 +97,7 @@ impl Api {
         matches!(self, Api::Entitlement | Api::Agreement)
     }
 
-    /// The code of the API's internal errors.
+    /// The error code with which the API reports an internal error.
     pub(crate) fn internal_error(self) -> &'static str {
         match self {
             Api::Metering | Api::Entitlement => "InternalServiceErrorException",
@@ -145,7 +145,7 @@ impl Operation {
             .find(|(operation, _, _)| *operation == self)
     }
 
-    /// The name of every operation, for messages.
+    /// The names of all operations, without those of S3.
     pub(crate) fn names() -> Vec<&'static str> {
         OPERATIONS.iter().map(|(_, _, name)| *name).collect()
     }

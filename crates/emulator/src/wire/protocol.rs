@@ -1,4 +1,4 @@
-//! The two protocols in which requests and answers are written.
+//! The two protocols of requests and answers: AWS JSON and Smithy RPC v2 CBOR.
 //!
 //! Fact: M62 (docs/marketplace-rules.md).
 
@@ -16,7 +16,7 @@ use crate::model::ShapeError;
 pub(crate) enum Protocol {
     /// AWS JSON 1.0 or 1.1, depending on the API.
     Json(Api),
-    /// Smithy RPC v2 CBOR.
+    /// Smithy RPC v2 CBOR, for the APIs whose model lists it.
     Cbor,
 }
 
@@ -25,8 +25,8 @@ pub(crate) const SMITHY_PROTOCOL: &str = "smithy-protocol";
 pub(crate) const RPC_V2_CBOR: &str = "rpc-v2-cbor";
 
 impl Protocol {
-    /// The operation that a request asks for, and its protocol. The error is the name of an unknown
-    /// operation, or `None` for a path that is not an AWS API.
+    /// The operation and the protocol of a request. The error is the name of an unknown operation,
+    /// or `None` if the path does not belong to an AWS API.
     pub(crate) fn of(
         path: &str,
         headers: &HeaderMap,
@@ -51,7 +51,8 @@ impl Protocol {
         }
     }
 
-    /// Reads the members of a request. Only CBOR treats an empty body as an empty structure.
+    /// Reads the members of a request. An empty body has no members in CBOR, and is an error in
+    /// JSON.
     pub(crate) fn read(self, body: &[u8]) -> Result<Value, ShapeError> {
         match self {
             Protocol::Json(_) => serde_json::from_slice(body)

@@ -1,5 +1,5 @@
-//! The part of S3 that is needed to read a trail's files: `ListObjectsV2` and `GetObject`, in path
-//! style.
+//! The part of S3 with which the files of CloudTrail's trail are read: `ListObjectsV2` and
+//! `GetObject`, in path style.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub(super) const OPERATIONS: [&str; 2] = [LIST, GET];
 const SERVICE: &str = "s3";
 
 /// A request to S3.
-enum Asked {
+enum S3Request {
     List {
         bucket: String,
         query: BTreeMap<String, String>,
@@ -42,7 +42,10 @@ enum Asked {
 /// An answer of S3.
 enum Answer {
     Page(String),
-    Object { content: Vec<u8>, made: Timestamp },
+    Object {
+        content: Vec<u8>,
+        made_at: Timestamp,
+    },
 }
 
 /// Whether a request is signed for S3, and names no operation of another API.
@@ -60,12 +63,12 @@ pub(super) async fn answer(emulator: &Emulator, head: &Parts) -> Response {
         let core = &mut *emulator.core();
         let number = core.world.calls.next();
         let request_id = core.world.request_id(number);
-        match ask(head) {
+        match read(head) {
             Err(error) => (Ok(Err(error)), 0, request_id),
-            Ok(asked) => {
-                let operation = match &asked {
-                    Asked::List { .. } => LIST,
-                    Asked::Get { .. } => GET,
+            Ok(request) => {
+                let operation = match &request {
+                    S3Request::List { .. } => LIST,
+                    S3Request::Get { .. } => GET,
                 };
                 let struck = core
                     .faults
@@ -73,7 +76,7 @@ pub(super) async fn answer(emulator: &Emulator, head: &Parts) -> Response {
                 let answer = match struck.refusal {
                     Some(kind) => S3Error::from_fault(kind).map(Err).ok_or(kind),
                     None if struck.drop_after => Err(FaultKind::DropAfter),
-                    None => Ok(respond(core, head, asked, emulator.region())),
+                    None => Ok(respond(core, head, request, emulator.region())),
                 };
                 (answer, struck.delay_ms, request_id)
             }
@@ -84,7 +87,7 @@ pub(super) async fn answer(emulator: &Emulator, head: &Parts) -> Response {
     }
     let mut response = match answer {
         Ok(Ok(Answer::Page(xml))) => xml_response(StatusCode::OK, xml),
-        Ok(Ok(Answer::Object { content, made })) => object_response(content, made),
+        Ok(Ok(Answer::Object { content, made_at })) => object_response(content, made_at),
         Ok(Err(error)) => xml_response(error.status, error.xml(head.uri.path(), &request_id)),
         Err(FaultKind::BadGateway) => {
             let page = Html("<html><body>502 Bad Gateway</body></html>");
@@ -98,7 +101,7 @@ pub(super) async fn answer(emulator: &Emulator, head: &Parts) -> Response {
     response
 }
 
-fn ask(head: &Parts) -> Result<Asked, S3Error> {
+fn read(head: &Parts) -> Result<S3Request, S3Error> {
     let path = head.uri.path().trim_start_matches('/');
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
     if head.method != Method::GET || bucket.is_empty() {
@@ -118,33 +121,33 @@ fn ask(head: &Parts) -> Result<Asked, S3Error> {
         .map(|(name, value)| (decoded(name), decoded(value)))
         .collect();
     match (key, query.get("list-type").map(String::as_str)) {
-        ("", Some("2")) => Ok(Asked::List {
+        ("", Some("2")) => Ok(S3Request::List {
             bucket: bucket.to_owned(),
             query,
         }),
-        ("", _) => Err(S3Error::not_implemented("a list of another type than 2")),
-        (key, _) => Ok(Asked::Get {
+        ("", _) => Err(S3Error::not_implemented("a list without list-type=2")),
+        (key, _) => Ok(S3Request::Get {
             bucket: bucket.to_owned(),
             key: decoded(key),
         }),
     }
 }
 
-fn respond(core: &Core, head: &Parts, asked: Asked, region: &str) -> Result<Answer, S3Error> {
+fn respond(core: &Core, head: &Parts, request: S3Request, region: &str) -> Result<Answer, S3Error> {
     let header = head.headers.get(AUTHORIZATION);
     let header = header
         .and_then(|header| header.to_str().ok())
         .unwrap_or_default();
-    let (access_key_id, given, _) = scope(header).map_err(S3Error::malformed)?;
+    let (access_key_id, given_region, _) = scope(header).map_err(S3Error::malformed)?;
     let caller = Caller {
         access_key_id: access_key_id.to_owned(),
-        region: given.to_owned(),
+        region: given_region.to_owned(),
     };
     let caller = caller.or_region(region);
     if let Some(secret) = &core.world.settings.secret_access_key {
         sigv4::verify(head, &[], secret).map_err(|_| S3Error::signature())?;
     }
-    let (Asked::List { bucket, .. } | Asked::Get { bucket, .. }) = &asked;
+    let (S3Request::List { bucket, .. } | S3Request::Get { bucket, .. }) = &request;
     if *bucket != core.world.settings.trail_bucket {
         return Err(S3Error::no_such_bucket(bucket));
     }
@@ -154,16 +157,16 @@ fn respond(core: &Core, head: &Parts, asked: Asked, region: &str) -> Result<Answ
         access_key_id: &caller.access_key_id,
     };
     let files = files(&core.world, arrival);
-    match asked {
-        Asked::List { bucket, query } => list(core, &bucket, &query, files),
-        Asked::Get { key, .. } => {
+    match request {
+        S3Request::List { bucket, query } => list(core, &bucket, &query, files),
+        S3Request::Get { key, .. } => {
             let (file, calls) = files
                 .iter()
                 .find(|(file, _)| file.may_be(&key) && file.key(&core.world) == key)
                 .ok_or_else(|| S3Error::no_such_key(&key))?;
             Ok(Answer::Object {
                 content: content(core, file, calls)?,
-                made: file.made_at(),
+                made_at: file.made_at(),
             })
         }
     }
@@ -184,14 +187,14 @@ fn list(
     if !given("delimiter").is_empty() {
         return Err(S3Error::not_implemented("a delimiter"));
     }
-    let most = usize::try_from(core.world.settings.trail_page_keys);
-    let most = most.unwrap_or(OBJECTS_PAGE_MAX).clamp(1, OBJECTS_PAGE_MAX);
+    let limit = usize::try_from(core.world.settings.trail_page_keys);
+    let limit = limit.unwrap_or(OBJECTS_PAGE_MAX).clamp(1, OBJECTS_PAGE_MAX);
     let page_max = match given("max-keys") {
-        "" => most,
+        "" => limit,
         text => text
             .parse::<usize>()
             .map_err(|_| S3Error::invalid("max-keys", text))?
-            .min(most),
+            .min(limit),
     };
     let token = given("continuation-token");
     let after = match token {
@@ -203,12 +206,12 @@ fn list(
             .ok_or_else(|| S3Error::invalid("continuation-token", token))?,
     };
     let prefix = given("prefix");
-    let is_asked = |key: &String| key.starts_with(prefix) && *key > after;
+    let is_listed = |key: &String| key.starts_with(prefix) && *key > after;
     let keyed: BTreeMap<String, (TrailFile, Calls<'_>)> = files
         .into_iter()
         .map(|file| (file.0.key(&core.world), file))
         .collect();
-    let mut found = keyed.into_iter().filter(|(key, _)| is_asked(key));
+    let mut found = keyed.into_iter().filter(|(key, _)| is_listed(key));
     let page: Vec<_> = found.by_ref().take(page_max).collect();
     let is_truncated = page_max > 0 && found.next().is_some();
     let mut xml = String::new();
@@ -221,7 +224,7 @@ fn list(
             etag(file.made_at()),
         ));
     }
-    let mut told = vec![
+    let mut elements = vec![
         ("Name", bucket.to_owned()),
         ("Prefix", prefix.to_owned()),
         ("KeyCount", page.len().to_string()),
@@ -234,23 +237,23 @@ fn list(
         ("encoding-type", "EncodingType"),
     ] {
         if let Some(value) = query.get(name) {
-            told.push((element, value.clone()));
+            elements.push((element, value.clone()));
         }
     }
     if let (true, Some((last, _))) = (is_truncated, page.last()) {
-        told.push(("NextContinuationToken", URL_SAFE_NO_PAD.encode(last)));
+        elements.push(("NextContinuationToken", URL_SAFE_NO_PAD.encode(last)));
     }
-    let told: String = told
+    let elements: String = elements
         .iter()
         .map(|(element, value)| format!("<{element}>{}</{element}>", escaped(value)))
         .collect();
     Ok(Answer::Page(format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{told}{xml}</ListBucketResult>"
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{elements}{xml}</ListBucketResult>"
     )))
 }
 
-fn etag(made: Timestamp) -> String {
-    format!("{:032x}", made.as_second())
+fn etag(made_at: Timestamp) -> String {
+    format!("{:032x}", made_at.as_second())
 }
 
 fn xml_response(status: StatusCode, xml: String) -> Response {
@@ -261,15 +264,15 @@ fn xml_response(status: StatusCode, xml: String) -> Response {
     response
 }
 
-fn object_response(content: Vec<u8>, made: Timestamp) -> Response {
+fn object_response(content: Vec<u8>, made_at: Timestamp) -> Response {
     let mut response = Response::new(Body::from(content));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert("content-encoding", HeaderValue::from_static("gzip"));
-    let modified = made.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    let modified = made_at.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     for (name, value) in [
         (LAST_MODIFIED, modified),
-        (ETAG, format!("\"{}\"", etag(made))),
+        (ETAG, format!("\"{}\"", etag(made_at))),
     ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);

@@ -31,9 +31,9 @@ impl S3Error {
         S3Error::new(StatusCode::NOT_FOUND, "NoSuchKey", message)
     }
 
-    pub(super) fn not_implemented(what: &str) -> S3Error {
+    pub(super) fn not_implemented(request: &str) -> S3Error {
         let message = format!(
-            "The emulator answers ListObjectsV2 and GetObject in path style, and not {what}"
+            "The emulator supports only ListObjectsV2 and GetObject in path style, not {request}"
         );
         S3Error::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message)
     }
@@ -59,7 +59,8 @@ impl S3Error {
         S3Error::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", message)
     }
 
-    /// The error with which a fault answers; `None` if the fault is not an error of S3.
+    /// The error with which a fault answers. `None` if the fault does not answer with an error of
+    /// S3.
     pub(super) fn from_fault(kind: FaultKind) -> Option<S3Error> {
         let (status, code, message) = match kind {
             FaultKind::Throttling => (503, "SlowDown", "Please reduce your request rate."),
@@ -86,7 +87,7 @@ impl S3Error {
         Some(S3Error::new(status, code, message))
     }
 
-    /// The body of the response.
+    /// The XML body of the error.
     pub(super) fn xml(&self, resource: &str, request_id: &str) -> String {
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><Resource>{}</Resource><RequestId>{request_id}</RequestId></Error>",

@@ -1,4 +1,5 @@
-//! Serves connections itself, so that a fault can close one of them without an answer.
+//! The server. It handles connections itself, so that a fault can close a connection without an
+//! answer.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -21,16 +22,17 @@ use tokio::task::JoinSet;
 
 use crate::limits::CONNECTIONS_MAX;
 
-/// After the shutdown, open connections have this long to finish their request.
+/// The time that open connections have after the shutdown to finish their request.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// How long the accept loop pauses when the system has no more sockets.
+/// The pause after a connection could not be accepted, for example because the system has no more
+/// sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Marks a response that must never reach the caller. The connection is closed instead.
 ///
-/// [`Emulator::serve`](crate::Emulator::serve) closes the connection. Code that uses
-/// [`Emulator::router`](crate::Emulator::router) in another way finds this value among the
-/// response's extensions. It should then fail the call like a broken connection.
+/// [`Emulator::serve`](crate::Emulator::serve) does that. Code that calls
+/// [`Emulator::router`](crate::Emulator::router) itself finds this value among the response's
+/// extensions. It should then make the call fail like a broken connection.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionDropped;
 
@@ -47,8 +49,8 @@ impl IntoResponse for ConnectionDropped {
 #[error("a fault dropped the connection")]
 struct Dropped;
 
-/// The router as hyper calls it. A dropped answer becomes an error, and then hyper closes the
-/// connection without writing.
+/// The service that hyper calls for each request. For a dropped answer it returns an error, so that
+/// hyper closes the connection without an answer.
 #[derive(Clone)]
 struct Connection {
     router: TowerToHyperService<axum::Router>,
@@ -81,15 +83,17 @@ pub(crate) async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
     let graceful = GracefulShutdown::new();
-    let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let stream = tokio::select! {
             () = &mut shutdown => break,
-            stream = accept(&listener, &seats) => stream,
+            stream = accept(&listener, &permits) => stream,
         };
-        let Some((stream, seat)) = stream else { break };
+        let Some((stream, permit)) = stream else {
+            break;
+        };
         let service = Connection {
             router: TowerToHyperService::new(router.clone()),
         };
@@ -99,9 +103,9 @@ pub(crate) async fn serve(
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
+                tracing::debug!(%error, "a connection ended with an error");
             }
-            drop(seat);
+            drop(permit);
         });
         while connections.try_join_next().is_some() {}
     }
@@ -116,19 +120,19 @@ pub(crate) async fn serve(
 
 async fn accept(
     listener: &TcpListener,
-    seats: &Arc<Semaphore>,
+    permits: &Arc<Semaphore>,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let seat = Arc::clone(seats).acquire_owned().await.ok()?;
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY could not be set");
                 }
-                return Some((stream, seat));
+                return Some((stream, permit));
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection, trying again");
+                tracing::warn!(%error, "a connection could not be accepted; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -8,11 +8,11 @@ use http::request::Parts;
 
 use super::aws_error::AwsError;
 
-/// What S3's clients may write for the hash of a body.
+/// The text that S3's clients may send in place of the hash of the body.
 const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 
-/// Refuses a request that was not signed with this secret. The age of the signature is not checked,
-/// because the emulator's clock differs from the caller's.
+/// Refuses a request that was not signed with this secret access key. The age of the signature is
+/// not checked, because the emulator's clock differs from the caller's.
 pub(super) fn verify(head: &Parts, body: &[u8], secret: &str) -> Result<(), AwsError> {
     let refused = |problem: &str| {
         AwsError::refused(
@@ -52,7 +52,9 @@ pub(super) fn verify(head: &Parts, body: &[u8], secret: &str) -> Result<(), AwsE
     let expected = hex(sign(&key, to_sign.as_bytes()).as_ref());
     match parameter("Signature") == expected {
         true => Ok(()),
-        false => Err(refused("check the secret access key and what is signed")),
+        false => Err(refused(
+            "check the secret access key, and that the signed headers and the body are sent unchanged",
+        )),
     }
 }
 
@@ -71,7 +73,7 @@ fn canonical_request(head: &Parts, body: &[u8], signed: &str) -> String {
     let mut query: Vec<&str> = head.uri.query().unwrap_or_default().split('&').collect();
     query.sort_unstable();
     let query = query.join("&");
-    // S3's clients may leave the body out.
+    // S3's clients may leave the body out of the signature.
     let payload = match text(&head.headers, "x-amz-content-sha256") {
         UNSIGNED if body.is_empty() => UNSIGNED.to_owned(),
         _ => hash(body),

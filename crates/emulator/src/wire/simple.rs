@@ -1,4 +1,5 @@
-//! Operations whose request is read, judged by the rules and answered in one step.
+//! The operations that need only their rules: the request is read, the rules decide, and the result
+//! is the answer.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! A running emulator and plain HTTP to it.
+//! A running emulator, and HTTP requests to it.
 #![allow(
     dead_code,
     reason = "every test file uses its own part of these functions"
@@ -19,7 +19,7 @@ pub const NOON: &str = "2026-11-21T12:00:00Z";
 pub const LICENSED: &str = "licensedproduct1";
 pub const LEGACY: &str = "legacyproduct1";
 
-/// The answer of one HTTP call.
+/// The answer to one HTTP request.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -32,7 +32,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
     }
 
-    /// The error code, checked to stand in the header and in the body alike.
+    /// The error code of the answer. Panics if the header and the body have different codes.
     pub fn error(&self) -> String {
         let body = self.json();
         let code = body["__type"].as_str().expect("an error").to_owned();
@@ -41,7 +41,7 @@ impl Answer {
         code
     }
 
-    /// The statuses of the results, in their order.
+    /// The status of each result, or `-` for a result without a status.
     pub fn statuses(&self) -> Vec<String> {
         assert_eq!(self.status, 200, "{}", self.json());
         self.json()["Results"]
@@ -53,7 +53,8 @@ impl Answer {
     }
 }
 
-/// An emulator at a frozen noon, with a product of each identity, served on a free port.
+/// An emulator that is served on a free port. Its clock is frozen at noon, and it has one product
+/// of each identity.
 pub struct Running {
     pub emulator: Emulator,
     pub address: SocketAddr,
@@ -96,7 +97,7 @@ pub async fn running() -> Running {
 }
 
 impl Running {
-    /// A purchase that started two days ago, and so accepts the whole window.
+    /// Makes a purchase that started 20 days ago, so that usage is accepted in the whole window.
     pub fn buys(&self, product: &str) -> Agreement {
         let agreement = NewAgreement {
             start: Some(at("2026-11-01T00:00:00Z")),
@@ -105,7 +106,7 @@ impl Running {
         self.emulator.add_agreement(agreement).expect("a purchase")
     }
 
-    /// One HTTP request on a connection of its own; `None` where no answer came.
+    /// Sends an HTTP request on a new connection. `None` if no answer came.
     pub async fn http(
         &self,
         method: &str,
@@ -141,7 +142,7 @@ impl Running {
         })
     }
 
-    /// A signed AWS JSON call in us-east-1; `None` where no answer came.
+    /// Sends a signed AWS JSON request in us-east-1. `None` if no answer came.
     pub async fn try_aws(&self, target: &str, body: &[u8]) -> Option<Answer> {
         self.aws_in("us-east-1", target, body).await
     }
@@ -169,12 +170,12 @@ impl Running {
             .expect("an answer")
     }
 
-    /// One `BatchMeterUsage` without a product code.
+    /// Calls `BatchMeterUsage` without a product code.
     pub async fn meter(&self, records: &[Value]) -> Answer {
         self.batch(&json!({"UsageRecords": records})).await
     }
 
-    /// One `BatchMeterUsage` by product code.
+    /// Calls `BatchMeterUsage` with a product code.
     pub async fn meter_product(&self, code: &str, records: &[Value]) -> Answer {
         self.batch(&json!({"ProductCode": code, "UsageRecords": records}))
             .await
@@ -194,7 +195,7 @@ impl Running {
     }
 }
 
-/// A record by license, of one request at 11:00.
+/// A usage record by license: quantity 1 of the dimension `requests` at 11:00.
 pub fn by_license(agreement: &Agreement) -> Value {
     json!({
         "Timestamp": epoch("2026-11-21T11:00:00Z"),
@@ -205,7 +206,7 @@ pub fn by_license(agreement: &Agreement) -> Value {
     })
 }
 
-/// A record by legacy customer identifier, of one request at 11:00.
+/// A usage record by customer identifier: quantity 1 of the dimension `requests` at 11:00.
 pub fn by_customer(agreement: &Agreement) -> Value {
     json!({
         "Timestamp": epoch("2026-11-21T11:00:00Z"),
@@ -215,14 +216,14 @@ pub fn by_customer(agreement: &Agreement) -> Value {
     })
 }
 
-/// The same record with a member set, or removed by null.
+/// The same JSON object with one member set. A null removes the member.
 pub fn with(record: &Value, member: &str, value: impl Into<Value>) -> Value {
     let mut record = record.clone();
     record[member] = value.into();
     record
 }
 
-/// Runs a story on a small runtime.
+/// Runs a test on a runtime with one thread.
 pub fn run<F: Future<Output = ()>>(story: F) {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

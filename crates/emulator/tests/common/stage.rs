@@ -1,4 +1,4 @@
-//! A world that plain tests send generated input to.
+//! A running emulator to which tests without a runtime send generated input.
 #![allow(dead_code, reason = "every test file uses its own part of the stage")]
 
 use emulator::Agreement;
@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::common::{self, LEGACY, LICENSED, Running};
 
-/// A world and a runtime to call it from plain tests.
+/// A running emulator with one purchase of each product, and a runtime for calls to it.
 pub struct Stage {
     pub runtime: tokio::runtime::Runtime,
     pub running: Running,
@@ -21,7 +21,7 @@ pub fn stage() -> Stage {
         .build()
         .expect("a runtime");
     let running = runtime.block_on(common::running());
-    // As many lookups as a test likes.
+    // Tests may call LookupEvents without a limit.
     let mut settings = running.emulator.settings();
     settings.lookup_events_per_s = 0;
     running.emulator.set_settings(settings);
@@ -36,7 +36,7 @@ pub fn stage() -> Stage {
 }
 
 impl Stage {
-    /// Sends a body and holds the answer against AWS's shapes.
+    /// Sends a body, and checks that the answer has the form of an answer or error of AWS.
     pub fn call(&self, target: &str, body: &[u8]) -> Result<common::Answer, TestCaseError> {
         let answer = self.runtime.block_on(self.running.try_aws(target, body));
         let Some(answer) = answer else {
@@ -53,7 +53,7 @@ impl Stage {
     }
 }
 
-/// A runner of so many cases.
+/// A test runner for this number of cases.
 pub fn cases(count: u32) -> TestRunner {
     TestRunner::new(Config {
         cases: count,

@@ -1,4 +1,4 @@
-//! What a browser does: reads pages and sends forms.
+//! Reads pages and sends forms as a browser does.
 
 use super::common::{Answer, Running};
 pub const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
@@ -37,8 +37,8 @@ pub async fn send(running: &Running, path: &str, fields: &[(&str, &str)]) -> Ans
         .expect("an answer")
 }
 
-/// Sends a form that is taken, and gives back where the answer leads.
-pub async fn taken(running: &Running, path: &str, fields: &[(&str, &str)]) -> String {
+/// Sends a form that is accepted. Returns the path to which the answer redirects.
+pub async fn accepted(running: &Running, path: &str, fields: &[(&str, &str)]) -> String {
     let answer = send(running, path, fields).await;
     assert_eq!(answer.status, 303, "{path}: {}", html(&answer));
     let to = answer.headers["location"].to_str().expect("a location");
@@ -47,7 +47,7 @@ pub async fn taken(running: &Running, path: &str, fields: &[(&str, &str)]) -> St
         .to_owned()
 }
 
-/// Sends a form that is not, and gives back the page that says why.
+/// Sends a form that is refused. Returns the page with the reason.
 pub async fn refused(
     running: &Running,
     path: &str,

@@ -1,8 +1,8 @@
-//! What a buyer does by forms.
+//! The forms that a buyer uses.
 
 use serde_json::json;
 
-use super::browser::{html, refused, says, send, taken, text};
+use super::browser::{accepted, html, refused, says, send, text};
 use super::common::{LEGACY, LICENSED, run, running, with};
 
 #[test]
@@ -16,7 +16,7 @@ fn a_product_is_listed_and_subscribed_to_by_forms() {
             ("pricing", "contract-with-consumption"),
             ("fulfillment_url", ""),
         ];
-        let to = taken(&running, "/products", &product).await;
+        let to = accepted(&running, "/products", &product).await;
         says(
             &text(&running, &to).await,
             &["clicked", "The product is listed"],
@@ -35,7 +35,7 @@ fn a_product_is_listed_and_subscribed_to_by_forms() {
             ("free_trial", "yes"),
             ("entitlement:gb", "10"),
         ];
-        let to = taken(&running, "/subscribe", &purchase).await;
+        let to = accepted(&running, "/subscribe", &purchase).await;
         assert_eq!(to, "/purchases?account=111122223333&done=subscribed");
         says(
             &text(&running, &to).await,
@@ -53,11 +53,11 @@ fn a_product_is_listed_and_subscribed_to_by_forms() {
 }
 
 #[test]
-fn an_account_may_be_left_to_chance() {
+fn a_subscription_without_an_account_gets_a_new_account() {
     run(async {
         let running = running().await;
         let purchase = [("product_code", LICENSED), ("account_id", " ")];
-        let to = taken(&running, "/subscribe", &purchase).await;
+        let to = accepted(&running, "/subscribe", &purchase).await;
         let account = &running.emulator.agreements()[0].account_id;
         assert!(to.contains(account.as_str()), "{to}");
     });
@@ -68,10 +68,10 @@ fn setting_up_an_account_posts_a_fresh_token_to_the_fulfillment_url() {
     run(async {
         let running = running().await;
         let url = "http://127.0.0.1:9999/register?a=1&b=2";
-        taken(&running, "/fulfillment-url", &[("url", url)]).await;
+        accepted(&running, "/fulfillment-url", &[("url", url)]).await;
         assert_eq!(running.emulator.fulfillment_url().as_deref(), Some(url));
         let bought = [("product_code", LICENSED), ("free_trial", "yes")];
-        taken(&running, "/subscribe", &bought).await;
+        accepted(&running, "/subscribe", &bought).await;
         let agreement = running.emulator.agreements().remove(0);
         let form = [("agreement_id", agreement.agreement_id.as_str())];
         let first = send(&running, "/set-up", &form).await;
@@ -157,7 +157,7 @@ fn the_fulfillment_url_is_set_over_the_control_interface_too() {
         let kept = running
             .control("GET", "fulfillment-url", &json!(null))
             .await;
-        assert_eq!(kept.json(), url, "the URL outlives a reset");
+        assert_eq!(kept.json(), url, "a reset keeps the URL");
         for bad in [json!({"url": "/register"}), json!({}), json!({"uri": null})] {
             let answer = running.control("PUT", "fulfillment-url", &bad).await;
             assert_eq!(answer.status, 400, "{bad}");
@@ -180,7 +180,7 @@ fn an_agreement_is_suspended_resumed_amended_renewed_and_cancelled_by_buttons() 
                 ("account", bought.account_id.as_str()),
                 ("change", change),
             ];
-            let to = taken(&running, "/change", &fields).await;
+            let to = accepted(&running, "/change", &fields).await;
             text(&running, &to).await
         };
         let id = bought.agreement_id.as_str();
@@ -191,13 +191,12 @@ fn an_agreement_is_suspended_resumed_amended_renewed_and_cancelled_by_buttons() 
         assert!(running.emulator.agreements()[0].suspended);
         change(id, "resume").await;
         assert!(!running.emulator.agreements()[0].suspended);
-        let told = running.emulator.take_lifecycle().len();
-        assert!(told > 0);
+        assert!(!running.emulator.take_lifecycle().is_empty());
         change(id, "amend").await;
         assert!(!running.emulator.take_lifecycle().is_empty());
         says(
             &change(id, "renew").await,
-            &["Renewed: another agreement took over"],
+            &["Renewed: another agreement replaced it"],
         );
         let renewed = running.emulator.agreements().pop().expect("the new one");
         says(
@@ -243,6 +242,6 @@ fn the_program_takes_a_fulfillment_url_that_a_browser_can_post_to() {
         .output()
         .expect("the program");
     assert!(!program.status.success());
-    let said = String::from_utf8(program.stderr).expect("UTF-8");
-    says(&said, &["--fulfillment-url", "`/register`", "http://"]);
+    let stderr = String::from_utf8(program.stderr).expect("UTF-8");
+    says(&stderr, &["--fulfillment-url", "`/register`", "http://"]);
 }

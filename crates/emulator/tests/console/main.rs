@@ -1,4 +1,4 @@
-//! The console over HTTP: what its pages say, what its forms do, and what it refuses.
+//! The pages, the forms and the refusals of the console, over HTTP.
 
 mod browser;
 mod buyer;

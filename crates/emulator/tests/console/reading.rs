@@ -1,10 +1,10 @@
-//! Pages that can be read, found and paged through.
+//! Every page can be read and found, and long lists have several pages.
 
 use super::browser::{html, page, says, text};
 use super::common::{LICENSED, by_license, run, running};
 
 #[test]
-fn a_browser_is_led_from_the_bare_address_to_the_console() {
+fn a_browser_is_redirected_from_the_bare_address_to_the_console() {
     run(async {
         let running = running().await;
         let answer = running.http("GET", "/", &[], Vec::new()).await;
@@ -15,7 +15,7 @@ fn a_browser_is_led_from_the_bare_address_to_the_console() {
 }
 
 #[test]
-fn every_page_can_be_read_and_found_without_scripts_or_foreign_parts() {
+fn every_page_can_be_read_without_scripts_and_without_parts_of_other_sites() {
     run(async {
         let running = running().await;
         let agreement = running.buys(LICENSED);
@@ -136,7 +136,7 @@ fn long_lists_come_in_pages() {
 }
 
 #[test]
-fn a_query_that_cannot_be_read_is_told_as_an_address_and_not_as_a_body() {
+fn the_message_about_an_unreadable_query_names_the_address_and_not_a_body() {
     run(async {
         let running = running().await;
         for (address, words) in [

@@ -1,4 +1,4 @@
-//! What a seller looks at.
+//! The pages that a seller uses.
 
 use serde_json::json;
 
@@ -64,7 +64,7 @@ fn refusals_are_explained_in_plain_words() {
 }
 
 #[test]
-fn a_day_is_drawn_hour_by_hour_with_its_states_in_words() {
+fn the_heat_map_of_a_day_names_the_state_of_each_hour() {
     run(async {
         let running = running().await;
         let agreement = running.buys(LICENSED);

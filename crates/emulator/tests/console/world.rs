@@ -1,32 +1,32 @@
-//! Clock, faults and readings by forms.
+//! The forms that change the clock, the faults and the readings.
 
 use emulator::{FaultKind, When};
 
-use super::browser::{refused, says, taken, text};
+use super::browser::{accepted, refused, says, text};
 use super::common::{self, run, running};
 
 #[test]
 fn the_clock_is_advanced_set_frozen_and_sped_up_by_forms() {
     run(async {
         let running = running().await;
-        let to = taken(&running, "/clock", &[("advance", "1h")]).await;
+        let to = accepted(&running, "/clock", &[("advance", "1h")]).await;
         says(
             &text(&running, &to).await,
             &["2026-11-21 13:00:00", "frozen", "Advance one hour"],
         );
-        taken(
+        accepted(
             &running,
             "/clock",
             &[("now", "2026-12-01T05:00:00Z"), ("speed", "")],
         )
         .await;
         assert_eq!(running.emulator.now(), common::at("2026-12-01T05:00:00Z"));
-        taken(&running, "/clock", &[("speed", "60")]).await;
+        accepted(&running, "/clock", &[("speed", "60")]).await;
         says(
             &text(&running, "/clock").await,
             &["60 times as fast", "Freeze"],
         );
-        taken(&running, "/clock", &[("speed", "0")]).await;
+        accepted(&running, "/clock", &[("speed", "0")]).await;
         let frozen = running.emulator.now();
         for (field, bad, words) in [
             ("advance", "a while", "not a duration"),
@@ -62,21 +62,21 @@ fn faults_are_switched_on_seen_removed_and_cleared_by_forms() {
             ("delay_ms", ""),
             ("seed", "7"),
         ];
-        taken(&running, "/faults", &throttled).await;
+        accepted(&running, "/faults", &throttled).await;
         let unprocessed = [
             ("kind", "unprocessed"),
             ("operation", "*"),
             ("next", "2"),
             ("records", "3"),
         ];
-        taken(&running, "/faults", &unprocessed).await;
+        accepted(&running, "/faults", &unprocessed).await;
         let delay = [
             ("kind", "delay"),
             ("operation", "ResolveCustomer"),
             ("next", "1"),
             ("delay_ms", "20"),
         ];
-        taken(&running, "/faults", &delay).await;
+        accepted(&running, "/faults", &delay).await;
         let faults = running.emulator.faults();
         assert_eq!(faults.seed, 7);
         let kinds: Vec<FaultKind> = faults.faults.iter().map(|fault| fault.kind).collect();
@@ -110,16 +110,16 @@ fn faults_are_switched_on_seen_removed_and_cleared_by_forms() {
             &refused(&running, "/faults/remove", &stale, 400).await,
             &["have changed"],
         );
-        taken(
+        accepted(
             &running,
             "/faults/remove",
             &[("place", "0"), ("kind", "throttling")],
         )
         .await;
         assert_eq!(running.emulator.faults().faults.len(), 2);
-        taken(&running, "/faults/clear", &[]).await;
+        accepted(&running, "/faults/clear", &[]).await;
         assert!(running.emulator.faults().faults.is_empty());
-        says(&text(&running, "/faults").await, &["Nothing goes wrong"]);
+        says(&text(&running, "/faults").await, &["No fault is in force"]);
 
         for (field, bad, words) in [
             ("rate", "2", "not between 0 and 1"),
@@ -148,7 +148,7 @@ fn faults_are_switched_on_seen_removed_and_cleared_by_forms() {
 }
 
 #[test]
-fn readings_are_answered_by_a_form() {
+fn readings_are_set_by_a_form() {
     run(async {
         let running = running().await;
         says(
@@ -159,7 +159,7 @@ fn readings_are_answered_by_a_form() {
             ("zero_quantity", "leaves-slot-free"),
             ("five_tags", "per-record"),
         ];
-        taken(&running, "/readings", &fields).await;
+        accepted(&running, "/readings", &fields).await;
         let set = serde_json::to_value(running.emulator.readings()).expect("readings");
         assert_eq!(set["zero_quantity"], "leaves-slot-free");
         assert_eq!(set["five_tags"], "per-record");
