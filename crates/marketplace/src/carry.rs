@@ -13,7 +13,7 @@ use crate::schedule::Schedule;
 pub use crate::spans::final_due;
 use crate::spans::{Span, Spans, Standing};
 
-/// The setting for what happens to late usage.
+/// The setting that decides what happens to late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LatePolicy {
     /// Late usage is billed with an hour that is still open, in the same month.
@@ -39,7 +39,7 @@ impl FromStr for LatePolicy {
 /// reasons.
 pub const NOT_IN_FORCE: &str = "no agreement was in force to bill it with";
 
-/// The reason of a movement that releases such a hold.
+/// The reason of a movement that releases a hold with the reason [`NOT_IN_FORCE`].
 pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
 
 /// The destination of late usage.
@@ -131,7 +131,7 @@ pub fn open_hour(
     }
 }
 
-/// The hour that takes late usage if the span may end. `target` is the one that would take it
+/// The hour that takes late usage if the span may end. `target` is the hour that would take it
 /// otherwise.
 fn at_the_end(
     span: &Span,
@@ -193,7 +193,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// In force since the beginning of the month, with these ends.
+    /// The spans of a subscription that began with the month and has these ends.
     fn spans(announced: Option<&str>, removed: Option<&str>) -> Spans {
         let mut life = Lifecycle::default();
         life.observe(Sign::Activated, at("2026-11-01T00:00:00Z"));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_policy_or_the_month_holds_is_not_for_the_end_to_release() {
+    fn usage_that_the_policy_or_the_month_holds_is_not_released_by_an_agreement() {
         let (none, schedule) = (spans(None, None), Schedule::default());
         let now = at("2026-11-21T07:10:00Z");
         let (origin, watermark) = (hour("2026-11-21T02"), hour("2026-11-21T05"));

@@ -107,12 +107,12 @@ impl FromStr for Status {
 pub const SIGNS_MAX: usize = 64;
 
 /// The times of one kind of sign: the earliest one and the latest ones. The order in which they
-/// were noted does not matter.
+/// were added does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Times(BTreeSet<Timestamp>);
 
 impl Times {
-    fn note(&mut self, at: Timestamp) {
+    fn add(&mut self, at: Timestamp) {
         self.0.insert(at);
         if self.0.len() > SIGNS_MAX
             && let Some(second) = self.0.iter().nth(1).copied()
@@ -149,9 +149,9 @@ impl Lifecycle {
         }
         let before = self.clone();
         match sign {
-            Sign::Activated => self.activations.note(at),
-            Sign::EndAnnounced => self.announcements.note(at),
-            Sign::Deprovisioned | Sign::Failed => self.removals.note(at),
+            Sign::Activated => self.activations.add(at),
+            Sign::EndAnnounced => self.announcements.add(at),
+            Sign::Deprovisioned | Sign::Failed => self.removals.add(at),
         }
         if self.spans() != before.spans() {
             // A closed subscription is open again, because it was revived or its end has changed.

@@ -67,18 +67,17 @@ impl Quantity {
     pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
         match read_decimal(text) {
             Ok(micros) => match u64::try_from(micros) {
-                Ok(micros) => {
-                    Self::from_micros(micros).ok_or_else(|| InvalidQuantity::TooLarge(shown(text)))
-                }
-                Err(_) if micros.is_negative() => Err(InvalidQuantity::Negative(shown(text))),
-                Err(_) => Err(InvalidQuantity::TooLarge(shown(text))),
+                Ok(micros) => Self::from_micros(micros)
+                    .ok_or_else(|| InvalidQuantity::TooLarge(excerpt(text))),
+                Err(_) if micros.is_negative() => Err(InvalidQuantity::Negative(excerpt(text))),
+                Err(_) => Err(InvalidQuantity::TooLarge(excerpt(text))),
             },
-            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(shown(text))),
-            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(shown(text))),
+            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(excerpt(text))),
+            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(excerpt(text))),
             Err(Unreadable::TooLarge) => Err(if text.starts_with('-') {
-                InvalidQuantity::Negative(shown(text))
+                InvalidQuantity::Negative(excerpt(text))
             } else {
-                InvalidQuantity::TooLarge(shown(text))
+                InvalidQuantity::TooLarge(excerpt(text))
             }),
         }
     }
@@ -87,7 +86,8 @@ impl Quantity {
 impl FromStr for Quantity {
     type Err = InvalidQuantity;
 
-    /// Reads what the API model accepts, `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`.
+    /// Reads a quantity in the form that the API model accepts,
+    /// `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`.
     fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
         let (whole, fraction) = text
             .split_once('.')
@@ -96,13 +96,13 @@ impl FromStr for Quantity {
         let unsigned = whole.strip_prefix('-').unwrap_or(whole);
         let padded = unsigned.len() > 1 && unsigned.starts_with('0');
         if !digits(unsigned) || padded || !fraction.is_none_or(digits) {
-            return Err(InvalidQuantity::NotANumber(shown(text)));
+            return Err(InvalidQuantity::NotANumber(excerpt(text)));
         }
         if fraction.is_some_and(|f| f.len() > 6) {
-            return Err(InvalidQuantity::TooPrecise(shown(text)));
+            return Err(InvalidQuantity::TooPrecise(excerpt(text)));
         }
         if whole.starts_with('-') {
-            return Err(InvalidQuantity::Negative(shown(text)));
+            return Err(InvalidQuantity::Negative(excerpt(text)));
         }
         Self::from_number(text)
     }
@@ -114,8 +114,8 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A signed sum of quantities, in micro-units. Its range is wide enough for a month of any seller;
-/// sums are checked nevertheless.
+/// A signed sum of quantities, in micro-units. Its range is wide enough for a month of any seller.
+/// Sums are checked nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Total(i128);
 
@@ -183,9 +183,9 @@ impl Total {
     /// Reads the text that [`fmt::Display`] prints, or any DynamoDB number of at most six decimals.
     pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
         read_decimal(text).map(Self).map_err(|e| match e {
-            Unreadable::NotANumber => InvalidQuantity::NotANumber(shown(text)),
-            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(shown(text)),
-            Unreadable::TooLarge => InvalidQuantity::TooLarge(shown(text)),
+            Unreadable::NotANumber => InvalidQuantity::NotANumber(excerpt(text)),
+            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(excerpt(text)),
+            Unreadable::TooLarge => InvalidQuantity::TooLarge(excerpt(text)),
         })
     }
 }
@@ -295,7 +295,8 @@ fn read_decimal(text: &str) -> Result<i128, Unreadable> {
     Ok(digits)
 }
 
-fn shown(text: &str) -> String {
+/// The first 60 characters, so that an error stays short.
+fn excerpt(text: &str) -> String {
     text.chars().take(60).collect()
 }
 

@@ -128,7 +128,7 @@ fn a_refused_record_closes_with_all_of_its_quantity() {
 }
 
 #[test]
-fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
+fn a_shortfall_moves_once_and_the_books_stay_balanced() {
     let mut record = record(State::Conflict, "5");
     record.outcome = Some(Outcome {
         at: Timestamp::UNIX_EPOCH,
@@ -179,7 +179,7 @@ fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
 }
 
 #[test]
-fn no_more_is_refunded_than_was_metered_too_much() {
+fn a_refund_is_at_most_the_over_metered_quantity() {
     let accepted = record(State::Accepted, "5");
     let over = Total::from("2".parse::<Quantity>().unwrap());
     let try_refund = |quantity: &str| {
@@ -193,7 +193,7 @@ fn no_more_is_refunded_than_was_metered_too_much() {
 }
 
 #[test]
-fn a_record_that_its_tags_fill_leaves_no_empty_entry() {
+fn a_record_of_tagged_usage_only_leaves_no_empty_entry() {
     let mut refused = record(State::Refused, "5");
     let tags = Tags::from([("team".to_owned(), "a".to_owned())]);
     refused.allocations = vec![Allocation {

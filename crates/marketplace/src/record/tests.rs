@@ -166,7 +166,7 @@ fn usage_outside_the_agreement_is_moved() {
 }
 
 #[test]
-fn usage_found_past_its_deadline_is_expired_from_birth() {
+fn usage_found_after_its_deadline_becomes_an_expired_record() {
     let early = "2026-11-01T00:00:00Z";
     let stamp = "2026-11-21T02:00:00Z";
     check(
@@ -316,7 +316,7 @@ fn only_a_record_with_an_outcome_and_nothing_to_come_is_closed() {
 }
 
 #[test]
-fn keys_and_states_have_the_names_that_stand_in_tables_and_logs() {
+fn keys_and_states_have_the_names_that_are_in_tables_and_logs() {
     let names = State::ALL.map(State::as_str);
     assert_eq!(
         names.join(" "),
