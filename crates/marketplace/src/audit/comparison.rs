@@ -41,9 +41,13 @@ type Slot = (u32, u32, i64);
 struct Entry {
     quantity: Quantity,
     state: State,
+    /// Whether the audit inferred that the record is billed.
     is_inferred: bool,
+    /// Whether a Success of the record was found.
     is_seen: bool,
+    /// Whether CloudTrail may cut off a request with this record alone.
     may_be_cut_off: bool,
+    /// The time of the last outcome, or of the sealing if there is no outcome.
     outcome_at: Timestamp,
 }
 

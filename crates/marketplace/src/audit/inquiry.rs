@@ -25,6 +25,7 @@ const OPAQUE_KEPT_MAX: usize = 10_000;
 struct Watched {
     key: RecordKey,
     quantity: Quantity,
+    /// Whether AWS Marketplace answered DuplicateRecord to the submitter.
     is_duplicate: bool,
     /// Whether a request with this record alone may be larger than CloudTrail keeps.
     may_be_cut_off: bool,
@@ -37,11 +38,17 @@ struct Watched {
     sent: Transmissions,
     /// The ids of the events that name its slot. An event that is shown twice is one call.
     seen: BTreeSet<String>,
+    /// The first Success with the record's quantity, and its metering record id.
     billed: Option<(Timestamp, Option<String>)>,
+    /// The first Success with another quantity, and its metering record id.
     conflict: Option<(Timestamp, Quantity, Option<String>)>,
+    /// The latest DuplicateRecord of the slot.
     duplicate_at: Option<Timestamp>,
+    /// The first call that may have recorded exactly this record, and its error code.
     doubt_same_content: Option<(Timestamp, Option<String>)>,
+    /// The first call that may have recorded another quantity in the slot, and its error code.
     doubt_other_content: Option<(Timestamp, Option<String>)>,
+    /// Whether a call may have metered the buyer's slot under another identity.
     has_other_identity: bool,
 }
 
@@ -228,6 +235,7 @@ impl OpaqueEvent {
     }
 }
 
+/// Whether the two subscriptions identify their buyers in different ways, both with a product code.
 fn is_other_kind(ours: &Subscription, theirs: &Subscription) -> bool {
     ours.kind() != theirs.kind()
         && ours.kind() != IdentityKind::License
@@ -299,6 +307,7 @@ impl Watched {
         }
     }
 
+    /// The finding if no call is known to have taken the slot.
     fn finding_of_absence(&self, now: Timestamp, witness: &Witness) -> Finding {
         let doubt = self.doubt_same_content.as_ref();
         if let Some((at, code)) = doubt.or(self.doubt_other_content.as_ref()) {
@@ -319,7 +328,7 @@ impl Watched {
     /// The doubt that forbids a conclusion from the absence of a call; `None` if the conclusion is
     /// allowed.
     fn doubt_of_absence(&self, since: Timestamp, witness: &Witness) -> Option<Doubt> {
-        if !witness.is_from(since) {
+        if !witness.is_at_or_after(since) {
             return Some(Doubt::NoWitness { since });
         }
         // The calls with a definite answer are in `seen` too, so their number is subtracted.

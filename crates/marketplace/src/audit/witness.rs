@@ -31,8 +31,8 @@ impl Witness {
         self.latest = self.latest.max(Some(call.at));
     }
 
-    /// Whether there is a witness from `since` or later.
-    pub(crate) fn is_from(&self, since: Timestamp) -> bool {
+    /// Whether the latest call was made at `since` or later.
+    pub(crate) fn is_at_or_after(&self, since: Timestamp) -> bool {
         self.latest.is_some_and(|latest| latest >= since)
     }
 }
@@ -53,20 +53,20 @@ pub(crate) fn calls_over_at(record: &MeteringRecord, now: Timestamp) -> Timestam
     )
 }
 
-/// The periods in which a witness is looked for: soon after `calls_over_at`, and shortly before now. The
-/// time between them is left out, so that a record that waits for weeks does not require reading
+/// The periods in which a witness is looked for: soon after `since`, and shortly before `now`. The
+/// time between them is left out. Otherwise a record that waits for weeks would require reading
 /// weeks.
-pub(crate) fn spans_after(calls_over_at: Timestamp, now: Timestamp) -> Vec<Span> {
-    if calls_over_at > now {
+pub(crate) fn spans_after(since: Timestamp, now: Timestamp) -> Vec<Span> {
+    if since > now {
         return Vec::new();
     }
     let hours = SignedDuration::from_hours(SPAN_HOURS);
     let early = Span {
-        from: calls_over_at,
-        to: shift(calls_over_at, hours).min(now),
+        from: since,
+        to: shift(since, hours).min(now),
     };
     let late = Span {
-        from: shift(now, SignedDuration::from_hours(SPAN_HOURS.saturating_neg())).max(calls_over_at),
+        from: shift(now, SignedDuration::from_hours(SPAN_HOURS.saturating_neg())).max(since),
         to: now,
     };
     super::union(vec![early, late])
