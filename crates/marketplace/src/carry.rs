@@ -45,13 +45,16 @@ pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
 /// The destination of late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// It is carried into this later hour, which is still open.
+    /// The usage is carried into this later hour, which is still open.
     Carried(UsageHour),
-    /// It is held, because no later hour of the month is open, or the policy says so.
+    /// The usage is held, because no later hour of the month is open, or because the policy says
+    /// so.
     Held,
-    /// It is held, because its hour lies in a gap or after the end, or the end leaves no open hour.
+    /// The usage is held, because its hour lies in a gap or after the end, or because the end
+    /// leaves no open hour.
     HeldNotInForce,
-    /// It waits, because a renewal may still overrule an end, or its hour is not over yet.
+    /// The usage waits, because a renewal may still overrule an end, or because its hour is not
+    /// over yet.
     Undecided,
 }
 

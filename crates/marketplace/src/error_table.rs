@@ -45,16 +45,16 @@ pub const ANY_OTHER_CODE: &str = "any other code";
 /// The end of all retries, in words for reports.
 pub const RETRIED_UNTIL: &str = "its deadline: the window (WindowHours) after its timestamp, and never later than 06:00 UTC on the 1st after its month";
 
-/// What an error says about the records of its request.
+/// The relation of an error to the records of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
     /// One of the records is permanently wrong. It is isolated and becomes Refused, and an alarm is
     /// raised.
     Record,
-    /// One of the records is not acceptable now, but may become so. It is isolated and retried
+    /// One of the records is not acceptable now, but may become so. It is isolated and sent again
     /// slowly.
     RecordForNow,
-    /// The error does not concern a record. All records are retried as they are.
+    /// The error does not concern a record. All records are sent again unchanged.
     Request,
 }
 
@@ -124,7 +124,7 @@ pub struct ErrorRow {
     pub alarm: Alarm,
     /// The meaning of the code, in plain words.
     pub meaning: &'static str,
-    /// What the operator should do.
+    /// The action of the operator, in plain words.
     pub action: &'static str,
 }
 
@@ -224,7 +224,7 @@ pub fn of_error(code: &str) -> &'static ErrorRow {
         .unwrap_or(&rows::OTHER_CODE)
 }
 
-/// What a call's error code is about. An unknown code is about the request.
+/// The relation of a call's error code to the records. An unknown code is about the request.
 pub fn about(code: &str) -> About {
     of_error(code).about
 }

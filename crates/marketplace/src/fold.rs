@@ -44,7 +44,7 @@ pub struct DimensionFold {
 pub struct SetAside {
     /// The row's sort key.
     pub dimension_event: String,
-    /// Why it is not metered.
+    /// The reason why the row is not metered.
     pub reason: SetAsideReason,
 }
 
@@ -57,7 +57,7 @@ pub struct CarriedRow {
     pub dimension: Dimension,
     /// The movement that the row's id names.
     pub carry: CarryId,
-    /// The carried quantity.
+    /// The quantity that was carried.
     pub quantity: Quantity,
     /// The tags of the quantity.
     pub tags: TagSet,

@@ -1,4 +1,4 @@
-//! Folds agreement and license events into a status, in whatever order they arrive.
+//! Folds agreement and license events into a status. Their order of arrival does not matter.
 //!
 //! Each sign is kept with its own time, so the order and the repetition of events do not matter.
 //! The spans in force and the status are computed from the signs.
@@ -67,9 +67,9 @@ pub enum Status {
     Pending,
     /// The subscription is in force and metered every hour.
     Active,
-    /// Its end was announced or has happened, and its last usage is being metered.
+    /// The subscription's end was announced or has happened, and its last usage is being metered.
     Ending,
-    /// It has ended, and all of its usage is metered or itemised.
+    /// The subscription has ended, and all of its usage is metered or itemised.
     Ended,
 }
 

@@ -11,23 +11,23 @@ use crate::limits::{MICROS_PER_UNIT, QUANTITY_INTEGER_MAX, QUANTITY_MICROS_MAX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Quantity(u64);
 
-/// Why a text or number is not a quantity.
+/// The reason why a text or a number is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuantity {
-    /// It is not a decimal number.
+    /// The text is not a decimal number.
     #[error(
         "quantity {0:?} is not a decimal number: write digits with at most one point, as in \"1.5\""
     )]
     NotANumber(String),
-    /// It is below zero; AWS Marketplace bills no negative usage.
+    /// The number is below zero. AWS Marketplace bills no negative usage.
     #[error(
         "quantity {0:?} is negative: usage cannot be taken back, claim a billing adjustment instead"
     )]
     Negative(String),
-    /// It has more than six decimals.
+    /// The number has more than six decimals.
     #[error("quantity {0:?} has more than 6 decimals: round it where it is measured")]
     TooPrecise(String),
-    /// It exceeds 9999999999.999999.
+    /// The number is above 9999999999.999999.
     #[error("quantity {0:?} is above 9999999999.999999: split it over several events")]
     TooLarge(String),
 }
@@ -155,17 +155,17 @@ impl Total {
             .try_fold(Self::ZERO, |sum, one| sum.plus(one))
     }
 
-    /// Whether it is exactly zero.
+    /// Whether the sum is exactly zero.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether it is above zero.
+    /// Whether the sum is above zero.
     pub const fn is_positive(self) -> bool {
         self.0 > 0
     }
 
-    /// Whether it is below zero.
+    /// Whether the sum is below zero.
     pub const fn is_negative(self) -> bool {
         self.0 < 0
     }
@@ -175,7 +175,7 @@ impl Total {
         u64::try_from(self.0).ok().and_then(Quantity::from_micros)
     }
 
-    /// The absolute value.
+    /// The absolute value of the sum, or an error if it overflows.
     pub fn magnitude(self) -> Result<Self, Overflow> {
         self.0.checked_abs().map(Self).ok_or(Overflow)
     }

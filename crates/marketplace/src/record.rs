@@ -55,11 +55,11 @@ pub struct Allocation {
 /// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// It is frozen, and is sent until it has an outcome.
+    /// The record is frozen, and is sent until it has an outcome.
     Sealed,
-    /// It is billed: AWS Marketplace answered Success.
+    /// The record is billed: AWS Marketplace answered Success.
     Accepted,
-    /// It was isolated as the cause of a refusal. It is sent again every hour, among other
+    /// The record was isolated as the cause of a refusal. It is sent again every hour, among other
     /// suspects, until its deadline.
     Refused,
     /// AWS Marketplace answered DuplicateRecord. The slot may hold this record's own earlier
@@ -67,13 +67,13 @@ pub enum State {
     Disputed,
     /// AWS Marketplace holds another quantity in the slot, and keeps it.
     Conflict,
-    /// It has no outcome and is not sent any more. AWS Marketplace may have billed it.
+    /// The record has no outcome and is not sent any more. AWS Marketplace may have billed it.
     Unconfirmed,
-    /// It is certainly not billed, and its deadline has passed.
+    /// The record is certainly not billed, and its deadline has passed.
     Expired,
-    /// Its usage was moved: no agreement was in force in its hour, or a person closed it.
+    /// The record's usage was moved: no agreement was in force in its hour, or a person closed it.
     Moved,
-    /// It was frozen in dry run. It is never sent, even after the switch to live.
+    /// The record was frozen in dry run. It is never sent, even after the switch to live.
     DryRun,
 }
 

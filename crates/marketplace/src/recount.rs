@@ -15,7 +15,7 @@ use crate::tags::TagSet;
 /// The fate of a quantity that its own record does not bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MovementKind {
-    /// It was carried into a later hour, as rows of that hour.
+    /// The quantity was carried into a later hour, as rows of that hour.
     Carried {
         /// The later hour.
         target: UsageHour,
@@ -23,11 +23,11 @@ pub enum MovementKind {
         /// `None` for the same dimension.
         into: Option<Dimension>,
     },
-    /// It is held for a person to decide.
+    /// The quantity is held until a person decides.
     Held,
-    /// A person wrote it off.
+    /// A person wrote the quantity off.
     WrittenOff,
-    /// It was metered beyond the rows, and claimed back as a billing adjustment.
+    /// The quantity was metered beyond the rows, and claimed back as a billing adjustment.
     Refunded,
 }
 

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::hour::{UsageHour, shift};
 
-/// The times at which hours are due to be sealed.
+/// The rule for the times at which hours are due to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     settle: SignedDuration,

@@ -80,11 +80,12 @@ pub struct Call {
     pub error: Option<String>,
     /// The `productCode` of the request; `None` if its records name licenses.
     pub product: Option<ProductCode>,
-    /// The records of the request, as far as they can be read.
+    /// The readable records of the request.
     pub sent: Vec<SentRecord>,
-    /// Whether `sent` has all records of the request: nothing was cut off, and each can be read.
+    /// Whether `sent` has all records of the request: nothing was cut off, and each record can be
+    /// read.
     pub is_sent_complete: bool,
-    /// The answers for single records, as far as they can be read.
+    /// The readable answers for single records.
     pub results: Vec<RecordResult>,
     /// The slots of the records in `unprocessedRecords`.
     pub unprocessed: Vec<RecordKey>,

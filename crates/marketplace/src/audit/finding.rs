@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::quantity::Quantity;
 use crate::record::{MeteringRecord, RecordKey};
 
-/// What the history proves about a record.
+/// The conclusion from the history about a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// AWS Marketplace answered Success for exactly this record.

@@ -77,7 +77,7 @@ struct OpaqueEvent {
 }
 
 impl Inquiry {
-    /// An inquiry about these records, at `now`.
+    /// An inquiry about these records, as they are at `now`.
     pub fn about<'r>(
         records: impl IntoIterator<Item = &'r MeteringRecord>,
         now: Timestamp,
@@ -183,8 +183,8 @@ impl Inquiry {
         }
     }
 
-    /// What the calls prove about a record. All events of [`Inquiry::spans`] must have been taken
-    /// into account.
+    /// The conclusion from the calls about a record. The caller must first pass in all events of
+    /// [`Inquiry::spans`].
     pub fn finding(&self, key: &RecordKey, now: Timestamp) -> Finding {
         let Some(record) = self.by_key.get(key).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);

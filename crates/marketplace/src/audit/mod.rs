@@ -1,4 +1,4 @@
-//! What CloudTrail's events say about metering records.
+//! Draws conclusions from CloudTrail's events about metering records.
 //!
 //! BatchMeterUsage has no read operation. CloudTrail's events of the account and Region are the
 //! only way to read back the metered usage. The Event history shows them, and a trail writes the

@@ -199,16 +199,16 @@ fn merged_books_have_the_sums_of_both() {
 #[test]
 fn books_are_balanced_only_if_both_equations_hold() {
     let amount = |n: u64| Total::from(units(n));
-    let astray = Books {
+    let vanished_carry = Books {
         carried_out: amount(1),
         ..Books::default()
     };
-    assert!(!astray.is_balanced().unwrap());
-    let nowhere = Books {
+    assert!(!vanished_carry.is_balanced().unwrap());
+    let unplaced = Books {
         ingested: amount(1),
         ..Books::default()
     };
-    assert!(!nowhere.is_balanced().unwrap());
+    assert!(!unplaced.is_balanced().unwrap());
     let both = Books {
         carried_out: amount(1),
         ingested: amount(1),

@@ -146,7 +146,7 @@ fn a_shortfall_moves_once_and_the_books_stay_balanced() {
         let movements = [movement];
         let left = shortfall(&record, &movements, Total::ZERO).unwrap();
         assert_eq!(left, Quantity::ZERO);
-        // All of it was carried before the conflict was found.
+        // The whole quantity was carried before the conflict was found.
         let left = shortfall(&record, &[], record.quantity.into()).unwrap();
         assert_eq!(left, Quantity::ZERO);
         assert_eq!(
@@ -164,8 +164,8 @@ fn a_shortfall_moves_once_and_the_books_stay_balanced() {
             [books.accepted, books.lost, books.held].map(|t| t.to_string()),
             ["3", lost, "0"]
         );
-        // The record was billed after all: the carried quantity is billed twice, and that
-        // shows.
+        // The record was billed after all. So the carried quantity is billed twice, and the books
+        // show that.
         let mut accepted = record.clone();
         accepted.state = State::Accepted;
         let over = difference(&accepted, &movements, rows).unwrap();

@@ -3,7 +3,7 @@
 /// The calls, events, records and differences that a comparison counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Calls of BatchMeterUsage.
+    /// All calls of BatchMeterUsage.
     pub calls: u64,
     /// Calls of BatchMeterUsage that failed as a whole.
     pub failed_calls: u64,

@@ -197,7 +197,7 @@ fn if_a_batch_is_refused_for_one_record_the_others_may_have_been_recorded() {
             "InvalidProductCodeException",
             Effect::Doubtful(vec![units("1")]),
         ),
-        // AWS says of these codes that the entire batch is not processed.
+        // AWS says that the entire batch is not processed if it answers one of these codes.
         ("TimestampOutOfBoundsException", Effect::Nothing),
     ] {
         let call = call(&event(request.clone(), Value::Null, Some(error)));
@@ -262,7 +262,7 @@ fn other_events_are_foreign_and_other_texts_are_unreadable() {
     let at = "2026-11-21T11:31:00Z".parse().ok();
     for text in ["", "[]", "{\"eventName\": 3}"] {
         match Event::read(text, at) {
-            Event::Unreadable { at: told, .. } => assert_eq!(told, at.map(Span::at)),
+            Event::Unreadable { at: found, .. } => assert_eq!(found, at.map(Span::at)),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -312,8 +312,8 @@ proptest! {
     #[test]
     fn any_bytes_are_an_event_of_some_kind(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let text = String::from_utf8_lossy(&bytes);
-        let told = matches!(Event::read(&text, None), Event::Unreadable { .. } | Event::Foreign(_));
-        prop_assert!(told);
+        let read = matches!(Event::read(&text, None), Event::Unreadable { .. } | Event::Foreign(_));
+        prop_assert!(read);
     }
 
     #[test]

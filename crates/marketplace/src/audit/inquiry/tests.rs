@@ -294,7 +294,7 @@ fn an_event_of_its_time_that_cannot_be_read_in_full_decides_nothing() {
     inquiry.unreadable(None, "no JSON");
     assert!(is_opaque(inquiry.finding(&key(LICENSE), at(NOW))));
 
-    // A request of another product cannot have named a buyer of this one by product code.
+    // A request of another product cannot have named a buyer of this product by product code.
     let buyer = "legacy|code|CUST";
     for (product, expected) in [("code", true), ("other", false)] {
         let mut inquiry = inquiry_about(&record(State::Unconfirmed, buyer));
@@ -433,7 +433,7 @@ fn a_buyer_named_in_another_way_may_be_this_buyer() {
 
 #[test]
 fn a_conflict_is_described_with_both_quantities_the_difference_and_the_action() {
-    let told = conflict_text(&record(State::Conflict, LICENSE), units(8));
+    let description = conflict_text(&record(State::Conflict, LICENSE), units(8));
     for part in [
         "holds 8 gb",
         "2026-11-21T10",
@@ -441,12 +441,12 @@ fn a_conflict_is_described_with_both_quantities_the_difference_and_the_action() 
         "claim 3 gb back",
         "INCORRECT_METERING",
     ] {
-        assert!(told.contains(part), "{told}");
+        assert!(description.contains(part), "{description}");
     }
-    let told = conflict_text(&record(State::Conflict, LICENSE), units(3));
-    assert!(told.contains("2 gb was not billed"), "{told}");
-    let told = conflict_text(&record(State::Conflict, LICENSE), units(5));
-    assert!(!told.contains("claim"), "{told}");
+    let description = conflict_text(&record(State::Conflict, LICENSE), units(3));
+    assert!(description.contains("2 gb was not billed"), "{description}");
+    let description = conflict_text(&record(State::Conflict, LICENSE), units(5));
+    assert!(!description.contains("claim"), "{description}");
 }
 
 #[test]
