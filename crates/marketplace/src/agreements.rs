@@ -149,14 +149,14 @@ mod tests {
     fn a_subscription_ends_when_none_of_its_agreements_is_in_force() {
         let old = &[(Activated, 0), (EndAnnounced, 100), (Deprovisioned, 131)];
         check(&[old], Status::Ending, Some(100));
-        // Renewed before the old agreement's end.
+        // The subscription was renewed before the old agreement's end.
         check(&[old, &[(Activated, 90)]], Status::Active, None);
         check(
             &[old, &[(Activated, 90), (EndAnnounced, 500)]],
             Status::Ending,
             Some(500),
         );
-        // The older of two agreements outlives the newer.
+        // The older of two agreements ends after the newer one.
         check(
             &[
                 &[(Activated, 0), (EndAnnounced, 300)],
@@ -203,7 +203,7 @@ mod tests {
             check(&[old, new], 0, stamp, Some(expect));
             check(&[new, old], 0, stamp, Some(expect));
         }
-        // The new one began after a gap, and the old one was removed before.
+        // The new agreement began after a gap, and the old one was removed before it.
         let removed: (&str, &[_]) = ("old", &[(Activated, 0), (Deprovisioned, 50_000)]);
         check(&[removed, new], 0, 50_000, Some("old"));
         check(&[removed, new], 0, 50_001, None);

@@ -265,7 +265,7 @@ impl MeteringRecord {
             && spans.standing(self.key.hour, now) != Standing::Undecided
     }
 
-    /// Until when AWS Marketplace accepts the record: its deadline, or the end of its
+    /// The time until which AWS Marketplace accepts the record: its deadline, or the end of its
     /// subscription's final hour if that is earlier.
     pub fn last_chance(&self) -> Timestamp {
         self.final_at

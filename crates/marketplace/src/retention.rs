@@ -1,4 +1,4 @@
-//! How long the ledger keeps closed records and other items that are not needed any more.
+//! The time for which the ledger keeps closed records and other items that are not needed any more.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
@@ -8,7 +8,7 @@ use crate::limits::{
     RETENTION_MONTHS_DEFAULT, RETENTION_MONTHS_MAX, RETENTION_MONTHS_MIN, ROWS_KEPT_DAYS,
 };
 
-/// For how many calendar months a closed record is kept after the end of its hour.
+/// The number of calendar months for which a closed record is kept after the end of its hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     months: i64,

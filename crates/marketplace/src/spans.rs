@@ -301,7 +301,7 @@ mod tests {
             assert_eq!(spans.standing(hour(text), now), Gap);
         }
         assert_eq!(began("12T05"), at("12T05:24:00"));
-        // The buyer left and bought again within the hour. A stamp before the new start may be
+        // The buyer cancelled and bought again within the hour. A stamp before the new start may be
         // refused.
         assert_eq!(began("12T08"), at("12T08:40:00"));
         assert_eq!(began("20T08"), at("12T08:40:00"));

@@ -182,6 +182,7 @@ impl Comparison {
         self.add_hidden(call);
     }
 
+    /// Remembers whether the event of a call may hide a success.
     fn add_hidden(&mut self, call: &Call) {
         let may_hide_success = may_hide_success(call);
         self.may_hide_large |= may_hide_success;

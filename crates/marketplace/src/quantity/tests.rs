@@ -13,17 +13,17 @@ fn quantities_are_read_as_the_api_model_reads_them() {
         assert_eq!(text.parse::<Quantity>().unwrap().micros(), micros, "{text}");
     }
     use InvalidQuantity::*;
-    let excerpt = |t: &str| t.to_owned();
+    let owned = |t: &str| t.to_owned();
     for (text, error) in [
-        ("", NotANumber(excerpt(""))),
-        ("1e3", NotANumber(excerpt("1e3"))),
-        ("01", NotANumber(excerpt("01"))),
-        ("1.", NotANumber(excerpt("1."))),
-        (".5", NotANumber(excerpt(".5"))),
-        ("NaN", NotANumber(excerpt("NaN"))),
-        ("-1", Negative(excerpt("-1"))),
-        ("0.0000001", TooPrecise(excerpt("0.0000001"))),
-        ("10000000000", TooLarge(excerpt("10000000000"))),
+        ("", NotANumber(owned(""))),
+        ("1e3", NotANumber(owned("1e3"))),
+        ("01", NotANumber(owned("01"))),
+        ("1.", NotANumber(owned("1."))),
+        (".5", NotANumber(owned(".5"))),
+        ("NaN", NotANumber(owned("NaN"))),
+        ("-1", Negative(owned("-1"))),
+        ("0.0000001", TooPrecise(owned("0.0000001"))),
+        ("10000000000", TooLarge(owned("10000000000"))),
     ] {
         assert_eq!(text.parse::<Quantity>(), Err(error));
     }

@@ -1,4 +1,5 @@
-//! How the usage of an hour becomes a record: its quantity, timestamp, deadline and first state.
+//! Turns the usage of an hour into a record, with its quantity, timestamp, deadline and first
+//! state.
 //!
 //! Facts: M6, M7, M27 (docs/marketplace-rules.md).
 
@@ -27,7 +28,7 @@ pub struct Terms {
 /// The settings for freezing records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SealPolicy {
-    /// How long AWS Marketplace accepts usage.
+    /// The time for which AWS Marketplace accepts usage.
     pub window: Window,
     /// Whether records are only frozen and never sent.
     pub dry_run: bool,
