@@ -34,7 +34,9 @@ pub fn schedule(env: &Env) -> Result<Schedule, SettingError> {
 }
 
 /// Reads the policy for freezing records from `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false
-/// unless set. The window must be long enough to leave time for sending after `SETTLE_MINUTES`.
+/// unless set. The window must be long enough to leave time for sending after `SETTLE_MINUTES`. The
+/// policy makes no heartbeats, because only the sealer makes them. The sealer reads that setting
+/// with [`heartbeats`].
 pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
     let hours = env.parsed_or("WINDOW_HOURS", marketplace::limits::WINDOW_HOURS_DEFAULT)?;
     let window = Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?;
