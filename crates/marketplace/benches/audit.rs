@@ -1,8 +1,8 @@
 //! The audit of a month with a million records: `cargo bench -p marketplace --bench audit`.
 //!
 //! A generated event history, 40,000 calls of 25 records on 800 pages of LookupEvents, is read hour
-//! by hour and compared with the records. No network: the time that LookupEvents' two requests per
-//! second add is printed beside the time that was measured.
+//! by hour and compared with the records. It uses no network. The time that LookupEvents' limit of
+//! two requests per second adds is printed next to the measured time.
 
 #![allow(
     clippy::print_stdout,
@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 const HOURS: usize = 720;
 const RECORDS: usize = 1_000_000;
-/// Megabytes that the audit of one step may take.
+/// The most megabytes of memory that the benchmark may take.
 const MEMORY_MB_MAX: u64 = 512;
 
 fn main() {

@@ -1,7 +1,7 @@
-//! Rows that one core folds per second: `cargo bench -p marketplace`.
+//! Measures how many rows one core folds per second: `cargo bench -p marketplace`.
 //!
-//! The control adds up the same rows' quantities, parsed but unchecked; the ratio says what checking
-//! keys, times, tags and limits costs, whatever the machine.
+//! The control parses the same rows' quantities and adds them up without checks. The ratio shows
+//! the cost of checking keys, times, tags and limits, independent of the machine.
 
 #![allow(
     clippy::print_stdout,

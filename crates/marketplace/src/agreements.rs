@@ -1,4 +1,5 @@
-//! Computes a subscription's lifecycle from those of its agreements and of its legacy customer.
+//! Computes a subscription's lifecycle from the lifecycles of its agreements and of its legacy
+//! customer.
 //!
 //! A renewal, an amendment or a replacement creates a new agreement, often for the same license.
 //! The old agreement's end may be dated after the new one's start. If all signs were folded into
@@ -15,8 +16,8 @@ use crate::lifecycle::{Lifecycle, Sign};
 use crate::spans::{Span, Spans};
 
 /// Combines everything that is known about one subscription: `own` is the lifecycle in its profile,
-/// `agreements` are those of its agreements, and `customer` is that of the SNS messages about its
-/// legacy customer.
+/// `agreements` are the lifecycles of its agreements, and `customer` is the lifecycle in the SNS
+/// messages about its legacy customer.
 ///
 /// An agreement's end counts unless another agreement is in force at that time. The result depends
 /// on the known signs, not on the order in which they became known.
@@ -28,7 +29,8 @@ pub fn lifecycle_of(
     let spans: Vec<Spans> = agreements.iter().map(Lifecycle::spans).collect();
     let mut life = Lifecycle::default();
     for (sign, at) in own.signs() {
-        // An end that is also an agreement's end is decided below, by all agreements together.
+        // An end that is also an agreement's end is skipped here. It counts only if no other
+        // agreement is in force, and the next loop decides that.
         let is_accounted_for = agreements.iter().any(|one| one.has(sign, at));
         if sign == Sign::Activated || !is_accounted_for {
             life.observe(sign, at);
@@ -52,12 +54,12 @@ pub fn lifecycle_of(
 
 /// The agreement under which a record with the timestamp `stamp` was metered. `known` are all
 /// agreements of the subscription, and `spans` are the times in which it is in force. `None` if the
-/// signs do not tell.
+/// signs do not show it.
 ///
-/// The latest agreement that began by then counts, because a renewal's old agreement may end after
-/// the new one began. An agreement begins with its first activation, and its announced end alone
-/// ends nothing. An agreement that is known by name only makes the answer uncertain, unless it is
-/// the only one.
+/// The result is the latest agreement that began at or before `stamp`, because a renewal's old
+/// agreement may end after the new one began. An agreement begins with its first activation. An
+/// announced end alone does not end it. If the activation of an agreement is unknown, the result is
+/// uncertain and therefore `None`, unless there is no other agreement.
 pub fn agreement_at<'a>(
     known: &'a [(AgreementId, Lifecycle)],
     spans: &Spans,
@@ -86,9 +88,10 @@ pub fn agreement_at<'a>(
     }
 }
 
-/// The agreement that began the span in which `stamp` lies, if its own first sign came a little
-/// after the span's. The sign of a purchase can be that of its customer, which comes first. An
-/// agreement that begins long after its span is a renewal, and the one before it is unknown.
+/// The agreement that began the span in which `stamp` lies, if its activation came within an hour
+/// after the start of the span. The span can start with the sign of the legacy customer, which
+/// comes before the agreement's sign. An agreement that begins later is a renewal, and the
+/// agreement before it is unknown.
 fn first_of_its_span<'a>(
     known: &'a [(AgreementId, Lifecycle)],
     spans: &Spans,
@@ -146,14 +149,14 @@ mod tests {
     fn a_subscription_ends_when_none_of_its_agreements_is_in_force() {
         let old = &[(Activated, 0), (EndAnnounced, 100), (Deprovisioned, 131)];
         check(&[old], Status::Ending, Some(100));
-        // Renewed before the old agreement's end.
+        // The subscription was renewed before the old agreement's end.
         check(&[old, &[(Activated, 90)]], Status::Active, None);
         check(
             &[old, &[(Activated, 90), (EndAnnounced, 500)]],
             Status::Ending,
             Some(500),
         );
-        // The older of two agreements outlives the newer.
+        // The older of two agreements ends after the newer one.
         check(
             &[
                 &[(Activated, 0), (EndAnnounced, 300)],
@@ -200,29 +203,29 @@ mod tests {
             check(&[old, new], 0, stamp, Some(expect));
             check(&[new, old], 0, stamp, Some(expect));
         }
-        // The new one began after a gap, and the old one was removed before.
+        // The new agreement began after a gap, and the old one was removed before it.
         let removed: (&str, &[_]) = ("old", &[(Activated, 0), (Deprovisioned, 50_000)]);
         check(&[removed, new], 0, 50_000, Some("old"));
         check(&[removed, new], 0, 50_001, None);
         // Only the renewal is known: the agreement before it has another name.
         check(&[new], 0, 89_999, None);
         check(&[new], 0, 90_000, Some("new"));
-        // The customer's sign of the purchase came a little before the agreement's own.
+        // The customer's sign of the purchase came a little before the agreement's sign.
         check(&[new], 86_401, 89_999, Some("new"));
         check(&[new], 86_400, 89_999, None);
         check(&[new], 90_000, 89_999, None);
-        // An agreement that is known by name only.
+        // The activation of an agreement is unknown.
         check(&[("named", &[])], 0, 100, Some("named"));
         check(&[("named", &[]), new], 0, 100_000, None);
         check(&[], 0, 100, None);
-        // Two that began at once.
+        // Two agreements began at the same time.
         check(&[("other", &[(Activated, 90_000)]), new], 0, 90_000, None);
-        // A purchase that failed, or was ended before it began.
+        // A purchase failed, or was ended before it began.
         check(&[("failed", &[(EndAnnounced, 5)])], 0, 100, Some("failed"));
     }
 
     #[test]
-    fn an_end_without_any_agreement_stands() {
+    fn an_end_without_any_agreement_counts() {
         let own = life(&[(Activated, 0), (Deprovisioned, 100)]);
         assert_eq!(lifecycle_of(own.clone(), &[], None), own);
         let customer = life(&[(Activated, 0), (EndAnnounced, 50)]);
@@ -241,18 +244,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_order_of_delivery_comes_to_the_same(
+        fn any_order_of_delivery_has_the_same_result(
             events in proptest::collection::vec((0usize..4, 0usize..4, 0i64..500), 0..10),
             swaps in proptest::collection::vec((0usize..10, 0usize..10), 0..10),
         ) {
-            // Joints 0 to 2 are agreements, and joint 3 is the legacy customer.
+            // Lives 0 to 2 are those of agreements, and life 3 is that of the legacy customer.
             let deliver = |events: &[(usize, usize, i64)]| {
-                let mut joints: [Lifecycle; 4] = Default::default();
+                let mut lives: [Lifecycle; 4] = Default::default();
                 let mut own = Lifecycle::default();
-                for (joint, sign, second) in events {
+                for (owner, sign, second) in events {
                     let sign = [Activated, EndAnnounced, Deprovisioned, Failed][*sign];
-                    joints[*joint].observe(sign, at(*second));
-                    own = lifecycle_of(own, &joints[..3], Some(joints[3].clone()));
+                    lives[*owner].observe(sign, at(*second));
+                    own = lifecycle_of(own, &lives[..3], Some(lives[3].clone()));
                 }
                 own
             };

@@ -13,7 +13,8 @@ use crate::subscription::IdentityKind;
 /// The product and identity kind that all records of a request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchGroup {
-    /// The product. A request never mixes two, even where licenses identify the buyers.
+    /// The product. All records of a request have the same product, even if licenses identify the
+    /// buyers.
     pub product: ProductCode,
     /// How the buyers are identified.
     pub kind: IdentityKind,
@@ -22,13 +23,14 @@ pub struct BatchGroup {
 /// Records to be sent in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch<T> {
-    /// Their product and identity kind.
+    /// The product and identity kind of all its records.
     pub group: BatchGroup,
     /// The records, 1 to [`BATCH_RECORDS_MAX`].
     pub records: Vec<T>,
 }
 
-/// Splits records into as few requests as the limits allow, in the order given within a group.
+/// Splits records into as few requests as the limits allow. The records of a group keep their
+/// order.
 ///
 /// `describe` returns a record's group and the size of its JSON in bytes. A record that alone
 /// exceeds the auditable size gets a request of its own.
@@ -71,13 +73,14 @@ pub fn plan<T>(
 
 /// Upper bound of the bytes of a record's JSON without its texts and allocations.
 const RECORD_BYTES: usize = 300;
-/// Upper bounds of the bytes of an allocation and of a tag, without their texts.
+/// Upper bound of the bytes of an allocation's JSON without its tags.
 const ALLOCATION_BYTES: usize = 100;
+/// Upper bound of the bytes of a tag's JSON without its texts.
 const TAG_BYTES: usize = 24;
 
-/// Whether CloudTrail may cut off a request with this record. Such a record is sent alone, so an
-/// event that is cut off has only such a record. The size is an upper bound, computed without the
-/// JSON.
+/// Whether CloudTrail may cut off a request with this record. [`plan`] gives a record above the
+/// limit a request of its own. So an event of this stack that is cut off has one record, and that
+/// record is above the limit. The size is an upper bound, computed without the JSON.
 pub fn may_be_cut_off(record: &MeteringRecord) -> bool {
     let account = record
         .account
@@ -152,7 +155,8 @@ mod tests {
             sizes in proptest::collection::vec(prop_oneof![1usize..2_000, 1usize..90_000], 0..70)
         ) {
             let batches = plan(sizes.clone(), |bytes| (group(0, 0), *bytes));
-            // The fewest requests for the first n records, found by trying every last request.
+            // The fewest requests for the first n records, found by trying every size of the last
+            // request.
             let mut fewest = vec![0_usize];
             for end in 1..=sizes.len() {
                 let fits = |begin: &usize| {
@@ -174,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_be_exactly_as_large_as_is_kept() {
+    fn a_request_may_be_exactly_as_large_as_the_limit() {
         let half = AUDITABLE_REQUEST_BYTES_MAX / 2 - 1;
         assert_eq!(plan([half, half], |bytes| (group(0, 0), *bytes)).len(), 1);
         assert_eq!(

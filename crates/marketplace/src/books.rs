@@ -1,8 +1,8 @@
 //! The books: the equation that proves that no unit was lost or billed twice.
 //!
 //! For each slot, `own + carried in = here + carried out + held + written off - refunded + not yet
-//! counted`. In total, carried in = carried out. So
-//! `ingested = accepted + pending + held + dry run + lost - over-metered - refunded`.
+//! counted`. `here` is the quantity of the slot's own record. In total, carried in = carried out.
+//! So `ingested = accepted + pending + held + dry run + lost - over-metered - refunded`.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ pub struct SlotBooks {
     pub written_off: Total,
     /// Usage claimed back for the buyer.
     pub refunded: Total,
-    /// Usage of rows that is not counted yet. Below zero if more was metered than the rows come to.
+    /// Usage of rows that is not counted yet. Negative if more was metered than the sum of the
+    /// rows.
     pub uncounted: Total,
 }
 
@@ -87,15 +88,15 @@ impl SlotBooks {
 pub struct Books {
     /// All reported usage. Carried usage counts only in its own hour.
     pub ingested: Total,
-    /// Usage that is billed: AWS Marketplace said Success, or holds it in a slot in conflict.
+    /// Usage that is billed: AWS Marketplace answered Success, or holds it in a slot in conflict.
     pub accepted: Total,
-    /// Usage that is to be sealed, sent, or sent again.
+    /// Usage that must still be sealed, sent, or sent again.
     pub pending: Total,
     /// Usage that waits, mostly for a person: held, refused, disputed or unconfirmed.
     pub held: Total,
     /// Usage frozen in dry run.
     pub dry_run: Total,
-    /// Usage that was written off, or that a slot in conflict is short of.
+    /// Usage that was written off, and the shortfalls of slots in conflict.
     pub lost: Total,
     /// Usage that was metered beyond the rows.
     pub over_metered: Total,
@@ -109,7 +110,7 @@ pub struct Books {
     pub records: BTreeMap<State, u64>,
     /// The number of rows that were set aside.
     pub rows_set_aside: u64,
-    /// The number of rows that count, rows of carried usage included.
+    /// The number of counted rows, including rows of carried usage.
     pub rows: u64,
 }
 

@@ -13,7 +13,7 @@ use crate::schedule::Schedule;
 pub use crate::spans::final_due;
 use crate::spans::{Span, Spans, Standing};
 
-/// The setting for what happens to late usage.
+/// The setting that decides what happens to late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LatePolicy {
     /// Late usage is billed with an hour that is still open, in the same month.
@@ -39,19 +39,22 @@ impl FromStr for LatePolicy {
 /// reasons.
 pub const NOT_IN_FORCE: &str = "no agreement was in force to bill it with";
 
-/// The reason of a movement that releases such a hold.
+/// The reason of a movement that releases a hold with the reason [`NOT_IN_FORCE`].
 pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
 
 /// The destination of late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// It is carried into this later hour, which is still open.
+    /// The usage is carried into this later hour, which is still open.
     Carried(UsageHour),
-    /// It is held, because no later hour of the month is open, or the policy says so.
+    /// The usage is held, because no later hour of the month is open, or because the policy says
+    /// so.
     Held,
-    /// It is held, because its hour lies in a gap or after the end, or the end leaves no open hour.
+    /// The usage is held, because its hour lies in a gap or after the end, or because the end
+    /// leaves no open hour.
     HeldNotInForce,
-    /// It waits, because a renewal may still overrule an end, or its hour is not over yet.
+    /// The usage waits, because a renewal may still overrule an end, or because its hour is not
+    /// over yet.
     Undecided,
 }
 
@@ -131,7 +134,7 @@ pub fn open_hour(
     }
 }
 
-/// The hour that takes late usage if the span may end. `target` is the one that would take it
+/// The hour that takes late usage if the span may end. `target` is the hour that would take it
 /// otherwise.
 fn at_the_end(
     span: &Span,
@@ -193,7 +196,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// In force since the beginning of the month, with these ends.
+    /// The spans of a subscription that began with the month and has these ends.
     fn spans(announced: Option<&str>, removed: Option<&str>) -> Spans {
         let mut life = Lifecycle::default();
         life.observe(Sign::Activated, at("2026-11-01T00:00:00Z"));
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_policy_or_the_month_holds_is_not_for_the_end_to_release() {
+    fn usage_that_the_policy_or_the_month_holds_is_not_released_by_an_agreement() {
         let (none, schedule) = (spans(None, None), Schedule::default());
         let now = at("2026-11-21T07:10:00Z");
         let (origin, watermark) = (hour("2026-11-21T02"), hour("2026-11-21T05"));

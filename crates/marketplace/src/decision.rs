@@ -21,7 +21,7 @@ use crate::tags::TagSet;
 /// number.
 pub const REASON_CHARS_MAX: usize = 500;
 
-/// A person's reason for a decision: 1 to 500 characters, none of them a control character.
+/// A person's reason for a decision: 1 to 500 characters, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason(String);
 
@@ -61,7 +61,7 @@ pub fn open_holds(movements: &[Movement]) -> impl Iterator<Item = &Movement> {
     })
 }
 
-/// The movement that closes a hold: all of its usage is carried or written off, by `kind`.
+/// The movement that closes a hold: all of its usage is carried or written off, as `kind` says.
 pub fn close_hold(
     record: &MeteringRecord,
     hold: &Movement,
@@ -100,9 +100,10 @@ pub fn ending(record: &MeteringRecord) -> Ending {
     }
 }
 
-/// The shortfall of a record in conflict: how much less AWS Marketplace's slot has than was used,
-/// without what a decision has already moved. `over` is the over-metered quantity of the slot: that
-/// much of the usage was billed with another hour before the conflict was found.
+/// The shortfall of a record in conflict: the used quantity, less the quantity in AWS Marketplace's
+/// slot, and less the part that a decision has already moved. `over` is the over-metered quantity
+/// of the slot. It is subtracted too, because that part of the usage was billed with another hour
+/// before the conflict was found.
 pub fn shortfall(
     record: &MeteringRecord,
     movements: &[Movement],
@@ -121,7 +122,7 @@ pub fn shortfall(
     short.to_quantity().ok_or(Overflow)
 }
 
-/// The movement that carries or writes off the shortfall of a conflict, by `kind`.
+/// The movement that carries or writes off the shortfall of a conflict, as `kind` says.
 pub fn move_shortfall(
     record: &MeteringRecord,
     quantity: Quantity,
@@ -139,9 +140,9 @@ pub fn move_shortfall(
     }
 }
 
-/// The movement that closes a record which is certainly not billed. It moves all of the quantity,
-/// split by tags as far as they fit. With `untagged` it has no tags, for a record whose tags were
-/// refused.
+/// The movement that closes a record which is certainly not billed. It moves the whole quantity,
+/// split by tags. Tag sets that do not fit count as untagged. With `untagged` it has no tags, for a
+/// record whose tags were refused.
 pub fn close_record(
     record: &MeteringRecord,
     kind: MovementKind,

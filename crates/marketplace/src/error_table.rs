@@ -1,8 +1,8 @@
 //! The meaning of each answer and each failure of BatchMeterUsage, as a table.
 //!
-//! Only exceptions that name something in a record can be about a record. Nothing else may ever end
-//! one: throttling, internal errors, DisabledApiException, InvalidProductCodeException,
-//! permissions, credentials, network failures and unknown codes leave it pending.
+//! Only an exception that names a part of a record can be about a record. All other failures leave
+//! every record pending: throttling, internal errors, DisabledApiException,
+//! InvalidProductCodeException, permissions, credentials, network failures and unknown codes.
 //!
 //! The submitter follows this table ([`crate::outcome::next`] takes the state and the waiting time
 //! from it), `metering explain` prints it, and `docs/errors.md` is generated from it.
@@ -35,25 +35,26 @@ pub const UNPROCESSED: &str = "Unprocessed";
 pub const UNANSWERED: &str = "Unanswered";
 /// This project's code for a record whose deadline passed without an outcome.
 pub const DEADLINE_PASSED: &str = "DeadlinePassed";
-/// This project's code for a record whose timestamp lies in no agreement any more.
+/// This project's code for a record whose timestamp no known agreement covers any more.
 pub const STAMP_NOT_IN_FORCE: &str = "StampNotInForce";
-/// Stands for every status that is not in the table.
+/// The code of the row for every status that is not in the table.
 pub const ANY_OTHER_STATUS: &str = "any other status";
-/// Stands for every error code that is not in the table.
+/// The code of the row for every error code that is not in the table.
 pub const ANY_OTHER_CODE: &str = "any other code";
 
 /// The end of all retries, in words for reports.
 pub const RETRIED_UNTIL: &str = "its deadline: the window (WindowHours) after its timestamp, and never later than 06:00 UTC on the 1st after its month";
 
-/// What an error says about the records of its request.
+/// The relation of an error to the records of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum About {
-    /// One of the records is permanently wrong. It is isolated and parked, and an alarm is raised.
+    /// One of the records is permanently wrong. It is isolated and becomes Refused, and an alarm is
+    /// raised.
     Record,
-    /// One of the records is not acceptable now, but may become so. It is isolated and retried
+    /// One of the records is not acceptable now, but may become so. It is isolated and sent again
     /// slowly.
     RecordForNow,
-    /// The error does not concern a record. All records are retried as they are.
+    /// The error does not concern a record. All records are sent again unchanged.
     Request,
 }
 
@@ -123,7 +124,7 @@ pub struct ErrorRow {
     pub alarm: Alarm,
     /// The meaning of the code, in plain words.
     pub meaning: &'static str,
-    /// What the operator should do.
+    /// The action of the operator, in plain words.
     pub action: &'static str,
 }
 
@@ -223,7 +224,7 @@ pub fn of_error(code: &str) -> &'static ErrorRow {
         .unwrap_or(&rows::OTHER_CODE)
 }
 
-/// What a call's error code is about. An unknown code is about the request.
+/// The relation of a call's error code to the records. An unknown code is about the request.
 pub fn about(code: &str) -> About {
     of_error(code).about
 }
@@ -233,9 +234,9 @@ pub fn may_hide_a_record(code: &str) -> bool {
     of_error(code).retry == Retry::SoonInParts
 }
 
-/// Whether a call that failed with this code may have recorded what it sent.
+/// Whether a call that failed with this code may have recorded its records.
 pub fn may_have_recorded(code: &str) -> bool {
-    // The codes without a definite answer are the same for which a single record may be the cause.
+    // The codes without a definite answer are also the codes whose cause may be a single record.
     may_hide_a_record(code)
 }
 

@@ -29,11 +29,11 @@ pub struct Fold<'d> {
 /// The sums of one dimension in an hour.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct DimensionFold {
-    /// Usage of this hour itself.
+    /// Usage of this hour itself, without carried usage.
     pub own: Total,
     /// Late usage carried in from earlier hours.
     pub carried_in: Total,
-    /// The number of rows that count.
+    /// The number of rows that were added up.
     pub rows: u64,
     /// The sum of each tag set. The empty set stands for untagged usage.
     pub buckets: BTreeMap<TagSet, Total>,
@@ -44,11 +44,11 @@ pub struct DimensionFold {
 pub struct SetAside {
     /// The row's sort key.
     pub dimension_event: String,
-    /// Why it is not metered.
+    /// The reason why the row is not metered.
     pub reason: SetAsideReason,
 }
 
-/// A row with the reserved id of carried usage. It counts only once its movement is found.
+/// A row with the reserved id of carried usage. It does not count until its movement is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CarriedRow {
     /// The row's sort key.
@@ -57,7 +57,7 @@ pub struct CarriedRow {
     pub dimension: Dimension,
     /// The movement that the row's id names.
     pub carry: CarryId,
-    /// The carried quantity.
+    /// The quantity that was carried.
     pub quantity: Quantity,
     /// The tags of the quantity.
     pub tags: TagSet,
@@ -176,14 +176,15 @@ impl<'d> Fold<'d> {
         }
     }
 
-    /// Removes and returns the rows of carried usage. The caller looks up the movement of each, and
-    /// must admit or refuse it.
+    /// Removes and returns the rows of carried usage. The caller looks up the movement of each row,
+    /// and must admit or refuse the row.
     pub fn take_carries(&mut self) -> Vec<CarriedRow> {
         std::mem::take(&mut self.carries)
     }
 
     /// Counts a row of carried usage whose movement was found with the same content. Its dimension
-    /// need not be in the configuration any more, because its origin's was.
+    /// may be missing in the configuration, because the usage was checked in the hour that it comes
+    /// from.
     pub fn admit(&mut self, row: CarriedRow) -> Result<(), Overflow> {
         self.by_dimension
             .entry(row.dimension)
@@ -197,7 +198,7 @@ impl<'d> Fold<'d> {
         self.set_aside(&row.dimension_event, reason)
     }
 
-    /// The sums of each dimension that has rows that count.
+    /// The sums of each dimension that has counted rows.
     pub fn dimensions(&self) -> &BTreeMap<Dimension, DimensionFold> {
         &self.by_dimension
     }
@@ -207,7 +208,7 @@ impl<'d> Fold<'d> {
         &self.set_aside
     }
 
-    /// How many rows were set aside in all.
+    /// The number of all rows that were set aside.
     pub fn rows_set_aside_count(&self) -> u64 {
         self.set_aside_count
     }

@@ -60,7 +60,7 @@ impl UsageHour {
         self.plus(1)
     }
 
-    /// Hours from `earlier` to this one, negative if it is later.
+    /// Hours from `earlier` to this hour; negative if `earlier` is the later one.
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -246,7 +246,8 @@ impl FromStr for Month {
     }
 }
 
-/// `time` moved by `by`. A result outside the representable range becomes its nearest end.
+/// `time` plus `by`. A result outside the representable range becomes the nearest end of that
+/// range.
 pub fn shift(time: Timestamp, by: SignedDuration) -> Timestamp {
     time.checked_add(by).unwrap_or(if by.is_negative() {
         Timestamp::MIN

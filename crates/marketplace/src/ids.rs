@@ -123,7 +123,7 @@ id!(
     /// The customer identifier of a buyer of a legacy listing.
     CustomerIdentifier,
     "customer identifier",
-    "1 to 255 characters, none of them a control character",
+    "1 to 255 characters, without control characters",
     |text| {
         !text.is_empty()
             && text.chars().count() <= CUSTOMER_IDENTIFIER_CHARS_MAX
@@ -143,7 +143,7 @@ id!(
 );
 
 id!(
-    /// The API name of a product's dimension, for which it charges; case-sensitive.
+    /// The API name of a product's dimension, by which the product charges. It is case-sensitive.
     Dimension,
     "dimension",
     "1 to 255 characters, at most 900 bytes",

@@ -13,7 +13,7 @@ use crate::ids::{Dimension, ProductCode};
 use crate::subscription::Subscription;
 
 /// Hours after which a lane that was not refused again is forgotten. The limit is this project's. A
-/// lane that was forgotten too early is found again when it is refused the next time.
+/// lane that was forgotten too early is found again at its next refusal.
 pub const LANE_KEPT_HOURS: i64 = 48;
 
 /// A group of records that are refused for the same reason.
@@ -31,7 +31,7 @@ pub enum Lane {
 /// A lane that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guilt {
-    /// The lane.
+    /// The lane whose record was refused.
     pub lane: Lane,
     /// The error code of the refusal.
     pub code: String,

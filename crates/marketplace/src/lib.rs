@@ -1,6 +1,6 @@
 //! The money rules of AWS Marketplace metering, as pure functions.
 //!
-//! Nothing in this crate does I/O or reads a clock; every quantity is an exact number of
+//! Nothing in this crate does I/O or reads a clock. Every quantity is an exact number of
 //! micro-units (1e-6 of the dimension's unit) in an integer.
 //!
 //! # Layout
@@ -11,13 +11,14 @@
 //! * [`hour`], [`window`], [`schedule`]: usage hours, deadlines, and when an hour is sealed
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
-//! * [`decision`], [`slot`]: decisions of a person about usage that waits, and the notation of a
-//!   slot
+//! * [`decision`], [`slot`]: decisions of a person about waiting usage, and the text form of a slot
 //! * [`batch`], [`outcome`], [`error_table`]: the records of one request, and the meaning of an
 //!   answer
+//! * [`retention`]: how long closed records are kept
 //! * [`lane`]: groups of records that AWS Marketplace refuses again and again
 //! * [`lifecycle`], [`agreements`]: agreement and license events folded into a status, in any order
-//! * [`spans`]: the times in which a subscription is in force, and where an hour lies among them
+//! * [`spans`]: the times in which a subscription is in force, and the position of an hour among
+//!   them
 //! * [`audit`]: what CloudTrail's Event history proves about records
 //! * [`books`]: the equation that proves that no unit was lost or billed twice
 

@@ -1,4 +1,4 @@
-//! Folds agreement and license events into a status, in whatever order they arrive.
+//! Folds agreement and license events into a status. Their order of arrival does not matter.
 //!
 //! Each sign is kept with its own time, so the order and the repetition of events do not matter.
 //! The spans in force and the status are computed from the signs.
@@ -67,9 +67,9 @@ pub enum Status {
     Pending,
     /// The subscription is in force and metered every hour.
     Active,
-    /// Its end was announced or has happened, and its last usage is being metered.
+    /// The subscription's end was announced or has happened, and its last usage is being metered.
     Ending,
-    /// It has ended, and all of its usage is metered or itemised.
+    /// The subscription has ended, and all of its usage is metered or itemised.
     Ended,
 }
 
@@ -107,12 +107,12 @@ impl FromStr for Status {
 pub const SIGNS_MAX: usize = 64;
 
 /// The times of one kind of sign: the earliest one and the latest ones. The order in which they
-/// were noted does not matter.
+/// were added does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Times(BTreeSet<Timestamp>);
 
 impl Times {
-    fn note(&mut self, at: Timestamp) {
+    fn add(&mut self, at: Timestamp) {
         self.0.insert(at);
         if self.0.len() > SIGNS_MAX
             && let Some(second) = self.0.iter().nth(1).copied()
@@ -149,9 +149,9 @@ impl Lifecycle {
         }
         let before = self.clone();
         match sign {
-            Sign::Activated => self.activations.note(at),
-            Sign::EndAnnounced => self.announcements.note(at),
-            Sign::Deprovisioned | Sign::Failed => self.removals.note(at),
+            Sign::Activated => self.activations.add(at),
+            Sign::EndAnnounced => self.announcements.add(at),
+            Sign::Deprovisioned | Sign::Failed => self.removals.add(at),
         }
         if self.spans() != before.spans() {
             // A closed subscription is open again, because it was revived or its end has changed.
@@ -227,9 +227,9 @@ impl Lifecycle {
         }
     }
 
-    /// Until when an ending subscription's hours are recounted in every run: an hour after its
-    /// license was removed, or 26 hours after the announcement if no removal comes. `None` if there
-    /// is no end.
+    /// The time until which an ending subscription's hours are recounted in every run: an hour
+    /// after its license was removed, or 26 hours after the announcement if no removal comes.
+    /// `None` if there is no end.
     pub fn recount_until(&self) -> Option<Timestamp> {
         self.spans().last().and_then(Span::certain_at)
     }

@@ -8,9 +8,9 @@ pub const BATCH_RECORDS_MAX: usize = 25;
 /// reference ("less than 1 MB").
 pub const REQUEST_BYTES_MAX: usize = 1_000_000;
 
-/// The most bytes of records that this project puts into one request. CloudTrail cuts
-/// `requestParameters` off at 100 KB (M54), so it keeps a complete copy for the audit. A single
-/// record may be larger.
+/// The most bytes of records that this project puts into one request, unless a single record is
+/// larger. CloudTrail cuts `requestParameters` off at 100 KB (M54), and the audit needs a complete
+/// copy.
 pub const AUDITABLE_REQUEST_BYTES_MAX: usize = 90_000;
 
 /// The most bytes of one record's JSON, so that a request with one record stays within its limit.
@@ -29,7 +29,7 @@ pub const CUSTOMER_IDENTIFIER_CHARS_MAX: usize = 255;
 pub const DIMENSION_CHARS_MAX: usize = 255;
 
 /// The most bytes of a dimension, so that `r#<hour>#<dimension>` and similar keys fit a DynamoDB
-/// sort key of 1,024 bytes. The limit is this project's, not AWS Marketplace's; only a name with
+/// sort key of 1,024 bytes. The limit is this project's, not AWS Marketplace's. Only a name with
 /// multi-byte characters can reach it.
 pub const DIMENSION_BYTES_MAX: usize = 900;
 
@@ -62,7 +62,7 @@ pub const TAG_KEY_CHARS_MAX: usize = 100;
 pub const TAG_VALUE_CHARS_MAX: usize = 256;
 
 /// The most tag sets that the fold of one dimension distinguishes. Usage of further tag sets counts
-/// as untagged. The limit is this project's and bounds a fold's memory; it is ten times the
+/// as untagged. The limit is this project's. It bounds a fold's memory, and is ten times the
 /// allocations of a record.
 pub const FOLD_BUCKETS_MAX: usize = 25_000;
 
@@ -91,16 +91,17 @@ pub const CLOUDTRAIL_DELAY_MINUTES: i64 = 20;
 /// history.
 pub const CLOUDTRAIL_HISTORY_DAYS: i64 = 90;
 
-/// Days that a trail in S3 is asked for at most: 25 months. A trail keeps its files for as long as the
-/// seller's bucket does. Ours: a loop over the days of a trail must have an end.
+/// The most days that are read back in a trail in S3: 25 months. The seller's bucket decides how
+/// long the files stay. The limit is this project's, because a loop over the days of a trail must
+/// end.
 pub const TRAIL_DAYS_MAX: i64 = 25 * 31;
 
-/// Bytes of one file of a trail once it is decompressed; a larger one is not read to its end. Ours:
-/// CloudTrail makes files of a few megabytes.
+/// The most decompressed bytes of one file of a trail. A larger file is not read to its end. The
+/// limit is this project's: CloudTrail writes files of a few megabytes.
 pub const TRAIL_FILE_BYTES_MAX: u64 = 200_000_000;
 
-/// Bytes of one file of a trail as it lies in S3; a larger one is not fetched. Ours: eight files are
-/// held at the same time.
+/// The most bytes of one file of a trail in S3, compressed. A larger file is not fetched. The limit
+/// is this project's: eight files are in memory at the same time.
 pub const TRAIL_OBJECT_BYTES_MAX: i64 = 20_000_000;
 
 /// The most LookupEvents requests per second, account and Region (M53). Source: LookupEvents API
@@ -122,20 +123,20 @@ pub const MONTH_CLOSE_HOURS: i64 = 6;
 /// guide.
 pub const FINAL_HOURS: i64 = 1;
 
-/// Days for which every row of usage stays after its hour. Ours: the public interface asks producers
-/// for it, and everything that counts rows is over by then.
+/// Days for which every row of usage stays after its hour. The number is this project's: the public
+/// interface requires it of producers, and all tasks that count the rows end before.
 pub const ROWS_KEPT_DAYS: i64 = 100;
 
-/// Months for which closed records are kept unless a stack says otherwise. Ours: two years, and a
-/// month in which the last of them can still be looked at as a whole.
+/// Months for which closed records are kept by default. The number is this project's: two years,
+/// and one month in which both years are still complete.
 pub const RETENTION_MONTHS_DEFAULT: i64 = 25;
 
-/// The least number of months. Ours: a record outlives the rows it was counted from, and the Event
-/// history in which the audit looks for it.
+/// The least months for which closed records are kept. The limit is this project's: a record
+/// outlives its rows, and the Event history in which the audit looks for it.
 pub const RETENTION_MONTHS_MIN: i64 = 4;
 
-/// The largest number of months. Ours: ten years, the longest for which books must be kept anywhere
-/// that we know of.
+/// The most months for which closed records are kept. The limit is this project's: ten years, the
+/// longest legal retention of books that the project knows.
 pub const RETENTION_MONTHS_MAX: i64 = 120;
 
 const _: () = assert!(RETENTION_MONTHS_MIN * 28 > ROWS_KEPT_DAYS);

@@ -107,7 +107,7 @@ pub fn interpret(
         .map(|record| {
             let answers: Vec<&Answer> = results
                 .iter()
-                .filter(|a| names(&a.record, record))
+                .filter(|a| is_same_record(&a.record, record))
                 .collect();
             // A record that is named twice is billed if one of the results is a success.
             let success = answers
@@ -115,7 +115,9 @@ pub fn interpret(
                 .find(|a| a.status.as_deref() == Some("Success"));
             match success.or_else(|| answers.first()) {
                 Some(answer) => verdict_of(answer),
-                None if unprocessed.iter().any(|u| names(u, record)) => Verdict::Unprocessed,
+                None if unprocessed.iter().any(|u| is_same_record(u, record)) => {
+                    Verdict::Unprocessed
+                }
                 None => Verdict::Unanswered,
             }
         })
@@ -135,7 +137,7 @@ fn verdict_of(answer: &Answer) -> Verdict {
 }
 
 /// Whether a record of the answer is this record: it has the same buyer, dimension and hour.
-fn names(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
+fn is_same_record(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
     let buyer = match &record.key.subscription {
         Subscription::License(arn) => answered.license_arn.as_deref() == Some(arn.as_str()),
         Subscription::Customer(_, customer) => {
@@ -148,12 +150,12 @@ fn names(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
         && answered.stamp.map(UsageHour::of) == Some(record.key.hour)
 }
 
-/// What a verdict changes in a record.
+/// The change of a record that follows from a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Next {
     /// The record's new state.
     pub state: State,
-    /// How long to wait before it is looked at again; `None` when nothing is left to do.
+    /// How long to wait until the record is due again; `None` when nothing is left to do.
     pub retry_after: Option<SignedDuration>,
 }
 
@@ -168,8 +170,8 @@ pub fn next(verdict: &Verdict, state: State, attempts: u32) -> Next {
         _ => state,
     };
     let retry = match verdict {
-        // Other records of the group were sent and are tried again soon. They show when it works
-        // again.
+        // Other records of the group were sent, and they are tried again soon. Their success shows
+        // that requests of the group work again.
         Verdict::GroupFailing { .. } => Retry::Slowly,
         _ => row.retry,
     };
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_matched_by_what_they_are_and_not_by_where_they_stand() {
+    fn records_are_matched_by_their_content_and_not_by_their_position() {
         let a = record("legacy|code|a", "gb", "2026-11-21T02");
         let b = record("legacy|code|a", "gb", "2026-11-21T03");
         let c = record("account|code|1", "gb", "2026-11-21T02");

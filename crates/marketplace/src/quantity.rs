@@ -11,23 +11,23 @@ use crate::limits::{MICROS_PER_UNIT, QUANTITY_INTEGER_MAX, QUANTITY_MICROS_MAX};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Quantity(u64);
 
-/// Why a text or number is not a quantity.
+/// The reason why a text or a number is not a quantity.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidQuantity {
-    /// It is not a decimal number.
+    /// The text is not a decimal number.
     #[error(
         "quantity {0:?} is not a decimal number: write digits with at most one point, as in \"1.5\""
     )]
     NotANumber(String),
-    /// It is below zero; AWS Marketplace bills no negative usage.
+    /// The number is below zero. AWS Marketplace bills no negative usage.
     #[error(
         "quantity {0:?} is negative: usage cannot be taken back, claim a billing adjustment instead"
     )]
     Negative(String),
-    /// It has more than six decimals.
+    /// The number has more than six decimals.
     #[error("quantity {0:?} has more than 6 decimals: round it where it is measured")]
     TooPrecise(String),
-    /// It exceeds 9999999999.999999.
+    /// The number is above 9999999999.999999.
     #[error("quantity {0:?} is above 9999999999.999999: split it over several events")]
     TooLarge(String),
 }
@@ -67,18 +67,17 @@ impl Quantity {
     pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
         match read_decimal(text) {
             Ok(micros) => match u64::try_from(micros) {
-                Ok(micros) => {
-                    Self::from_micros(micros).ok_or_else(|| InvalidQuantity::TooLarge(shown(text)))
-                }
-                Err(_) if micros.is_negative() => Err(InvalidQuantity::Negative(shown(text))),
-                Err(_) => Err(InvalidQuantity::TooLarge(shown(text))),
+                Ok(micros) => Self::from_micros(micros)
+                    .ok_or_else(|| InvalidQuantity::TooLarge(excerpt(text))),
+                Err(_) if micros.is_negative() => Err(InvalidQuantity::Negative(excerpt(text))),
+                Err(_) => Err(InvalidQuantity::TooLarge(excerpt(text))),
             },
-            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(shown(text))),
-            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(shown(text))),
+            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(excerpt(text))),
+            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(excerpt(text))),
             Err(Unreadable::TooLarge) => Err(if text.starts_with('-') {
-                InvalidQuantity::Negative(shown(text))
+                InvalidQuantity::Negative(excerpt(text))
             } else {
-                InvalidQuantity::TooLarge(shown(text))
+                InvalidQuantity::TooLarge(excerpt(text))
             }),
         }
     }
@@ -87,7 +86,8 @@ impl Quantity {
 impl FromStr for Quantity {
     type Err = InvalidQuantity;
 
-    /// Reads what the API model accepts, `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`.
+    /// Reads a quantity in the form that the API model accepts,
+    /// `^(0|[1-9][0-9]{0,9})(\.[0-9]{1,6})?$`.
     fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
         let (whole, fraction) = text
             .split_once('.')
@@ -96,13 +96,13 @@ impl FromStr for Quantity {
         let unsigned = whole.strip_prefix('-').unwrap_or(whole);
         let padded = unsigned.len() > 1 && unsigned.starts_with('0');
         if !digits(unsigned) || padded || !fraction.is_none_or(digits) {
-            return Err(InvalidQuantity::NotANumber(shown(text)));
+            return Err(InvalidQuantity::NotANumber(excerpt(text)));
         }
         if fraction.is_some_and(|f| f.len() > 6) {
-            return Err(InvalidQuantity::TooPrecise(shown(text)));
+            return Err(InvalidQuantity::TooPrecise(excerpt(text)));
         }
         if whole.starts_with('-') {
-            return Err(InvalidQuantity::Negative(shown(text)));
+            return Err(InvalidQuantity::Negative(excerpt(text)));
         }
         Self::from_number(text)
     }
@@ -114,8 +114,8 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// A signed sum of quantities, in micro-units. Its range is wide enough for a month of any seller;
-/// sums are checked nevertheless.
+/// A signed sum of quantities, in micro-units. Its range is wide enough for a month of any seller.
+/// Sums are checked nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Total(i128);
 
@@ -155,17 +155,17 @@ impl Total {
             .try_fold(Self::ZERO, |sum, one| sum.plus(one))
     }
 
-    /// Whether it is exactly zero.
+    /// Whether the sum is exactly zero.
     pub const fn is_zero(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether it is above zero.
+    /// Whether the sum is above zero.
     pub const fn is_positive(self) -> bool {
         self.0 > 0
     }
 
-    /// Whether it is below zero.
+    /// Whether the sum is below zero.
     pub const fn is_negative(self) -> bool {
         self.0 < 0
     }
@@ -175,7 +175,7 @@ impl Total {
         u64::try_from(self.0).ok().and_then(Quantity::from_micros)
     }
 
-    /// The absolute value.
+    /// The absolute value of the sum, or an error if it overflows.
     pub fn magnitude(self) -> Result<Self, Overflow> {
         self.0.checked_abs().map(Self).ok_or(Overflow)
     }
@@ -183,9 +183,9 @@ impl Total {
     /// Reads the text that [`fmt::Display`] prints, or any DynamoDB number of at most six decimals.
     pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
         read_decimal(text).map(Self).map_err(|e| match e {
-            Unreadable::NotANumber => InvalidQuantity::NotANumber(shown(text)),
-            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(shown(text)),
-            Unreadable::TooLarge => InvalidQuantity::TooLarge(shown(text)),
+            Unreadable::NotANumber => InvalidQuantity::NotANumber(excerpt(text)),
+            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(excerpt(text)),
+            Unreadable::TooLarge => InvalidQuantity::TooLarge(excerpt(text)),
         })
     }
 }
@@ -295,7 +295,8 @@ fn read_decimal(text: &str) -> Result<i128, Unreadable> {
     Ok(digits)
 }
 
-fn shown(text: &str) -> String {
+/// The first 60 characters, so that an error stays short.
+fn excerpt(text: &str) -> String {
     text.chars().take(60).collect()
 }
 

@@ -22,8 +22,7 @@ pub use sealing::{STREAM_HEAD_START_MINUTES, SealPolicy, Sealing, Terms, heartbe
 /// A record is sent again at the latest after one sixth of its remaining time. The number is this
 /// project's: with an hour left, as in a subscription's final hour, that is 10 minutes.
 const RETRY_PART_OF_TIME_LEFT: i64 = 6;
-/// The remaining time never makes a record wait for less than this many seconds. The number is this
-/// project's.
+/// The lower bound of that sixth, in seconds. The number is this project's.
 const RETRY_SECONDS_MIN: i64 = 60;
 
 /// The key of a record, and the slot that it takes on the buyer's bill. AWS Marketplace keeps one
@@ -56,11 +55,11 @@ pub struct Allocation {
 /// The state of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// It is frozen, and is sent until it has an outcome.
+    /// The record is frozen, and is sent until it has an outcome.
     Sealed,
-    /// It is billed: AWS Marketplace answered Success.
+    /// The record is billed: AWS Marketplace answered Success.
     Accepted,
-    /// It was isolated as the cause of a refusal. It is sent again every hour, among other
+    /// The record was isolated as the cause of a refusal. It is sent again every hour, among other
     /// suspects, until its deadline.
     Refused,
     /// AWS Marketplace answered DuplicateRecord. The slot may hold this record's own earlier
@@ -68,13 +67,13 @@ pub enum State {
     Disputed,
     /// AWS Marketplace holds another quantity in the slot, and keeps it.
     Conflict,
-    /// It has no outcome and is not sent any more. AWS Marketplace may have billed it.
+    /// The record has no outcome and is not sent any more. AWS Marketplace may have billed it.
     Unconfirmed,
-    /// It is certainly not billed, and its deadline has passed.
+    /// The record is certainly not billed, and its deadline has passed.
     Expired,
-    /// Its usage was moved: no agreement was in force in its hour, or a person closed it.
+    /// The record's usage was moved: no agreement was in force in its hour, or a person closed it.
     Moved,
-    /// It was frozen in dry run. It is never sent, even after the switch to live.
+    /// The record was frozen in dry run. It is never sent, even after the switch to live.
     DryRun,
 }
 
@@ -113,12 +112,13 @@ impl State {
     }
 }
 
-/// Whether nothing will happen to a record any more, by its state, by when it is to be looked at next,
-/// and by how many of its movements hold usage that nobody has decided about.
+/// Whether nothing will happen to a record any more. That depends on its state, on the time when it
+/// is due, and on the number of its open holds.
 ///
 /// Only a closed record may ever be removed. A record that is refused or in doubt waits for AWS
-/// Marketplace, the audit or a person, however long that takes. What was concluded from silence is
-/// looked at again until it is due no more.
+/// Marketplace, the audit or a person, however long that takes. A record that was concluded to be
+/// unbilled because the history shows no call is compared again, and stays open until it is not due
+/// any more.
 pub fn is_closed(state: State, due: Option<Timestamp>, open_holds: u32) -> bool {
     match state {
         State::Sealed | State::Refused | State::Disputed | State::Unconfirmed => false,
@@ -168,7 +168,7 @@ pub struct Outcome {
 pub struct MeteringRecord {
     /// The slot of the record.
     pub key: RecordKey,
-    /// The product. A request never mixes two.
+    /// The product. All records of a request have the same product.
     pub product: ProductCode,
     /// The buyer's account, which is sent with a license; `None` if it is not known.
     pub account: Option<AccountId>,
@@ -193,13 +193,14 @@ pub struct MeteringRecord {
     pub version: u64,
     /// The number of movements of its quantity.
     pub movements: u32,
-    /// How many of these hold usage that nobody has decided about yet.
+    /// The number of these movements that are open holds.
     pub open_holds: u32,
-    /// How often it was sent, or set aside, without an outcome that ends it.
+    /// The number of outcomes that did not end it. An outcome can also be that the record was not
+    /// sent.
     pub attempts: u32,
     /// The transmissions that were not answered with a success.
     pub sent: Transmissions,
-    /// When it is to be looked at next; `None` if nothing is left to do.
+    /// When it is due next; `None` if nothing is left to do.
     pub due: Option<Timestamp>,
     /// The last outcome; `None` before the first one.
     pub outcome: Option<Outcome>,
@@ -232,7 +233,7 @@ impl MeteringRecord {
         let left = until.duration_since(now).as_secs();
         let whole = until.duration_since(self.sealed_at).as_secs();
         let used = whole.saturating_sub(left).saturating_mul(100);
-        // A record that was sealed after its last chance has no time left, so all of it is used.
+        // A record that was sealed after its last chance has used all of its time.
         let percent = match whole > 0 {
             true => used.checked_div(whole).unwrap_or(100),
             false => 100,
@@ -243,7 +244,7 @@ impl MeteringRecord {
         }
     }
 
-    /// Whether nothing will happen to it any more.
+    /// Whether nothing will happen to the record any more, by [`is_closed`].
     pub fn is_closed(&self) -> bool {
         is_closed(self.state, self.due, self.open_holds)
     }
@@ -253,10 +254,10 @@ impl MeteringRecord {
         self.state.is_sendable() && now < self.deadline
     }
 
-    /// Whether the record is to be given up before its deadline: AWS Marketplace has refused it,
-    /// and by everything that is known now its timestamp lies in no span. A record that was not
-    /// refused yet is kept, because AWS Marketplace may know of a purchase that is not known to
-    /// this stack.
+    /// Whether the record must not be sent any more although its deadline has not passed: AWS
+    /// Marketplace has refused it, its timestamp lies in no known span, and no renewal can change
+    /// that. A record that was not refused yet is sent, because AWS Marketplace may know of a
+    /// purchase that is unknown to this stack.
     pub fn is_out_of_force(&self, spans: &Spans, now: Timestamp) -> bool {
         self.is_sendable(now)
             && self.sent.answered > 0
@@ -264,7 +265,7 @@ impl MeteringRecord {
             && spans.standing(self.key.hour, now) != Standing::Undecided
     }
 
-    /// Until when AWS Marketplace accepts the record: its deadline, or the end of its
+    /// The time until which AWS Marketplace accepts the record: its deadline, or the end of its
     /// subscription's final hour if that is earlier.
     pub fn last_chance(&self) -> Timestamp {
         self.final_at
@@ -283,10 +284,10 @@ impl MeteringRecord {
     }
 }
 
-/// The transmissions of a record that were not answered with a success, as far as they are known.
+/// The known transmissions of a record that were not answered with a success.
 ///
 /// AWS Marketplace may have recorded a transmission without a definite answer. CloudTrail shows the
-/// result of each, and the audit checks that it shows as many as were made.
+/// result of each transmission, and the audit checks that none is missing there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Transmissions {
     /// Transmissions without a definite answer: a time-out, a broken connection, an internal error.
@@ -296,7 +297,7 @@ pub struct Transmissions {
 }
 
 impl Transmissions {
-    /// These and others together.
+    /// The sums of these and other transmissions.
     #[must_use]
     pub fn plus(self, more: Self) -> Self {
         Self {
@@ -305,19 +306,20 @@ impl Transmissions {
         }
     }
 
-    /// Whether there were no such transmissions.
+    /// Whether both numbers are zero.
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 }
 
-/// How near a record's deadline is.
+/// How near a record's last chance is: its deadline, or the end of its subscription's final hour if
+/// that is earlier.
 ///
-/// The percentage is of the time between sealing and deadline. So it follows the window, and is
-/// also right at a month's end, where a record has only an hour.
+/// The percentage refers to the time between the sealing and the last chance. So it is right for
+/// every window, and also at a month's end, where a record has only an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Urgency {
-    /// Seconds until the deadline; negative after it.
+    /// Seconds until the last chance; negative after it.
     pub seconds_left: i64,
     /// How much of its time is used, in percent, 0 to 100.
     pub percent_used: i64,

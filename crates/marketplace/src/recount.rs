@@ -12,10 +12,10 @@ use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::{MeteringRecord, State};
 use crate::tags::TagSet;
 
-/// What happened to a quantity that its own record does not bill.
+/// The fate of a quantity that its own record does not bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MovementKind {
-    /// It was carried into a later hour, as rows of that hour.
+    /// The quantity was carried into a later hour, as rows of that hour.
     Carried {
         /// The later hour.
         target: UsageHour,
@@ -23,11 +23,11 @@ pub enum MovementKind {
         /// `None` for the same dimension.
         into: Option<Dimension>,
     },
-    /// It is held for a person to decide.
+    /// The quantity is held until a person decides.
     Held,
-    /// A person wrote it off.
+    /// A person wrote the quantity off.
     WrittenOff,
-    /// It was metered beyond the rows, and claimed back as a billing adjustment.
+    /// The quantity was metered beyond the rows, and claimed back as a billing adjustment.
     Refunded,
 }
 
@@ -45,7 +45,7 @@ impl MovementKind {
 
 /// The value of [`Movement::of`] for the shortfall of a record in conflict: AWS Marketplace's slot
 /// has less than was used, and the missing quantity was counted with the record. Movements are
-/// numbered from 1.
+/// numbered from 1, so no movement has this number.
 pub const OF_SHORTFALL: u32 = 0;
 
 /// One movement of a slot's quantity. It is immutable.
@@ -57,7 +57,7 @@ pub struct Movement {
     pub kind: MovementKind,
     /// The quantity of each tag set.
     pub entries: Vec<(TagSet, Quantity)>,
-    /// The number of the hold that this movement closes, which has counted the quantity already.
+    /// The number of the hold that this movement closes. The hold has counted the quantity already.
     /// [`OF_SHORTFALL`] for the shortfall of a record in conflict. `None` for usage that was not
     /// counted before.
     pub of: Option<u32>,
@@ -104,12 +104,13 @@ pub enum Difference {
         /// Whether the entries are all of the late usage. Otherwise another recount is needed.
         complete: bool,
     },
-    /// By this much more was counted than the rows come to. Only a billing adjustment can correct
-    /// it.
+    /// More was counted than the sum of the rows, by this quantity. Only a billing adjustment can
+    /// correct it.
     Over(Total),
 }
 
-/// The quantity that was counted for a slot: here + carried + held + written off - refunded.
+/// The quantity that was counted for a slot: the record's own quantity + carried + held + written
+/// off - refunded.
 pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total, Overflow> {
     movements
         .iter()
@@ -150,17 +151,17 @@ fn difference_by_tags(
     fold: Option<&DimensionFold>,
 ) -> Result<BTreeMap<TagSet, Total>, Overflow> {
     let mut by_tags: BTreeMap<TagSet, Total> = fold.map(|f| f.buckets.clone()).unwrap_or_default();
-    let mut take = |tags: &TagSet, quantity: Total| -> Result<(), Overflow> {
+    let mut subtract = |tags: &TagSet, quantity: Total| -> Result<(), Overflow> {
         let bucket = by_tags.entry(tags.clone()).or_default();
         *bucket = bucket.minus(quantity)?;
         Ok(())
     };
     if !record.here().is_zero() {
         if record.allocations.is_empty() {
-            take(&TagSet::untagged(), record.quantity.into())?;
+            subtract(&TagSet::untagged(), record.quantity.into())?;
         }
         for allocation in &record.allocations {
-            take(&allocation.tags, allocation.quantity.into())?;
+            subtract(&allocation.tags, allocation.quantity.into())?;
         }
     }
     let uncounted = |movement: &&Movement| !movement.is_counted_already(record);
@@ -168,8 +169,8 @@ fn difference_by_tags(
         for (tags, quantity) in &movement.entries {
             let quantity = Total::from(*quantity);
             match movement.kind {
-                MovementKind::Refunded => take(tags, Total::ZERO.minus(quantity)?)?,
-                _ => take(tags, quantity)?,
+                MovementKind::Refunded => subtract(tags, Total::ZERO.minus(quantity)?)?,
+                _ => subtract(tags, quantity)?,
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How long the ledger keeps what nothing is open about any more.
+//! The time for which the ledger keeps closed records and other items that are not needed any more.
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
@@ -8,13 +8,13 @@ use crate::limits::{
     RETENTION_MONTHS_DEFAULT, RETENTION_MONTHS_MAX, RETENTION_MONTHS_MIN, ROWS_KEPT_DAYS,
 };
 
-/// For how many calendar months a closed record is kept after the end of its hour.
+/// The number of calendar months for which a closed record is kept after the end of its hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     months: i64,
 }
 
-/// A retention that is too short or too long.
+/// The error for a retention outside the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a retention of {0} months: it must be {RETENTION_MONTHS_MIN} to {RETENTION_MONTHS_MAX}, so that a record outlives the audit of its hour; set a number in that range"
@@ -30,11 +30,11 @@ impl Default for Retention {
 }
 
 impl Retention {
-    /// This many months, 4 to 120.
+    /// A retention of this many months, 4 to 120.
     ///
     /// # Errors
     ///
-    /// [`InvalidRetention`]: any other number.
+    /// [`InvalidRetention`] for any other number.
     pub fn from_months(months: i64) -> Result<Self, InvalidRetention> {
         if (RETENTION_MONTHS_MIN..=RETENTION_MONTHS_MAX).contains(&months) {
             Ok(Self { months })
@@ -43,7 +43,8 @@ impl Retention {
         }
     }
 
-    /// From when on what stands at `time` may be removed: so many calendar months later, in UTC.
+    /// The time from which an item dated `time` may be removed. It is `time` plus the calendar
+    /// months of this retention, in UTC.
     pub fn after(self, time: Timestamp) -> Timestamp {
         Span::new()
             .try_months(self.months)
@@ -51,20 +52,20 @@ impl Retention {
             .map_or(Timestamp::MAX, |later| later.timestamp())
     }
 
-    /// From when on the closed records of an hour may be removed.
+    /// The time from which the closed records of an hour may be removed.
     pub fn ends(self, hour: UsageHour) -> Timestamp {
         self.after(hour.end())
     }
 
-    /// Whether closed records of an hour may be gone at `now`. A recount of such an hour would take
-    /// usage for uncounted that was billed.
+    /// Whether closed records of an hour may be gone at `now`. A recount of such an hour would
+    /// count billed usage again, because its record is missing.
     pub fn is_over(self, hour: UsageHour, now: Timestamp) -> bool {
         self.ends(hour) <= now
     }
 }
 
-/// Whether rows of an hour may be gone at `now`: a producer lets them expire, at the earliest 100 days
-/// after their hour. A slot whose rows are gone looks as if it had been metered too much.
+/// Whether rows of an hour may be gone at `now`. Producers let their rows expire, at the earliest
+/// [`ROWS_KEPT_DAYS`] days after their hour. A slot whose rows are gone looks over-metered.
 pub fn rows_may_be_gone(hour: UsageHour, now: Timestamp) -> bool {
     let kept = SignedDuration::from_hours(ROWS_KEPT_DAYS.saturating_mul(24));
     shift(hour.end(), kept) <= now
@@ -89,13 +90,13 @@ mod tests {
         };
         check(25, "2026-11-21T02", "2028-12-21T03:00:00Z");
         check(4, "2026-11-30T23", "2027-04-01T00:00:00Z");
-        // A month's last day stands for the days that a shorter month lacks.
+        // If the later month is shorter, its last day is the end.
         check(4, "2026-10-31T02", "2027-02-28T03:00:00Z");
         check(120, "2026-02-28T23", "2036-03-01T00:00:00Z");
     }
 
     #[test]
-    fn a_retention_out_of_range_is_refused_and_told() {
+    fn a_retention_out_of_range_is_refused_with_the_range() {
         for months in [i64::MIN, -1, 0, 3, 121, i64::MAX] {
             let error = Retention::from_months(months).unwrap_err();
             assert!(error.to_string().contains(&months.to_string()), "{error}");
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_stay_for_a_hundred_days_and_less_long_than_any_record() {
+    fn rows_stay_for_a_hundred_days_and_every_record_stays_longer() {
         let hour: UsageHour = "2026-01-01T00".parse().unwrap();
         let gone = at("2026-04-11T01:00:00Z");
         assert!(rows_may_be_gone(hour, gone));

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::hour::{UsageHour, shift};
 
-/// The times at which hours are due to be sealed.
+/// The rule for the times at which hours are due to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     settle: SignedDuration,
@@ -77,9 +77,9 @@ impl Schedule {
     }
 
     /// The hour that takes late usage of `origin` at `now`; `None` if there is none. It is the
-    /// running hour, or for a past month its last hour until that is sealed. It is of the same
-    /// month, later than the origin, and later than `watermark`, because hours through the
-    /// watermark may have been read already.
+    /// running hour, or the last hour of a past month until that hour is sealed. It lies in the
+    /// origin's month. It is later than the origin, and later than `watermark`, because hours
+    /// through the watermark may have been read already.
     pub fn carry_target(
         self,
         origin: UsageHour,

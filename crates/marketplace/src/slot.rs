@@ -25,8 +25,8 @@ impl FromStr for RecordKey {
     type Err = InvalidSlot;
 
     fn from_str(text: &str) -> Result<Self, InvalidSlot> {
-        // A subscription and a dimension may contain `@` and `#` too. So the text is split where an
-        // hour stands between the two characters.
+        // A subscription and a dimension may contain `@` and `#` too. So the text is split at an
+        // `@` and a `#` that have an hour between them.
         text.match_indices('@')
             .find_map(|(at, _)| {
                 let (subscription, rest) = (text.get(..at)?, text.get(at.checked_add(1)?..)?);

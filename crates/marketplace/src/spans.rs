@@ -13,13 +13,13 @@ use crate::limits::FINAL_HOURS;
 use crate::schedule::{END_PATIENCE_HOURS, FINAL_SETTLE_MINUTES};
 
 /// The most hours before a removal that are sealed early because of the end. If the end was
-/// announced long before, the earlier hours are left to the rounds, which go on.
+/// announced long before, the rounds seal the earlier hours, because they continue.
 const HURRIED_HOURS_MAX: i64 = 48;
 
 /// An unbroken time in which a subscription is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The activation that began it. If only its end is known, the time of that end.
+    /// The activation that began the span. If only the span's end is known, the time of that end.
     pub began_at: Timestamp,
     /// The latest announcement of an end that no later activation overrules; `None` if there is
     /// none.
@@ -41,7 +41,8 @@ impl Span {
         }
     }
 
-    /// The first sign of its end, an announcement or a removal; `None` if there is none.
+    /// The first sign of the span's end, an announcement or a removal; `None` if there is no such
+    /// sign.
     pub fn first_end(&self) -> Option<Timestamp> {
         match (self.announced_at, self.removed_at) {
             (Some(announced), Some(removed)) => Some(announced.min(removed)),
@@ -49,8 +50,9 @@ impl Span {
         }
     }
 
-    /// When its end is certain and no more usage is accepted: an hour after its latest removal, or
-    /// 26 hours after the announcement if no removal comes. `None` without any sign of an end.
+    /// When the span's end is certain and no more usage is accepted: an hour after its latest
+    /// removal, or 26 hours after the announcement if no removal comes. `None` without any sign of
+    /// an end.
     pub fn certain_at(&self) -> Option<Timestamp> {
         match (self.last_removed_at, self.announced_at) {
             (Some(removed), _) => Some(shift(removed, SignedDuration::from_hours(FINAL_HOURS))),
@@ -62,8 +64,8 @@ impl Span {
         }
     }
 
-    /// Its last hour: the hour of the removal, or the hour of the announcement while no removal is
-    /// known. `None` without any sign of an end.
+    /// The span's last hour: the hour of the removal, or the hour of the announcement while no
+    /// removal is known. `None` without any sign of an end.
     pub fn last_hour(&self) -> Option<UsageHour> {
         self.removed_at.or(self.announced_at).map(UsageHour::of)
     }
@@ -83,7 +85,7 @@ impl Span {
         })
     }
 
-    /// Whether the span is in force at `at`, by everything that is known.
+    /// Whether the span is in force at `at`, by the known signs.
     pub fn contains(&self, at: Timestamp) -> bool {
         self.began_at <= at && self.first_end().is_none_or(|end| at < end)
     }
@@ -95,15 +97,15 @@ impl Span {
     }
 }
 
-/// When the hour of a sign of an end is sealed. The hour need not be over then.
+/// When the hour of an end's sign is sealed, even if that hour is not over.
 pub fn final_due(ended_at: Timestamp) -> Timestamp {
     shift(ended_at, SignedDuration::from_mins(FINAL_SETTLE_MINUTES))
 }
 
-/// How an hour lies among the spans, and what happens to its usage.
+/// The position of an hour among the spans, and the fate of its usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// The hour is in force. This is the latest span that overlaps it.
+    /// The hour is in force. The span is the latest one that overlaps the hour.
     InForce(Span),
     /// The hour is before the first activation. Its usage is carried into an hour that is in force.
     Before,
@@ -123,10 +125,10 @@ impl Spans {
     /// Computes the spans from signs.
     ///
     /// A span begins with an activation that lies in no other span, and ends with a removal. An
-    /// announcement alone does not end a span, and a later activation overrules it. Of an
-    /// activation and an end at the same instant, the activation comes first. An end before the
-    /// first activation is ignored. If no activation is known at all, the first end gives a span
-    /// without length.
+    /// announcement alone does not end a span, and a later activation overrules it. If an
+    /// activation and an end have the same instant, the activation comes first. An end before the
+    /// first activation is ignored. If no activation is known, the result is one span without
+    /// length, at the first end.
     pub(crate) fn of_signs(
         activations: impl IntoIterator<Item = Timestamp>,
         announcements: impl IntoIterator<Item = Timestamp>,
@@ -143,7 +145,7 @@ impl Spans {
             spans.push(Span::since(*first));
         }
         for (at, kind) in signs {
-            take(&mut spans, at, kind);
+            apply(&mut spans, at, kind);
         }
         if only_ends && let Some(span) = spans.first_mut() {
             span.began_at = span.first_end().unwrap_or(span.began_at);
@@ -151,7 +153,7 @@ impl Spans {
         Self(spans)
     }
 
-    /// A subscription with this span only.
+    /// The spans of a subscription that has only this span.
     pub fn one(span: Span) -> Self {
         Self(vec![span])
     }
@@ -166,7 +168,7 @@ impl Spans {
         self.0.last()
     }
 
-    /// How `hour` lies among the spans, by everything that is known at `now`.
+    /// The position of `hour` among the spans, by the signs that are known at `now`.
     pub fn standing(&self, hour: UsageHour, now: Timestamp) -> Standing {
         let (Some(first), Some(last)) = (self.0.first(), self.0.last()) else {
             return Standing::Undecided;
@@ -191,8 +193,8 @@ impl Spans {
         }
     }
 
-    /// Whether AWS Marketplace accepts usage stamped `stamp`, by everything that is known: the
-    /// stamp lies in a span, whose removal's instant is included.
+    /// Whether AWS Marketplace accepts usage stamped `stamp`, by the known signs. The stamp must
+    /// lie in a span. The instant of the removal still belongs to the span.
     pub fn accept(&self, stamp: Timestamp) -> bool {
         self.iter().any(|span| {
             span.began_at <= stamp && span.removed_at.is_none_or(|removed| stamp <= removed)
@@ -221,8 +223,8 @@ impl Spans {
         last.last_hour().filter(|_| is_over)
     }
 
-    /// The hours that are to be sealed early at `now`, because the latest span ends: from the hour
-    /// of the first sign through the hour of the removal, as far as they are due.
+    /// The hours that must be sealed early because the latest span ends, and that are due at `now`.
+    /// They lie between the hour of the first sign and the hour of the removal, both included.
     pub fn final_hours(&self, now: Timestamp) -> Vec<UsageHour> {
         let Some(span) = self.last() else {
             return Vec::new();
@@ -245,7 +247,8 @@ enum Kind {
     Removal,
 }
 
-fn take(spans: &mut Vec<Span>, at: Timestamp, kind: Kind) {
+/// Adds one sign, which is not earlier than the signs before it.
+fn apply(spans: &mut Vec<Span>, at: Timestamp, kind: Kind) {
     let last = spans.last_mut();
     match (kind, last) {
         (Kind::Activation, Some(span)) if span.removed_at.is_none() => span.announced_at = None,
@@ -298,7 +301,7 @@ mod tests {
             assert_eq!(spans.standing(hour(text), now), Gap);
         }
         assert_eq!(began("12T05"), at("12T05:24:00"));
-        // The buyer left and bought again within the hour. A stamp before the new start may be
+        // The buyer cancelled and bought again within the hour. A stamp before the new start may be
         // refused.
         assert_eq!(began("12T08"), at("12T08:40:00"));
         assert_eq!(began("20T08"), at("12T08:40:00"));
@@ -330,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hours_at_the_end_are_sealed_by_themselves() {
+    fn the_hours_at_the_end_are_sealed_early() {
         let check = |announced: &[&str], removed: &[&str], now: &str, expected: &[&str]| {
             let spans = spans(&["10T01:30:00"], announced, removed);
             let expected: Vec<_> = expected.iter().map(|text| hour(text)).collect();
@@ -353,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_is_all_that_is_known_is_a_span_without_length() {
+    fn an_end_without_an_activation_is_a_span_without_length() {
         let now = at("20T00:00:00");
         let orphan = spans(&[], &["11T02:50:00"], &["11T03:05:00"]);
         assert_eq!(orphan.standing(hour("11T01"), now), Before);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_identity_at_all_is_told_the_three_forms() {
+    fn the_error_for_a_text_of_no_form_names_the_three_forms() {
         let problem = "code1".parse::<Subscription>().unwrap_err().to_string();
         assert!(problem.contains("legacy|<product code>"), "{problem}");
         let problem = "arn:aws:x".parse::<Subscription>().unwrap_err().to_string();

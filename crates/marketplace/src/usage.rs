@@ -18,7 +18,7 @@ pub const CARRY_PREFIX: &str = "carry:";
 pub enum Field<T> {
     /// The row has no such attribute.
     Absent,
-    /// The attribute does not have the type of the interface, whose name is given.
+    /// The attribute has a wrong type. The text is the name of the right type.
     WrongType(&'static str),
     /// The value of the right type, not yet checked.
     Value(T),
@@ -114,7 +114,7 @@ pub enum SetAsideReason {
     UnknownSubscription(String),
     /// The records of its hour are no longer kept.
     #[error(
-        "the records of hour {0} are no longer kept, so nothing shows whether this row was billed: it is not counted; bill it outside AWS Marketplace, if it is to be billed"
+        "the records of hour {0} are no longer kept, so nothing shows whether this row was billed: it is not counted; if it must be billed, bill it outside AWS Marketplace"
     )]
     HourTooOld(UsageHour),
 }

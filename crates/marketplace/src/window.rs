@@ -9,7 +9,7 @@ use crate::limits::{MONTH_CLOSE_HOURS, WINDOW_HOURS_DEFAULT};
 
 /// The two rules that set a record's deadline: how old usage may be, and when its month closes.
 ///
-/// AWS changed the age from 1 to 6 and to 24 hours within a few years, so it is a setting.
+/// AWS raised the age from 1 to 6 and then to 24 hours within a few years, so it is a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     max_age: SignedDuration,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_cannot_be_kept_is_refused() {
+    fn a_window_that_is_too_short_is_refused() {
         assert_eq!(Window::from_hours(2), Err(InvalidWindow(2)));
         assert!(Window::from_hours(6).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Quantities against an arbitrary-precision decimal.
+//! Compares quantities with an arbitrary-precision decimal.
 
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
@@ -26,12 +26,12 @@ fn maximum() -> BigDecimal {
     reference("9999999999.999999")
 }
 
-/// Of the API's integer fields.
+/// The largest value of the API's integer fields.
 fn integer_maximum() -> BigDecimal {
     BigDecimal::from(i32::MAX)
 }
 
-/// Whether it has at most six decimals.
+/// Whether the number has at most six decimals.
 fn is_exact(number: &BigDecimal) -> bool {
     number.with_scale(6) == *number
 }
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn what_the_api_takes_is_what_a_decimal_says(text in "(0|[1-9][0-9]{0,9})(\\.[0-9]{1,6})?") {
+    fn a_text_of_the_api_model_has_the_value_of_the_decimal(text in "(0|[1-9][0-9]{0,9})(\\.[0-9]{1,6})?") {
         let quantity: Quantity = text.parse().unwrap();
         prop_assert_eq!(of_micros(quantity.micros()), reference(&text));
         prop_assert_eq!(reference(&quantity.to_string()), reference(&text));

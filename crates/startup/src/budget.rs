@@ -23,7 +23,7 @@ enum End {
 
 /// The time that an invocation reserves to finish its work and to answer.
 const RESERVE: Duration = Duration::from_secs(10);
-/// How much time a call counts as, in a budget of calls.
+/// The time that one call counts as, in a budget of calls.
 const CALL: Duration = Duration::from_millis(1);
 
 impl Budget {
@@ -69,7 +69,7 @@ impl Budget {
         Self { end }
     }
 
-    /// A budget of this share of the remaining time, in percent.
+    /// A budget of `percent` percent of the remaining time.
     #[must_use]
     pub fn share(self, percent: u32) -> Self {
         self.at_most(self.left().saturating_mul(percent) / 100)
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_of_calls_ends_with_the_last_of_them() {
+    fn a_budget_of_calls_ends_with_the_last_call() {
         let made: &'static AtomicU64 = Box::leak(Box::new(AtomicU64::new(7)));
         let budget = Budget::of_calls(made, 100);
         let half = budget.share(50);
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_a_time_is_that_part_of_what_is_left() {
+    fn a_share_is_a_part_of_the_remaining_time() {
         let budget = Budget::of(Duration::from_secs(1_000));
         let share = budget.share(30).left();
         assert!(share <= Duration::from_secs(300) && share > Duration::from_secs(290));

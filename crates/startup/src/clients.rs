@@ -13,8 +13,8 @@ use metering_api::MeteringApi;
 use crate::env::{Env, SettingError};
 use crate::settings::{retention, table_names};
 
-/// The three tables. `DYNAMODB_ENDPOINT` replaces the endpoint of DynamoDB, and `RETENTION_MONTHS`
-/// says how long closed records are kept.
+/// The ledger of the stack's three tables. `DYNAMODB_ENDPOINT` replaces the endpoint of DynamoDB,
+/// and `RETENTION_MONTHS` says how long closed records are kept.
 pub async fn ledger(env: &Env) -> Result<Ledger, SettingError> {
     let tables = table_names(env)?;
     let config = sdk_config(env, "DYNAMODB_ENDPOINT", None).await?;
@@ -37,8 +37,7 @@ pub async fn metering_api(env: &Env, transmissions_max: u32) -> Result<MeteringA
     )))
 }
 
-/// The timeout for a page of LookupEvents. A seller has measured 4 seconds on average and 35 at
-/// most.
+/// The timeout for a page of LookupEvents. A seller measured 4 seconds on average and at most 35.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The client of CloudTrail in the Region in which usage is metered (`METERING_REGION`).

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::env::{Env, SettingError};
 
-/// The most bytes of the emulator's answer.
+/// The most bytes that are read of the emulator's answer.
 const ANSWER_BYTES_MAX: usize = 4_096;
 /// How long to wait for the emulator's answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The source of the current time.
 #[derive(Clone)]
 pub enum Clock {
-    /// The system's clock. On AWS only this one is used.
+    /// The system's clock. A stack on AWS uses only this clock.
     System,
     /// The emulator's clock, so that the whole local stack has the same time.
     Emulator {
@@ -49,13 +49,13 @@ impl std::fmt::Debug for Clock {
 pub struct ClockError {
     /// The URL of the clock.
     pub url: String,
-    /// What went wrong, from the HTTP client or the parser.
+    /// The problem, in the words of the HTTP client or the parser.
     pub problem: String,
 }
 
 impl Clock {
-    /// The system's clock, or the one at the URL in `METERING_CLOCK`. That setting is allowed only
-    /// with a local DynamoDB endpoint, because a stack on AWS must use the real time.
+    /// The system's clock, or the emulator's clock at the URL in `METERING_CLOCK`. That setting is
+    /// allowed only with a local DynamoDB endpoint, because a stack on AWS must use the real time.
     pub fn from_env(env: &Env) -> Result<Self, SettingError> {
         let Some(url) = env.text_opt("METERING_CLOCK") else {
             return Ok(Self::System);

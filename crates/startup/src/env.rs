@@ -39,7 +39,7 @@ impl Env {
         Self(std::env::vars().collect())
     }
 
-    /// The given variables.
+    /// An environment that has exactly these variables.
     pub fn of<K: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
         Self(
             pairs
@@ -49,7 +49,7 @@ impl Env {
         )
     }
 
-    /// These variables, and others that come before them.
+    /// Adds variables. A new value replaces the old value of the same variable.
     #[must_use]
     pub fn and<K: Into<String>, V: Into<String>>(
         mut self,

@@ -25,7 +25,7 @@ pub use clock::{Clock, ClockError};
 pub use env::{Env, SettingError};
 pub use run::{BatchResponse, block_on, run};
 
-/// Why a function did not start.
+/// The error that prevents a function from starting.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A setting is missing or wrong.

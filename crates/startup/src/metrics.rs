@@ -22,7 +22,7 @@ pub enum Unit {
 /// because CloudWatch charges for every hour in which a metric was written.
 const AT_EVERY_RUN: [&str; 2] = ["HoursBehind", "UnfinishedRuns"];
 
-/// The stack's name if none is set, as for a function that was started by hand.
+/// The stack's name if `STACK_NAME` is not set, for example if the function was started by hand.
 const NO_STACK: &str = "local";
 
 /// A log line with the metrics of one function of one stack; `None` if there are none to write.
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_declares_what_it_carries() {
+    fn a_line_declares_every_metric_that_it_has() {
         let values = [
             ("RecordsSealed", Unit::Count, 3),
             ("LateMovements", Unit::Count, 0),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_say_is_no_line() {
+    fn metrics_of_zero_alone_make_no_line() {
         assert_eq!(
             line(
                 "metering",

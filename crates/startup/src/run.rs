@@ -112,7 +112,7 @@ impl BatchResponse {
     }
 }
 
-/// Waits for `time`, as before a retry. For a time of zero it sets no timer.
+/// Waits for `time`, for example before a retry. If the time is zero, no timer is set.
 pub async fn pause(time: std::time::Duration) {
     if !time.is_zero() {
         tokio::time::sleep(time).await;

@@ -13,7 +13,8 @@ use marketplace::window::Window;
 
 use crate::env::{Env, SettingError};
 
-/// The three table names: `SUBSCRIPTIONS_TABLE`, `USAGE_EVENTS_TABLE`, `METERING_RECORDS_TABLE`.
+/// Reads the three table names from `SUBSCRIPTIONS_TABLE`, `USAGE_EVENTS_TABLE` and
+/// `METERING_RECORDS_TABLE`.
 pub fn table_names(env: &Env) -> Result<TableNames, SettingError> {
     let expected = "the name of the DynamoDB table";
     Ok(TableNames {
@@ -26,14 +27,16 @@ pub fn table_names(env: &Env) -> Result<TableNames, SettingError> {
 /// Minutes after its end at which an hour is due to be sealed, unless `SETTLE_MINUTES` is set.
 const SETTLE_MINUTES_DEFAULT: i64 = 30;
 
-/// When hours are sealed: `SETTLE_MINUTES`, 30 unless set.
+/// Reads the schedule of sealing from `SETTLE_MINUTES`, 30 unless set.
 pub fn schedule(env: &Env) -> Result<Schedule, SettingError> {
     let minutes = env.parsed_or("SETTLE_MINUTES", SETTLE_MINUTES_DEFAULT)?;
     Schedule::with_settle_minutes(minutes).map_err(|e| env.invalid("SETTLE_MINUTES", e))
 }
 
-/// How records are frozen: `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false unless set. The
-/// window must be so long that time for sending is left after `SETTLE_MINUTES`.
+/// Reads the policy for freezing records from `WINDOW_HOURS`, 24 unless set, and `DRY_RUN`, false
+/// unless set. The window must be long enough to leave time for sending after `SETTLE_MINUTES`. The
+/// policy makes no heartbeats, because only the sealer makes them. The sealer reads that setting
+/// with [`heartbeats`].
 pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
     let hours = env.parsed_or("WINDOW_HOURS", marketplace::limits::WINDOW_HOURS_DEFAULT)?;
     let window = Window::from_hours(hours).map_err(|e| env.invalid("WINDOW_HOURS", e))?;
@@ -48,17 +51,17 @@ pub fn seal_policy(env: &Env) -> Result<SealPolicy, SettingError> {
     })
 }
 
-/// Whether hours without usage are metered as zero: `HEARTBEATS`, false unless set.
+/// Reads from `HEARTBEATS` whether hours without usage are metered as zero; false unless set.
 pub fn heartbeats(env: &Env) -> Result<bool, SettingError> {
     env.parsed_or("HEARTBEATS", false)
 }
 
-/// What is done with late usage: `LATE_POLICY`, `carry` unless set.
+/// Reads the policy for late usage from `LATE_POLICY`, `carry` unless set.
 pub fn late_policy(env: &Env) -> Result<LatePolicy, SettingError> {
     env.parsed_or("LATE_POLICY", LatePolicy::Carry)
 }
 
-/// How many months closed records are kept: `RETENTION_MONTHS`, 25 unless set.
+/// Reads from `RETENTION_MONTHS` how many months closed records are kept; 25 unless set.
 pub fn retention(env: &Env) -> Result<Retention, SettingError> {
     let months = env.parsed_or("RETENTION_MONTHS", RETENTION_MONTHS_DEFAULT)?;
     Retention::from_months(months).map_err(|e| env.invalid("RETENTION_MONTHS", e))

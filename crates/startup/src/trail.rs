@@ -6,32 +6,33 @@ use crate::env::{Env, SettingError};
 /// The most characters of a trail's prefix. Source: CloudTrail API reference, CreateTrail,
 /// S3KeyPrefix.
 const PREFIX_CHARS_MAX: usize = 200;
-/// How many characters the name of a bucket has. Source: S3 user guide, bucket naming rules.
+/// The least and the most characters of a bucket's name. Source: S3 user guide, bucket naming
+/// rules.
 const BUCKET_CHARS: std::ops::RangeInclusive<usize> = 3..=63;
 /// The folder that CloudTrail makes in each bucket.
 const LOGS: &str = "AWSLogs";
 
-/// Where a trail's files for one account and Region are.
+/// The place in S3 of a trail's files for one account and Region.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrailPlace {
     /// The name of the bucket.
     pub bucket: String,
     /// The prefix before the folders of the years, without a slash at its end.
     pub folder: String,
-    /// The account, of 12 digits, whose calls the files have.
+    /// The account, 12 digits, whose calls are in the files.
     pub account: String,
-    /// The Region whose calls the files have.
+    /// The Region whose calls are in the files.
     pub region: String,
 }
 
 impl TrailPlace {
-    /// Reads the settings; `None` if `AUDIT_BUCKET` is not set, and then the audit reads the Event
-    /// history.
+    /// Reads the settings. Returns `None` if `AUDIT_BUCKET` is not set; then the audit reads the
+    /// Event history.
     ///
-    /// `AUDIT_PREFIX` is the trail's prefix; unless it is set, there is none. A prefix with a
-    /// segment `AWSLogs`, for example `AWSLogs/o-exampleorgid`, is the folder that has the folders
-    /// of the accounts. An organization's trail needs that. `AUDIT_ACCOUNT` is the account. The
-    /// Region is `METERING_REGION`, or the function's own Region.
+    /// `AUDIT_PREFIX` is the trail's prefix. If it is not set, the trail has no prefix. A prefix
+    /// with a segment `AWSLogs`, for example `AWSLogs/o-exampleorgid`, is the folder that contains
+    /// the folders of the accounts. An organization's trail needs such a prefix. `AUDIT_ACCOUNT` is
+    /// the account. The Region is `METERING_REGION`, or the function's own Region.
     pub fn from_env(env: &Env) -> Result<Option<Self>, SettingError> {
         let Some(bucket) = env.text_opt("AUDIT_BUCKET") else {
             return Ok(None);
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_no_place_is_refused_with_its_rule() {
+    fn an_invalid_value_is_refused_with_the_rule_that_it_breaks() {
         for (name, value, rule) in [
             ("AUDIT_BUCKET", "example/trail", "AUDIT_PREFIX"),
             ("AUDIT_BUCKET", "Example", "a-z"),
@@ -150,8 +151,8 @@ mod tests {
             ("AUDIT_ACCOUNT", "", "not set"),
         ] {
             let refused = place(&[("AUDIT_BUCKET", "example-trail"), (name, value)]);
-            let told = refused.unwrap_err().to_string();
-            assert!(told.contains(name) && told.contains(rule), "{told}");
+            let error = refused.unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains(rule), "{error}");
         }
     }
 }

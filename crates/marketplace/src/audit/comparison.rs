@@ -1,8 +1,8 @@
 //! Compares records with the calls of the history.
 //!
-//! A record is kept as a few numbers, so that a million records need some hundred megabytes: each
-//! has 16 bytes for its slot and 32 for the rest, and the table that holds them is up to half
-//! empty. The name of each subscription and dimension is kept once.
+//! A record is kept as a few numbers, so that a million records need about a hundred megabytes.
+//! Each record has 16 bytes for its slot and 32 bytes for the rest, and the table that holds them
+//! is up to half empty. The name of each subscription and dimension is kept once.
 
 mod counts;
 mod difference;
@@ -26,24 +26,29 @@ use names::Names;
 pub use counts::Counts;
 pub use difference::{Difference, DifferenceKind};
 
-/// The most differences that are kept with their details. Further ones are only counted. Our own
-/// choice.
+/// The most differences that are kept with their details. Further ones are only counted. The limit
+/// is this project's.
 pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
 
 /// The outcome code of a record that the audit inferred to be billed. The history has no Success
 /// for it.
 pub const INFERRED: &str = "InferredFromDuplicate";
 
+/// The number of the subscription, the number of the dimension, and the number of the hour.
 type Slot = (u32, u32, i64);
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     quantity: Quantity,
     state: State,
+    /// Whether the audit inferred that the record is billed.
     is_inferred: bool,
+    /// Whether a Success of the record was found.
     is_seen: bool,
+    /// Whether CloudTrail may cut off a request with this record alone.
     may_be_cut_off: bool,
-    last_word_at: Timestamp,
+    /// The time of the last outcome, or of the sealing if there is no outcome.
+    outcome_at: Timestamp,
 }
 
 /// Records to compare with the calls of a history.
@@ -54,14 +59,13 @@ pub struct Comparison {
     entries: HashMap<Slot, Entry>,
     counts: Counts,
     differences: Vec<Difference>,
-    /// How many successes of each subscription have no record, also those whose details are not
-    /// kept.
+    /// The number of successes without a record, by subscription. It includes successes whose
+    /// details are not kept.
     unknown: HashMap<Subscription, u64>,
-    /// Whether the call of some event may have successes that the event does not show.
-    is_clouded: bool,
-    /// Whether the call of some event may have the success of a record that is too large for
-    /// CloudTrail.
-    is_clouded_for_large: bool,
+    /// Whether some event may hide a success of any record.
+    may_hide_any: bool,
+    /// Whether some event may hide a success of a record that is too large for CloudTrail.
+    may_hide_large: bool,
 }
 
 impl Comparison {
@@ -79,7 +83,7 @@ impl Comparison {
             is_inferred: outcome.is_some_and(|outcome| outcome.code == INFERRED),
             is_seen: false,
             may_be_cut_off: may_be_cut_off(record),
-            last_word_at: outcome.map_or(record.sealed_at, |outcome| outcome.at),
+            outcome_at: outcome.map_or(record.sealed_at, |outcome| outcome.at),
         };
         self.entries.insert(slot, entry);
     }
@@ -94,8 +98,8 @@ impl Comparison {
         self.entries.is_empty()
     }
 
-    /// Adds the counts and differences of another comparison, and forgets its records. So one page
-    /// of calls after the other can be compared with only the records that the page names.
+    /// Adds the counts and differences of another comparison, and forgets its records. So each page
+    /// of calls can be compared with only the records that the page names.
     pub fn absorb(&mut self, other: Self) {
         self.counts.add(other.counts);
         for (subscription, unknown) in other.unknown {
@@ -105,8 +109,8 @@ impl Comparison {
         let room = DIFFERENCES_KEPT_MAX.saturating_sub(self.differences.len());
         self.differences
             .extend(other.differences.into_iter().take(room));
-        self.is_clouded |= other.is_clouded;
-        self.is_clouded_for_large |= other.is_clouded_for_large;
+        self.may_hide_any |= other.may_hide_any;
+        self.may_hide_large |= other.may_hide_large;
     }
 
     /// The accepted records without a Success so far, in the order of their keys.
@@ -117,8 +121,8 @@ impl Comparison {
         keys
     }
 
-    /// Replaces the records with these keys by what was read again. A record that was not found
-    /// again, or is not accepted, is forgotten.
+    /// Replaces the records with these keys by the records that were read again. A record that was
+    /// not found again, or is not accepted, is removed.
     pub fn replace(&mut self, keys: &[RecordKey], read_again: &[MeteringRecord]) {
         for key in keys {
             if let Some(slot) = self.slot(key) {
@@ -145,7 +149,7 @@ impl Comparison {
     /// Marks the records for which a call was a success, and reports no difference. It is for calls
     /// that are compared elsewhere.
     pub fn witness(&mut self, call: &Call) {
-        self.note_clouds(call);
+        self.add_hidden(call);
         for key in call.slots() {
             if let Effect::Success { .. } = call.effect(key)
                 && let Some(entry) = self.slot(key).and_then(|slot| self.entries.get_mut(&slot))
@@ -155,10 +159,10 @@ impl Comparison {
         }
     }
 
-    /// Counts an event that may be a call and cannot be read.
+    /// Counts an unreadable event, which may be a call.
     pub fn unreadable(&mut self) {
         self.counts.unreadable_events = self.counts.unreadable_events.saturating_add(1);
-        self.is_clouded = true;
+        self.may_hide_any = true;
     }
 
     /// Counts an event of another operation.
@@ -175,13 +179,14 @@ impl Comparison {
         counts.truncated_calls = counts
             .truncated_calls
             .saturating_add(u64::from(call.is_truncated));
-        self.note_clouds(call);
+        self.add_hidden(call);
     }
 
-    fn note_clouds(&mut self, call: &Call) {
-        let is_clouding = is_clouding(call);
-        self.is_clouded_for_large |= is_clouding;
-        self.is_clouded |= is_clouding && !call.is_of_one_large_record();
+    /// Remembers whether the event of a call may hide a success.
+    fn add_hidden(&mut self, call: &Call) {
+        let may_hide_success = may_hide_success(call);
+        self.may_hide_large |= may_hide_success;
+        self.may_hide_any |= may_hide_success && !call.is_of_one_large_record();
     }
 
     fn slot(&self, key: &RecordKey) -> Option<Slot> {
@@ -257,15 +262,15 @@ impl Comparison {
     }
 
     /// The spans in which the missing successes of accepted records should lie: the time around
-    /// each record's outcome. With `wide` it is the whole time in which it could be sent, as a
-    /// number of minutes from the hour's start.
+    /// each record's outcome. With `wide` they are the whole time in which each record could be
+    /// sent: that many minutes from its hour's start.
     pub fn spans_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Span> {
         let spans = self.unseen().map(|(slot, entry)| {
             let (from, to) = match wide {
                 None => (
-                    minutes_after(entry.last_word_at, CLOCK_MARGIN_MINUTES.saturating_neg()),
+                    minutes_after(entry.outcome_at, CLOCK_MARGIN_MINUTES.saturating_neg()),
                     minutes_after(
-                        entry.last_word_at,
+                        entry.outcome_at,
                         INVOCATION_MINUTES_MAX.saturating_add(CLOCK_MARGIN_MINUTES),
                     ),
                 ),
@@ -308,9 +313,9 @@ impl Comparison {
         let mut missing: Vec<(Slot, Entry)> = self.unseen().map(|(s, e)| (*s, *e)).collect();
         missing.sort_by_key(|(slot, _)| (slot.2, slot.0, slot.1));
         for (slot, entry) in missing {
-            if entry.last_word_at > recent {
+            if entry.outcome_at > recent {
                 self.counts.too_recent = self.counts.too_recent.saturating_add(1);
-            } else if self.is_clouded || self.is_clouded_for_large && entry.may_be_cut_off {
+            } else if self.may_hide_any || self.may_hide_large && entry.may_be_cut_off {
                 self.counts.undecidable = self.counts.undecidable.saturating_add(1);
             } else if let Some(key) = self.key_of(&slot) {
                 self.differ(Difference {
@@ -377,7 +382,7 @@ impl Comparison {
 }
 
 /// Whether a call may have recorded something that its event does not show.
-fn is_clouding(call: &Call) -> bool {
+fn may_hide_success(call: &Call) -> bool {
     call.is_opaque() || (call.is_truncated && !call.recorded_nothing())
 }
 

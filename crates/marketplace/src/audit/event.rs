@@ -50,7 +50,7 @@ const NOTHING_RECORDED: [&str; 24] = [
     "UnrecognizedClientException",
 ];
 
-/// One event, as far as the audit needs it.
+/// The parts of one event that the audit needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A call of BatchMeterUsage.
@@ -58,7 +58,7 @@ pub enum Event {
     /// An event of another operation, with its name and source. It says nothing about metering
     /// records.
     Foreign(String),
-    /// An event that may be a call of BatchMeterUsage and cannot be read.
+    /// An event that cannot be read and that may be a call of BatchMeterUsage.
     Unreadable {
         /// The period in which the call was made, if it is known.
         at: Option<Span>,
@@ -80,13 +80,14 @@ pub struct Call {
     pub error: Option<String>,
     /// The `productCode` of the request; `None` if its records name licenses.
     pub product: Option<ProductCode>,
-    /// The records of the request, as far as they can be read.
+    /// The readable records of the request.
     pub sent: Vec<SentRecord>,
-    /// Whether `sent` has all records of the request: nothing was cut off, and each can be read.
+    /// Whether `sent` has all records of the request: nothing was cut off, and each record can be
+    /// read.
     pub is_sent_complete: bool,
-    /// The answers for single records, as far as they can be read.
+    /// The readable answers for single records.
     pub results: Vec<RecordResult>,
-    /// Records listed as unprocessed.
+    /// The slots of the records in `unprocessedRecords`.
     pub unprocessed: Vec<RecordKey>,
     /// Whether CloudTrail cut something off.
     pub is_truncated: bool,
@@ -132,7 +133,7 @@ pub enum Effect {
 }
 
 impl Call {
-    /// Whether the call certainly recorded nothing, in whichever slot.
+    /// Whether the call certainly recorded nothing in any slot.
     pub fn recorded_nothing(&self) -> bool {
         self.results.is_empty()
             && self.error.as_deref().is_some_and(|code| {
@@ -140,8 +141,9 @@ impl Call {
             })
     }
 
-    /// Whether its only record was refused because of the record's content. If a batch is refused,
-    /// the records before the bad one may have been recorded. A single record has none before it.
+    /// Whether the call had only one record, which was refused because of its content. If a batch
+    /// is refused, the records before the bad one may have been recorded. A single record has none
+    /// before it.
     fn was_refused_alone(&self, code: &str) -> bool {
         self.is_sent_complete && self.sent.len() == 1 && about(code) != About::Request
     }
@@ -151,8 +153,9 @@ impl Call {
         !self.is_sent_complete && !self.recorded_nothing()
     }
 
-    /// Whether the event looks like a request with one record that is too large for CloudTrail: it
-    /// is cut off, and has no record left. An event of this stack is cut off in no other way.
+    /// Whether the event looks like a request with one record that is too large for CloudTrail: the
+    /// event is cut off and has no record left. An event of this stack is cut off only if its
+    /// request has one large record.
     pub fn is_of_one_large_record(&self) -> bool {
         self.is_truncated && self.sent.is_empty() && self.results.len() <= 1
     }
@@ -179,8 +182,8 @@ impl Call {
         let doubtful = || Effect::Doubtful(sent.iter().copied().collect());
         if let Some(success) = results().find(|r| r.status.as_deref() == Some("Success")) {
             let only = (sent.len() == 1).then(|| sent.first().copied()).flatten();
-            // If the answer does not repeat the quantity, it is the one that was sent, if only one
-            // was.
+            // If the answer does not repeat the quantity, the sent quantity counts, provided that
+            // the request has only one quantity for the slot.
             return match success.record.quantity.or(only) {
                 Some(quantity) => Effect::Success {
                     quantity,

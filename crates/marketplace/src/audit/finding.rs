@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::quantity::Quantity;
 use crate::record::{MeteringRecord, RecordKey};
 
-/// What the history proves about a record.
+/// The conclusion from the history about a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
     /// AWS Marketplace answered Success for exactly this record.
@@ -30,11 +30,11 @@ pub enum Finding {
     },
     /// Nothing in the span can have recorded the slot.
     NotBilled,
-    /// The history does not show what became of the record.
+    /// The history does not show whether the record was billed.
     Unknown(Doubt),
 }
 
-/// Why the history does not show what became of a record.
+/// Why the history does not show whether a record was billed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
     /// An event of the span is cut off or cannot be read.
@@ -58,7 +58,7 @@ pub enum Doubt {
         /// The time after which such a call must have been made.
         since: Timestamp,
     },
-    /// More calls were made for the record than the history has, and some of them without a clear
+    /// The history lacks calls of the record, and at least one of these calls had no definite
     /// answer.
     CallsMissing {
         /// How many calls in the history name its slot.
@@ -101,7 +101,7 @@ impl fmt::Display for Doubt {
     }
 }
 
-/// Says what a conflict means and what to do about it, with all values that a billing adjustment
+/// Describes a conflict and the action of the operator, with all values that a billing adjustment
 /// needs.
 pub fn conflict_text(record: &MeteringRecord, at_aws: Quantity) -> String {
     let RecordKey {

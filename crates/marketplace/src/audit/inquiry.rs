@@ -17,43 +17,51 @@ use crate::record::{MeteringRecord, RecordKey, State, Transmissions};
 use crate::subscription::{IdentityKind, Subscription};
 
 /// The most opaque events that are remembered individually. If there are more, every record is
-/// doubtful. Our own choice.
+/// doubtful. The limit is this project's.
 const OPAQUE_KEPT_MAX: usize = 10_000;
 
-/// What is known about one record so far.
+/// The evidence about one record so far.
 #[derive(Debug, Clone)]
 struct Watched {
     key: RecordKey,
     quantity: Quantity,
+    /// Whether AWS Marketplace answered DuplicateRecord to the submitter.
     is_duplicate: bool,
     /// Whether a request with this record alone may be larger than CloudTrail keeps.
     may_be_cut_off: bool,
     span: Span,
     /// The time from which the absence of a call proves something.
-    over_at: Timestamp,
+    calls_shown_at: Timestamp,
     /// The time from which no call can carry it any more.
-    quiet_at: Timestamp,
-    /// How often it was sent.
+    calls_over_at: Timestamp,
+    /// The transmissions of the record without a success.
     sent: Transmissions,
     /// The ids of the events that name its slot. An event that is shown twice is one call.
     seen: BTreeSet<String>,
+    /// The first Success with the record's quantity, and its metering record id.
     billed: Option<(Timestamp, Option<String>)>,
-    other: Option<(Timestamp, Quantity, Option<String>)>,
+    /// The first Success with another quantity, and its metering record id.
+    conflict: Option<(Timestamp, Quantity, Option<String>)>,
+    /// The latest DuplicateRecord of the slot.
     duplicate_at: Option<Timestamp>,
-    ours_doubtful: Option<(Timestamp, Option<String>)>,
-    other_doubtful: Option<(Timestamp, Option<String>)>,
+    /// The first call that may have recorded exactly this record, and its error code.
+    doubt_same_content: Option<(Timestamp, Option<String>)>,
+    /// The first call that may have recorded another quantity in the slot, and its error code.
+    doubt_other_content: Option<(Timestamp, Option<String>)>,
+    /// Whether a call may have metered the buyer's slot under another identity.
     has_other_identity: bool,
 }
 
-/// Records in question, and what the calls so far say about them.
+/// Records in question, and the evidence of the calls so far.
 #[derive(Debug, Default)]
 pub struct Inquiry {
     records: Vec<Watched>,
     by_key: HashMap<RecordKey, usize>,
-    /// Records whose keys name a product, which may name the buyer by customer or by account.
+    /// The records that identify their buyer by product code and customer, or by product code and
+    /// account.
     by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
     opaque: Vec<OpaqueEvent>,
-    is_overrun: bool,
+    has_too_many_opaque: bool,
     witness: Witness,
 }
 
@@ -62,13 +70,14 @@ pub struct Inquiry {
 struct OpaqueEvent {
     at: Option<Span>,
     product: Option<ProductCode>,
-    /// Whether it can only be about a record whose request is larger than CloudTrail keeps.
+    /// Whether the call can only have carried a record whose request is larger than CloudTrail
+    /// keeps.
     is_of_large_record: bool,
     what: String,
 }
 
 impl Inquiry {
-    /// An inquiry about these records, at `now`.
+    /// An inquiry about these records, as they are at `now`.
     pub fn about<'r>(
         records: impl IntoIterator<Item = &'r MeteringRecord>,
         now: Timestamp,
@@ -94,15 +103,15 @@ impl Inquiry {
             is_duplicate: record.state == State::Disputed,
             may_be_cut_off: may_be_cut_off(record),
             span: span_of(record, now),
-            over_at: super::over_at(record, now),
-            quiet_at: super::witness::quiet_at(record, now),
+            calls_shown_at: super::calls_shown_at(record, now),
+            calls_over_at: super::witness::calls_over_at(record, now),
             sent: record.sent,
             seen: BTreeSet::new(),
             billed: None,
-            other: None,
+            conflict: None,
             duplicate_at: None,
-            ours_doubtful: None,
-            other_doubtful: None,
+            doubt_same_content: None,
+            doubt_other_content: None,
             has_other_identity: false,
         });
     }
@@ -110,7 +119,7 @@ impl Inquiry {
     /// The spans that must be read to their ends before anything is concluded.
     pub fn spans(&self, now: Timestamp) -> Vec<Span> {
         let spans = self.records.iter().flat_map(|record| {
-            let witnesses = super::witness::spans_after(record.quiet_at, now);
+            let witnesses = super::witness::spans_after(record.calls_over_at, now);
             std::iter::once(record.span).chain(witnesses)
         });
         super::union(spans.collect())
@@ -118,7 +127,7 @@ impl Inquiry {
 
     /// Takes a call into account.
     pub fn call(&mut self, call: &Call) {
-        self.witness.see(call);
+        self.witness.add(call);
         if call.is_opaque() {
             self.remember(OpaqueEvent {
                 at: Some(Span::at(call.at)),
@@ -131,16 +140,16 @@ impl Inquiry {
             let effect = call.effect(key);
             let is_something = effect != Effect::Nothing;
             if let Some(record) = self.by_key.get(key).and_then(|n| self.records.get_mut(*n)) {
-                record.note(call, effect);
+                record.add(call, effect);
             }
             if is_something {
-                self.note_other_identity(key);
+                self.mark_other_identity(key);
             }
         }
     }
 
-    /// Takes an event into account that may be a call and cannot be read. `at` is the period in
-    /// which it was, if that is known.
+    /// Takes an unreadable event into account, because it may be a call. `at` is the period of the
+    /// event, if it is known.
     pub fn unreadable(&mut self, at: Option<Span>, problem: &str) {
         self.remember(OpaqueEvent {
             at,
@@ -154,13 +163,14 @@ impl Inquiry {
         if self.opaque.len() < OPAQUE_KEPT_MAX {
             self.opaque.push(event);
         } else {
-            self.is_overrun = true;
+            self.has_too_many_opaque = true;
         }
     }
 
-    /// A buyer of a product has one slot, whether a record names the customer or the account, and
-    /// the history does not show which customer has which account.
-    fn note_other_identity(&mut self, key: &RecordKey) {
+    /// Marks the records of a slot that identify their buyer in another way. A buyer has the same
+    /// slot as a customer and as an account, and the history does not show which customer has which
+    /// account.
+    fn mark_other_identity(&mut self, key: &RecordKey) {
         let Some(product) = key.subscription.product() else {
             return;
         };
@@ -173,8 +183,8 @@ impl Inquiry {
         }
     }
 
-    /// What the calls prove about a record. All events of [`Inquiry::spans`] must have been taken
-    /// into account.
+    /// The conclusion from the calls about a record. The caller must first pass in all events of
+    /// [`Inquiry::spans`].
     pub fn finding(&self, key: &RecordKey, now: Timestamp) -> Finding {
         let Some(record) = self.by_key.get(key).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);
@@ -185,7 +195,7 @@ impl Inquiry {
                 metering_record_id: id.clone(),
             };
         }
-        if let Some((at, quantity, id)) = &record.other {
+        if let Some((at, quantity, id)) = &record.conflict {
             return Finding::Conflict {
                 quantity: *quantity,
                 at: *at,
@@ -197,12 +207,12 @@ impl Inquiry {
             None if record.is_duplicate || record.duplicate_at.is_some() => {
                 record.finding_of_duplicate(now, &self.witness)
             }
-            None => record.finding_of_silence(now, &self.witness),
+            None => record.finding_of_absence(now, &self.witness),
         }
     }
 
     fn doubt_of_span(&self, record: &Watched) -> Option<Doubt> {
-        if self.is_overrun {
+        if self.has_too_many_opaque {
             return Some(Doubt::Opaque(format!("more than {OPAQUE_KEPT_MAX} events")));
         }
         self.opaque
@@ -225,6 +235,7 @@ impl OpaqueEvent {
     }
 }
 
+/// Whether the two subscriptions identify their buyers in different ways, both with a product code.
 fn is_other_kind(ours: &Subscription, theirs: &Subscription) -> bool {
     ours.kind() != theirs.kind()
         && ours.kind() != IdentityKind::License
@@ -232,7 +243,8 @@ fn is_other_kind(ours: &Subscription, theirs: &Subscription) -> bool {
 }
 
 impl Watched {
-    fn note(&mut self, call: &Call, effect: Effect) {
+    /// Adds the effect of a call that names the record's slot.
+    fn add(&mut self, call: &Call, effect: Effect) {
         self.seen.insert(call.event_id.clone());
         match effect {
             Effect::Nothing => {}
@@ -244,7 +256,7 @@ impl Watched {
                 quantity,
                 metering_record_id,
             } if quantity == self.quantity => {
-                // The first Success is the one that was billed. Later ones repeat it.
+                // The first Success was billed. Later ones repeat it.
                 if self.billed.as_ref().is_none_or(|(at, _)| call.at < *at) {
                     self.billed = Some((call.at, metering_record_id));
                 }
@@ -253,16 +265,16 @@ impl Watched {
                 quantity,
                 metering_record_id,
             } => {
-                if self.other.as_ref().is_none_or(|(at, ..)| call.at < *at) {
-                    self.other = Some((call.at, quantity, metering_record_id));
+                if self.conflict.as_ref().is_none_or(|(at, ..)| call.at < *at) {
+                    self.conflict = Some((call.at, quantity, metering_record_id));
                 }
             }
             Effect::Doubtful(quantities) => {
                 let is_ours =
                     !quantities.is_empty() && quantities.iter().all(|q| *q == self.quantity);
                 let doubt = match is_ours {
-                    true => &mut self.ours_doubtful,
-                    false => &mut self.other_doubtful,
+                    true => &mut self.doubt_same_content,
+                    false => &mut self.doubt_other_content,
                 };
                 if doubt.as_ref().is_none_or(|(at, _)| call.at < *at) {
                     *doubt = Some((call.at, call.error.clone()));
@@ -275,18 +287,18 @@ impl Watched {
     /// record, then this record took it.
     fn finding_of_duplicate(&self, now: Timestamp, witness: &Witness) -> Finding {
         let Some(duplicate_at) = self.duplicate_at else {
-            // Not even the call that was answered DuplicateRecord is in the history yet.
+            // The call that was answered DuplicateRecord is not in the history yet.
             return Finding::Unknown(Doubt::TooEarly);
         };
         if now < minutes_after(duplicate_at, CLOUDTRAIL_DELAY_MINUTES) {
             return Finding::Unknown(Doubt::TooEarly);
         }
-        match (&self.other_doubtful, &self.ours_doubtful) {
+        match (&self.doubt_other_content, &self.doubt_same_content) {
             (Some(_), _) => Finding::Unknown(Doubt::OtherContent),
             (None, Some((at, _))) if *at <= duplicate_at => {
                 // The slot was taken before that answer, so the history must reach to it.
                 let since = minutes_after(duplicate_at, CLOCK_MARGIN_MINUTES);
-                match self.doubt_of_silence(since, witness) {
+                match self.doubt_of_absence(since, witness) {
                     Some(doubt) => Finding::Unknown(doubt),
                     None => Finding::BilledByInference,
                 }
@@ -295,28 +307,31 @@ impl Watched {
         }
     }
 
-    fn finding_of_silence(&self, now: Timestamp, witness: &Witness) -> Finding {
-        if let Some((at, code)) = self.ours_doubtful.as_ref().or(self.other_doubtful.as_ref()) {
+    /// The finding if no call is known to have taken the slot.
+    fn finding_of_absence(&self, now: Timestamp, witness: &Witness) -> Finding {
+        let doubt = self.doubt_same_content.as_ref();
+        if let Some((at, code)) = doubt.or(self.doubt_other_content.as_ref()) {
             return Finding::Unknown(Doubt::MayHaveRecorded {
                 code: code.clone(),
                 at: *at,
             });
         }
-        if now < self.over_at {
+        if now < self.calls_shown_at {
             return Finding::Unknown(Doubt::TooEarly);
         }
-        match self.doubt_of_silence(self.quiet_at, witness) {
+        match self.doubt_of_absence(self.calls_over_at, witness) {
             Some(doubt) => Finding::Unknown(doubt),
             None => Finding::NotBilled,
         }
     }
 
-    /// Why nothing may be concluded from the absence of a call; `None` if something may.
-    fn doubt_of_silence(&self, since: Timestamp, witness: &Witness) -> Option<Doubt> {
-        if !witness.is_from(since) {
+    /// The doubt that forbids a conclusion from the absence of a call; `None` if the conclusion is
+    /// allowed.
+    fn doubt_of_absence(&self, since: Timestamp, witness: &Witness) -> Option<Doubt> {
+        if !witness.is_at_or_after(since) {
             return Some(Doubt::NoWitness { since });
         }
-        // Calls with a clear answer are not among those without one, so they are subtracted.
+        // The calls with a definite answer are in `seen` too, so their number is subtracted.
         let seen = u32::try_from(self.seen.len()).unwrap_or(u32::MAX);
         let explained = seen.saturating_sub(self.sent.answered);
         (explained < self.sent.doubtful).then_some(Doubt::CallsMissing {

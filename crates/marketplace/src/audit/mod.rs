@@ -1,22 +1,22 @@
-//! What CloudTrail's events say about metering records.
+//! Draws conclusions from CloudTrail's events about metering records.
 //!
-//! BatchMeterUsage has no read operation. The only way to read back what was metered are
-//! CloudTrail's events of the account and Region. The Event history shows them, and a trail writes
-//! the same events to S3; below, "the history" means either source. This module reads events and
-//! draws conclusions. It makes no call. Its conclusions depend neither on the order of the events
-//! nor on how often an event is shown.
+//! BatchMeterUsage has no read operation. CloudTrail's events of the account and Region are the
+//! only way to read back the metered usage. The Event history shows them, and a trail writes the
+//! same events to S3; below, "the history" means either source. This module reads events and draws
+//! conclusions. It makes no call. Its conclusions do not depend on the order of the events, or on
+//! repeated events.
 //!
 //! # Layout
 //! * [`event`]: reads the text of one event, tolerantly but without guessing
-//! * [`inquiry`]: what the events of a completely read span prove about one frozen record
+//! * [`inquiry`]: what the events of a completely read span prove about a frozen record
 //! * [`comparison`]: compares records with events: matched, missing, unknown, different
 //!
 //! # What may be concluded, and why it is safe
-//! A record is *billed* if a call was answered with Success for its slot and quantity. That is a
-//! fact, whatever else the history says. A record is in *conflict* if a Success of its slot has
-//! another quantity, because AWS Marketplace keeps the first one. A record is *not billed* only if
-//! nothing in the span can have recorded it: every event of the span was read, none is truncated,
-//! and each call that names the slot certainly recorded nothing. Everything else is a doubt. A
+//! A record is *billed* if a call was answered with Success for its slot and quantity. No other
+//! event changes that. A record is in *conflict* if a Success of its slot has another quantity,
+//! because AWS Marketplace keeps the first one. A record is *not billed* only if nothing in the
+//! span can have recorded it: every event of the span was read, none is truncated, and each call
+//! that names the slot certainly recorded nothing. In all other cases the record is doubtful. A
 //! doubtful record stays held and is reported.
 //!
 //! The span begins with the record's hour, because nobody can meter an hour before it has begun. It
@@ -27,8 +27,8 @@
 //! answer.
 //!
 //! The stack keeps requests of several records below the size at which CloudTrail cuts an event
-//! off. So an event of this stack that is cut off has a single record that is larger than that, and
-//! it is a doubt about such records only.
+//! off. So an event of this stack that is cut off has one record, and that record is larger than
+//! the limit. The event makes only records of that size doubtful.
 //!
 //! # Races and crash points
 //! * *A call is under way while the record is judged.* A record is judged unbilled an hour after
@@ -50,8 +50,8 @@
 //! * *A crash while the history is read.* Nothing is concluded from a span that was not read to its
 //!   end.
 //! * *A success appears after its record was concluded to be unbilled.* Such a record is compared
-//!   again a day and three days later. A success that is found then is written although usage was
-//!   carried meanwhile, so the books show the usage as over-metered.
+//!   again a day and three days later. A success that is found then is written even if the usage
+//!   was carried meanwhile. Then the books show the usage as over-metered.
 //! * *DuplicateRecord, and no call explains it.* A call that this Region's history does not show
 //!   has recorded the slot, so nothing is inferred and the record stays Disputed.
 
@@ -74,15 +74,17 @@ pub use comparison::{Comparison, Counts, Difference, DifferenceKind};
 pub use event::{Call, Event};
 pub use inquiry::{Doubt, Finding, Inquiry, conflict_text};
 
-/// Minutes by which clocks may differ. Spans are widened by it at both ends. Our own choice.
+/// Minutes by which clocks may differ. Spans are widened by it at both ends. The number is this
+/// project's.
 pub const CLOCK_MARGIN_MINUTES: i64 = 5;
 /// Minutes after which an unconfirmed record can be judged. They begin at its deadline, or when it
 /// became unconfirmed if that is later.
 pub const UNCONFIRMED_WAIT_MINUTES: i64 = 60;
-/// Hours after which a record that could not be judged is judged again, at first.
+/// Hours after which a record that could not be judged is judged again, if its hour is younger than
+/// [`DAILY_AFTER_HOURS`].
 const RETRY_HOURS: i64 = 1;
 /// Hours after which a record that was concluded to be unbilled is compared with the history again,
-/// twice, to find events that were late. Our own choice.
+/// twice, to find events that were late. The numbers are this project's.
 const SECOND_LOOKS_HOURS: [i64; 2] = [24, 72];
 /// Minutes after the audit's request in which a witness can appear: until the submitter's next
 /// sweep, and CloudTrail's usual delay after it.
@@ -107,7 +109,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// How many days back events are read from it.
+    /// How many days back events are read from this source.
     pub fn reach_days(self) -> i64 {
         match self {
             Self::EventHistory => CLOUDTRAIL_HISTORY_DAYS,
@@ -115,7 +117,7 @@ impl Source {
         }
     }
 
-    /// The earliest time whose events are read from it at `now`.
+    /// The earliest time whose events are read from this source at `now`.
     pub fn oldest(self, now: Timestamp) -> Timestamp {
         let hours = self.reach_days().saturating_mul(-24);
         shift(now, SignedDuration::from_hours(hours))
@@ -184,7 +186,7 @@ pub fn next_look(record: &MeteringRecord, source: Source, now: Timestamp) -> Opt
     Some(shift(now, SignedDuration::from_hours(hours)))
 }
 
-/// When a record is judged again that waits for a witness, if the witness is requested at `now`.
+/// When a record that waits for a witness is judged again, if the witness is requested at `now`.
 pub fn next_look_for_witness(
     record: &MeteringRecord,
     source: Source,
@@ -194,14 +196,14 @@ pub fn next_look_for_witness(
 }
 
 /// The time from which every call that can carry a record is over and in the history.
-pub(crate) fn over_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
-    let last_word = record.outcome.as_ref().map_or(now, |outcome| outcome.at);
-    minutes_after(last_word.max(record.deadline), UNCONFIRMED_WAIT_MINUTES)
+pub(crate) fn calls_shown_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
+    let outcome_at = record.outcome.as_ref().map_or(now, |outcome| outcome.at);
+    minutes_after(outcome_at.max(record.deadline), UNCONFIRMED_WAIT_MINUTES)
 }
 
-/// The period of the calls that can say something about a record, as far as it lies in the past.
+/// The period of the calls that can prove something about a record, up to `now`.
 pub fn span_of(record: &MeteringRecord, now: Timestamp) -> Span {
-    let end = over_at(record, now);
+    let end = calls_shown_at(record, now);
     let from = minutes_after(
         record.key.hour.start(),
         CLOCK_MARGIN_MINUTES.saturating_neg(),
@@ -212,7 +214,7 @@ pub fn span_of(record: &MeteringRecord, now: Timestamp) -> Span {
     }
 }
 
-/// Joins spans that overlap or touch. The result is in order of time and has the same instants.
+/// Joins spans that overlap or touch. The result is sorted by time and covers the same instants.
 pub fn union(mut spans: Vec<Span>) -> Vec<Span> {
     spans.sort();
     let mut joined: Vec<Span> = Vec::new();

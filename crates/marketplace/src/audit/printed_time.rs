@@ -13,10 +13,11 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The most digits of a number of seconds that are accepted. Our own choice: a double has 17.
+/// The most digits of a number of seconds that are accepted. The limit is this project's: a double
+/// has 17 digits.
 const DIGITS_MAX: usize = 40;
-/// The largest exponent of ten that is accepted, positive or negative. Our own choice: the last
-/// second that can be represented is 2.5E11.
+/// The largest exponent of ten that is accepted, positive or negative. The limit is this project's:
+/// the last second that can be represented is 2.5E11.
 const EXPONENT_MAX: i32 = 40;
 /// Decimal places of a second that are kept. Further places are cut off, so that a time is never
 /// rounded up into the next hour.

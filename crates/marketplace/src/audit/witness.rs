@@ -1,10 +1,10 @@
-//! Witnesses: they show how far the history certainly reaches.
+//! Witnesses, which show how far the history certainly reaches.
 //!
 //! CloudTrail documents only a typical delay, and promises neither completeness nor order. So
 //! nothing is concluded from the absence of an event until the history shows a later one: a
 //! *witness*. A witness is any call of BatchMeterUsage that was made when no call in question could
-//! be made any more. A stack that makes calls has one soon; a quiet stack makes an empty call for
-//! it.
+//! be made any more. A stack that meters usage soon has one. A stack without usage makes an empty
+//! call for it.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,7 +16,7 @@ use crate::record::{MeteringRecord, State};
 
 /// Hours after the last possible call, and hours before now, in which a witness is looked for. They
 /// are more than a day, because a record may be judged again only after a day, and a witness that
-/// was requested before must be found then. Our own choice.
+/// was requested before must be found then. The number is this project's.
 const SPAN_HOURS: i64 = 26;
 
 /// The latest call that a history shows.
@@ -27,12 +27,12 @@ pub(crate) struct Witness {
 
 impl Witness {
     /// Takes a call into account, whatever its result was.
-    pub(crate) fn see(&mut self, call: &Call) {
+    pub(crate) fn add(&mut self, call: &Call) {
         self.latest = self.latest.max(Some(call.at));
     }
 
-    /// Whether there is a witness from `since` or later.
-    pub(crate) fn is_from(&self, since: Timestamp) -> bool {
+    /// Whether the latest call was made at `since` or later.
+    pub(crate) fn is_at_or_after(&self, since: Timestamp) -> bool {
         self.latest.is_some_and(|latest| latest >= since)
     }
 }
@@ -40,33 +40,33 @@ impl Witness {
 /// The time from which no call can carry a record any more. The submitter reads a record before it
 /// sends it. So the last call begins within an invocation's time after the deadline, or after the
 /// write that ended the sending.
-pub(crate) fn quiet_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
-    let last_word = record.outcome.as_ref().map_or(now, |outcome| outcome.at);
-    let last = match record.state {
-        // It is not sent any more since it is disputed, long before its deadline.
-        State::Disputed => last_word,
-        _ => last_word.max(record.deadline),
+pub(crate) fn calls_over_at(record: &MeteringRecord, now: Timestamp) -> Timestamp {
+    let outcome_at = record.outcome.as_ref().map_or(now, |outcome| outcome.at);
+    let sent_until = match record.state {
+        // A disputed record is not sent any more, even before its deadline.
+        State::Disputed => outcome_at,
+        _ => outcome_at.max(record.deadline),
     };
     minutes_after(
-        last,
+        sent_until,
         INVOCATION_MINUTES_MAX.saturating_add(CLOCK_MARGIN_MINUTES),
     )
 }
 
-/// The periods in which a witness is looked for: soon after `quiet_at`, and shortly before now. The
-/// time between them is left out, so that a record that waits for weeks does not require reading
+/// The periods in which a witness is looked for: soon after `since`, and shortly before `now`. The
+/// time between them is left out. Otherwise a record that waits for weeks would require reading
 /// weeks.
-pub(crate) fn spans_after(quiet_at: Timestamp, now: Timestamp) -> Vec<Span> {
-    if quiet_at > now {
+pub(crate) fn spans_after(since: Timestamp, now: Timestamp) -> Vec<Span> {
+    if since > now {
         return Vec::new();
     }
     let hours = SignedDuration::from_hours(SPAN_HOURS);
     let early = Span {
-        from: quiet_at,
-        to: shift(quiet_at, hours).min(now),
+        from: since,
+        to: shift(since, hours).min(now),
     };
     let late = Span {
-        from: shift(now, SignedDuration::from_hours(SPAN_HOURS.saturating_neg())).max(quiet_at),
+        from: shift(now, SignedDuration::from_hours(SPAN_HOURS.saturating_neg())).max(since),
         to: now,
     };
     super::union(vec![early, late])

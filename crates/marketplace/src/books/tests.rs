@@ -180,7 +180,7 @@ fn usage_without_a_record_is_pending() {
 }
 
 #[test]
-fn a_sum_of_sums_has_all_their_parts() {
+fn merged_books_have_the_sums_of_both() {
     let accepted = SlotBooks::of(Some(&rows(3, 1)), Some(&record(State::Accepted, 4)), &[]);
     let mut one = Books::default();
     one.add(&accepted.unwrap()).unwrap();
@@ -197,18 +197,18 @@ fn a_sum_of_sums_has_all_their_parts() {
 }
 
 #[test]
-fn either_half_of_the_equation_alone_is_no_balance() {
+fn books_are_balanced_only_if_both_equations_hold() {
     let amount = |n: u64| Total::from(units(n));
-    let astray = Books {
+    let vanished_carry = Books {
         carried_out: amount(1),
         ..Books::default()
     };
-    assert!(!astray.is_balanced().unwrap());
-    let nowhere = Books {
+    assert!(!vanished_carry.is_balanced().unwrap());
+    let unplaced = Books {
         ingested: amount(1),
         ..Books::default()
     };
-    assert!(!nowhere.is_balanced().unwrap());
+    assert!(!unplaced.is_balanced().unwrap());
     let both = Books {
         carried_out: amount(1),
         ingested: amount(1),

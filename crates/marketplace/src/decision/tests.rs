@@ -128,7 +128,7 @@ fn a_refused_record_closes_with_all_of_its_quantity() {
 }
 
 #[test]
-fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
+fn a_shortfall_moves_once_and_the_books_stay_balanced() {
     let mut record = record(State::Conflict, "5");
     record.outcome = Some(Outcome {
         at: Timestamp::UNIX_EPOCH,
@@ -146,7 +146,7 @@ fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
         let movements = [movement];
         let left = shortfall(&record, &movements, Total::ZERO).unwrap();
         assert_eq!(left, Quantity::ZERO);
-        // All of it was carried before the conflict was found.
+        // The whole quantity was carried before the conflict was found.
         let left = shortfall(&record, &[], record.quantity.into()).unwrap();
         assert_eq!(left, Quantity::ZERO);
         assert_eq!(
@@ -164,8 +164,8 @@ fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
             [books.accepted, books.lost, books.held].map(|t| t.to_string()),
             ["3", lost, "0"]
         );
-        // The record was billed after all: the carried quantity is billed twice, and that
-        // shows.
+        // The record was billed after all. So the carried quantity is billed twice, and the books
+        // show that.
         let mut accepted = record.clone();
         accepted.state = State::Accepted;
         let over = difference(&accepted, &movements, rows).unwrap();
@@ -179,7 +179,7 @@ fn what_a_conflict_is_short_of_moves_once_and_the_books_stay_balanced() {
 }
 
 #[test]
-fn no_more_is_refunded_than_was_metered_too_much() {
+fn a_refund_is_at_most_the_over_metered_quantity() {
     let accepted = record(State::Accepted, "5");
     let over = Total::from("2".parse::<Quantity>().unwrap());
     let try_refund = |quantity: &str| {
@@ -193,7 +193,7 @@ fn no_more_is_refunded_than_was_metered_too_much() {
 }
 
 #[test]
-fn a_record_that_its_tags_fill_leaves_no_empty_entry() {
+fn a_record_of_tagged_usage_only_leaves_no_empty_entry() {
     let mut refused = record(State::Refused, "5");
     let tags = Tags::from([("team".to_owned(), "a".to_owned())]);
     refused.allocations = vec![Allocation {

@@ -16,7 +16,7 @@ pub(super) const OTHER_STATUS: ErrorRow = ErrorRow {
     about: About::Request,
     retry: Retry::Soon,
     alarm: Alarm::AnswersUnknown,
-    meaning: "AWS Marketplace says something of the record that was not known when this stack was written.",
+    meaning: "AWS Marketplace answered with a status that was not known when this stack was written.",
     action: "Look the status up in the API reference of BatchMeterUsage. The record is sent again, identical, until then.",
 };
 
@@ -61,8 +61,8 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Record,
         retry: Retry::Never,
         alarm: Alarm::RecordsDisputed,
-        meaning: "The slot (buyer, dimension and hour) holds another quantity, or our own earlier success. What came first stays billed.",
-        action: "Nothing at first: the audit looks in CloudTrail for who took the slot, and closes the record as accepted or as a conflict. If something besides this stack meters the product, stop it.",
+        meaning: "The slot (buyer, dimension and hour) holds another quantity, or this record's own earlier success. The first quantity stays billed.",
+        action: "Nothing at first: the audit looks in CloudTrail for the call that took the slot, and closes the record as accepted or as a conflict. If other software meters the product too, stop it.",
     },
     ErrorRow {
         code: UNPROCESSED,
@@ -71,7 +71,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::HalfOfWindowUsed,
-        meaning: "AWS Marketplace did not get round to the record (UnprocessedRecords).",
+        meaning: "AWS Marketplace did not process the record: it is in UnprocessedRecords.",
         action: "Nothing: it is sent again, at once and then soon.",
     },
     ErrorRow {
@@ -81,7 +81,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::HalfOfWindowUsed,
-        meaning: "The answer does not name the record, or gives it no status. It may have been billed all the same.",
+        meaning: "The answer does not name the record, or gives it no status. It may have been billed nevertheless.",
         action: "Nothing: it is sent again, identical, and billed once.",
     },
     OTHER_STATUS,
@@ -113,7 +113,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         retry: Retry::HourlyAmongSuspects,
         alarm: Alarm::RecordsRefused,
         meaning: "The usage allocations repeat a tag set, or do not add up to the quantity.",
-        action: "Report this as a defect: the allocations were computed here. Then carry the usage, untagged, with `metering late carry`.",
+        action: "Report this as a defect: this stack computes the allocations. Then carry the usage, untagged, with `metering late carry`.",
     },
     ErrorRow {
         code: "InvalidCustomerIdentifierException",
@@ -132,7 +132,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
-        meaning: "The license is unknown, expired, or of another product than the rest of its request.",
+        meaning: "The license is unknown, expired, or belongs to another product than the other records of its request.",
         action: "Check the subscription's license and product (`metering subscriptions list`).",
     },
     ErrorRow {
@@ -190,7 +190,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
-        meaning: "AWS Marketplace failed; what was sent may or may not have been recorded.",
+        meaning: "AWS Marketplace failed. It may have recorded the records nevertheless.",
         action: "Nothing: it is sent again, identical, and billed once.",
     },
     ErrorRow {
@@ -225,7 +225,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
-        meaning: "The product code is not one of this seller account's, or the product is not published.",
+        meaning: "The product code does not belong to this seller's account, or the product is not published.",
         action: "Check the product code (not the product id, prod-...) and that the stack runs in the seller's account.",
     },
     ErrorRow {
@@ -272,7 +272,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
         meaning: "The request came without a signature.",
-        action: "Check the function's role, and what stands between it and AWS. Everything is sent again after that.",
+        action: "Check the function's role, and every proxy between the function and AWS. Everything is sent again after that.",
     },
     ErrorRow {
         code: "InvalidSignatureException",
@@ -285,7 +285,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
-        meaning: "The signature does not match: the secret is another, or the clock is wrong.",
+        meaning: "The signature does not match: the secret key or the clock is wrong.",
         action: "Check the credentials and the clock. Everything is sent again after that.",
     },
     ErrorRow {
@@ -319,7 +319,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
-        meaning: "What answers does not know BatchMeterUsage.",
+        meaning: "The service at the endpoint does not know BatchMeterUsage.",
         action: "Check the endpoint and the Region. Everything is sent again after that.",
     },
     OTHER_CODE,
@@ -330,7 +330,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
-        meaning: "A status of 500 or more without an error code: something before AWS Marketplace failed.",
+        meaning: "HTTP status 500 or more without an error code: a gateway or a proxy in front of AWS Marketplace failed.",
         action: "Nothing: it is sent again, identical, and billed once.",
     },
     ErrorRow {
@@ -340,8 +340,8 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
-        meaning: "No answer came in time; what was sent may have been recorded.",
-        action: "Nothing: it is sent again, identical, and billed once. If it lasts, check the way to the internet.",
+        meaning: "No answer came in time. AWS Marketplace may have recorded the records.",
+        action: "Nothing: it is sent again, identical, and billed once. If it lasts, check the connection to the internet.",
     },
     ErrorRow {
         code: CONNECTION_FAILED,
@@ -350,8 +350,8 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
-        meaning: "The connection closed before an answer; what was sent may have been recorded.",
-        action: "Check the endpoint, the Region and the way to the internet. It is sent again, identical, and billed once.",
+        meaning: "The connection closed before an answer. AWS Marketplace may have recorded the records.",
+        action: "Check the endpoint, the Region and the connection to the internet. It is sent again, identical, and billed once.",
     },
     ErrorRow {
         code: NOT_CONNECTED,
@@ -360,8 +360,8 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
-        meaning: "No connection could be opened; nothing was sent.",
-        action: "Check the endpoint, the Region and the way to the internet. Everything is sent after that.",
+        meaning: "No connection could be opened. Nothing was sent.",
+        action: "Check the endpoint, the Region and the connection to the internet. Everything is sent after that.",
     },
     ErrorRow {
         code: RESPONSE_UNREADABLE,
@@ -370,8 +370,8 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
-        meaning: "Half an answer came, or one that is not the service's; what was sent may have been recorded.",
-        action: "Nothing at first: it is sent again, identical, and billed once. If it lasts, something between here and AWS answers in its place.",
+        meaning: "The answer is incomplete, or is not from the service. AWS Marketplace may have recorded the records.",
+        action: "Nothing at first: it is sent again, identical, and billed once. If it lasts, look for a proxy that answers in place of AWS.",
     },
     ErrorRow {
         code: NO_CREDENTIALS,
@@ -380,7 +380,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
-        meaning: "The caller has no AWS credentials; nothing was sent.",
+        meaning: "The caller has no AWS credentials. Nothing was sent.",
         action: "Give the function its execution role. Everything is sent after that.",
     },
     ErrorRow {

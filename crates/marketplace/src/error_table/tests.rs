@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn only_what_names_a_part_of_a_record_is_about_a_record() {
+fn only_errors_that_name_a_part_of_a_record_are_about_a_record() {
     for code in [
         "InvalidUsageDimensionException",
         "InvalidTagException",
@@ -30,7 +30,7 @@ fn only_what_names_a_part_of_a_record_is_about_a_record() {
 }
 
 #[test]
-fn a_record_may_be_the_reason_only_where_nothing_else_is_named() {
+fn a_record_may_be_the_cause_only_if_the_code_names_no_other_cause() {
     for code in [
         "InternalServiceErrorException",
         "ServiceUnavailableException",
@@ -56,7 +56,7 @@ fn a_record_may_be_the_reason_only_where_nothing_else_is_named() {
 }
 
 #[test]
-fn what_fails_for_one_product_only_is_told_from_what_fails_for_all() {
+fn failures_of_one_product_differ_from_failures_of_every_request() {
     for code in [
         "InvalidProductCodeException",
         "InternalServiceErrorException",
@@ -125,7 +125,7 @@ fn every_error_of_the_model_and_every_status_is_in_the_table() {
 }
 
 #[test]
-fn every_code_stands_once_and_says_what_to_do() {
+fn every_code_occurs_once_and_says_what_to_do() {
     let mut seen = std::collections::BTreeSet::new();
     for row in ERROR_TABLE {
         for code in std::iter::once(&row.code).chain(row.also) {
@@ -139,7 +139,7 @@ fn every_code_stands_once_and_says_what_to_do() {
 }
 
 #[test]
-fn what_ends_nothing_is_always_tried_again() {
+fn a_code_that_ends_no_record_is_always_tried_again() {
     for row in ERROR_TABLE {
         let ends = row.met == Met::Here || matches!(row.code, "Success" | "DuplicateRecord");
         assert_eq!(row.retry.after(3).is_none(), ends, "{}", row.code);

@@ -24,7 +24,7 @@ fn fold<'d>(rows: &[UsageRow<'_>], known: Option<&'d BTreeSet<Dimension>>) -> Fo
 }
 
 #[test]
-fn a_dimension_does_not_swallow_another_whose_name_begins_alike() {
+fn a_dimension_does_not_include_another_whose_name_begins_alike() {
     let rows = [
         row("gb#1".into(), "1", None),
         row("gb#x#1".into(), "2", None),
@@ -129,7 +129,7 @@ fn too_many_tag_sets_merge_into_the_untagged_bucket_and_the_sum_stays() {
 }
 
 #[test]
-fn a_fold_keeps_so_many_tag_sets_and_the_rest_is_untagged() {
+fn a_fold_keeps_a_limited_number_of_tag_sets_and_the_rest_is_untagged() {
     let mut share = DimensionFold::default();
     let tags =
         |n: usize| TagSet::try_from(crate::tags::Tags::from([("n".to_owned(), n.to_string())]));
@@ -145,7 +145,7 @@ fn a_fold_keeps_so_many_tag_sets_and_the_rest_is_untagged() {
 }
 
 #[test]
-fn so_many_rows_set_aside_are_named_and_all_are_counted() {
+fn a_limited_number_of_rows_set_aside_is_named_and_all_are_counted() {
     let rows: Vec<_> = (0..=FOLD_SET_ASIDE_MAX)
         .map(|n| row(format!("gb#{n}"), "-1", None))
         .collect();
@@ -155,7 +155,7 @@ fn so_many_rows_set_aside_are_named_and_all_are_counted() {
 }
 
 #[test]
-fn no_allocation_is_of_nothing() {
+fn no_allocation_is_zero() {
     let rows = [
         row("gb#1".into(), "1", Some("a")),
         row("gb#2".into(), "0", Some("b")),
@@ -209,7 +209,7 @@ fn an_allocations_bytes_are_never_underestimated() {
 }
 
 #[test]
-fn an_origins_name_in_a_carry_never_changes() {
+fn the_hash_of_an_origin_never_changes() {
     let subscription = "legacy|code|cust".parse().unwrap();
     let hash = origin_hash(&subscription, &"gb".parse().unwrap());
     // The first half of a SHA-256 of "legacy|code|cust\ngb". Stored rows contain it.

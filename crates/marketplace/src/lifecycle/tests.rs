@@ -14,7 +14,7 @@ fn life(signs: &[(Sign, i64)]) -> Lifecycle {
 }
 
 #[test]
-fn an_ordinary_life() {
+fn the_status_follows_the_signs_of_an_ordinary_life() {
     use Sign::*;
     assert_eq!(life(&[]).status(), Status::Pending);
     assert_eq!(life(&[(Activated, 0)]).status(), Status::Active);
@@ -48,7 +48,7 @@ fn a_renewal_or_a_new_purchase_revives() {
 }
 
 #[test]
-fn late_news_of_an_old_end_changes_nothing() {
+fn a_late_sign_of_an_old_end_changes_nothing() {
     use Sign::*;
     let mut life = life(&[(Activated, 0), (Activated, 500)]);
     life.observe(EndAnnounced, at(100));
@@ -92,7 +92,7 @@ fn an_activation_overrules_an_announcement_and_keeps_the_start() {
 }
 
 #[test]
-fn a_better_known_past_opens_what_was_closed() {
+fn new_signs_of_the_past_open_a_closed_subscription() {
     use Sign::*;
     let mut life = life(&[(Activated, 0), (Deprovisioned, 131)]);
     life.closed_at = Some(at(9_000));
@@ -117,7 +117,7 @@ fn signs_of(drawn: &[(usize, i64)]) -> Vec<(Sign, i64)> {
 
 proptest! {
     #[test]
-    fn any_order_and_any_repetition_comes_to_the_same(
+    fn any_order_and_any_repetition_have_the_same_result(
         drawn in proptest::collection::vec((0usize..4, 0i64..1_000), 0..300),
         seed in 0u64..1_000,
     ) {

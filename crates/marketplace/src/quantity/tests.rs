@@ -13,17 +13,17 @@ fn quantities_are_read_as_the_api_model_reads_them() {
         assert_eq!(text.parse::<Quantity>().unwrap().micros(), micros, "{text}");
     }
     use InvalidQuantity::*;
-    let shown = |t: &str| t.to_owned();
+    let owned = |t: &str| t.to_owned();
     for (text, error) in [
-        ("", NotANumber(shown(""))),
-        ("1e3", NotANumber(shown("1e3"))),
-        ("01", NotANumber(shown("01"))),
-        ("1.", NotANumber(shown("1."))),
-        (".5", NotANumber(shown(".5"))),
-        ("NaN", NotANumber(shown("NaN"))),
-        ("-1", Negative(shown("-1"))),
-        ("0.0000001", TooPrecise(shown("0.0000001"))),
-        ("10000000000", TooLarge(shown("10000000000"))),
+        ("", NotANumber(owned(""))),
+        ("1e3", NotANumber(owned("1e3"))),
+        ("01", NotANumber(owned("01"))),
+        ("1.", NotANumber(owned("1."))),
+        (".5", NotANumber(owned(".5"))),
+        ("NaN", NotANumber(owned("NaN"))),
+        ("-1", Negative(owned("-1"))),
+        ("0.0000001", TooPrecise(owned("0.0000001"))),
+        ("10000000000", TooLarge(owned("10000000000"))),
     ] {
         assert_eq!(text.parse::<Quantity>(), Err(error));
     }
@@ -113,7 +113,7 @@ fn a_number_may_have_more_digits_than_it_needs() {
 }
 
 #[test]
-fn a_total_is_of_what_it_is_made_from() {
+fn a_total_has_the_value_that_it_is_made_from() {
     let one: Quantity = "1.5".parse().unwrap();
     assert_eq!(Total::from(&one).to_string(), "1.5");
 }

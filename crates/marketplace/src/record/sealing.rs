@@ -1,4 +1,5 @@
-//! How the usage of an hour becomes a record: its quantity, timestamp, deadline and first state.
+//! Turns the usage of an hour into a record, with its quantity, timestamp, deadline and first
+//! state.
 //!
 //! Facts: M6, M7, M27 (docs/marketplace-rules.md).
 
@@ -27,7 +28,7 @@ pub struct Terms {
 /// The settings for freezing records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SealPolicy {
-    /// How long AWS Marketplace accepts usage.
+    /// The time for which AWS Marketplace accepts usage.
     pub window: Window,
     /// Whether records are only frozen and never sent.
     pub dry_run: bool,
@@ -40,8 +41,8 @@ pub struct SealPolicy {
 pub struct Sealing {
     /// The new record.
     pub record: MeteringRecord,
-    /// Whether the record does not bill all of the slot's usage. A recount must move the rest, so
-    /// flag the hour before creating the record.
+    /// Whether the record bills less than the slot's usage. A recount must move the rest, so the
+    /// caller must flag the hour before it creates the record.
     pub needs_recount: bool,
 }
 
@@ -64,8 +65,8 @@ pub fn seal(
     }
     let hour = key.hour;
     let standing = terms.spans.standing(hour, now);
-    // AWS Marketplace would refuse a timestamp outside the span in force. Moved into the span, it
-    // stays in the same hour and so in the same slot.
+    // AWS Marketplace would refuse a timestamp outside the span in force. A timestamp that is moved
+    // into the span stays in the same hour, and so in the same slot.
     let stamp = match standing {
         Standing::InForce(span) => stamp_in(hour, &span),
         Standing::Before => last_instant(hour),
@@ -116,8 +117,8 @@ pub fn seal(
 /// enabled, if the hour is not over or not wholly inside a span, or if it cannot be billed any
 /// more.
 ///
-/// AWS does not document whether a zero takes its slot. This project assumes that it does: usage
-/// that comes later is late usage of this record, as of any other.
+/// AWS does not document whether a zero takes its slot. This project assumes that it does. So usage
+/// that comes later is late usage of this record.
 pub fn heartbeat(
     key: RecordKey,
     terms: &Terms,

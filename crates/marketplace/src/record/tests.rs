@@ -166,7 +166,7 @@ fn usage_outside_the_agreement_is_moved() {
 }
 
 #[test]
-fn usage_found_past_its_deadline_is_expired_from_birth() {
+fn usage_found_after_its_deadline_becomes_an_expired_record() {
     let early = "2026-11-01T00:00:00Z";
     let stamp = "2026-11-21T02:00:00Z";
     check(
@@ -222,7 +222,7 @@ fn a_record_that_waits_gets_more_urgent_whatever_time_it_was_given() {
 
 #[test]
 fn a_heartbeat_is_only_for_a_closed_hour_wholly_inside_the_agreement() {
-    let beat = |hour: &str, activated: &str, ended: Option<&str>, now: &str, wanted: bool| {
+    let zero_of = |hour: &str, activated: &str, ended: Option<&str>, now: &str, wanted: bool| {
         let key = format!("legacy|code|cust@{hour}#gb").parse().unwrap();
         let terms = Terms {
             product: "code".parse().unwrap(),
@@ -241,7 +241,7 @@ fn a_heartbeat_is_only_for_a_closed_hour_wholly_inside_the_agreement() {
         "2026-11-21T03:00:00Z",
     );
     let now = "2026-11-21T03:30:00Z";
-    let record = beat(hour, start, Some(end), now, true).unwrap();
+    let record = zero_of(hour, start, Some(end), now, true).unwrap();
     assert_eq!(
         (record.quantity, record.state),
         (Quantity::ZERO, State::Sealed)
@@ -254,7 +254,7 @@ fn a_heartbeat_is_only_for_a_closed_hour_wholly_inside_the_agreement() {
         (start, None, "2026-11-21T02:59:59Z", true),
         (start, None, "2026-11-22T02:00:00Z", true),
     ] {
-        assert_eq!(beat(hour, activated, ended, now, wanted), None);
+        assert_eq!(zero_of(hour, activated, ended, now, wanted), None);
     }
 }
 
@@ -316,7 +316,7 @@ fn only_a_record_with_an_outcome_and_nothing_to_come_is_closed() {
 }
 
 #[test]
-fn keys_and_states_have_the_names_that_stand_in_tables_and_logs() {
+fn keys_and_states_have_the_names_that_are_in_tables_and_logs() {
     let names = State::ALL.map(State::as_str);
     assert_eq!(
         names.join(" "),

@@ -191,7 +191,7 @@ fn late_usage_keeps_its_tags_unless_they_do_not_add_up() {
 }
 
 #[test]
-fn what_does_not_fit_one_movement_is_left_for_the_next_recount() {
+fn usage_that_does_not_fit_one_movement_is_left_for_the_next_recount() {
     let names: Vec<String> = (0..100).map(|n| format!("t{n:03}")).collect();
     let split: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     let late = difference(
@@ -216,7 +216,7 @@ fn usage_that_comes_back_after_a_refund_is_late_by_its_tags() {
 }
 
 #[test]
-fn what_does_not_fit_one_entry_is_left_for_the_next_recount() {
+fn usage_that_does_not_fit_one_entry_is_left_for_the_next_recount() {
     let mut fold = rows(&[("", 1)]);
     fold.own = fold.own.plus(Quantity::MAX).unwrap();
     fold.buckets.insert(tagged(""), fold.own);
@@ -229,7 +229,7 @@ fn what_does_not_fit_one_entry_is_left_for_the_next_recount() {
 }
 
 #[test]
-fn movements_have_the_names_that_stand_in_tables() {
+fn movements_have_the_names_that_are_in_tables() {
     let carried = MovementKind::Carried {
         target: "2026-11-21T05".parse().unwrap(),
         into: None,

@@ -1,9 +1,9 @@
-//! The sums of a comparison.
+//! The counts of a comparison.
 
-/// What a comparison counted.
+/// The calls, events, records and differences that a comparison counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
-    /// Calls of BatchMeterUsage.
+    /// All calls of BatchMeterUsage.
     pub calls: u64,
     /// Calls of BatchMeterUsage that failed as a whole.
     pub failed_calls: u64,
@@ -17,7 +17,7 @@ pub struct Counts {
     pub matched: u64,
     /// Records with a Success that have no outcome in the ledger yet.
     pub open: u64,
-    /// Records that were accepted by inference, so that the history has no Success for them.
+    /// Records that were accepted by inference. The history has no Success for them.
     pub inferred: u64,
     /// Accepted records without a Success that are so recent that the history may lag behind.
     pub too_recent: u64,

@@ -8,7 +8,7 @@ use crate::record::{RecordKey, State};
 pub enum DifferenceKind {
     /// The ledger's record is accepted, but the history has no Success for it.
     MissingAtAws,
-    /// The history has a Success for a slot of which the ledger has no record.
+    /// The history has a Success for a slot that has no record in the ledger.
     UnknownHere,
     /// AWS Marketplace billed another quantity than the ledger's.
     Quantity,
@@ -31,7 +31,7 @@ impl DifferenceKind {
 /// One slot over which the ledger and AWS Marketplace differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// The slot.
+    /// The slot over which they differ.
     pub key: RecordKey,
     /// How the ledger and AWS Marketplace differ.
     pub kind: DifferenceKind,

@@ -1,4 +1,4 @@
-//! Names as numbers, to save memory.
+//! Replaces names by numbers, to save memory.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -36,7 +36,7 @@ impl<T: Clone + Eq + Hash> Names<T> {
         self.numbers.get(name).copied()
     }
 
-    /// The name with a number.
+    /// The name that has this number; `None` if no name has it.
     pub fn name(&self, number: u32) -> Option<&T> {
         self.names.get(usize::try_from(number).ok()?)
     }

@@ -93,7 +93,7 @@ fn kinds(comparison: &Comparison) -> Vec<(&str, DifferenceKind)> {
 }
 
 #[test]
-fn what_was_accepted_here_and_there_matches_once() {
+fn a_record_that_both_sides_accepted_matches_once() {
     let accepted = [record("gb", State::Accepted)];
     let same = compare(&accepted, &[success("gb", 5), success("gb", 5)]);
     assert_eq!((same.counts().matched, same.counts().differences()), (1, 0));
@@ -122,7 +122,7 @@ fn each_difference_is_named() {
 }
 
 #[test]
-fn what_cannot_be_in_the_history_is_not_missing() {
+fn a_record_that_cannot_be_in_the_history_is_not_missing() {
     let mut inferred = record("gb", State::Accepted);
     inferred.outcome.as_mut().unwrap().code = INFERRED.to_owned();
     let mut recent = record("gb", State::Accepted);
@@ -146,7 +146,7 @@ fn what_cannot_be_in_the_history_is_not_missing() {
 }
 
 #[test]
-fn a_success_is_looked_for_where_it_was_written_and_then_everywhere() {
+fn a_success_is_looked_for_around_its_outcome_and_then_in_the_whole_window() {
     let mut comparison = Comparison::default();
     comparison.record(&record("gb", State::Accepted));
     let spans = comparison.spans_of_unseen(None, at(NOW));
@@ -175,7 +175,7 @@ fn is_elsewhere(subscription: &Subscription) -> bool {
 }
 
 #[test]
-fn successes_of_what_is_not_served_here_are_counted_apart() {
+fn successes_of_products_that_are_not_served_are_counted_apart() {
     let mut comparison = compare(&[], &[success("gb", 5), success_elsewhere("gb")]);
     comparison.not_ours(is_elsewhere);
     assert_eq!(
@@ -186,7 +186,7 @@ fn successes_of_what_is_not_served_here_are_counted_apart() {
 }
 
 #[test]
-fn so_many_successes_of_what_is_not_served_here_are_all_counted_apart() {
+fn successes_beyond_the_kept_details_are_counted_apart_too() {
     let mut calls: Vec<Call> = (0..DIFFERENCES_KEPT_MAX + 5)
         .map(|n| success_elsewhere(&format!("d{n}")))
         .collect();
@@ -201,7 +201,7 @@ fn so_many_successes_of_what_is_not_served_here_are_all_counted_apart() {
 }
 
 #[test]
-fn what_was_not_found_is_read_again_before_it_is_judged() {
+fn a_record_that_was_not_found_is_read_again_before_it_is_judged() {
     let mut comparison = Comparison::default();
     for dimension in ["gone", "held", "gb", "other"] {
         comparison.record(&record(dimension, State::Accepted));
@@ -245,7 +245,7 @@ fn a_difference_counts_whatever_its_kind() {
 }
 
 #[test]
-fn so_many_differences_are_named_and_all_are_counted() {
+fn a_limited_number_of_differences_is_named_and_all_are_counted() {
     let names = (0..=DIFFERENCES_KEPT_MAX).map(|n| success(&format!("d{n}"), 1));
     let found = compare(&[], &names.collect::<Vec<_>>());
     assert_eq!(found.differences().len(), DIFFERENCES_KEPT_MAX);
@@ -285,7 +285,7 @@ fn a_record_takes_as_few_bytes_as_the_documentation_says() {
 }
 
 #[test]
-fn events_that_are_not_calls_are_counted_and_what_may_be_one_clouds_the_rest() {
+fn other_events_are_counted_and_an_unreadable_event_may_hide_a_success() {
     let mut comparison = Comparison::default();
     comparison.record(&record("gb", State::Accepted));
     comparison.foreign();
@@ -308,7 +308,7 @@ fn events_that_are_not_calls_are_counted_and_what_may_be_one_clouds_the_rest() {
 }
 
 #[test]
-fn only_what_was_accepted_by_inference_alone_is_counted_as_inferred() {
+fn only_records_accepted_by_inference_alone_are_counted_as_inferred() {
     let inferred = |dimension: &str, state| {
         let mut record = record(dimension, state);
         record.outcome.as_mut().unwrap().code = INFERRED.to_owned();
@@ -338,7 +338,7 @@ fn a_success_is_missing_once_the_history_must_have_it() {
 }
 
 #[test]
-fn only_a_call_that_may_have_recorded_more_than_it_shows_clouds_the_rest() {
+fn only_a_call_that_may_have_recorded_more_than_it_shows_hides_a_success() {
     let accepted = [
         record("gb", State::Accepted),
         record("other", State::Accepted),

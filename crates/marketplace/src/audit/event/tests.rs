@@ -142,7 +142,7 @@ fn a_record_without_a_quantity_is_a_record_of_zero() {
 }
 
 #[test]
-fn what_a_call_did_to_a_slot_depends_on_its_answer() {
+fn the_effect_of_a_call_on_a_slot_depends_on_its_answer() {
     let sent = || json!({"usageRecords": [record(json!("1"))]});
     let status = |status: Option<&str>| json!({"results": [{"usageRecord": record(json!("1")), "status": status}]});
     let doubtful = || Effect::Doubtful(vec![units("1")]);
@@ -184,7 +184,7 @@ fn what_a_call_did_to_a_slot_depends_on_its_answer() {
 }
 
 #[test]
-fn of_a_batch_refused_for_one_record_the_others_may_have_been_recorded() {
+fn if_a_batch_is_refused_for_one_record_the_others_may_have_been_recorded() {
     let mut other = record(json!("2"));
     other["dimension"] = json!("requests");
     let request = json!({"usageRecords": [record(json!("1")), other]});
@@ -197,7 +197,7 @@ fn of_a_batch_refused_for_one_record_the_others_may_have_been_recorded() {
             "InvalidProductCodeException",
             Effect::Doubtful(vec![units("1")]),
         ),
-        // AWS says of these codes that the entire batch is not processed.
+        // AWS says that the entire batch is not processed if it answers one of these codes.
         ("TimestampOutOfBoundsException", Effect::Nothing),
     ] {
         let call = call(&event(request.clone(), Value::Null, Some(error)));
@@ -206,7 +206,7 @@ fn of_a_batch_refused_for_one_record_the_others_may_have_been_recorded() {
 }
 
 #[test]
-fn only_what_shows_none_of_its_records_may_be_one_large_record_of_ours() {
+fn only_an_event_without_records_may_be_one_large_record_of_this_stack() {
     let cut = json!({"usageRecords": [], "omitted": true});
     assert!(call(&event(cut, Value::Null, None)).is_of_one_large_record());
     for request in [
@@ -220,7 +220,7 @@ fn only_what_shows_none_of_its_records_may_be_one_large_record_of_ours() {
 }
 
 #[test]
-fn what_is_cut_off_may_have_recorded_anything_unless_the_call_was_refused_at_the_door() {
+fn a_call_that_is_cut_off_may_have_recorded_anything_unless_it_was_refused() {
     for request in [
         json!({"usageRecords": [record(json!("1"))], "omitted": true}),
         json!({"omitted": true, "originalSize": 120_000}),
@@ -251,7 +251,7 @@ fn a_result_that_was_cut_off_leaves_its_record_in_doubt() {
 }
 
 #[test]
-fn other_events_are_foreign_and_what_is_no_event_is_unreadable() {
+fn other_events_are_foreign_and_other_texts_are_unreadable() {
     let mut other = event(Value::Null, Value::Null, None);
     other["eventName"] = json!("ResolveCustomer");
     assert!(matches!(
@@ -262,7 +262,7 @@ fn other_events_are_foreign_and_what_is_no_event_is_unreadable() {
     let at = "2026-11-21T11:31:00Z".parse().ok();
     for text in ["", "[]", "{\"eventName\": 3}"] {
         match Event::read(text, at) {
-            Event::Unreadable { at: told, .. } => assert_eq!(told, at.map(Span::at)),
+            Event::Unreadable { at: found, .. } => assert_eq!(found, at.map(Span::at)),
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -312,12 +312,12 @@ proptest! {
     #[test]
     fn any_bytes_are_an_event_of_some_kind(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let text = String::from_utf8_lossy(&bytes);
-        let told = matches!(Event::read(&text, None), Event::Unreadable { .. } | Event::Foreign(_));
-        prop_assert!(told);
+        let read = matches!(Event::read(&text, None), Event::Unreadable { .. } | Event::Foreign(_));
+        prop_assert!(read);
     }
 
     #[test]
-    fn any_members_are_read_or_told(request in any_json(), response in any_json(), error in any_json()) {
+    fn any_members_are_read_or_reported(request in any_json(), response in any_json(), error in any_json()) {
         let mut event = event(request, response, None);
         event["errorCode"] = error;
         if let Event::Call(call) = Event::read(&event.to_string(), None) {
@@ -363,7 +363,7 @@ fn a_request_is_read_completely_whether_or_not_it_names_a_product() {
 }
 
 #[test]
-fn only_what_is_marked_as_cut_off_is() {
+fn only_a_marked_event_is_cut_off() {
     for (mark, cut) in [
         (json!(true), true),
         (json!("true"), true),

@@ -1,4 +1,4 @@
-//! The text of an event, as serde reads it, and what a call is made of.
+//! The JSON of an event, as serde reads it, and its conversion into a [`Call`].
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::quantity::Quantity;
 use crate::record::RecordKey;
 use crate::subscription::Subscription;
 
-/// An event as its text has it.
+/// The members of an event's JSON that the audit needs.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WireEvent {
@@ -80,7 +80,7 @@ impl WireEvent {
         self.event_time.as_deref().and_then(read_time)
     }
 
-    /// The call that the event shows.
+    /// Converts the event into the call that it shows.
     pub fn into_call(self, at: Timestamp) -> Call {
         let request = self.request_parameters.unwrap_or_default();
         let response = self.response_elements.unwrap_or_default();

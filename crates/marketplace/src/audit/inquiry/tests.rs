@@ -131,7 +131,7 @@ const DUPLICATE: Result<&str, &str> = Ok("DuplicateRecord");
 const SUCCESS: Result<&str, &str> = Ok("Success");
 
 #[test]
-fn our_own_success_is_found_whatever_else_was_said() {
+fn a_success_of_the_record_is_found_whatever_else_the_history_shows() {
     for state in [State::Disputed, State::Unconfirmed] {
         let calls = [
             call(40, 5, DUPLICATE),
@@ -144,7 +144,7 @@ fn our_own_success_is_found_whatever_else_was_said() {
 }
 
 #[test]
-fn another_quantity_in_the_slot_is_a_conflict_and_the_first_of_them_counts() {
+fn another_quantity_in_the_slot_is_a_conflict_and_the_first_quantity_counts() {
     let calls = [
         call(40, 5, DUPLICATE),
         call(20, 8, SUCCESS),
@@ -163,7 +163,7 @@ fn another_quantity_in_the_slot_is_a_conflict_and_the_first_of_them_counts() {
 }
 
 #[test]
-fn a_taken_slot_that_only_our_own_record_can_have_taken_is_ours() {
+fn a_slot_that_only_this_record_can_have_taken_is_billed_with_it() {
     for lost in [LOST, Err("InvalidProductCodeException"), Ok("NeverSeen")] {
         let calls = [call(40, 5, DUPLICATE), call(31, 5, lost)];
         assert_eq!(ask(State::Disputed, &calls), Finding::BilledByInference);
@@ -179,7 +179,7 @@ fn a_taken_slot_that_only_our_own_record_can_have_taken_is_ours() {
 }
 
 #[test]
-fn a_taken_slot_that_nothing_explains_or_somebody_else_may_have_taken_stays_disputed() {
+fn a_record_stays_disputed_if_another_call_or_no_call_may_have_taken_its_slot() {
     let unknown = |calls: &[Call]| match ask(State::Disputed, calls) {
         Finding::Unknown(doubt) => doubt,
         other => panic!("{other:?}"),
@@ -212,7 +212,7 @@ fn nothing_is_inferred_before_the_history_has_caught_up_with_the_refusal() {
 }
 
 #[test]
-fn what_no_call_can_have_recorded_is_not_billed() {
+fn a_record_that_no_call_can_have_recorded_is_not_billed() {
     assert_eq!(ask(State::Unconfirmed, &[]), Finding::NotBilled);
     let calls: Vec<Call> = [
         Err("ThrottlingException"),
@@ -294,7 +294,7 @@ fn an_event_of_its_time_that_cannot_be_read_in_full_decides_nothing() {
     inquiry.unreadable(None, "no JSON");
     assert!(is_opaque(inquiry.finding(&key(LICENSE), at(NOW))));
 
-    // A request of another product cannot have named a buyer of this one by product code.
+    // A request of another product cannot have named a buyer of this product by product code.
     let buyer = "legacy|code|CUST";
     for (product, expected) in [("code", true), ("other", false)] {
         let mut inquiry = inquiry_about(&record(State::Unconfirmed, buyer));
@@ -373,7 +373,7 @@ fn nothing_follows_from_silence_without_a_call_that_is_certainly_later() {
 }
 
 #[test]
-fn more_calls_without_a_clear_answer_than_the_history_has_leave_it_held() {
+fn a_record_stays_held_if_the_history_lacks_calls_without_a_clear_answer() {
     let calls = [
         call(31, 5, Err("AccessDeniedException")),
         call(32, 5, Err("ThrottlingException")),
@@ -432,8 +432,8 @@ fn a_buyer_named_in_another_way_may_be_this_buyer() {
 }
 
 #[test]
-fn a_conflict_is_told_with_both_quantities_the_difference_and_what_to_do() {
-    let told = conflict_text(&record(State::Conflict, LICENSE), units(8));
+fn a_conflict_is_described_with_both_quantities_the_difference_and_the_action() {
+    let description = conflict_text(&record(State::Conflict, LICENSE), units(8));
     for part in [
         "holds 8 gb",
         "2026-11-21T10",
@@ -441,16 +441,16 @@ fn a_conflict_is_told_with_both_quantities_the_difference_and_what_to_do() {
         "claim 3 gb back",
         "INCORRECT_METERING",
     ] {
-        assert!(told.contains(part), "{told}");
+        assert!(description.contains(part), "{description}");
     }
-    let told = conflict_text(&record(State::Conflict, LICENSE), units(3));
-    assert!(told.contains("2 gb was not billed"), "{told}");
-    let told = conflict_text(&record(State::Conflict, LICENSE), units(5));
-    assert!(!told.contains("claim"), "{told}");
+    let description = conflict_text(&record(State::Conflict, LICENSE), units(3));
+    assert!(description.contains("2 gb was not billed"), "{description}");
+    let description = conflict_text(&record(State::Conflict, LICENSE), units(5));
+    assert!(!description.contains("claim"), "{description}");
 }
 
 #[test]
-fn all_that_can_say_something_about_its_records_is_read() {
+fn the_spans_have_every_call_that_can_prove_something() {
     let records = [
         record(State::Unconfirmed, LICENSE),
         record(State::Disputed, "legacy|code|CUST"),
@@ -475,7 +475,7 @@ fn all_that_can_say_something_about_its_records_is_read() {
 }
 
 #[test]
-fn more_unreadable_events_than_are_remembered_count_against_everything() {
+fn too_many_unreadable_events_make_every_record_doubtful() {
     let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
     let long_after = Some(Span::at(at("2026-11-22T11:30:00Z")));
     for _ in 0..OPAQUE_KEPT_MAX {
@@ -493,7 +493,7 @@ fn more_unreadable_events_than_are_remembered_count_against_everything() {
 }
 
 #[test]
-fn each_doubt_says_what_it_is() {
+fn each_doubt_has_its_own_text() {
     let may_have = |code: Option<&str>| Doubt::MayHaveRecorded {
         code: code.map(str::to_owned),
         at: at("2026-11-21T11:31:00Z"),
@@ -524,7 +524,7 @@ fn each_doubt_says_what_it_is() {
 }
 
 #[test]
-fn of_several_calls_that_say_the_same_the_first_is_named() {
+fn the_first_of_several_calls_with_the_same_effect_is_named() {
     let with_id = |mut call: Call, id: &str| {
         for result in &mut call.results {
             result.metering_record_id = Some(id.to_owned());
@@ -581,7 +581,7 @@ fn an_event_that_is_shown_twice_is_one_call() {
 }
 
 #[test]
-fn what_cannot_be_read_is_a_doubt_about_records_of_any_time_that_it_may_be_of() {
+fn an_unreadable_event_is_a_doubt_about_every_record_of_its_period() {
     for (from, to, is_doubt) in [
         ("2026-11-20T10:00:00Z", "2026-11-21T09:54:59Z", false),
         ("2026-11-20T10:00:00Z", "2026-11-21T09:55:00Z", true),

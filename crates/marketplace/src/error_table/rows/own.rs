@@ -11,10 +11,10 @@ pub(super) const DEADLINE_PASSED_ROW: ErrorRow = ErrorRow {
     retry: Retry::Never,
     alarm: Alarm::RecordsUnconfirmed,
     meaning: "The record's deadline passed without an outcome. AWS Marketplace may have billed it: an answer can get lost.",
-    action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail tells what happened; `metering late show` says what it told so far, and `metering late carry` and `write-off` decide with --i-checked.",
+    action: "Find out why it was not accepted in time. Its quantity is held until CloudTrail shows whether it was billed. `metering late show` reports the findings so far, and `metering late carry` and `write-off` decide with --i-checked.",
 };
 
-/// The record was refused, and its timestamp lies outside every purchase.
+/// The record was refused, and no agreement was in force at its timestamp.
 pub(super) const STAMP_NOT_IN_FORCE_ROW: ErrorRow = ErrorRow {
     code: STAMP_NOT_IN_FORCE,
     also: &[],
@@ -22,8 +22,8 @@ pub(super) const STAMP_NOT_IN_FORCE_ROW: ErrorRow = ErrorRow {
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::None,
-    meaning: "AWS Marketplace has refused the record, and lifecycle events that came after it was frozen put its timestamp outside every purchase. It is not sent any more.",
-    action: "None: once CloudTrail shows that it was not billed, its usage is carried into an open hour of the purchase that its hour belongs to, or held where there is none.",
+    meaning: "AWS Marketplace has refused the record, and later lifecycle events show that no agreement was in force at its timestamp. It is not sent any more.",
+    action: "Nothing: once CloudTrail shows that it was not billed, its usage is carried into an open hour of the purchase that its hour belongs to, or held if there is no open hour.",
 };
 
 /// The audit inferred that the record is billed.
@@ -34,7 +34,7 @@ pub(super) const INFERRED_ROW: ErrorRow = ErrorRow {
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::None,
-    meaning: "AWS Marketplace said DuplicateRecord, and by CloudTrail only calls with exactly this content can have taken the slot: it is billed.",
+    meaning: "AWS Marketplace answered DuplicateRecord, and CloudTrail shows that only calls with exactly this content can have taken the slot. The record is billed.",
     action: "Nothing.",
 };
 
@@ -46,6 +46,6 @@ pub(super) const NOT_BILLED_ROW: ErrorRow = ErrorRow {
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::None,
-    meaning: "By CloudTrail no call can have recorded it before its deadline: it is certainly not billed, and its usage is carried or held.",
-    action: "Nothing if it is carried. What is held is listed by `metering late list`.",
+    meaning: "CloudTrail shows that no call can have recorded the record before its deadline. It is certainly not billed, and its usage is carried or held.",
+    action: "Nothing if its usage is carried. `metering late list` lists held usage.",
 };
