@@ -2,8 +2,8 @@
 //!
 //! [`EventSource::poll`] does what the poller would do at a given time: it reads the stream,
 //! filters, gathers batches and invokes. It does nothing between calls. The caller owns the time. A
-//! caller that moves a clock forward has to stop at [`EventSource::next_due`] on the way: a poller
-//! that sleeps for 24 hours finds its records trimmed, as on AWS.
+//! caller that moves a clock forward must stop at [`EventSource::next_due`] on the way: after 24
+//! hours without a poll the records are trimmed, as on AWS.
 
 mod answer;
 mod attempt;
@@ -36,11 +36,11 @@ use attempt::Attempt;
 use change::{Change, sequence_order};
 use faults::FaultyDelivery;
 
-/// Largest number of invocations in one poll. Without it, a function that writes to the table whose
-/// stream feeds it would keep one poll running for ever.
+/// The largest number of invocations in one poll. Without this limit, a function that writes to the
+/// table whose stream feeds it would keep one poll running for ever.
 pub const INVOCATIONS_PER_POLL_MAX: u32 = 1_000;
 
-/// Length of `{"Records":[` and `]}`.
+/// The length of `{"Records":[` and `]}`, in bytes.
 const ENVELOPE_BYTES: usize = 14;
 
 /// A running event source mapping. One batch is in flight at a time, and the order of records is
@@ -49,7 +49,7 @@ pub struct EventSource {
     options: EventSourceOptions,
     shard: String,
     iterator: Option<String>,
-    /// Records that were read and passed the filter, and are not yet in a batch.
+    /// The records that were read and passed the filter, and are not yet in a batch.
     waiting: VecDeque<Change>,
     /// The batch in flight, or its parts after a bisection. Records that are done are removed.
     in_flight: VecDeque<Attempt>,
@@ -57,7 +57,7 @@ pub struct EventSource {
 }
 
 impl EventSource {
-    /// A mapping that starts at the oldest record of the stream.
+    /// Creates a mapping that starts at the oldest record of the stream.
     ///
     /// # Errors
     ///
@@ -176,9 +176,9 @@ impl EventSource {
                 &IteratorPosition::TrimHorizon,
             )?,
         };
-        // The loop ends: each page but the last has records, and each record either helps to fill
-        // the batch or brings the iterator nearer to the end of the stream, to which nobody writes
-        // meanwhile.
+        // The loop ends. Each page except the last one has records. Each record either helps to
+        // fill the batch or brings the iterator nearer to the end of the stream, and nobody writes
+        // to the stream meanwhile.
         while !self.full_batch() {
             let page = database.stream_records(&iterator, STREAM_RECORDS_PER_CALL_MAX);
             let page = page.inspect_err(|_| self.iterator = Some(iterator.clone()))?;

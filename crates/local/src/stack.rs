@@ -26,7 +26,7 @@ pub use lifecycle::function_event;
 pub use options::{DeliveryTrouble, Happenings, StackError, StackOptions, Trouble};
 pub use streams::{EventSources, event_sources};
 
-/// Name of the local stack, and the prefix of its tables' names.
+/// The name of the local stack, and the prefix of its tables' names.
 pub const STACK_NAME: &str = "metering";
 /// The stack. It does nothing on its own: [`Stack::step`] does what is due now.
 pub struct Stack {
@@ -236,8 +236,8 @@ impl Stack {
     }
 }
 
-/// The address at which this machine can reach a server that listens on `address`. A server on
-/// 0.0.0.0 listens on every address, but no client can connect to 0.0.0.0.
+/// Returns the address at which this machine can reach a server that listens on `address`. A server
+/// on 0.0.0.0 listens on every address, but no client can connect to 0.0.0.0.
 pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
