@@ -231,5 +231,5 @@ fn what_cannot_be_done_ends_with_1_and_says_why() {
     assert!(!ran.err.contains("two"), "{}", ran.err);
     let ran = common::metering_with(&["batch-meter-usage", "--file", "-"], "{]");
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("no JSON"), "{}", ran.err);
+    assert!(ran.err.contains("is not JSON"), "{}", ran.err);
 }

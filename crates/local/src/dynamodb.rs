@@ -297,7 +297,7 @@ async fn serve(
         }
     };
     let (stopping, grace_begins) = oneshot::channel();
-    let told = async move {
+    let stop = async move {
         // A sender that was dropped means the same as a stop that was sent.
         if stopped.await.is_err() {
             tracing::debug!("the owner of the embedded DynamoDB is gone");
@@ -314,7 +314,7 @@ async fn serve(
         }
     };
     tokio::select! {
-        served = dynoxide::server::serve_with_shutdown(listener, database.clone(), told) => {
+        served = dynoxide::server::serve_with_shutdown(listener, database.clone(), stop) => {
             if let Err(error) = served {
                 tracing::error!(%error, "the embedded DynamoDB stopped serving");
             }

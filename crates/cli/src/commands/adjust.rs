@@ -33,9 +33,9 @@ pub enum Adjust {
 
 /// Lists usage that was metered too much, as billing adjustments to claim
 ///
-/// A metering record can never be lowered. What was billed beyond the usage rows is given back in
-/// money, per agreement and invoice. Each slot is claimed under the agreement that was in force at
-/// its hour.
+/// A metering record can never be lowered. Usage that was billed beyond the usage rows is paid back
+/// in money, per agreement and invoice. Each slot is claimed under the agreement that was in force
+/// at its hour.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,10 +51,10 @@ pub struct Plan {
     /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
     month: Option<Month>,
-    /// Only this subscription
+    /// Plan only for this subscription
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// As JSON: a list, one object for each agreement and product
+    /// Print JSON: a list with one object for each agreement and product
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -65,7 +65,8 @@ pub struct Plan {
 
 /// Records that a billing adjustment was claimed for a slot
 ///
-/// From then on the slot is over-metered by that much less. Rows that arrive again are late usage.
+/// From then on the claimed quantity does not count as over-metered any more. Rows that arrive
+/// again are late usage.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -74,7 +75,7 @@ Example:
 pub struct RecordRefund {
     /// <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// The quantity that was claimed back, at most what the slot is over-metered by
+    /// The quantity that was claimed back, at most the over-metered quantity of the slot
     quantity: Quantity,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
@@ -94,26 +95,27 @@ impl Adjust {
     }
 }
 
-/// What one entry of the request is about. One agreement can be for several products, whose
-/// dimensions may have the same names.
+/// The agreement and the product of one entry of the request. One agreement can be for several
+/// products, whose dimensions may have the same names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Payer {
     /// `None` if the stack does not know which agreement was in force.
     agreement: Option<AgreementId>,
     product: ProductCode,
-    /// Only if the agreement is not known: then nothing shows that two subscriptions belong to one.
+    /// `None` if the agreement is known. Without a known agreement, nothing shows that two
+    /// subscriptions belong to the same agreement, so each gets its own entry.
     subscription: Option<Subscription>,
 }
 
-/// A slot of which a quantity is to be claimed back.
+/// A slot that was metered too much.
 struct Excess {
     key: RecordKey,
     over: Total,
-    /// The quantity that was claimed back of it before.
+    /// The quantity of the slot that was claimed back before.
     refunded: Total,
 }
 
-/// The quantities to be claimed back with one entry.
+/// The quantities that one entry claims back.
 #[derive(Default)]
 struct Claim {
     subscriptions: BTreeSet<Subscription>,
@@ -180,9 +182,9 @@ impl Plan {
     }
 }
 
-/// Adds what was metered too much for one subscription, each slot to the agreement that was in force
-/// at its record's timestamp. A renewal within the month can keep the license, so one subscription
-/// can have slots of two agreements.
+/// Adds the over-metered quantities of one subscription. Each slot goes to the agreement that was
+/// in force at its record's timestamp. A renewal within the month can keep the license, so one
+/// subscription can have slots of two agreements.
 async fn add_claims(
     ledger: &Ledger,
     profile: &Profile,
@@ -229,8 +231,8 @@ async fn add_claims(
     Ok(())
 }
 
-/// The agreements of a subscription, each with its own lifecycle. The profile names the latest one,
-/// which has no lifecycle if only the registration named it.
+/// Returns the agreements of a subscription, each with its own lifecycle. The profile names the
+/// latest agreement, which has no lifecycle if only the registration named it.
 async fn agreements_of(
     ledger: &Ledger,
     profile: &Profile,
@@ -297,7 +299,7 @@ impl Claim {
         }))
     }
 
-    /// The text in place of an agreement that is not known.
+    /// The text that is shown if the agreement is not known.
     fn not_known(&self) -> String {
         let known: Vec<_> = self.agreements.iter().map(ToString::to_string).collect();
         match known.as_slice() {
@@ -306,9 +308,9 @@ impl Claim {
         }
     }
 
-    /// The same claim always has the same token, so that a claim made twice counts once. What was
-    /// claimed back before is part of it: when a slot is over-metered again by the same quantity,
-    /// AWS Marketplace must not take the new claim for a repeat of the old one.
+    /// The same claim always has the same token, so that a claim made twice counts once. The token
+    /// also depends on the quantity that was claimed back before. Otherwise AWS Marketplace would
+    /// treat a new claim of the same slot and quantity as a repeat of the old claim.
     fn client_token(&self) -> String {
         let content: Vec<String> = self
             .slots
@@ -356,7 +358,7 @@ impl RecordRefund {
         };
         let Some(movement) = refund(record, over, self.quantity, now, &self.reason) else {
             return Err(Failure::failed(format!(
-                "{slot} was metered {over} too much, so {} cannot be claimed back of it",
+                "{slot} was metered {over} too much, so {} cannot be claimed back for it",
                 self.quantity
             )));
         };

@@ -14,11 +14,11 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Compares the ingested usage with the metered usage, counted again from the usage rows.
+/// Compares the ingested usage, counted again from the usage rows, with the metered usage.
 ///
 /// For every hour and dimension: own rows + carried in = here + carried out + held + written off -
 /// refunded + not yet counted. In total: ingested = accepted + pending + held + dry run + lost -
-/// over-metered - refunded.
+/// over-metered - refunded. "here" is the quantity that the slot's own record bills.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,13 +39,13 @@ pub struct BooksOf {
     /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// As JSON
+    /// Print JSON
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// As comma-separated values
+    /// Print comma-separated values
     #[arg(long)]
     csv: bool,
-    /// As an HTML page for a browser
+    /// Print an HTML page for a browser
     #[arg(long, conflicts_with_all = ["csv", "json"])]
     html: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct BooksOf {
     tables: Tables,
 }
 
-/// Largest number of slots that an error names.
+/// The largest number of slots that an error names.
 const SLOTS_NAMED_MAX: usize = 20;
 
 const CSV_COLUMNS: [&str; 12] = [
@@ -146,7 +146,7 @@ impl BooksOf {
     }
 }
 
-/// Collects what is printed, one subscription after the other.
+/// Collects the printed lines, one subscription after the other.
 struct Report<'a> {
     of: &'a BooksOf,
     subscriptions: Vec<Value>,

@@ -44,7 +44,7 @@ impl Stack {
     async fn deliver(&mut self, event: &Value) -> bool {
         for _ in 0..TRIES_MAX {
             let result = self.functions.invoke_agreements(event.clone()).await;
-            self.note("agreements", &result);
+            self.count_invocation("agreements", &result);
             if result.is_ok_and(|answer| answer.batch_item_failures.is_empty()) {
                 return true;
             }

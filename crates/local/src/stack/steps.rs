@@ -104,18 +104,18 @@ impl Stack {
         if now >= self.next_seal && !self.is_set_back(now) {
             self.next_seal = next_tick(now, SEALER_EVERY);
             let result = sealer::handle(&self.functions.sealer, Budget::of(INVOCATION)).await;
-            self.note("sealer", &result);
+            self.count_invocation("sealer", &result);
         }
         if now >= self.next_sweep && !self.is_set_back(now) {
             self.next_sweep = next_tick(now, SWEEP_EVERY);
             let answer = self.functions.submit(json!({}), &self.crashes).await;
-            self.note("submitter", &answer);
+            self.count_invocation("submitter", &answer);
         }
         if now >= self.next_reconcile && !self.is_set_back(now) {
             self.next_reconcile = next_tick(now, RECONCILER_EVERY);
             let result =
                 reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION)).await;
-            self.note("reconciler", &result);
+            self.count_invocation("reconciler", &result);
             self.dynamodb.sweep_ttl().map_err(StackError::failed)?;
         }
         self.poll_streams(now).await
@@ -169,7 +169,11 @@ impl Stack {
         Ok(())
     }
 
-    pub(super) fn note<T, E: std::fmt::Display>(&mut self, function: &str, result: &Result<T, E>) {
+    pub(super) fn count_invocation<T, E: std::fmt::Display>(
+        &mut self,
+        function: &str,
+        result: &Result<T, E>,
+    ) {
         *self
             .happenings
             .invocations

@@ -18,7 +18,7 @@ use crate::{output, view};
 
 /// Bills a slot's waiting usage with an hour that is still open
 ///
-/// The open hour is a later one of the same month. A refused record closes as moved, in one
+/// The open hour is a later hour of the same month. A refused record gets the state moved, in one
 /// transaction with its carry. --into names the dimension that replaced a renamed one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -177,8 +177,8 @@ enum Step {
     Close(Movement),
 }
 
-/// Largest number of held movements of one slot that one command closes. If there are more, run the
-/// command again.
+/// The largest number of held movements of one slot that one command closes. If there are more, the
+/// command must be run again.
 const HOLDS_MAX: usize = 100;
 
 impl Decision<'_> {
@@ -220,11 +220,12 @@ impl Decision<'_> {
     fn nothing(&self, why: &str) -> Failure {
         let slot = self.slot.slot();
         Failure::failed(format!(
-            "{slot}: {why}; `metering late list` shows what waits"
+            "{slot}: {why}; `metering late list` shows the waiting usage"
         ))
     }
 
-    /// Whether some usage of the record can be decided only by a person who has checked it.
+    /// Returns whether some usage of the record can be decided only by a person who has checked it,
+    /// and --i-checked is missing.
     fn needs_check(&self, record: &MeteringRecord, short: Quantity) -> bool {
         let is_in_doubt = ending(record) == Ending::Checked || short > Quantity::ZERO;
         is_in_doubt && !self.is_checked

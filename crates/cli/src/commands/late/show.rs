@@ -20,7 +20,7 @@ Example:
 pub struct Show {
     /// <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// As JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -37,7 +37,7 @@ impl Show {
             .pop()
         else {
             return Err(Failure::failed(format!(
-                "{}: there is no such record; `metering late list` shows what waits",
+                "{}: there is no such record; `metering late list` shows the waiting usage",
                 self.slot.slot()
             )));
         };
@@ -74,13 +74,13 @@ impl Show {
     }
 }
 
-/// Whether AWS Marketplace may have billed the record.
+/// Returns whether AWS Marketplace may have billed the record.
 fn is_in_doubt(record: &MeteringRecord) -> bool {
     matches!(record.state, State::Disputed | State::Unconfirmed)
 }
 
-/// The reason why the audit has not closed a record, as of its last look. `None` if the record is
-/// not in doubt.
+/// The reason that the audit last gave for not closing a record. `None` if the record is not in
+/// doubt.
 async fn doubt(ledger: &Ledger, record: &MeteringRecord) -> Result<Option<String>, Failure> {
     if !is_in_doubt(record) {
         return Ok(None);
