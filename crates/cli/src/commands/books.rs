@@ -113,7 +113,10 @@ impl BooksOf {
         let slots = report.astray.iter().take(SLOTS_NAMED_MAX).map(|slot| {
             let text = |name: &str| slot[name].as_str().unwrap_or_default().to_owned();
             let (sent, arrived) = (text("sent"), text("arrived"));
-            format!("{}: {sent} sent there, {arrived} arrived", text("slot"))
+            format!(
+                "{}: {sent} was carried to this slot, {arrived} arrived",
+                text("slot")
+            )
         });
         Err(Failure::failed(format!(
             "the books of {month} do not balance: {} carried out and {} carried in, {} ingested; {}",

@@ -170,7 +170,7 @@ fn text(summary: &Summary) -> String {
         (
             "BatchMeterUsage calls, and the fewest possible",
             format!(
-                "{} of {} ({})",
+                "{}, {} ({})",
                 summary.calls,
                 summary.calls_minimum,
                 ratio(summary.calls, summary.calls_minimum)
