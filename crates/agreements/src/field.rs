@@ -57,7 +57,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads a text; `None` if it is absent, null or empty. `path` is a JSON pointer.
+    /// Reads a text. Returns `None` if it is absent, null or empty. `path` is a JSON pointer.
     pub fn text_opt(&self, path: &str) -> Result<Option<&'a str>, Malformed> {
         match self.value.pointer(path) {
             None | Some(Value::Null) => Ok(None),
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.malformed(path, "is missing"))
     }
 
-    /// Reads a text and parses it; `None` if it is absent, null or empty.
+    /// Reads a text and parses it. Returns `None` if it is absent, null or empty.
     pub fn parsed_opt<T>(&self, path: &str) -> Result<Option<T>, Malformed>
     where
         T: FromStr<Err: Display>,

@@ -43,7 +43,7 @@ const KEPT_BYTES_MAX: usize = 200_000;
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The access to the tables in DynamoDB.
     pub ledger: Ledger,
     /// The current time, which tests can set.
     pub clock: Clock,

@@ -48,7 +48,7 @@ enum Command {
     /// Shows metering records: what is frozen, sent, billed or waiting
     #[command(subcommand)]
     Records(records::Records),
-    /// Shows subscriptions
+    /// Shows subscriptions and their statuses
     #[command(subcommand)]
     Subscriptions(subscriptions::Subscriptions),
     /// Configures products: how their buyers are identified, and what they charge for

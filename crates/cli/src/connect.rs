@@ -36,10 +36,11 @@ pub struct Tables {
     /// environment variable METERING_STACK, or "metering"]
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// DynamoDB on this machine instead of AWS; it receives no real credentials. DynamoDB has no
-    /// clock, so the command uses this machine's time. The clock of a `metering local` on other
-    /// ports may show another time. Then name that clock in METERING_CLOCK, as in
-    /// http://127.0.0.1:8081/_emulator/clock [default: the environment variable DYNAMODB_ENDPOINT]
+    /// The endpoint of a DynamoDB on this machine, which is used instead of AWS and receives no
+    /// real credentials. DynamoDB has no clock, so the command uses this machine's time. The clock
+    /// of a `metering local` on other ports may show another time. Then name that clock in
+    /// METERING_CLOCK, as in http://127.0.0.1:8081/_emulator/clock [default: the environment
+    /// variable DYNAMODB_ENDPOINT]
     #[arg(long, value_name = "URL", value_parser = url)]
     dynamodb_endpoint: Option<String>,
 }
@@ -183,9 +184,9 @@ pub struct Service {
     /// The AWS Marketplace that `metering local` runs on this machine
     #[arg(long, conflicts_with = "endpoint")]
     local: bool,
-    /// Endpoint of an emulator; it receives no real credentials. For an interface endpoint of AWS,
-    /// set the environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for any AWS
-    /// SDK
+    /// The endpoint of an emulator, which receives no real credentials. For an interface endpoint
+    /// of AWS, set the environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for
+    /// any AWS SDK
     #[arg(long, value_name = "URL", value_parser = url)]
     endpoint: Option<String>,
 }

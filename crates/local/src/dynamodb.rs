@@ -2,7 +2,7 @@
 //!
 //! The engine is `dynoxide`, which is built on SQLite. It serves DynamoDB and DynamoDB Streams as
 //! AWS JSON 1.0 on one port, so every official client can use it through its endpoint. It verifies
-//! no signature. For that reason only loopback addresses are accepted, unless
+//! no signature. For this reason only loopback addresses are accepted, unless
 //! [`EmbeddedDynamoDb::start_anywhere`] is used.
 //!
 //! The server has its own thread. The engine works synchronously behind one lock, and would
@@ -309,7 +309,7 @@ async fn serve(
     let out_of_grace = async move {
         match grace_begins.await {
             Ok(()) => tokio::time::sleep(SHUTDOWN_GRACE).await,
-            // The server stopped on its own; its own result says why.
+            // The server stopped by itself, and its result contains the reason.
             Err(_) => std::future::pending().await,
         }
     };

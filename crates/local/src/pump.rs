@@ -112,8 +112,8 @@ impl EventSource {
     ///
     /// # Errors
     ///
-    /// [`StreamReadError`]: the stream cannot be read. A failing function is not an error; its
-    /// batch is retried.
+    /// [`StreamReadError`]: the stream cannot be read. A failing function is not an error, because
+    /// its batch is retried.
     pub async fn poll<F, A>(
         &mut self,
         now: Timestamp,

@@ -37,11 +37,11 @@ pub struct ServerOptions {
     /// The folder in which everything is kept. It is created if it does not exist. `None` keeps
     /// everything in memory.
     pub data_dir: Option<PathBuf>,
-    /// How many times faster than real time the clock runs; 0 stops it. `None` takes the speed of
-    /// the kept world. In a new world that is 1, or 0 with the sample world.
+    /// The speed of the clock as a multiple of real time. The value 0 stops the clock. `None` takes
+    /// the speed of the kept world. In a new world this speed is 1, or 0 with the sample world.
     pub speed: Option<f64>,
-    /// Whether to start with the [`sample`] world. While its clock stands still, nothing runs on
-    /// its own.
+    /// `true` to start with the [`sample`] world. While its clock stands still, nothing runs on its
+    /// own.
     pub sample: bool,
 }
 
@@ -72,7 +72,7 @@ pub struct Server {
     asleep_at: Option<Timestamp>,
     last_now: Timestamp,
     stands_since: Instant,
-    /// Whether the clock was moved forward and there is still work to catch up on.
+    /// `true` if the clock was moved forward and there is still work to catch up on.
     is_behind: bool,
     save_at: Instant,
     trouble: Option<(String, Instant)>,

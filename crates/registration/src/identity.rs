@@ -11,7 +11,7 @@ use metering_api::ResolvedCustomer;
     "product {product} is metered by {kind}, and ResolveCustomer returned no {missing}: correct the product's configured identity, or ask AWS Marketplace Seller Operations"
 )]
 pub struct MissingIdentity {
-    /// The product code.
+    /// The code of the buyer's product.
     pub product: String,
     /// The product's identity kind, from its configuration or from AWS's answer.
     pub kind: IdentityKind,

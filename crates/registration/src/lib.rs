@@ -46,7 +46,7 @@ const TRANSMISSIONS_MAX: u32 = 3;
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The access to the tables in DynamoDB.
     pub ledger: Ledger,
     /// The client of the AWS Marketplace Metering Service.
     pub metering: MeteringApi,

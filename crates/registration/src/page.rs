@@ -33,9 +33,9 @@ pub struct Seller {
 /// A support contact, which AWS Marketplace requires on the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Support {
-    /// An e-mail address.
+    /// The e-mail address to which buyers write.
     Email(String),
-    /// A web page.
+    /// The URL of a web page where buyers find help.
     Url(String),
 }
 
@@ -250,7 +250,7 @@ pub(crate) struct Form<'a> {
     /// The address that the form is posted to. It is relative to the page's address, so that any
     /// path prefix works.
     pub action: &'a str,
-    /// The signed subscription.
+    /// The subscription, signed by the session key.
     pub session: &'a str,
     /// The values that were typed before.
     pub typed: &'a Typed,

@@ -44,8 +44,8 @@ pub(crate) async fn register(
         Ok(token) => token,
         Err(problem) => return page::malformed(&app.seller, &problem.to_string()),
     };
-    // The token is resolved at once, because it expires. AWS's documents give half an hour to four
-    // hours.
+    // The token is resolved at once, because it expires. AWS's documents give lifetimes of half an
+    // hour to four hours.
     let resolved = match app.metering.resolve_customer(&token).await {
         Ok(resolved) => resolved,
         Err(error) => {

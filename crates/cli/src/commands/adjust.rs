@@ -24,7 +24,7 @@ use crate::{output, view};
 /// Marketplace Agreement API reference).
 const REASON_CODE: &str = "INCORRECT_METERING";
 
-/// `metering adjust plan` and `record`.
+/// The subcommands of `metering adjust`.
 #[derive(Debug, Subcommand)]
 pub enum Adjust {
     Plan(Plan),
@@ -73,7 +73,7 @@ Example:
   metering adjust record 'legacy|examplecode2|CUSTEXAMPLE2@2026-11-21T02#seats' 1.5 --local \\
     --reason 'adjustment request bar-EXAMPLE1'")]
 pub struct RecordRefund {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
     /// The quantity that was claimed back, at most the over-metered quantity of the slot
     quantity: Quantity,

@@ -46,7 +46,7 @@ pub struct Audit {
     /// The hour after the last one, or a time within the last hour
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Timestamp,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]

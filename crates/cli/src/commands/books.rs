@@ -39,10 +39,10 @@ pub struct BooksOf {
     /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// Print comma-separated values
+    /// Print comma-separated values instead of text
     #[arg(long)]
     csv: bool,
     /// Print an HTML page for a browser
@@ -85,14 +85,14 @@ impl BooksOf {
         std::mem::replace(&mut report.written, Ok(()))?;
         let left_out = ledger.damaged();
         let is_balanced = sum.is_balanced().map_err(Failure::failed)?
-            && report.astray.is_empty()
+            && report.unbalanced.is_empty()
             && left_out.is_empty();
         if self.json {
             output::print_json(&json!({
                 "month": month.to_string(),
                 "balanced": is_balanced,
                 "sum": view::books(&sum),
-                "astray": report.astray,
+                "astray": report.unbalanced,
                 "subscriptions": report.subscriptions,
             }))?;
         } else if self.html {
@@ -110,7 +110,7 @@ impl BooksOf {
                 named.join("; ")
             )));
         }
-        let slots = report.astray.iter().take(SLOTS_NAMED_MAX).map(|slot| {
+        let slots = report.unbalanced.iter().take(SLOTS_NAMED_MAX).map(|slot| {
             let text = |name: &str| slot[name].as_str().unwrap_or_default().to_owned();
             let (sent, arrived) = (text("sent"), text("arrived"));
             format!(
@@ -154,7 +154,7 @@ struct Report<'a> {
     of: &'a BooksOf,
     subscriptions: Vec<Value>,
     lines: Vec<[String; 4]>,
-    astray: Vec<Value>,
+    unbalanced: Vec<Value>,
     page: Page,
     written: Result<(), Failure>,
 }
@@ -165,7 +165,7 @@ impl<'a> Report<'a> {
             of,
             subscriptions: Vec::new(),
             lines: Vec::new(),
-            astray: Vec::new(),
+            unbalanced: Vec::new(),
             page: Page::default(),
             written: Ok(()),
         }
@@ -187,7 +187,7 @@ impl<'a> Report<'a> {
             };
             let (sent, arrived) = (slot.sent.to_string(), slot.arrived.to_string());
             let value = json!({"slot": key.slot(), "sent": sent, "arrived": arrived});
-            self.astray.push(value);
+            self.unbalanced.push(value);
         }
         if self.of.csv {
             if self.written.is_ok() {

@@ -69,7 +69,7 @@ impl Mark {
             Self::Over => "over",
             Self::Lost => "lost",
             Self::Held => "held",
-            Self::Unbalanced => "astray",
+            Self::Unbalanced => "unbalanced",
         }
     }
 
@@ -315,8 +315,8 @@ fn legend() -> Markup {
 }
 
 const STYLE: &str = "
-:root{--ink:#16191f;--soft:#545b64;--paper:#fff;--line:#d5dbdb;--none:#eceff0;--billed:#1d8348;--moved:#5dade2;--dry:#a569bd;--pending:#f4d03f;--over:#dc7633;--lost:#7b241c;--held:#c0392b;--astray:#111}
-@media(prefers-color-scheme:dark){:root{--ink:#e9ebed;--soft:#a9b3bd;--paper:#0f1419;--line:#38424d;--none:#1e262e;--billed:#2ecc71;--moved:#3498db;--dry:#af7ac5;--pending:#d4ac0d;--over:#e67e22;--lost:#a93226;--held:#ff5c49;--astray:#fff}}
+:root{--ink:#16191f;--soft:#545b64;--paper:#fff;--line:#d5dbdb;--none:#eceff0;--billed:#1d8348;--moved:#5dade2;--dry:#a569bd;--pending:#f4d03f;--over:#dc7633;--lost:#7b241c;--held:#c0392b;--unbalanced:#111}
+@media(prefers-color-scheme:dark){:root{--ink:#e9ebed;--soft:#a9b3bd;--paper:#0f1419;--line:#38424d;--none:#1e262e;--billed:#2ecc71;--moved:#3498db;--dry:#af7ac5;--pending:#d4ac0d;--over:#e67e22;--lost:#a93226;--held:#ff5c49;--unbalanced:#fff}}
 *{box-sizing:border-box}
 body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
 main{max-width:60rem;margin:0 auto;padding:1rem}
@@ -339,14 +339,14 @@ dd.total{font-size:1.15rem;color:var(--ink);font-variant-numeric:tabular-nums;ov
 .cell{display:flex;align-items:center;justify-content:center;background:var(--none);border-radius:2px;min-height:.85rem;font-weight:700;color:#fff;overflow:hidden}
 .days .cell{min-height:1.4rem}
 .billed{background:var(--billed)}.moved{background:var(--moved);color:#111}.dry{background:var(--dry)}.pending{background:var(--pending);color:#111}
-.over{background:var(--over);color:#111}.lost{background:var(--lost)}.held{background:var(--held)}.astray{background:var(--astray);color:var(--paper)}
+.over{background:var(--over);color:#111}.lost{background:var(--lost)}.held{background:var(--held)}.unbalanced{background:var(--unbalanced);color:var(--paper)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.85rem;width:100%}
 th,td{text-align:left;padding:.35rem .5rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:500}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .slot{overflow-wrap:anywhere;min-width:11rem}
 .chip{display:inline-block;border-radius:.2rem;padding:.05rem .4rem;white-space:nowrap;color:#fff}
-.chip.over,.chip.pending,.chip.moved{color:#111}.chip.astray{color:var(--paper)}
+.chip.over,.chip.pending,.chip.moved{color:#111}.chip.unbalanced{color:var(--paper)}
 ";
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub struct Demo {
 /// The faults to inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Faults {
-    /// No faults
+    /// No faults are injected
     None,
     /// Throttling, internal errors, unprocessed records, lost replies; repeated, reordered, delayed
     /// and dropped stream deliveries; a submitter that dies just before and just after its calls

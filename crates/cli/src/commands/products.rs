@@ -12,7 +12,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::output;
 
-/// `metering products list` and `put`.
+/// The subcommands of `metering products`.
 #[derive(Debug, Subcommand)]
 pub enum Products {
     List(List),

@@ -11,7 +11,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// `metering records list`, `show` and `unattributed`.
+/// The subcommands of `metering records`.
 #[derive(Debug, Subcommand)]
 pub enum Records {
     List(List),
@@ -74,7 +74,7 @@ pub struct Show {
     /// API name of the dimension
     #[arg(long)]
     dimension: Dimension,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]

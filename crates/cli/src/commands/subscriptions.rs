@@ -7,7 +7,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// `metering subscriptions list`.
+/// The subcommands of `metering subscriptions`.
 #[derive(Debug, Subcommand)]
 pub enum Subscriptions {
     List(List),

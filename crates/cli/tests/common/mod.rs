@@ -111,11 +111,11 @@ impl Local {
 
     /// Asks the stack to stop, as `kill` and containers do.
     pub fn stop(mut self) -> i32 {
-        let told = Command::new("kill")
+        let killed = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status()
             .unwrap();
-        assert!(told.success());
+        assert!(killed.success());
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 

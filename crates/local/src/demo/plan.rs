@@ -16,9 +16,9 @@ pub const LICENSE_UPDATED_DELAY_S: u32 = 62;
 pub(crate) struct ProductOnSale {
     pub code: &'static str,
     pub dimensions: &'static [&'static str],
-    /// How the emulator identifies its buyers.
+    /// The kind of identity by which the emulator identifies its buyers.
     pub marketplace_identity: emulator::Identity,
-    /// How our records identify its buyers.
+    /// The kind of identity by which our records identify its buyers.
     pub identity: IdentityKind,
     /// `true` if some of its usage has tags.
     pub tagged: bool,
@@ -73,7 +73,7 @@ pub(crate) enum Action {
     Cancel { buyer: usize },
 }
 
-/// How the seller's software reports usage.
+/// The way in which the seller's software reports usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A call of `POST /usage`.

@@ -24,8 +24,8 @@ pub struct DeliveryFaults {
     pub drop_per_mille: u16,
     /// Records per thousand that are delivered a second time, up to `delay_max` later.
     pub repeat_per_mille: u16,
-    /// Records per thousand that change places with the previous record, if that one is still
-    /// waiting.
+    /// Records per thousand that change places with the previous record, if the previous record is
+    /// still waiting.
     pub reorder_per_mille: u16,
     /// Records per thousand that arrive up to `delay_max` late, after records that were written
     /// later.

@@ -11,7 +11,7 @@ const PATTERN_CHARACTERS_MAX: usize = 4_096;
 /// An event source mapping has at most five filters (Lambda's default quota).
 const PATTERNS_MAX: usize = 5;
 
-/// The filters of an event source mapping; a record passes when it matches any of them.
+/// The filters of an event source mapping. A record passes if it matches at least one pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     patterns: Vec<Fields>,

@@ -22,7 +22,7 @@ pub struct StackOptions {
     /// The time at the start. `None` takes the system's time. A world that was kept has its own
     /// time.
     pub now: Option<Timestamp>,
-    /// How many times faster than real time the clock runs; 0 stops it.
+    /// The speed of the clock as a multiple of real time. The value 0 stops the clock.
     pub speed: f64,
     /// The seed of all random draws.
     pub seed: u64,
@@ -85,7 +85,7 @@ pub enum StackError {
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// A part of the stack failed; the text says which and why.
+    /// A part of the stack failed. The text names the part and the reason.
     #[error("{0}")]
     Failed(String),
 }

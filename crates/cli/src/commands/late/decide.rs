@@ -1,4 +1,4 @@
-//! `metering late carry` and `write-off`.
+//! The commands `metering late carry` and `metering late write-off`.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -34,7 +34,7 @@ already is never chosen.
 
 `metering late list` prints the slots.")]
 pub struct Carry {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
@@ -59,7 +59,7 @@ Example:
 
 The books show it as lost. `metering late list` prints the slots.")]
 pub struct WriteOff {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
@@ -183,8 +183,8 @@ const HOLDS_MAX: usize = 100;
 
 impl Decision<'_> {
     async fn carry_out(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let mut done = 0;
-        while done < HOLDS_MAX {
+        let mut steps = 0;
+        while steps < HOLDS_MAX {
             let Some(record) = ledger.records(std::slice::from_ref(self.slot)).await?.pop() else {
                 return Err(self.nothing("there is no such record"));
             };
@@ -192,7 +192,7 @@ impl Decision<'_> {
             let short = super::short_of(ledger, &record, &movements).await?;
             let step = match self.next(&record, &movements, short)? {
                 Some(step) => step,
-                None if done == 0 && self.needs_check(&record, short) => {
+                None if steps == 0 && self.needs_check(&record, short) => {
                     return Err(show::unchecked(ledger, &record).await?);
                 }
                 None => break,
@@ -209,9 +209,9 @@ impl Decision<'_> {
             }
             let table = view::movement_table(std::slice::from_ref(movement));
             output::print(table.trim_fmt())?;
-            done += 1;
+            steps += 1;
         }
-        match done {
+        match steps {
             0 => Err(self.nothing("nothing of it is held, refused, in doubt or short")),
             _ => Ok(()),
         }

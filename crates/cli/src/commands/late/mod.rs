@@ -17,7 +17,7 @@ use crate::output;
 use decide::{Carry, WriteOff};
 use show::Show;
 
-/// `metering late list`, `show`, `carry` and `write-off`.
+/// The subcommands of `metering late`.
 #[derive(Debug, Subcommand)]
 pub enum Late {
     List(List),

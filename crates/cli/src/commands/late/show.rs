@@ -1,4 +1,4 @@
-//! `metering late show`, and the checks that a person makes before deciding about usage in doubt.
+//! The command `metering late show`, and the checks that a person makes before deciding about usage in doubt.
 
 use clap::Args;
 use ledger::Ledger;
@@ -18,9 +18,9 @@ Example:
 
 `metering late list` prints the slots.")]
 pub struct Show {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// Print JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
