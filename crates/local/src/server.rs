@@ -135,7 +135,7 @@ impl Server {
         self.is_behind
     }
 
-    /// Does what is due until `stop` completes. Errors are logged and never end the loop.
+    /// Does the due work until `stop` completes. Errors are logged and never end the loop.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         loop {
@@ -148,7 +148,7 @@ impl Server {
         }
     }
 
-    /// Reads the clock once and does what is due by it.
+    /// Reads the clock once and does the work that is due at that time.
     pub async fn turn(&mut self) {
         let emulator = self.stack.emulator();
         let now = emulator.now();
@@ -160,23 +160,23 @@ impl Server {
             return;
         }
         self.asleep_at = None;
-        let mut done = match self.stack.catch_up().await {
+        let mut result = match self.stack.catch_up().await {
             Ok(caught_up) => {
                 self.is_behind = !caught_up;
                 Ok(())
             }
             Err(error) => Err(error),
         };
-        if done.is_ok() && !self.is_behind && self.stands_since.elapsed() >= STANDSTILL {
+        if result.is_ok() && !self.is_behind && self.stands_since.elapsed() >= STANDSTILL {
             self.stands_since = Instant::now();
-            done = self.stack.close_windows().await;
+            result = self.stack.close_windows().await;
         }
-        if done.is_ok() && Instant::now() >= self.save_at {
+        if result.is_ok() && Instant::now() >= self.save_at {
             let begun = Instant::now();
-            done = self.stack.save_world();
+            result = self.stack.save_world();
             self.save_at = Instant::now() + SAVE_EVERY.max(begun.elapsed() * SAVE_PAUSE_TIMES);
         }
-        self.log_trouble(done.err());
+        self.log_trouble(result.err());
     }
 
     /// Logs an error once, and again every minute while it continues.
@@ -218,7 +218,7 @@ impl Server {
         real.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
     }
 
-    /// Stops the servers and saves what is kept in the folder.
+    /// Stops the servers, and saves the data that is kept in the folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         self.stack.shutdown()
     }

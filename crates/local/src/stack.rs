@@ -28,7 +28,7 @@ pub use streams::{EventSources, event_sources};
 
 /// The name of the local stack, and the prefix of its tables' names.
 pub const STACK_NAME: &str = "metering";
-/// The stack. It does nothing on its own: [`Stack::step`] does what is due now.
+/// The stack. It does nothing on its own: [`Stack::step`] does the work that is due now.
 pub struct Stack {
     dynamodb: EmbeddedDynamoDb,
     emulator: Emulator,
@@ -226,7 +226,7 @@ impl Stack {
         }
     }
 
-    /// Stops the servers and saves what is kept in a folder.
+    /// Stops the servers, and saves the data that is kept in a folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         for server in &self.servers {
             server.abort();

@@ -235,7 +235,7 @@ impl Day {
         Ok(())
     }
 
-    /// Lets the stack run until nothing is pending, then compares everything.
+    /// Lets the stack run until nothing is pending, and collects the quantities to compare.
     async fn finish(
         mut self,
         options: &DemoOptions,
@@ -304,7 +304,8 @@ fn billed(stack: &Stack) -> Result<Total, DemoError> {
     Total::sum(quantities).map_err(DemoError::failed)
 }
 
-/// The sum of ceil(records / 25) over all sealing rounds, products and identity kinds.
+/// Returns the smallest possible number of calls: the sum of ceil(records / 25) over all sealing
+/// rounds, products and identity kinds.
 async fn calls_minimum(stack: &Stack) -> Result<u64, DemoError> {
     let mut rounds: BTreeMap<(Timestamp, ProductCode, IdentityKind), u64> = BTreeMap::new();
     let mut start = None;

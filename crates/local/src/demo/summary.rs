@@ -15,7 +15,7 @@ pub struct Summary {
     pub subscriptions: u32,
     /// The number of events sent, repeats included.
     pub events_sent: u64,
-    /// The number of distinct events that are metered.
+    /// The number of distinct events that a correct stack meters, as planned.
     pub events_ingested: u64,
     /// The number of events that are not metered, because intake refused them or the sealer set
     /// them aside.

@@ -175,7 +175,7 @@ fn waiting_record(record: &MeteringRecord, short: Quantity) -> Option<Waiting> {
         State::Conflict if short > Quantity::ZERO => (
             short,
             "conflict",
-            "check, then carry or write off what is short",
+            "check, then carry or write off the missing quantity",
         ),
         _ => return None,
     };

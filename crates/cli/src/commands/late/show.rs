@@ -1,4 +1,5 @@
-//! The command `metering late show`, and the checks that a person makes before deciding about usage in doubt.
+//! The command `metering late show`, and the checks that a person makes before a decision about
+//! usage in doubt.
 
 use clap::Args;
 use ledger::Ledger;
@@ -57,7 +58,7 @@ impl Show {
         }
         let mut facts = view::record_facts(&record);
         facts.add_row([
-            "without a clear answer".to_owned(),
+            "calls without a clear answer".to_owned(),
             record.sent.doubtful.to_string(),
         ]);
         if let Some(doubt) = doubt {
