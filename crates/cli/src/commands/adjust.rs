@@ -98,7 +98,7 @@ impl Adjust {
 /// The agreement and the product of one entry of the request. One agreement can be for several
 /// products, whose dimensions may have the same names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Payer {
+struct EntryKey {
     /// `None` if the stack does not know which agreement was in force.
     agreement: Option<AgreementId>,
     product: ProductCode,
@@ -132,14 +132,14 @@ impl Plan {
         self.kept
             .check(&format!("the usage of {month}"), month.first_hour(), now)?;
         let last = month.last_hour().min(UsageHour::of(now).next());
-        let mut claims: BTreeMap<Payer, Claim> = BTreeMap::new();
+        let mut claims: BTreeMap<EntryKey, Claim> = BTreeMap::new();
         for profile in self.profiles(&ledger).await? {
             let books = of_subscription(&ledger, &profile, month.first_hour(), last).await?;
             add_claims(&ledger, &profile, books.lines, &mut claims).await?;
         }
         let mut planned = Vec::new();
-        for (payer, claim) in &claims {
-            planned.push(claim.to_json(payer, month)?);
+        for (entry_key, claim) in &claims {
+            planned.push(claim.to_json(entry_key, month)?);
         }
         if self.json {
             return output::print_json(&Value::Array(planned));
@@ -149,8 +149,8 @@ impl Plan {
             return Ok(());
         }
         let mut table = output::table(&["agreement", "slot", "metered too much"]);
-        for (payer, claim) in &claims {
-            let agreement = match &payer.agreement {
+        for (entry_key, claim) in &claims {
+            let agreement = match &entry_key.agreement {
                 Some(agreement) => agreement.to_string(),
                 None => claim.not_known(),
             };
@@ -189,7 +189,7 @@ async fn add_claims(
     ledger: &Ledger,
     profile: &Profile,
     lines: Vec<Line>,
-    claims: &mut BTreeMap<Payer, Claim>,
+    claims: &mut BTreeMap<EntryKey, Claim>,
 ) -> Result<(), Failure> {
     let mut slots = Vec::new();
     for line in lines {
@@ -216,12 +216,12 @@ async fn add_claims(
     for excess in slots {
         let stamp = stamps.get(&excess.key);
         let agreement = stamp.and_then(|stamp| agreement_at(&known, &spans, *stamp));
-        let payer = Payer {
+        let entry_key = EntryKey {
             agreement: agreement.cloned(),
             product: profile.product.clone(),
             subscription: agreement.is_none().then(|| profile.subscription.clone()),
         };
-        let claim = claims.entry(payer).or_default();
+        let claim = claims.entry(entry_key).or_default();
         claim.subscriptions.insert(profile.subscription.clone());
         claim
             .agreements
@@ -253,7 +253,7 @@ async fn agreements_of(
 }
 
 impl Claim {
-    fn to_json(&self, payer: &Payer, month: Month) -> Result<Value, Failure> {
+    fn to_json(&self, entry_key: &EntryKey, month: Month) -> Result<Value, Failure> {
         let mut by_dimension: BTreeMap<&str, Total> = BTreeMap::new();
         for excess in &self.slots {
             let sum = by_dimension
@@ -265,7 +265,7 @@ impl Claim {
             .into_iter()
             .map(|(dimension, total)| (dimension, total.to_string()))
             .collect();
-        let known = payer.agreement.as_ref().map(AgreementId::as_str);
+        let known = entry_key.agreement.as_ref().map(AgreementId::as_str);
         let mut missing = vec!["originalInvoiceId", "adjustmentAmount", "currencyCode"];
         if known.is_none() {
             missing.push("agreementId");
@@ -274,7 +274,7 @@ impl Claim {
         Ok(json!({
             "agreement_id": known,
             "known_agreements": texts(self.agreements.iter().map(ToString::to_string).collect()),
-            "product_code": payer.product.as_str(),
+            "product_code": entry_key.product.as_str(),
             "subscriptions": texts(self.subscriptions.iter().map(ToString::to_string).collect()),
             "month": month.to_string(),
             "quantities": quantities,

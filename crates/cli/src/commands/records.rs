@@ -33,7 +33,8 @@ Examples:
 
 States: sealed, accepted, refused, disputed, conflict, unconfirmed, expired, moved, dry-run.")]
 pub struct List {
-    /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
+    /// The subscription: license ARN, legacy|<product code>|<customer identifier> or
+    /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Subscription,
     /// Only this hour, in UTC, as in 2026-11-21T02
@@ -65,7 +66,8 @@ Example:
 The rows are read and folded now, so usage that arrived after the hour was sealed is shown as not
 yet counted. If there is neither a record nor a row, the exit code is 1.")]
 pub struct Show {
-    /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
+    /// The subscription: license ARN, legacy|<product code>|<customer identifier> or
+    /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Subscription,
     /// The hour, in UTC, as in 2026-11-21T02
