@@ -1,9 +1,9 @@
 //! Writes the changes of a message to the tables.
 //!
-//! First the event is stored. Then its sign is written as a fact of the joint that it names, which
-//! is an agreement or a customer. Then the subscriptions linked to that joint are read and brought
-//! up to date. After a crash between two steps the event is delivered again and completes them,
-//! because each step can be repeated.
+//! First the event is stored. Then its sign is written under the agreement or the customer that the
+//! event names. Then the subscriptions linked to that agreement or customer are read and brought up
+//! to date. After a crash between two steps the event is delivered again. Each step can be
+//! repeated, so the second delivery completes them all.
 
 use jiff::Timestamp;
 use ledger::joined::Known;
@@ -83,7 +83,7 @@ struct LicenseNames<'a> {
     agreement: Option<&'a AgreementId>,
 }
 
-/// The context of applying one message.
+/// One message with the tables that it is written to, and the current time.
 struct Context<'a> {
     ledger: &'a Ledger,
     message: &'a Message,
@@ -110,7 +110,7 @@ impl Context<'_> {
             }
             (IdentityKind::Customer, _, _) => return self.license_of_customer(sign, names).await,
         };
-        self.note(&subscription.to_string()).await?;
+        self.store_event(&subscription.to_string()).await?;
         let mut known = Known {
             account: names.account.cloned(),
             agreement: names.agreement.cloned(),
@@ -126,13 +126,14 @@ impl Context<'_> {
         Ok(Outcome::Applied)
     }
 
-    /// Applies a license event of a legacy listing, which names the account but not the customer
-    /// identifier. The sign is a fact of the agreement. The subscription is the one linked to the
-    /// agreement or to the account, because a renewal's agreement is not linked to anything yet.
+    /// Applies a license event of a legacy listing. The event names the account but not the
+    /// customer identifier. Its sign is written under the agreement. It updates the subscriptions
+    /// that are linked to the agreement or to the account, because a renewal's agreement is not
+    /// linked to any subscription yet.
     ///
     /// The agreement is written under the account before the account's subscription is read. The
-    /// registration writes the subscription first and reads the agreements then, so that at least
-    /// one of the two finds the other.
+    /// registration first writes the subscription and then reads the agreements. So at least one of
+    /// the two finds what the other wrote.
     async fn license_of_customer(
         &self,
         sign: Sign,
@@ -142,7 +143,7 @@ impl Context<'_> {
             return Ok(self.lacks("/detail/agreement/id", IdentityKind::Customer));
         };
         let joint = Joint::Agreement(agreement.clone());
-        self.note(&joint.to_string()).await?;
+        self.store_event(&joint.to_string()).await?;
         self.observe(&joint, sign).await?;
         let mut subscriptions = Vec::new();
         if let Some(account) = names.account {
@@ -154,7 +155,7 @@ impl Context<'_> {
         subscriptions.sort();
         subscriptions.dedup();
         if subscriptions.is_empty() {
-            tracing::info!(%agreement, "no buyer has registered for this agreement yet; the event is stored until then");
+            tracing::info!(%agreement, "no buyer has registered for this agreement yet; the event is stored until a buyer registers");
         }
         let known = Known {
             account: names.account.cloned(),
@@ -182,7 +183,7 @@ impl Context<'_> {
         agreement: &AgreementId,
     ) -> Result<Outcome, LedgerError> {
         let joint = Joint::Agreement(agreement.clone());
-        self.note(&joint.to_string()).await?;
+        self.store_event(&joint.to_string()).await?;
         if let Some(sign) = sign {
             self.observe(&joint, sign).await?;
             self.bring_linked_up_to_date(&joint).await?;
@@ -205,7 +206,7 @@ impl Context<'_> {
             return Ok(Outcome::Ignored);
         }
         let joint = Joint::Customer(product.clone(), customer.clone());
-        self.note(&joint.to_string()).await?;
+        self.store_event(&joint.to_string()).await?;
         let Some(sign) = sign else {
             return Ok(Outcome::Applied);
         };
@@ -225,8 +226,8 @@ impl Context<'_> {
         Ok(Outcome::Applied)
     }
 
-    async fn note(&self, about: &str) -> Result<(), LedgerError> {
-        self.message.note(self.ledger, about, self.received).await
+    async fn store_event(&self, about: &str) -> Result<(), LedgerError> {
+        self.message.store(self.ledger, about, self.received).await
     }
 
     async fn observe(&self, joint: &Joint, sign: Sign) -> Result<(), LedgerError> {
@@ -244,7 +245,7 @@ impl Context<'_> {
             .ledger
             .join(subscription, product, joints, known, self.now)
             .await?;
-        self.tell(&profile);
+        self.log_applied(&profile);
         Ok(())
     }
 
@@ -255,13 +256,13 @@ impl Context<'_> {
                 .bring_up_to_date(&subscription, self.now)
                 .await?;
             if let Some(profile) = profile {
-                self.tell(&profile);
+                self.log_applied(&profile);
             }
         }
         Ok(())
     }
 
-    fn tell(&self, profile: &Profile) {
+    fn log_applied(&self, profile: &Profile) {
         tracing::info!(
             subscription = %profile.subscription,
             kind = self.message.kind,

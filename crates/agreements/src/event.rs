@@ -39,8 +39,8 @@ pub fn read(event: &Value) -> Result<Reading, Malformed> {
     } else if kind.starts_with("Purchase Agreement Created")
         || kind.starts_with("Purchase Agreement Amended")
     {
-        // These start no metering: an agreement may be accepted before its license is granted.
-        // License Updated starts it.
+        // These events do not start metering, because an agreement may be accepted before its
+        // license is granted. License Updated starts metering.
         agreement(&fields, None)?
     } else {
         return Ok(Reading::Ignored {

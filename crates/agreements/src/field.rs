@@ -6,8 +6,8 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// The most characters of an event's id, which becomes part of a sort key. The limit is this
-/// project's.
+/// The largest number of characters of an event's id. The id becomes part of a sort key. The limit
+/// is this project's.
 const EVENT_ID_CHARS_MAX: usize = 128;
 
 /// The error for a message that cannot be read.
@@ -37,7 +37,8 @@ impl<'a> Fields<'a> {
     pub fn new(value: &'a Value, id: Option<&str>) -> Self {
         let id = match id.filter(|id| !id.is_empty()) {
             Some(id) => id.chars().take(EVENT_ID_CHARS_MAX).collect(),
-            // The same in every version of this program, so that a repeated event has the same id.
+            // The digest is the same in every version of this program, so that a repeated event has
+            // the same id.
             None => format!("without-id-{}", ledger::content_digest(&value.to_string())),
         };
         Self {
@@ -47,7 +48,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The error for a member that breaks a rule.
+    /// Returns the error for a member that breaks a rule.
     pub fn malformed(&self, path: &str, rule: impl Display) -> Malformed {
         Malformed {
             event_id: self.id.clone(),
@@ -56,7 +57,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads a text; `None` if it is absent, null or empty. `path` is a JSON pointer.
+    /// Reads a text. Returns `None` if it is absent, null or empty. `path` is a JSON pointer.
     pub fn text_opt(&self, path: &str) -> Result<Option<&'a str>, Malformed> {
         match self.value.pointer(path) {
             None | Some(Value::Null) => Ok(None),
@@ -72,7 +73,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.malformed(path, "is missing"))
     }
 
-    /// Reads a text and parses it; `None` if it is absent, null or empty.
+    /// Reads a text and parses it. Returns `None` if it is absent, null or empty.
     pub fn parsed_opt<T>(&self, path: &str) -> Result<Option<T>, Malformed>
     where
         T: FromStr<Err: Display>,
@@ -102,7 +103,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The beginning of a text with at most `bytes` bytes, cut between characters.
+/// Returns the beginning of a text, with at most `bytes` bytes, cut between characters.
 pub fn bounded(text: &str, bytes: usize) -> &str {
     text.get(..text.floor_char_boundary(bytes)).unwrap_or(text)
 }

@@ -10,9 +10,9 @@
 //!
 //! # Any order, at least once
 //! Events come late, repeatedly and in any order, and the buyer's registration may come before or
-//! after them. Each sign is stored with its own time under the agreement or the customer that it
-//! names. Then every subscription that is linked to the agreement or customer is brought up to
-//! date. [`ledger::joined`] explains why no sign is lost between the two steps. A repeated event
+//! after them. Each sign is stored with its own time under the agreement or the customer that the
+//! event names. Then every subscription that is linked to the agreement or customer is brought up
+//! to date. [`ledger::joined`] explains why no sign is lost between the two steps. A repeated event
 //! changes nothing.
 //!
 //! Facts: M41, M42, M46 (docs/marketplace-rules.md).
@@ -33,17 +33,17 @@ use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError, clients
 use crate::field::{Malformed, bounded};
 use crate::news::{Message, Reading};
 
-/// The partition of the Subscriptions table with the events that could not be read.
+/// The partition of the Subscriptions table that contains the events that could not be read.
 pub const UNATTRIBUTED: &str = "unattributed";
 
-/// The most bytes of an event that are stored. The limit is this project's; a DynamoDB item may
-/// have 400 KB.
+/// The largest number of bytes that are stored of an event. The limit is this project's. A DynamoDB
+/// item may have 400 KB.
 const KEPT_BYTES_MAX: usize = 200_000;
 
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The access to the tables in DynamoDB.
     pub ledger: Ledger,
     /// The current time, which tests can set.
     pub clock: Clock,
@@ -62,7 +62,7 @@ impl App {
     }
 }
 
-/// Why an invocation failed and must be repeated.
+/// The reason why an invocation failed and must be repeated.
 #[derive(Debug, thiserror::Error)]
 pub enum HandleError {
     /// A table could not be read or written.
@@ -73,7 +73,7 @@ pub enum HandleError {
     Clock(#[from] ClockError),
 }
 
-/// How many messages one invocation handled, by result.
+/// The number of messages that one invocation handled, by result.
 #[derive(Debug, Default)]
 struct Counts {
     applied: i64,
@@ -84,14 +84,14 @@ struct Counts {
 /// Handles one invocation. An input with `Records` is a batch of SNS messages from SQS, and any
 /// other input is an EventBridge event. The answer to a batch names the messages that could not be
 /// stored, so that SQS delivers only those again. A message that cannot be read is stored for a
-/// person and not delivered again, because that would not help.
+/// person. It is not delivered again, because a second delivery could not be read either.
 pub async fn handle(app: &App, event: Value, budget: Budget) -> Result<BatchResponse, HandleError> {
     let now = app.clock.now().await?;
     let mut counts = Counts::default();
     let answer = match event.get("Records").and_then(Value::as_array) {
-        Some(records) => take_in_batch(app, records, budget, now, &mut counts).await?,
+        Some(records) => receive_batch(app, records, budget, now, &mut counts).await?,
         None => {
-            take_in(
+            receive(
                 app,
                 event::read(&event),
                 &event.to_string(),
@@ -114,7 +114,7 @@ pub async fn handle(app: &App, event: Value, budget: Budget) -> Result<BatchResp
     Ok(answer)
 }
 
-async fn take_in_batch(
+async fn receive_batch(
     app: &App,
     records: &[Value],
     budget: Budget,
@@ -131,7 +131,7 @@ async fn take_in_batch(
         let body = record.get("body").and_then(Value::as_str);
         let received = body.map_or_else(|| record.to_string(), str::to_owned);
         let reading = notification::read(record, now);
-        match (take_in(app, reading, &received, now, counts).await, id) {
+        match (receive(app, reading, &received, now, counts).await, id) {
             (Ok(()), _) => {}
             (Err(error), Some(id)) => {
                 tracing::error!(message = id, %error, "the message could not be stored; SQS will deliver it again");
@@ -144,7 +144,7 @@ async fn take_in_batch(
     Ok(BatchResponse::failed(failed))
 }
 
-async fn take_in(
+async fn receive(
     app: &App,
     reading: Result<Reading, Malformed>,
     received: &str,
@@ -153,12 +153,16 @@ async fn take_in(
 ) -> Result<(), LedgerError> {
     let outcome = match reading {
         Ok(Reading::Ignored { what }) => {
-            tracing::info!(what, "ignored: not about agreements or licenses");
+            tracing::info!(
+                what,
+                "the message is not about agreements or licenses; it is ignored"
+            );
             counts.ignored += 1;
             return Ok(());
         }
         Ok(Reading::News(message)) => {
-            // Boxed, because these futures nest deeply, down to the connection.
+            // The future is boxed because it contains the futures of all calls down to the
+            // connection.
             Box::pin(apply::apply(app, &message, received, now)).await?
         }
         Err(malformed) => apply::Outcome::Malformed(malformed),
@@ -184,7 +188,7 @@ async fn keep_malformed(
     tracing::error!(
         event = malformed.event_id,
         problem = malformed.problem,
-        "a lifecycle event could not be read; it is kept under partition {UNATTRIBUTED:?} of the \
+        "a lifecycle event could not be read; it is stored in the partition {UNATTRIBUTED:?} of the \
          Subscriptions table: correct it and send it again"
     );
     let body = json!({
@@ -205,7 +209,7 @@ async fn keep_malformed(
 
 impl Message {
     /// Stores the event as it was received, once, in the partition `about`.
-    async fn note(&self, ledger: &Ledger, about: &str, received: &str) -> Result<(), LedgerError> {
+    async fn store(&self, ledger: &Ledger, about: &str, received: &str) -> Result<(), LedgerError> {
         let body = bounded(received, KEPT_BYTES_MAX);
         ledger
             .note_event(about, &self.id, &self.kind, self.at, body, true)

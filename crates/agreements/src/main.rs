@@ -1,4 +1,5 @@
-//! The agreements function on Lambda. EventBridge events invoke it, and SNS messages through SQS.
+//! The agreements function on Lambda. EventBridge invokes it with events, and SQS with SNS
+//! messages.
 
 use startup::run::Error;
 

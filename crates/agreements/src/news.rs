@@ -34,7 +34,7 @@ pub struct Message {
 pub enum News {
     /// License Updated or License Deprovisioned.
     License {
-        /// Activated or deprovisioned.
+        /// The sign that the event gives: activated or deprovisioned.
         sign: Sign,
         /// The product of the license.
         product: ProductCode,
@@ -48,14 +48,14 @@ pub enum News {
     /// Purchase Agreement Created, Amended or Ended. Such an event names neither a product nor a
     /// license.
     Agreement {
-        /// The announced end; `None` for an event that does not change the metering.
+        /// The announced end, or `None` for an event that does not change the metering.
         sign: Option<Sign>,
         /// The agreement of the event.
         agreement: AgreementId,
     },
     /// An SNS message of a legacy listing.
     Customer {
-        /// What the message says; `None` for `entitlement-updated`.
+        /// The sign that the message gives, or `None` for `entitlement-updated`.
         sign: Option<Sign>,
         /// The product of the listing.
         product: ProductCode,

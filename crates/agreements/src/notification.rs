@@ -1,5 +1,6 @@
-//! SNS messages of legacy listings, as an SQS queue delivers them. They have SNS's envelope, unless
-//! the SNS subscription uses raw delivery. A queue may also deliver an EventBridge event again.
+//! SNS messages of legacy listings, as an SQS queue delivers them. A message is in SNS's envelope,
+//! unless the SNS subscription uses raw delivery. A queue may also deliver an EventBridge event
+//! again.
 
 use jiff::Timestamp;
 use marketplace::lifecycle::Sign;
@@ -19,8 +20,8 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
     };
     let received = json(body, "/body")?;
     // A person may send an EventBridge event from a dead-letter queue again, because AWS
-    // Marketplace does not repeat events. It is the event itself, or wrapped by the function's
-    // on-failure destination.
+    // Marketplace does not repeat events. The body is the event itself, or the message of the
+    // function's on-failure destination, which contains the event as `requestPayload`.
     for event in [Some(&received), received.get("requestPayload")] {
         if let Some(event) = event.filter(|event| event.get("detail-type").is_some()) {
             return crate::event::read(event);
@@ -45,7 +46,7 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
         "subscribe-fail" => Some(Sign::Failed),
         "unsubscribe-pending" => Some(Sign::EndAnnounced),
         "unsubscribe-success" => Some(Sign::Deprovisioned),
-        // The entitlements of a contract changed. That begins or ends nothing.
+        // The entitlements of a contract changed. No subscription begins or ends with that.
         "entitlement-updated" => None,
         other => {
             return Ok(Reading::Ignored {
@@ -80,7 +81,7 @@ fn product_of_topic(topic: &str) -> Result<marketplace::ProductCode, String> {
         .map_err(|e: marketplace::ids::InvalidId| e.to_string())
 }
 
-/// When SQS received the message. The attribute is in milliseconds since the epoch.
+/// The time at which SQS received the message. The attribute is in milliseconds since the epoch.
 fn sent_at(record: &Value) -> Option<Timestamp> {
     let text = record.pointer("/attributes/SentTimestamp")?.as_str()?;
     Timestamp::from_millisecond(text.parse().ok()?).ok()
@@ -155,7 +156,7 @@ mod tests {
         match reading {
             Ok(Reading::News(message)) => assert!(!message.id.is_empty()),
             Ok(Reading::Ignored { .. }) => {}
-            // An error can be stored, and names a member.
+            // An error has an id, so that it can be stored, and it names a member.
             Err(malformed) => {
                 assert!(!malformed.event_id.is_empty());
                 assert!(malformed.problem.contains('/'), "{malformed}");
@@ -165,7 +166,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_message_is_read_or_complained_about(
+        fn every_message_is_read_or_reported_as_malformed(
             value in any_json(),
             bytes in proptest::collection::vec(any::<u8>(), 0..100),
         ) {

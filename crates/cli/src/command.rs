@@ -13,7 +13,7 @@ use crate::failure::Failure;
 #[derive(Debug, Parser)]
 #[command(name = "metering", version, max_term_width = 100, after_help = AFTER)]
 pub struct Arguments {
-    /// Log more to standard error: -v what is done, -vv every detail
+    /// Log more to standard error: -v logs each action, -vv every detail
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]
@@ -24,9 +24,9 @@ const AFTER: &str = "\
 Start with:
   metering demo                    a day of a seller's life in compressed time, and its books
   metering local                   the whole stack on this machine, until Ctrl-C
-  metering books --local           what that stack metered this month
-  metering explain CODE            what an answer of AWS Marketplace means, and what to do
-  metering COMMAND --help          what a command takes, with examples
+  metering books --local           the usage that this stack metered this month
+  metering explain CODE            the meaning of an answer of AWS Marketplace, and what to do
+  metering COMMAND --help          the arguments of a command, with examples
 
 Results go to standard output, progress and logs to standard error.
 Exit codes: 0 done, 1 failed, 2 wrong usage.";
@@ -48,13 +48,13 @@ enum Command {
     /// Shows metering records: what is frozen, sent, billed or waiting
     #[command(subcommand)]
     Records(records::Records),
-    /// Shows subscriptions
+    /// Shows subscriptions and their statuses
     #[command(subcommand)]
     Subscriptions(subscriptions::Subscriptions),
     /// Configures products: how their buyers are identified, and what they charge for
     ///
-    /// A product that is not configured accepts any dimension. Its buyers are identified by what
-    /// ResolveCustomer returns.
+    /// A product that is not configured accepts any dimension. Its buyers are identified by the
+    /// identifiers that ResolveCustomer returns.
     #[command(subcommand)]
     Products(products::Products),
     ResolveCustomer(resolve_customer::ResolveCustomer),
@@ -64,8 +64,7 @@ enum Command {
 }
 
 impl Command {
-    /// The level without -v. The demo injects faults on purpose, so its warnings would only
-    /// disturb.
+    /// The level without -v. The demo injects faults on purpose, so its warnings are not logged.
     fn quietest(&self) -> LevelFilter {
         match self {
             Self::Demo(_) => LevelFilter::ERROR,

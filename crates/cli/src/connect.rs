@@ -15,14 +15,14 @@ use startup::{Clock, Env, clients};
 
 use crate::failure::Failure;
 
-/// Where `metering local` serves DynamoDB by default.
+/// The default address of DynamoDB in `metering local`.
 pub const LOCAL_DYNAMODB: &str = "127.0.0.1:8000";
-/// Where `metering local` serves its AWS Marketplace by default.
+/// The default address of AWS Marketplace in `metering local`.
 pub const LOCAL_AWS: &str = "127.0.0.1:8081";
-/// Where `metering local` serves `/register` and `/usage` by default.
+/// The default address of `/register` and `/usage` in `metering local`.
 pub const LOCAL_HTTP: &str = "127.0.0.1:8080";
 
-/// Largest number of transmissions of one call. A repeat sends the same content.
+/// The largest number of transmissions of one call. A repeat sends the same content.
 const TRANSMISSIONS_MAX: u32 = 3;
 
 /// Chooses the stack whose tables are used.
@@ -36,23 +36,25 @@ pub struct Tables {
     /// environment variable METERING_STACK, or "metering"]
     #[arg(long, value_name = "NAME")]
     stack: Option<String>,
-    /// DynamoDB on this machine instead of AWS; it receives no real credentials. A DynamoDB has no
-    /// clock, so the time is this machine's. For a `metering local` on other ports, whose clock may
-    /// show another time, name it in METERING_CLOCK, as in http://127.0.0.1:8081/_emulator/clock
-    /// [default: the environment variable DYNAMODB_ENDPOINT]
+    /// The endpoint of a DynamoDB on this machine, which is used instead of AWS and receives no
+    /// real credentials. DynamoDB has no clock, so the command uses this machine's time. The clock
+    /// of a `metering local` on other ports may show another time. Then name that clock in
+    /// METERING_CLOCK, as in http://127.0.0.1:8081/_emulator/clock [default: the environment
+    /// variable DYNAMODB_ENDPOINT]
     #[arg(long, value_name = "URL", value_parser = url)]
     dynamodb_endpoint: Option<String>,
 }
 
 impl Tables {
-    /// The tables, in the account and Region that AWS_PROFILE, AWS_REGION and so on select.
+    /// Connects to the tables, in the account and Region that AWS_PROFILE, AWS_REGION and so on
+    /// select.
     pub async fn ledger(&self) -> Result<Ledger, Failure> {
         clients::ledger(&self.env()).await.map_err(Failure::usage)
     }
 
-    /// The current time of the stack. The stack of `metering local` has its own clock. Behind an
-    /// explicit endpoint any DynamoDB may be, and none tells the stack's time, so that time is this
-    /// machine's unless METERING_CLOCK names a clock.
+    /// Returns the current time of the stack. The stack of `metering local` has its own clock. An
+    /// explicit endpoint can be any DynamoDB, and DynamoDB does not report the stack's time. Then
+    /// the time is this machine's, unless METERING_CLOCK names a clock.
     pub async fn now(&self) -> Result<Timestamp, Failure> {
         let clock = Clock::from_env(&self.env()).map_err(Failure::usage)?;
         clock
@@ -61,8 +63,9 @@ impl Tables {
             .map_err(|error| Failure::failed(format!("{error}; is `metering local` running?")))
     }
 
-    /// CloudTrail's events in the Region in which usage is metered: the Event history of the same
-    /// account, or a trail. The history of `metering local` answers at any rate.
+    /// Returns a reader of CloudTrail's events in the Region in which usage is metered. It reads
+    /// the Event history of the same account, or a trail. The history of `metering local` has no
+    /// limit on the rate of calls.
     pub async fn history(&self, trail: &TrailFiles) -> Result<History, Failure> {
         let env = self.env().and(trail.settings());
         let history = History::from_env(&env).await.map_err(Failure::usage)?;
@@ -72,8 +75,8 @@ impl Tables {
         })
     }
 
-    /// The submission window and the products of the stack. They come from WINDOW_HOURS and
-    /// PRODUCT_CODES of this process, as in the functions, or are the defaults.
+    /// The submission window and the products of the stack. They come from this process's
+    /// WINDOW_HOURS and PRODUCT_CODES, as in the functions, or are the defaults.
     pub fn audited(&self) -> Result<(Window, Products), Failure> {
         let process = Env::from_process();
         let policy = settings::seal_policy(&process).map_err(Failure::usage)?;
@@ -81,8 +84,8 @@ impl Tables {
         Ok((policy.window, products))
     }
 
-    /// When the stack's hours are sealed. It comes from SETTLE_MINUTES of this process, as in the
-    /// functions, or is the default.
+    /// Returns the times at which the stack's hours are sealed. They follow this process's
+    /// SETTLE_MINUTES, as in the functions, or the default.
     pub fn schedule(&self) -> Result<Schedule, Failure> {
         settings::schedule(&Env::from_process()).map_err(Failure::usage)
     }
@@ -101,8 +104,9 @@ impl Tables {
             ("USAGE_EVENTS_TABLE", names.usage_events),
             ("METERING_RECORDS_TABLE", names.metering_records),
         ];
-        // Where nothing says for how long the stack keeps closed records, a decision keeps them for as
-        // long as any stack can, so that none goes before the stack's own time.
+        // If no setting says how long the stack keeps closed records, a decision keeps them for the
+        // longest time that a stack can have. So no record is removed earlier than the stack would
+        // remove it.
         pairs.push((
             "RETENTION_MONTHS",
             set("RETENTION_MONTHS").unwrap_or_else(|| match self.local {
@@ -135,15 +139,15 @@ impl Tables {
     }
 }
 
-/// A trail's files instead of the Event history.
+/// The files of a trail, which are read instead of the Event history.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "A trail in S3 instead of the Event history")]
 pub struct TrailFiles {
-    /// The bucket that a trail writes to: it reaches back for as long as its files are kept
+    /// The bucket that a trail writes to. A trail reaches back for as long as its files are kept
     #[arg(long, value_name = "NAME", requires = "account")]
     bucket: Option<String>,
-    /// The trail's S3 key prefix. One with AWSLogs in it, as in AWSLogs/o-exampleorgid, is the folder
-    /// that has the accounts' folders
+    /// The trail's S3 key prefix. A prefix with AWSLogs in it, as in AWSLogs/o-exampleorgid, is the
+    /// folder that contains the accounts' folders
     #[arg(long, value_name = "PREFIX", requires = "bucket")]
     prefix: Option<String>,
     /// The account whose usage is metered, of 12 digits
@@ -164,7 +168,7 @@ impl TrailFiles {
             .collect()
     }
 
-    /// What the events are read from.
+    /// The source from which the events are read.
     pub fn source(&self) -> Source {
         match self.bucket {
             Some(_) => Source::Trail,
@@ -180,16 +184,16 @@ pub struct Service {
     /// The AWS Marketplace that `metering local` runs on this machine
     #[arg(long, conflicts_with = "endpoint")]
     local: bool,
-    /// Endpoint of an emulator; it receives no real credentials. For an interface endpoint of AWS,
-    /// set the environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for any AWS
-    /// SDK
+    /// The endpoint of an emulator, which receives no real credentials. For an interface endpoint
+    /// of AWS, set the environment variable AWS_ENDPOINT_URL_MARKETPLACE_METERING instead, as for
+    /// any AWS SDK
     #[arg(long, value_name = "URL", value_parser = url)]
     endpoint: Option<String>,
 }
 
 impl Service {
-    /// The metering service, with the credentials and the Region that AWS_PROFILE, AWS_REGION and
-    /// so on select.
+    /// Connects to the metering service, with the credentials and the Region that AWS_PROFILE,
+    /// AWS_REGION and so on select.
     pub async fn connect(&self) -> Result<MeteringApi, Failure> {
         let endpoint = match self.local {
             true => Some(format!("http://{LOCAL_AWS}")),

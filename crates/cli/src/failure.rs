@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ledger::LedgerError;
 
-/// Why a command did not do what was asked.
+/// The reason why a command failed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// An argument breaks a rule. Exit code 2, as for arguments that clap refuses.
@@ -20,12 +20,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// A failure because an argument breaks a rule.
+    /// Creates a failure because an argument breaks a rule.
     pub fn usage(problem: impl Display) -> Self {
         Self::Usage(problem.to_string())
     }
 
-    /// A failure because the command could not be carried out, or found something wrong.
+    /// Creates a failure because the command could not be carried out, or found something wrong.
     pub fn failed(problem: impl Display) -> Self {
         Self::Failed(problem.to_string())
     }
@@ -46,7 +46,7 @@ impl Failure {
     }
 }
 
-/// The SDK's message without the debug structure that it appends.
+/// Returns the SDK's message without the debug structure that the SDK appends.
 fn in_words(message: &str) -> &str {
     let structures = [
         " (ConstructionFailure(",
@@ -85,7 +85,9 @@ impl From<LedgerError> for Failure {
             "connection failed" | "timeout" => {
                 "nothing answers at this endpoint: is `metering local` running, or is the endpoint wrong?"
             }
-            "AccessDeniedException" => "the credentials in use may not read this table",
+            "AccessDeniedException" => {
+                "the credentials in use have no permission to read this table"
+            }
             _ => "check AWS_REGION and the credentials, or use --local",
         };
         let message = in_words(message);
@@ -100,8 +102,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_call_is_told_in_words_with_the_next_step() {
-        let told = |code: &str| {
+    fn a_failed_call_is_explained_with_the_next_step() {
+        let explained = |code: &str| {
             Failure::from(LedgerError::Unavailable {
                 operation: "Query",
                 table: "metering-MeteringRecords".to_owned(),
@@ -112,9 +114,9 @@ mod tests {
             .to_string()
         };
         assert_eq!(
-            told("connection failed"),
+            explained("connection failed"),
             "Query on table metering-MeteringRecords failed (connection failed): dispatch failure: refused; nothing answers at this endpoint: is `metering local` running, or is the endpoint wrong?"
         );
-        assert!(told("ResourceNotFoundException").contains("--stack"));
+        assert!(explained("ResourceNotFoundException").contains("--stack"));
     }
 }

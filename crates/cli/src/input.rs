@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_long_or_no_text_is_refused() {
+    fn input_that_is_too_long_or_not_text_is_refused() {
         assert_eq!(bounded(&b"abc"[..], "x", 3), Ok("abc".to_owned()));
         let refused = |bytes: &[u8]| bounded(bytes, "x", 3).unwrap_err().to_string();
         assert!(refused(b"abcd").contains("more than 3 bytes"));

@@ -4,7 +4,6 @@
 //! * [`commands`]: one file for each command
 //! * [`connect`]: the tables and the AWS Marketplace that a command works with
 //! * [`failure`]: failures and their exit codes
-//! * [`failure`]: what goes wrong, and the exit code it ends with
 //! * [`input`], [`output`]: files and standard input, standard output
 //! * [`view`]: records, movements and books as JSON and as tables
 //!
@@ -51,7 +50,8 @@ fn log_to_stderr(level: LevelFilter) {
     let targets = Targets::new()
         .with_default(level)
         .with_target("dynoxide", level.min(LevelFilter::ERROR))
-        // It logs long warnings about problems that the error afterwards reports in one line.
+        // The SDK's configuration logs long warnings about problems that the later error reports in
+        // one line.
         .with_target("aws_config", level.min(LevelFilter::ERROR));
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

@@ -227,7 +227,7 @@ pub fn itemised(row: &ItemisedRow) -> Value {
     })
 }
 
-/// The places of a slot's quantity, in the order of the equation of the books.
+/// The parts of a slot's quantity, in the order of the equation of the books.
 pub fn slot_places(slot: &SlotBooks) -> [(&'static str, Total); 8] {
     [
         ("own", slot.own),
@@ -254,11 +254,11 @@ pub fn slot(slot: &SlotBooks) -> Value {
 /// The places of the books' total quantity: name, quantity and meaning.
 pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
     [
-        ("ingested", books.ingested, "by the usage rows"),
+        ("ingested", books.ingested, "the sum of the usage rows"),
         (
             "accepted",
             books.accepted,
-            "AWS Marketplace said Success, or holds it in conflict",
+            "AWS Marketplace answered Success, or holds it in a conflict",
         ),
         ("pending", books.pending, "to be sealed or sent"),
         (
@@ -270,7 +270,7 @@ pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
         (
             "lost",
             books.lost,
-            "written off, or short of what was used in conflict",
+            "written off, or missing at AWS Marketplace in a conflict",
         ),
         (
             "over_metered",
@@ -281,12 +281,12 @@ pub fn book_places(books: &Books) -> [(&'static str, Total, &'static str); 10] {
         (
             "carried_in",
             books.carried_in,
-            "late usage that came into later hours",
+            "late usage that was carried into later hours",
         ),
         (
             "carried_out",
             books.carried_out,
-            "late usage that left its hours",
+            "late usage that was carried out of its own hours",
         ),
     ]
 }

@@ -50,22 +50,22 @@ fn a_range_without_usage_is_an_empty_report_and_a_foreign_success_is_named() {
     assert_eq!(report["differences"][0]["kind"], "unknown-here");
     assert_eq!(report["differences"][0]["quantity_at_aws"], "5");
 
-    // The trail of the same emulator has the same call.
+    // The trail of the same emulator contains the same call.
     let range = ["--from", "2026-11-21T00", "--to", "2026-11-21T03", "--json"];
     let found = audit(&local, &[&range[..], &TRAIL].concat());
     assert_eq!(found.code, 1, "{}", found.err);
     assert_eq!(found.json()["differences"], report["differences"]);
-    // And it reaches back further.
+    // The trail reaches back further than the Event history.
     let old = ["--from", "2026-06-01T00", "--to", "2026-06-02T00"];
     let empty = audit(&local, &[&old[..], &TRAIL].concat()).ok();
     assert!(empty.contains("nothing differs"), "{empty}");
 }
 
-/// Where the emulator's trail is.
+/// The place of the emulator's trail.
 const TRAIL: [&str; 4] = ["--bucket", "example-trail", "--account", "222222222222"];
 
 #[test]
-fn a_trail_that_is_nowhere_is_wrong_usage_or_a_failure_that_says_what_is_needed() {
+fn a_missing_trail_is_wrong_usage_or_a_failure_that_names_the_needed_setting() {
     let local = Local::start(&["--sample"]);
     let range = ["--from", "2026-11-20T00", "--to", "2026-11-21T00"];
     for (place, code, problem) in [

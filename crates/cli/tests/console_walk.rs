@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-/// `METERING_PYTHON` is a Python that has the packages of `tests/clients/requirements.txt`; with
-/// `METERING_SCREENSHOTS=DIR` the pages are saved there.
+/// `METERING_PYTHON` is a Python that has the packages of `tests/clients/requirements.txt`. With
+/// `METERING_SCREENSHOTS=DIR` the pages are saved in this folder.
 #[test]
 #[ignore = "needs Chromium and Python with selenium, which .ci/run installs"]
 fn a_buyer_subscribes_registers_and_is_metered_by_clicking() {

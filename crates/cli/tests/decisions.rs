@@ -1,4 +1,4 @@
-//! What a person decides about usage that waits, against `metering local --sample`.
+//! A person's decisions about waiting usage, against `metering local --sample`.
 
 mod common;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
 const CUSTOMER: &str = "legacy|examplecode2|CUSTEXAMPLE2";
-/// How long the stack may take for what takes it seconds.
+/// The time limit for an effect that takes the stack a few seconds.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 struct Sample {
@@ -34,7 +34,7 @@ impl Sample {
     fn run_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let mut all = arguments.to_vec();
         all.extend(["--dynamodb-endpoint", &self.dynamodb]);
-        // The clock of the world, as `--local` has it on its usual port.
+        // `--local` would name this clock, but it works only on the default ports.
         let clock = format!("http://{}/_emulator/clock", self.local.aws);
         let mut environment = environment.to_vec();
         environment.push(("METERING_CLOCK", &clock));
@@ -86,7 +86,7 @@ impl Sample {
         self.run(&["books", "--month", month, "--json"]).json()["sum"].clone()
     }
 
-    /// A row of the producer disappears.
+    /// Deletes a usage row, as a producer could do.
     fn delete_row(&self, subscription: &str, hour: &str, row: &str) {
         let key = json!({
             "subscription_hour": {"S": format!("{subscription}@{hour}")},
@@ -98,7 +98,7 @@ impl Sample {
         );
     }
 
-    /// A row of a producer who writes by himself, however late.
+    /// Writes a usage row with PutItem, which accepts usage of any age.
     fn put_row(&self, time: &str, row: &str, quantity: &str) {
         let item = json!({
             "subscription_hour": {"S": format!("{CUSTOMER}@{}", &time[..13])},
@@ -134,7 +134,7 @@ fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what} did not come about");
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(200));
     }
 }
@@ -184,8 +184,8 @@ fn usage_of_a_renamed_dimension_is_carried_into_the_new_one() {
         assert_eq!(ran.code, 2, "{}", ran.err);
         assert!(ran.err.contains(words), "{}", ran.err);
     }
-    let told = sample.run(&[&carry[..], &["--into", "gb"]].concat()).ok();
-    assert!(told.contains("2026-11-21T05 gb"), "{told}");
+    let table = sample.run(&[&carry[..], &["--into", "gb"]].concat()).ok();
+    assert!(table.contains("2026-11-21T05 gb"), "{table}");
     assert!(sample.waiting("2026-11").is_empty());
     let twice = sample.run(&[&carry[..], &["--into", "gb"]].concat());
     assert_eq!(twice.code, 1, "{}", twice.err);
@@ -205,7 +205,7 @@ fn usage_of_a_renamed_dimension_is_carried_into_the_new_one() {
 }
 
 #[test]
-fn what_came_after_its_month_is_held_until_it_is_written_off() {
+fn usage_that_arrives_after_its_month_is_held_until_it_is_written_off() {
     let sample = Sample::start();
     sample.put_row("2026-10-31T10:10:00Z", "seats#late", "3");
     sample.clock(&json!({"advance": "20m"}));
@@ -253,7 +253,7 @@ fn what_came_after_its_month_is_held_until_it_is_written_off() {
 }
 
 #[test]
-fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
+fn over_metered_usage_is_planned_claimed_and_counted_again() {
     let sample = Sample::start();
     sample.report("gb", "mistake", "5", "2026-11-21T04:10:00Z");
     sample.clock(&json!({"advance": "70m"}));
@@ -286,7 +286,7 @@ fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
     let sum = sample.sum("2026-11");
     assert_eq!(sum["refunded"], "5");
 
-    // The row comes back: now it is late usage, and billed with an hour that is open.
+    // The row comes back. Now it is late usage and is billed with an open hour.
     sample.report("gb", "mistake", "5", "2026-11-21T04:10:00Z");
     sample.clock(&json!({"advance": "2h"}));
     let billed = eventually("the second bill", || {
@@ -294,7 +294,7 @@ fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
     });
     assert_eq!(billed, "5");
 
-    // The row disappears once more. This claim must not look like a repeat of the first one.
+    // The row disappears once more. The new claim must not look like a repeat of the first claim.
     sample.delete_row(CUSTOMER, "2026-11-21T04", "gb#mistake");
     let again = plan();
     assert_eq!(again[0]["quantities"], json!({"gb": "5"}));
@@ -305,12 +305,12 @@ fn what_was_metered_too_much_is_planned_claimed_and_counted_again() {
 }
 
 #[test]
-fn what_was_metered_too_much_before_a_renewal_is_claimed_under_the_old_agreement() {
+fn over_metered_usage_from_before_a_renewal_is_claimed_under_the_old_agreement() {
     let sample = Sample::start();
     let renewed = sample
         .local
         .control("POST", "agreements/agmt-EXAMPLE1/renew", "{}");
-    // An hour that began before the renewal, and one after it.
+    // One hour began before the renewal, and one after it.
     let new = renewed["agreement_id"].as_str().unwrap().to_owned();
     assert_eq!(renewed["license_arn"], LICENSE);
     sample.clock(&json!({"now": "2026-11-21T05:50:00Z"}));
@@ -332,7 +332,7 @@ fn what_was_metered_too_much_before_a_renewal_is_claimed_under_the_old_agreement
     sample.delete_row(LICENSE, hours[0], "gb#before");
     sample.delete_row(LICENSE, hours[1], "gb#after");
     let planned = plan();
-    let told: Vec<(&Value, &Value)> = planned
+    let claims: Vec<(&Value, &Value)> = planned
         .as_array()
         .unwrap()
         .iter()
@@ -340,16 +340,17 @@ fn what_was_metered_too_much_before_a_renewal_is_claimed_under_the_old_agreement
         .collect();
     let slot = |hour: &str| json!(format!("{LICENSE}@{hour}#gb"));
     let (first, second) = (slot(hours[0]), slot(hours[1]));
-    assert_eq!(told.len(), 2, "{planned}");
+    assert_eq!(claims.len(), 2, "{planned}");
     assert!(
-        told.contains(&(&json!("agmt-EXAMPLE1"), &first)),
+        claims.contains(&(&json!("agmt-EXAMPLE1"), &first)),
         "{planned}"
     );
-    assert!(told.contains(&(&json!(new), &second)), "{planned}");
+    assert!(claims.contains(&(&json!(new), &second)), "{planned}");
     let known = planned[0]["known_agreements"].as_array().unwrap();
     assert!(known.contains(&json!("agmt-EXAMPLE1")) && known.contains(&json!(new)));
 
-    // What the stack knows of the old agreement is gone, as if it had been bought before the stack.
+    // The facts about the old agreement are deleted, as if it had been bought before the stack
+    // existed.
     for item in [
         ("agreement|agmt-EXAMPLE1", "facts"),
         (LICENSE, "joint#agreement|agmt-EXAMPLE1"),
@@ -410,12 +411,12 @@ fn the_hour_that_takes_a_carry_follows_the_settle_time_of_the_stack() {
     assert_eq!(wrong.code, 2, "{}", wrong.err);
     assert!(wrong.err.contains("SETTLE_MINUTES"), "{}", wrong.err);
     // Hour 05 was due at 06:10, if hours settle for ten minutes. By default it is open until 06:30.
-    let told = sample.run_in(&[("SETTLE_MINUTES", "10")], &carry).ok();
-    assert!(told.contains("2026-11-21T06 gb"), "{told}");
+    let table = sample.run_in(&[("SETTLE_MINUTES", "10")], &carry).ok();
+    assert!(table.contains("2026-11-21T06 gb"), "{table}");
 }
 
 #[test]
-fn what_aws_may_have_billed_is_shown_and_decided_only_by_somebody_who_checked() {
+fn usage_in_doubt_is_shown_and_decided_only_with_i_checked() {
     let sample = Sample::start();
     let failing = json!({"faults": [
         {"operation": "BatchMeterUsage", "kind": "internal-error", "rate": 1.0},
@@ -554,8 +555,8 @@ fn a_row_that_came_before_its_subscription_is_explained_and_not_reported_as_lost
         let known = list()[0]["known_since"].clone();
         known.is_string().then_some(known)
     });
-    let told = sample.run(&["records", "unattributed"]).ok();
-    assert!(told.contains(known.as_str().unwrap()), "{told}");
+    let table = sample.run(&["records", "unattributed"]).ok();
+    assert!(table.contains(known.as_str().unwrap()), "{table}");
 }
 
 #[test]
@@ -582,7 +583,7 @@ fn the_books_are_one_page_that_loads_nothing() {
 }
 
 #[test]
-fn usage_whose_rows_may_be_gone_is_not_told_as_metered_too_much() {
+fn usage_whose_rows_may_be_gone_is_not_reported_as_metered_too_much() {
     let sample = Sample::start();
     let claim = format!("{LICENSE}@2025-02-03T02#gb");
     let reason = ["--reason", "a claim"];
@@ -591,10 +592,10 @@ fn usage_whose_rows_may_be_gone_is_not_told_as_metered_too_much() {
         vec!["adjust", "plan", "--month", "2025-02"],
         [&["adjust", "record", &claim, "1"][..], &reason].concat(),
     ] {
-        let told = sample.run(&command);
-        assert_eq!((told.code, told.out.as_str()), (1, ""), "{command:?}");
+        let ran = sample.run(&command);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{command:?}");
         for words in ["100 days", "--all-is-kept"] {
-            assert!(told.err.contains(words), "{}", told.err);
+            assert!(ran.err.contains(words), "{}", ran.err);
         }
     }
 }
@@ -612,16 +613,16 @@ fn an_imbalance_names_its_slots() {
     let hash = marketplace::fold::origin_hash(&LICENSE.parse().unwrap(), &"gb".parse().unwrap());
     let row = format!("gb#carry:2026-11-21T02:{hash}:1.0");
     sample.delete_row(LICENSE, "2026-11-21T04", &row);
-    let told = books();
-    assert_eq!(told.code, 1);
+    let ran = books();
+    assert_eq!(ran.code, 1);
     let slot = format!("{LICENSE}@2026-11-21T04#gb");
     assert!(
-        told.err
-            .contains(&format!("{slot}: 0.75 sent there, 0 arrived")),
+        ran.err
+            .contains(&format!("{slot}: 0.75 was carried to this slot, 0 arrived")),
         "{}",
-        told.err
+        ran.err
     );
-    let json: Value = serde_json::from_str(&told.out).unwrap();
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["balanced"], false);
     assert_eq!(
         json["astray"],

@@ -1,4 +1,4 @@
-//! `metering explain`, and the page that is written from it.
+//! `metering explain`, and the page docs/errors.md, which it writes.
 
 mod common;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 #[test]
 fn a_code_is_explained_in_words_with_what_to_do() {
-    let told = metering(&["explain", "invalidusagedimensionexception"]).ok();
+    let ran = metering(&["explain", "invalidusagedimensionexception"]).ok();
     for words in [
         "InvalidUsageDimensionException",
         "What to do: Correct the dimension",
@@ -15,7 +15,7 @@ fn a_code_is_explained_in_words_with_what_to_do() {
         "06:00 UTC on the 1st",
         "Alarm: RecordsRefused",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(ran.contains(words), "{words}: {ran}");
     }
     let success = metering(&["explain", "Success"]).ok();
     assert!(success.contains("not tried again"), "{success}");
@@ -25,17 +25,17 @@ fn a_code_is_explained_in_words_with_what_to_do() {
 }
 
 #[test]
-fn a_code_that_nobody_has_seen_is_explained_by_what_is_done_about_it() {
-    let told = metering(&["explain", "NeverSeenException"]);
-    assert!(told.err.contains("NeverSeenException is not in the table"));
-    assert!(told.ok().contains("Everything is sent again"));
-    let told = metering(&["explain", "NeverSeenException", "--json"]).json();
-    assert_eq!(told["asked"], "NeverSeenException");
-    assert_eq!(told["alarm"], "AnswersUnknown");
+fn an_unknown_code_is_explained_as_any_other_code() {
+    let ran = metering(&["explain", "NeverSeenException"]);
+    assert!(ran.err.contains("NeverSeenException is not in the table"));
+    assert!(ran.ok().contains("Everything is sent again"));
+    let row = metering(&["explain", "NeverSeenException", "--json"]).json();
+    assert_eq!(row["asked"], "NeverSeenException");
+    assert_eq!(row["alarm"], "AnswersUnknown");
 }
 
 #[test]
-fn all_of_them_are_listed_for_people_and_for_machines() {
+fn all_codes_are_listed_for_people_and_for_machines() {
     let all = metering(&["explain", "--json"]).json();
     let rows = all.as_array().unwrap();
     assert!(rows.iter().any(|row| row["code"] == "ThrottlingException"));
@@ -55,6 +55,6 @@ fn the_page_of_errors_is_written_from_the_table() {
     let written = metering(&["explain", "--markdown"]).ok();
     assert!(
         page == written,
-        "docs/errors.md is not what the table says: run `cargo run -- explain --markdown > docs/errors.md`"
+        "docs/errors.md differs from the table: run `cargo run -- explain --markdown > docs/errors.md`"
     );
 }

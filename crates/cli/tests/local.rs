@@ -1,4 +1,5 @@
-//! `metering local`: it stays up, follows the clock, stops when told, and keeps what it was told to.
+//! `metering local`: it runs until it is stopped, follows its clock, and keeps its data in a
+//! folder.
 
 mod common;
 
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::{Local, http, metering};
 use serde_json::{Value, json};
 
-/// How long the stack may take for what takes it a second.
+/// The time limit for an effect that takes the stack about a second.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Asks again and again until there is an answer.
@@ -17,7 +18,7 @@ fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(begun.elapsed() < PATIENCE, "{what} did not come about");
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -44,7 +45,7 @@ fn report(local: &Local, subscription: &str, id: &str, quantity: &str, time: &st
 #[test]
 fn usage_over_http_is_billed_once_the_clock_has_passed_its_hour() {
     let local = Local::start(&[]);
-    // Each kind of identity, with no product configured by hand.
+    // The stack configures the products of both kinds of identity. Nothing is configured by hand.
     for (code, identity) in [("bylicense", "license"), ("bycustomer", "customer")] {
         let product = json!({"code": code, "dimensions": ["gb"], "identity": identity});
         local.control("POST", "products", &product.to_string());
@@ -131,11 +132,12 @@ fn an_address_in_use_is_named() {
 #[test]
 fn the_sample_world_sleeps_until_its_clock_moves() {
     let local = Local::start(&["--sample"]);
-    // Time enough for a step, if there were one.
+    // This is enough time for a step, if the stack took one.
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!(local.control("GET", "metered", ""), json!([]));
     local.control("PUT", "clock", &json!({"advance": "5h"}).to_string());
-    // All of it: hours 02 and 03, and the late row of 02 with the hour that ran when the world woke.
+    // Everything is billed: hours 02 and 03, and the late row of hour 02 with the hour that ran
+    // when the clock moved.
     let billed = eventually("the bill", || {
         let metered = local.control("GET", "metered", "");
         let metered = metered.as_array()?.clone();

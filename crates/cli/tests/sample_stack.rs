@@ -25,14 +25,14 @@ impl Sample {
         }
     }
 
-    /// A command about the tables.
+    /// Runs a command that works with the tables.
     fn tables(&self, arguments: &[&str]) -> Ran {
         let mut all = arguments.to_vec();
         all.extend(["--dynamodb-endpoint", &self.dynamodb]);
         metering(&all)
     }
 
-    /// A raw operation.
+    /// Runs a command that calls AWS Marketplace directly.
     fn operation(&self, arguments: &[&str], input: &str) -> Ran {
         let mut all = arguments.to_vec();
         all.extend(["--endpoint", &self.aws]);
@@ -96,7 +96,7 @@ fn records_are_listed_and_one_is_shown_with_everything_about_its_slot() {
 }
 
 #[test]
-fn the_books_are_told_for_people_for_machines_and_for_spreadsheets() {
+fn the_books_are_printed_for_people_for_machines_and_for_spreadsheets() {
     let sample = Sample::start();
     let month = ["books", "--month", "2026-11"];
     let all = sample.tables(&[&month[..], &["--json"]].concat()).json();
@@ -143,7 +143,7 @@ fn the_books_are_told_for_people_for_machines_and_for_spreadsheets() {
 }
 
 #[test]
-fn products_are_configured_and_the_change_is_told() {
+fn products_are_configured_and_the_change_is_printed() {
     let sample = Sample::start();
     let put = |identity: &str, dimensions: &[&str]| {
         let mut arguments = vec![

@@ -1,4 +1,4 @@
-//! The command as a person meets it: help, wrong usage, exit codes.
+//! The command line for people: help, wrong usage, exit codes.
 
 mod common;
 
@@ -182,7 +182,7 @@ fn wrong_usage_ends_with_2_and_names_value_and_rule() {
 }
 
 #[test]
-fn what_cannot_be_done_ends_with_1_and_says_why() {
+fn a_failure_ends_with_1_and_says_why() {
     // Nothing listens on port 1.
     let nowhere = "http://127.0.0.1:1";
     let cases: &[(&[&str], &str)] = &[
@@ -231,5 +231,5 @@ fn what_cannot_be_done_ends_with_1_and_says_why() {
     assert!(!ran.err.contains("two"), "{}", ran.err);
     let ran = common::metering_with(&["batch-meter-usage", "--file", "-"], "{]");
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("no JSON"), "{}", ran.err);
+    assert!(ran.err.contains("is not JSON"), "{}", ran.err);
 }

@@ -1,9 +1,9 @@
 //! Counts the capacity units that one DynamoDB client's requests consume.
 //!
 //! An SDK interceptor adds `ReturnConsumedCapacity: INDEXES` to every request whose operation
-//! supports it, before the request is signed, and adds up the units that the raw answers report.
-//! The callers' code stays unchanged. Their answers carry a ConsumedCapacity that they did not ask
-//! for.
+//! supports it, before the request is signed. It then adds up the units that the raw answers
+//! report. The callers' code stays unchanged. Their answers contain a ConsumedCapacity that they
+//! did not request.
 //!
 //! A write whose condition fails consumes units as well, but its answer does not say how many.
 //! Those units are estimated from the request alone: see
@@ -47,7 +47,7 @@ const WRITES: [&str; 5] = [
     "TransactWriteItems",
 ];
 
-/// A shared counter; clones count into the same sums.
+/// A counter of capacity units. Clones add to the same sums.
 #[derive(Debug, Clone, Default)]
 pub struct CapacityCounter {
     sums: Arc<Mutex<Sums>>,
@@ -59,7 +59,7 @@ struct Sums {
     calls: BTreeMap<String, u64>,
 }
 
-/// What one table's requests consumed, in thousandths of a capacity unit.
+/// The consumption of one table's requests, in thousandths of a capacity unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TableCapacity {
     /// Read units of the table and its indexes.
@@ -77,7 +77,7 @@ pub struct TableCapacity {
 }
 
 impl CapacityCounter {
-    /// A counter at zero.
+    /// Creates a counter whose sums are zero.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -110,7 +110,7 @@ impl CapacityCounter {
     }
 
     fn sums(&self) -> MutexGuard<'_, Sums> {
-        // The sums are plain additions, so they stay valid when another thread panics.
+        // Each sum changes in a single addition, so the sums stay valid when another thread panics.
         self.sums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -172,8 +172,8 @@ fn add(sum: &mut u64, milli_units: u64) {
     *sum = sum.saturating_add(milli_units);
 }
 
-/// `0.5` becomes 500. It is read from the digits, so that no float gets into a sum. DynamoDB counts
-/// in halves.
+/// Converts units to thousandths: `0.5` becomes 500. The number is read from its digits, so that no
+/// float gets into a sum. DynamoDB counts in halves.
 fn milli_units(units: &Value) -> u64 {
     let text = units.to_string();
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
@@ -190,8 +190,8 @@ pub struct CapacityInterceptor {
     counter: CapacityCounter,
 }
 
-/// The request as it was sent, kept for the call's duration: the SDK gives it away when it
-/// transmits.
+/// The request as it was sent. It is stored for the duration of the call, because the SDK gives the
+/// request away when it transmits it.
 #[derive(Debug)]
 struct Sent {
     operation: String,

@@ -1,9 +1,10 @@
 //! Configures the emulator's products in the stack's own tables as soon as they are listed, so that
 //! a newcomer need not enter them twice.
 //!
-//! On AWS a seller does this by hand, with `metering products put`, because AWS Marketplace has no
-//! API that reports how a product's buyers are named. A product that is already configured stays as
-//! it is. The emulator does not know which products name their buyers by account.
+//! On AWS a seller does this by hand, with `metering products put`, because no API of AWS
+//! Marketplace reports how a product's buyers are identified. A product that is already configured
+//! stays unchanged. A product with the identity `account` must be configured by hand, because the
+//! emulator lists only the identities `license` and `customer`.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ use tokio::sync::Mutex;
 pub(crate) struct Catalogue {
     emulator: Emulator,
     ledger: Ledger,
-    /// Product codes that need no second look.
+    /// The product codes that need no second check.
     seen: Mutex<BTreeSet<String>>,
 }
 
@@ -31,7 +32,7 @@ impl Catalogue {
     }
 
     /// Configures the products that are listed and not yet configured. It must run before anything
-    /// that depends on how a product's buyers are named, because a registration with the wrong
+    /// that depends on how a product's buyers are identified, because a registration with the wrong
     /// identity would stay wrong.
     pub async fn bring_up_to_date(&self) -> Result<(), LedgerError> {
         let mut seen = self.seen.lock().await;
@@ -49,7 +50,7 @@ impl Catalogue {
         let Some(product) = configuration(listed) else {
             tracing::warn!(
                 code = listed.code,
-                "this product's code or dimensions do not fit our own rules; configure it by hand"
+                "this product's code or dimensions break the rules of this stack; configure it by hand"
             );
             return Ok(());
         };

@@ -1,9 +1,10 @@
 //! Kills a function just before or just after one of its calls.
 //!
-//! A client whose HTTP goes through [`CrashPoints`] can be made to hang for ever at a call, either
-//! before the request is sent or after its answer has arrived. The driver races the invocation
-//! against [`CrashPoints::struck`] and drops it there. From outside this looks like a killed
-//! process: everything before that point happened, and nothing after it did.
+//! A client whose HTTP goes through [`CrashPoints`] hangs for ever at some calls, either before the
+//! request is sent or after its answer has arrived. The driver waits for the invocation and for
+//! [`CrashPoints::struck`] at the same time, and drops the invocation when `struck` completes. From
+//! outside this looks like a killed process: everything before that point happened, and nothing
+//! after it did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,7 +16,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::Notify;
 
-/// On which side of a call its caller dies.
+/// The moment of a call at which its caller dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashMoment {
     /// The request is not sent.
@@ -74,7 +75,7 @@ impl CrashPoints {
         self.shared.struck.notified().await;
     }
 
-    /// How many callers have died.
+    /// The number of callers that have died.
     #[must_use]
     pub fn crashes(&self) -> u64 {
         self.state().crashes

@@ -3,7 +3,7 @@
 //! Buyers of several products subscribe at AWS Marketplace, register through the real form POST and
 //! use the product. Some cancel. Usage is fractional, tagged, repeated, late and malformed. The
 //! books are compared with what the seller's software sent and with what AWS Marketplace billed.
-//! The stack counts neither of the two itself.
+//! Neither of these two quantities is counted by the stack itself.
 
 mod plan;
 mod run;

@@ -2,7 +2,7 @@
 //!
 //! The engine is `dynoxide`, which is built on SQLite. It serves DynamoDB and DynamoDB Streams as
 //! AWS JSON 1.0 on one port, so every official client can use it through its endpoint. It verifies
-//! no signature. For that reason only loopback addresses are accepted, unless
+//! no signature. For this reason only loopback addresses are accepted, unless
 //! [`EmbeddedDynamoDb::start_anywhere`] is used.
 //!
 //! The server has its own thread. The engine works synchronously behind one lock, and would
@@ -36,14 +36,15 @@ pub(crate) use snapshot::STREAM_RETENTION;
 /// TTL sweep.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Region in the ARNs of the streams. AWS Marketplace sends its events in this Region, so the stack
-/// runs there as well.
+/// The Region in the ARNs of the streams. AWS Marketplace sends its events in this Region, so the
+/// stack runs there as well.
 pub const REGION: &str = "us-east-1";
 
-/// How long a shutdown waits for requests that are under way before it drops their connections.
+/// The time that a shutdown waits for requests that are under way before it drops their
+/// connections.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// How often a database with a file checks whether there are changes to save.
+/// The interval at which a database with a file checks for changes to save.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A running embedded DynamoDB. Dropping it stops the server and saves its file.
@@ -56,7 +57,7 @@ pub struct EmbeddedDynamoDb {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Why the database did not start.
+/// The reason why the database did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The listener is reachable from other machines.
@@ -143,8 +144,8 @@ impl EmbeddedDynamoDb {
         })
     }
 
-    /// A database in memory that is not served. Only [`answer`](Self::answer) and the other methods
-    /// of this type can reach it.
+    /// Creates a database in memory that is not served. Only [`answer`](Self::answer) and the other
+    /// methods of this type can reach it.
     ///
     /// # Errors
     ///
@@ -160,7 +161,7 @@ impl EmbeddedDynamoDb {
         })
     }
 
-    /// Deletes one item, even if it is damaged. It is no error if there is no such item.
+    /// Deletes one item, even if it is damaged. A missing item is not an error.
     pub(crate) fn delete_item(&self, table: &str, key: Value) -> Result<(), TableError> {
         tables::delete_item(&self.database, table, key)
     }
@@ -264,7 +265,8 @@ impl Drop for EmbeddedDynamoDb {
     }
 }
 
-/// Gives the engine our clock. The engine takes seconds as a float; no quantity passes through it.
+/// Gives the engine our clock. The engine uses a float for seconds, but no quantity passes through
+/// this float.
 struct EngineClock(Clock);
 
 impl dynoxide::storage_backend::Clock for EngineClock {
@@ -295,7 +297,7 @@ async fn serve(
         }
     };
     let (stopping, grace_begins) = oneshot::channel();
-    let told = async move {
+    let stop = async move {
         // A sender that was dropped means the same as a stop that was sent.
         if stopped.await.is_err() {
             tracing::debug!("the owner of the embedded DynamoDB is gone");
@@ -307,12 +309,12 @@ async fn serve(
     let out_of_grace = async move {
         match grace_begins.await {
             Ok(()) => tokio::time::sleep(SHUTDOWN_GRACE).await,
-            // The server stopped on its own; its own result says why.
+            // The server stopped by itself, and its result contains the reason.
             Err(_) => std::future::pending().await,
         }
     };
     tokio::select! {
-        served = dynoxide::server::serve_with_shutdown(listener, database.clone(), told) => {
+        served = dynoxide::server::serve_with_shutdown(listener, database.clone(), stop) => {
             if let Err(error) = served {
                 tracing::error!(%error, "the embedded DynamoDB stopped serving");
             }

@@ -21,11 +21,11 @@ use crate::stack::StackError;
 
 /// The time that an invocation has, as in the template.
 const INVOCATION: Duration = Duration::from_secs(890);
-/// The pause before the SDK's first retry, doubled each time. It is short, since no real service
-/// needs to be protected.
+/// The pause before the SDK's first retry, doubled each time. The pause is short, because no real
+/// service needs to be protected.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
-/// The addresses, clocks and settings that the functions are started with.
+/// The addresses, clocks and settings with which the functions are started.
 pub(crate) struct Wiring {
     pub names: TableNames,
     pub dynamodb_endpoint: String,
@@ -69,15 +69,16 @@ impl Functions {
                 "SESSION_KEY",
                 "a key for this machine only, never used on AWS",
             ),
-            // One call at a time, so that a run can be repeated exactly.
+            // One call is sent at a time, so that a run can be repeated exactly.
             ("SUBMIT_AT_ONCE", "1"),
-            // No quota. It allows ten calls in each second of real time, and the stack's seconds are
-            // not those of real time: the clock can run many times faster, or stand still while an
+            // There is no quota. A quota of ten calls a second counts seconds of real time, but the
+            // stack's clock can run many times faster than real time, or stand still while an
             // hour's work is done. At 3600 times real time each wait for a tenth of a second would
-            // cost six minutes of the stack's clock, and usage would miss its window. After a
-            // crash the turn to send, which the quota needs, is free again by the stack's clock, and
-            // so never while it stands still. The emulator limits the rate only if `batch_meter_usage_per_s` is set; the
-            // submitter then sends throttled calls again, as on AWS.
+            // cost six minutes of the stack's clock, and usage would miss its window. A quota also
+            // needs the turn to send. After a crash this turn is free again at a time of the
+            // stack's clock, which never comes while the clock stands still. The emulator limits
+            // the rate only if `batch_meter_usage_per_s` is set. Then the submitter sends throttled
+            // calls again, as on AWS.
             ("SUBMIT_PER_SECOND", "0"),
         ];
         let pairs = defaults.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -150,14 +151,14 @@ impl Functions {
             .merge(intake::router(Arc::clone(&self.intake)))
     }
 
-    pub async fn note_agreement(
+    pub async fn invoke_agreements(
         &self,
         event: Value,
     ) -> Result<BatchResponse, agreements::HandleError> {
         agreements::handle(&self.agreements, event, Budget::of(INVOCATION)).await
     }
 
-    pub async fn note_late(&self, event: Value) -> Result<Value, String> {
+    pub async fn invoke_late_usage(&self, event: Value) -> Result<Value, String> {
         let event = serde_json::from_value(event).map_err(|e| e.to_string())?;
         let answer = late_usage::handle(&self.late_usage, event, Budget::of(INVOCATION)).await;
         serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
@@ -165,7 +166,8 @@ impl Functions {
 
     /// Invokes the submitter, which may die at one of its calls.
     pub async fn submit(&self, event: Value, crashes: &CrashPoints) -> Result<Value, String> {
-        // Through text, because the trigger keeps each record as the raw text in which it arrived.
+        // The event is converted through text, because the submitter's event keeps each record as
+        // the raw text in which it arrived.
         let event = serde_json::from_str(&event.to_string()).map_err(|e| e.to_string())?;
         tokio::select! {
             biased;

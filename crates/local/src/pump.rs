@@ -1,9 +1,9 @@
 //! Lambda's poller between one DynamoDB stream and one function: an event source mapping.
 //!
-//! [`EventSource::poll`] does what the poller would do at a given time: it reads the stream,
-//! filters, gathers batches and invokes. It does nothing between calls. The caller owns the time. A
-//! caller that moves a clock forward has to stop at [`EventSource::next_due`] on the way: a poller
-//! that sleeps for 24 hours finds its records trimmed, as on AWS.
+//! [`EventSource::poll`] does the work of the poller at a given time: it reads the stream, filters
+//! the records, gathers batches and invokes the function. It does nothing between calls. The caller
+//! owns the time. A caller that moves a clock forward must stop at [`EventSource::next_due`] on the
+//! way: after 24 hours without a poll the records are trimmed, as on AWS.
 
 mod answer;
 mod attempt;
@@ -36,11 +36,11 @@ use attempt::Attempt;
 use change::{Change, sequence_order};
 use faults::FaultyDelivery;
 
-/// Largest number of invocations in one poll. Without it, a function that writes to the table whose
-/// stream feeds it would keep one poll running for ever.
+/// The largest number of invocations in one poll. Without this limit, a function that writes to the
+/// table whose stream feeds it would keep one poll running for ever.
 pub const INVOCATIONS_PER_POLL_MAX: u32 = 1_000;
 
-/// Length of `{"Records":[` and `]}`.
+/// The length of `{"Records":[` and `]}`, in bytes.
 const ENVELOPE_BYTES: usize = 14;
 
 /// A running event source mapping. One batch is in flight at a time, and the order of records is
@@ -49,7 +49,7 @@ pub struct EventSource {
     options: EventSourceOptions,
     shard: String,
     iterator: Option<String>,
-    /// Records that were read and passed the filter, and are not yet in a batch.
+    /// The records that were read and passed the filter, and are not yet in a batch.
     waiting: VecDeque<Change>,
     /// The batch in flight, or its parts after a bisection. Records that are done are removed.
     in_flight: VecDeque<Attempt>,
@@ -57,7 +57,7 @@ pub struct EventSource {
 }
 
 impl EventSource {
-    /// A mapping that starts at the oldest record of the stream.
+    /// Creates a mapping that starts at the oldest record of the stream.
     ///
     /// # Errors
     ///
@@ -103,8 +103,8 @@ impl EventSource {
             .map(|due| due.max(now))
     }
 
-    /// Does what is due at `now`: delivers batches to `invoke` until no more are due, at most
-    /// [`INVOCATIONS_PER_POLL_MAX`].
+    /// Does the work that is due at `now`: delivers batches to `invoke` until no more batches are
+    /// due. It delivers at most [`INVOCATIONS_PER_POLL_MAX`] batches.
     ///
     /// `invoke` gets the event as the function would, and returns the function's answer or the
     /// error of the invocation. A poll whose future is dropped loses nothing: the batch in flight
@@ -112,8 +112,8 @@ impl EventSource {
     ///
     /// # Errors
     ///
-    /// [`StreamReadError`]: the stream cannot be read. A failing function is not an error; its
-    /// batch is retried.
+    /// [`StreamReadError`]: the stream cannot be read. A failing function is not an error, because
+    /// its batch is retried.
     pub async fn poll<F, A>(
         &mut self,
         now: Timestamp,
@@ -121,8 +121,8 @@ impl EventSource {
         mut invoke: F,
     ) -> Result<PollOutcome, StreamReadError>
     where
-        // Not `AsyncFnMut`: its futures cannot be shown to be `Send`, and some callers spawn the
-        // poll.
+        // This is not an `AsyncFnMut`, because nothing shows that its futures are `Send`, and some
+        // callers spawn the poll.
         F: FnMut(Value) -> A,
         A: Future<Output = Result<Value, String>>,
     {
@@ -176,9 +176,8 @@ impl EventSource {
                 &IteratorPosition::TrimHorizon,
             )?,
         };
-        // The loop ends: each page but the last has records, and each record either helps to fill
-        // the batch or brings the iterator nearer to the end of the stream, to which nobody writes
-        // meanwhile.
+        // The loop ends at the first page that is not full. Every full page brings the iterator
+        // nearer to the end of the stream, and nobody writes to the stream meanwhile.
         while !self.full_batch() {
             let page = database.stream_records(&iterator, STREAM_RECORDS_PER_CALL_MAX);
             let page = page.inspect_err(|_| self.iterator = Some(iterator.clone()))?;
@@ -234,7 +233,7 @@ impl EventSource {
                 payload_bytes <= self.options.payload_bytes_max
             })
             .count()
-            // A single record always fits: it is smaller than Lambda's payload.
+            // A single record always fits, because it is smaller than Lambda's payload.
             .max(1)
     }
 

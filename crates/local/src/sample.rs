@@ -71,8 +71,8 @@ const SOLD: [Sold; 3] = [
         license: "arn:aws:license-manager::294406891311:license:l-123456789abcdef0123456789abcdef0",
         customer: Some("CUSTEXAMPLE2"),
     },
-    // Our records name its buyers by account, although AWS Marketplace also has an identifier for
-    // them.
+    // Our records identify the buyers of this product by account, although AWS Marketplace also has
+    // a customer identifier for them.
     Sold {
         code: "examplecode3",
         dimensions: &["gb"],
@@ -142,7 +142,7 @@ const ROWS_SINCE: [Row; 6] = [
     (2, "gb", "sample-11", "0.5", "2026-11-21T03:45:30Z", None),
 ];
 
-/// Why the sample world could not be loaded.
+/// The reason why the sample world could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
     /// A table could not be read or written.
@@ -264,7 +264,8 @@ impl Sold {
     }
 }
 
-/// Writes the state after the purchase, License Updated, the registration and the end of attention.
+/// Writes the state of a subscription after its purchase, License Updated, its registration and the
+/// end of its attention.
 async fn subscribe(ledger: &Ledger, sold: &Sold) -> Result<(), SampleError> {
     let subscription = sold.subscription()?;
     let joints = sold.joints()?;
@@ -319,7 +320,7 @@ async fn put_rows(ledger: &Ledger, rows: &[Row]) -> Result<(), SampleError> {
     Ok(())
 }
 
-/// The round of the last sealed hour. It raises the watermark, reads the rows and writes the
+/// Runs the round of the last sealed hour. It raises the watermark, reads the rows and writes the
 /// records, in this order.
 async fn seal_all(ledger: &Ledger) -> Result<(), SampleError> {
     let hour: UsageHour = SEALED_THROUGH.parse()?;

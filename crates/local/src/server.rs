@@ -1,4 +1,4 @@
-//! A stack that keeps running and does whatever is due by its clock.
+//! A stack that keeps running and does everything that is due by its clock.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,19 +10,20 @@ use jiff::Timestamp;
 use crate::sample::{self, SampleError};
 use crate::stack::{Stack, StackError, StackOptions};
 
-/// The longest pause between two steps, in real time. Streams have to be polled, and somebody may
-/// have moved the clock.
+/// The longest pause between two steps, in real time. Streams must be polled, and somebody may have
+/// moved the clock.
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// The shortest pause between two steps, so that a fast clock does not keep a core busy.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 /// While the clock stands still, streams deliver after this much real time.
 const STANDSTILL: Duration = Duration::from_secs(1);
-/// How often the emulator's world is saved, if it is kept in a folder.
+/// The interval at which the emulator's world is saved, if it is kept in a folder.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
-/// A large world is saved less often: the pause is this many times as long as the saving took.
+/// A large world is saved less often: the pause after a save is this many times as long as the
+/// save.
 const SAVE_PAUSE_TIMES: u32 = 20;
-/// A continuing error is logged again after this long.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// The time after which a continuing error is logged again.
+const LOG_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// The settings of a stack that keeps running.
 #[derive(Debug, Clone)]
@@ -36,15 +37,15 @@ pub struct ServerOptions {
     /// The folder in which everything is kept. It is created if it does not exist. `None` keeps
     /// everything in memory.
     pub data_dir: Option<PathBuf>,
-    /// How many times faster than real time the clock runs; 0 stops it. `None` takes the speed of
-    /// the kept world. In a new world that is 1, or 0 with the sample world.
+    /// The speed of the clock as a multiple of real time. The value 0 stops the clock. `None` takes
+    /// the speed of the kept world. In a new world this speed is 1, or 0 with the sample world.
     pub speed: Option<f64>,
-    /// Whether to start with the [`sample`] world. While its clock stands still, nothing runs on
-    /// its own.
+    /// `true` to start with the [`sample`] world. While its clock stands still, nothing runs on its
+    /// own.
     pub sample: bool,
 }
 
-/// Why a stack did not start.
+/// The reason why a stack did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The folder cannot be created.
@@ -71,7 +72,7 @@ pub struct Server {
     asleep_at: Option<Timestamp>,
     last_now: Timestamp,
     stands_since: Instant,
-    /// Whether the clock was moved forward and there is still work to catch up on.
+    /// `true` if the clock was moved forward and there is still work to catch up on.
     is_behind: bool,
     save_at: Instant,
     trouble: Option<(String, Instant)>,
@@ -106,8 +107,8 @@ impl Server {
             sample::load(stack.ledger(), &emulator).await?;
             asleep_at = Some(emulator.now());
         } else if emulator.speed() == 1.0 {
-            // Real time passed while a kept stack was down, and the seller's software went on with
-            // it.
+            // Real time passed while a kept stack was down, and the seller's software kept running
+            // in that time. So the clock moves on to real time.
             emulator.set_clock(Some(emulator.now().max(Timestamp::now())), None);
         }
         if options.speed.is_some() {
@@ -129,12 +130,12 @@ impl Server {
         &self.stack
     }
 
-    /// Whether the clock was moved forward and the next turn still has work to catch up on.
+    /// Returns whether the clock was moved forward and the next turn still has work to catch up on.
     pub fn is_behind(&self) -> bool {
         self.is_behind
     }
 
-    /// Does what is due until `stop` completes. Errors are logged and never end the loop.
+    /// Does the due work until `stop` completes. Errors are logged and never end the loop.
     pub async fn run(&mut self, stop: impl Future<Output = ()>) {
         let mut stop = pin!(stop);
         loop {
@@ -147,7 +148,7 @@ impl Server {
         }
     }
 
-    /// Reads the clock once and does what is due by it.
+    /// Reads the clock once and does the work that is due at that time.
     pub async fn turn(&mut self) {
         let emulator = self.stack.emulator();
         let now = emulator.now();
@@ -159,27 +160,27 @@ impl Server {
             return;
         }
         self.asleep_at = None;
-        let mut done = match self.stack.catch_up().await {
+        let mut result = match self.stack.catch_up().await {
             Ok(caught_up) => {
                 self.is_behind = !caught_up;
                 Ok(())
             }
             Err(error) => Err(error),
         };
-        if done.is_ok() && !self.is_behind && self.stands_since.elapsed() >= STANDSTILL {
+        if result.is_ok() && !self.is_behind && self.stands_since.elapsed() >= STANDSTILL {
             self.stands_since = Instant::now();
-            done = self.stack.close_windows().await;
+            result = self.stack.close_windows().await;
         }
-        if done.is_ok() && Instant::now() >= self.save_at {
+        if result.is_ok() && Instant::now() >= self.save_at {
             let begun = Instant::now();
-            done = self.stack.save_world();
+            result = self.stack.save_world();
             self.save_at = Instant::now() + SAVE_EVERY.max(begun.elapsed() * SAVE_PAUSE_TIMES);
         }
-        self.tell(done.err());
+        self.log_trouble(result.err());
     }
 
     /// Logs an error once, and again every minute while it continues.
-    fn tell(&mut self, trouble: Option<StackError>) {
+    fn log_trouble(&mut self, trouble: Option<StackError>) {
         let Some(trouble) = trouble.map(|error| error.to_string()) else {
             if self.trouble.take().is_some() {
                 tracing::warn!("the stack works again");
@@ -189,7 +190,7 @@ impl Server {
         let is_old = self
             .trouble
             .as_ref()
-            .is_some_and(|(told, at)| *told == trouble && at.elapsed() < TELL_AGAIN);
+            .is_some_and(|(logged, at)| *logged == trouble && at.elapsed() < LOG_AGAIN_AFTER);
         if !is_old {
             tracing::error!(
                 error = trouble,
@@ -199,7 +200,7 @@ impl Server {
         }
     }
 
-    /// Real time until the next step.
+    /// The real time until the next step.
     fn pause(&self) -> Duration {
         let emulator = self.stack.emulator();
         let speed = emulator.speed();
@@ -217,7 +218,7 @@ impl Server {
         real.unwrap_or(PAUSE_MAX).clamp(PAUSE_MIN, PAUSE_MAX)
     }
 
-    /// Stops the servers and saves what is kept in the folder.
+    /// Stops the servers, and saves the data that is kept in the folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         self.stack.shutdown()
     }

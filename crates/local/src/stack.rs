@@ -26,9 +26,9 @@ pub use lifecycle::function_event;
 pub use options::{DeliveryTrouble, Happenings, StackError, StackOptions, Trouble};
 pub use streams::{EventSources, event_sources};
 
-/// Name of the local stack, and the prefix of its tables' names.
+/// The name of the local stack, and the prefix of its tables' names.
 pub const STACK_NAME: &str = "metering";
-/// The stack. It does nothing on its own: [`Stack::step`] does what is due now.
+/// The stack. It does nothing on its own: [`Stack::step`] does the work that is due now.
 pub struct Stack {
     dynamodb: EmbeddedDynamoDb,
     emulator: Emulator,
@@ -226,7 +226,7 @@ impl Stack {
         }
     }
 
-    /// Stops the servers and saves what is kept in a folder.
+    /// Stops the servers, and saves the data that is kept in a folder.
     pub fn shutdown(self) -> Result<(), StackError> {
         for server in &self.servers {
             server.abort();
@@ -236,8 +236,8 @@ impl Stack {
     }
 }
 
-/// The address at which this machine can reach a server that listens on `address`. A server on
-/// 0.0.0.0 listens on every address, but no client can connect to 0.0.0.0.
+/// Returns the address at which this machine can reach a server that listens on `address`. A server
+/// on 0.0.0.0 listens on every address, but no client can connect to 0.0.0.0.
 pub fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),

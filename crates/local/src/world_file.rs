@@ -7,14 +7,14 @@ use emulator::{Emulator, replace_file};
 
 use crate::stack::StackError;
 
-/// Name of the file in the folder of `--data-dir`.
+/// The name of the file in the folder of `--data-dir`.
 const FILE: &str = "marketplace.json";
 
 /// The file that holds the emulator's world.
 pub(crate) struct WorldFile(PathBuf);
 
 impl WorldFile {
-    /// The file in `dir`, which must exist.
+    /// Returns the file in `dir`, which must exist.
     pub fn in_dir(dir: &Path) -> Self {
         Self(dir.join(FILE))
     }
@@ -32,8 +32,8 @@ impl WorldFile {
         }
     }
 
-    /// Saves the world. The file is replaced as a whole, so a crash, of the machine too, leaves the
-    /// old one or the new one.
+    /// Saves the world. The file is replaced as a whole. So a crash, even of the machine, leaves
+    /// either the old file or the new one.
     pub fn save(&self, emulator: &Emulator) -> Result<(), StackError> {
         let json = emulator
             .save()

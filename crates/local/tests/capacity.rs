@@ -1,4 +1,4 @@
-//! The capacity units of single requests, as the SDK's client sees them.
+//! The capacity units of single requests, counted at the SDK's client.
 
 mod common;
 
@@ -133,7 +133,7 @@ async fn reads_count_in_halves_when_they_need_not_be_consistent() {
 }
 
 #[tokio::test]
-async fn a_failed_condition_is_paid_for() {
+async fn a_write_whose_condition_fails_costs_units() {
     let world = world();
     let put = || {
         let put = world
@@ -158,7 +158,7 @@ async fn a_failed_condition_is_paid_for() {
 }
 
 #[tokio::test]
-async fn a_cancelled_transaction_is_paid_for_twice_over_by_each_write() {
+async fn each_write_of_a_cancelled_transaction_costs_twice() {
     let world = world();
     world.put("gb#1").await;
     world.capacity.reset();
@@ -187,7 +187,7 @@ async fn a_cancelled_transaction_is_paid_for_twice_over_by_each_write() {
 }
 
 #[tokio::test]
-async fn a_callers_own_wish_for_capacity_is_still_met() {
+async fn a_callers_own_request_for_capacity_is_still_answered() {
     let world = world();
     let put = world
         .client

@@ -1,4 +1,4 @@
-//! A clock that is moved about, as on a developer's machine.
+//! The stack with a clock that is moved forward and back, as on a developer's machine.
 
 use jiff::{SignedDuration, Timestamp};
 use local::stack::{Stack, StackOptions};
@@ -17,7 +17,7 @@ async fn started_at(now: &str) -> Stack {
     .unwrap()
 }
 
-/// A buyer whose License Updated has been delivered.
+/// Creates a buyer whose License Updated has been delivered.
 async fn buyer(stack: &mut Stack) -> Subscription {
     let emulator = stack.emulator();
     let product = NewProduct::new("clocked", &["gb"], Identity::License);
@@ -54,7 +54,7 @@ fn slots(stack: &Stack) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
-async fn usage_of_a_past_the_clock_was_set_back_to_is_metered_in_its_own_hour() {
+async fn usage_is_metered_in_its_own_hour_after_the_clock_was_set_back() {
     let mut stack = started_at("2026-11-21T10:40:00Z").await;
     stack.step().await.unwrap();
     let sealed: UsageHour = "2026-11-21T09".parse().unwrap();
@@ -96,14 +96,14 @@ async fn a_clock_that_stands_still_does_not_hold_batches_back() {
     let sealed = now + SignedDuration::from_mins(90);
     stack.emulator().set_clock(Some(sealed), None);
     stack.step().await.unwrap();
-    // Sealed, and waiting for the submitter's window to close.
+    // The record is sealed and waits for the end of the submitter's batching window.
     assert_eq!(slots(&stack), []);
     stack.close_windows().await.unwrap();
     assert_eq!(slots(&stack).len(), 1);
 }
 
 #[tokio::test]
-async fn a_jump_of_hours_is_made_up_for_as_if_they_had_passed() {
+async fn after_a_jump_of_hours_the_stack_catches_up_on_them_in_order() {
     let mut stack = started_at("2026-11-10T09:05:00Z").await;
     let subscription = buyer(&mut stack).await;
     let start = stack.emulator().now();
@@ -117,12 +117,13 @@ async fn a_jump_of_hours_is_made_up_for_as_if_they_had_passed() {
     let hour =
         |hour: &str, quantity: &str| (format!("2026-11-10T{hour}:00:00Z"), quantity.to_owned());
     assert_eq!(slots(&stack), [hour("09", "1")]);
-    // A row of the sealed hour goes into the hour that ran when it came, 11, not 13.
+    // A row of the sealed hour is carried into hour 11, in which it arrived, and not into hour 13.
     put(&stack, &subscription, "late", start).await;
     jump(&stack, 2);
     while !stack.catch_up().await.unwrap() {}
     assert_eq!(slots(&stack), [hour("09", "1"), hour("11", "1")]);
-    // However long the jump, what was reported before it is still sent within the window.
+    // Even after a long jump, usage that was reported before the jump is still sent within the
+    // window.
     let now = stack.emulator().now();
     put(&stack, &subscription, "e-2", now).await;
     jump(&stack, 23);

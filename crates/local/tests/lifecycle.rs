@@ -1,4 +1,4 @@
-//! Lifecycle messages that the agreements function cannot take at first.
+//! Lifecycle messages that the agreements function cannot handle at first.
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -43,7 +43,7 @@ impl World {
         emulator.add_agreement(NewAgreement::of("sold")).unwrap()
     }
 
-    /// Damages the facts about `whom`, so that no message about it can be taken.
+    /// Damages the facts about `whom`, so that no message about it can be handled.
     async fn damage(&self, whom: &str) {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         self.client
@@ -116,7 +116,7 @@ async fn an_event_whose_three_tries_failed_is_delivered_again() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_not_taken_survives_a_restart() {
+async fn an_unhandled_message_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = Some(folder.path().to_owned());
     let mut world = World::start(data_dir.clone()).await;

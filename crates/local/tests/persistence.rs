@@ -1,4 +1,4 @@
-//! A database with a file: what survives, and who may have it.
+//! A database with a file: the data that survives a restart, and the lock on the file.
 
 mod common;
 

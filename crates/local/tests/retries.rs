@@ -1,4 +1,4 @@
-//! Functions that fail, wholly or in part, and deliveries on a bad day.
+//! Functions that fail, wholly or in part, and deliveries with injected faults.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The sample world: every function finds something real to do in it.
+//! The sample world, in which every function has work to do.
 
 use jiff::SignedDuration;
 use local::sample;
@@ -47,7 +47,7 @@ async fn the_world_stands_at_its_time_with_hour_02_sealed_and_unsent() {
 }
 
 #[tokio::test]
-async fn left_to_itself_the_world_is_billed_to_the_last_unit() {
+async fn all_usage_of_the_sample_world_is_billed_without_help() {
     let mut stack = loaded().await;
     let until = stack.emulator().now() + SignedDuration::from_hours(3);
     stack.run_until(until).await.unwrap();

@@ -84,7 +84,7 @@ async fn a_new_image_stream_shows_the_item_and_ttl_shows_its_author() {
 }
 
 #[tokio::test]
-async fn a_put_that_changes_nothing_is_no_event_where_both_images_show_it() {
+async fn a_put_that_changes_nothing_is_not_delivered_if_the_stream_has_both_images() {
     let world = World::streamed("NEW_AND_OLD_IMAGES");
     world.put("gb#1").await;
     world.put("gb#1").await;
@@ -101,7 +101,7 @@ async fn a_put_that_changes_nothing_is_no_event_where_both_images_show_it() {
 }
 
 #[tokio::test]
-async fn what_the_filter_does_not_match_fills_no_batch() {
+async fn records_that_the_filter_does_not_match_fill_no_batch() {
     let world = World::streamed("NEW_IMAGE");
     for number in 0..6 {
         let attribute = if number % 2 == 0 { "send" } else { "outcome" };
@@ -194,12 +194,12 @@ async fn a_full_payload_closes_a_batch_early() {
     assert_eq!(
         outcome.next_due,
         Some(world.clock.now() + WINDOW_MAX),
-        "the last one waits for company"
+        "the last record waits for more records"
     );
 }
 
 #[tokio::test]
-async fn a_stream_forgets_after_a_day() {
+async fn a_stream_deletes_its_records_after_a_day() {
     let world = World::streamed("KEYS_ONLY");
     world.put("gb#000").await;
     world

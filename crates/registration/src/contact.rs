@@ -1,5 +1,5 @@
-//! The contact details that the buyer types after the registration. All are optional, and none is
-//! logged.
+//! The contact details that the buyer types after the registration. Every field is optional, and no
+//! field is logged.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::page::{self, Page};
 use crate::register::{failed, unreadable};
 use crate::session::InvalidSession;
 
-/// The most characters of one field. An e-mail address has at most 254 (RFC 5321).
+/// The largest number of characters of one field. An e-mail address has at most 254 (RFC 5321).
 pub const CONTACT_CHARS_MAX: usize = 254;
 
 /// The fields of the form as they were posted.
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn any_address_will_do_and_none_at_all() {
+    fn any_plausible_address_and_an_empty_field_are_accepted() {
         check("", true);
         check("  ", true);
         check("someone@gmail.com", true);

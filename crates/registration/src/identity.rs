@@ -11,7 +11,7 @@ use metering_api::ResolvedCustomer;
     "product {product} is metered by {kind}, and ResolveCustomer returned no {missing}: correct the product's configured identity, or ask AWS Marketplace Seller Operations"
 )]
 pub struct MissingIdentity {
-    /// The product code.
+    /// The code of the buyer's product.
     pub product: String,
     /// The product's identity kind, from its configuration or from AWS's answer.
     pub kind: IdentityKind,
@@ -20,8 +20,8 @@ pub struct MissingIdentity {
 }
 
 /// The subscription of a resolved customer. The product's configured identity decides which
-/// identifier is used. Without one it is the license, or else the legacy customer identifier, or
-/// else the account.
+/// identifier is used. Without a configured identity the license is used, or else the legacy
+/// customer identifier, or else the account.
 pub fn subscription_of(
     resolved: &ResolvedCustomer,
     configured: Option<IdentityKind>,
@@ -58,9 +58,9 @@ pub fn subscription_of(
 /// The names by which lifecycle events may refer to `subscription`.
 ///
 /// SNS messages name the customer. A customer may have several licenses for a product that is
-/// metered by license, so such subscriptions are not joined on the customer. License events name
-/// the account, which is not part of a legacy subscription, so legacy subscriptions are also joined
-/// on the account.
+/// metered by license, so a subscription with a license is not linked to the customer. License
+/// events name the account, which is not part of a legacy subscription's key. So legacy
+/// subscriptions are also linked to the account.
 pub fn joints_of(resolved: &ResolvedCustomer, subscription: &Subscription) -> Vec<Joint> {
     let product = || resolved.product.clone();
     let mut joints = Vec::new();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_identity_decides_and_otherwise_what_aws_returned() {
+    fn the_configured_identity_decides_or_else_the_identifiers_that_aws_returned() {
         use IdentityKind::*;
         let arn = "arn:aws:license-manager::1:license:l-1";
         check((true, true, true), None, arn);
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn events_reach_a_subscription_by_what_they_name() {
+    fn a_subscription_is_linked_to_every_name_that_events_use() {
         let joints = |subscription: &str| -> Vec<String> {
             joints_of(&resolved(true, true, true), &subscription.parse().unwrap())
                 .iter()

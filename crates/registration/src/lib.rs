@@ -35,18 +35,18 @@ use startup::{Clock, Env, SettingError, StartError, clients};
 use crate::page::{InvalidSupport, Seller, Support};
 use crate::session::SessionKey;
 
-/// The most bytes of a request's body. The limit is this project's: a token has a few hundred
-/// bytes, a contact form fewer than 1,000.
+/// The largest size of a request's body, in bytes. The limit is this project's. A token has a few
+/// hundred bytes, and a contact form fewer than 1,000.
 pub const BODY_BYTES_MAX: usize = 64 * 1_024;
 
-/// How often the SDK transmits one call at most. ResolveCustomer may be repeated, because it
-/// changes nothing.
+/// The largest number of transmissions of one call by the SDK. ResolveCustomer may be repeated,
+/// because it changes nothing.
 const TRANSMISSIONS_MAX: u32 = 3;
 
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The access to the tables in DynamoDB.
     pub ledger: Ledger,
     /// The client of the AWS Marketplace Metering Service.
     pub metering: MeteringApi,

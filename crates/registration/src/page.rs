@@ -1,4 +1,5 @@
-//! Every page, and its headers. The pages are plain HTML without JavaScript, and load nothing.
+//! Every page, and its headers. The pages are plain HTML without JavaScript, and load no other
+//! files.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +18,7 @@ const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;mar
 /// origin.
 const POLICY: &str = "default-src 'none'; style-src 'sha256-xN0ghNDeOE15jTUhpRWUoFFz0Z92qnw59gQsuTZUTn8='; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Seconds after which a buyer may try again when AWS or DynamoDB is unavailable.
+/// The seconds after which a buyer may try again if AWS or DynamoDB is unavailable.
 const RETRY_AFTER_S: &str = "60";
 
 /// The seller that the pages name.
@@ -25,16 +26,16 @@ const RETRY_AFTER_S: &str = "60";
 pub struct Seller {
     /// The company name that buyers know.
     pub name: String,
-    /// Where buyers find help.
+    /// The contact where buyers find help.
     pub support: Support,
 }
 
 /// A support contact, which AWS Marketplace requires on the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Support {
-    /// An e-mail address.
+    /// The e-mail address to which buyers write.
     Email(String),
-    /// A web page.
+    /// The URL of a web page where buyers find help.
     Url(String),
 }
 
@@ -132,7 +133,7 @@ fn plain(seller: &Seller, status: StatusCode, title: &str, text: &str) -> Page {
     page(seller, status, title, html! { p { (text) } })
 }
 
-const SET_UP_AGAIN: &str = "In the AWS console, open AWS Marketplace, Manage subscriptions, choose your subscription and press \"Set up your account\". That brings you back here; you do not have to subscribe again.";
+const SET_UP_AGAIN: &str = "In the AWS console, open AWS Marketplace, Manage subscriptions, choose your subscription and press \"Set up your account\". That brings you back to this page. You do not have to subscribe again.";
 
 /// The page for a visitor without a token, for example from a bookmark or after a reload.
 pub(crate) fn welcome(seller: &Seller) -> Page {
@@ -154,7 +155,7 @@ pub(crate) fn malformed(seller: &Seller, problem: &str) -> Page {
         StatusCode::BAD_REQUEST,
         "The registration could not be read",
         html! {
-            p { "What your browser sent is not a registration from AWS Marketplace: " (problem) "." }
+            p { "Your browser did not send a registration from AWS Marketplace: " (problem) "." }
             p { (SET_UP_AGAIN) }
         },
     )
@@ -167,7 +168,7 @@ pub(crate) fn set_up_again(seller: &Seller) -> Page {
         StatusCode::BAD_REQUEST,
         "Please start once more from AWS",
         html! {
-            p { "This registration link is not valid, or no longer valid. Your subscription itself is not affected." }
+            p { "This registration is not valid, or not valid any more. Your subscription itself is not affected." }
             p { (SET_UP_AGAIN) }
         },
     )
@@ -192,7 +193,7 @@ pub(crate) fn contact_support(seller: &Seller) -> Page {
         seller,
         StatusCode::INTERNAL_SERVER_ERROR,
         "The registration could not be finished",
-        "Something has to be put right on our side first. Your subscription is not affected. Please contact support at the address below.",
+        "We must first correct a problem on our side. Your subscription is not affected. Please contact support at the address below.",
     )
 }
 
@@ -221,7 +222,7 @@ pub(crate) fn method_not_allowed(seller: &Seller) -> Page {
     plain(
         seller,
         StatusCode::METHOD_NOT_ALLOWED,
-        "This address does not take that method",
+        "This address does not accept that method",
         SET_UP_AGAIN,
     )
 }
@@ -231,7 +232,7 @@ pub(crate) fn too_large(seller: &Seller) -> Page {
         seller,
         StatusCode::PAYLOAD_TOO_LARGE,
         "The form is too large",
-        "At most 64 KB are read.",
+        "A form may have at most 64 KB.",
     )
 }
 
@@ -240,19 +241,20 @@ pub(crate) fn wrong_content_type(seller: &Seller) -> Page {
         seller,
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "The form has an unknown type",
-        "Only application/x-www-form-urlencoded is read, as browsers send it from AWS Marketplace.",
+        "This address accepts only application/x-www-form-urlencoded, which browsers send from AWS Marketplace.",
     )
 }
 
 /// The content of a contact form.
 pub(crate) struct Form<'a> {
-    /// The address that it is posted to, relative to the page's own, so that any path prefix works.
+    /// The address that the form is posted to. It is relative to the page's address, so that any
+    /// path prefix works.
     pub action: &'a str,
-    /// The signed subscription.
+    /// The subscription, signed by the session key.
     pub session: &'a str,
     /// The values that were typed before.
     pub typed: &'a Typed,
-    /// What is wrong with those values, for the buyer; `None` in a new form.
+    /// The problem with those values, in words for the buyer; `None` in a new form.
     pub problem: Option<String>,
 }
 
@@ -263,21 +265,21 @@ pub(crate) fn registered(
     free_trial: bool,
     form: &Form<'_>,
 ) -> Page {
-    let standing = match (status, free_trial) {
+    let status_text = match (status, free_trial) {
         (Status::Pending, _) => {
-            "AWS confirms the purchase within a few minutes. You do not have to wait for it here."
+            "AWS confirms the purchase within a few minutes. You do not have to wait on this page."
         }
         (Status::Active, true) => "Your free trial is active.",
         (Status::Active, false) => "It is active.",
-        (Status::Ending | Status::Ended, _) => "AWS reports that this subscription has been ended.",
+        (Status::Ending | Status::Ended, _) => "AWS reports that this subscription has ended.",
     };
     page(
         seller,
         StatusCode::OK,
         "Your subscription was found",
         html! {
-            p { "Your AWS Marketplace subscription is registered with " (seller.name) ". " (standing) }
-            p { "Tell us whom to write to, if you like. You can leave out any of it." }
+            p { "Your AWS Marketplace subscription is registered with " (seller.name) ". " (status_text) }
+            p { "If you like, leave contact details for us. Every field is optional." }
             (contact_form(form))
         },
     )

@@ -44,8 +44,8 @@ pub(crate) async fn register(
         Ok(token) => token,
         Err(problem) => return page::malformed(&app.seller, &problem.to_string()),
     };
-    // The token is resolved at once, because it expires. AWS's documents give half an hour to four
-    // hours.
+    // The token is resolved at once, because it expires. AWS's documents give lifetimes of half an
+    // hour to four hours.
     let resolved = match app.metering.resolve_customer(&token).await {
         Ok(resolved) => resolved,
         Err(error) => {
@@ -82,8 +82,7 @@ struct Saved {
 }
 
 /// Stores the identity that AWS returned. Every step can be repeated, so a buyer who reloads the
-/// page after a failure completes the registration. A second license becomes a subscription of its
-/// own.
+/// page after a failure completes the registration. A second license becomes a second subscription.
 async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
     let now = app.clock.now().await.map_err(|error| {
         tracing::error!(%error, "the registration failed; the buyer is asked to try again");
@@ -131,6 +130,6 @@ pub(crate) fn unreadable(app: &App, rejection: &FormRejection) -> Page {
         StatusCode::PAYLOAD_TOO_LARGE => page::too_large(&app.seller),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => page::wrong_content_type(&app.seller),
         // The rejection's own text may repeat the token.
-        _ => page::malformed(&app.seller, "the form's fields cannot be told apart"),
+        _ => page::malformed(&app.seller, "the form's fields cannot be read"),
     }
 }

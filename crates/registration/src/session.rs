@@ -1,8 +1,7 @@
-//! The resolved subscription as a signed value in a page, which only this function can create.
+//! Signs the resolved subscription for a page, so that only this function can create the value.
 //!
-//! AWS requires that the value which identifies a buyer until the registration is complete is
-//! signed. The value contains the subscription, not the token, and only the page's own form accepts
-//! it.
+//! AWS requires a signature on the value that identifies a buyer until the registration is
+//! complete. The value contains the subscription, not the token, and only the contact form uses it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +11,14 @@ use jiff::{SignedDuration, Timestamp};
 use marketplace::Subscription;
 use marketplace::hour::shift;
 
-/// The least bytes of a key: as many as the HMAC's output.
+/// The smallest length of a key, in bytes: the length of the HMAC's output.
 pub const KEY_BYTES_MIN: usize = 32;
 
-/// How long a buyer may take to fill in the form.
+/// The time that a buyer has for the form.
 pub const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
-/// The format and purpose, which are part of the signed text. So a value that was signed for
-/// another purpose is not accepted.
+/// The format and the purpose, as a part of the signed text. So a value that was signed for another
+/// purpose is not accepted.
 const FORM: &str = "registration-1";
 
 /// The HMAC-SHA-256 key that signs sessions. Clones share it.
@@ -32,18 +31,18 @@ impl fmt::Debug for SessionKey {
     }
 }
 
-/// The error for a secret with fewer than 32 bytes; it contains their number.
+/// The error for a secret with fewer than 32 bytes. It contains the number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it has {0} bytes and must have at least 32, from a source of random numbers")]
 pub struct ShortKey(pub usize);
 
-/// Why a signed value is not accepted.
+/// The reason why a signed value is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSession {
-    /// It was not signed with this key, or was changed.
+    /// The value was not signed with this key, or was changed later.
     #[error("the form's subscription was not signed by this page")]
     Forged,
-    /// It is older than an hour.
+    /// The value is older than an hour.
     #[error("the form is more than an hour old")]
     Expired,
 }
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_subscription_is_good_for_an_hour() {
+    fn a_signed_subscription_is_valid_for_an_hour() {
         for text in [
             "legacy|code.1|cust. with | everything",
             "account|code1|111122223333",

@@ -24,7 +24,7 @@ use crate::{output, view};
 /// Marketplace Agreement API reference).
 const REASON_CODE: &str = "INCORRECT_METERING";
 
-/// `metering adjust plan` and `record`.
+/// The subcommands of `metering adjust`.
 #[derive(Debug, Subcommand)]
 pub enum Adjust {
     Plan(Plan),
@@ -33,9 +33,9 @@ pub enum Adjust {
 
 /// Lists usage that was metered too much, as billing adjustments to claim
 ///
-/// A metering record can never be lowered. What was billed beyond the usage rows is given back in
-/// money, per agreement and invoice. Each slot is claimed under the agreement that was in force at
-/// its hour.
+/// A metering record can never be lowered. Usage that was billed beyond the usage rows is paid back
+/// in money, per agreement and invoice. Each slot is claimed under the agreement that was in force
+/// at its hour.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -51,10 +51,10 @@ pub struct Plan {
     /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
     month: Option<Month>,
-    /// Only this subscription
+    /// Plan only for this subscription
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// As JSON: a list, one object for each agreement and product
+    /// Print JSON: a list with one object for each agreement and product
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -65,16 +65,17 @@ pub struct Plan {
 
 /// Records that a billing adjustment was claimed for a slot
 ///
-/// From then on the slot is over-metered by that much less. Rows that arrive again are late usage.
+/// From then on the claimed quantity does not count as over-metered any more. Rows that arrive
+/// again are late usage.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   metering adjust record 'legacy|examplecode2|CUSTEXAMPLE2@2026-11-21T02#seats' 1.5 --local \\
     --reason 'adjustment request bar-EXAMPLE1'")]
 pub struct RecordRefund {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// The quantity that was claimed back, at most what the slot is over-metered by
+    /// The quantity that was claimed back, at most the over-metered quantity of the slot
     quantity: Quantity,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
@@ -94,26 +95,27 @@ impl Adjust {
     }
 }
 
-/// What one entry of the request is about. One agreement can be for several products, whose
-/// dimensions may have the same names.
+/// The agreement and the product of one entry of the request. One agreement can be for several
+/// products, whose dimensions may have the same names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Payer {
+struct EntryKey {
     /// `None` if the stack does not know which agreement was in force.
     agreement: Option<AgreementId>,
     product: ProductCode,
-    /// Only if the agreement is not known: then nothing shows that two subscriptions belong to one.
+    /// `None` if the agreement is known. Without a known agreement, nothing shows that two
+    /// subscriptions belong to the same agreement, so each gets its own entry.
     subscription: Option<Subscription>,
 }
 
-/// A slot of which a quantity is to be claimed back.
+/// A slot that was metered too much.
 struct Excess {
     key: RecordKey,
     over: Total,
-    /// The quantity that was claimed back of it before.
+    /// The quantity of the slot that was claimed back before.
     refunded: Total,
 }
 
-/// The quantities to be claimed back with one entry.
+/// The quantities that one entry claims back.
 #[derive(Default)]
 struct Claim {
     subscriptions: BTreeSet<Subscription>,
@@ -130,14 +132,14 @@ impl Plan {
         self.kept
             .check(&format!("the usage of {month}"), month.first_hour(), now)?;
         let last = month.last_hour().min(UsageHour::of(now).next());
-        let mut claims: BTreeMap<Payer, Claim> = BTreeMap::new();
+        let mut claims: BTreeMap<EntryKey, Claim> = BTreeMap::new();
         for profile in self.profiles(&ledger).await? {
             let books = of_subscription(&ledger, &profile, month.first_hour(), last).await?;
             add_claims(&ledger, &profile, books.lines, &mut claims).await?;
         }
         let mut planned = Vec::new();
-        for (payer, claim) in &claims {
-            planned.push(claim.to_json(payer, month)?);
+        for (entry_key, claim) in &claims {
+            planned.push(claim.to_json(entry_key, month)?);
         }
         if self.json {
             return output::print_json(&Value::Array(planned));
@@ -147,8 +149,8 @@ impl Plan {
             return Ok(());
         }
         let mut table = output::table(&["agreement", "slot", "metered too much"]);
-        for (payer, claim) in &claims {
-            let agreement = match &payer.agreement {
+        for (entry_key, claim) in &claims {
+            let agreement = match &entry_key.agreement {
                 Some(agreement) => agreement.to_string(),
                 None => claim.not_known(),
             };
@@ -180,14 +182,14 @@ impl Plan {
     }
 }
 
-/// Adds what was metered too much for one subscription, each slot to the agreement that was in force
-/// at its record's timestamp. A renewal within the month can keep the license, so one subscription
-/// can have slots of two agreements.
+/// Adds the over-metered quantities of one subscription. Each slot goes to the agreement that was
+/// in force at its record's timestamp. A renewal within the month can keep the license, so one
+/// subscription can have slots of two agreements.
 async fn add_claims(
     ledger: &Ledger,
     profile: &Profile,
     lines: Vec<Line>,
-    claims: &mut BTreeMap<Payer, Claim>,
+    claims: &mut BTreeMap<EntryKey, Claim>,
 ) -> Result<(), Failure> {
     let mut slots = Vec::new();
     for line in lines {
@@ -214,12 +216,12 @@ async fn add_claims(
     for excess in slots {
         let stamp = stamps.get(&excess.key);
         let agreement = stamp.and_then(|stamp| agreement_at(&known, &spans, *stamp));
-        let payer = Payer {
+        let entry_key = EntryKey {
             agreement: agreement.cloned(),
             product: profile.product.clone(),
             subscription: agreement.is_none().then(|| profile.subscription.clone()),
         };
-        let claim = claims.entry(payer).or_default();
+        let claim = claims.entry(entry_key).or_default();
         claim.subscriptions.insert(profile.subscription.clone());
         claim
             .agreements
@@ -229,8 +231,8 @@ async fn add_claims(
     Ok(())
 }
 
-/// The agreements of a subscription, each with its own lifecycle. The profile names the latest one,
-/// which has no lifecycle if only the registration named it.
+/// Returns the agreements of a subscription, each with its own lifecycle. The profile names the
+/// latest agreement, which has no lifecycle if only the registration named it.
 async fn agreements_of(
     ledger: &Ledger,
     profile: &Profile,
@@ -251,7 +253,7 @@ async fn agreements_of(
 }
 
 impl Claim {
-    fn to_json(&self, payer: &Payer, month: Month) -> Result<Value, Failure> {
+    fn to_json(&self, entry_key: &EntryKey, month: Month) -> Result<Value, Failure> {
         let mut by_dimension: BTreeMap<&str, Total> = BTreeMap::new();
         for excess in &self.slots {
             let sum = by_dimension
@@ -263,7 +265,7 @@ impl Claim {
             .into_iter()
             .map(|(dimension, total)| (dimension, total.to_string()))
             .collect();
-        let known = payer.agreement.as_ref().map(AgreementId::as_str);
+        let known = entry_key.agreement.as_ref().map(AgreementId::as_str);
         let mut missing = vec!["originalInvoiceId", "adjustmentAmount", "currencyCode"];
         if known.is_none() {
             missing.push("agreementId");
@@ -272,7 +274,7 @@ impl Claim {
         Ok(json!({
             "agreement_id": known,
             "known_agreements": texts(self.agreements.iter().map(ToString::to_string).collect()),
-            "product_code": payer.product.as_str(),
+            "product_code": entry_key.product.as_str(),
             "subscriptions": texts(self.subscriptions.iter().map(ToString::to_string).collect()),
             "month": month.to_string(),
             "quantities": quantities,
@@ -297,7 +299,7 @@ impl Claim {
         }))
     }
 
-    /// The text in place of an agreement that is not known.
+    /// The text that is shown if the agreement is not known.
     fn not_known(&self) -> String {
         let known: Vec<_> = self.agreements.iter().map(ToString::to_string).collect();
         match known.as_slice() {
@@ -306,9 +308,9 @@ impl Claim {
         }
     }
 
-    /// The same claim always has the same token, so that a claim made twice counts once. What was
-    /// claimed back before is part of it: when a slot is over-metered again by the same quantity,
-    /// AWS Marketplace must not take the new claim for a repeat of the old one.
+    /// The same claim always has the same token, so that a claim made twice counts once. The token
+    /// also depends on the quantity that was claimed back before. Otherwise AWS Marketplace would
+    /// treat a new claim of the same slot and quantity as a repeat of the old claim.
     fn client_token(&self) -> String {
         let content: Vec<String> = self
             .slots
@@ -356,7 +358,7 @@ impl RecordRefund {
         };
         let Some(movement) = refund(record, over, self.quantity, now, &self.reason) else {
             return Err(Failure::failed(format!(
-                "{slot} was metered {over} too much, so {} cannot be claimed back of it",
+                "{slot} was metered {over} too much, so {} cannot be claimed back for it",
                 self.quantity
             )));
         };

@@ -15,15 +15,16 @@ use crate::connect::{Tables, TrailFiles};
 use crate::failure::Failure;
 use crate::output;
 
-/// Without a terminal, a line of progress is printed for every this many events.
+/// The number of events between two lines of progress, if there is no terminal.
 const LINE_EVERY_EVENTS: u64 = 5_000;
 
 /// Compares the ledger with CloudTrail, slot by slot
 ///
-/// For the usage hours of a range, it counts the records accepted here whose success is in
-/// CloudTrail, those missing there, the successes that the ledger does not know, and those with
-/// another quantity. CloudTrail is read in its Event history, or in the files of a trail. Parts of
-/// events that CloudTrail cut off or that cannot be read are counted and never guessed.
+/// For the usage hours of a range, the command counts the accepted records whose success is in
+/// CloudTrail, the accepted records that are missing there, the successes that the ledger does not
+/// know, and the successes with another quantity. It reads CloudTrail's Event history, or the files
+/// of a trail. It counts parts of events that CloudTrail cut off or that cannot be read, and never
+/// guesses them.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,7 +46,7 @@ pub struct Audit {
     /// The hour after the last one, or a time within the last hour
     #[arg(long, value_name = "TIME", value_parser = time)]
     to: Timestamp,
-    /// As JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -73,7 +74,7 @@ impl Audit {
         let range = Range::new(self.from, self.to, source, now).map_err(Failure::usage)?;
         let ledger = self.tables.ledger().await?;
         let history = self.tables.history(&self.trail).await?;
-        let mut told = Told::new();
+        let mut display = ProgressDisplay::new();
         let compared = compare_range(
             &ledger,
             &history,
@@ -82,11 +83,11 @@ impl Audit {
             range,
             now,
             |progress| {
-                told.hear(progress);
+                display.show(progress);
             },
         )
         .await;
-        told.finish();
+        display.finish();
         let compared = compared.map_err(|error| match error {
             reconciler::audit::AuditError::Ledger(error) => error.into(),
             reconciler::audit::AuditError::History(error) => Failure::failed(error),
@@ -112,11 +113,11 @@ impl Audit {
 }
 
 /// Shows progress on standard error.
-struct Told {
+struct ProgressDisplay {
     bar: Option<ProgressBar>,
 }
 
-impl Told {
+impl ProgressDisplay {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -130,7 +131,7 @@ impl Told {
         Self { bar }
     }
 
-    fn hear(&mut self, progress: Progress) {
+    fn show(&mut self, progress: Progress) {
         let line = match progress {
             Progress::Records(records) => format!("{records} records read"),
             Progress::Events(events) => format!("{events} calls read from CloudTrail"),
@@ -216,7 +217,7 @@ fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
         (
             "truncated_calls",
             counts.truncated_calls,
-            "calls of which CloudTrail cut a part off",
+            "calls that CloudTrail cut off in part",
         ),
         (
             "unreadable_events",
@@ -282,7 +283,7 @@ fn to_text(range: Range, compared: &Comparison) -> String {
             "difference",
             "hour",
             "dimension",
-            "here",
+            "in the ledger",
             "at AWS",
             "subscription",
         ]);

@@ -9,15 +9,15 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Largest size of a file with a request. It is larger than AWS's own limit, so that AWS reports
-/// which limit is broken.
+/// The largest size of a file with a request. It is larger than AWS's own limit, so that AWS
+/// reports which limit is broken.
 const REQUEST_FILE_BYTES_MAX: usize = 8 * marketplace::limits::REQUEST_BYTES_MAX;
 
 /// Sends the BatchMeterUsage request in a file unchanged, and prints the answer.
 ///
-/// Nothing is added, left out or recorded in any table. AWS bills the first record for each product
-/// or license, customer, dimension and hour, so use it only for dimensions that the stack does not
-/// meter.
+/// The command adds nothing to the request, leaves nothing out, and writes to no table. AWS bills
+/// the first record for each product or license, customer, dimension and hour. So use this command
+/// only for dimensions that the stack does not meter.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,7 +42,7 @@ impl BatchMeterUsage {
     pub async fn run(&self) -> Result<(), Failure> {
         let text = input::read(&self.file, REQUEST_FILE_BYTES_MAX)?;
         let request: Value = serde_json::from_str(&text)
-            .map_err(|error| Failure::failed(format!("{}: no JSON: {error}", self.file)))?;
+            .map_err(|error| Failure::failed(format!("{} is not JSON: {error}", self.file)))?;
         let metering = self.service.connect().await?;
         let answer = metering
             .batch_meter_usage_raw(request)

@@ -14,11 +14,11 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Compares the ingested usage with the metered usage, counted again from the usage rows.
+/// Compares the ingested usage, counted again from the usage rows, with the metered usage.
 ///
 /// For every hour and dimension: own rows + carried in = here + carried out + held + written off -
 /// refunded + not yet counted. In total: ingested = accepted + pending + held + dry run + lost -
-/// over-metered - refunded.
+/// over-metered - refunded. "here" is the quantity that the slot's own record bills.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -39,13 +39,13 @@ pub struct BooksOf {
     /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// As JSON
+    /// Print JSON instead of text
     #[arg(long, conflicts_with = "csv")]
     json: bool,
-    /// As comma-separated values
+    /// Print comma-separated values instead of text
     #[arg(long)]
     csv: bool,
-    /// As an HTML page for a browser
+    /// Print an HTML page for a browser
     #[arg(long, conflicts_with_all = ["csv", "json"])]
     html: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct BooksOf {
     tables: Tables,
 }
 
-/// Largest number of slots that an error names.
+/// The largest number of slots that an error names.
 const SLOTS_NAMED_MAX: usize = 20;
 
 const CSV_COLUMNS: [&str; 12] = [
@@ -85,14 +85,14 @@ impl BooksOf {
         std::mem::replace(&mut report.written, Ok(()))?;
         let left_out = ledger.damaged();
         let is_balanced = sum.is_balanced().map_err(Failure::failed)?
-            && report.astray.is_empty()
+            && report.unbalanced.is_empty()
             && left_out.is_empty();
         if self.json {
             output::print_json(&json!({
                 "month": month.to_string(),
                 "balanced": is_balanced,
                 "sum": view::books(&sum),
-                "astray": report.astray,
+                "astray": report.unbalanced,
                 "subscriptions": report.subscriptions,
             }))?;
         } else if self.html {
@@ -110,10 +110,13 @@ impl BooksOf {
                 named.join("; ")
             )));
         }
-        let slots = report.astray.iter().take(SLOTS_NAMED_MAX).map(|slot| {
+        let slots = report.unbalanced.iter().take(SLOTS_NAMED_MAX).map(|slot| {
             let text = |name: &str| slot[name].as_str().unwrap_or_default().to_owned();
             let (sent, arrived) = (text("sent"), text("arrived"));
-            format!("{}: {sent} sent there, {arrived} arrived", text("slot"))
+            format!(
+                "{}: {sent} was carried to this slot, {arrived} arrived",
+                text("slot")
+            )
         });
         Err(Failure::failed(format!(
             "the books of {month} do not balance: {} carried out and {} carried in, {} ingested; {}",
@@ -146,12 +149,12 @@ impl BooksOf {
     }
 }
 
-/// Collects what is printed, one subscription after the other.
+/// Collects the printed lines, one subscription after the other.
 struct Report<'a> {
     of: &'a BooksOf,
     subscriptions: Vec<Value>,
     lines: Vec<[String; 4]>,
-    astray: Vec<Value>,
+    unbalanced: Vec<Value>,
     page: Page,
     written: Result<(), Failure>,
 }
@@ -162,7 +165,7 @@ impl<'a> Report<'a> {
             of,
             subscriptions: Vec::new(),
             lines: Vec::new(),
-            astray: Vec::new(),
+            unbalanced: Vec::new(),
             page: Page::default(),
             written: Ok(()),
         }
@@ -184,7 +187,7 @@ impl<'a> Report<'a> {
             };
             let (sent, arrived) = (slot.sent.to_string(), slot.arrived.to_string());
             let value = json!({"slot": key.slot(), "sent": sent, "arrived": arrived});
-            self.astray.push(value);
+            self.unbalanced.push(value);
         }
         if self.of.csv {
             if self.written.is_ok() {

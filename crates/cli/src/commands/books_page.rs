@@ -1,5 +1,5 @@
-//! The books as one HTML page. It loads nothing, runs no script, and suits light and dark, wide and
-//! narrow screens.
+//! The books as one HTML page. The page loads no other files and runs no script. It suits light and
+//! dark, wide and narrow screens.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use reconciler::books::{Line, SubscriptionBooks};
 
 use crate::view;
 
-/// Largest number of slots that are listed; further ones are only counted.
+/// The largest number of slots that are listed. Further slots are only counted.
 const SLOTS_MAX: usize = 500;
 
 /// The most important fact about a slot, a day or an hour. The later variants need a person's
@@ -24,7 +24,7 @@ enum Mark {
     Over,
     Lost,
     Held,
-    Astray,
+    Unbalanced,
 }
 
 impl Mark {
@@ -36,7 +36,7 @@ impl Mark {
         Self::Over,
         Self::Lost,
         Self::Held,
-        Self::Astray,
+        Self::Unbalanced,
     ];
 
     fn of(slot: &SlotBooks) -> Self {
@@ -45,8 +45,8 @@ impl Mark {
             _ if slot.held.is_positive() => Self::Held,
             Some(state) if waits.contains(&state) => Self::Held,
             _ if slot.written_off.is_positive() => Self::Lost,
-            // The books count as lost what AWS Marketplace's slot is short of, less what a decision
-            // moved elsewhere.
+            // The books count the shortfall of AWS Marketplace's slot as lost, less the part that a
+            // decision moved elsewhere.
             Some(State::Conflict) if slot.here > slot.at_aws => Self::Lost,
             _ if slot.uncounted.is_negative() => Self::Over,
             _ if slot.uncounted.is_positive() => Self::Pending,
@@ -69,11 +69,11 @@ impl Mark {
             Self::Over => "over",
             Self::Lost => "lost",
             Self::Held => "held",
-            Self::Astray => "astray",
+            Self::Unbalanced => "unbalanced",
         }
     }
 
-    /// One character for readers who cannot see the color.
+    /// The character that shows the mark to readers who cannot see the color.
     fn sign(self) -> &'static str {
         match self {
             Self::Billed => "",
@@ -83,7 +83,7 @@ impl Mark {
             Self::Over => "+",
             Self::Lost => "×",
             Self::Held => "!",
-            Self::Astray => "?",
+            Self::Unbalanced => "?",
         }
     }
 
@@ -96,7 +96,7 @@ impl Mark {
             Self::Over => "metered too much",
             Self::Lost => "lost or written off",
             Self::Held => "waits for a person",
-            Self::Astray => "does not balance",
+            Self::Unbalanced => "does not balance",
         }
     }
 }
@@ -113,15 +113,15 @@ pub struct Page {
 impl Page {
     /// Adds the books of one subscription.
     pub fn add(&mut self, books: &SubscriptionBooks) {
-        let astray: BTreeSet<_> = books
+        let unbalanced: BTreeSet<_> = books
             .astray
             .iter()
-            .map(|astray| (astray.hour, &astray.dimension))
+            .map(|slot| (slot.hour, &slot.dimension))
             .collect();
         let mut days = BTreeMap::new();
         for line in &books.lines {
-            let mark = match astray.contains(&(line.hour, &line.dimension)) {
-                true => Mark::Astray,
+            let mark = match unbalanced.contains(&(line.hour, &line.dimension)) {
+                true => Mark::Unbalanced,
                 false => Mark::of(&line.slot),
             };
             raise(&mut days, day_of(line.hour), mark);
@@ -168,7 +168,7 @@ impl Page {
                         (legend())
                         (self.by_hour(month))
                         (self.by_day(month))
-                        (self.standing_out())
+                        (self.slots_that_need_attention())
                     }
                 }
             }
@@ -182,7 +182,7 @@ impl Page {
         html! {
             section {
                 h2 { "Hour by hour" }
-                p.note { "Each row is a day and each column an hour, in UTC. A cell shows what stands out most of it." }
+                p.note { "Each row is a day and each column an hour, in UTC. A cell shows the most important fact about its hour." }
                 div.grid.hours role="img" aria-label="The month, hour by hour" {
                     span {}
                     @for hour in 0..24 {
@@ -226,16 +226,16 @@ impl Page {
         }
     }
 
-    fn standing_out(&self) -> Markup {
+    fn slots_that_need_attention(&self) -> Markup {
         html! {
             section {
-                h2 { "What needs a look" }
+                h2 { "Slots that need attention" }
                 @if self.slots.is_empty() {
                     p { "Nothing waits for a person, nothing is lost, nothing was metered too much." }
                 } @else {
                     div.wide {
                         table {
-                            thead { tr { th { "slot" } th { "" } th { "rows" } th { "here" } th { "held" } th { "written off" } th { "not counted" } } }
+                            thead { tr { th { "slot" } th { "" } th { "rows" } th { "metered" } th { "held" } th { "written off" } th { "not counted" } } }
                             tbody {
                                 @for (key, mark, slot) in &self.slots {
                                     tr {
@@ -252,9 +252,9 @@ impl Page {
                         }
                     }
                     @if self.slots_more > 0 {
-                        p.note { (self.slots_more) " more; metering books --csv has all of them." }
+                        p.note { (self.slots_more) " more; metering books --csv prints all slots." }
                     }
-                    p.note { "metering late list, metering adjust plan and metering records show say more." }
+                    p.note { "metering late list, metering adjust plan and metering records show print details." }
                 }
             }
         }
@@ -315,8 +315,8 @@ fn legend() -> Markup {
 }
 
 const STYLE: &str = "
-:root{--ink:#16191f;--soft:#545b64;--paper:#fff;--line:#d5dbdb;--none:#eceff0;--billed:#1d8348;--moved:#5dade2;--dry:#a569bd;--pending:#f4d03f;--over:#dc7633;--lost:#7b241c;--held:#c0392b;--astray:#111}
-@media(prefers-color-scheme:dark){:root{--ink:#e9ebed;--soft:#a9b3bd;--paper:#0f1419;--line:#38424d;--none:#1e262e;--billed:#2ecc71;--moved:#3498db;--dry:#af7ac5;--pending:#d4ac0d;--over:#e67e22;--lost:#a93226;--held:#ff5c49;--astray:#fff}}
+:root{--ink:#16191f;--soft:#545b64;--paper:#fff;--line:#d5dbdb;--none:#eceff0;--billed:#1d8348;--moved:#5dade2;--dry:#a569bd;--pending:#f4d03f;--over:#dc7633;--lost:#7b241c;--held:#c0392b;--unbalanced:#111}
+@media(prefers-color-scheme:dark){:root{--ink:#e9ebed;--soft:#a9b3bd;--paper:#0f1419;--line:#38424d;--none:#1e262e;--billed:#2ecc71;--moved:#3498db;--dry:#af7ac5;--pending:#d4ac0d;--over:#e67e22;--lost:#a93226;--held:#ff5c49;--unbalanced:#fff}}
 *{box-sizing:border-box}
 body{margin:0;font:1rem/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)}
 main{max-width:60rem;margin:0 auto;padding:1rem}
@@ -339,14 +339,14 @@ dd.total{font-size:1.15rem;color:var(--ink);font-variant-numeric:tabular-nums;ov
 .cell{display:flex;align-items:center;justify-content:center;background:var(--none);border-radius:2px;min-height:.85rem;font-weight:700;color:#fff;overflow:hidden}
 .days .cell{min-height:1.4rem}
 .billed{background:var(--billed)}.moved{background:var(--moved);color:#111}.dry{background:var(--dry)}.pending{background:var(--pending);color:#111}
-.over{background:var(--over);color:#111}.lost{background:var(--lost)}.held{background:var(--held)}.astray{background:var(--astray);color:var(--paper)}
+.over{background:var(--over);color:#111}.lost{background:var(--lost)}.held{background:var(--held)}.unbalanced{background:var(--unbalanced);color:var(--paper)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;font-size:.85rem;width:100%}
 th,td{text-align:left;padding:.35rem .5rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--soft);font-weight:500}.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .slot{overflow-wrap:anywhere;min-width:11rem}
 .chip{display:inline-block;border-radius:.2rem;padding:.05rem .4rem;white-space:nowrap;color:#fff}
-.chip.over,.chip.pending,.chip.moved{color:#111}.chip.astray{color:var(--paper)}
+.chip.over,.chip.pending,.chip.moved{color:#111}.chip.unbalanced{color:var(--paper)}
 ";
 
 #[cfg(test)]

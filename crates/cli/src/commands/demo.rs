@@ -9,7 +9,7 @@ use local::demo::{DemoOptions, FaultLevel, Progress, Summary, run};
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// Hours of the demo between two lines of progress, if there is no terminal for a bar.
+/// The hours of the demo between two lines of progress, if there is no terminal for a bar.
 const LINE_EVERY_HOURS: i64 = 4;
 
 /// Runs a day of a seller's life in compressed time and proves that its books are right.
@@ -17,8 +17,9 @@ const LINE_EVERY_HOURS: i64 = 4;
 /// Buyers of several products, one for each kind of identity, subscribe, register through the real
 /// form, use the product and sometimes cancel. Usage is fractional, tagged, repeated, late and
 /// malformed. The whole stack runs in this process, with AWS Marketplace and DynamoDB emulated on
-/// free ports of localhost. Afterwards three quantities are compared to the last micro-unit: what
-/// the seller's software sent, what the ledger contains, and what AWS Marketplace billed.
+/// free ports of localhost. Afterwards three quantities are compared to the last micro-unit: the
+/// quantity that the seller's software sent, the quantity in the ledger, and the quantity that AWS
+/// Marketplace billed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -38,21 +39,21 @@ pub struct Demo {
     /// Number of usage events, 0 to 200000
     #[arg(long, value_name = "N", default_value_t = 5_000)]
     events: u32,
-    /// Seed of everything random
+    /// Seed of all random draws
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Which faults are injected
+    /// The faults to inject
     #[arg(long, value_enum, default_value_t = Faults::None)]
     faults: Faults,
-    /// One JSON object on standard output
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
 
-/// Which faults are injected.
+/// The faults to inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Faults {
-    /// No faults
+    /// No faults are injected
     None,
     /// Throttling, internal errors, unprocessed records, lost replies; repeated, reordered, delayed
     /// and dropped stream deliveries; a submitter that dies just before and just after its calls
@@ -72,11 +73,11 @@ impl Demo {
             },
         };
         options.check().map_err(Failure::usage)?;
-        let mut told = Told::new();
-        let summary = run(&options, |progress| told.hear(progress))
+        let mut display = ProgressDisplay::new();
+        let summary = run(&options, |progress| display.show(progress))
             .await
             .map_err(Failure::failed)?;
-        told.finish();
+        display.finish();
         if self.json {
             output::print(summary.to_json())?;
         } else {
@@ -87,19 +88,19 @@ impl Demo {
             return Ok(());
         }
         Err(Failure::failed(format!(
-            "the day is not right: {}",
+            "the result is wrong: {}",
             complaints.join("; ")
         )))
     }
 }
 
 /// Shows progress on standard error: a bar on a terminal, otherwise a line every few hours.
-struct Told {
+struct ProgressDisplay {
     bar: Option<ProgressBar>,
     next_hour: Option<i64>,
 }
 
-impl Told {
+impl ProgressDisplay {
     fn new() -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -116,7 +117,7 @@ impl Told {
         }
     }
 
-    fn hear(&mut self, progress: Progress) {
+    fn show(&mut self, progress: Progress) {
         let what = if progress.settling {
             "the last usage is metered"
         } else {
@@ -167,9 +168,9 @@ fn text(summary: &Summary) -> String {
             summary.billed_by_marketplace.to_string(),
         ),
         (
-            "BatchMeterUsage calls, of the fewest possible",
+            "BatchMeterUsage calls, and the fewest possible",
             format!(
-                "{} of {} ({})",
+                "{}, {} ({})",
                 summary.calls,
                 summary.calls_minimum,
                 ratio(summary.calls, summary.calls_minimum)
@@ -190,9 +191,9 @@ fn text(summary: &Summary) -> String {
     let mut parts = vec![view::book_tables(&summary.books), day.trim_fmt()];
     parts.extend(faults(summary));
     let verdict = if summary.is_balanced() {
-        "The books balance, and AWS Marketplace billed what was sent, to the last micro-unit."
+        "The books balance, and AWS Marketplace billed the quantity that was sent, to the last micro-unit."
     } else {
-        "The day is NOT right:"
+        "The result is WRONG:"
     };
     parts.push(verdict.to_owned());
     parts.extend(summary.complaints());

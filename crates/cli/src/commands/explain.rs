@@ -11,9 +11,9 @@ use crate::output;
 
 /// Explains what an answer or failure of BatchMeterUsage means, and what to do about it
 ///
-/// Takes a status (CustomerNotSubscribed), an error code (ThrottlingException), or a code of this
-/// stack (ConnectionFailed), as it appears in a log or in a record's last answer. Without a code it
-/// prints all of them.
+/// CODE is a status (CustomerNotSubscribed), an error code (ThrottlingException), or a code of this
+/// stack (ConnectionFailed), as it appears in a log or in a record's last answer. Without CODE the
+/// command prints all codes.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,10 +23,10 @@ Examples:
 pub struct Explain {
     /// The code; upper and lower case do not matter
     code: Option<String>,
-    /// As JSON: an object for one code, a list of them for all
+    /// Print JSON: an object for one code, or a list of all codes
     #[arg(long, conflicts_with = "markdown")]
     json: bool,
-    /// All of them as Markdown, as in docs/errors.md
+    /// Print all codes as Markdown, as in docs/errors.md
     #[arg(long, conflicts_with = "code")]
     markdown: bool,
 }

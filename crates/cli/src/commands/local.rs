@@ -23,8 +23,8 @@ Examples:
   metering local --speed 60 --data-dir .metering
   metering local --sample
 
-To subscribe, register, move the clock and see the metered usage by clicking, open the address of
---aws in a browser. \"Set up your account\" there leads to this stack's /register.
+To subscribe, register, move the clock and see the metered usage in a browser, open the address of
+--aws. Its button \"Set up your account\" leads to this stack's /register.
 
 To set up a world with requests, use the address of --aws:
   curl -X POST http://127.0.0.1:8081/_emulator/products \\
@@ -33,8 +33,8 @@ To set up a world with requests, use the address of --aws:
   curl -X PUT http://127.0.0.1:8081/_emulator/clock -d '{\"advance\": \"1h\"}'
   curl http://127.0.0.1:8081/_emulator/metered
 
-The stack configures a product made there in its own tables as soon as it sees it, unless it is
-already configured (`metering products put --local`).
+The stack also configures such a product in its own tables, unless it is already configured
+(`metering products put --local`).
 
 The clock shows real time, unless --speed or PUT /_emulator/clock changes it. After it is moved
 forward, the work of the last six hours of the move is done in order, each step at the time it was
@@ -42,10 +42,10 @@ due. The rest of a longer move is like an outage of the functions: usage that mi
 Marketplace's window expires. While the clock stands still, stream batches are delivered after a
 second of real time instead of when their window closes.
 
-The submitter keeps to no quota of calls per second here (SUBMIT_PER_SECOND is 0, on AWS 10): the
-quota counts seconds of real time, and this clock may run faster or stand still. The emulated AWS
-Marketplace throttles BatchMeterUsage only if you tell it to:
-  curl http://127.0.0.1:8081/_emulator/settings   # batch_meter_usage_per_s; PUT sets them
+On the local stack the submitter has no quota of calls per second (SUBMIT_PER_SECOND is 0, on AWS
+10). The quota counts seconds of real time, but this clock may run faster or stand still. The
+emulated AWS Marketplace throttles BatchMeterUsage only if batch_meter_usage_per_s is set:
+  curl http://127.0.0.1:8081/_emulator/settings   # shows the settings; PUT changes them
 
 --data-dir keeps the tables and the emulated AWS Marketplace with its clock. Both are saved every
 five seconds and at the end, so a process that is killed loses up to five seconds. At the next start,

@@ -13,7 +13,7 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Largest size of a file with allocations. 2,500 of the largest allocations fit.
+/// The largest size of a file with allocations. 2,500 of the largest allocations fit into it.
 const ALLOCATIONS_FILE_BYTES_MAX: usize = 8_000_000;
 /// The error code with which AWS answers a dry run of a call that would be permitted.
 const DRY_RUN_PERMITTED: &str = "DryRunOperation";
@@ -125,8 +125,8 @@ struct GivenTag {
 }
 
 fn read_allocations(text: &str) -> Result<Vec<Allocation>, String> {
-    let given: Vec<GivenAllocation> =
-        serde_json::from_str(text).map_err(|error| format!("no list of allocations: {error}"))?;
+    let given: Vec<GivenAllocation> = serde_json::from_str(text)
+        .map_err(|error| format!("this is not a list of allocations: {error}"))?;
     given.into_iter().map(read_allocation).collect()
 }
 

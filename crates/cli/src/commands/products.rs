@@ -12,7 +12,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::output;
 
-/// `metering products list` and `put`.
+/// The subcommands of `metering products`.
 #[derive(Debug, Subcommand)]
 pub enum Products {
     List(List),
@@ -25,7 +25,7 @@ pub enum Products {
 Example:
   metering products list --local")]
 pub struct List {
-    /// As JSON: a list
+    /// Print a JSON list
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_told_in_words() {
+    fn a_change_is_described_in_words() {
         use IdentityKind::*;
         let old = product(Customer, &["gb", "seats"]);
         assert_eq!(

@@ -11,7 +11,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// `metering records list`, `show` and `unattributed`.
+/// The subcommands of `metering records`.
 #[derive(Debug, Subcommand)]
 pub enum Records {
     List(List),
@@ -33,7 +33,8 @@ Examples:
 
 States: sealed, accepted, refused, disputed, conflict, unconfirmed, expired, moved, dry-run.")]
 pub struct List {
-    /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
+    /// The subscription: license ARN, legacy|<product code>|<customer identifier> or
+    /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Subscription,
     /// Only this hour, in UTC, as in 2026-11-21T02
@@ -45,14 +46,14 @@ pub struct List {
     /// Only records in this state
     #[arg(long)]
     state: Option<State>,
-    /// As JSON: a list
+    /// Print a JSON list
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     tables: Tables,
 }
 
-/// Shows one record and everything that is known about its hour and dimension
+/// Shows one record, and all known facts about its hour and dimension
 ///
 /// Prints the frozen quantity, the outcome, the movements, the quantity of the rows now, and the
 /// rows of the hour that are not metered.
@@ -65,7 +66,8 @@ Example:
 The rows are read and folded now, so usage that arrived after the hour was sealed is shown as not
 yet counted. If there is neither a record nor a row, the exit code is 1.")]
 pub struct Show {
-    /// License ARN, legacy|<product code>|<customer identifier> or account|<product code>|<account id>
+    /// The subscription: license ARN, legacy|<product code>|<customer identifier> or
+    /// account|<product code>|<account id>
     #[arg(long)]
     subscription: Subscription,
     /// The hour, in UTC, as in 2026-11-21T02
@@ -74,7 +76,7 @@ pub struct Show {
     /// API name of the dimension
     #[arg(long)]
     dimension: Dimension,
-    /// As JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -91,10 +93,10 @@ Examples:
   metering records unattributed --local
   metering records unattributed --stack metering --json | jq -r '.[] | select(.known_since | not)'")]
 pub struct Unattributed {
-    /// Rows to list at most; more are told of on the standard error output
+    /// Largest number of rows to list; if there are more, a line on standard error says so
     #[arg(long, value_name = "ROWS", default_value_t = 10_000)]
     limit: usize,
-    /// As JSON: a list
+    /// Print a JSON list
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -117,32 +119,36 @@ impl Unattributed {
             );
         }
         if self.json {
-            let told = rows.iter().map(|(row, known_since)| {
+            let listed = rows.iter().map(|(row, known_since)| {
                 let mut value = view::itemised(row);
                 value["known_since"] = json!(known_since);
                 value
             });
-            return output::print_json(&told.collect());
+            return output::print_json(&listed.collect());
         }
         if rows.is_empty() {
             eprintln!("every row named a known subscription");
             return Ok(());
         }
-        let mut table = output::table(&["row", "what became of it"]);
+        let mut table = output::table(&["row", "outcome"]);
         for (row, known_since) in &rows {
-            let told = match known_since {
+            let outcome = match known_since {
                 Some(since) => {
                     format!("its subscription is known since {since}: it counts with its hour")
                 }
                 None => row.reason.clone(),
             };
-            table.add_row([format!("{} / {}", row.partition, row.dimension_event), told]);
+            table.add_row([
+                format!("{} / {}", row.partition, row.dimension_event),
+                outcome,
+            ]);
         }
         output::print(table.trim_fmt())
     }
 }
 
-/// The time since when the subscription of an itemised row is known. `None` if it is still unknown.
+/// Returns the time at which the subscription of an itemised row became known. `None` if it is
+/// still unknown.
 async fn known_since(ledger: &Ledger, row: &ItemisedRow) -> Result<Option<String>, Failure> {
     if row.code != "unknown-subscription" {
         return Ok(None);
@@ -188,7 +194,7 @@ impl List {
     }
 }
 
-/// Everything that is known about one slot.
+/// All known facts about one slot.
 struct Slot<'c> {
     show: &'c Show,
     count: &'c HourCount<'c>,
@@ -219,7 +225,7 @@ impl Show {
         };
         if slot.is_empty() {
             return Err(Failure::failed(format!(
-                "there is no record and no usage of {} in {} by {}; `metering records list` shows what there is, and `metering subscriptions list` the subscriptions",
+                "there is no record and no usage of {} in {} by {}; `metering records list` shows the records, and `metering subscriptions list` the subscriptions",
                 self.dimension, self.hour, self.subscription
             )));
         }

@@ -9,7 +9,7 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Largest size of a file with a public key. Real ones have less than 1,000 bytes.
+/// The largest size of a file with a public key. Real ones have less than 1,000 bytes.
 const PUBLIC_KEY_BYTES_MAX: usize = 16_384;
 
 /// Registers a paid container at its start, from inside the buyer's account.

@@ -8,7 +8,7 @@ use crate::connect::Service;
 use crate::failure::Failure;
 use crate::{input, output};
 
-/// Largest size of a file with a token: the longest token and the end of a line.
+/// The largest size of a file with a token: the longest token and the end of a line.
 const TOKEN_FILE_BYTES_MAX: usize = metering_api::REGISTRATION_TOKEN_BYTES_MAX + 2;
 
 /// Asks AWS Marketplace which buyer a registration token belongs to.

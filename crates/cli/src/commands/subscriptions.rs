@@ -7,7 +7,7 @@ use crate::connect::Tables;
 use crate::failure::Failure;
 use crate::{output, view};
 
-/// `metering subscriptions list`.
+/// The subcommands of `metering subscriptions`.
 #[derive(Debug, Subcommand)]
 pub enum Subscriptions {
     List(List),
@@ -25,7 +25,7 @@ Examples:
 Status: pending before License Updated, active, ending until the last of its usage is metered, ended.
 The first column is the key under which usage is written and records are found.")]
 pub struct List {
-    /// As JSON: a list
+    /// Print a JSON list
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -1,12 +1,12 @@
-//! The built command, and a stack for it to speak to.
-#![allow(dead_code, reason = "every test file uses its own part of this")]
+//! Runs the built command and the local stack.
+#![allow(dead_code, reason = "each test file uses only a part of this module")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// What a run of the command came to.
+/// The result of a run of the command.
 pub struct Ran {
     pub code: i32,
     pub out: String,
@@ -18,7 +18,7 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {} {}", self.out, self.err))
     }
 
-    /// Standard output of a run that did what was asked.
+    /// Returns standard output of a run that must have succeeded.
     #[track_caller]
     pub fn ok(self) -> String {
         assert_eq!(self.code, 0, "{}{}", self.out, self.err);
@@ -29,7 +29,7 @@ impl Ran {
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_metering"));
     command.args(arguments);
-    // Whatever the machine is set up for, the command meets none of it.
+    // The command must not see the settings of the machine that runs the tests.
     for (name, _) in std::env::vars() {
         if name.starts_with("AWS_") || name.starts_with("METERING_") || name.starts_with("DYNAMODB")
         {
@@ -40,12 +40,11 @@ fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the command.
 pub fn metering(arguments: &[&str]) -> Ran {
     metering_with(arguments, "")
 }
 
-/// Runs the command with this on its standard input.
+/// Runs the command with `input` on its standard input.
 pub fn metering_with(arguments: &[&str], input: &str) -> Ran {
     run(command(arguments), input)
 }
@@ -64,7 +63,7 @@ fn run(mut command: Command, input: &str) -> Ran {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that reads nothing may be gone already.
+    // A command that does not read its input may have ended already.
     let written = child.stdin.take().unwrap().write_all(input.as_bytes());
     drop(written);
     let output = child.wait_with_output().unwrap();
@@ -100,7 +99,7 @@ impl Local {
         };
         let (http, aws) = (address("register"), address("AWS Marketplace"));
         let dynamodb = address("DynamoDB");
-        // The rest of what it prints.
+        // Reads the rest of the output, so that the stack can always write.
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             child,
@@ -110,17 +109,17 @@ impl Local {
         }
     }
 
-    /// Asks it to stop, as `kill` and containers do.
+    /// Asks the stack to stop, as `kill` and containers do.
     pub fn stop(mut self) -> i32 {
-        let told = Command::new("kill")
+        let killed = Command::new("kill")
             .args(["-TERM", &self.child.id().to_string()])
             .status()
             .unwrap();
-        assert!(told.success());
+        assert!(killed.success());
         self.child.wait().unwrap().code().unwrap_or(-1)
     }
 
-    /// Calls the emulator's control interface and gives back the body of a successful answer.
+    /// Calls the emulator's control interface and returns the body of a successful answer.
     pub fn control(&self, method: &str, path: &str, body: &str) -> serde_json::Value {
         let (status, body) = http(self.aws, method, &format!("/_emulator/{path}"), body);
         assert!((200..300).contains(&status), "{status} {body}");
@@ -130,13 +129,13 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        // It may have stopped already.
+        // The stack may have stopped already.
         let killed = self.child.kill().and_then(|()| self.child.wait());
         drop(killed);
     }
 }
 
-/// One HTTP call.
+/// Makes one HTTP call.
 pub fn http(address: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     stream

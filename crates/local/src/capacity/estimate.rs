@@ -1,4 +1,5 @@
-//! The cost of a write whose condition failed. The answer does not contain it, but AWS bills it.
+//! Estimates the cost of a write whose condition failed. The answer does not contain this cost, but
+//! AWS bills it.
 
 use dynoxide::types::{Item, item_size};
 use serde_json::Value;

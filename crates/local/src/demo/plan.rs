@@ -1,5 +1,5 @@
 //! The events of the day. They are drawn from the seed before anything runs, so that every run with
-//! one seed sends the same usage, whatever goes wrong during the run.
+//! the same seed sends the same usage. Faults during the run do not change it.
 
 mod options;
 
@@ -9,18 +9,18 @@ use serde_json::{Map, Value, json};
 
 pub use options::{DemoOptions, FaultLevel, InvalidDemo};
 
-/// Seconds from a purchase to the License Updated event, as observed on AWS.
+/// The seconds from a purchase to the License Updated event, as observed on AWS.
 pub const LICENSE_UPDATED_DELAY_S: u32 = 62;
 
-/// A product on sale.
+/// A product that the demo's seller sells.
 pub(crate) struct ProductOnSale {
     pub code: &'static str,
     pub dimensions: &'static [&'static str],
-    /// How the emulator identifies its buyers.
+    /// The kind of identity by which the emulator identifies its buyers.
     pub marketplace_identity: emulator::Identity,
-    /// How our records identify its buyers.
+    /// The kind of identity by which our records identify its buyers.
     pub identity: IdentityKind,
-    /// Whether some of its usage carries tags.
+    /// `true` if some of its usage has tags.
     pub tagged: bool,
 }
 
@@ -73,7 +73,7 @@ pub(crate) enum Action {
     Cancel { buyer: usize },
 }
 
-/// How the seller's software reports usage.
+/// The way in which the seller's software reports usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// A call of `POST /usage`.
@@ -90,9 +90,10 @@ pub(crate) struct PlannedEvent {
     pub quantity: String,
     pub time: Timestamp,
     pub tags: Map<String, Value>,
-    /// Whether a correct stack meters the event.
+    /// `true` if a correct stack meters the event.
     pub is_good: bool,
-    /// Hours by which the hour in the row's key differs from the hour of `time`: 0 for a good row.
+    /// The hours by which the hour in the row's key differs from the hour of `time`. It is 0 for a
+    /// good row.
     pub key_shift_hours: i64,
 }
 
@@ -118,17 +119,17 @@ pub(crate) struct Buyer {
     pub shares_account_with: Option<usize>,
 }
 
-/// Everything that happens, in the order of time.
+/// All actions of the day in the order of time, with their expected sums.
 pub(crate) struct Plan {
     pub buyers: Vec<Buyer>,
     pub actions: Vec<(Timestamp, Action)>,
     /// The exact sum of all good events in micro-units, each counted once.
     pub expected_micros: u128,
-    /// Number of distinct good events.
+    /// The number of distinct good events.
     pub good: u64,
-    /// Number of events sent, repeats included.
+    /// The number of events sent, repeats included.
     pub sent: u64,
-    /// Number of events sent that must not be metered.
+    /// The number of events sent that must not be metered.
     pub bad: u64,
 }
 

@@ -19,17 +19,17 @@ use super::summary::Summary;
 use crate::capacity::CapacityCounter;
 use crate::stack::{DeliveryTrouble, Stack, StackError, StackOptions, Trouble};
 
-/// The stack may run for this many hours after the last usage until nothing is pending.
+/// The largest number of hours that the stack runs after the last usage until nothing is pending.
 const SETTLING_HOURS_MAX: u32 = 14;
 
-/// Why a demo could not be completed.
+/// The reason why a demo could not be completed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
     /// The local stack failed.
     #[error(transparent)]
     Stack(#[from] StackError),
     /// Another part of the demo failed.
-    #[error("the demo broke down: {0}")]
+    #[error("the demo failed: {0}")]
     Failed(String),
 }
 
@@ -39,18 +39,18 @@ impl DemoError {
     }
 }
 
-/// How far the demo has come.
+/// The progress of a demo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// The time in the demo.
     pub now: Timestamp,
-    /// Number of planned actions done so far.
+    /// The number of planned actions done so far.
     pub done: usize,
-    /// Number of planned actions in total.
+    /// The number of planned actions in total.
     pub of: usize,
-    /// Number of events sent so far.
+    /// The number of events sent so far.
     pub events_sent: u64,
-    /// Whether usage has ended and the last of it is being metered.
+    /// `true` if usage has ended and the last usage is being metered.
     pub settling: bool,
 }
 
@@ -83,7 +83,7 @@ pub async fn run(
 struct Day {
     stack: Stack,
     seller: Seller,
-    /// The capacity that the producers' own PutItem calls consume.
+    /// Counts the capacity that the producers' own PutItem calls consume.
     producer_capacity: CapacityCounter,
     subscriptions: BTreeMap<usize, (String, String)>,
     accounts: BTreeMap<usize, String>,
@@ -235,7 +235,7 @@ impl Day {
         Ok(())
     }
 
-    /// Lets the stack run until nothing is pending, then compares everything.
+    /// Lets the stack run until nothing is pending, and collects the quantities to compare.
     async fn finish(
         mut self,
         options: &DemoOptions,
@@ -294,7 +294,7 @@ impl Day {
     }
 }
 
-/// The quantity that AWS Marketplace's own slots hold, independent of our ledger.
+/// The quantity in AWS Marketplace's own slots, independent of our ledger.
 fn billed(stack: &Stack) -> Result<Total, DemoError> {
     let slots = stack.emulator().metered();
     let quantities = slots
@@ -304,7 +304,8 @@ fn billed(stack: &Stack) -> Result<Total, DemoError> {
     Total::sum(quantities).map_err(DemoError::failed)
 }
 
-/// The sum of ceil(records / 25) over all sealing rounds, products and identity kinds.
+/// Returns the smallest possible number of calls: the sum of ceil(records / 25) over all sealing
+/// rounds, products and identity kinds.
 async fn calls_minimum(stack: &Stack) -> Result<u64, DemoError> {
     let mut rounds: BTreeMap<(Timestamp, ProductCode, IdentityKind), u64> = BTreeMap::new();
     let mut start = None;

@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use super::plan::{PlannedEvent, after};
 use super::run::DemoError;
 
-/// Largest answer that is read, in bytes.
+/// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 8_000_000;
 
-/// How many events of one `POST /usage` were stored, repeated and rejected.
+/// The numbers of events of one `POST /usage` that were stored, repeated and rejected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
     pub stored: u64,
@@ -101,7 +101,7 @@ impl Seller {
     ) -> Result<(), DemoError> {
         let hour = after(event.time, event.key_shift_hours * 3_600).to_string();
         let hour = hour.get(..13).unwrap_or_default();
-        // DynamoDB refuses no quantity that the plan can contain.
+        // DynamoDB accepts every quantity that the plan can contain.
         let mut request = self
             .dynamodb
             .put_item()

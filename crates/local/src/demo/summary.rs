@@ -1,4 +1,4 @@
-//! The result of a demo, and whether it is right.
+//! The result of a demo, and the check of this result.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use crate::stack::Happenings;
 /// The result of a demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Number of subscriptions made.
+    /// The number of subscriptions made.
     pub subscriptions: u32,
-    /// Number of events sent, repeats included.
+    /// The number of events sent, repeats included.
     pub events_sent: u64,
-    /// Number of distinct events that are metered.
+    /// The number of distinct events that a correct stack meters, as planned.
     pub events_ingested: u64,
-    /// Number of events that are not metered, because intake refused them or the sealer set them
-    /// aside.
+    /// The number of events that are not metered, because intake refused them or the sealer set
+    /// them aside.
     pub events_rejected: u64,
     /// The books, counted from the ledger.
     pub books: Books,
     /// The quantity that the seller's software sent, each event counted once.
     pub expected: Total,
-    /// The quantity that AWS Marketplace's own slots hold.
+    /// The quantity in AWS Marketplace's own slots.
     pub billed_by_marketplace: Total,
-    /// Number of BatchMeterUsage calls that AWS Marketplace received.
+    /// The number of BatchMeterUsage calls that AWS Marketplace received.
     pub calls: u64,
     /// The smallest number of calls that the sealing rounds allow.
     pub calls_minimum: u64,
@@ -69,7 +69,7 @@ impl Summary {
         complaints
     }
 
-    /// Whether the books balance and both sides agree to the last micro-unit.
+    /// Returns whether the books balance and both sides agree to the last micro-unit.
     pub fn is_balanced(&self) -> bool {
         self.complaints().is_empty()
     }

@@ -1,6 +1,6 @@
 //! The database's file, and the preparation of the engine's schema before it serves.
 //!
-//! The engine has a settable clock only for databases in memory. So the database lives in memory,
+//! The engine supports a settable clock only for databases in memory. So the database is in memory,
 //! and its file is a snapshot. A snapshot is written to a second file, synced and renamed over the
 //! old one, so that the file is always complete.
 
@@ -12,23 +12,23 @@ use dynoxide::Database;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-/// DynamoDB Streams keep a record for this long.
+/// The time for which DynamoDB Streams keep a record.
 pub(crate) const STREAM_RETENTION: SignedDuration = SignedDuration::from_hours(24);
 
 /// The database is saved after this many checks without a visible change. An update of a table
 /// without a stream that leaves the row's size unchanged is not visible in the compared figures.
-const UNCHANGED_LOOKS_MAX: u32 = 12;
+const UNCHANGED_CHECKS_MAX: u32 = 12;
 
 /// Without this index the engine scans the whole stream table for every write and every read. A
 /// table with 30,000 stream records then takes only a few hundred writes a second.
 const INDEX_STREAM: &str = "CREATE INDEX IF NOT EXISTS stream_by_sequence \
      ON _stream_records (table_name, CAST(sequence_number AS INTEGER))";
 
-/// Why the data file could not be read or written.
+/// The reason why the data file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// Another process serves the same file.
-    #[error("{} is in use by another process: stop that one, or choose another path", .0.display())]
+    #[error("{} is in use by another process: stop that process, or choose another path", .0.display())]
     InUse(PathBuf),
     /// The path is not valid UTF-8, which SQLite requires.
     #[error("{} is not UTF-8: choose another path", .0.display())]
@@ -71,13 +71,13 @@ pub(crate) struct DataFile {
 #[derive(Default)]
 struct Saved {
     figures: Option<Vec<Value>>,
-    looks_since: u32,
+    checks_since: u32,
 }
 
 impl DataFile {
     /// Locks the file for this process. It need not exist yet.
     pub(crate) fn open(path: &Path) -> Result<Self, SnapshotError> {
-        let lock_path = beside(path, "lock");
+        let lock_path = with_suffix(path, "lock");
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -109,8 +109,9 @@ impl DataFile {
                 .saved
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner);
-            saved.looks_since = saved.looks_since.saturating_add(1);
-            if saved.figures.as_ref() == Some(&figures) && saved.looks_since < UNCHANGED_LOOKS_MAX {
+            saved.checks_since = saved.checks_since.saturating_add(1);
+            if saved.figures.as_ref() == Some(&figures) && saved.checks_since < UNCHANGED_CHECKS_MAX
+            {
                 return Ok(());
             }
         }
@@ -119,35 +120,36 @@ impl DataFile {
 
     /// Writes the database to a second file, syncs it, and renames it over the file.
     pub(crate) fn save(&self, database: &Database) -> Result<(), SnapshotError> {
-        // Locked throughout: two checkpoints at once would use the same second file.
+        // The lock is held during the whole save, because two checkpoints at once would use the
+        // same second file.
         let mut saved = self
             .saved
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let figures = self.figures(database)?;
-        let aside = beside(&self.path, "new");
+        let new_file = with_suffix(&self.path, "new");
         let io = |source| SnapshotError::Io {
-            path: aside.clone(),
+            path: new_file.clone(),
             source,
         };
         // A crash during an earlier checkpoint leaves a file that SQLite would refuse.
-        match std::fs::remove_file(&aside) {
+        match std::fs::remove_file(&new_file) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(io(source)),
             _ => {}
         }
-        copy_out(database, &aside)?;
-        File::open(&aside)
+        copy_out(database, &new_file)?;
+        File::open(&new_file)
             .and_then(|file| file.sync_all())
             .map_err(io)?;
-        std::fs::rename(&aside, &self.path).map_err(io)?;
+        std::fs::rename(&new_file, &self.path).map_err(io)?;
         *saved = Saved {
             figures: Some(figures),
-            looks_since: 0,
+            checks_since: 0,
         };
         Ok(())
     }
 
-    /// Figures of every table that are cheap to read and that nearly every write changes.
+    /// Returns figures of every table that are cheap to read and that nearly every write changes.
     fn figures(&self, database: &Database) -> Result<Vec<Value>, SnapshotError> {
         let engine = |source| SnapshotError::Engine {
             path: self.path.clone(),
@@ -230,9 +232,9 @@ fn text(path: &Path) -> Result<&str, SnapshotError> {
         .ok_or_else(|| SnapshotError::Path(path.to_owned()))
 }
 
-/// `data.db` -> `data.db.<suffix>`. In the same directory, so that a rename stays on one file
-/// system.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// Turns `data.db` into `data.db.<suffix>`. Both are in the same directory, so that a rename stays
+/// on one file system.
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(suffix);

@@ -1,4 +1,4 @@
-//! Reading a stream without HTTP, as the poller of an event source mapping does.
+//! Reads a stream without HTTP, for the poller of an event source mapping.
 
 use dynoxide::actions::get_records::GetRecordsRequest;
 use dynoxide::actions::get_shard_iterator::GetShardIteratorRequest;
@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 
 use super::EmbeddedDynamoDb;
 
-/// Largest number of records in one GetRecords call, as in the DynamoDB Streams API.
+/// The largest number of records in one GetRecords call, as in the DynamoDB Streams API.
 pub const STREAM_RECORDS_PER_CALL_MAX: usize = 1_000;
 
-/// Why a stream could not be read.
+/// The reason why a stream could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamReadError {
     /// The table has no stream, or there is no such table.
     #[error("table {table} has no stream: create it with a StreamSpecification")]
     NoStream {
-        /// The table that was given.
+        /// The name of the table.
         table: String,
     },
     /// The engine refused the call.
@@ -36,7 +36,7 @@ pub enum StreamReadError {
     },
 }
 
-/// Where in a shard an iterator starts.
+/// The place in a shard at which an iterator starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IteratorPosition {
     /// The oldest record that the stream still has.
@@ -57,7 +57,8 @@ pub struct StreamRecords {
 }
 
 impl EmbeddedDynamoDb {
-    /// The shard ids of a table's stream. The embedded database has one shard for each table.
+    /// Returns the shard ids of a table's stream. The embedded database has one shard for each
+    /// table.
     ///
     /// # Errors
     ///
@@ -71,7 +72,7 @@ impl EmbeddedDynamoDb {
         }
     }
 
-    /// An iterator into one shard of a stream.
+    /// Returns an iterator into one shard of a stream.
     ///
     /// # Errors
     ///
@@ -106,7 +107,8 @@ impl EmbeddedDynamoDb {
             })
     }
 
-    /// The next records of a shard, at most `limit` and at most [`STREAM_RECORDS_PER_CALL_MAX`].
+    /// Returns the next records of a shard, at most `limit` and at most
+    /// [`STREAM_RECORDS_PER_CALL_MAX`].
     ///
     /// # Errors
     ///

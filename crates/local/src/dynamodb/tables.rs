@@ -1,4 +1,4 @@
-//! Tables of the embedded database: repeatable creation, TTL and stream ARNs.
+//! Operations on tables of the embedded database: repeatable creation, TTL and stream ARNs.
 
 use dynoxide::Database;
 use dynoxide::DynoxideError;
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 use super::REGION;
 
-/// Why a table could not be created.
+/// The reason why a table could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateTableError {
-    /// The JSON is not a CreateTable request that DynamoDB would take.
+    /// The JSON is not a CreateTable request that DynamoDB would accept.
     #[error("not a CreateTable request: {0}")]
     Request(#[from] serde_json::Error),
     /// The table exists and differs from the request.
@@ -42,7 +42,7 @@ pub enum CreateTableError {
     },
 }
 
-/// Why an operation on a whole table failed.
+/// The reason why an operation on a whole table failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{operation}: {source}")]
 pub struct TableError {

@@ -17,9 +17,9 @@ pub struct WireAnswer {
 }
 
 impl EmbeddedDynamoDb {
-    /// Answers one request, given by the operation's name (such as `PutItem`) and its JSON 1.0
-    /// body, exactly as the server would. It is for simulations, which cannot use sockets: the
-    /// answer is complete on return.
+    /// Answers one request exactly as the server would. `operation` is the operation's name, such
+    /// as `PutItem`, and `body` is its JSON 1.0 body. This method is for simulations, which cannot
+    /// use sockets: the answer is complete on return.
     ///
     /// Operations that the stack never calls are answered with UnknownOperationException.
     #[must_use]

@@ -1,4 +1,4 @@
-//! What a function's answer means for its batch, as Lambda documents for batch item failures.
+//! Judges a function's answer to its batch, as Lambda documents it for batch item failures.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ pub(super) enum Verdict {
     Done,
     /// Every record before this sequence number is done. The batch is retried from this record on.
     FailedFrom(String),
-    /// Nothing of the batch is done. The text is the reason.
+    /// No record of the batch is done. The text is the reason.
     Failed(String),
 }
 

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::change::Change;
 
-/// Retries of a failed batch wait 1 s, 2 s, 4 s and so on, up to this. AWS documents that there is
-/// a backoff, but not its length.
+/// The longest wait between retries of a failed batch. They wait 1 s, 2 s, 4 s and so on, up to
+/// this time. AWS documents that there is a backoff, but not its length.
 const BACKOFF_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// A batch, or a part of one, that is delivered until it succeeds or is discarded.
@@ -18,7 +18,7 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// A batch that is due at once.
+    /// Creates a batch that is due at once.
     pub(super) fn new(changes: Vec<Change>, now: Timestamp) -> Self {
         Self {
             changes,
@@ -34,7 +34,8 @@ impl Attempt {
         json!({ "Records": records })
     }
 
-    /// The earlier and the later half, both due at once. Splitting does not count as a retry.
+    /// Splits the batch into its earlier and its later half, both due at once. Splitting does not
+    /// count as a retry.
     pub(super) fn halves(mut self, now: Timestamp) -> (Self, Self) {
         let later = self.changes.split_off(self.changes.len().div_ceil(2));
         (

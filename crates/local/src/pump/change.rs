@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 pub(super) struct Change {
     pub(super) sequence_number: String,
     pub(super) created: Timestamp,
-    /// When the poller read the record. The batching window starts then.
+    /// The time at which the poller read the record. The batching window starts at this time.
     pub(super) read_at: Timestamp,
-    /// Bytes that the record adds to the payload.
+    /// The number of bytes that the record adds to the payload.
     pub(super) size_bytes: usize,
     pub(super) record: Value,
 }
 
 impl Change {
-    /// Makes a change from a record of the DynamoDB Streams API. `None` for a write that changed
-    /// nothing, which AWS would not have put into the stream. That is visible only if the record
-    /// has both images.
+    /// Creates a change from a record of the DynamoDB Streams API. Returns `None` for a write that
+    /// changed nothing, which AWS would not have put into the stream. Such a write is visible only
+    /// if the record has both images.
     pub(super) fn read(mut record: Value, stream_arn: &str, now: Timestamp) -> Option<Self> {
         let images = &record["dynamodb"];
         if record["eventName"] == "MODIFY"
@@ -31,7 +31,7 @@ impl Change {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        // The engine stamps whole seconds, but as a float.
+        // The engine writes whole seconds, but as a float.
         let created_s = images["ApproximateCreationDateTime"]
             .as_f64()
             .unwrap_or_default() as i64;
@@ -52,8 +52,8 @@ impl Change {
     }
 }
 
-/// The sort key of a sequence number, which is a decimal number of 21 to 40 digits: a longer one is
-/// later, and numbers of the same length compare digit by digit.
+/// Returns the sort key of a sequence number, which is a decimal number of 21 to 40 digits. A
+/// longer number is later, and numbers of the same length compare digit by digit.
 pub(super) fn sequence_order(number: &str) -> (usize, &str) {
     (number.len(), number)
 }

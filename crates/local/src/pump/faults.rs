@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::PollOutcome;
 use super::change::Change;
 
-/// Chances are given per thousand records.
+/// The scale of the chances: they are given per thousand records.
 const PER_MILLE: u16 = 1_000;
 
 /// The faults between the stream and the function. They are drawn once for each record, when it is
@@ -24,8 +24,8 @@ pub struct DeliveryFaults {
     pub drop_per_mille: u16,
     /// Records per thousand that are delivered a second time, up to `delay_max` later.
     pub repeat_per_mille: u16,
-    /// Records per thousand that change places with the previous record, if that one is still
-    /// waiting.
+    /// Records per thousand that change places with the previous record, if the previous record is
+    /// still waiting.
     pub reorder_per_mille: u16,
     /// Records per thousand that arrive up to `delay_max` late, after records that were written
     /// later.
@@ -35,7 +35,7 @@ pub struct DeliveryFaults {
 }
 
 impl DeliveryFaults {
-    /// Whether every chance is at most 1,000 and the delay is not negative.
+    /// Returns whether every chance is at most 1,000 and the delay is not negative.
     pub(super) fn valid(&self) -> bool {
         [
             self.drop_per_mille,
@@ -49,7 +49,7 @@ impl DeliveryFaults {
     }
 }
 
-/// The faults at work: the random generator, and the records that are held back.
+/// Applies the faults with a random generator, and holds delayed and repeated records back.
 pub(super) struct FaultyDelivery {
     faults: DeliveryFaults,
     dice: fastrand::Rng,
@@ -74,8 +74,8 @@ impl FaultyDelivery {
         waiting: &mut VecDeque<Change>,
         outcome: &mut PollOutcome,
     ) {
-        // Always draw the same number of times, so that changing one chance does not change the
-        // others.
+        // Always draw the same number of times, so that a change of one chance does not change the
+        // draws for the others.
         let drops = self.happens(self.faults.drop_per_mille);
         let repeats = self.happens(self.faults.repeat_per_mille);
         let reorders = self.happens(self.faults.reorder_per_mille);

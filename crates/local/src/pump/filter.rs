@@ -1,7 +1,7 @@
-//! The filter of an event source mapping: an EventBridge pattern that stream records have to match.
+//! The filter of an event source mapping: an EventBridge pattern that stream records must match.
 //!
-//! A filter whose meaning differs from what its author intended loses events without a trace. So
-//! every operator that is not supported is an error when the filter is made.
+//! A filter that does not mean what its author intended loses events without a trace. So every
+//! unsupported operator is an error when the filter is created.
 
 use serde_json::{Map, Value};
 
@@ -11,16 +11,16 @@ const PATTERN_CHARACTERS_MAX: usize = 4_096;
 /// An event source mapping has at most five filters (Lambda's default quota).
 const PATTERNS_MAX: usize = 5;
 
-/// The filters of an event source mapping; a record passes when it matches any of them.
+/// The filters of an event source mapping. A record passes if it matches at least one pattern.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Filter {
     patterns: Vec<Fields>,
 }
 
-/// Why a filter was refused.
+/// The reason why a filter was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FilterError {
-    /// No pattern, or too many.
+    /// The filter has no pattern, or too many patterns.
     #[error("{0} filter patterns: an event source mapping has 1 to {PATTERNS_MAX}")]
     Count(usize),
     /// The pattern is too long.
@@ -34,7 +34,7 @@ pub enum FilterError {
     Pattern {
         /// The path of the member, with dots.
         path: String,
-        /// What is wrong with it.
+        /// The rule that the member breaks.
         rule: String,
     },
 }
@@ -79,7 +79,7 @@ impl Filter {
         Ok(Self { patterns })
     }
 
-    /// Whether the record passes the filter.
+    /// Returns whether the record passes the filter.
     #[must_use]
     pub fn matches(&self, record: &Value) -> bool {
         self.patterns
@@ -199,9 +199,9 @@ fn fields_match(fields: &Fields, value: Option<&Value>) -> bool {
     })
 }
 
-/// Patterns test only leaves. An object has no value of its own, so `exists` is false for it. That
-/// is the trap in `{"NewImage":{"send":[{"exists":true}]}}`, which never matches. A list matches if
-/// any of its elements does.
+/// Patterns test only leaves. An object has no value of its own, so `exists` is false for it. For
+/// that reason `{"NewImage":{"send":[{"exists":true}]}}` never matches. A list matches if any of
+/// its elements does.
 fn test_matches(test: &Test, value: Option<&Value>) -> bool {
     let leaves: &[Value] = match value {
         None | Some(Value::Object(_)) => &[],

@@ -4,23 +4,24 @@ use jiff::SignedDuration;
 
 use super::{DeliveryFaults, Filter};
 
-/// Largest number of records in a batch (Lambda, `BatchSize` for streams).
+/// The largest number of records in a batch (Lambda, `BatchSize` for streams).
 pub const BATCH_SIZE_MAX: usize = 10_000;
 
-/// Longest batching window (Lambda, `MaximumBatchingWindowInSeconds`).
+/// The longest batching window (Lambda, `MaximumBatchingWindowInSeconds`).
 pub const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 
-/// Largest payload of a synchronous invocation: 6 MB.
+/// The largest payload of a synchronous invocation: 6 MB.
 pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;
 
-/// Largest number of retries (Lambda, `MaximumRetryAttempts`). Without a limit a batch is retried
-/// for ever.
+/// The largest number of retries (Lambda, `MaximumRetryAttempts`). Without a limit a batch is
+/// retried for ever.
 pub const RETRY_ATTEMPTS_MAX: u32 = 10_000;
 
-/// Shortest record age that can be set (Lambda, `MaximumRecordAgeInSeconds`).
+/// The shortest record age that can be set (Lambda, `MaximumRecordAgeInSeconds`).
 pub const RECORD_AGE_MIN: SignedDuration = SignedDuration::from_secs(60);
 
-/// Longest record age that can be set. A DynamoDB stream deletes its records after a day anyway.
+/// The longest record age that can be set. A DynamoDB stream deletes its records after a day
+/// anyway.
 pub const RECORD_AGE_MAX: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Lambda's batch size if none is given.
@@ -39,7 +40,7 @@ pub struct EventSourceOptions {
     /// `MaximumBatchingWindowInSeconds`, counted from the first record read: at most
     /// [`WINDOW_MAX`].
     pub window: SignedDuration,
-    /// Largest size of the event as JSON, in bytes: at most [`PAYLOAD_BYTES_MAX`].
+    /// The largest size of the event as JSON, in bytes: at most [`PAYLOAD_BYTES_MAX`].
     pub payload_bytes_max: usize,
     /// `FilterCriteria`. Records that do not match are never delivered. `None` delivers all
     /// records.
@@ -48,16 +49,16 @@ pub struct EventSourceOptions {
     pub retry_attempts_max: Option<u32>,
     /// `MaximumRecordAgeInSeconds`. `None` is Lambda's -1: only the stream's own retention counts.
     pub record_age_max: Option<SignedDuration>,
-    /// `BisectBatchOnFunctionError`: whether a failed batch is split into halves.
+    /// `BisectBatchOnFunctionError`: `true` if a failed batch is split into halves.
     pub bisect_on_error: bool,
-    /// `FunctionResponseTypes: [ReportBatchItemFailures]`: whether the function can report
+    /// `FunctionResponseTypes: [ReportBatchItemFailures]`: `true` if the function can report
     /// individual records as failed.
     pub report_batch_item_failures: bool,
     /// Faults to inject between the stream and the function. `None` for no faults.
     pub faults: Option<DeliveryFaults>,
 }
 
-/// Why a mapping was refused.
+/// The reason why a mapping was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("event source of table {table}: {member} is {value}, allowed is {allowed}")]
 pub struct EventSourceError {

@@ -11,9 +11,9 @@ pub struct PollOutcome {
     /// Records read that are not for this function: the filter does not match, or the write changed
     /// nothing.
     pub filtered: usize,
-    /// Number of invocations of the function.
+    /// The number of invocations of the function.
     pub invocations: u32,
-    /// Number of invocations that failed, wholly or in part.
+    /// The number of invocations that failed, wholly or in part.
     pub failures: u32,
     /// Records that the function processed.
     pub delivered: usize,
@@ -29,12 +29,12 @@ pub struct PollOutcome {
     pub delayed: usize,
     /// The discarded batches, as the mapping's on-failure destination receives them.
     pub on_failure: Vec<DiscardedBatch>,
-    /// When the next poll has something to do, as in
+    /// The time at which the next poll has something to do, as in
     /// [`EventSource::next_due`](super::EventSource::next_due).
     pub next_due: Option<Timestamp>,
 }
 
-/// Why a batch was discarded.
+/// The reason why a batch was discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DiscardCondition {
     /// The last retry failed.
@@ -46,9 +46,9 @@ pub enum DiscardCondition {
 /// A discarded batch. It says where in the stream its records are, and does not contain them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscardedBatch {
-    /// Why the batch was discarded.
+    /// The reason why the batch was discarded.
     pub condition: DiscardCondition,
-    /// How often the function was invoked with this batch, or with the batch it was split from.
+    /// The number of invocations with this batch, or with the batch from which it was split.
     pub invocations: u32,
     /// The error of the last invocation. `None` if the function reported individual records.
     pub error: Option<String>,
@@ -60,13 +60,13 @@ pub struct DiscardedBatch {
     pub start_sequence_number: String,
     /// The highest sequence number in the batch.
     pub end_sequence_number: String,
-    /// When the first of its records was written.
+    /// The time at which its first record was written.
     pub first_created: Timestamp,
-    /// When the last of its records was written.
+    /// The time at which its last record was written.
     pub last_created: Timestamp,
-    /// Number of records in the batch.
+    /// The number of records in the batch.
     pub batch_size: usize,
-    /// When the batch was discarded.
+    /// The time at which the batch was discarded.
     pub discarded_at: Timestamp,
 }
 

@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use super::Stack;
 
-/// How often a message is delivered at once. Lambda invokes a function for an event up to three
+/// The largest number of deliveries in a row. Lambda invokes a function for an event up to three
 /// times (`MaximumRetryAttempts` in template.yaml).
 const TRIES_MAX: u32 = 3;
-/// After this much time a message that was not taken is delivered again: the visibility timeout of
-/// LifecycleQueue in template.yaml. On AWS that queue gets the failed events of EventBridge too.
+/// The time after which an unhandled message is delivered again. It is the visibility timeout of
+/// LifecycleQueue in template.yaml. On AWS that queue also gets the failed events of EventBridge.
 const AGAIN_AFTER: SignedDuration = SignedDuration::from_mins(6);
 
 impl Stack {
     /// Delivers all pending messages: EventBridge events one by one, SNS messages through a queue.
-    /// A failed delivery is repeated, as EventBridge and SQS do. A message that is not taken goes
-    /// back to the emulator, which keeps it with its world until it is due again.
+    /// A failed delivery is repeated, as EventBridge and SQS do. An unhandled message goes back to
+    /// the emulator, which saves it with its world until it is due again.
     pub(super) async fn deliver_lifecycle(&mut self) {
         let mut messages = self.emulator.take_lifecycle();
         if self.trouble.lifecycle && !messages.is_empty() {
@@ -26,25 +26,25 @@ impl Stack {
         }
         for message in messages {
             let event = function_event(message.clone());
-            if !self.is_taken(&event).await {
+            if !self.deliver(&event).await {
                 let id = event.pointer("/id");
                 let id = id.or_else(|| event.pointer("/Records/0/messageId"));
                 let id = id.and_then(Value::as_str);
                 tracing::error!(
                     message = id,
-                    "the agreements function did not take a lifecycle message; it is delivered again after {AGAIN_AFTER:#}"
+                    "the agreements function could not handle a lifecycle message; it is delivered again after {AGAIN_AFTER:#}"
                 );
                 self.emulator.return_lifecycle(message, AGAIN_AFTER);
             }
         }
     }
 
-    /// Delivers one message. Returns whether the function took it. A batch of SQS is taken only if
-    /// the answer asks for none of its messages again.
-    async fn is_taken(&mut self, event: &Value) -> bool {
+    /// Delivers one message and returns whether the function handled it. A batch of SQS is handled
+    /// only if the answer asks for none of its messages again.
+    async fn deliver(&mut self, event: &Value) -> bool {
         for _ in 0..TRIES_MAX {
-            let result = self.functions.note_agreement(event.clone()).await;
-            self.note("agreements", &result);
+            let result = self.functions.invoke_agreements(event.clone()).await;
+            self.count_invocation("agreements", &result);
             if result.is_ok_and(|answer| answer.batch_item_failures.is_empty()) {
                 return true;
             }

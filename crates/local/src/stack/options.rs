@@ -1,4 +1,4 @@
-//! How a stack is started, and what it reports.
+//! The options with which a stack is started, its errors, and its counts of events.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -22,9 +22,9 @@ pub struct StackOptions {
     /// The time at the start. `None` takes the system's time. A world that was kept has its own
     /// time.
     pub now: Option<Timestamp>,
-    /// How many times faster than real time the clock runs; 0 stops it.
+    /// The speed of the clock as a multiple of real time. The value 0 stops the clock.
     pub speed: f64,
-    /// The seed of everything random.
+    /// The seed of all random draws.
     pub seed: u64,
     /// The faults to inject. The default is none.
     pub trouble: Trouble,
@@ -54,9 +54,10 @@ impl Default for StackOptions {
 pub struct Trouble {
     /// Faults of the streams. `None` for none.
     pub deliveries: Option<DeliveryTrouble>,
-    /// Of a thousand calls of BatchMeterUsage, the submitter dies just before or after this many.
+    /// The number of BatchMeterUsage calls, of a thousand, at which the submitter dies: just before
+    /// or just after the call.
     pub crashes_per_mille: u32,
-    /// Whether lifecycle events are repeated and shuffled.
+    /// `true` if lifecycle events are repeated and shuffled.
     pub lifecycle: bool,
 }
 
@@ -73,18 +74,18 @@ pub struct DeliveryTrouble {
     pub delayed: u16,
 }
 
-/// Why a stack did not start or failed.
+/// The reason why a stack did not start, or failed later.
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// An address could not be bound.
     #[error("cannot listen on {address}: {source}; choose another address")]
     Listen {
-        /// The address that was to be bound.
+        /// The address that could not be bound.
         address: SocketAddr,
         /// The operating system's error.
         source: std::io::Error,
     },
-    /// A part of the stack failed; the text says which and why.
+    /// A part of the stack failed. The text names the part and the reason.
     #[error("{0}")]
     Failed(String),
 }
@@ -95,15 +96,15 @@ impl StackError {
     }
 }
 
-/// Counts of what happened since the start.
+/// The counts of invocations and faults since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Happenings {
-    /// Number of invocations by function.
+    /// The number of invocations by function.
     pub invocations: BTreeMap<String, u64>,
-    /// Number of failed invocations by function.
+    /// The number of failed invocations by function.
     pub failures: BTreeMap<String, u64>,
-    /// Number of times that the submitter died at a call.
+    /// The number of times that the submitter died at a call.
     pub crashes: u64,
-    /// Number of stream records that were dropped, repeated, reordered or delayed on purpose.
+    /// The number of stream records that were dropped, repeated, reordered or delayed on purpose.
     pub delivery_faults: u64,
 }

@@ -1,4 +1,4 @@
-//! What the stack does when its clock moves: schedules, streams and lifecycle events.
+//! Runs the schedules, streams and lifecycle events that are due when the stack's clock moves.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ const INVOCATION: Duration = Duration::from_secs(890);
 /// The longest step of the clock. Streams are polled at least this often.
 const STEP: SignedDuration = SignedDuration::from_secs(60);
 
-/// After the clock was moved forward, the last hours up to this length are caught up on step by
-/// step. So usage that was reported before the move is sent within AWS Marketplace's window,
-/// however far the clock was moved.
+/// The longest time that is caught up on step by step after the clock was moved forward. It ends at
+/// the present. Usage that was reported before the move is sent within AWS Marketplace's window,
+/// even if the clock was moved further than this.
 const CATCH_UP_MAX: SignedDuration = SignedDuration::from_hours(6);
-/// Lambda's longest batching window. A stream that is polled this much later delivers every waiting
-/// record.
+/// Lambda's longest batching window. A stream that is polled this much later delivers all waiting
+/// records.
 const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 
-/// How often the schedules of `template.yaml` fire.
+/// The intervals of the schedules in `template.yaml`.
 const SEALER_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const SWEEP_EVERY: SignedDuration = SignedDuration::from_mins(5);
 const RECONCILER_EVERY: SignedDuration = SignedDuration::from_hours(1);
@@ -68,14 +68,14 @@ impl Stack {
     }
 
     /// Does the first thing that was due since the last step, at the time at which it was due.
-    /// Returns `true` once nothing is left and the present is done as well. After a longer absence
-    /// only the last six hours are caught up on.
+    /// Returns `true` once nothing is left and the present is done as well. If more time has
+    /// passed, only the last six hours are caught up on.
     pub async fn catch_up(&mut self) -> Result<bool, StackError> {
         let now = self.emulator.now();
         let earliest = now.checked_sub(CATCH_UP_MAX).unwrap_or(now);
         let from = self.step_clock.now().max(earliest);
-        // At least one second later, so that a failing step that is due again at once does not
-        // block progress.
+        // The step is at least one second later, so that a failing step that is due again at once
+        // does not block progress.
         let on = from
             .checked_add(SignedDuration::from_secs(1))
             .unwrap_or(now);
@@ -86,8 +86,8 @@ impl Stack {
 
     async fn step_at(&mut self, now: Timestamp) -> Result<(), StackError> {
         if now < self.step_clock.now() {
-            // Everything is due at once, or the schedules would wait for the time from which the
-            // clock was set back.
+            // Everything is due at once. Otherwise the schedules would wait for the time from which
+            // the clock was set back.
             self.next_seal = now;
             self.next_sweep = now;
             self.next_reconcile = now;
@@ -104,26 +104,26 @@ impl Stack {
         if now >= self.next_seal && !self.is_set_back(now) {
             self.next_seal = next_tick(now, SEALER_EVERY);
             let result = sealer::handle(&self.functions.sealer, Budget::of(INVOCATION)).await;
-            self.note("sealer", &result);
+            self.count_invocation("sealer", &result);
         }
         if now >= self.next_sweep && !self.is_set_back(now) {
             self.next_sweep = next_tick(now, SWEEP_EVERY);
             let answer = self.functions.submit(json!({}), &self.crashes).await;
-            self.note("submitter", &answer);
+            self.count_invocation("submitter", &answer);
         }
         if now >= self.next_reconcile && !self.is_set_back(now) {
             self.next_reconcile = next_tick(now, RECONCILER_EVERY);
             let result =
                 reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION)).await;
-            self.note("reconciler", &result);
+            self.count_invocation("reconciler", &result);
             self.dynamodb.sweep_ttl().map_err(StackError::failed)?;
         }
         self.poll_streams(now).await
     }
 
-    /// Whether the clock was set back during the step of `now`. Usage that has arrived since then
-    /// belongs to the earlier time. A schedule that ran now would seal hours that are still in the
-    /// future. The next step notices the change before it runs any schedule.
+    /// Returns whether the clock was set back during the step of `now`. Usage that has arrived
+    /// since then belongs to the earlier time. A schedule that ran now would seal hours that are
+    /// still in the future. The next step notices the change before it runs any schedule.
     fn is_set_back(&self, now: Timestamp) -> bool {
         self.emulator.now() < now
     }
@@ -141,7 +141,9 @@ impl Stack {
         let crashes = &self.crashes;
         let late = self
             .usage_stream
-            .poll(now, &self.dynamodb, |event| functions.note_late(event))
+            .poll(now, &self.dynamodb, |event| {
+                functions.invoke_late_usage(event)
+            })
             .await
             .map_err(StackError::failed)?;
         let sent = self
@@ -167,7 +169,11 @@ impl Stack {
         Ok(())
     }
 
-    pub(super) fn note<T, E: std::fmt::Display>(&mut self, function: &str, result: &Result<T, E>) {
+    pub(super) fn count_invocation<T, E: std::fmt::Display>(
+        &mut self,
+        function: &str,
+        result: &Result<T, E>,
+    ) {
         *self
             .happenings
             .invocations

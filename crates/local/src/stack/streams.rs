@@ -8,7 +8,7 @@ use super::options::{DeliveryTrouble, StackError};
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::pump::{DeliveryFaults, EventSource, EventSourceOptions, Filter};
 
-/// The stack's two streams, each with the function behind it.
+/// The stack's two event source mappings.
 pub struct EventSources {
     /// The stream of UsageEvents, which invokes late-usage.
     pub usage: EventSource,
@@ -16,7 +16,7 @@ pub struct EventSources {
     pub records: EventSource,
 }
 
-/// Mappings that start at the oldest records of the streams.
+/// Creates mappings that start at the oldest records of the streams.
 ///
 /// # Errors
 ///

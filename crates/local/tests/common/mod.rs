@@ -1,5 +1,5 @@
 //! A database in memory with a clock, and an official client that talks to it over the wire.
-#![allow(dead_code, reason = "each test binary uses its own part of this")]
+#![allow(dead_code, reason = "each test file uses only a part of this module")]
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -130,7 +130,7 @@ pub fn table(name: &str, view: Option<&str>) -> Value {
     table
 }
 
-/// A function that notes what it was given and answers as its script says.
+/// A function that records the events that it receives. The test gives its answers.
 #[derive(Clone, Default)]
 pub struct Function {
     pub events: Arc<Mutex<Vec<Value>>>,
@@ -154,7 +154,7 @@ impl Function {
             .unwrap()
     }
 
-    /// The event ids of each batch so far, in order.
+    /// Returns the event ids of each batch so far, in order.
     pub fn batches(&self) -> Vec<Vec<String>> {
         self.events.lock().unwrap().iter().map(ids).collect()
     }
@@ -163,7 +163,7 @@ impl Function {
         self.batches().concat()
     }
 
-    /// The sequence number that an id had when it was last delivered.
+    /// Returns the sequence number that an id had when it was last delivered.
     pub fn sequence_number(&self, id: &str) -> String {
         let events = self.events.lock().unwrap();
         let mut records = events

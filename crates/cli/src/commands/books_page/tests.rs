@@ -5,7 +5,7 @@ fn units(text: &str) -> Total {
     text.parse::<Quantity>().unwrap().into()
 }
 
-/// A slot in conflict: the quantity that its record stands for, and the one at AWS Marketplace.
+/// Creates a slot in conflict from the quantity of its record and the quantity at AWS Marketplace.
 fn conflict(here: &str, at_aws: &str) -> SlotBooks {
     SlotBooks {
         here: units(here),
@@ -16,7 +16,7 @@ fn conflict(here: &str, at_aws: &str) -> SlotBooks {
 }
 
 #[test]
-fn a_conflict_is_lost_only_by_what_aws_marketplace_is_short_of() {
+fn a_conflict_counts_as_lost_only_if_aws_marketplace_holds_too_little() {
     assert_eq!(Mark::of(&conflict("5", "3")), Mark::Lost);
     // AWS Marketplace holds more than was used.
     let over = SlotBooks {
@@ -40,7 +40,7 @@ fn a_conflict_is_lost_only_by_what_aws_marketplace_is_short_of() {
         ..conflict("3", "3")
     };
     assert_eq!(Mark::of(&written_off), Mark::Lost);
-    // A part of the shortfall was carried, and the rest is short still.
+    // A part of the shortfall was carried, and the rest is still missing.
     let partly = SlotBooks {
         carried_out: units("1"),
         ..conflict("4", "3")

@@ -1,4 +1,4 @@
-//! `metering late carry` and `write-off`.
+//! The commands `metering late carry` and `metering late write-off`.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use crate::{output, view};
 
 /// Bills a slot's waiting usage with an hour that is still open
 ///
-/// The open hour is a later one of the same month. A refused record closes as moved, in one
+/// The open hour is a later hour of the same month. A refused record gets the state moved, in one
 /// transaction with its carry. --into names the dimension that replaced a renamed one.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -34,7 +34,7 @@ already is never chosen.
 
 `metering late list` prints the slots.")]
 pub struct Carry {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
@@ -59,7 +59,7 @@ Example:
 
 The books show it as lost. `metering late list` prints the slots.")]
 pub struct WriteOff {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
@@ -177,14 +177,14 @@ enum Step {
     Close(Movement),
 }
 
-/// Largest number of held movements of one slot that one command closes. If there are more, run the
-/// command again.
+/// The largest number of held movements of one slot that one command closes. If there are more, the
+/// command must be run again.
 const HOLDS_MAX: usize = 100;
 
 impl Decision<'_> {
     async fn carry_out(&self, ledger: &Ledger) -> Result<(), Failure> {
-        let mut done = 0;
-        while done < HOLDS_MAX {
+        let mut steps = 0;
+        while steps < HOLDS_MAX {
             let Some(record) = ledger.records(std::slice::from_ref(self.slot)).await?.pop() else {
                 return Err(self.nothing("there is no such record"));
             };
@@ -192,7 +192,7 @@ impl Decision<'_> {
             let short = super::short_of(ledger, &record, &movements).await?;
             let step = match self.next(&record, &movements, short)? {
                 Some(step) => step,
-                None if done == 0 && self.needs_check(&record, short) => {
+                None if steps == 0 && self.needs_check(&record, short) => {
                     return Err(show::unchecked(ledger, &record).await?);
                 }
                 None => break,
@@ -209,9 +209,9 @@ impl Decision<'_> {
             }
             let table = view::movement_table(std::slice::from_ref(movement));
             output::print(table.trim_fmt())?;
-            done += 1;
+            steps += 1;
         }
-        match done {
+        match steps {
             0 => Err(self.nothing("nothing of it is held, refused, in doubt or short")),
             _ => Ok(()),
         }
@@ -220,11 +220,12 @@ impl Decision<'_> {
     fn nothing(&self, why: &str) -> Failure {
         let slot = self.slot.slot();
         Failure::failed(format!(
-            "{slot}: {why}; `metering late list` shows what waits"
+            "{slot}: {why}; `metering late list` shows the waiting usage"
         ))
     }
 
-    /// Whether some usage of the record can be decided only by a person who has checked it.
+    /// Returns whether some usage of the record can be decided only by a person who has checked it,
+    /// and --i-checked is missing.
     fn needs_check(&self, record: &MeteringRecord, short: Quantity) -> bool {
         let is_in_doubt = ending(record) == Ending::Checked || short > Quantity::ZERO;
         is_in_doubt && !self.is_checked

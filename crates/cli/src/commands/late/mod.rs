@@ -17,7 +17,7 @@ use crate::output;
 use decide::{Carry, WriteOff};
 use show::Show;
 
-/// `metering late list`, `show`, `carry` and `write-off`.
+/// The subcommands of `metering late`.
 #[derive(Debug, Subcommand)]
 pub enum Late {
     List(List),
@@ -28,8 +28,8 @@ pub enum Late {
 
 /// Lists usage that waits for a person
 ///
-/// Late usage that is held, and records that were refused, are disputed, conflict with what AWS
-/// Marketplace holds, or passed their deadline without an outcome.
+/// This is late usage that is held, and records that were refused, are disputed, conflict with AWS
+/// Marketplace's record, or passed their deadline without an outcome.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -43,10 +43,10 @@ pub struct List {
     /// The month, in UTC, as in 2026-11 [default: the current one]
     #[arg(long)]
     month: Option<Month>,
-    /// Only this subscription
+    /// List only this subscription
     #[arg(long)]
     subscription: Option<Subscription>,
-    /// As JSON: a list
+    /// Print a JSON list
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -175,7 +175,7 @@ fn waiting_record(record: &MeteringRecord, short: Quantity) -> Option<Waiting> {
         State::Conflict if short > Quantity::ZERO => (
             short,
             "conflict",
-            "check, then carry or write off what is short",
+            "check, then carry or write off the missing quantity",
         ),
         _ => return None,
     };

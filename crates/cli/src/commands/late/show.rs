@@ -1,4 +1,5 @@
-//! `metering late show`, and the checks that a person makes before deciding about usage in doubt.
+//! The command `metering late show`, and the checks that a person makes before a decision about
+//! usage in doubt.
 
 use clap::Args;
 use ledger::Ledger;
@@ -18,9 +19,9 @@ Example:
 
 `metering late list` prints the slots.")]
 pub struct Show {
-    /// <subscription>@<hour>#<dimension>
+    /// The slot, written <subscription>@<hour>#<dimension>
     slot: RecordKey,
-    /// As JSON
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -37,7 +38,7 @@ impl Show {
             .pop()
         else {
             return Err(Failure::failed(format!(
-                "{}: there is no such record; `metering late list` shows what waits",
+                "{}: there is no such record; `metering late list` shows the waiting usage",
                 self.slot.slot()
             )));
         };
@@ -57,7 +58,7 @@ impl Show {
         }
         let mut facts = view::record_facts(&record);
         facts.add_row([
-            "without a clear answer".to_owned(),
+            "calls without a clear answer".to_owned(),
             record.sent.doubtful.to_string(),
         ]);
         if let Some(doubt) = doubt {
@@ -74,13 +75,13 @@ impl Show {
     }
 }
 
-/// Whether AWS Marketplace may have billed the record.
+/// Returns whether AWS Marketplace may have billed the record.
 fn is_in_doubt(record: &MeteringRecord) -> bool {
     matches!(record.state, State::Disputed | State::Unconfirmed)
 }
 
-/// The reason why the audit has not closed a record, as of its last look. `None` if the record is
-/// not in doubt.
+/// The reason that the audit last gave for not closing a record. `None` if the record is not in
+/// doubt.
 async fn doubt(ledger: &Ledger, record: &MeteringRecord) -> Result<Option<String>, Failure> {
     if !is_in_doubt(record) {
         return Ok(None);

@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::after;
 
-/// 2026-11-02T00:00:00Z, the demo's first hour, early enough that the longest demo ends in the same
-/// month.
+/// The demo's first hour, 2026-11-02T00:00:00Z. It is early enough in its month that the longest
+/// demo ends in the same month.
 const START_SECOND: i64 = 1_793_577_600;
 
-/// Which faults are injected.
+/// The faults that are injected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FaultLevel {
     /// No faults are injected.
@@ -22,15 +22,15 @@ pub enum FaultLevel {
 /// The size of the day and the faults in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoOptions {
-    /// Number of subscriptions, 1 to 1,000.
+    /// The number of subscriptions, 1 to 1,000.
     pub subscriptions: u32,
-    /// Number of hours with usage, 2 to 600.
+    /// The number of hours with usage, 2 to 600.
     pub hours: u32,
-    /// Number of usage events, 0 to 200,000, repeats not counted.
+    /// The number of usage events, 0 to 200,000, repeats not counted.
     pub events: u32,
-    /// The seed of everything random.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// Which faults are injected. They do not change what is drawn.
+    /// The faults to inject. They do not change the drawn usage.
     pub faults: FaultLevel,
 }
 
@@ -50,7 +50,7 @@ impl Default for DemoOptions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{option} {value}: it must be {rule}")]
 pub struct InvalidDemo {
-    /// Name of the command-line option, without the dashes.
+    /// The name of the command-line option, without the dashes.
     pub option: &'static str,
     /// The value that was given.
     pub value: u32,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_same_seed_draws_the_same_day_whatever_goes_wrong_in_it() {
+fn the_same_seed_draws_the_same_day_with_and_without_faults() {
     let calm = draw(&DemoOptions::default());
     let harsh = draw(&DemoOptions {
         faults: FaultLevel::Harsh,
@@ -13,7 +13,7 @@ fn the_same_seed_draws_the_same_day_whatever_goes_wrong_in_it() {
 }
 
 #[test]
-fn the_day_begins_with_a_month_ahead() {
+fn the_demo_begins_early_in_its_month() {
     assert_eq!(
         DemoOptions::default().start().to_string(),
         "2026-11-02T00:00:00Z"
