@@ -1,5 +1,4 @@
-//! The stack without sockets, threads or real time, so that a test chooses everything that goes
-//! wrong.
+//! The stack without sockets, threads or real time, so that a test controls every fault.
 //!
 //! # Layout
 //! * [`wire`]: numbers and traces every call of every function, and decides its fate
@@ -10,7 +9,7 @@
 //! * [`scenarios`]: the standard scenarios, each call of which is a crash point
 //! * [`races`]: stops one function before each of its calls, while something else changes the world
 //! * [`simulation`]: random sellers, buyers, usage and faults, all from one seed
-//! * [`suites`]: all of these, as finders of deliberate mistakes
+//! * [`suites`]: runs all of these to find deliberate mistakes
 //! * [`verdict`]: compares what the seller's software sent with what was billed
 
 pub mod clients;

@@ -1,8 +1,8 @@
-//! One function's run, stopped before each of its calls while something else changes the world.
+//! Stops a function's run before each of its calls, while something else changes the world.
 //!
 //! In the crash matrix the process dies at a call. In a race the run continues, in a world that has
-//! changed meanwhile. Afterwards only the sealer, the submitter and the streams run: whatever they
-//! miss must not wait until the reconciler finds it.
+//! changed meanwhile. Afterwards only the sealer, the submitter and the streams run, because they
+//! must bill all usage without the help of the reconciler.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -82,7 +82,7 @@ impl Raced {
     }
 }
 
-/// The usage of a race: 1.5 at first, 0.25 late and 4 meanwhile.
+/// The usage of a race in micro-units: 1.5 at first, 0.25 late and 4 meanwhile.
 const WRITTEN_MICROS: u64 = 5_750_000;
 
 fn at(text: &str) -> Timestamp {
@@ -140,8 +140,8 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
     })
 }
 
-/// Writes a row of the hour 10. If the race is about a later time, the hour is also sealed, and
-/// another row of it is flagged.
+/// Writes two rows of the hour 10. Unless the run that is stopped seals this hour, the hour is
+/// sealed between the two rows, and the second row raises a late flag.
 async fn before(world: &World, stopped: Stopped) -> Subscription {
     let who = begin(world, None).await.subscription;
     let row = usage("gb", "a", "1.5", "2026-11-01T10:05:00Z", None);

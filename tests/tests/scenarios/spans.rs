@@ -82,7 +82,7 @@ impl Story {
             let late = self.late.borrow().clone();
             match late.is_some_and(|late| event.to_string().contains(&late)) {
                 true => self.kept.borrow_mut().push(event),
-                false => self.world.tell(event).await.expect("told"),
+                false => self.world.deliver_event(event).await.expect("delivered"),
             }
         }
     }
@@ -93,7 +93,7 @@ impl Story {
         let mut events = self.kept.take();
         events.reverse();
         for event in [events.clone(), events].concat() {
-            self.world.tell(event).await.expect("told");
+            self.world.deliver_event(event).await.expect("delivered");
         }
     }
 
@@ -115,9 +115,9 @@ impl Story {
             timestamp: at(time),
         };
         self.world
-            .tell(function_event(message))
+            .deliver_event(function_event(message))
             .await
-            .expect("told");
+            .expect("delivered");
     }
 
     async fn uses(&self, id: &str, quantity: &str, time: &str) {

@@ -39,7 +39,7 @@ pub struct Trouble {
     pub missed: u32,
     /// The percentage of schedules that fire twice at the same time.
     pub doubled: u32,
-    /// The steps, of a thousand, in which time passes while calls are under way.
+    /// How many steps in a thousand let time pass while calls are under way.
     pub slow: u32,
     /// How far each function's clock is off, in milliseconds.
     pub off_ms: [i64; 7],
@@ -76,7 +76,7 @@ pub struct HistoryTrouble {
     pub gaps_percent: u32,
     /// The percentage of events that are shown twice.
     pub repeated_percent: u32,
-    /// The events, of a thousand, that are never shown.
+    /// How many events in a thousand are never shown.
     pub lost_per_mille: u32,
 }
 
@@ -125,8 +125,8 @@ impl Trouble {
             lifecycle_late,
             lifecycle_repeated,
             streams: streams(seed),
-            // Only some seeds of the family have this, because two hours are enough to break a
-            // promise.
+            // Few seeds of the family have this, because the check must excuse much usage that no
+            // stream reports.
             streams_off: Family::StreamsOff
                 .draws(seed)
                 .is_some_and(|mut draws| draws.u32(0..100) < 20),
@@ -285,7 +285,7 @@ fn history(seed: u64) -> HistoryTrouble {
         lost_per_mille: [0, 20, 100][draws.usize(0..3)],
     };
     // A submitter that dies has not counted its last call. If the history loses the call as well,
-    // nothing shows it. That is the one thing that this stack cannot know.
+    // nothing shows it, and the stack cannot know of it.
     match Family::Deaths.is_on(seed) {
         true => HistoryTrouble {
             lost_per_mille: 0,
@@ -305,7 +305,8 @@ fn streams(seed: u64) -> Option<DeliveryTrouble> {
     })
 }
 
-/// Clocks that differ by two seconds, as they may on AWS, or by twenty, as they certainly do not.
+/// The error of each function's clock in milliseconds. It is at most two seconds, as it may be on
+/// AWS, or at most twenty seconds, which is more than ever on AWS.
 fn clocks(seed: u64) -> [i64; 7] {
     let Some(mut draws) = Family::Clocks.draws(seed) else {
         return [0; 7];
