@@ -76,7 +76,7 @@ async fn hurry_one() {
 }
 
 #[test]
-fn what_waits_after_an_answer_is_hurried_by_an_end_and_calmed_by_a_renewal() {
+fn a_waiting_record_is_hurried_by_an_end_and_calmed_by_a_renewal() {
     on_a_thread(|| Executor::default().finish(end_and_renew()));
 }
 
@@ -135,7 +135,7 @@ const OTHERS: usize = 25;
 const CALLS: u64 = 2_400;
 
 #[test]
-fn many_that_end_together_are_billed_within_the_final_hour_while_rounds_go_on() {
+fn subscriptions_that_end_together_are_billed_within_the_final_hour_while_rounds_go_on() {
     on_a_thread(|| Executor::default().finish(end_together()));
 }
 
@@ -193,7 +193,7 @@ async fn end_together() {
 }
 
 #[test]
-fn one_that_takes_longer_to_recount_than_a_run_lasts_gets_its_last_record() {
+fn a_subscription_whose_recount_takes_longer_than_a_run_gets_its_last_record() {
     on_a_thread(|| Executor::default().finish(end_large()));
 }
 

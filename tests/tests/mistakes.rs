@@ -1,5 +1,5 @@
-//! Each mistake that is planted at the wire must be found by the suite that is named for it, and nothing
-//! may be found without one.
+//! Each mistake that is planted at the wire must be found by the suite that is named for it, and
+//! nothing may be found without one.
 
 use std::collections::BTreeMap;
 
@@ -109,7 +109,7 @@ fn every_patch_fits_the_sources() {
 }
 
 #[test]
-fn every_mistake_stands_in_the_table_of_the_proof() {
+fn every_mistake_is_in_the_table_of_the_proof() {
     let document = std::fs::read_to_string(workspace().join("docs/proof.md")).expect("a document");
     let mut listed = BTreeMap::new();
     for row in document.lines() {

@@ -154,7 +154,7 @@ fn a_product_whose_calls_fail_with_an_unknown_code_delays_no_other() {
 }
 
 #[test]
-fn what_is_due_again_follows_from_the_answer_and_not_from_the_start_of_a_long_run() {
+fn a_retry_is_due_after_the_answer_and_not_after_the_start_of_a_long_run() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let world = World::at(START.parse().unwrap(), 7);
@@ -409,9 +409,9 @@ fn a_failing_write_of_an_outcome_keeps_no_transmission_from_being_written_down_o
     let mut failed = 0;
     for ((nth, calls, fate), (has_failed, lost)) in cases.iter().zip(results) {
         failed += usize::from(has_failed);
-        // A sweep that does all its work writes transmissions with the outcomes. One that ends early
-        // also writes transmissions alone, and if such a write is not done, only its own record
-        // lacks them.
+        // A sweep that does all its work writes transmissions with the outcomes. One that ends
+        // early also writes transmissions alone, and if such a write is not done, only its own
+        // record lacks them.
         let lost_max = usize::from(*calls < WHOLE && *fate == Fate::Failed);
         assert!(
             lost <= lost_max,

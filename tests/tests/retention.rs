@@ -249,7 +249,7 @@ fn a_record_has_an_end_exactly_while_nothing_is_open_about_it() {
 }
 
 #[test]
-fn a_success_does_not_close_a_record_of_which_usage_is_held_meanwhile() {
+fn a_success_does_not_close_a_record_whose_usage_is_held_meanwhile() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let world = world();
@@ -431,7 +431,7 @@ async fn end_of(world: &World, partition: &str, sort: &str) -> Option<Timestamp>
 }
 
 #[test]
-fn what_is_kept_about_a_proved_day_expires_no_earlier_than_the_days_records() {
+fn the_sums_and_the_note_of_a_proved_day_expire_no_earlier_than_its_records() {
     on_a_thread(|| Executor::default().finish(age_of_a_day()));
 }
 
@@ -530,7 +530,7 @@ const WITHOUT_END: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn no_item_stays_for_ever_whose_number_grows() {
+fn items_whose_number_grows_expire() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let world = world();

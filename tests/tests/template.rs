@@ -173,7 +173,7 @@ fn every_variable_that_a_function_reads_is_declared() {
 }
 
 #[test]
-fn the_shared_settings_known_here_are_all_there_are() {
+fn the_list_of_shared_settings_is_complete() {
     let known: BTreeSet<String> = SHARED_SETTINGS
         .iter()
         .chain([&PRODUCT_CODES])
@@ -183,7 +183,7 @@ fn the_shared_settings_known_here_are_all_there_are() {
 }
 
 #[test]
-fn stand_ins_for_aws_are_declared_empty() {
+fn endpoints_that_replace_aws_are_declared_empty() {
     let template = Template::read();
     for (function, _) in FUNCTIONS {
         let environment = template.environment(function);
@@ -200,7 +200,7 @@ fn stand_ins_for_aws_are_declared_empty() {
 }
 
 #[test]
-fn defaults_of_parameters_are_settings_that_the_functions_take() {
+fn defaults_of_parameters_are_settings_that_the_functions_accept() {
     let parameters = Template::read().section("Parameters").clone();
     let default = |name: &str| match &parameters[name]["Default"] {
         Value::String(text) => text.clone(),
@@ -268,8 +268,8 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
 }
 
 /// The calls that each role may allow at most, among those that move money or data. `read` stands
-/// for GetItem, BatchGetItem, ConditionCheckItem, Query and Scan, `write` for PutItem and UpdateItem,
-/// and `delete` for DeleteItem.
+/// for GetItem, BatchGetItem, ConditionCheckItem, Query and Scan, `write` for PutItem and
+/// UpdateItem, and `delete` for DeleteItem.
 const ROLES: [(&str, &[&str]); 7] = [
     (
         "Registration",

@@ -150,7 +150,7 @@ async fn agreements_keep_every_event_once() {
 }
 
 #[tokio::test]
-async fn agreements_keep_what_they_cannot_read_apart() {
+async fn agreements_keep_messages_that_they_cannot_read() {
     let fed = feed("Agreements", "agreements-malformed").await;
     assert_eq!(fed.answer, json!({"batchItemFailures": []}));
     let [kept] = fed.written("Subscriptions", "event#")[..] else {

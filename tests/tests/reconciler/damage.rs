@@ -21,7 +21,7 @@ const DAMAGED_LEAVER: usize = 6;
 const DAMAGED_PRODUCT: usize = 7;
 
 #[test]
-fn damaged_items_of_every_kind_hold_up_nothing_beside_them() {
+fn damaged_items_of_every_kind_hold_up_no_healthy_item() {
     on_a_thread(|| Executor::default().finish(reconcile_beside_damage()));
 }
 

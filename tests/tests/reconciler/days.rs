@@ -165,7 +165,7 @@ async fn prove_right_after() {
 }
 
 #[test]
-fn a_row_that_no_stream_told_of_is_found_at_the_end_of_the_month() {
+fn a_row_that_no_stream_reported_is_found_at_the_end_of_the_month() {
     on_a_thread(|| Executor::default().finish(find_at_month_end()));
 }
 
@@ -293,7 +293,7 @@ async fn overflow_sum() {
 }
 
 #[test]
-fn a_damaged_digest_is_named_and_its_day_proved_anew() {
+fn a_damaged_digest_is_named_and_its_day_is_proved_again() {
     on_a_thread(|| Executor::default().finish(damage_digest()));
 }
 
@@ -372,7 +372,7 @@ async fn prove_ended() {
 }
 
 #[test]
-fn a_day_of_which_records_may_be_gone_is_not_proved() {
+fn a_day_whose_records_may_be_gone_is_not_proved() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let town = proved_town().await;

@@ -78,7 +78,7 @@ async fn read_through_failures(source: Source, operation: &str) {
 }
 
 #[test]
-fn a_call_that_comes_late_into_the_history_is_compared_all_the_same() {
+fn a_call_that_comes_late_into_the_history_is_still_compared() {
     on_a_thread(|| {
         for source in [Source::EventHistory, Source::Trail] {
             Executor::default().finish(find_late_call(source));

@@ -133,7 +133,7 @@ async fn close_in_turn() {
 }
 
 #[test]
-fn an_imbalance_is_told_even_if_the_time_runs_out_over_the_rest() {
+fn an_imbalance_is_reported_even_if_the_time_runs_out_over_the_rest() {
     on_a_thread(|| Executor::default().finish(tell_imbalance()));
 }
 

@@ -107,7 +107,7 @@ async fn starve_one() {
 }
 
 #[test]
-fn two_invocations_of_one_task_at_once_come_to_the_same() {
+fn two_invocations_of_one_task_at_once_have_the_same_result() {
     on_a_thread(|| Executor::default().finish(run_at_once()));
 }
 

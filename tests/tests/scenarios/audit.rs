@@ -161,7 +161,7 @@ async fn a_lost_reply_that_is_answered_duplicate_is_found_billed() {
 }
 
 #[tokio::test]
-async fn what_was_recorded_before_an_exception_is_inferred_to_be_billed() {
+async fn a_record_that_was_billed_before_an_exception_is_inferred_to_be_billed() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.stack.emulator().set_readings(Readings {
         identical_resubmission: IdenticalResubmission::DuplicateRecord,
@@ -220,7 +220,7 @@ async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
 /// At the very end of a day without permission, AWS Marketplace records the usage but its answers
 /// are lost. The history is hours behind, and what it does not show yet proves nothing.
 #[tokio::test]
-async fn what_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
+async fn a_call_that_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
     for source in SOURCES {
         let mut market = market_reading(source, StackOptions::default()).await;
         let emulator = market.stack.emulator();
@@ -338,7 +338,7 @@ async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later
 /// If AWS Marketplace holds less than was used, the rest is billed with a later hour once a person
 /// confirms that it was not metered anywhere else.
 #[tokio::test]
-async fn what_a_conflict_is_short_of_is_carried_by_a_decision() {
+async fn the_missing_quantity_of_a_conflict_is_carried_by_a_decision() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T11:00:00Z").await;
@@ -407,7 +407,7 @@ async fn thirty_hours_without_permission_lose_nothing_and_bill_nothing_twice() {
 }
 
 #[tokio::test]
-async fn what_a_failing_aws_may_have_recorded_stays_held() {
+async fn usage_that_a_failing_aws_may_have_recorded_stays_held() {
     let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     always(&market, FaultKind::InternalError);

@@ -332,7 +332,7 @@ fn an_announced_end_that_is_overruled_late_loses_nothing() {
 }
 
 #[test]
-fn what_was_held_for_a_removal_that_is_overruled_late_is_released_once() {
+fn usage_held_for_a_removal_that_is_overruled_late_is_released_once() {
     tell_story(|| async {
         let story = renewed_late(IdentityKind::Account, LicenseOnRenewal::Replaced).await;
         let (bill, held) = story.end().await;
