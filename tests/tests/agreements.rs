@@ -304,7 +304,7 @@ async fn a_new_purchase_after_the_end_is_active_again() {
         .change_profile(&ending, &closed)
         .await
         .unwrap();
-    // The first news of the new purchase is its end.
+    // The first event of the new purchase that arrives is its end.
     buyers
         .deliver(event("Deprovisioned", "agmt-2", "2026-11-12T00:00:00Z"))
         .await;
@@ -516,7 +516,7 @@ async fn without_tables_each_event_and_each_message_of_a_batch_is_retried() {
     ];
     assert_eq!(failed(answer), ids);
 
-    // No time is left, so no further message is taken in.
+    // No time is left, so no further message is processed.
     let spent = Budget::of(std::time::Duration::ZERO);
     let answer = agreements::handle(&buyers.agreements, batch, spent)
         .await
@@ -554,11 +554,11 @@ async fn each_event_is_kept_once_in_the_partition_that_it_concerns() {
         }
     }
     let stored = buyers.everything_stored().await;
-    let kept = |about: &str| {
-        let (about, event) = (format!("subscription={about}"), "item=event#");
+    let kept = |partition: &str| {
+        let (partition, event) = (format!("subscription={partition}"), "item=event#");
         let lines = stored.lines();
         lines
-            .filter(|line| line.contains(&about) && line.contains(event))
+            .filter(|line| line.contains(&partition) && line.contains(event))
             .count()
     };
     assert_eq!(kept("agreement|agmt-EXAMPLE1"), 1);

@@ -1,4 +1,4 @@
-//! One function's run, stopped before each of its calls while something else changes the world.
+//! Stops a function's run before each of its calls, while something else changes the world.
 
 use end_to_end::proof::races::{RACES, race};
 use end_to_end::proof::run::on_all_cores;

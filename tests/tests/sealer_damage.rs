@@ -1,4 +1,4 @@
-//! A damaged item, or an hour that cannot be settled yet, keeps the sealer from nothing else.
+//! A damaged item, or an hour that cannot be settled yet, does not keep the sealer from other work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -156,8 +156,8 @@ async fn damage(town: &Town) -> Vec<String> {
     scribble(subscriptions, joint, &event, "sign", "nothing").await;
     let row = format!("{}@{HOUR}", name(HEALTHY));
     world.put_raw(&row, "gb#strange", "-1", "never").await;
-    // The reconciler does not report these: a stop may have any text, nothing reads that joint, and
-    // an item without `due` is in no index.
+    // The reconciler does not report these: a stop may have any text, it does not read lifecycle
+    // events, and an item without `due` is in no index.
     let unread = ["stops / ", "joint#1 / ", "r#yesterday"];
     names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
     names.sort();

@@ -1,4 +1,4 @@
-//! A day is proved once, and again only when something of it can have changed.
+//! A day is proved once. It is proved again only if its books may have changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,12 +71,12 @@ async fn prove_once() {
     reads.store(0, Ordering::Relaxed);
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (0, Some(true)));
-    // One read of the watermark; for each shard two of its place, one page of each of the two
-    // lists, and perhaps one of the product.
+    // The watermark is read once. Each shard needs two reads of its place, one page of each of the
+    // two lists, and perhaps one read of the product.
     let at_most = 1 + 8 * 4 + 3 * BUYERS as u64;
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads <= at_most, "{reads} reads");
-    // What was written before a proof can have begun was noted nowhere.
+    // A change that was written before a proof can have begun leaves no note.
     let (first, now) = ("2026-11-26T00".parse().unwrap(), town.world.now.get());
     for (_, subscription) in &town.buyers {
         let last = HOUR.parse().unwrap();
@@ -117,7 +117,7 @@ async fn change_after_proof() {
     let report = prove_at(&town, "2026-11-29T09:40:00Z").await;
     assert_eq!(report.days_proved, BUYERS as u64);
     assert_eq!(report.balanced, Some(true));
-    // The carried row is removed, and the stream delivers that.
+    // The carried row is removed, and the stream delivers the removal.
     let record = town.record(1, HOUR).await;
     let movements = town.world.ledger.movements_of(&record).await.unwrap();
     let MovementKind::Carried { target, .. } = movements[0].kind else {
@@ -173,9 +173,9 @@ async fn find_at_month_end() {
     let town = proved_town().await;
     let recounted = town.world.reconcile_task(Task::Recount(None)).await;
     assert_eq!(recounted.unwrap().hours_flagged, 0);
-    // The run is thirty hours late.
+    // The row is thirty hours late.
     town.world.set_time(at("2026-11-28T09:00:00Z"));
-    town.uses(1, "untold", HOUR).await;
+    town.uses(1, "unreported", HOUR).await;
     town.world.forget_usage_stream().await;
     for time in ["2026-11-28T20:50:00Z", "2026-11-29T09:40:00Z"] {
         town.seal_at(time).await;
@@ -255,7 +255,7 @@ async fn alter_records() {
         let walk = format!("recount-month#{shard}");
         ledger.stop_at(&walk, None).await.unwrap();
     }
-    // The hour of the removed record was flagged, which is noted.
+    // The hour of the removed record was flagged, and the flag left a note of a change.
     let again = town.world.reconcile_task(Task::Recount(None)).await;
     let again = again.unwrap();
     assert_eq!((again.days_altered, again.balanced), (1, Some(false)));
@@ -323,7 +323,7 @@ async fn compare_sums() {
     town.uses(2, "b", "2026-11-28T11").await;
     town.seal_at("2026-11-29T07:31:00Z").await;
     prove_at(&town, "2026-11-29T07:40:00Z").await;
-    // The 28th was sealed so late that its first proof may have missed something.
+    // The 28th was sealed so late that its first proof may have missed a change.
     prove_at(&town, "2026-11-29T20:50:00Z").await;
     let ledger = &town.world.ledger;
     let hour = |text: &str| text.parse::<UsageHour>().unwrap();

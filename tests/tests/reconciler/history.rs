@@ -61,7 +61,7 @@ async fn read_through_failures(source: Source, operation: &str) {
         (FaultKind::Throttling, 1_000, "tried 6 times"),
     ] {
         if operation == "GetObject" && kind == FaultKind::AccessDenied {
-            // If a file is denied, the other files can still be read; another test has that case.
+            // If a file is denied, the other files can still be read. Another test has that case.
             continue;
         }
         hour = hour.next();
@@ -104,17 +104,17 @@ async fn find_late_call(source: Source) {
         .batch_meter_usage_raw(theirs)
         .await
         .expect("metered");
-    let mut told = Vec::new();
+    let mut reported_at = Vec::new();
     let mut hour: UsageHour = "2026-11-27T03".parse().unwrap();
     for _ in 0..20 {
         let report = town.reconcile_at(&format!("{hour}:05:00Z")).await;
         assert!(report.finished, "{report:?}");
         if report.audit.unknown > 0 {
             assert_eq!(report.audit.unknown, 1, "{report:?}");
-            told.push(hour.to_string());
+            reported_at.push(hour.to_string());
         }
         hour = hour.next();
     }
     // The stack sealed nothing in that hour, so the ledger has no record for this success.
-    assert_eq!(told, ["2026-11-27T12"], "{source:?}");
+    assert_eq!(reported_at, ["2026-11-27T12"], "{source:?}");
 }

@@ -115,7 +115,7 @@ async fn run_at_once() {
     let town = town().await;
     town.world.set_time(at("2026-11-28T07:40:00Z"));
     for n in 0..BUYERS {
-        town.uses(n, "untold", "2026-11-27T03").await;
+        town.uses(n, "unreported", "2026-11-27T03").await;
     }
     town.world.forget_usage_stream().await;
     for task in [Task::Recount(None), Task::Prove(None)] {

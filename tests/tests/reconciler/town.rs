@@ -1,4 +1,4 @@
-//! A town: several buyers of one product, in a world whose time stands still between the steps of a
+//! A town: a world with several buyers of one product. Its time stands still between the steps of a
 //! test.
 
 use std::rc::Rc;

@@ -51,7 +51,10 @@ async fn hours_without_permission_end_nothing() {
     assert!(market.bill().is_empty());
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!(
-        (record.state, record.outcome.expect("told").code.as_str()),
+        (
+            record.state,
+            record.outcome.expect("an outcome").code.as_str()
+        ),
         (State::Sealed, "AccessDeniedException")
     );
     market.stack.emulator().set_faults(Faults::default());
