@@ -42,9 +42,9 @@ const QUOTA_PER_SECOND: u32 = 10;
 const RECORDS_PER_REQUEST: usize = 25;
 /// The time between two sweeps of the submitter.
 const SCHEDULE: Duration = Duration::from_secs(300);
-/// How long an invocation may last.
+/// The longest time of an invocation.
 const INVOCATION: Duration = Duration::from_secs(890);
-/// How long DynamoDB takes to answer within one Region.
+/// The time that DynamoDB takes to answer within one Region.
 const DYNAMODB_ANSWERS_IN: Duration = Duration::from_millis(6);
 const MARKETPLACE_ANSWERS_IN: Duration = Duration::from_millis(120);
 
@@ -56,7 +56,7 @@ struct Aws {
     written: Vec<bool>,
     /// Records by shard, in the order of the work index.
     shards: Vec<Vec<usize>>,
-    /// When a record of each shard was first accepted.
+    /// The time at which the first record of each shard was accepted.
     turns: BTreeMap<u8, Instant>,
     started: Instant,
     /// The content of the quota's token bucket, in thousandths of a request, and when it was

@@ -27,9 +27,9 @@ const PURCHASE: &str = "2026-11-19T09:20:00Z";
 const END: &str = "2026-11-21T10:24:57Z";
 /// The last hour that is sealed for all subscriptions before the end: the 48th.
 const SEALED_THROUGH: &str = "2026-11-21T08";
-/// How many calls are made in a second.
+/// The number of calls that a run makes in a second.
 const CALLS_PER_SECOND: u64 = 16 * 1_000 / 6;
-/// How long a run may last, in seconds.
+/// The longest time of a run in seconds.
 const RUN_SECONDS: usize = 890;
 
 fn main() -> ExitCode {

@@ -103,7 +103,7 @@ impl fmt::Display for Problem {
 struct Patch {
     name: String,
     path: PathBuf,
-    /// What the mistake does wrong, in words.
+    /// The description of the mistake.
     mistake: String,
     suite: Suite,
 }

@@ -22,9 +22,9 @@ use reconciler::Task;
 const FIRST: &str = "2026-11-20T00";
 const COUNTED: &str = "2026-11-21T00";
 const DIMENSIONS: [&str; 2] = ["gb", "requests"];
-/// How many reads one invocation makes in a second.
+/// The number of reads that one invocation makes in a second.
 const READS_PER_SECOND: f64 = 3_200.0;
-/// How many seconds an invocation may last.
+/// The longest time of an invocation in seconds.
 const RUN_SECONDS: f64 = 890.0;
 const RUNS_PER_DAY: f64 = 24.0;
 /// The numbers of subscriptions for which the results are extrapolated.

@@ -25,7 +25,7 @@ use crate::template::{Call, FUNCTIONS, Template, workspace};
 
 /// The name of the stack in the samples.
 pub const STACK: &str = "metering";
-/// Where `events/env.json` expects DynamoDB and AWS Marketplace, as seen from a container.
+/// The addresses at which `events/env.json` expects DynamoDB and AWS Marketplace.
 const DYNAMODB: &str = "http://host.docker.internal:8000";
 const MARKETPLACE: &str = "http://host.docker.internal:8081";
 

@@ -418,7 +418,7 @@ async fn age() {
     assert_eq!(events.items(), []);
 }
 
-/// When an item of MeteringRecords may be removed; `None` if there is no such item.
+/// The time from which an item of MeteringRecords may be removed; `None` if there is no such item.
 ///
 /// # Panics
 ///

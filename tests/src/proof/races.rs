@@ -27,7 +27,7 @@ pub enum Stopped {
     Sends,
 }
 
-/// What happens while the run is stopped.
+/// The change to the world while the run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meanwhile {
     /// A row of the hour is written, and its stream record is delivered.
@@ -50,7 +50,7 @@ const START: &str = "2026-11-01T09:20:00Z";
 /// The result of a race.
 #[derive(Debug, Clone)]
 pub struct Raced {
-    /// What was billed, and the books.
+    /// The bill and the books after two hours.
     pub outcome: Outcome,
     /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,

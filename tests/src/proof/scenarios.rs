@@ -114,7 +114,7 @@ pub struct ScenarioRun {
     pub steps: Vec<Step>,
     /// Whether the scenario made the chosen call, so that it met its fate.
     pub struck: bool,
-    /// What was billed, and the books.
+    /// The bill and the books at the end.
     pub outcome: Outcome,
     /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,

@@ -47,7 +47,7 @@ const TRIES_MAX: u32 = 20;
 pub struct Listing {
     /// The code of the product.
     pub code: String,
-    /// How usage records identify its buyers.
+    /// The identity by which usage records name its buyers.
     pub identity: IdentityKind,
     /// The dimensions in which it is metered.
     pub dimensions: Vec<String>,
@@ -62,7 +62,7 @@ pub struct World {
     /// The tables, for tests that set up or check the world. Its calls are not counted and meet no
     /// faults.
     pub ledger: Ledger,
-    /// The seven functions.
+    /// The seven functions, whose calls go to the wire.
     pub functions: Functions,
     /// The true time, which all clocks are based on.
     pub now: Now,

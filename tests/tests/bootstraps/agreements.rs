@@ -61,8 +61,8 @@ async fn agreements_begin_a_legacy_subscription_that_is_registered() {
             json!({"status": "active", "activated_at": "2026-11-20T14:24:23Z"}),
         );
     }
-    // A license event names no customer. It waits under the agreement until a registration links
-    // it.
+    // A license event names no customer. It is kept with the agreement until a registration links
+    // the agreement to a subscription.
     let fed = feed("Agreements", "agreements-license-updated-customer").await;
     has(&fed.profile(LEGACY).await, json!({"status": "active"}));
     assert_eq!(

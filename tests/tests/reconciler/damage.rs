@@ -1,4 +1,4 @@
-//! One damaged item of each kind, together with healthy items of the same kind.
+//! One damaged item of each kind does not keep the reconciler from the healthy items of its kind.
 
 use end_to_end::proof::run::{Executor, on_a_thread};
 use ledger::record::{send_partition, sort_key};
@@ -55,7 +55,7 @@ async fn reconcile_beside_damage() {
     ] {
         town.seal_at(minute).await;
     }
-    town.uses(LATE, "untold", LATER).await;
+    town.uses(LATE, "unreported", LATER).await;
     town.world.forget_usage_stream().await;
     let names = damage(&town).await;
 

@@ -88,7 +88,7 @@ async fn prove_once() {
     }
 }
 
-/// Makes late usage of the 27th, which is flagged and which the sealer carries.
+/// Writes late usage of the 27th and flags its hour, so that the sealer carries it.
 async fn carry(town: &Town, n: usize) {
     town.uses(n, "late", HOUR).await;
     let (late, now) = (town.buyer(n), town.world.now.get());
@@ -231,8 +231,8 @@ async fn alter_records() {
         .send()
         .await
         .unwrap();
-    // This stack changes a third one in a way that the books do not depend on, and a fourth one in
-    // a way that they do.
+    // The stack itself changes two more records. The books depend only on the change of the second
+    // one.
     let more = Transmissions {
         doubtful: 0,
         answered: 1,
@@ -250,7 +250,8 @@ async fn alter_records() {
     let report = report.unwrap();
     let found = (report.days_altered, report.balanced);
     assert_eq!(found, (2, Some(false)), "{report:?}");
-    // A run whose walk died before it kept its place finds the same again.
+    // A run that starts again from the beginning, because its place was not kept, finds the change
+    // again.
     for shard in 0..ledger::SHARDS {
         let walk = format!("recount-month#{shard}");
         ledger.stop_at(&walk, None).await.unwrap();

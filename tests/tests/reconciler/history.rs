@@ -24,7 +24,7 @@ async fn call(town: &Town, hour: UsageHour) {
 }
 
 #[test]
-fn a_page_that_fails_in_passing_is_asked_for_again() {
+fn a_page_that_fails_temporarily_is_asked_for_again() {
     on_a_thread(|| {
         for (source, operation) in [
             (Source::EventHistory, "LookupEvents"),
@@ -55,7 +55,7 @@ async fn read_through_failures(source: Source, operation: &str) {
         assert!(report.finished, "{operation} {kind:?}: {report:?}");
         assert_eq!(report.audit.unclear, 0, "{operation} {kind:?}");
     }
-    // A lasting failure is reported at once, and a passing one after all tries.
+    // A lasting failure is reported at once. A temporary failure is reported after all tries.
     for (kind, times, tries) in [
         (FaultKind::AccessDenied, 3, "tried 1 times"),
         (FaultKind::Throttling, 1_000, "tried 6 times"),

@@ -1,4 +1,4 @@
-//! A run that has no time left keeps its place.
+//! A run that has no time left keeps its place, and the next run continues there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +15,10 @@ const BUYERS: usize = 24;
 /// The time of an invocation. An invocation needs a small part of it, unless the test makes a call
 /// so slow that it takes the rest.
 const TIME: Duration = Duration::from_secs(3);
-/// How many queries a run makes before the slow call.
+/// The number of queries that a run makes before the slow call.
 const QUERIES: u64 = 100;
-/// How many queries of a run the next run may repeat: calls that were under way when the time ran
-/// out, and pages of the indexes.
+/// The most queries of a run that the next run may repeat: calls that were under way when the time
+/// ran out, and pages of the indexes.
 const EXTRA_PER_RUN: u64 = 100;
 
 /// The totals of all runs until one finished.

@@ -299,7 +299,7 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
     assert_eq!(market.books().await.accepted.to_string(), "5");
 }
 
-/// A conclusion from silence is checked again. A success that comes to light later is shown as
+/// A conclusion from silence is checked again. A success that CloudTrail shows later is reported as
 /// over-metered.
 #[tokio::test]
 async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later() {

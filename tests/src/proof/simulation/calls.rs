@@ -6,8 +6,8 @@ use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met, may_have_record
 use super::family::{Family, stream};
 use crate::proof::wire::{Call, Fate, Plan, Service};
 
-/// How many calls in ten thousand meet each fate. The calls are all calls unless a field names
-/// some.
+/// The rates of the fates of calls, in ten thousand. A rate concerns all calls unless its field
+/// names certain calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CallTrouble {
     /// Calls that are not sent; see [`Fate`].
@@ -63,8 +63,8 @@ impl CallTrouble {
         }
     }
 
-    /// How many calls in ten thousand fail. This counts, because a run of the sealer makes some
-    /// thirty calls and the clients of the simulation never retry.
+    /// The rate of calls that fail, in ten thousand. A run of the sealer makes some thirty calls
+    /// and the clients of the simulation never retry, so even a small rate stops many runs.
     pub fn failing(&self) -> u32 {
         self.unsent + self.unanswered + self.throttled + self.failed + self.dies
     }

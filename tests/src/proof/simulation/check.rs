@@ -28,7 +28,7 @@ pub struct Verdict {
     pub sent: u128,
     /// Usage that had to be billed by the end.
     pub owed: u128,
-    /// What AWS Marketplace billed.
+    /// Usage that AWS Marketplace billed.
     pub billed: u128,
     /// Usage that had to be billed and was not.
     pub lost: u128,

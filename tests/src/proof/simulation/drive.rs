@@ -37,9 +37,9 @@ pub struct SeedReport {
     pub marks: Marks,
     /// A digest of the trace. It is equal whenever the same seed is run with a trace.
     pub trace: String,
-    /// How many calls met a fault.
+    /// The number of calls that met a fault.
     pub strikes: u64,
-    /// How many calls the functions made while there were faults.
+    /// The number of calls that the functions made while there were faults.
     pub calls: u64,
     /// The latest events and calls of the seed, for finding the cause of a violation.
     pub story: Vec<String>,
@@ -81,7 +81,7 @@ pub(super) struct Drive {
     lines: VecDeque<String>,
     /// Whether all faults have ended.
     pub healthy: bool,
-    /// When each schedule last finished, by the name of the schedule.
+    /// The last end of each schedule, by the name of the schedule.
     pub idle_since: BTreeMap<&'static str, IdleSince>,
     /// Imbalances and differences that the reconciler reported. There must be none at any time.
     pub alarms: Rc<RefCell<Vec<String>>>,

@@ -15,7 +15,7 @@ use super::readings::readings_by;
 use super::trouble::{KINDS, Trouble};
 use crate::proof::world::World;
 
-/// How often each state was reached, by name.
+/// The number of times that each state was reached, by name.
 pub type Marks = BTreeMap<String, u64>;
 
 /// Codes of the error table for failures before a call leaves the client. The simulation does not

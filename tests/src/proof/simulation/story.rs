@@ -13,18 +13,18 @@ use super::super::world::Listing;
 pub struct Buyer {
     /// The product, as an index of [`Story::listings`].
     pub listing: usize,
-    /// When the buyer subscribes.
+    /// The time at which the buyer subscribes.
     pub subscribes: Timestamp,
-    /// When the buyer comes to the landing page.
+    /// The time at which the buyer comes to the landing page.
     pub registers: Timestamp,
-    /// When the agreement is renewed, if it is. Without a license that survives renewals, it is
-    /// not.
+    /// The time of a renewal, if the story has one. It is left out if the license does not survive
+    /// a renewal.
     pub renews: Option<Timestamp>,
-    /// When the buyer cancels, if it does.
+    /// The time at which the buyer cancels, if it does.
     pub cancels: Option<Timestamp>,
     /// The start and the end of the agreement's suspension, if it is suspended.
     pub suspended: Option<(Timestamp, Timestamp)>,
-    /// When the buyer buys again after it has cancelled, if it does.
+    /// The time at which the buyer buys again after it has cancelled, if it does.
     pub again: Option<Timestamp>,
 }
 
@@ -35,9 +35,9 @@ pub struct Row {
     pub buyer: usize,
     /// The usage event that the row contains.
     pub event: UsageEvent,
-    /// When the seller's software writes it.
+    /// The time at which the seller's software writes the row.
     pub written: Timestamp,
-    /// Whether it is written over HTTP instead of with PutItem.
+    /// Whether the row is written over HTTP instead of with PutItem.
     pub over_http: bool,
 }
 
@@ -54,9 +54,9 @@ pub struct BadRow {
     pub hour: Timestamp,
     /// The text of its attribute `time`.
     pub time: String,
-    /// When the seller's software writes it.
+    /// The time at which the seller's software writes the row.
     pub written: Timestamp,
-    /// When TTL removes it, if it does.
+    /// The time at which TTL removes the row, if it does.
     pub expires: Option<Timestamp>,
 }
 

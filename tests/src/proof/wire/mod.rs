@@ -67,7 +67,7 @@ impl Call {
     }
 }
 
-/// What happens to a call.
+/// The fate of a call: an answer or a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// The call is answered.
