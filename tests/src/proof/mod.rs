@@ -6,7 +6,7 @@
 //! * [`functions`]: the seven functions, and their clocks
 //! * [`world`]: the tables, AWS Marketplace, the functions and their triggers
 //! * [`run`]: an executor that knows when no task can continue
-//! * [`scenarios`]: the standard scenarios, each call of which is a crash point
+//! * [`scenarios`]: the standard scenarios, whose calls are the crash points
 //! * [`races`]: stops one function before each of its calls, while something else changes the world
 //! * [`simulation`]: random sellers, buyers, usage and faults, all from one seed
 //! * [`suites`]: runs all of these to find deliberate mistakes

@@ -1,7 +1,7 @@
 //! The standard scenarios: short stories in which a process can die at every call.
 //!
-//! Each has a beginning without faults, a part whose calls are numbered, and a time afterwards in
-//! which schedules fire and streams are delivered again.
+//! Each scenario begins without faults. Then comes the part whose calls are numbered. Afterwards
+//! schedules fire and streams are delivered again.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -108,7 +108,7 @@ impl Scenario {
 /// The result of one run of a scenario.
 #[derive(Debug, Clone)]
 pub struct ScenarioRun {
-    /// The number of the last numbered call.
+    /// The count of the numbered calls.
     pub calls: u64,
     /// The numbered calls, from which [`ScenarioRun::crash_points`] chooses.
     pub steps: Vec<Step>,

@@ -176,15 +176,18 @@ async fn report_imbalance() {
     // The recounts take some eight hundred queries, and a shard's proof some three hundred.
     let (_, of_run) = count_queries(&town, Some(1_500));
     town.seal_at("2026-11-28T07:31:00Z").await;
-    let mut astray = 0;
+    let mut imbalances = 0;
     for _ in 0..40 {
         of_run.store(0, Ordering::Relaxed);
         let report = town.world.reconcile_within(TIME).await.unwrap();
-        if report.finished || astray > 0 {
+        if report.finished || imbalances > 0 {
             break;
         }
         assert_eq!(report.balanced == Some(false), report.slots_astray > 0);
-        astray += report.slots_astray;
+        imbalances += report.slots_astray;
     }
-    assert!(astray > 0, "no run whose time was up reported an imbalance");
+    assert!(
+        imbalances > 0,
+        "no run whose time was up reported an imbalance"
+    );
 }

@@ -22,7 +22,7 @@ use crate::proof::world::World;
 /// The result of a seed. Quantities are in micro-units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Everything that was wrong, in words; empty if the seed passed.
+    /// Descriptions of everything that was wrong. The list is empty if the seed passed.
     pub violations: Vec<String>,
     /// Valid usage, with each row counted once.
     pub sent: u128,

@@ -22,7 +22,8 @@ pub enum Family {
     StaleReads,
     /// Keys and items that a BatchGetItem or a BatchWriteItem leaves unprocessed.
     PartialReads,
-    /// AWS Marketplace fails, leaves records unprocessed, or answers without a record or a status.
+    /// AWS Marketplace fails, leaves records unprocessed, or gives unordered, incomplete or unknown
+    /// results.
     Marketplace,
     /// AWS Marketplace refuses calls with any code of the error table.
     Refusals,

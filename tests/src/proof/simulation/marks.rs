@@ -38,7 +38,7 @@ const ORDERS: [&[&str]; 2] = [
     ],
 ];
 
-/// The names that must be reached and that no table of the sources lists.
+/// The names that must be reached, besides those that [`all`] derives from the sources.
 const OTHERS: &[&str] = &[
     "a day whose proof holds",
     "a file of the trail",

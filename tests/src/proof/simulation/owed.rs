@@ -41,7 +41,7 @@ struct Case<'a> {
     written: Timestamp,
     /// Whether the streams may lose the row.
     is_unseen: bool,
-    /// The latest time at which the purchase becomes known. Nothing is sealed before that.
+    /// The latest time at which the purchase becomes known. Sealing may begin only then.
     known: Timestamp,
     /// Minutes before an end that may not be enough for billing. The more calls fail, the more
     /// minutes.

@@ -80,11 +80,11 @@ pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Res
         });
     }
     let mut answer = database.answer("BatchGetItem", asked.to_string().as_bytes());
-    if let Ok(mut whole_answer) = serde_json::from_str::<Value>(&answer.body)
+    if let Ok(mut edited) = serde_json::from_str::<Value>(&answer.body)
         && answer.status == 200
     {
-        whole_answer["UnprocessedKeys"] = unprocessed;
-        answer.body = whole_answer.to_string();
+        edited["UnprocessedKeys"] = unprocessed;
+        answer.body = edited.to_string();
     }
     reply(answer)
 }
@@ -111,11 +111,11 @@ pub(super) fn write_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Re
     let mut unprocessed = serde_json::json!({});
     unprocessed[table] = Value::from(left);
     let mut answer = database.answer("BatchWriteItem", asked.to_string().as_bytes());
-    if let Ok(mut whole_answer) = serde_json::from_str::<Value>(&answer.body)
+    if let Ok(mut edited) = serde_json::from_str::<Value>(&answer.body)
         && answer.status == 200
     {
-        whole_answer["UnprocessedItems"] = unprocessed;
-        answer.body = whole_answer.to_string();
+        edited["UnprocessedItems"] = unprocessed;
+        answer.body = edited.to_string();
     }
     reply(answer)
 }

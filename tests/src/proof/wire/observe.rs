@@ -125,7 +125,8 @@ fn of_one(write: &Value) -> Vec<String> {
     }
 }
 
-/// The name of a code in the error table. All codes that are not in the table share one name.
+/// The name of a code in the error table. All codes that are not in the table share one name,
+/// except `Conflict`.
 fn known(code: &str) -> String {
     let row = look_up(code);
     match (row, code) {
