@@ -141,7 +141,7 @@ impl Bootstrap {
         let mut file = self.printed.try_clone().expect("the same file");
         file.rewind().expect("its beginning");
         let mut text = String::new();
-        file.read_to_string(&mut text).expect("what it printed");
+        file.read_to_string(&mut text).expect("its output");
         text.lines().map(str::to_owned).collect()
     }
 
@@ -226,9 +226,7 @@ pub fn run_to_its_end(
     .flatten()
     {
         let mut stream = stream;
-        stream
-            .read_to_string(&mut printed)
-            .expect("what it printed");
+        stream.read_to_string(&mut printed).expect("its output");
     }
     (status, printed)
 }

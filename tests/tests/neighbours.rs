@@ -513,7 +513,9 @@ fn one_invocation_sends_at_a_time_and_a_dead_one_keeps_nobody_waiting_for_long()
             // If the turn cannot be read, no invocation waits for it.
             let table = &ledger.tables().metering_records;
             let sender = ("stack", "sender");
-            world.scribble(table, sender, "until", "tomorrow").await;
+            world
+                .set_attribute(table, sender, "until", "tomorrow")
+                .await;
             assert_eq!(take("four", now).await, Turn::Taken);
         })
     });

@@ -125,10 +125,7 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
     executor.finish(async move { happen(&inside, &subscription, meanwhile).await });
     world.wire.release(0);
     executor.run_until_stalled();
-    let run = ended
-        .borrow_mut()
-        .take()
-        .expect("the run goes on to its end");
+    let run = ended.borrow_mut().take().expect("the run has ended");
     if let Err(problem) = run {
         world.wire.note(&problem);
     }
@@ -158,7 +155,7 @@ async fn before(world: &World, stopped: Stopped) -> Subscription {
     }
     world.set_time(at("2026-11-01T11:31:00Z"));
     let sealed = world.seal().await;
-    sealed.expect("nothing is in its way");
+    sealed.expect("the sealer completes its run");
     if stopped == Stopped::Recounts {
         world.pump_records(at("2026-11-01T11:31:00Z")).await;
         world.set_time(at("2026-11-01T11:33:00Z"));

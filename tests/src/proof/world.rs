@@ -647,7 +647,13 @@ impl World {
     /// # Panics
     ///
     /// If DynamoDB refuses the change.
-    pub async fn scribble(&self, table: &str, key: (&str, &str), attribute: &str, value: &str) {
+    pub async fn set_attribute(
+        &self,
+        table: &str,
+        key: (&str, &str),
+        attribute: &str,
+        value: &str,
+    ) {
         self.client
             .update_item()
             .table_name(table)

@@ -114,7 +114,7 @@ async fn compare_again() {
         let table = &town.world.ledger.tables().metering_records;
         if let Some((attribute, value)) = damage {
             let key = ("audit", STEP);
-            town.world.scribble(table, key, attribute, value).await;
+            town.world.set_attribute(table, key, attribute, value).await;
         }
         let calls = follow(&town, |_| Fate::Answered);
         let report = compare_at(&town, AGAIN).await;

@@ -222,7 +222,9 @@ async fn alter_records() {
     let sort = format!("r#{HOUR}#gb");
     // Somebody changes one record and removes another one.
     let key = (&*name(0), &*sort);
-    town.world.scribble(table, key, "state", "dry-run").await;
+    town.world
+        .set_attribute(table, key, "state", "dry-run")
+        .await;
     clients::dynamodb(&town.world.wire)
         .delete_item()
         .table_name(table)
@@ -286,7 +288,7 @@ async fn overflow_sum() {
     let table = town.world.ledger.tables().metering_records.clone();
     for name in &both[..2] {
         let key = (&**name, "d#2026-11-27");
-        town.world.scribble(&table, key, "books", &books).await;
+        town.world.set_attribute(&table, key, "books", &books).await;
     }
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.slots_astray), (0, 0));
@@ -303,7 +305,7 @@ async fn damage_digest() {
     let name = town.buyer(2).to_string();
     let table = town.world.ledger.tables().metering_records.clone();
     town.world
-        .scribble(&table, (&name, "d#2026-11-27"), "books", "lost")
+        .set_attribute(&table, (&name, "d#2026-11-27"), "books", "lost")
         .await;
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (1, Some(true)));

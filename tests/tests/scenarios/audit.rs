@@ -145,7 +145,7 @@ async fn a_lost_reply_that_is_answered_duplicate_is_found_billed() {
         market.until("2026-11-21T11:45:00Z").await;
         let record = market.record("2026-11-21T10", "gb").await.expect("kept");
         assert_eq!(record.state, State::Disputed);
-        assert!(record.due.is_some(), "the audit is to look at it");
+        assert!(record.due.is_some(), "the audit must look at it");
         assert_eq!(market.books().await.held.to_string(), "1.5");
         market.until("2026-11-21T12:10:00Z").await;
         let record = market.record("2026-11-21T10", "gb").await.expect("kept");
