@@ -1,12 +1,12 @@
-"""A person's way through the console in Chromium, against `metering local`: subscribe, register,
-use, advance the clock, see the bill. All of it by clicking, but for the usage, which the seller's
+"""Walks through the console of `metering local` in Chromium: subscribes, registers, uses the product,
+advances the clock and sees the bill. Every step is a click, except the usage, which the seller's
 software reports.
 
     python console.py path/to/metering
 
-Needs selenium of requirements.txt, chromium and chromedriver. With METERING_SCREENSHOTS=DIR the
-pages are saved there, light, dark and as a phone shows them. Ends with 0 when every step came to
-what it should.
+Needs selenium of requirements.txt, chromium and chromedriver. With METERING_SCREENSHOTS=DIR each
+page is saved in that folder: light, dark, and as a phone shows it. The exit code is 0 if every step
+has the expected result.
 """
 
 import json
@@ -39,13 +39,13 @@ FLAGS = (
     "--disable-sync",
 )
 SIZES = {"light": (1440, 900), "dark": (1440, 900), "phone": (390, 844)}
-# What a page may never be on a phone: wider than the screen.
+# The pages that must not be wider than the screen of a phone.
 PAGES = ("", "products", "subscribe?product=clicked", "purchases", f"purchases?account={ACCOUNT}",
          "agreements", "metered", "calls", "calls?verdict=refusal", "clock", "faults", "readings")
 
 
 class LocalStack(Stack):
-    """A running `metering local` whose landing page is known as well."""
+    """A running `metering local`, with the address of its landing page."""
 
     def address(self, name):
         if name == "AWS Marketplace":
@@ -54,7 +54,7 @@ class LocalStack(Stack):
 
 
 class Walk:
-    """One browser, one person."""
+    """A browser that acts as one person."""
 
     def __init__(self, stack, profile):
         options = Options()
@@ -83,18 +83,18 @@ class Walk:
         return self.browser.find_element(By.CSS_SELECTOR, f"[name='{name}']:not([type='hidden'])")
 
     def click(self, words):
-        """Clicks the first link or button whose name begins so, and waits for the page."""
+        """Clicks the first link or button whose name begins with `words`, and waits for the page."""
         for element in self.browser.find_elements(By.CSS_SELECTOR, "a, button"):
             if element.accessible_name.startswith(words):
                 self.leave_by(element.click)
                 return
         raise AssertionError(f"nothing to click says {words!r} on {self.heading()!r}")
 
-    def leave_by(self, deed):
-        """Does what leads to another page, and waits until the old one is gone: what is found before
-        then may be of either."""
+    def leave_by(self, action):
+        """Does something that leads to another page, and waits until the old page is gone. Before
+        that, an element that is found may belong to either page."""
         old = self.browser.find_element(By.TAG_NAME, "html")
-        deed()
+        action()
         WebDriverWait(self.browser, PATIENCE_S).until(lambda _: is_gone(old))
 
     def fill(self, name, text):
@@ -103,8 +103,9 @@ class Walk:
         field.send_keys(text)
 
     def quiet(self, refused=None):
-        """No page may log an error: nothing missing, nothing that the policy forbids. Chromium notes
-        the status of a form that was meant to be refused as one."""
+        """Checks that no page logged an error, such as a missing file or a violation of the content
+        security policy. Chromium also logs the status 400 of a form as an error. It is allowed for
+        the path `refused`, whose form is expected to fail."""
         logged = [entry for entry in self.browser.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
         others = [entry for entry in logged if not (refused and refused in entry["message"] and "400" in entry["message"])]
         assert not others, others
@@ -135,7 +136,7 @@ class Walk:
 def is_gone(element):
     try:
         element.is_enabled()
-    except Exception:  # the driver has several names for an element of a page that was left
+    except Exception:  # The driver raises different exceptions for an element of an old page.
         return True
     return False
 
@@ -220,13 +221,13 @@ def see(walk, stack):
     walk.click("Calls")
     kinds = walk.browser.find_elements(By.CSS_SELECTOR, "tbody td:nth-of-type(2)")
     operations = {kind.text.split()[0] for kind in kinds}
-    # The reconciler reads CloudTrail too, when its hour comes.
+    # The reconciler also reads CloudTrail once an hour.
     assert operations - {"LookupEvents"} == {"ResolveCustomer", "BatchMeterUsage"}, operations
     walk.quiet()
 
 
 def trouble(walk, stack, http):
-    """A day with more in it, for the refusals and for the eyes."""
+    """Adds faults, more usage and a suspension, so that the pages show refusals and more content."""
     walk.click("Faults")
     Select(walk.field("kind")).select_by_value("throttling")
     Select(walk.field("operation")).select_by_value("BatchMeterUsage")
@@ -263,7 +264,7 @@ def trouble(walk, stack, http):
 
 
 def by_keyboard(walk):
-    """The first stop of the Tab key leads past the navigation; buttons answer to Enter."""
+    """Checks that the first stop of the Tab key skips the navigation, and that Enter presses buttons."""
     walk.open("/_emulator/console/clock")
     walk.browser.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
     focused = walk.browser.switch_to.active_element
@@ -288,7 +289,7 @@ def fits_a_phone(walk):
         walk.measured(*SIZES["phone"])
         widths = "return [document.documentElement.scrollWidth, window.innerWidth]"
         wide, screen = walk.browser.execute_script(widths)
-        assert wide <= screen, f"{page or 'overview'} is {wide} wide on a screen of {screen}"
+        assert wide <= screen, f"{page or 'overview'} is {wide} pixels wide on a screen of {screen} pixels"
         name = page.split("?")[0] or "overview"
         walk.shot(f"page-{name}-refusals" if "verdict" in page else f"page-{name}")
     walk.quiet()
@@ -314,7 +315,7 @@ def main():
             try:
                 show(walk, stack, stack.http)
             except WebDriverException as error:
-                # Addresses in the driver's machine code, which push the message out of sight.
+                # The stack trace of the driver is long, so the message would be hard to see.
                 error.stacktrace = None
                 raise
             finally:

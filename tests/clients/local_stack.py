@@ -2,7 +2,7 @@
 
     python local_stack.py path/to/metering
 
-Needs the packages of requirements.txt. Ends with 0 when every step came to what it should.
+Needs the packages of requirements.txt. The exit code is 0 if every step has the expected result.
 """
 
 import json
@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 HOUR = "2026-11-10T09"
 ROWS = 600
 REPEATS = 50
-# How long the stack may take, in real seconds, for what takes it a few.
+# The longest wait for a result of the stack in real seconds. The stack needs a few.
 PATIENCE_S = 120
 
 CREDENTIALS = {
@@ -28,7 +28,7 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
-    # No profile of the machine is meant.
+    # The AWS profiles of the user are not read.
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
@@ -64,13 +64,13 @@ class Stack:
         return json.loads(text) if text else None
 
     def advance(self, hours):
-        """Moves the clock in steps of ten minutes, each with a little time for what falls due."""
+        """Moves the clock in steps of ten minutes, and waits a little after each for due work."""
         for _ in range(hours * 6):
             self.control("PUT", "clock", {"advance": "10m"})
             time.sleep(0.3)
 
     def billed(self, dimension):
-        """What AWS Marketplace's own slots hold, by hour."""
+        """The quantities in AWS Marketplace's own slots, by hour."""
         slots = self.control("GET", "metered")
         return {
             slot["hour"][:13]: Decimal(slot["quantity"])
@@ -90,11 +90,11 @@ def eventually(what, ask):
         if answer:
             return answer
         time.sleep(0.2)
-    raise AssertionError(f"{what} did not come about; the slots hold {ask()!r}")
+    raise AssertionError(f"{what} did not appear; the last answer was {ask()!r}")
 
 
 def aws_cli(stack, *arguments):
-    """The AWS CLI, as anybody calls it."""
+    """Runs the AWS CLI as a user does, and returns its output."""
     environment = dict(os.environ, **CREDENTIALS)
     environment["AWS_ENDPOINT_URL_MARKETPLACE_METERING"] = stack.aws
     environment["AWS_PAGER"] = ""
@@ -119,7 +119,7 @@ def row(license_arn, number, quantity, time_of_day):
 
 
 def put(table, item):
-    """True if it was stored, False if it stood there already."""
+    """Writes a row. Returns True if it was stored, and False if it existed already."""
     try:
         table.put_item(Item=item, ConditionExpression="attribute_not_exists(subscription_hour)")
         return True
@@ -138,12 +138,12 @@ def show(stack):
     assert resolved["LicenseArn"] == license_arn, resolved
     assert resolved["ProductCode"] == "clients", resolved
 
-    # Dimensions that the stack leaves alone: one from the AWS CLI, one, in decimals, from boto3.
+    # The stack does not meter these dimensions: the AWS CLI meters one, and boto3 one with decimals.
     record = {
         "LicenseArn": license_arn,
         "CustomerAWSAccountId": agreement["account_id"],
         "Dimension": "requests",
-        # Not before the license was activated.
+        # The timestamp must not be before the activation of the license.
         "Timestamp": f"{HOUR}:05:00Z",
         "Quantity": 12,
     }

@@ -6,9 +6,9 @@
 //! [STREAM_SHARDS]]`
 //!
 //! The default is 900,000 records and no stream. With stream shards, each shard delivers its part
-//! of the records to an invocation of its own, besides the schedule. The exit code is 1 if it takes
-//! over 2 % longer than the quota requires, if a shard of the work index waits longer than a sweep
-//! lasts, or if 1 % of the calls were throttled.
+//! of the records to its own invocation, while the schedule fires as well. The exit code is 1 if
+//! the submitter takes over 2 % longer than the quota requires, if a shard of the work index waits
+//! longer than five minutes, or if 1 % of the calls were throttled.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -42,20 +42,21 @@ const QUOTA_PER_SECOND: u32 = 10;
 const RECORDS_PER_REQUEST: usize = 25;
 /// The time between two sweeps of the submitter.
 const SCHEDULE: Duration = Duration::from_secs(300);
-/// How long an invocation may last.
+/// The longest time of an invocation.
 const INVOCATION: Duration = Duration::from_secs(890);
-/// How long DynamoDB takes to answer within one Region.
+/// The time that DynamoDB takes to answer within one Region.
 const DYNAMODB_ANSWERS_IN: Duration = Duration::from_millis(6);
 const MARKETPLACE_ANSWERS_IN: Duration = Duration::from_millis(120);
 
 /// A replacement for the parts of AWS that the submitter calls.
 struct Aws {
-    /// Whether each record was accepted and its outcome written.
+    /// Whether each record was accepted.
     accepted: Vec<bool>,
+    /// Whether the outcome of each record was written.
     written: Vec<bool>,
     /// Records by shard, in the order of the work index.
     shards: Vec<Vec<usize>>,
-    /// When a record of each shard was first accepted.
+    /// The time at which the first record of each shard was accepted.
     turns: BTreeMap<u8, Instant>,
     started: Instant,
     /// The content of the quota's token bucket, in thousandths of a request, and when it was
@@ -87,7 +88,7 @@ impl TimeSource for RuntimeTime {
     }
 }
 
-/// 2026-11-21T03:30:00Z.
+/// The time 2026-11-21T03:30:00Z in seconds.
 const SEALED_AT: i64 = 1_795_231_800;
 
 fn subscription(n: usize) -> Subscription {
@@ -199,7 +200,7 @@ impl Aws {
         json!({"Responses": found, "UnprocessedKeys": {}})
     }
 
-    /// Takes, keeps or ends the turn to send, by the conditions of the request.
+    /// Takes, keeps or ends the turn to send, if the condition of the request holds.
     fn take_turn(&mut self, values: &Value) -> (u16, Value) {
         let holder = values[":holder"]["S"]
             .as_str()
@@ -460,21 +461,21 @@ fn main() -> ExitCode {
     let took = aws.last_accepted.duration_since(aws.started);
     let per_mille = took.as_millis() * 1_000 / asked.as_millis().max(1);
     println!(
-        "{records} records: {} requests, of which {} were throttled; {requests} are the fewest",
+        "{records} records: {} requests, {} throttled; at least {requests} are needed",
         aws.calls, aws.throttled
     );
     for (second, accepted) in &sweeps {
         println!("  sweep at second {second:>5}: {accepted} accepted");
     }
     println!(
-        "{:.1} s of the clock, and the quota asks for {:.1} s: {per_mille} per mille of it",
+        "took {:.1} s; the quota requires {:.1} s: {per_mille} per mille of that",
         took.as_secs_f64(),
         asked.as_secs_f64()
     );
     let turns = aws.turns.values().map(|at| at.duration_since(aws.started));
     let last_turn = turns.max().unwrap_or_default();
     println!(
-        "each of {} shards had its turn by second {:.1}",
+        "a record of each of {} shards was accepted by second {:.1}",
         aws.turns.len(),
         last_turn.as_secs_f64()
     );

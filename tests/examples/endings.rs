@@ -1,6 +1,6 @@
 //! Measures how long the sealer takes for subscriptions that end in the same minute, while others
-//! continue. The function is unchanged, and the calls of its SDK clients end in this process. The
-//! calls are counted and converted into seconds: sixteen calls at a time, six milliseconds each.
+//! continue. The function is unchanged, and the calls of its SDK clients end in this process. To
+//! convert calls into seconds, sixteen calls at a time are assumed to take six milliseconds.
 //!
 //! `cargo build --workspace --example endings && target/debug/examples/endings [ENDED [OTHERS
 //! [SECONDS]]]`
@@ -25,11 +25,11 @@ use startup::Budget;
 
 const PURCHASE: &str = "2026-11-19T09:20:00Z";
 const END: &str = "2026-11-21T10:24:57Z";
-/// The hour through which all subscriptions are sealed before the end. These are 48 hours.
+/// The last hour that is sealed for all subscriptions before the end: the 48th.
 const SEALED_THROUGH: &str = "2026-11-21T08";
-/// How many calls are made in a second.
+/// The number of calls that a run makes in a second.
 const CALLS_PER_SECOND: u64 = 16 * 1_000 / 6;
-/// How long a run may last, in seconds.
+/// The longest time of a run in seconds.
 const RUN_SECONDS: usize = 890;
 
 fn main() -> ExitCode {
@@ -46,7 +46,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
     world.wire.trace_nothing();
     let buyers = buy_all(&world, ended + others).await;
     println!(
-        "{ended} that end after 48 sealed hours, {others} that go on, {run_seconds} s for a run"
+        "{ended} subscriptions end after 48 sealed hours, {others} continue, {run_seconds} s for a run"
     );
     world.set_time(at(END));
     for (n, (agreement, subscription)) in buyers.iter().enumerate() {
@@ -102,12 +102,12 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
         missing(others, "2026-11-21T09"),
     ];
     println!(
-        "not billed at the end of the final hour: {missing:?} (the hour before the end, that of the end, the others' hour)"
+        "not billed at the end of the final hour: {missing:?} (ended: the hour before the end, and the hour of the end; others: the hour before the end)"
     );
     ExitCode::from(u8::from(missing != [0, 0, 0]))
 }
 
-/// Makes subscriptions that are active and that the sealer's rounds have sealed without any usage.
+/// Creates active subscriptions. The sealer's rounds have sealed them without any usage.
 async fn buy_all(world: &World, count: usize) -> Vec<(Agreement, Subscription)> {
     let listing = Listing {
         code: "endingproduct".to_owned(),

@@ -1,9 +1,8 @@
 //! Checks deliberate mistakes that are patches. Each patch is applied to a copy of the sources, the
 //! copy is built, and the suite that the patch names must find the mistake.
 //!
-//! Mistakes that can be made where calls leave a function are planted there
-//! (`proof::wire::mistakes`). The patches are all other mistakes. They never change the sources
-//! themselves.
+//! Mistakes that can be made at the wire are planted there (`proof::wire::mistakes`). All other
+//! mistakes are patches. They never change the sources themselves.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -24,12 +23,13 @@ suite that the patch names finds the mistake.
 
 Usage: planted                  every patch: some two minutes for each on two cores
        planted NAME...          these patches, by their file names without .patch
-       planted --sample N       N patches, others on each day
+       planted --sample N       N patches, different ones on each day
        planted --list           each patch: its name, its suite and what it does wrong
        planted --find SUITE [REFERENCE]
-                                what a suite finds in these sources. SUITE is scenarios, races,
-                                'crash-matrix CalmHour' or 'simulation 12'. REFERENCE is a file with
-                                the ends of the scenarios without the mistake.
+                                runs a suite on these sources and prints its finding. SUITE is
+                                scenarios, races, 'crash-matrix CalmHour' or 'simulation 12'.
+                                REFERENCE is a file with the ends of the scenarios without the
+                                mistake.
        planted --help
 
 The exit code is 0 if every mistake was found, 1 if one was not, and 2 if one could not be checked.
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why nothing could be checked.
+/// The reason why the patches could not be checked.
 #[derive(Debug)]
 struct Problem(String);
 
@@ -103,13 +103,13 @@ impl fmt::Display for Problem {
 struct Patch {
     name: String,
     path: PathBuf,
-    /// What the mistake does wrong, in words.
+    /// The description of the mistake.
     mistake: String,
     suite: Suite,
 }
 
-/// Reads the patches in the order of their names. Each begins with a description of the mistake,
-/// and with `Found by:` and the name of the suite.
+/// Reads the patches in the order of their names. A patch file begins with a description of the
+/// mistake and with a line `Found by: ` and the name of the suite.
 fn patches() -> Result<Vec<Patch>, Problem> {
     let folder = workspace().join("tests/planted");
     let mut patches = Vec::new();
@@ -149,7 +149,7 @@ fn named(patches: Vec<Patch>, names: &[&str]) -> Result<Vec<Patch>, Problem> {
     Ok(patches.into_iter().filter(is_wanted).collect())
 }
 
-/// `count` of the patches, beginning with another one every day.
+/// Chooses `count` patches. The choice changes every day.
 fn sample(mut patches: Vec<Patch>, count: usize) -> Vec<Patch> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let day = since.map_or(0, |since| since.as_secs() / DAY_SECONDS);
@@ -232,9 +232,8 @@ fn refresh(from: &Path, to: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The version of the workspace's packages in the copy. Cargo builds the copy into the same folder,
-/// and with the same version it would take what was built of the copy for what was built of the
-/// sources.
+/// The version of the workspace's packages in the copy. Cargo builds the copy into the same folder
+/// as the sources. If both had the same version, it would confuse the two builds.
 const VERSION_OF_COPY: &str = "0.0.0-planted";
 
 /// The manifest of the workspace with the version of the copy; `None` if it has no version.

@@ -1,11 +1,11 @@
-//! Counts call by call what sealing and each of the reconciler's tasks read in a day. The functions
-//! are unchanged, the calls of their SDK clients end in this process, and the tables have no
-//! streams.
+//! Counts the reads of sealing and of each of the reconciler's tasks in a day, call by call. The
+//! functions are unchanged, the calls of their SDK clients end in this process, and the tables have
+//! no streams.
 //!
 //! `cargo build --workspace --example scale && target/debug/examples/scale [SUBSCRIPTIONS [ROWS]]`
 //!
-//! The default is 1,000 subscriptions with two dimensions and 14 rows an hour. Calls are converted
-//! into seconds: sixteen calls at a time, five milliseconds each.
+//! The default is 1,000 subscriptions with two dimensions and 14 rows an hour. To convert calls
+//! into seconds, sixteen calls at a time are assumed to take five milliseconds.
 
 use std::collections::BTreeMap;
 
@@ -17,14 +17,14 @@ use ledger::{SHARDS, Written};
 use marketplace::{IdentityKind, Subscription, UsageHour};
 use reconciler::Task;
 
-/// The first of two days of usage. Only the second day is counted, and the first one is proved in
-/// it.
+/// The first hour of two days of usage. Only the calls of the second day are counted. On that day
+/// the first day is proved.
 const FIRST: &str = "2026-11-20T00";
 const COUNTED: &str = "2026-11-21T00";
 const DIMENSIONS: [&str; 2] = ["gb", "requests"];
-/// How many reads one invocation makes in a second.
+/// The number of reads that one invocation makes in a second.
 const READS_PER_SECOND: f64 = 3_200.0;
-/// How many seconds an invocation may last.
+/// The longest time of an invocation in seconds.
 const RUN_SECONDS: f64 = 890.0;
 const RUNS_PER_DAY: f64 = 24.0;
 /// The numbers of subscriptions for which the results are extrapolated.
@@ -92,7 +92,7 @@ fn tasks() -> Vec<Task> {
     tasks
 }
 
-/// How many calls of one kind there are without subscriptions, and how many more for each
+/// A number of calls that grows with the subscriptions: a fixed part, and a part for each
 /// subscription.
 #[derive(Clone, Copy)]
 struct Line {
@@ -112,7 +112,8 @@ impl Line {
     }
 }
 
-/// Prints a line for each task: its calls in a day, and the share of its time that they take.
+/// Prints a line for each task: its calls in a day, and the share of the task's time that they
+/// take.
 fn print(taken: &[(f64, Taken); 2]) {
     let line = |name: &str, of: fn(&Metered) -> f64| {
         Line::through([0, 1].map(|n| (taken[n].0, of(&taken[n].1[name]))))
@@ -121,7 +122,7 @@ fn print(taken: &[(f64, Taken); 2]) {
     let units: fn(&Metered) -> f64 = |one| one.read_units;
     let rows: fn(&Metered) -> f64 = |one| one.rows as f64;
     let writes: fn(&Metered) -> f64 = |one| one.writes as f64;
-    println!("A day of each subscription, and what goes on without any:");
+    println!("Calls in a day for each subscription, and reads without any subscription:");
     println!(
         "| task | reads | read units | rows | writes | fixed reads | of sealing: reads | units |"
     );
@@ -171,8 +172,7 @@ fn print(taken: &[(f64, Taken); 2]) {
     }
 }
 
-/// Makes subscriptions that are active and that the sealer's rounds have sealed up to the first
-/// hour.
+/// Creates active subscriptions. The sealer's rounds have sealed them up to the first hour.
 async fn buy_all(world: &World, count: usize) -> Vec<Subscription> {
     let listing = Listing {
         code: "scaleproduct".to_owned(),

@@ -1,8 +1,8 @@
-//! Runs seeds of the simulation on all cores: `--seeds 0..300`, or `--seed 17` for the story of
-//! one.
+//! Runs seeds of the simulation on all cores (`--seeds 0..300`), or prints the story of one seed
+//! (`--seed 17`).
 //!
-//! The exit code is 1 if a seed shows a violation, or if 2,000 or more seeds do not reach a listed
-//! state. It is 2 if the arguments cannot be read.
+//! The exit code is 1 if a seed shows a violation, or if a run of 2,000 or more seeds never reaches
+//! a listed state. It is 2 if the arguments cannot be read.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,11 +19,11 @@ use end_to_end::proof::simulation::{self, SeedReport};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The number of seeds from which on every mark must be reached.
+/// A run of this many seeds or more must reach every mark.
 const SEEDS_FOR_MARKS: usize = 2_000;
 
 const HELP: &str = "\
-Random sellers, buyers, usage, clocks and trouble, checked against what was billed.
+Generates random sellers, buyers, usage, clocks and faults, and checks what was billed.
 
 Usage: simulate [--seeds FROM..TO]   seeds FROM to TO - 1 on all cores (0..300)
        simulate --seed N [--calls K] the story of one seed, with its latest K calls (200)
@@ -145,7 +145,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
     ExitCode::from(u8::from(failing > 0 || is_short_of_marks))
 }
 
-/// Prints the usage that need not be billed, and how much of it was not.
+/// Prints how much usage need not be billed, and how much of that was not billed.
 fn print_excuses(reports: &[SeedReport]) {
     let mut excused: BTreeMap<Excuse, (u128, u128)> = BTreeMap::new();
     for (excuse, (units, unbilled)) in reports.iter().flat_map(|r| &r.verdict.excused) {
@@ -168,12 +168,12 @@ fn print_marks(reports: &[SeedReport]) -> usize {
         *reached.entry(name).or_default() += times;
     }
     for (name, times) in &reached {
-        let beside = if all.contains(*name) {
+        let remark = if all.contains(*name) {
             ""
         } else {
-            "  (beside the list)"
+            "  (not in the list)"
         };
-        println!("{times:>12}  {name}{beside}");
+        println!("{times:>12}  {name}{remark}");
     }
     let missing: Vec<&&str> = reached
         .iter()

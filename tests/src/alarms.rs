@@ -65,6 +65,6 @@ fn exceeds(alarm: &Value, value: i64) -> bool {
         Some("GreaterThanOrEqualToThreshold") => value >= threshold,
         // This comparison watches for the absence of a metric.
         Some("LessThanThreshold") => false,
-        other => panic!("{other:?} is no comparison that is known here"),
+        other => panic!("the comparison {other:?} of an alarm is not known"),
     }
 }

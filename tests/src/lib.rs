@@ -5,8 +5,8 @@
 //! * [`world`]: the world that the samples in `events/` refer to, and the functions as processes in
 //!   it
 //! * [`runtime_api`]: the Lambda Runtime API that those processes call
-//! * [`recorder`]: records the calls that they make
-//! * [`alarms`]: compares the template's alarms with the metrics that they print
+//! * [`recorder`]: records the calls that those processes make
+//! * [`alarms`]: compares the template's alarms with the metrics that those processes print
 //! * [`proof`]: the stack without sockets or real time, for the crash matrix and the simulation
 
 pub mod alarms;

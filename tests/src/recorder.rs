@@ -1,5 +1,5 @@
-//! A proxy between a function and AWS that records the calls, in the form in which a role's policy
-//! would name them.
+//! A proxy between a function and AWS that records the calls. It names them as a role's policy
+//! does.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +62,7 @@ impl Recorder {
             .clone()
     }
 
-    /// Answers every request with an error that no retry can help, or passes requests on again.
+    /// Answers every request with an error that is never retried, or passes requests on again.
     pub fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::SeqCst);
     }
@@ -94,8 +94,8 @@ impl Recorder {
         }
     }
 
-    /// A transaction needs the permissions of its parts. A query of an index needs the permission
-    /// for the index.
+    /// The calls that a request of DynamoDB needs permission for. A transaction needs the
+    /// permissions of its parts. A query of an index needs the permission for the index.
     fn dynamodb(&self, operation: &str, request: &Value) -> Vec<Call> {
         let call = |operation: &str, table: &Value| {
             let table = table.as_str().expect("a table");

@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, as far as a single bootstrap needs it.
+//! The part of the Lambda Runtime API that a single bootstrap needs.
 //!
 //! The paths and headers are from the Lambda developer guide, "Using the Lambda runtime API".
 
@@ -21,10 +21,11 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc, watch};
 
-/// How long to wait for a bootstrap. It is far more than it needs, and only ends a test that hangs.
+/// The longest wait for a bootstrap. A bootstrap needs far less, so this only ends a test that
+/// hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a bootstrap posted about an invocation.
+/// The answer of a bootstrap to an invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// The body of `POST .../invocation/<id>/response`.
@@ -140,15 +141,15 @@ impl Bootstrap {
         let mut file = self.printed.try_clone().expect("the same file");
         file.rewind().expect("its beginning");
         let mut text = String::new();
-        file.read_to_string(&mut text).expect("what it printed");
+        file.read_to_string(&mut text).expect("its output");
         text.lines().map(str::to_owned).collect()
     }
 
-    /// Gives the bootstrap one event, and waits for what it posts.
+    /// Gives the bootstrap one event, and waits for its answer.
     ///
     /// # Panics
     ///
-    /// If the bootstrap posts nothing, or posts about another invocation.
+    /// If the bootstrap posts no answer, or answers another invocation.
     pub async fn invoke(&self, event: &Value) -> Answer {
         let number = self.invoked.fetch_add(1, Ordering::Relaxed) + 1;
         let id = format!("00000000-0000-4000-8000-{number:012}");
@@ -225,9 +226,7 @@ pub fn run_to_its_end(
     .flatten()
     {
         let mut stream = stream;
-        stream
-            .read_to_string(&mut printed)
-            .expect("what it printed");
+        stream.read_to_string(&mut printed).expect("its output");
     }
     (status, printed)
 }

@@ -27,7 +27,8 @@ pub struct Template(Value);
 pub struct Call {
     /// The action, such as `dynamodb:GetItem`.
     pub action: String,
-    /// The name of a resource and a part of it. `*` for actions that have no resources.
+    /// The name of a resource, with a part of it such as an index. It is `*` for actions that have
+    /// no resources.
     pub resource: String,
 }
 

@@ -25,7 +25,7 @@ use crate::template::{Call, FUNCTIONS, Template, workspace};
 
 /// The name of the stack in the samples.
 pub const STACK: &str = "metering";
-/// Where `events/env.json` expects DynamoDB and AWS Marketplace, as seen from a container.
+/// The addresses at which `events/env.json` expects DynamoDB and AWS Marketplace.
 const DYNAMODB: &str = "http://host.docker.internal:8000";
 const MARKETPLACE: &str = "http://host.docker.internal:8081";
 
@@ -184,7 +184,7 @@ impl World {
         all
     }
 
-    /// Deletes an item, for a world in which something has not happened yet.
+    /// Deletes an item, so that the event that wrote it has not happened yet.
     ///
     /// # Panics
     ///
@@ -345,8 +345,8 @@ fn overrides() -> BTreeMap<String, String> {
         .expect("variables for all functions")
 }
 
-/// Names a folder of bootstraps, as `sam build` leaves them, that are tested instead of our own
-/// build.
+/// The variable that names a folder of bootstraps from `sam build`. They are tested instead of our
+/// own build.
 const BOOTSTRAPS_VARIABLE: &str = "METERING_BOOTSTRAPS";
 
 /// The bootstrap of a function, by the prefix of its resources' names.
@@ -419,7 +419,7 @@ fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
-        other => panic!("events/env.json must say what stands for {other}"),
+        other => panic!("events/env.json has no value for {other}"),
     }
 }
 

@@ -86,17 +86,17 @@ async fn in_every_shuffle(product: &str, shuffles: u64) {
 }
 
 #[tokio::test]
-async fn any_order_of_events_and_registration_comes_to_the_same_by_licence() {
+async fn any_order_of_events_and_registration_has_the_same_result_by_license() {
     in_every_shuffle("examplecode1", 12).await;
 }
 
 #[tokio::test]
-async fn any_order_of_events_and_registration_comes_to_the_same_by_customer() {
+async fn any_order_of_events_and_registration_has_the_same_result_by_customer() {
     in_every_shuffle("examplecode2", 12).await;
 }
 
 #[tokio::test]
-async fn any_order_of_events_and_registration_comes_to_the_same_by_account() {
+async fn any_order_of_events_and_registration_has_the_same_result_by_account() {
     in_every_shuffle("examplecode3", 12).await;
 }
 
@@ -304,7 +304,7 @@ async fn a_new_purchase_after_the_end_is_active_again() {
         .change_profile(&ending, &closed)
         .await
         .unwrap();
-    // The first news of the new purchase is its end.
+    // The first event of the new purchase that arrives is its end.
     buyers
         .deliver(event("Deprovisioned", "agmt-2", "2026-11-12T00:00:00Z"))
         .await;
@@ -372,7 +372,7 @@ async fn the_sample_events_do_what_their_names_say() {
 }
 
 #[tokio::test]
-async fn unsubscribing_leaves_an_hour_and_the_time_is_the_messages_own() {
+async fn unsubscribing_leaves_a_final_hour_from_the_time_of_the_message() {
     let buyers = Buyers::new().await;
     buyers.configure_products().await;
     let subscription = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
@@ -391,7 +391,7 @@ async fn unsubscribing_leaves_an_hour_and_the_time_is_the_messages_own() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_kept_and_harms_nothing_beside_it() {
+async fn an_event_that_cannot_be_read_is_kept_and_harms_no_other() {
     let buyers = Buyers::new().await;
     buyers.configure_products().await;
     let answer = buyers.deliver(sample("agreements-sns-batch")).await;
@@ -454,7 +454,7 @@ async fn kept(buyers: &Buyers) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn other_products_and_other_events_are_passed_over() {
+async fn other_products_and_other_events_are_ignored() {
     let buyers = Buyers::new().await;
     let mut app = buyers
         .agreements_with(&[("PRODUCT_CODES", "examplecode3")])
@@ -477,7 +477,7 @@ async fn other_products_and_other_events_are_passed_over() {
 }
 
 #[tokio::test]
-async fn a_product_metered_by_licence_does_not_listen_to_its_customers_messages() {
+async fn a_product_metered_by_license_ignores_its_customers_messages() {
     let buyers = Buyers::new().await;
     buyers.configure_products().await;
     let mut event = sample("agreements-sns-unsubscribe-success");
@@ -491,7 +491,7 @@ async fn a_product_metered_by_licence_does_not_listen_to_its_customers_messages(
 }
 
 #[tokio::test]
-async fn without_tables_an_event_is_retried_and_of_a_batch_each_message() {
+async fn without_tables_each_event_and_each_message_of_a_batch_is_retried() {
     let buyers = Buyers::new().await;
     let app = buyers
         .agreements_with(&[("SUBSCRIPTIONS_TABLE", "metering-Absent")])
@@ -516,7 +516,7 @@ async fn without_tables_an_event_is_retried_and_of_a_batch_each_message() {
     ];
     assert_eq!(failed(answer), ids);
 
-    // No time is left, so no further message is taken in.
+    // No time is left, so no further message is processed.
     let spent = Budget::of(std::time::Duration::ZERO);
     let answer = agreements::handle(&buyers.agreements, batch, spent)
         .await
@@ -526,7 +526,7 @@ async fn without_tables_an_event_is_retried_and_of_a_batch_each_message() {
 }
 
 #[tokio::test]
-async fn an_event_out_of_a_dead_letter_queue_is_taken_in() {
+async fn an_event_from_a_dead_letter_queue_is_accepted() {
     let event = sample("agreements-license-updated");
     let wrapped = json!({"version": "1.0", "requestContext": {"condition": "RetriesExhausted"}, "requestPayload": event});
     for body in [event, wrapped] {
@@ -540,7 +540,7 @@ async fn an_event_out_of_a_dead_letter_queue_is_taken_in() {
 }
 
 #[tokio::test]
-async fn each_event_is_kept_once_under_what_it_is_about() {
+async fn each_event_is_kept_once_in_the_partition_that_it_concerns() {
     let buyers = Buyers::new().await;
     buyers.configure_products().await;
     for _ in 0..2 {
@@ -554,11 +554,11 @@ async fn each_event_is_kept_once_under_what_it_is_about() {
         }
     }
     let stored = buyers.everything_stored().await;
-    let kept = |about: &str| {
-        let (about, event) = (format!("subscription={about}"), "item=event#");
+    let kept = |partition: &str| {
+        let (partition, event) = (format!("subscription={partition}"), "item=event#");
         let lines = stored.lines();
         lines
-            .filter(|line| line.contains(&about) && line.contains(event))
+            .filter(|line| line.contains(&partition) && line.contains(event))
             .count()
     };
     assert_eq!(kept("agreement|agmt-EXAMPLE1"), 1);
@@ -568,7 +568,7 @@ async fn each_event_is_kept_once_under_what_it_is_about() {
 }
 
 #[tokio::test]
-async fn a_link_without_a_profile_is_passed_over_and_completed_later() {
+async fn a_link_without_a_profile_is_ignored_and_completed_later() {
     // A registration died after it had written its link.
     let buyers = Buyers::new().await;
     let subscription: Subscription = LICENSE.parse().unwrap();

@@ -1,4 +1,4 @@
-//! Every state in which usage waits, or is not billed, raises an alarm that names it. Each test
+//! Every state in which usage waits or is not billed raises its own alarm. Each test
 //! creates such a state in the world of `events/` and runs the function as a process. It then
 //! compares what the function prints with the alarms of `template.yaml`.
 
@@ -166,7 +166,7 @@ async fn usage_of_a_subscription_that_is_not_active() {
         .parse()
         .expect("a subscription");
     let product = "examplecode3".parse().expect("a product code");
-    // Known since long enough for its usage to be proved.
+    // The subscription has been known for so long that its usage is proved.
     let since = now - SignedDuration::from_hours(48);
     let profile = Profile::new(subscription.clone(), product, since);
     let created = world.ledger.create_profile(&profile).await;

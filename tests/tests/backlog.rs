@@ -1,5 +1,5 @@
-//! When there is much to do: in which order hours are sealed, what counting a month again costs, and what
-//! does not keep it from ending.
+//! Much work at once: the order in which hours are sealed after an outage, the queries that the
+//! recount of a month takes, and a damaged record that does not stop it.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use reconciler::Task;
 use startup::Budget;
 
-/// Queries of a run beside those: of indexes, and of what was proved.
+/// The most queries of a run that are not counted by hour or day: those of indexes and of proofs.
 const OTHERS_MAX: u64 = 60;
 
-/// Items that a run reads one by one: profiles, products, each shard's progress and places, and six
-/// movements.
+/// The most items that a run reads one by one: profiles, products, each shard's progress and
+/// places, and six movements.
 const GETS_MAX: u64 = 60;
-/// More than a record's own item holds of them.
+/// So many tag sets that a record keeps its allocations in separate items.
 const TAG_SETS: u32 = 45;
 
 #[test]
@@ -68,7 +68,8 @@ fn counting_a_month_again_takes_a_query_an_hour_and_two_a_day() {
 async fn count_a_month() {
     let world = Rc::new(World::at(at("2026-11-27T00:20:00Z"), 7));
     let subscription = begin(&world).await;
-    // Billed in time, with their allocations; and sealed past their deadline, so carried row by row.
+    // The usage of the first day is billed in time, with its allocations. The usage of the second
+    // day is sealed after its deadline, so it is carried row by row.
     for (day, hours) in [("2026-11-27", 10..22), ("2026-11-28", 10..16)] {
         for hour in hours {
             for n in 0..TAG_SETS {
@@ -99,10 +100,10 @@ async fn count_a_month() {
     let gets = gets.load(Ordering::Relaxed);
     assert!(
         gets <= GETS_MAX,
-        "{gets} items by themselves: of allocations?"
+        "{gets} items were read one by one; allocations must not be"
     );
     assert_eq!(report.balanced, Some(true));
-    // From a day before the subscription was first heard of, through the 29th.
+    // The days from the one before the subscription became known, through the 29th.
     let days = 4;
     assert_eq!(report.days_proved, days);
     assert!(proof >= days * 25, "{proof} queries for {days} days");
@@ -116,9 +117,10 @@ async fn count_a_month() {
     queries.store(0, Ordering::Relaxed);
     let report = reconcile(&world, "2026-12-01T04".parse().unwrap()).await;
     let month = queries.load(Ordering::Relaxed);
-    // The month without its last hour, and perhaps hours whose deadline is near. Each hour needs a query for
-    // its rows, and each day one for its records and one for its proof. Each shard looks who is live once for
-    // the days that must be counted and once for each older day.
+    // The run recounts the month without its last hour, and perhaps hours whose deadline is near.
+    // Each hour needs one query for its rows, and each day one for its records and one for its
+    // proof. Each shard lists its live subscriptions once for the days that must be counted and
+    // once for each older day.
     let hours = report.hours_recounted;
     assert!(hours >= 719, "{report:?}");
     let walks = 30 * u64::from(SHARDS);
@@ -150,10 +152,10 @@ async fn count_beside_damage() {
             dimension: "gb".parse().unwrap(),
         })
         .await;
-    // No stream tells of it, and only the month's recount still reads its hour.
+    // No stream reports the late row, and only the month's recount still reads its hour.
     world.report(&subscription, &used("late", late)).await;
     let report = reconcile(&world, "2026-12-01T04".parse().unwrap()).await;
-    // A day that must be counted may be met once more among the older ones.
+    // A day that must be counted may be recounted once more with the older days.
     assert!(report.hours_flagged >= 1, "{report:?}");
 }
 
@@ -175,7 +177,7 @@ fn tagged(n: u32, hour: &str) -> UsageEvent {
     }
 }
 
-/// A buyer whose subscription the rounds have taken over.
+/// Sets up a buyer whose subscription is in the rounds.
 async fn begin(world: &World) -> Subscription {
     let listing = Listing {
         code: "countedproduct".to_owned(),

@@ -102,7 +102,7 @@ fn every_fact_about_aws_is_named_by_code_and_code_names_no_other() {
         .collect();
     assert!(facts.len() > 60, "{}", facts.len());
     let known: BTreeSet<u32> = facts.iter().copied().collect();
-    assert_eq!(known.len(), facts.len(), "a number stands twice");
+    assert_eq!(known.len(), facts.len(), "two facts have the same number");
     let mut named = BTreeSet::new();
     for source in sources(&["rs", "py"]) {
         if source.ends_with("tests/documents.rs") {

@@ -1,5 +1,5 @@
-//! Subscriptions that end. Records with only a final hour left are sent first, however many
-//! subscriptions end together and however much has to be counted again.
+//! Subscriptions that end. Records that have only a final hour left are sent first, even if many
+//! subscriptions end together and many hours must be recounted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -47,7 +47,7 @@ async fn hurry_one() {
     let final_at = at("2026-11-21T03:25:00Z");
     let hurried = world.ledger.hurry(&sealed, final_at, now).await.unwrap();
     assert_eq!(hurried, Written::Done);
-    // The record was written by somebody else in the meantime.
+    // The record has changed since it was read.
     let again = world.ledger.hurry(&sealed, later, now).await.unwrap();
     assert_eq!(again, Written::Conflict);
     assert_eq!(waiting(&world, now).await, (1, 0));
@@ -76,7 +76,7 @@ async fn hurry_one() {
 }
 
 #[test]
-fn what_waits_after_an_answer_is_hurried_by_an_end_and_calmed_by_a_renewal() {
+fn a_waiting_record_is_hurried_by_an_end_and_calmed_by_a_renewal() {
     on_a_thread(|| Executor::default().finish(end_and_renew()));
 }
 
@@ -115,7 +115,7 @@ async fn end_and_renew() {
     assert_eq!(waiting(&world, now).await, (1, 0));
     assert!(read().await.final_at.is_some());
 
-    // It becomes known late that the subscription was renewed.
+    // The renewal of the subscription becomes known late.
     let ending = world.ledger.profile(&buyer).await.unwrap().unwrap();
     let mut renewed = ending.clone();
     renewed.lifecycle.observe(Sign::Activated, now);
@@ -127,15 +127,15 @@ async fn end_and_renew() {
     assert_eq!(read().await.final_at, None);
 }
 
-/// Number of subscriptions that end in the same minute, and of those that continue.
+/// The number of subscriptions that end in the same minute, and also of those that continue.
 const ENDED: usize = 60;
 const OTHERS: usize = 25;
-/// Number of calls in a sealer's run. It is a quarter of what a recount of all hours of all ending
-/// subscriptions takes.
+/// The number of calls in a sealer's run. It is a quarter of the calls that a recount of all hours
+/// of all ending subscriptions takes.
 const CALLS: u64 = 2_400;
 
 #[test]
-fn many_that_end_together_are_billed_within_the_final_hour_while_rounds_go_on() {
+fn subscriptions_that_end_together_are_billed_within_the_final_hour_while_rounds_go_on() {
     on_a_thread(|| Executor::default().finish(end_together()));
 }
 
@@ -193,7 +193,7 @@ async fn end_together() {
 }
 
 #[test]
-fn one_that_takes_longer_to_recount_than_a_run_lasts_gets_its_last_record() {
+fn a_subscription_whose_recount_takes_longer_than_a_run_gets_its_last_record() {
     on_a_thread(|| Executor::default().finish(end_large()));
 }
 
@@ -269,7 +269,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         let budget = Budget::of_calls(made, calls);
         let report = world.seal_within(budget).await.unwrap();
         hurried += report.records_hurried;
-        // Work that had started when the time was up is completed.
+        // A run completes the work that had begun when its time was up.
         let used = made.load(Ordering::Relaxed) - before;
         assert!(used <= calls + calls / 2 + 200, "{used} calls");
         world.sweep().await.unwrap();

@@ -74,7 +74,7 @@ impl Application {
         agreement
     }
 
-    /// Moves the clock forward in small steps, as if it ran.
+    /// Moves the clock forward in small steps, like a running clock.
     async fn pass(&mut self, hours: i64) {
         for _ in 0..hours * 20 {
             let emulator = self.server.stack().emulator();

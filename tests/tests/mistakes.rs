@@ -1,5 +1,5 @@
-//! Each mistake that is planted at the wire must be found by the suite that is named for it, and nothing
-//! may be found without one.
+//! The suite that is named for a mistake at the wire must find it. Each patch of `tests/planted`
+//! must fit the sources, and `docs/proof.md` must list all mistakes.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn every_mistake_at_the_wire_is_found() {
         plant(Some(*mistake));
         let found = suite_of(*mistake).find(Some(&reference));
         plant(None);
-        // Printed at once: some take a while.
+        // Printed at once, because some suites take a while.
         let finding = found.as_deref().unwrap_or("NOT FOUND");
         let finding: String = finding.chars().take(160).collect();
         println!("{} by {}: {finding}", mistake.as_str(), suite_of(*mistake));
@@ -77,7 +77,7 @@ fn patches() -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The lines that a part of a patch expects in the file that it changes.
+/// The old lines of a part of a patch, which the changed file must contain.
 fn expected(part: &str) -> String {
     let lines = part.lines().skip(1);
     let lines = lines.filter_map(|line| line.strip_prefix([' ', '-']));
@@ -109,7 +109,7 @@ fn every_patch_fits_the_sources() {
 }
 
 #[test]
-fn every_mistake_stands_in_the_table_of_the_proof() {
+fn every_mistake_is_in_the_table_of_the_proof() {
     let document = std::fs::read_to_string(workspace().join("docs/proof.md")).expect("a document");
     let mut listed = BTreeMap::new();
     for row in document.lines() {

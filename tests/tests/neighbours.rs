@@ -87,13 +87,13 @@ async fn one_hour(world: &World, subscriptions: &[Subscription], hour: UsageHour
     }
 }
 
-fn buyers_of_nothing() -> Vec<Subscription> {
+fn buyers_of_an_unknown_product() -> Vec<Subscription> {
     // These names sort before the healthy product in every order.
     let name = |n| format!("legacy|aproductunknown|c{n:06}").parse().unwrap();
     (0..FAILING_BUYERS).map(name).collect()
 }
 
-fn beside_a_failing_product(fault: Option<FaultKind>) {
+fn bill_despite_a_failing_product(fault: Option<FaultKind>) {
     on_a_thread(move || {
         Executor::default().finish(async move {
             let world = World::at(START.parse().unwrap(), 7);
@@ -103,7 +103,7 @@ fn beside_a_failing_product(fault: Option<FaultKind>) {
             let buyers: Vec<Subscription> = (0..HEALTHY_BUYERS)
                 .map(|_| world.subscribe(&healthy).1)
                 .collect();
-            let failing = buyers_of_nothing();
+            let failing = buyers_of_an_unknown_product();
             if let Some(kind) = fault {
                 world.emulator.set_faults(Faults {
                     seed: 7,
@@ -135,26 +135,26 @@ fn beside_a_failing_product(fault: Option<FaultKind>) {
 
 #[test]
 fn a_product_that_aws_marketplace_does_not_know_delays_no_other() {
-    beside_a_failing_product(None);
+    bill_despite_a_failing_product(None);
 }
 
 #[test]
 fn a_product_whose_calls_fail_with_500_delays_no_other() {
-    beside_a_failing_product(Some(FaultKind::InternalError));
+    bill_despite_a_failing_product(Some(FaultKind::InternalError));
 }
 
 #[test]
 fn a_product_whose_calls_are_never_answered_delays_no_other() {
-    beside_a_failing_product(Some(FaultKind::DropBefore));
+    bill_despite_a_failing_product(Some(FaultKind::DropBefore));
 }
 
 #[test]
 fn a_product_whose_calls_fail_with_an_unknown_code_delays_no_other() {
-    beside_a_failing_product(Some(FaultKind::UnknownError));
+    bill_despite_a_failing_product(Some(FaultKind::UnknownError));
 }
 
 #[test]
-fn what_is_due_again_follows_from_the_answer_and_not_from_the_start_of_a_long_run() {
+fn a_retry_is_due_after_the_answer_and_not_after_the_start_of_a_long_run() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let world = World::at(START.parse().unwrap(), 7);
@@ -277,8 +277,9 @@ fn an_outcome_that_cannot_be_written_loses_no_answer_of_the_calls_under_way() {
     });
 }
 
-/// However early an invocation ends, each record has as many transmissions written down as AWS
-/// Marketplace received: the audit must find them all before it concludes anything from silence.
+/// Ends an invocation after `calls` calls, and checks that each record has as many transmissions
+/// written down as AWS Marketplace received. The audit must find all transmissions before it
+/// concludes anything from silence. Returns whether AWS Marketplace received any.
 async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
     let world = World::at(START.parse().unwrap(), 7);
     let product = listing("bproduct");
@@ -321,8 +322,9 @@ async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
 }
 
 /// A sweep of at most `calls` calls in which one write fails: the `nth` update of an item after the
-/// first call of BatchMeterUsage. `fate` says how. Returns whether the sweep failed because of it,
-/// and of how many records not exactly as many transmissions are written down as were made.
+/// first call of BatchMeterUsage. `fate` says how it fails. Returns whether the sweep failed
+/// because of it, and the number of records with more or fewer transmissions written down than were
+/// made.
 ///
 /// Calls of one product are answered without their records, and calls of another one are not
 /// answered. A third product has a buyer whose three records are refused: two of them are sent
@@ -384,12 +386,12 @@ async fn lost_if_a_write_fails(nth: u64, calls: u64, fate: Fate) -> (bool, usize
     (swept.is_err(), lost)
 }
 
-/// Calls that are more than a sweep makes.
+/// More calls than a sweep makes.
 const WHOLE: u64 = 1_000;
 
-/// A write of an outcome that fails ends the invocation, but it must not keep the transmissions of
-/// its own record and of the others from being written down. If it was done and only its answer was
-/// lost, they must not be written down twice.
+/// A failing write of an outcome ends the invocation. The transmissions of its own record and of
+/// the other records must be written down nevertheless. If the write took effect and only its
+/// answer was lost, they must not be written down twice.
 #[test]
 fn a_failing_write_of_an_outcome_keeps_no_transmission_from_being_written_down_once() {
     let fates = [Fate::Failed, Fate::Unanswered];
@@ -400,18 +402,18 @@ fn a_failing_write_of_an_outcome_keeps_no_transmission_from_being_written_down_o
     let results = on_all_cores(&cases, |(nth, calls, fate)| {
         let (nth, calls, fate) = (*nth, *calls, *fate);
         let result = Rc::new(Cell::default());
-        let told = Rc::clone(&result);
+        let slot = Rc::clone(&result);
         Executor::default().finish(async move {
-            told.set(lost_if_a_write_fails(nth, calls, fate).await);
+            slot.set(lost_if_a_write_fails(nth, calls, fate).await);
         });
         result.get()
     });
     let mut failed = 0;
     for ((nth, calls, fate), (has_failed, lost)) in cases.iter().zip(results) {
         failed += usize::from(has_failed);
-        // A sweep that does all its work writes transmissions with the outcomes. One that ends early
-        // also writes transmissions alone, and if such a write is not done, only its own record
-        // lacks them.
+        // A sweep that does all its work writes transmissions with the outcomes. A sweep that ends
+        // early also writes transmissions alone. If that write fails, only its own record lacks
+        // them.
         let lost_max = usize::from(*calls < WHOLE && *fate == Fate::Failed);
         assert!(
             lost <= lost_max,
@@ -421,8 +423,8 @@ fn a_failing_write_of_an_outcome_keeps_no_transmission_from_being_written_down_o
     assert!(failed > 80, "{failed} sweeps failed");
 }
 
-/// The sizes of the requests of a sweep that fail without a clear answer. All twelve records have
-/// waited in many invocations, and were sent `doubtful` times.
+/// The numbers of records in the requests of a sweep whose requests all fail without a clear
+/// answer. All twelve records have waited in many invocations, and were sent `doubtful` times.
 async fn requests_of(doubtful: u32) -> Vec<usize> {
     let world = World::at(START.parse().unwrap(), 7);
     let product = listing("bproduct");
@@ -462,7 +464,7 @@ fn records_that_only_waited_are_not_taken_for_records_that_were_sent_in_vain() {
     });
 }
 
-/// Whether a usage record of AWS Marketplace's log is about this slot.
+/// Whether a usage record in AWS Marketplace's log has the dimension and the customer of `key`.
 fn names(key: &RecordKey, record: &emulator::CallRecord) -> bool {
     let customer = record.customer_identifier.as_deref();
     record.dimension == key.dimension.as_str()
@@ -475,9 +477,9 @@ fn an_invocation_that_ends_early_writes_every_transmission_down() {
         let has_sent = |calls: &u64| {
             let calls = *calls;
             let sent = Rc::new(Cell::new(false));
-            let told = Rc::clone(&sent);
+            let slot = Rc::clone(&sent);
             Executor::default().finish(async move {
-                told.set(transmissions_within(calls, fault).await);
+                slot.set(transmissions_within(calls, fault).await);
             });
             sent.get()
         };
@@ -508,10 +510,12 @@ fn one_invocation_sends_at_a_time_and_a_dead_one_keeps_nobody_waiting_for_long()
             assert_eq!(take("two", now).await, Turn::Taken);
             // The holder died, so the turn expires.
             assert_eq!(take("three", until).await, Turn::Taken);
-            // A turn that cannot be read makes nobody wait.
+            // If the turn cannot be read, no invocation waits for it.
             let table = &ledger.tables().metering_records;
             let sender = ("stack", "sender");
-            world.scribble(table, sender, "until", "tomorrow").await;
+            world
+                .set_attribute(table, sender, "until", "tomorrow")
+                .await;
             assert_eq!(take("four", now).await, Turn::Taken);
         })
     });

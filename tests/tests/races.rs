@@ -1,10 +1,10 @@
-//! One function's run, stopped before each of its calls while something else changes the world.
+//! Stops a function's run before each of its calls, while something else changes the world.
 
 use end_to_end::proof::races::{RACES, race};
 use end_to_end::proof::run::on_all_cores;
 
 #[test]
-fn whatever_happens_in_the_middle_of_a_run_is_billed_once_and_soon() {
+fn usage_written_in_the_middle_of_a_run_is_billed_once_and_soon() {
     let tried = on_all_cores(&RACES, |(stopped, meanwhile)| {
         let mut points = 0;
         while let Some(raced) = race(*stopped, *meanwhile, points + 1) {

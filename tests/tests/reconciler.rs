@@ -1,5 +1,5 @@
 //! Tests of the reconciler: its single tasks, days that are proved once, damaged items, runs that
-//! have no time left, what the comparison with CloudTrail reads, and a CloudTrail that is slow or
+//! have no time left, the reads of the comparison with CloudTrail, and a CloudTrail that is slow or
 //! late.
 
 #[path = "reconciler/compare.rs"]

@@ -84,7 +84,7 @@ async fn many_posts_at_once_make_one_subscription() {
 }
 
 #[tokio::test]
-async fn a_second_licence_of_the_same_account_is_a_subscription_of_its_own() {
+async fn a_second_license_of_the_same_account_is_a_subscription_of_its_own() {
     let buyers = Buyers::new().await;
     buyers.configure_products().await;
     let first = buyers.subscribe("examplecode1");
@@ -159,7 +159,7 @@ async fn every_page_says_where_help_is_and_loads_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_no_form_is_refused() {
+async fn a_body_that_is_no_form_is_refused() {
     let buyers = Buyers::new().await;
     let form = Some("application/x-www-form-urlencoded");
     let send = |method: &'static str, kind, body: String| async move {
@@ -199,7 +199,7 @@ async fn an_expired_token_sends_the_buyer_back_to_the_console() {
 }
 
 #[tokio::test]
-async fn trouble_on_aws_side_is_told_apart() {
+async fn temporary_and_lasting_errors_of_aws_have_different_statuses() {
     let buyers = Buyers::new().await;
     buyers.configure_products().await;
     let bought = buyers.subscribe("examplecode1");

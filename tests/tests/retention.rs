@@ -1,4 +1,4 @@
-//! What is closed expires with its month; what is open about usage never does.
+//! Closed items expire some months after their month. Items with undecided usage never expire.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -82,7 +82,7 @@ async fn read(world: &World, key: &RecordKey) -> MeteringRecord {
     world.ledger.records(keys).await.unwrap().pop().unwrap()
 }
 
-/// The items of a partition of MeteringRecords whose sort keys begin so.
+/// The items of a partition of MeteringRecords whose sort keys begin with `prefix`.
 async fn items(world: &World, partition: &str, prefix: &str) -> Vec<Item> {
     let answer = clients::dynamodb(&world.wire)
         .query()
@@ -98,7 +98,7 @@ async fn items(world: &World, partition: &str, prefix: &str) -> Vec<Item> {
     answer.items.unwrap_or_default()
 }
 
-/// The end of each item that belongs to a record, the record's own first.
+/// The `expires_at` of a record, and of each other item that belongs to it.
 async fn ends(world: &World, key: &RecordKey) -> (Option<i64>, Vec<Option<i64>>) {
     let own = format!("{}#{}", key.hour, key.dimension);
     let mut ends = Vec::new();
@@ -192,25 +192,25 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
     .unwrap()
 }
 
-/// Holds what a record and its other items have as their end against what is open about it.
-async fn check(world: &World, key: &RecordKey, told: &str) {
+/// Checks that a record and its other items have an end exactly if the record is closed.
+async fn check(world: &World, key: &RecordKey, case: &str) {
     let stored = read(world, key).await;
     let until = world.ledger.retention().ends(key.hour).as_second();
     let due = stored.is_closed().then_some(until);
     let (end, children) = ends(world, key).await;
-    assert_eq!(end, due, "{told}: {stored:?}");
+    assert_eq!(end, due, "{case}: {stored:?}");
     if due.is_none() {
-        assert!(children.iter().all(Option::is_none), "{told}: {children:?}");
+        assert!(children.iter().all(Option::is_none), "{case}: {children:?}");
     }
     world.ledger.settle_life_span(key).await.unwrap();
     let (end, children) = ends(world, key).await;
-    assert_eq!(end, due, "{told}");
+    assert_eq!(end, due, "{case}");
     assert!(
         children.iter().all(|end| *end == due),
-        "{told}: {children:?}"
+        "{case}: {children:?}"
     );
     let again = world.ledger.settle_life_span(key).await.unwrap();
-    assert_eq!(again, 0, "{told}");
+    assert_eq!(again, 0, "{case}");
 }
 
 #[test]
@@ -221,25 +221,25 @@ fn a_record_has_an_end_exactly_while_nothing_is_open_about_it() {
                 for before in ["", "held", "carried"] {
                     let world = world();
                     for (n, cause) in CAUSES.into_iter().enumerate() {
-                        let told = format!("{state}, {before}, {cause}");
+                        let case = format!("{state}, {before}, {cause}");
                         let record = record(&format!("d{n:02}"), state);
                         world.ledger.create_record(&record).await.unwrap();
-                        check(&world, &record.key, &told).await;
+                        check(&world, &record.key, &case).await;
                         let mut stored = record;
                         if !before.is_empty() {
                             assert_eq!(write(&world, &stored, before).await, Written::Done);
-                            check(&world, &stored.key, &told).await;
+                            check(&world, &stored.key, &case).await;
                             stored = read(&world, &stored.key).await;
                         }
                         write(&world, &stored, cause).await;
-                        check(&world, &stored.key, &told).await;
-                        // A record that has closed opens again when usage of it is held, and closes
-                        // when that is decided.
+                        check(&world, &stored.key, &case).await;
+                        // A closed record opens again when its usage is held, and closes when a
+                        // person decides about the hold.
                         let then = ["held", "carried", "accepted"];
                         for then in then.into_iter().filter(|_| before.is_empty()) {
                             let stored = read(&world, &stored.key).await;
                             assert_eq!(write(&world, &stored, then).await, Written::Done);
-                            check(&world, &stored.key, &format!("{told}, {then}")).await;
+                            check(&world, &stored.key, &format!("{case}, {then}")).await;
                         }
                     }
                 }
@@ -249,19 +249,19 @@ fn a_record_has_an_end_exactly_while_nothing_is_open_about_it() {
 }
 
 #[test]
-fn a_success_does_not_close_a_record_of_which_usage_is_held_meanwhile() {
+fn a_success_does_not_close_a_record_whose_usage_is_held_meanwhile() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let world = world();
             let sealed = record("gb", State::Sealed);
             world.ledger.create_record(&sealed).await.unwrap();
             assert_eq!(write(&world, &sealed, "held").await, Written::Done);
-            // By somebody who read the record before that.
+            // The writer of the success read the record before the hold.
             assert_eq!(write(&world, &sealed, "accepted").await, Written::Done);
             let stored = read(&world, &sealed.key).await;
             assert_eq!((stored.state, stored.open_holds), (State::Accepted, 1));
             check(&world, &sealed.key, "held meanwhile").await;
-            // And the other way round: the hold was decided meanwhile.
+            // The writer of the next success read the record before the decision.
             assert_eq!(write(&world, &stored, "carried").await, Written::Done);
             assert_eq!(write(&world, &stored, "accepted").await, Written::Done);
             let decided = read(&world, &sealed.key).await;
@@ -294,7 +294,7 @@ fn allocations_in_items_of_their_own_expire_with_their_record() {
             assert_eq!(write(&world, &stored, "held").await, Written::Done);
             let open = (None, vec![None, None, None]);
             assert_eq!(ends(&world, &large.key).await, open);
-            // Each expires once nothing keeps the record, and all of them at once.
+            // All items expire together, once no hold is open.
             let stored = read(&world, &large.key).await;
             assert_eq!(write(&world, &stored, "carried").await, Written::Done);
             let closed = (until, vec![until; 4]);
@@ -314,7 +314,7 @@ fn usage(hour: &str, quantity: &str) -> UsageEvent {
     }
 }
 
-/// A buyer, of whom usage of one hour is billed.
+/// Sets up a buyer whose usage of one hour is billed.
 async fn billed_once(world: &World) -> Subscription {
     let listing = Listing {
         code: "closedproduct".to_owned(),
@@ -354,8 +354,8 @@ fn after_the_retention_closed_records_are_gone_and_open_ones_stay() {
 async fn age() {
     let world = world();
     let billed = billed_once(&world).await;
-    // Of one hour: a closed record with a movement, an unconfirmed one with one, and one of which
-    // usage is held.
+    // One hour has a closed record with a movement, an unconfirmed record with a movement, and a
+    // record with held usage.
     for (dimension, state, cause) in [
         ("closed", State::Accepted, "carried"),
         ("doubtful", State::Unconfirmed, "carried"),
@@ -403,7 +403,7 @@ async fn age() {
     assert_eq!(of_billed, [open.key.hour]);
     assert_eq!(world.ledger.itemised_unattributed(9).await.unwrap().0, []);
     assert_eq!(month().await, before);
-    // What decisions need of a subscription is there; events as they were received are not.
+    // The terms of the subscription, which decisions need, are kept. The received events are gone.
     let profile = world.ledger.profile(&billed).await.unwrap().unwrap();
     assert!(profile.terms().is_some());
     let events = clients::dynamodb(&world.wire)
@@ -418,7 +418,7 @@ async fn age() {
     assert_eq!(events.items(), []);
 }
 
-/// When an item of MeteringRecords may be removed; `None` if there is no such item.
+/// The time from which an item of MeteringRecords may be removed; `None` if there is no such item.
 ///
 /// # Panics
 ///
@@ -431,7 +431,7 @@ async fn end_of(world: &World, partition: &str, sort: &str) -> Option<Timestamp>
 }
 
 #[test]
-fn what_is_kept_about_a_proved_day_expires_no_earlier_than_the_days_records() {
+fn the_sums_and_the_note_of_a_proved_day_expire_no_earlier_than_its_records() {
     on_a_thread(|| Executor::default().finish(age_of_a_day()));
 }
 
@@ -451,12 +451,11 @@ async fn age_of_a_day() {
         "2026-11-21T23".parse().unwrap(),
     );
     let retention = world.ledger.retention();
-    // The proof began later than the day's end, and so the sums stay a little longer than its
-    // records.
+    // The proof began after the day's end, so the sums stay a little longer than the day's records.
     let proved = at("2026-11-22T07:40:00Z");
     assert_eq!(sums().await, Some(retention.after(proved)));
     assert!(sums().await > Some(retention.ends(last)));
-    // A note has its end anew with each change: here a person decides after half a year.
+    // Each change gives the note a new end, for example when a person decides after half a year.
     for (time, reaches) in [
         ("2026-11-22T10:00:00Z", "2026-11-22T10:05:00Z"),
         ("2027-06-01T08:00:00Z", "2027-06-01T08:05:00Z"),
@@ -465,7 +464,7 @@ async fn age_of_a_day() {
         flagged.unwrap();
         assert_eq!(note().await, Some(retention.after(at(reaches))), "{time}");
     }
-    // A proof long after the day, for example after its note, gives the sums a new end as well.
+    // A proof long after the day, for example because of a note, gives the sums a new end as well.
     let first = "2026-11-21T00".parse().unwrap();
     let days = world
         .ledger
@@ -501,7 +500,7 @@ fn an_ended_subscription_is_listed_until_nobody_proves_its_month_any_more() {
             list("2026-11-21T08:20:00Z").await;
             let of_month = retention.ends(month.last_hour());
             assert_eq!(end().await, Some(of_month));
-            // It ends once more, long after that month.
+            // The subscription ends once more, long after that month.
             list("2027-06-01T08:00:00Z").await;
             let renewed = retention.after(at("2027-06-01T08:00:00Z"));
             assert_eq!(end().await, Some(renewed));
@@ -530,7 +529,7 @@ const WITHOUT_END: [(&str, &str); 7] = [
 ];
 
 #[test]
-fn no_item_stays_for_ever_whose_number_grows() {
+fn items_whose_number_grows_expire() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let world = world();
@@ -544,7 +543,7 @@ fn no_item_stays_for_ever_whose_number_grows() {
             }
             let now = at("2026-11-22T10:00:00Z");
             let hour = "2026-11-21T09".parse().unwrap();
-            // Usage of a day that is proved is late, and is carried.
+            // Late usage of a proved day arrives and is carried.
             world.set_time(now);
             let mut late = usage("2026-11-21T09", "1");
             late.id = "late".parse().unwrap();
@@ -580,7 +579,8 @@ fn no_item_stays_for_ever_whose_number_grows() {
     });
 }
 
-/// A run of the sealer that has no time for all the hours since: the flags have their part of it.
+/// Runs the sealer with so little time that it cannot seal all hours until now. It settles flagged
+/// hours nevertheless.
 async fn seal_a_little(world: &World) -> sealer::Report {
     let budget = Budget::of(Duration::from_secs(1));
     world.seal_within(budget).await.unwrap()
@@ -661,13 +661,13 @@ fn an_hour_whose_records_are_gone_is_not_counted_again() {
             let hour: UsageHour = "2026-11-21T09".parse().unwrap();
             world.set_time(at("2027-03-22T12:00:00Z"));
             assert!(world.sweep_ttl() > 0);
-            // Its rows live longer than its record, and one comes to them.
+            // Rows live longer than the records, and a late row comes to this hour.
             let late = json!({"Records": [put(&format!("{billed}@{hour}"), "gb#late")]});
             world.deliver_usage(&late).await.unwrap();
-            let (told, _) = world.ledger.itemised_unattributed(9).await.unwrap();
-            assert_eq!(told[0].code, "hour-too-old");
+            let (itemised, _) = world.ledger.itemised_unattributed(9).await.unwrap();
+            assert_eq!(itemised[0].code, "hour-too-old");
             assert_eq!(world.ledger.late_flag(&billed, hour).await.unwrap(), None);
-            // A flag that was put while the records were there is of no use any more.
+            // A flag that was put while the records still existed is removed without a recount.
             let now = at("2027-03-22T12:00:00Z");
             world.ledger.flag_late(&billed, hour, now).await.unwrap();
             while world

@@ -1,4 +1,4 @@
-//! A damaged item, or an hour that cannot be settled yet, keeps the sealer from nothing else.
+//! A damaged item, or an hour that cannot be settled yet, does not keep the sealer from other work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -163,7 +163,7 @@ fn a_damaged_profile_keeps_nobody_else_from_being_sealed() {
 }
 
 #[test]
-fn what_a_damaged_profile_used_is_billed_once_that_is_put_right() {
+fn usage_of_a_damaged_profile_is_billed_after_its_repair() {
     on_damaged(false, |damaged| async move {
         let victim = damaged.buyers[3].to_string();
         damaged
@@ -297,7 +297,8 @@ fn a_damaged_place_costs_no_more_than_the_place() {
         assert!(report.finished, "{report:?}");
         damaged.run_ten_times().await;
         assert_eq!(damaged.billed(), BUYERS);
-        // The first run has replaced the place of its pass. Nothing is ending, so there was no recount.
+        // The first run has replaced the place of its pass. Nothing is ending, so there was no
+        // recount.
         let ledger = damaged.world.ledger.noting_damage();
         for pass in ["open", "recount"] {
             ledger.place_of_pass(pass).await.unwrap();

@@ -3,7 +3,7 @@
 use end_to_end::proof::run::{on_a_thread, on_all_cores};
 use end_to_end::proof::simulation;
 
-/// The name makes this test run first. Without repeatable seeds no other result could be
+/// This test runs first because of its name. If seeds did not repeat, no other result could be
 /// reproduced.
 #[test]
 fn a_seed_repeats_call_by_call() {

@@ -60,7 +60,7 @@ fn tables_are_encrypted_recoverable_and_outlive_the_stack() {
             &properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"];
         assert_eq!(*recovery, true, "{resource}");
         let ttl = &properties["TimeToLiveSpecification"];
-        // Only what is closed for good has the attribute, which the ledger sees to.
+        // Only items that are closed have the attribute. The ledger ensures that.
         assert_eq!(
             *ttl,
             json!({"AttributeName": TTL_ATTRIBUTE, "Enabled": true}),
@@ -93,8 +93,8 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
     assert_eq!(functions.count(), FUNCTIONS.len());
 }
 
-/// The variables that each of `startup`'s shared settings reads, besides the tables, which all
-/// functions have.
+/// The variables that each shared setting of `startup` reads. The variables of the tables are left
+/// out, because all functions have them.
 const SHARED_SETTINGS: [(&str, &[&str]); 10] = [
     (
         "clients::ledger(",
@@ -150,7 +150,7 @@ fn every_variable_that_a_function_reads_is_declared() {
         }
         assert!(
             read.contains("DYNAMODB_ENDPOINT"),
-            "{function} reads no table? {read:?}"
+            "{function} reads no variable of a table: {read:?}"
         );
         let declared: BTreeSet<String> = template.environment(function).into_keys().collect();
         let missing: Vec<&String> = read.difference(&declared).collect();
@@ -173,7 +173,7 @@ fn every_variable_that_a_function_reads_is_declared() {
 }
 
 #[test]
-fn the_shared_settings_known_here_are_all_there_are() {
+fn the_list_of_shared_settings_is_complete() {
     let known: BTreeSet<String> = SHARED_SETTINGS
         .iter()
         .chain([&PRODUCT_CODES])
@@ -183,7 +183,7 @@ fn the_shared_settings_known_here_are_all_there_are() {
 }
 
 #[test]
-fn stand_ins_for_aws_are_declared_empty() {
+fn endpoints_that_replace_aws_are_declared_empty() {
     let template = Template::read();
     for (function, _) in FUNCTIONS {
         let environment = template.environment(function);
@@ -200,7 +200,7 @@ fn stand_ins_for_aws_are_declared_empty() {
 }
 
 #[test]
-fn defaults_of_parameters_are_settings_that_the_functions_take() {
+fn defaults_of_parameters_are_settings_that_the_functions_accept() {
     let parameters = Template::read().section("Parameters").clone();
     let default = |name: &str| match &parameters[name]["Default"] {
         Value::String(text) => text.clone(),
@@ -226,11 +226,11 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
     startup::settings::late_policy(&env).unwrap();
     startup::settings::Products::from_env(&env).unwrap();
 
-    // The code has the same bounds: with a value one step beyond them the functions would not
-    // start. The two parameters depend on each other, so each is tried together with the hardest
-    // value of the other.
+    // The code has the same bounds: the functions do not start with a value one step beyond them.
+    // The parameters depend on each other, so each is tried together with the hardest value of
+    // another.
     let bound = |parameter: &str, name: &str| parameters[parameter][name].as_i64().unwrap();
-    for (parameter, variable, beside, hardest) in [
+    for (parameter, variable, other, hardest) in [
         (
             "SettleMinutes",
             "SETTLE_MINUTES",
@@ -258,7 +258,7 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
             (bound("MaxValue") + 1, false),
         ] {
             let env =
-                startup::Env::of([(variable, value.to_string()), (beside, hardest.to_string())]);
+                startup::Env::of([(variable, value.to_string()), (other, hardest.to_string())]);
             let starts = startup::settings::schedule(&env).is_ok()
                 && startup::settings::retention(&env).is_ok()
                 && startup::settings::seal_policy(&env).is_ok();
@@ -267,9 +267,9 @@ fn defaults_of_parameters_are_settings_that_the_functions_take() {
     }
 }
 
-/// The calls that each role may allow at most, among those that move money or data. `read` stands
-/// for GetItem, BatchGetItem, ConditionCheckItem, Query and Scan, `write` for PutItem and UpdateItem,
-/// and `delete` for DeleteItem.
+/// The calls that each role may allow at most, among those that move money or data. `read` means
+/// GetItem, BatchGetItem, ConditionCheckItem, Query and Scan. `write` means PutItem and UpdateItem,
+/// and `delete` means DeleteItem.
 const ROLES: [(&str, &[&str]); 7] = [
     (
         "Registration",
@@ -300,7 +300,7 @@ const ROLES: [(&str, &[&str]); 7] = [
             "read Subscriptions",
             "read MeteringRecords",
             "write MeteringRecords",
-            // Rows that are nobody's, 25 at a time.
+            // It itemises rows of unknown subscriptions, 25 at a time.
             "dynamodb:BatchWriteItem on MeteringRecords",
             "sqs:SendMessage on StreamDeadLetters",
         ],
@@ -309,7 +309,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Sealer",
         &[
             "read Subscriptions",
-            // The progress that it records in subscriptions which have its attention.
+            // It records its progress in subscriptions that have attention.
             "dynamodb:UpdateItem on Subscriptions",
             "read UsageEvents",
             "write UsageEvents",
@@ -438,7 +438,7 @@ fn usage_over_http_is_signed() {
     );
 }
 
-/// The targets of the reconciler's rules with a schedule: what each invocation is asked for.
+/// The tasks of the reconciler that the rules with this schedule ask for.
 fn targets_on(template: &Template, schedule: &str) -> Vec<Task> {
     let mut tasks = Vec::new();
     for (name, rule) in template.section("Resources") {
@@ -474,9 +474,9 @@ fn every_task_and_shard_of_the_reconciler_is_due_every_hour() {
     expected.extend((0..SHARDS).map(|shard| Task::Prove(Some(shard))));
     assert_eq!(hourly.len(), expected.len());
     for task in expected {
-        assert!(hourly.contains(&task), "nobody asks for {task}");
+        assert!(hourly.contains(&task), "no rule asks for {task}");
     }
-    // One of them that never runs is missed by the alarm, which counts them.
+    // The alarm counts the invocations, so it goes off if one of the tasks never runs.
     let alarm = template.properties("ReconcilerSilent");
     assert_eq!(alarm["Threshold"], hourly.len());
     assert_eq!(alarm["Period"], 3_600);

@@ -1,4 +1,4 @@
-//! Rows that belong to no subscription: written 25 at a time, and none of them lost.
+//! Rows that belong to no known subscription are itemised, 25 at a time, and none is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 const ROWS: usize = 10_000;
 const BUYER: &str = "account|examplecode3|111122223333";
 
-/// What a delivery of such rows comes to.
+/// The result of a delivery of such rows.
 struct Delivered {
-    /// Calls of BatchWriteItem.
+    /// Number of calls of BatchWriteItem.
     writes: u64,
-    /// What Lambda is to deliver again.
+    /// The function's answer, which lists the stream records that Lambda must deliver again.
     again: Value,
-    /// The rows that are itemised then.
+    /// The rows that are itemised after the delivery.
     itemised: Vec<String>,
 }
 
@@ -103,7 +103,7 @@ fn rows_of_nobody_that_cannot_be_written_are_delivered_again_from_the_lowest() {
             let broken = deliver(&world, &rows, Fate::Failed).await;
             let from_the_first = json!({"batchItemFailures": [{"itemIdentifier": "0"}]});
             assert_eq!(broken.again, from_the_first);
-            // What was written in the meantime is written over itself, and so is what comes twice.
+            // A row that is itemised twice, or by two deliveries, overwrites its own item.
             let twice: Vec<Value> = rows.iter().chain(&rows).cloned().collect();
             let delivered = deliver(&world, &twice, Fate::Answered).await;
             assert_eq!(delivered.again, json!({"batchItemFailures": []}));
@@ -117,7 +117,7 @@ fn a_row_that_fits_no_item_keeps_no_other_from_being_itemised() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let mut rows = rows(40);
-            // An item has 400 KB at most.
+            // DynamoDB stores at most 400 KB in an item.
             rows.insert(20, row(90_000, &"x".repeat(500_000)));
             let delivered = deliver(&world(), &rows, Fate::Answered).await;
             assert_eq!(delivered.again, json!({"batchItemFailures": []}));

@@ -69,7 +69,7 @@ pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
     aws_sdk_cloudtrail::Client::from_conf(config)
 }
 
-/// An S3 client on the wire.
+/// An S3 client whose calls go to the wire.
 pub fn s3(wire: &Wire) -> aws_sdk_s3::Client {
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())

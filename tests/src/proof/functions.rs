@@ -51,12 +51,12 @@ impl Now {
     }
 }
 
-/// The functions of one world, or the pattern from which those of every world are copied.
+/// The functions of one world.
 #[derive(Clone)]
 pub struct Functions {
     /// Serves the landing page.
     pub registration: registration::App,
-    /// Takes in lifecycle messages.
+    /// Receives lifecycle messages.
     pub agreements: agreements::App,
     /// Receives usage over HTTP.
     pub intake: intake::App,
@@ -71,12 +71,12 @@ pub struct Functions {
 }
 
 thread_local! {
-    /// It is made once for each thread: reading settings and building clients takes longer than a
-    /// whole world lives.
-    static MOULD: Functions = Functions::mould();
+    /// The functions from which those of every world of this thread are copied. Reading settings
+    /// and building clients takes longer than a whole world lives, so each thread does it once.
+    static PROTOTYPE: Functions = Functions::prototype();
 }
 
-/// Where the emulator's trail is.
+/// The bucket and the account of the emulator's trail.
 fn trail_place() -> TrailPlace {
     let settings = emulator::Settings::default();
     let env = Env::of([
@@ -89,7 +89,7 @@ fn trail_place() -> TrailPlace {
 }
 
 impl Functions {
-    fn mould() -> Self {
+    fn prototype() -> Self {
         let names = TableNames::of_stack(STACK);
         let env = Env::of(
             [
@@ -128,6 +128,7 @@ impl Functions {
         })
     }
 
+    /// The functions of a world, with its wire, tables and clocks.
     pub(super) fn on(
         wire: &Wire,
         ledger: &Ledger,
@@ -135,7 +136,7 @@ impl Functions {
         off_ms: &[Arc<AtomicI64>; 7],
         source: Source,
     ) -> Self {
-        let mut all = MOULD.with(Clone::clone);
+        let mut all = PROTOTYPE.with(Clone::clone);
         let metering = MeteringApi::new(clients::metering(wire));
         all.registration.ledger = ledger.clone();
         all.registration.metering = metering.clone();

@@ -1,5 +1,4 @@
-//! The stack without sockets, threads or real time, so that a test chooses everything that goes
-//! wrong.
+//! The stack without sockets, threads or real time, so that a test controls every fault.
 //!
 //! # Layout
 //! * [`wire`]: numbers and traces every call of every function, and decides its fate
@@ -7,10 +6,10 @@
 //! * [`functions`]: the seven functions, and their clocks
 //! * [`world`]: the tables, AWS Marketplace, the functions and their triggers
 //! * [`run`]: an executor that knows when no task can continue
-//! * [`scenarios`]: the standard scenarios, each call of which is a crash point
+//! * [`scenarios`]: the standard scenarios, whose calls are the crash points
 //! * [`races`]: stops one function before each of its calls, while something else changes the world
 //! * [`simulation`]: random sellers, buyers, usage and faults, all from one seed
-//! * [`suites`]: all of these, as finders of deliberate mistakes
+//! * [`suites`]: runs all of these to find deliberate mistakes
 //! * [`verdict`]: compares what the seller's software sent with what was billed
 
 pub mod clients;

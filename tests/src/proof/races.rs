@@ -1,8 +1,8 @@
-//! One function's run, stopped before each of its calls while something else changes the world.
+//! Stops a function's run before each of its calls, while something else changes the world.
 //!
 //! In the crash matrix the process dies at a call. In a race the run continues, in a world that has
-//! changed meanwhile. Afterwards only the sealer, the submitter and the streams run: whatever they
-//! miss must not wait until the reconciler finds it.
+//! changed meanwhile. Afterwards only the sealer, the submitter and the streams run, because they
+//! must bill all usage without the help of the reconciler.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ pub enum Stopped {
     Sends,
 }
 
-/// What happens while the run is stopped.
+/// The change to the world while the run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meanwhile {
     /// A row of the hour is written, and its stream record is delivered.
@@ -50,7 +50,7 @@ const START: &str = "2026-11-01T09:20:00Z";
 /// The result of a race.
 #[derive(Debug, Clone)]
 pub struct Raced {
-    /// What was billed, and the books.
+    /// The bill and the books after two hours.
     pub outcome: Outcome,
     /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,
@@ -82,7 +82,7 @@ impl Raced {
     }
 }
 
-/// The usage of a race: 1.5 at first, 0.25 late and 4 meanwhile.
+/// The usage of a race in micro-units: 1.5 at first, 0.25 late and 4 meanwhile.
 const WRITTEN_MICROS: u64 = 5_750_000;
 
 fn at(text: &str) -> Timestamp {
@@ -125,10 +125,7 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
     executor.finish(async move { happen(&inside, &subscription, meanwhile).await });
     world.wire.release(0);
     executor.run_until_stalled();
-    let run = ended
-        .borrow_mut()
-        .take()
-        .expect("the run goes on to its end");
+    let run = ended.borrow_mut().take().expect("the run has ended");
     if let Err(problem) = run {
         world.wire.note(&problem);
     }
@@ -140,8 +137,8 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
     })
 }
 
-/// Writes a row of the hour 10. If the race is about a later time, the hour is also sealed, and
-/// another row of it is flagged.
+/// Writes two rows of the hour 10. Unless the run that is stopped seals this hour, the hour is
+/// sealed between the two rows, and the second row raises a late flag.
 async fn before(world: &World, stopped: Stopped) -> Subscription {
     let who = begin(world, None).await.subscription;
     let row = usage("gb", "a", "1.5", "2026-11-01T10:05:00Z", None);
@@ -158,7 +155,7 @@ async fn before(world: &World, stopped: Stopped) -> Subscription {
     }
     world.set_time(at("2026-11-01T11:31:00Z"));
     let sealed = world.seal().await;
-    sealed.expect("nothing is in its way");
+    sealed.expect("the sealer completes its run");
     if stopped == Stopped::Recounts {
         world.pump_records(at("2026-11-01T11:31:00Z")).await;
         world.set_time(at("2026-11-01T11:33:00Z"));

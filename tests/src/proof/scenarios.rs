@@ -1,7 +1,7 @@
 //! The standard scenarios: short stories in which a process can die at every call.
 //!
-//! Each has a beginning without faults, a part whose calls are numbered, and a time afterwards in
-//! which schedules fire and streams are delivered again.
+//! Each scenario begins without faults. Then comes the part whose calls are numbered. Afterwards
+//! schedules fire and streams are delivered again.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,7 @@ use super::verdict::{Outcome, outcome};
 use super::wire::{Call, Fate};
 use super::world::{Listing, World};
 
-/// The names of the stories.
+/// A scenario, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scenario {
     /// A buyer subscribes, registers and uses the product.
@@ -43,7 +43,7 @@ pub enum Scenario {
 }
 
 impl Scenario {
-    /// Scenarios whose calls are all of kinds that other scenarios make as well.
+    /// Further scenarios, which make only calls of kinds that the standard scenarios make as well.
     pub const OTHERS: [Self; 3] = [Self::Conflict, Self::Silence, Self::Unanswered];
 
     /// The standard scenarios. Each of their calls is a crash point.
@@ -68,7 +68,7 @@ impl Scenario {
         }
     }
 
-    /// The final bill, whatever happens: dimension, hour and quantity.
+    /// The final bill after any death: dimension, hour and quantity of each slot.
     pub fn bill(self) -> &'static [&'static str] {
         match self {
             Self::Registration => &["gb 2026-11-01T09 1.75", "requests 2026-11-01T09 3"],
@@ -107,27 +107,27 @@ impl Scenario {
 
 /// The result of one run of a scenario.
 #[derive(Debug, Clone)]
-pub struct Told {
-    /// Number of calls that were numbered.
+pub struct ScenarioRun {
+    /// The count of the numbered calls.
     pub calls: u64,
-    /// The numbered calls, from which [`Told::crash_points`] chooses.
+    /// The numbered calls, from which [`ScenarioRun::crash_points`] chooses.
     pub steps: Vec<Step>,
-    /// Whether the process died at the chosen call.
+    /// Whether the scenario made the chosen call, so that it met its fate.
     pub struck: bool,
-    /// What was billed, and the books.
+    /// The bill and the books at the end.
     pub outcome: Outcome,
     /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,
 }
 
-/// A numbered call, with what decides whether a death at it makes a difference.
+/// A numbered call, with the facts that decide whether a death at it makes a difference.
 #[derive(Debug, Clone, Copy)]
 pub struct Step {
     is_read: bool,
     is_first: bool,
 }
 
-impl Told {
+impl ScenarioRun {
     /// The calls at which a death makes a difference, with the fates that are possible there. A
     /// read changes nothing. So a death at a read in the middle of an invocation is the same as the
     /// death after the last write before it. A read counts only if its invocation starts or ends
@@ -138,12 +138,15 @@ impl Told {
         let numbered = (1_u64..).zip(self.steps.iter().zip(ends));
         numbered
             .flat_map(|(number, (step, is_last))| {
-                let tells = move |fate: &&Fate| match fate {
+                let makes_a_difference = move |fate: &&Fate| match fate {
                     Fate::DiesBefore => !step.is_read || step.is_first,
                     Fate::DiesAfter => !step.is_read || is_last,
                     _ => true,
                 };
-                fates.iter().filter(tells).map(move |fate| (number, *fate))
+                fates
+                    .iter()
+                    .filter(makes_a_difference)
+                    .map(move |fate| (number, *fate))
             })
             .collect()
     }
@@ -185,17 +188,17 @@ pub(super) fn usage(
 /// # Panics
 ///
 /// If the world itself breaks.
-pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
+pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> ScenarioRun {
     let mut executor = Executor::default();
     let world = Rc::new(World::at(at(scenario.start()), 7));
     let inside = Rc::clone(&world);
     let steps = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&steps);
+    let recorded = Arc::clone(&steps);
     let outcome = executor.finish(async move {
         let world = &*inside;
         let cast = begin(world, Some(scenario)).await;
         world.wire.keep_lines(40);
-        world.wire.follow(plan(strike, noted));
+        world.wire.follow(plan(strike, recorded));
         act(world, scenario, &cast).await;
         world.wire.heal();
         go_on(world).await;
@@ -203,7 +206,7 @@ pub fn tell(scenario: Scenario, strike: Option<(u64, Fate)>) -> Told {
         let last = UsageHour::of(world.now.get());
         outcome(world, &[cast.subscription], first, last).await
     });
-    Told {
+    ScenarioRun {
         calls: world.wire.calls(),
         steps: steps.lock().expect("no panic").clone(),
         struck: world.wire.strikes() > 0,
@@ -228,8 +231,8 @@ fn plan(
     })
 }
 
-/// A buyer with a registered subscription that is in the rounds, unless the story begins without
-/// one.
+/// Sets up a product and a buyer. The subscription is registered and in the rounds, except in the
+/// scenario of a registration.
 pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
     let listing = Listing {
         code: "storyproduct".to_owned(),
@@ -382,7 +385,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
             world.set_time(window_over);
             world.pump_usage(window_over).await;
             world.wire.heal();
-            // This run's calls are the same as in the story of late usage.
+            // This run makes the same calls as in the scenario of late usage.
             note(world, world.seal().await.map(drop));
             // The sealer's schedule fires many times until the month closes.
             for time in ["2026-12-01T02:06:00Z", "2026-12-01T04:06:00Z"] {
@@ -470,7 +473,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
     }
 }
 
-/// Lets the next call of AWS Marketplace meet a fault.
+/// Lets the next BatchMeterUsage meet a fault.
 fn fault(world: &World, kind: FaultKind) {
     world.emulator.set_faults(Faults {
         seed: 0,

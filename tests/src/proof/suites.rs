@@ -1,4 +1,4 @@
-//! The suites as finders of mistakes: what each of them finds, if anything.
+//! Runs the suites to find deliberate mistakes. Each suite returns its first finding.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,23 +6,25 @@ use std::str::FromStr;
 
 use super::races::{self, RACES};
 use super::run::on_all_cores;
-use super::scenarios::{Scenario, Told, tell};
+use super::scenarios::{Scenario, ScenarioRun, run_scenario};
 use super::simulation;
 
-/// What has to find a mistake.
+/// A suite that must find a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suite {
-    /// The scenarios, without a death: another bill, or other books.
+    /// The scenarios without a death. They find a wrong bill, or books that differ from the
+    /// reference.
     Scenarios,
-    /// The races.
+    /// The races. They find usage that is not billed once.
     Races,
-    /// The crash matrix: another bill or other books after a death.
+    /// The crash matrix of one scenario. It finds a wrong bill or different books after a death.
     CrashMatrix(Scenario),
-    /// The simulation: a violation in one of the first seeds. The number is the seed to begin with.
+    /// The simulation. It finds a violation in one of the first seeds. The number is the seed to
+    /// begin with.
     Simulation(u64),
 }
 
-/// Seeds among which the simulation has to find a mistake.
+/// The seeds in which the simulation must find a mistake.
 const SEEDS: std::ops::Range<u64> = 0..60;
 
 impl fmt::Display for Suite {
@@ -59,22 +61,22 @@ impl FromStr for Suite {
     }
 }
 
-/// The scenarios as they end without a mistake: a text for each, in the order of the scenarios.
+/// The ends of the scenarios without a mistake: one line for each, in the order of the scenarios.
 #[derive(Debug)]
 pub struct Reference(Vec<String>);
 
 impl Reference {
-    /// Tells every scenario.
+    /// Runs every scenario.
     ///
     /// # Panics
     ///
-    /// When one has another bill than the one that was worked out by hand.
+    /// If the bill of a scenario differs from the one that was calculated by hand.
     pub fn new() -> Self {
-        let told = on_all_cores(&scenarios(), |scenario| tell(*scenario, None));
-        for (scenario, told) in scenarios().into_iter().zip(&told) {
-            assert_eq!(told.outcome.bill(), scenario.bill(), "{scenario:?}");
+        let runs = on_all_cores(&scenarios(), |scenario| run_scenario(*scenario, None));
+        for (scenario, run) in scenarios().into_iter().zip(&runs) {
+            assert_eq!(run.outcome.bill(), scenario.bill(), "{scenario:?}");
         }
-        Self(told.iter().map(end_of).collect())
+        Self(runs.iter().map(end_of).collect())
     }
 
     /// The reference as lines of text, one for each scenario.
@@ -94,8 +96,8 @@ impl Reference {
 }
 
 /// The bill and the books of a scenario, as one line.
-fn end_of(told: &Told) -> String {
-    format!("{:?}", told.outcome)
+fn end_of(run: &ScenarioRun) -> String {
+    format!("{:?}", run.outcome)
 }
 
 impl Default for Reference {
@@ -105,8 +107,8 @@ impl Default for Reference {
 }
 
 impl Suite {
-    /// What the suite finds in the stack as it is now, if anything. `reference` may be of another
-    /// stack, without the mistake; without it only the bill is compared.
+    /// Runs the suite and returns its first finding, if it has one. `reference` comes from a stack
+    /// without the mistake. If it is missing, the scenarios compare only the bill.
     pub fn find(self, reference: Option<&Reference>) -> Option<String> {
         match self {
             Self::Scenarios => by_scenarios(reference),
@@ -121,7 +123,7 @@ fn scenarios() -> Vec<Scenario> {
     [&Scenario::STANDARD[..], &Scenario::OTHERS].concat()
 }
 
-/// What was found; a panic is a finding too.
+/// Runs `work` and returns its finding. A panic is a finding too.
 fn finding(work: impl FnOnce() -> Option<String>) -> Option<String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(found) => found,
@@ -135,18 +137,18 @@ fn finding(work: impl FnOnce() -> Option<String>) -> Option<String> {
     }
 }
 
-fn differs(scenario: Scenario, told: &Told, reference: Option<&str>) -> Option<String> {
-    if told.outcome.bill() != scenario.bill() {
-        return Some(format!("{scenario:?} bills {:?}", told.outcome.bill()));
+fn differs(scenario: Scenario, run: &ScenarioRun, reference: Option<&str>) -> Option<String> {
+    if run.outcome.bill() != scenario.bill() {
+        return Some(format!("{scenario:?} bills {:?}", run.outcome.bill()));
     }
-    let differs = reference.is_some_and(|reference| end_of(told) != reference);
-    differs.then(|| format!("{scenario:?} has the books {:?}", told.outcome.books))
+    let differs = reference.is_some_and(|reference| end_of(run) != reference);
+    differs.then(|| format!("{scenario:?} has the books {:?}", run.outcome.books))
 }
 
 fn by_scenarios(reference: Option<&Reference>) -> Option<String> {
     scenarios().into_iter().find_map(|scenario| {
         let reference = reference.and_then(|reference| reference.of(scenario));
-        finding(|| differs(scenario, &tell(scenario, None), reference))
+        finding(|| differs(scenario, &run_scenario(scenario, None), reference))
     })
 }
 
@@ -168,8 +170,8 @@ fn by_races() -> Option<String> {
 }
 
 fn by_crash_matrix(scenario: Scenario, reference: Option<&Reference>) -> Option<String> {
-    // Without a mistake elsewhere, the story without a death is the reference.
-    let undisturbed = tell(scenario, None);
+    // If no reference is given, the run without a death is the reference.
+    let undisturbed = run_scenario(scenario, None);
     let points = undisturbed.crash_points(scenario.fates());
     let end = end_of(&undisturbed);
     let reference = reference
@@ -177,8 +179,8 @@ fn by_crash_matrix(scenario: Scenario, reference: Option<&Reference>) -> Option<
         .unwrap_or(&end);
     points.into_iter().find_map(|(number, fate)| {
         finding(|| {
-            let told = tell(scenario, Some((number, fate)));
-            let found = differs(scenario, &told, Some(reference))?;
+            let run = run_scenario(scenario, Some((number, fate)));
+            let found = differs(scenario, &run, Some(reference))?;
             Some(format!("{fate:?} call {number}: {found}"))
         })
     })

@@ -8,7 +8,7 @@ use reconciler::books::of_subscription;
 
 use super::world::World;
 
-/// What was billed, and the books: everything that can be seen from outside.
+/// The bill at AWS Marketplace and the stack's books.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// AWS Marketplace's own slots: subscription, dimension, hour and quantity.
@@ -30,7 +30,7 @@ impl Outcome {
     }
 }
 
-/// AWS Marketplace's slots, by subscription, dimension and hour.
+/// The quantities that AWS Marketplace billed, by subscription, dimension and hour.
 ///
 /// # Panics
 ///
@@ -49,7 +49,7 @@ pub fn billed(world: &World) -> BTreeMap<(String, String, UsageHour), Quantity> 
     billed
 }
 
-/// The slots and the books over the hours `first` to `last`.
+/// The bill of the world, and the books of the subscriptions over the hours `first` to `last`.
 ///
 /// # Panics
 ///

@@ -35,11 +35,11 @@ use super::clients;
 use super::functions::{Functions, Now, STACK};
 use super::wire::{INVOCATION, Invocation, Wire};
 
-/// The time of an invocation. No invocation takes that long on the real clock.
+/// The time that an invocation may take. No invocation takes that long on the real clock.
 const INVOCATION_TIME: Duration = Duration::from_secs(890);
 /// Rows in one BatchWriteItem. Source: BatchWriteItem API reference.
 const ROWS_AT_ONCE: usize = 25;
-/// How often a message or a row that must arrive is tried again at once.
+/// The largest number of tries for a message or a row that must arrive.
 const TRIES_MAX: u32 = 20;
 
 /// A product that is listed in the world.
@@ -47,7 +47,7 @@ const TRIES_MAX: u32 = 20;
 pub struct Listing {
     /// The code of the product.
     pub code: String,
-    /// How usage records identify its buyers.
+    /// The identity by which usage records name its buyers.
     pub identity: IdentityKind,
     /// The dimensions in which it is metered.
     pub dimensions: Vec<String>,
@@ -62,7 +62,7 @@ pub struct World {
     /// The tables, for tests that set up or check the world. Its calls are not counted and meet no
     /// faults.
     pub ledger: Ledger,
-    /// The seven functions.
+    /// The seven functions, whose calls go to the wire.
     pub functions: Functions,
     /// The true time, which all clocks are based on.
     pub now: Now,
@@ -73,7 +73,8 @@ pub struct World {
     usage_stream: Mutex<Option<EventSource>>,
     record_stream: Mutex<Option<EventSource>>,
     budgets: std::sync::Mutex<Option<(Rng, u32)>>,
-    told: std::sync::Mutex<HashMap<String, BTreeSet<String>>>,
+    /// The kinds of lifecycle messages so far, by the agreement or customer that they are about.
+    kinds: std::sync::Mutex<HashMap<String, BTreeSet<String>>>,
 }
 
 impl World {
@@ -83,15 +84,15 @@ impl World {
     ///
     /// If a part of the world cannot be made.
     pub fn at(start: Timestamp, seed: u64) -> Self {
-        Self::reading(start, seed, Source::EventHistory)
+        Self::with_source(start, seed, Source::EventHistory)
     }
 
-    /// The same, with an audit that reads CloudTrail's events there.
+    /// An empty world whose audit reads CloudTrail's events from `source`.
     ///
     /// # Panics
     ///
-    /// When its parts cannot be made.
-    pub fn reading(start: Timestamp, seed: u64, source: Source) -> Self {
+    /// If a part of the world cannot be made.
+    pub fn with_source(start: Timestamp, seed: u64, source: Source) -> Self {
         Self::with_streams(start, seed, None, source)
     }
 
@@ -109,11 +110,11 @@ impl World {
         Self::of(start, seed, Some(trouble), source)
     }
 
-    /// The same with tables without streams, which are faster when they are large.
+    /// An empty world whose tables have no streams. Large tables are faster without them.
     ///
     /// # Panics
     ///
-    /// When its parts cannot be made.
+    /// If a part of the world cannot be made.
     pub fn without_streams(start: Timestamp, seed: u64) -> Self {
         Self::of(start, seed, None, Source::EventHistory)
     }
@@ -174,7 +175,7 @@ impl World {
             usage_stream: Mutex::new(usage_stream),
             record_stream: Mutex::new(record_stream),
             budgets: std::sync::Mutex::default(),
-            told: std::sync::Mutex::default(),
+            kinds: std::sync::Mutex::default(),
         }
     }
 
@@ -318,7 +319,7 @@ impl World {
             .map(drop)
     }
 
-    /// Fires the submitter's schedule once, with time for this many calls.
+    /// Invokes the submitter as its schedule does, with time for this many calls.
     pub async fn sweep_within(&self, calls: u64) -> Result<(), String> {
         let budget = Budget::of_calls(made_by("submitter"), calls);
         submit(self.functions.submitter.clone(), "{}".to_owned(), budget)
@@ -336,7 +337,7 @@ impl World {
         self.reconcile_as(Budget::of(time)).await
     }
 
-    /// One of the reconciler's tasks is due.
+    /// Invokes one of the reconciler's tasks as its schedule does.
     pub async fn reconcile_task(&self, task: Task) -> Result<reconciler::Report, String> {
         self.reconcile_task_as(task, self.budget("reconciler"))
             .await
@@ -346,7 +347,7 @@ impl World {
         self.reconcile_task_as(Task::Everything, budget).await
     }
 
-    /// One of the reconciler's tasks is due, and its invocation ends when its budget is spent.
+    /// Invokes one of the reconciler's tasks, which ends when its budget is spent.
     pub async fn reconcile_task_as(
         &self,
         task: Task,
@@ -388,8 +389,8 @@ impl World {
             .expect("a stream");
     }
 
-    /// Lambda hands a delivery of the stream of UsageEvents over that somebody made up. Returns what
-    /// is to be delivered again.
+    /// Invokes the late-usage function with a delivery that the test made up instead of the stream.
+    /// Returns the answer, which lists the records that must be delivered again.
     pub async fn deliver_usage(&self, event: &Value) -> Result<Value, String> {
         let app = self.functions.late_usage.clone();
         let budget = self.budget("late-usage");
@@ -401,11 +402,12 @@ impl World {
         .await
     }
 
-    /// DynamoDB removes what has expired by the time of this world, and says how many items.
+    /// Removes the items that have expired by the time of this world, as DynamoDB does. Returns
+    /// their number.
     ///
     /// # Panics
     ///
-    /// When the tables cannot be written.
+    /// If the tables cannot be written.
     pub fn sweep_ttl(&self) -> usize {
         self.database.sweep_ttl().expect("a sweep")
     }
@@ -452,10 +454,10 @@ impl World {
     /// delivered again.
     pub async fn deliver_lifecycle(&self) {
         for message in self.emulator.take_lifecycle() {
-            self.note_order(&message);
+            self.mark_order(&message);
             let event = function_event(message);
             let mut tries = 1;
-            while let Err(last) = self.tell(event.clone()).await {
+            while let Err(last) = self.deliver_event(event.clone()).await {
                 assert!(
                     tries < TRIES_MAX,
                     "the lifecycle event {event} could not be delivered in {TRIES_MAX} tries: {last}"
@@ -465,8 +467,8 @@ impl World {
         }
     }
 
-    /// Counts which messages about the same agreement or customer came before this one.
-    fn note_order(&self, message: &LifecycleMessage) {
+    /// Marks each kind of message about the same agreement or customer that came before this one.
+    fn mark_order(&self, message: &LifecycleMessage) {
         let (whom, kind) = match message {
             LifecycleMessage::EventBridge(event) => (
                 event["detail"]["agreement"]["id"].to_string(),
@@ -479,8 +481,8 @@ impl World {
                 (format!("{customer} {}", body["product-code"]), action)
             }
         };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let earlier = told.entry(whom).or_default();
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = kinds.entry(whom).or_default();
         for other in &*earlier {
             self.wire
                 .mark_one(&format!("message {other} before {kind}"));
@@ -490,7 +492,7 @@ impl World {
 
     /// Delivers one message to the agreements function. `Err` means that it has to be delivered
     /// again.
-    pub async fn tell(&self, event: Value) -> Result<(), String> {
+    pub async fn deliver_event(&self, event: Value) -> Result<(), String> {
         let app = self.functions.agreements.clone();
         let answer = invoke("agreements", async move {
             agreements::handle(&app, event, Budget::of(INVOCATION_TIME))
@@ -536,8 +538,8 @@ impl World {
     ///
     /// # Panics
     ///
-    /// If twenty tries fail. The row would count as reported and would not be there, so the books
-    /// would be compared with usage that nobody has.
+    /// If twenty tries fail. Otherwise the books would be compared with a row that was never
+    /// written.
     pub async fn report(&self, subscription: &Subscription, event: &UsageEvent) {
         let mut last = String::new();
         for _ in 0..TRIES_MAX {
@@ -593,7 +595,7 @@ impl World {
         last
     }
 
-    /// Writes a row that no library of ours has checked.
+    /// Writes a row without the checks of the ledger, so that it may be malformed.
     ///
     /// # Panics
     ///
@@ -611,11 +613,11 @@ impl World {
             .expect("a row");
     }
 
-    /// The same for many rows of one dimension in one hour, with one unit each.
+    /// Writes many rows of one partition without the checks of the ledger. Each has the quantity 1.
     ///
     /// # Panics
     ///
-    /// When DynamoDB refuses them.
+    /// If DynamoDB refuses the rows.
     pub async fn put_many(&self, partition: &str, sorts: &[String], time: &str) {
         let table = &self.ledger.tables().usage_events;
         for sorts in sorts.chunks(ROWS_AT_ONCE) {
@@ -645,7 +647,13 @@ impl World {
     /// # Panics
     ///
     /// If DynamoDB refuses the change.
-    pub async fn scribble(&self, table: &str, key: (&str, &str), attribute: &str, value: &str) {
+    pub async fn set_attribute(
+        &self,
+        table: &str,
+        key: (&str, &str),
+        attribute: &str,
+        value: &str,
+    ) {
         self.client
             .update_item()
             .table_name(table)
@@ -694,13 +702,14 @@ impl World {
             .expect("a row removed");
     }
 
-    /// Runs everything that is due at this time once, function by function.
+    /// Delivers all messages and fires all schedules once, function by function. The reconciler
+    /// runs only if `reconcile` is true.
     pub async fn tick(&self, reconcile: bool) {
         let now = self.now.get();
         self.deliver_lifecycle().await;
         self.pump_usage(now).await;
         self.pump_records(now).await;
-        // A run that fails or dies is made up for by the next run.
+        // The next run makes up for a run that fails or dies.
         let outcomes = [
             self.seal().await.map(drop),
             self.sweep().await,
@@ -729,8 +738,8 @@ async fn submit(app: submitter::App, event: String, budget: Budget) -> Result<Va
 }
 
 thread_local! {
-    /// The calls of each function in all worlds of this thread, which exist one after the other. A
-    /// budget counts the calls from its start.
+    /// The number of calls of each function in all worlds of this thread. The worlds exist one
+    /// after the other, and a budget counts the calls from its start.
     static MADE: RefCell<HashMap<&'static str, &'static AtomicU64>> = RefCell::default();
 }
 

@@ -61,8 +61,8 @@ async fn agreements_begin_a_legacy_subscription_that_is_registered() {
             json!({"status": "active", "activated_at": "2026-11-20T14:24:23Z"}),
         );
     }
-    // A license event names no customer. It waits under the agreement until a registration links
-    // it.
+    // A license event names no customer. It is kept with the agreement until a registration links
+    // the agreement to a subscription.
     let fed = feed("Agreements", "agreements-license-updated-customer").await;
     has(&fed.profile(LEGACY).await, json!({"status": "active"}));
     assert_eq!(
@@ -150,7 +150,7 @@ async fn agreements_keep_every_event_once() {
 }
 
 #[tokio::test]
-async fn agreements_keep_what_they_cannot_read_apart() {
+async fn agreements_keep_messages_that_they_cannot_read() {
     let fed = feed("Agreements", "agreements-malformed").await;
     assert_eq!(fed.answer, json!({"batchItemFailures": []}));
     let [kept] = fed.written("Subscriptions", "event#")[..] else {

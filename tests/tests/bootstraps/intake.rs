@@ -1,4 +1,4 @@
-//! Usage events over HTTP. Each gets its own verdict.
+//! Usage events over HTTP. Each event is accepted or rejected on its own.
 
 use end_to_end::world::World;
 use serde_json::{Value, json};

@@ -31,7 +31,7 @@ async fn late_usage_flags_sealed_hours_once() {
 }
 
 #[tokio::test]
-async fn late_usage_passes_over_what_it_cannot_read_or_need_not_see() {
+async fn late_usage_ignores_removals_by_ttl_and_itemises_unreadable_keys() {
     let fed = feed("LateUsage", "late-usage-ttl-removal").await;
     assert_eq!(fed.answer, json!({"batchItemFailures": []}));
     assert!(fed.written.is_empty());

@@ -39,7 +39,7 @@ async fn registration_makes_a_subscription_of_a_token() {
 }
 
 #[tokio::test]
-async fn registration_leaves_a_returning_buyer_as_he_was() {
+async fn registration_changes_nothing_for_a_returning_buyer() {
     for name in ["registration-post", "registration-post-free-trial"] {
         let fed = feed("Registration", name).await;
         assert_eq!(fed.answer["statusCode"], 200, "{}", fed.answer);
@@ -67,7 +67,7 @@ async fn registration_keeps_what_the_buyer_typed_under_a_signed_subscription() {
 }
 
 #[tokio::test]
-async fn registration_refuses_what_aws_did_not_give_or_it_did_not_sign() {
+async fn registration_refuses_a_token_not_from_aws_and_a_session_not_from_itself() {
     for (name, status, words) in [
         ("registration-contact-forged", 400, "Set up your account"),
         (

@@ -82,7 +82,7 @@ fn a_window_must_leave_time_to_send() {
     }
 }
 
-/// The message must not make an operator look for a wrong setting.
+/// The message must not suggest that a setting is wrong.
 #[test]
 fn a_function_whose_runtime_api_is_gone_says_so() {
     for (function, _) in FUNCTIONS {

@@ -1,5 +1,5 @@
-//! The hourly comparison with CloudTrail: what it reads, and that neither an out-of-date read nor a
-//! record that was not read hides a difference.
+//! The hourly comparison with CloudTrail: its reads, and the differences that it must find even if
+//! a read is stale or a record was not read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,16 +14,16 @@ use serde_json::json;
 use crate::town::{Town, at};
 
 const HOUR: &str = "2026-11-27T02";
-/// A time before the record of that hour was sent.
+/// A time before the record of [`HOUR`] was sent.
 const HOUR_BEFORE: &str = "2026-11-27T03:00:00Z";
-/// The time at which the step in which it was sent is compared.
+/// The time at which the reconciler compares the step in which the record was sent.
 const FIRST: &str = "2026-11-27T04:15:00Z";
-/// The time at which that step is compared again.
+/// The time at which the reconciler compares that step again.
 const AGAIN: &str = "2026-11-27T13:15:00Z";
-/// The sort key of that step where it is kept as settled.
+/// The sort key under which that step is kept once it is settled.
 const STEP: &str = "step#2026-11-27T03:11:00Z";
 
-/// The reconciler's calls of three operations.
+/// The numbers of the reconciler's calls of three operations.
 #[derive(Default)]
 struct Calls {
     batches: AtomicU64,
@@ -95,10 +95,10 @@ fn calls_are_compared_again_without_reading_a_record_if_none_came_late() {
 }
 
 async fn compare_again() {
-    // The settled step is left as it is, cannot be read, or has other calls. Nine hours of new
-    // calls, and nine hours that are compared again, are 18 steps of an hour. One more begins where
-    // the settled step begins. If its calls are not those that were kept, the history is read a
-    // second time.
+    // The test leaves the settled step as it is, makes it unreadable, or changes the digest of its
+    // calls. Nine hours of new calls and nine hours that are compared again are 18 steps of an
+    // hour. One more step begins where the settled step begins. If its calls differ from those that
+    // were kept, the history is read a second time.
     let damages = [None, Some(("until", "soon")), Some(("digest", "another"))];
     for (damage, batches, pages) in [
         (damages[0], 0, 19),
@@ -114,7 +114,7 @@ async fn compare_again() {
         let table = &town.world.ledger.tables().metering_records;
         if let Some((attribute, value)) = damage {
             let key = ("audit", STEP);
-            town.world.scribble(table, key, attribute, value).await;
+            town.world.set_attribute(table, key, attribute, value).await;
         }
         let calls = follow(&town, |_| Fate::Answered);
         let report = compare_at(&town, AGAIN).await;
@@ -173,7 +173,7 @@ fn a_success_whose_record_is_not_shown_yet_is_no_difference() {
 
 async fn read_before_creation() {
     let town = Town::of(1).await;
-    // The same question, asked before the record was created.
+    // The same read, made before the record was created, gives the stale answer.
     let keys = [town.key(0, HOUR)];
     let ledger = &town.world.ledger;
     let before = ledger.records_as(&keys, Consistency::Eventual).await;
@@ -186,7 +186,7 @@ async fn read_before_creation() {
     let report = compare_at(&town, FIRST).await;
     assert_eq!(report.audit.differences(), 0, "{report:?}");
     assert_eq!(report.audit.calls, 1);
-    // One read was out of date, and one was strongly consistent.
+    // The first read was stale, and the second one was strongly consistent.
     assert_eq!(calls.batches.load(Ordering::Relaxed), 2);
 }
 
@@ -207,7 +207,7 @@ async fn read_before_change() {
             let written = ledger.write_state(&record, state, "Success", now).await;
             assert_eq!(written.unwrap(), Written::Done);
         };
-        // It says that it was accepted, but no call has its success.
+        // The record was marked as accepted, but no call has its success.
         write(State::Accepted).await;
         let block = ["2026-11-27T00", HOUR].map(|hour| hour.parse().unwrap());
         let block = (block[0], block[1]);
@@ -244,7 +244,7 @@ async fn compare_blocks() {
     // The hours 03 and 04 are over, but their block is not.
     assert_eq!(report.audit.matched, 1, "{report:?}");
     assert_eq!(hours_through(&town).await, "2026-11-27T02");
-    // A run that breaks off leaves the whole block to the next one.
+    // A run that does not finish leaves the whole block to the next run.
     let calls = follow(&town, |operation| match operation {
         "Query" => Fate::Failed,
         _ => Fate::Answered,

@@ -1,4 +1,4 @@
-//! One damaged item of each kind, together with healthy items of the same kind.
+//! One damaged item of each kind does not keep the reconciler from the healthy items of its kind.
 
 use end_to_end::proof::run::{Executor, on_a_thread};
 use ledger::record::{send_partition, sort_key};
@@ -21,7 +21,7 @@ const DAMAGED_LEAVER: usize = 6;
 const DAMAGED_PRODUCT: usize = 7;
 
 #[test]
-fn damaged_items_of_every_kind_hold_up_nothing_beside_them() {
+fn damaged_items_of_every_kind_hold_up_no_healthy_item() {
     on_a_thread(|| Executor::default().finish(reconcile_beside_damage()));
 }
 
@@ -55,7 +55,7 @@ async fn reconcile_beside_damage() {
     ] {
         town.seal_at(minute).await;
     }
-    town.uses(LATE, "untold", LATER).await;
+    town.uses(LATE, "unreported", LATER).await;
     town.world.forget_usage_stream().await;
     let names = damage(&town).await;
 
@@ -97,18 +97,18 @@ async fn damage(town: &Town) -> Vec<String> {
     let (world, tables) = (&town.world, town.world.ledger.tables());
     let (subscriptions, records) = (&tables.subscriptions, &tables.metering_records);
     let mut names = Vec::new();
-    let mut scribble =
+    let mut set_attribute =
         async |table: &str, partition: String, sort: &str, attribute: &str, value: &str| {
             world
-                .scribble(table, (&partition, sort), attribute, value)
+                .set_attribute(table, (&partition, sort), attribute, value)
                 .await;
             names.push(format!("{partition} / {sort}"));
         };
     let name = |n: usize| town.buyer(n).to_string();
     let record = sort_key(HOUR.parse().unwrap(), &"gb".parse().unwrap());
-    scribble(records, name(DAMAGED_RECORD), &record, "stamp", "nothing").await;
+    set_attribute(records, name(DAMAGED_RECORD), &record, "stamp", "nothing").await;
     let profile = "profile";
-    scribble(
+    set_attribute(
         subscriptions,
         name(DAMAGED_PROFILE),
         profile,
@@ -116,7 +116,7 @@ async fn damage(town: &Town) -> Vec<String> {
         "soon",
     )
     .await;
-    scribble(
+    set_attribute(
         subscriptions,
         name(DAMAGED_LEAVER),
         profile,
@@ -125,10 +125,10 @@ async fn damage(town: &Town) -> Vec<String> {
     )
     .await;
     let movement = format!("c#{HOUR}#gb#1");
-    scribble(records, name(DAMAGED_MOVEMENT), &movement, "kind", "stolen").await;
+    set_attribute(records, name(DAMAGED_MOVEMENT), &movement, "kind", "stolen").await;
     let product = "product|damagedproduct".to_owned();
-    scribble(subscriptions, product, "configuration", "dimensions", "gb").await;
-    scribble(
+    set_attribute(subscriptions, product, "configuration", "dimensions", "gb").await;
+    set_attribute(
         records,
         "sweeps".to_owned(),
         "recount-first#0",
@@ -136,10 +136,10 @@ async fn damage(town: &Town) -> Vec<String> {
         "now",
     )
     .await;
-    scribble(records, "stops".to_owned(), "books#0", "place", "nowhere").await;
+    set_attribute(records, "stops".to_owned(), "books#0", "place", "nowhere").await;
     // Every index gets an item that has only its keys.
     for (attribute, value) in [("live", "0"), ("attention", "yes")] {
-        scribble(
+        set_attribute(
             subscriptions,
             "nobody".to_owned(),
             profile,
@@ -149,15 +149,15 @@ async fn damage(town: &Town) -> Vec<String> {
         .await;
     }
     let strange = "r#yesterday";
-    scribble(records, name(HEALTHY), strange, "work", &send_partition(0)).await;
+    set_attribute(records, name(HEALTHY), strange, "work", &send_partition(0)).await;
     // The reconciler does not read lifecycle events, and it sets a damaged row aside.
     let event = format!("event#{HOUR}#1");
     let joint = "joint#1".to_owned();
-    scribble(subscriptions, joint, &event, "sign", "nothing").await;
+    set_attribute(subscriptions, joint, &event, "sign", "nothing").await;
     let row = format!("{}@{HOUR}", name(HEALTHY));
     world.put_raw(&row, "gb#strange", "-1", "never").await;
-    // The reconciler does not report these: a stop may have any text, nothing reads that joint, and
-    // an item without `due` is in no index.
+    // The reconciler does not report these: a stop may have any text, it does not read lifecycle
+    // events, and an item without `due` is in no index.
     let unread = ["stops / ", "joint#1 / ", "r#yesterday"];
     names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
     names.sort();

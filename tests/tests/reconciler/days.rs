@@ -1,4 +1,4 @@
-//! A day is proved once, and again only when something of it can have changed.
+//! A day is proved once. It is proved again only if its books may have changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,12 +71,12 @@ async fn prove_once() {
     reads.store(0, Ordering::Relaxed);
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (0, Some(true)));
-    // One read of the watermark; for each shard two of its place, one page of each of the two
-    // lists, and perhaps one of the product.
+    // The watermark is read once. Each shard needs two reads of its place, one page of each of the
+    // two lists, and perhaps one read of the product.
     let at_most = 1 + 8 * 4 + 3 * BUYERS as u64;
     let reads = reads.load(Ordering::Relaxed);
     assert!(reads <= at_most, "{reads} reads");
-    // What was written before a proof can have begun was noted nowhere.
+    // A change that was written before a proof can have begun leaves no note.
     let (first, now) = ("2026-11-26T00".parse().unwrap(), town.world.now.get());
     for (_, subscription) in &town.buyers {
         let last = HOUR.parse().unwrap();
@@ -88,7 +88,7 @@ async fn prove_once() {
     }
 }
 
-/// Makes late usage of the 27th, which is flagged and which the sealer carries.
+/// Writes late usage of the 27th and flags its hour, so that the sealer carries it.
 async fn carry(town: &Town, n: usize) {
     town.uses(n, "late", HOUR).await;
     let (late, now) = (town.buyer(n), town.world.now.get());
@@ -117,7 +117,7 @@ async fn change_after_proof() {
     let report = prove_at(&town, "2026-11-29T09:40:00Z").await;
     assert_eq!(report.days_proved, BUYERS as u64);
     assert_eq!(report.balanced, Some(true));
-    // The carried row is removed, and the stream delivers that.
+    // The carried row is removed, and the stream delivers the removal.
     let record = town.record(1, HOUR).await;
     let movements = town.world.ledger.movements_of(&record).await.unwrap();
     let MovementKind::Carried { target, .. } = movements[0].kind else {
@@ -165,7 +165,7 @@ async fn prove_right_after() {
 }
 
 #[test]
-fn a_row_that_no_stream_told_of_is_found_at_the_end_of_the_month() {
+fn a_row_that_no_stream_reported_is_found_at_the_end_of_the_month() {
     on_a_thread(|| Executor::default().finish(find_at_month_end()));
 }
 
@@ -173,9 +173,9 @@ async fn find_at_month_end() {
     let town = proved_town().await;
     let recounted = town.world.reconcile_task(Task::Recount(None)).await;
     assert_eq!(recounted.unwrap().hours_flagged, 0);
-    // The run is thirty hours late.
+    // The row is thirty hours late.
     town.world.set_time(at("2026-11-28T09:00:00Z"));
-    town.uses(1, "untold", HOUR).await;
+    town.uses(1, "unreported", HOUR).await;
     town.world.forget_usage_stream().await;
     for time in ["2026-11-28T20:50:00Z", "2026-11-29T09:40:00Z"] {
         town.seal_at(time).await;
@@ -222,7 +222,9 @@ async fn alter_records() {
     let sort = format!("r#{HOUR}#gb");
     // Somebody changes one record and removes another one.
     let key = (&*name(0), &*sort);
-    town.world.scribble(table, key, "state", "dry-run").await;
+    town.world
+        .set_attribute(table, key, "state", "dry-run")
+        .await;
     clients::dynamodb(&town.world.wire)
         .delete_item()
         .table_name(table)
@@ -231,8 +233,8 @@ async fn alter_records() {
         .send()
         .await
         .unwrap();
-    // This stack changes a third one in a way that the books do not depend on, and a fourth one in
-    // a way that they do.
+    // The stack itself changes two more records. The books depend only on the change of the second
+    // one.
     let more = Transmissions {
         doubtful: 0,
         answered: 1,
@@ -250,12 +252,13 @@ async fn alter_records() {
     let report = report.unwrap();
     let found = (report.days_altered, report.balanced);
     assert_eq!(found, (2, Some(false)), "{report:?}");
-    // A run whose walk died before it kept its place finds the same again.
+    // A run that starts again from the beginning, because its place was not kept, finds the change
+    // again.
     for shard in 0..ledger::SHARDS {
         let walk = format!("recount-month#{shard}");
         ledger.stop_at(&walk, None).await.unwrap();
     }
-    // The hour of the removed record was flagged, which is noted.
+    // The hour of the removed record was flagged, and the flag left a note of a change.
     let again = town.world.reconcile_task(Task::Recount(None)).await;
     let again = again.unwrap();
     assert_eq!((again.days_altered, again.balanced), (1, Some(false)));
@@ -285,7 +288,7 @@ async fn overflow_sum() {
     let table = town.world.ledger.tables().metering_records.clone();
     for name in &both[..2] {
         let key = (&**name, "d#2026-11-27");
-        town.world.scribble(&table, key, "books", &books).await;
+        town.world.set_attribute(&table, key, "books", &books).await;
     }
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.slots_astray), (0, 0));
@@ -293,7 +296,7 @@ async fn overflow_sum() {
 }
 
 #[test]
-fn a_damaged_digest_is_named_and_its_day_proved_anew() {
+fn a_damaged_digest_is_named_and_its_day_is_proved_again() {
     on_a_thread(|| Executor::default().finish(damage_digest()));
 }
 
@@ -302,7 +305,7 @@ async fn damage_digest() {
     let name = town.buyer(2).to_string();
     let table = town.world.ledger.tables().metering_records.clone();
     town.world
-        .scribble(&table, (&name, "d#2026-11-27"), "books", "lost")
+        .set_attribute(&table, (&name, "d#2026-11-27"), "books", "lost")
         .await;
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
     assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
@@ -323,7 +326,7 @@ async fn compare_sums() {
     town.uses(2, "b", "2026-11-28T11").await;
     town.seal_at("2026-11-29T07:31:00Z").await;
     prove_at(&town, "2026-11-29T07:40:00Z").await;
-    // The 28th was sealed so late that its first proof may have missed something.
+    // The 28th was sealed so late that its first proof may have missed a change.
     prove_at(&town, "2026-11-29T20:50:00Z").await;
     let ledger = &town.world.ledger;
     let hour = |text: &str| text.parse::<UsageHour>().unwrap();
@@ -372,7 +375,7 @@ async fn prove_ended() {
 }
 
 #[test]
-fn a_day_of_which_records_may_be_gone_is_not_proved() {
+fn a_day_whose_records_may_be_gone_is_not_proved() {
     on_a_thread(|| {
         Executor::default().finish(async {
             let town = proved_town().await;

@@ -24,7 +24,7 @@ async fn call(town: &Town, hour: UsageHour) {
 }
 
 #[test]
-fn a_page_that_fails_in_passing_is_asked_for_again() {
+fn a_page_that_fails_temporarily_is_asked_for_again() {
     on_a_thread(|| {
         for (source, operation) in [
             (Source::EventHistory, "LookupEvents"),
@@ -55,13 +55,13 @@ async fn read_through_failures(source: Source, operation: &str) {
         assert!(report.finished, "{operation} {kind:?}: {report:?}");
         assert_eq!(report.audit.unclear, 0, "{operation} {kind:?}");
     }
-    // A lasting failure is reported at once, and a passing one after all tries.
+    // A lasting failure is reported at once. A temporary failure is reported after all tries.
     for (kind, times, tries) in [
         (FaultKind::AccessDenied, 3, "tried 1 times"),
         (FaultKind::Throttling, 1_000, "tried 6 times"),
     ] {
         if operation == "GetObject" && kind == FaultKind::AccessDenied {
-            // If a file is denied, the other files can still be read; another test has that case.
+            // If a file is denied, the other files can still be read. Another test has that case.
             continue;
         }
         hour = hour.next();
@@ -78,7 +78,7 @@ async fn read_through_failures(source: Source, operation: &str) {
 }
 
 #[test]
-fn a_call_that_comes_late_into_the_history_is_compared_all_the_same() {
+fn a_call_that_comes_late_into_the_history_is_still_compared() {
     on_a_thread(|| {
         for source in [Source::EventHistory, Source::Trail] {
             Executor::default().finish(find_late_call(source));
@@ -104,17 +104,17 @@ async fn find_late_call(source: Source) {
         .batch_meter_usage_raw(theirs)
         .await
         .expect("metered");
-    let mut told = Vec::new();
+    let mut reported_at = Vec::new();
     let mut hour: UsageHour = "2026-11-27T03".parse().unwrap();
     for _ in 0..20 {
         let report = town.reconcile_at(&format!("{hour}:05:00Z")).await;
         assert!(report.finished, "{report:?}");
         if report.audit.unknown > 0 {
             assert_eq!(report.audit.unknown, 1, "{report:?}");
-            told.push(hour.to_string());
+            reported_at.push(hour.to_string());
         }
         hour = hour.next();
     }
     // The stack sealed nothing in that hour, so the ledger has no record for this success.
-    assert_eq!(told, ["2026-11-27T12"], "{source:?}");
+    assert_eq!(reported_at, ["2026-11-27T12"], "{source:?}");
 }

@@ -1,4 +1,4 @@
-//! A run that has no time left keeps its place.
+//! A run that has no time left keeps its place, and the next run continues there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,16 +12,16 @@ use marketplace::recount::MovementKind;
 use crate::town::{Town, at};
 
 const BUYERS: usize = 24;
-/// The time of an invocation. It needs a small part of it, unless a call is made so slow that it
-/// takes the rest.
+/// The time of an invocation. An invocation needs a small part of it, unless the test makes a call
+/// so slow that it takes the rest.
 const TIME: Duration = Duration::from_secs(3);
-/// How many queries a run makes before the slow call.
+/// The number of queries that a run makes before the slow call.
 const QUERIES: u64 = 100;
-/// How many queries of a run may be for work that is not kept: calls that were under way when the
-/// time ran out, and pages of the indexes.
+/// The most queries of a run that the next run may repeat: calls that were under way when the time
+/// ran out, and pages of the indexes.
 const EXTRA_PER_RUN: u64 = 100;
 
-/// The queries of all runs until one finished.
+/// The totals of all runs until one finished.
 #[derive(Debug)]
 struct Taken {
     runs: u64,
@@ -129,15 +129,15 @@ async fn close_in_turn() {
             "{closed} of {BUYERS} are closed after {runs} runs"
         );
     }
-    assert!(runs > 2, "the time was to be up in between");
+    assert!(runs > 2, "the time must be up before all are closed");
 }
 
 #[test]
-fn an_imbalance_is_told_even_if_the_time_runs_out_over_the_rest() {
-    on_a_thread(|| Executor::default().finish(tell_imbalance()));
+fn an_imbalance_is_reported_even_if_the_time_runs_out_over_the_rest() {
+    on_a_thread(|| Executor::default().finish(report_imbalance()));
 }
 
-async fn tell_imbalance() {
+async fn report_imbalance() {
     const HOUR: &str = "2026-11-27T02";
     let town = Town::of(BUYERS).await;
     for n in 0..BUYERS {
@@ -176,15 +176,18 @@ async fn tell_imbalance() {
     // The recounts take some eight hundred queries, and a shard's proof some three hundred.
     let (_, of_run) = count_queries(&town, Some(1_500));
     town.seal_at("2026-11-28T07:31:00Z").await;
-    let mut told = 0;
+    let mut imbalances = 0;
     for _ in 0..40 {
         of_run.store(0, Ordering::Relaxed);
         let report = town.world.reconcile_within(TIME).await.unwrap();
-        if report.finished || told > 0 {
+        if report.finished || imbalances > 0 {
             break;
         }
         assert_eq!(report.balanced == Some(false), report.slots_astray > 0);
-        told += report.slots_astray;
+        imbalances += report.slots_astray;
     }
-    assert!(told > 0, "no run whose time was up told of any");
+    assert!(
+        imbalances > 0,
+        "no run whose time was up reported an imbalance"
+    );
 }

@@ -13,7 +13,7 @@ use startup::Budget;
 use crate::town::{Town, at};
 
 const BUYERS: usize = 16;
-/// The hours from the last quarter of the 26th, which is the first that is due, through the 27th.
+/// The number of hours from the last quarter of the 26th, which is due first, through the 27th.
 const HOURS: u64 = 30;
 
 /// A town in which two days are sealed and every buyer used something.
@@ -66,7 +66,7 @@ async fn touch_one_shard() {
         let report = town.world.reconcile_task(Task::Prove(Some(shard))).await;
         let report = report.unwrap();
         assert!(report.finished, "{report:?}");
-        // The 26th, which is the first day that can have usage, and the 27th.
+        // The days are the 26th, which is the first day that can have usage, and the 27th.
         assert_eq!(report.days_proved, buyers * 2, "shard {shard}");
         assert_eq!(report.hours_recounted, 0);
         assert_eq!(report.balanced, Some(true));
@@ -107,7 +107,7 @@ async fn starve_one() {
 }
 
 #[test]
-fn two_invocations_of_one_task_at_once_come_to_the_same() {
+fn two_invocations_of_one_task_at_once_have_the_same_result() {
     on_a_thread(|| Executor::default().finish(run_at_once()));
 }
 
@@ -115,7 +115,7 @@ async fn run_at_once() {
     let town = town().await;
     town.world.set_time(at("2026-11-28T07:40:00Z"));
     for n in 0..BUYERS {
-        town.uses(n, "untold", "2026-11-27T03").await;
+        town.uses(n, "unreported", "2026-11-27T03").await;
     }
     town.world.forget_usage_stream().await;
     for task in [Task::Recount(None), Task::Prove(None)] {

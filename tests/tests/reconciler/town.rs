@@ -1,4 +1,4 @@
-//! A town: several buyers of one product, in a world whose time stands still between the steps of a
+//! A town: a world with several buyers of one product. Its time stands still between the steps of a
 //! test.
 
 use std::rc::Rc;
@@ -26,7 +26,7 @@ impl Town {
 
     /// A town whose audit reads CloudTrail's events from `source`.
     pub async fn reading(buyers: usize, source: Source) -> Self {
-        let world = World::reading(at("2026-11-27T00:20:00Z"), 7, source);
+        let world = World::with_source(at("2026-11-27T00:20:00Z"), 7, source);
         let world = Rc::new(world);
         let mut town = Self {
             world,

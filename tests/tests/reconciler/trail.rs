@@ -57,10 +57,10 @@ async fn read_denied_file() {
     fails(&town, denied.containing("20261127T035"));
     let report = town.reconcile_at("2026-11-28T03:10:00Z").await;
     // The file is reported, and the other files are read nevertheless.
-    let told = report.audit.failure.clone().expect("a file");
+    let failure = report.audit.failure.clone().expect("a file");
     assert!(
-        told.contains("cannot be read (1)") && told.contains("T0355Z"),
-        "{told}"
+        failure.contains("cannot be read (1)") && failure.contains("T0355Z"),
+        "{failure}"
     );
     assert!(report.finished, "{report:?}");
     assert_eq!(report.audit.undecided, 1, "{report:?}");
@@ -86,10 +86,10 @@ async fn judge_denied_file() {
     fails(&town, denied.containing("20261127T035"));
     town.world.set_time(at("2026-11-28T03:10:00Z"));
     let report = town.world.reconcile_task(Task::Judge).await.unwrap();
-    let told = report.audit.failure.clone().unwrap_or_default();
-    assert!(told.contains("cannot be read (1)"), "{report:?}");
+    let failure = report.audit.failure.clone().unwrap_or_default();
+    assert!(failure.contains("cannot be read (1)"), "{report:?}");
     assert_eq!(report.audit.undecided, 1, "{report:?}");
-    // What it reported does not count as a failure of the next task.
+    // A file that one task reported does not count as a failure of the next task.
     town.world.emulator.set_faults(Faults::default());
     let report = town.world.reconcile_task(Task::Compare).await.unwrap();
     assert_eq!(report.audit.failure, None, "{report:?}");
@@ -106,10 +106,10 @@ async fn read_nothing() {
         settings.trail_prefix = "elsewhere".to_owned()
     });
     let report = town.reconcile_at("2026-11-28T03:10:00Z").await;
-    let told = report.audit.failure.clone().expect("a failure");
+    let failure = report.audit.failure.clone().expect("a failure");
     assert!(
-        told.contains("no file of a trail in s3://example-trail/AWSLogs"),
-        "{told}"
+        failure.contains("no file of a trail in s3://example-trail/AWSLogs"),
+        "{failure}"
     );
     assert!(!report.finished, "{report:?}");
 }
@@ -162,6 +162,6 @@ async fn judge_before_the_first_file() {
     );
     let record = town.record(0, "2026-11-27T02").await;
     assert_eq!((record.state, record.movements), (State::Unconfirmed, 0));
-    let told = record.outcome.expect("an outcome");
-    assert!(!told.code.is_empty());
+    let outcome = record.outcome.expect("an outcome");
+    assert!(!outcome.code.is_empty());
 }

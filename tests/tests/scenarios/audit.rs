@@ -21,10 +21,10 @@ use startup::{Budget, Clock, Env, clients};
 
 use crate::market::{Market, at, hour};
 
-/// Where the audit reads CloudTrail's events.
+/// The sources from which the audit can read CloudTrail's events.
 const SOURCES: [Source; 2] = [Source::EventHistory, Source::Trail];
 
-/// A stack whose audit reads there.
+/// Options of a stack whose audit reads CloudTrail's events from `source`.
 fn reading(source: Source, options: StackOptions) -> StackOptions {
     let settings = Settings::default();
     let trail = [
@@ -66,7 +66,7 @@ fn short_window() -> StackOptions {
     }
 }
 
-/// A buyer whose seller's audit reads there.
+/// A market whose audit reads CloudTrail's events from `source`.
 async fn market_reading(source: Source, options: StackOptions) -> Market {
     Market::with("2026-11-21T09:20:00Z", reading(source, options)).await
 }
@@ -145,7 +145,7 @@ async fn a_lost_reply_that_is_answered_duplicate_is_found_billed() {
         market.until("2026-11-21T11:45:00Z").await;
         let record = market.record("2026-11-21T10", "gb").await.expect("kept");
         assert_eq!(record.state, State::Disputed);
-        assert!(record.due.is_some(), "the audit is to look at it");
+        assert!(record.due.is_some(), "the audit must look at it");
         assert_eq!(market.books().await.held.to_string(), "1.5");
         market.until("2026-11-21T12:10:00Z").await;
         let record = market.record("2026-11-21T10", "gb").await.expect("kept");
@@ -161,7 +161,7 @@ async fn a_lost_reply_that_is_answered_duplicate_is_found_billed() {
 }
 
 #[tokio::test]
-async fn what_was_recorded_before_an_exception_is_inferred_to_be_billed() {
+async fn a_record_that_was_billed_before_an_exception_is_inferred_to_be_billed() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.stack.emulator().set_readings(Readings {
         identical_resubmission: IdenticalResubmission::DuplicateRecord,
@@ -210,7 +210,7 @@ async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
                 [books.accepted, books.lost, books.over_metered].map(|total| total.to_string()),
                 [theirs.to_string(), lost.to_owned(), over_metered.to_owned()]
             );
-            // Nothing is metered a second time for what is short.
+            // The missing quantity is not metered a second time.
             market.until("2026-11-21T14:00:00Z").await;
             assert_eq!(market.bill(), [format!("2026-11-21T10 gb {theirs}")]);
         }
@@ -218,9 +218,9 @@ async fn somebody_elses_success_is_a_conflict_with_both_quantities() {
 }
 
 /// At the very end of a day without permission, AWS Marketplace records the usage but its answers
-/// are lost. The history is hours behind, and what it does not show yet proves nothing.
+/// are lost. The history is hours behind, so a call that it does not show yet proves nothing.
 #[tokio::test]
-async fn what_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
+async fn a_call_that_a_late_history_does_not_show_yet_is_not_billed_a_second_time() {
     for source in SOURCES {
         let mut market = market_reading(source, StackOptions::default()).await;
         let emulator = market.stack.emulator();
@@ -299,13 +299,13 @@ async fn a_refused_timestamp_is_proof_that_nothing_was_recorded() {
     assert_eq!(market.books().await.accepted.to_string(), "5");
 }
 
-/// A conclusion from silence is checked again. A success that comes to light later is shown as
+/// A conclusion from silence is checked again. A success that CloudTrail shows later is reported as
 /// over-metered.
 #[tokio::test]
 async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later() {
     for source in SOURCES {
         let mut market = market_reading(source, short_window()).await;
-        // Later than the hourly comparison looks at calls for the second time.
+        // The history shows calls only after the hourly comparison has read them a second time.
         let emulator = market.stack.emulator();
         emulator.set_settings(Settings {
             cloudtrail_delay_s: 20 * 3_600,
@@ -319,7 +319,8 @@ async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later
         market.stack.emulator().set_faults(Faults::default());
         let record = market.record("2026-11-21T10", "gb").await.expect("kept");
         assert_eq!(record.state, State::Unconfirmed);
-        // As if the history had not shown the call, and others that were later.
+        // The test concludes that the record was not billed, as if the history had shown later
+        // calls but not this one.
         let (ledger, now) = (market.stack.ledger(), market.stack.emulator().now());
         let flagged = ledger.flag_late(&record.key.subscription, record.key.hour, now);
         flagged.await.expect("flagged");
@@ -338,7 +339,7 @@ async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later
 /// If AWS Marketplace holds less than was used, the rest is billed with a later hour once a person
 /// confirms that it was not metered anywhere else.
 #[tokio::test]
-async fn what_a_conflict_is_short_of_is_carried_by_a_decision() {
+async fn the_missing_quantity_of_a_conflict_is_carried_by_a_decision() {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "5", "2026-11-21T10:05:00Z").await;
     market.until("2026-11-21T11:00:00Z").await;
@@ -407,7 +408,7 @@ async fn thirty_hours_without_permission_lose_nothing_and_bill_nothing_twice() {
 }
 
 #[tokio::test]
-async fn what_a_failing_aws_may_have_recorded_stays_held() {
+async fn usage_that_a_failing_aws_may_have_recorded_stays_held() {
     let mut market = Market::with("2026-11-21T09:20:00Z", short_window()).await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     always(&market, FaultKind::InternalError);
@@ -554,11 +555,11 @@ async fn the_hourly_audit_goes_on_where_it_stopped_and_reports_each_difference_i
         // A day later the hour's deadline is over, and its record is looked for. Its calls were
         // compared again meanwhile, and the difference persists.
         let later = run_at("2026-11-22T12:00:00Z").await;
-        let told = (later.matched, later.unknown, later.differences());
-        assert_eq!(told, (1, 1, 1), "{later:?}");
+        let found = (later.matched, later.unknown, later.differences());
+        assert_eq!(found, (1, 1, 1), "{later:?}");
         let after = run_at("2026-11-22T13:00:00Z").await;
-        let told = (after.matched, after.calls, after.differences());
-        assert_eq!(told, (0, 0, 0), "{after:?}");
+        let found = (after.matched, after.calls, after.differences());
+        assert_eq!(found, (0, 0, 0), "{after:?}");
     }
 }
 
@@ -615,8 +616,8 @@ async fn a_page_that_takes_longer_than_there_is_time_ends_the_run_in_time_and_co
         began.elapsed() < Duration::from_secs(15),
         "it waits for the page"
     );
-    let told = (report.finished, report.audit.calls, &report.audit.failure);
-    assert_eq!(told, (false, 0, &None), "{report:?}");
+    let outcome = (report.finished, report.audit.calls, &report.audit.failure);
+    assert_eq!(outcome, (false, 0, &None), "{report:?}");
     market.stack.emulator().set_faults(Faults::default());
     let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60))).await;
     assert!(report.expect("it runs").finished);

@@ -94,7 +94,11 @@ async fn a_record_that_makes_every_request_fail_does_not_keep_its_neighbours_wai
         faults: vec![fails.containing(license.as_str())],
     });
     market.until("2026-11-21T12:30:00Z").await;
-    assert_eq!(market.bill().len(), BUYERS - 1, "all but the one");
+    assert_eq!(
+        market.bill().len(),
+        BUYERS - 1,
+        "only the failing record is missing"
+    );
     assert_eq!(market.books().await.pending.to_string(), "1");
     market.stack.emulator().set_faults(Faults::default());
     market.until("2026-11-21T13:00:00Z").await;

@@ -85,7 +85,7 @@ impl Market {
             .emulator()
             .add_agreement(NewAgreement::of(PRODUCT))
             .expect("an agreement");
-        stack.step().await.expect("the purchase is noticed");
+        stack.step().await.expect("the purchase becomes known");
         let subscription = agreement.license_arn.parse().expect("a license");
         Self {
             stack,

@@ -34,7 +34,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-fn tell_story<Story>(story: impl FnOnce() -> Story + Send)
+fn run_story<Story>(story: impl FnOnce() -> Story + Send)
 where
     Story: Future<Output = ()> + 'static,
 {
@@ -63,7 +63,7 @@ impl Story {
         }
     }
 
-    /// Runs everything that is due, every `minutes`, until `time`.
+    /// Delivers messages and fires schedules every `minutes`, until `time`.
     async fn until(&self, time: &str, minutes: i64) {
         while self.world.now.get() < at(time) {
             let next = self.world.now.get() + SignedDuration::from_mins(minutes);
@@ -82,7 +82,7 @@ impl Story {
             let late = self.late.borrow().clone();
             match late.is_some_and(|late| event.to_string().contains(&late)) {
                 true => self.kept.borrow_mut().push(event),
-                false => self.world.tell(event).await.expect("told"),
+                false => self.world.deliver_event(event).await.expect("delivered"),
             }
         }
     }
@@ -93,7 +93,7 @@ impl Story {
         let mut events = self.kept.take();
         events.reverse();
         for event in [events.clone(), events].concat() {
-            self.world.tell(event).await.expect("told");
+            self.world.deliver_event(event).await.expect("delivered");
         }
     }
 
@@ -115,9 +115,9 @@ impl Story {
             timestamp: at(time),
         };
         self.world
-            .tell(function_event(message))
+            .deliver_event(function_event(message))
             .await
-            .expect("told");
+            .expect("delivered");
     }
 
     async fn uses(&self, id: &str, quantity: &str, time: &str) {
@@ -220,12 +220,12 @@ async fn bought_again(identity: IdentityKind) {
 
 #[test]
 fn a_customer_who_buys_again_is_billed_from_the_new_purchase_on() {
-    tell_story(|| bought_again(IdentityKind::Customer));
+    run_story(|| bought_again(IdentityKind::Customer));
 }
 
 #[test]
 fn an_account_that_buys_again_is_billed_from_the_new_purchase_on() {
-    tell_story(|| bought_again(IdentityKind::Account));
+    run_story(|| bought_again(IdentityKind::Account));
 }
 
 /// A record is frozen with a stamp that was right at the time. Later news puts the stamp between
@@ -268,7 +268,7 @@ async fn stamped_between_two_purchases(identity: IdentityKind) {
 #[test]
 fn usage_whose_stamp_turns_out_to_lie_between_two_purchases_is_carried_within_hours() {
     for identity in [IdentityKind::Customer, IdentityKind::Account] {
-        tell_story(move || stamped_between_two_purchases(identity));
+        run_story(move || stamped_between_two_purchases(identity));
     }
 }
 
@@ -311,7 +311,7 @@ async fn once_it_is_known(story: &Story) -> (Vec<String>, String) {
 
 #[test]
 fn an_announced_end_that_is_overruled_late_loses_nothing() {
-    tell_story(|| async {
+    run_story(|| async {
         let story = renewed_late(IdentityKind::License, LicenseOnRenewal::Survives).await;
         assert_eq!(story.status().await, Status::Ending);
         let (_, held, _) = story.stand().await;
@@ -332,8 +332,8 @@ fn an_announced_end_that_is_overruled_late_loses_nothing() {
 }
 
 #[test]
-fn what_was_held_for_a_removal_that_is_overruled_late_is_released_once() {
-    tell_story(|| async {
+fn usage_held_for_a_removal_that_is_overruled_late_is_released_once() {
+    run_story(|| async {
         let story = renewed_late(IdentityKind::Account, LicenseOnRenewal::Replaced).await;
         let (bill, held) = story.end().await;
         assert_eq!(bill, ["2026-11-21T09 1", "2026-11-21T10 1"]);
@@ -353,7 +353,7 @@ fn what_was_held_for_a_removal_that_is_overruled_late_is_released_once() {
 fn a_release_survives_a_death_at_each_of_its_transactions() {
     for deadly in 1..=3 {
         for fate in [Fate::DiesBefore, Fate::DiesAfter] {
-            tell_story(move || async move {
+            run_story(move || async move {
                 let story = renewed_late(IdentityKind::Account, LicenseOnRenewal::Replaced).await;
                 let mut transactions = 0;
                 story.world.wire.follow(Box::new(move |call| {
@@ -378,7 +378,7 @@ fn a_release_survives_a_death_at_each_of_its_transactions() {
 
 #[test]
 fn the_hour_between_unsubscribe_pending_and_success_is_billed() {
-    tell_story(|| async {
+    run_story(|| async {
         let story = Story::begin("2026-11-21T08:20:00Z", IdentityKind::Customer).await;
         story.until("2026-11-21T10:20:00Z", 5).await;
         story.uses("a", "1", "2026-11-21T10:10:00Z").await;

@@ -51,7 +51,10 @@ async fn hours_without_permission_end_nothing() {
     assert!(market.bill().is_empty());
     let record = market.record("2026-11-21T10", "gb").await.expect("kept");
     assert_eq!(
-        (record.state, record.outcome.expect("told").code.as_str()),
+        (
+            record.state,
+            record.outcome.expect("an outcome").code.as_str()
+        ),
         (State::Sealed, "AccessDeniedException")
     );
     market.stack.emulator().set_faults(Faults::default());
@@ -115,8 +118,8 @@ async fn a_suspended_buyer_is_billed_once_the_suspension_is_over() {
 }
 
 #[tokio::test]
-async fn what_has_no_outcome_at_its_deadline_is_held_until_it_is_proved_unbilled_and_then_carried()
-{
+async fn a_record_without_outcome_at_its_deadline_is_held_until_it_is_proved_unbilled_and_then_carried()
+ {
     let mut market = Market::open("2026-11-21T09:20:00Z").await;
     market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
     market

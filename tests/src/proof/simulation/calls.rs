@@ -6,8 +6,8 @@ use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met, may_have_record
 use super::family::{Family, stream};
 use crate::proof::wire::{Call, Fate, Plan, Service};
 
-/// The rates of the fates of calls, in ten thousand. Each is of all calls unless its field says
-/// otherwise.
+/// The rates of the fates of calls, in ten thousand. A rate concerns all calls unless its field
+/// names certain calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CallTrouble {
     /// Calls that are not sent; see [`Fate`].
@@ -16,15 +16,15 @@ pub struct CallTrouble {
     pub unanswered: u32,
     /// Calls of AWS Marketplace that are answered in half, or not in time.
     pub garbled: u32,
-    /// Calls that are throttled; see [`Fate`].
+    /// Calls of DynamoDB that are throttled; see [`Fate`].
     pub throttled: u32,
-    /// Calls that fail; see [`Fate`].
+    /// Calls of DynamoDB that fail; see [`Fate`].
     pub failed: u32,
     /// Calls at which the process dies; see [`Fate`].
     pub dies: u32,
     /// Writes that meet another writer's transaction.
     pub conflicting: u32,
-    /// Queries of an index that get a stale answer.
+    /// Queries that get a stale answer, if they are eventually consistent.
     pub stale: u32,
     /// Calls of BatchGetItem and BatchWriteItem that leave something unprocessed.
     pub partly: u32,
@@ -63,14 +63,15 @@ impl CallTrouble {
         }
     }
 
-    /// Of ten thousand calls, how many fail. A run of the sealer makes some thirty calls, and the
-    /// clients of the simulation never retry.
+    /// The rate of calls that fail, in ten thousand. A run of the sealer makes some thirty calls
+    /// and the clients of the simulation never retry, so even a small rate stops many runs.
     pub fn failing(&self) -> u32 {
         self.unsent + self.unanswered + self.throttled + self.failed + self.dies
     }
 
-    /// The fate of each call. Each family draws a number for each call that it can affect, whatever
-    /// the others do. The first family that affects the call decides.
+    /// The plan of a seed. Each strike draws a number for each call that it can affect, even if
+    /// another strike has already hit the call. So a change of one strike does not change the
+    /// others. The first strike that hits decides.
     pub fn plan(self, seed: u64) -> Plan {
         let mut draws: Vec<Rng> = (0..STRIKES.len())
             .map(|n| stream(seed, &format!("calls {n}")))
@@ -88,7 +89,7 @@ impl CallTrouble {
     }
 }
 
-/// The fate that a family gives to a call; `None` if it does not affect it.
+/// Decides the fate that one kind of fault gives to a call: [`Fate::Answered`] if it does not hit.
 type Strike = fn(CallTrouble, &Call, &mut Rng) -> Fate;
 
 const STRIKES: [Strike; 8] = [
@@ -126,7 +127,8 @@ const STRIKES: [Strike; 8] = [
     refusals,
 ];
 
-/// Draws one number of a family, and returns the first fate whose rate the number lies within.
+/// Draws one number, and returns the first fate whose rate the number lies within. Draws nothing if
+/// the call cannot be affected.
 fn drawn(draws: &mut Rng, can: bool, fates: &[(u32, Fate)]) -> Fate {
     if !can {
         return Fate::Answered;
@@ -142,7 +144,8 @@ fn drawn(draws: &mut Rng, can: bool, fates: &[(u32, Fate)]) -> Fate {
     Fate::Answered
 }
 
-/// Any write may meet another writer's transaction, because the stack's own processes make both.
+/// Any write may meet another writer's transaction, because the stack's processes write the same
+/// items with single writes and with transactions.
 fn conflicts(rates: CallTrouble, call: &Call, draws: &mut Rng) -> Fate {
     let rate = match call.operation.as_str() {
         "TransactWriteItems" => rates.conflicting,

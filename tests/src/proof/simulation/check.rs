@@ -1,7 +1,7 @@
 //! Compares what the seller's software sent with what AWS Marketplace billed.
 //!
-//! The check knows the rows as they were written and the emulator's slots, and nothing about how
-//! the stack works. At the end the stack's own books are compared with it, and they must agree.
+//! The check knows only the rows as they were written and the slots of the emulator. It knows
+//! nothing about how the stack works. At the end the stack's own books must agree with the check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,13 +22,13 @@ use crate::proof::world::World;
 /// The result of a seed. Quantities are in micro-units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// Everything that was wrong, in words; empty if the seed passed.
+    /// Descriptions of everything that was wrong. The list is empty if the seed passed.
     pub violations: Vec<String>,
     /// Valid usage, with each row counted once.
     pub sent: u128,
     /// Usage that had to be billed by the end.
     pub owed: u128,
-    /// What AWS Marketplace billed.
+    /// Usage that AWS Marketplace billed.
     pub billed: u128,
     /// Usage that had to be billed and was not.
     pub lost: u128,
@@ -36,7 +36,8 @@ pub struct Verdict {
     pub billed_twice: u128,
     /// Usage that the stack's books hold for a person.
     pub held: u128,
-    /// Usage that need not be billed, by reason: all of it, and the most of it that was not billed.
+    /// Usage that need not be billed, by reason: its quantity, and an upper bound of the quantity
+    /// that was not billed.
     pub excused: BTreeMap<Excuse, (u128, u128)>,
 }
 
@@ -50,7 +51,7 @@ struct Account {
     excused: BTreeMap<(Timestamp, Excuse), u128>,
 }
 
-/// Judges a world after its end.
+/// Judges a world at the end of its seed.
 pub(super) async fn verdict(
     world: &World,
     story: &Story,
@@ -105,7 +106,7 @@ pub(super) async fn verdict(
     verdict
 }
 
-/// How a subscription's slots are named on the bill.
+/// The name that a subscription's slots have on the bill.
 fn bill_name(subscription: &Subscription, account_id: &str) -> String {
     match subscription
         .to_string()
@@ -206,17 +207,17 @@ async fn compare_days(
     subscribed: &Subscribed,
 ) -> Result<(), String> {
     let (ledger, subscription) = (&world.ledger, &subscribed.subscription);
-    let told = |error: LedgerError| error.to_string();
-    let Some(profile) = ledger.profile(subscription).await.map_err(told)? else {
+    let text = |error: LedgerError| error.to_string();
+    let Some(profile) = ledger.profile(subscription).await.map_err(text)? else {
         return Ok(());
     };
-    let product = ledger.product(&profile.product).await.map_err(told)?;
+    let product = ledger.product(&profile.product).await.map_err(text)?;
     let known = digest_of_known(product.as_ref().map(|product| &product.dimensions));
     let first = UsageHour::of(after(story.start, -3 * 24 * 60));
     let days = ledger
         .proved_days(subscription, first, UsageHour::of(story.end), story.end)
         .await
-        .map_err(told)?;
+        .map_err(text)?;
     let loses_rows = trouble.streams.is_some() || trouble.streams_off;
     for day in days.digests.keys() {
         let Some(digest) = days.settled(*day, &known, story.end) else {
@@ -225,11 +226,11 @@ async fn compare_days(
         let stored = ledger
             .stored_of_hours(subscription, *day, day.plus(23))
             .await;
-        if stored.map_err(told)?.digest() != digest.records {
+        if stored.map_err(text)?.digest() != digest.records {
             return Err(format!("{subscription}: the records of {day} changed"));
         }
         let full = of_subscription(ledger, &profile, *day, day.plus(23)).await;
-        let mut full = full.map_err(told)?.sum;
+        let mut full = full.map_err(text)?.sum;
         let mut kept = digest.books.clone();
         // TTL removes rows that are not metered.
         (full.rows_set_aside, kept.rows_set_aside) = (0, 0);
@@ -251,8 +252,8 @@ async fn compare_days(
     Ok(())
 }
 
-/// Checks that the stack's books have for each subscription what was sent and what was billed, and
-/// that they balance.
+/// Checks that the stack's books of a subscription balance, and that they contain the usage that
+/// was sent and the usage that was billed.
 async fn compare_books(
     world: &World,
     story: &Story,

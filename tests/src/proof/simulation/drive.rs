@@ -1,4 +1,4 @@
-//! Runs one event after the other, while calls wait to be let through.
+//! Runs the events of a seed one after the other. Calls wait until they are released.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,9 +21,9 @@ use crate::proof::run::Executor;
 use crate::proof::wire::Writes;
 use crate::proof::world::World;
 
-/// Minutes that an invocation may take. Its calls are let through before that time is over.
+/// Minutes that an invocation may take. All its calls are released before that time is over.
 const INVOCATION_MINUTES_MAX: i64 = 14;
-/// The most lines of a story, and of its calls, that a report keeps.
+/// The largest number of events of a story that a report keeps.
 const LINES_MAX: usize = 400;
 
 /// The result of a seed.
@@ -37,19 +37,19 @@ pub struct SeedReport {
     pub marks: Marks,
     /// A digest of the trace. It is equal whenever the same seed is run with a trace.
     pub trace: String,
-    /// How many calls met a fault.
+    /// The number of calls that met a fault.
     pub strikes: u64,
-    /// How many calls the functions made while there were faults.
+    /// The number of calls that the functions made while there were faults.
     pub calls: u64,
-    /// The events of the seed, for finding the cause of a violation.
+    /// The latest events and calls of the seed, for finding the cause of a violation.
     pub story: Vec<String>,
 }
 
-/// The writes that matter to a schedule as they were when it last finished, and the part of the
-/// hour in which that was.
+/// The time when a schedule last finished: the number of writes that concern it, and the number of
+/// the half hour or of the ten minutes. `None` if its last run failed or no run has finished.
 pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 
-/// A buyer once it has subscribed.
+/// A buyer who has subscribed.
 pub(super) struct Subscribed {
     pub agreement: Agreement,
     pub subscription: Subscription,
@@ -63,6 +63,7 @@ impl Subscribed {
     }
 }
 
+/// A seed while it runs.
 pub(super) struct Drive {
     pub seed: u64,
     pub story: Story,
@@ -71,13 +72,16 @@ pub(super) struct Drive {
     executor: Executor,
     pub random: Rng,
     queue: BTreeMap<(Timestamp, u64), Happening>,
-    happened: u64,
+    /// Number of events that were put into the queue. It keeps events of the same time in order.
+    queued: u64,
     pub buyers: BTreeMap<usize, Subscribed>,
     running: Rc<Cell<usize>>,
+    /// A time at or before the start of the oldest running invocation.
     oldest: Option<Timestamp>,
     lines: VecDeque<String>,
+    /// Whether all faults have ended.
     pub healthy: bool,
-    /// When each schedule last finished, by the name of the schedule.
+    /// The last end of each schedule, by the name of the schedule.
     pub idle_since: BTreeMap<&'static str, IdleSince>,
     /// Imbalances and differences that the reconciler reported. There must be none at any time.
     pub alarms: Rc<RefCell<Vec<String>>>,
@@ -87,16 +91,16 @@ pub(super) struct Drive {
 ///
 /// # Panics
 ///
-/// When the world itself breaks.
+/// If the world itself breaks.
 pub fn run(seed: u64, keep_calls: usize) -> SeedReport {
     drive(seed, Some(keep_calls))
 }
 
-/// Runs a seed and keeps no trace of its calls, in less time.
+/// Runs a seed without a trace of its calls, which is faster.
 ///
 /// # Panics
 ///
-/// When the world itself breaks.
+/// If the world itself breaks.
 pub fn judge(seed: u64) -> SeedReport {
     drive(seed, None)
 }
@@ -120,7 +124,7 @@ fn drive(seed: u64, keep_calls: Option<usize>) -> SeedReport {
         executor: Executor::default(),
         random: stream(seed, "drive"),
         queue: BTreeMap::new(),
-        happened: 0,
+        queued: 0,
         buyers: BTreeMap::new(),
         running: Rc::new(Cell::new(0)),
         oldest: None,
@@ -227,8 +231,9 @@ impl Drive {
         });
     }
 
-    /// Plans the schedules: those of the template while there are faults, and fewer afterwards
-    /// except where time is short, because nothing else depends on how often they fire.
+    /// Plans when the schedules fire. While there are faults they fire as in the template.
+    /// Afterwards they fire less often, except shortly before a month's deadline, because nothing
+    /// else depends on how often they fire.
     fn schedules(&mut self) {
         let Story {
             start,
@@ -271,7 +276,8 @@ impl Drive {
                     self.at(after(time, 7), Happening::Sweeps);
                 }
             }
-            // Every run of the reconciler takes up each shard whose turn has come; in twelve hours all have had one.
+            // Each run of the reconciler proves the shards whose turn has come. Each shard has a
+            // turn every twelve hours.
             let proves = (0..9 * 60).contains(&since_healed);
             let reconciles = is_troubled || short_of_time || proves || minute % 180 == 0;
             if minute % 60 == 0 && reconciles {
@@ -286,8 +292,8 @@ impl Drive {
     }
 
     fn at(&mut self, time: Timestamp, happening: Happening) {
-        self.happened += 1;
-        self.queue.insert((time, self.happened), happening);
+        self.queued += 1;
+        self.queue.insert((time, self.queued), happening);
     }
 
     pub(super) fn line(&mut self, line: String) {
@@ -338,7 +344,7 @@ impl Drive {
         }
     }
 
-    /// Whether the oldest invocation would outlive its time at the next event.
+    /// Whether the time of the oldest invocation would be over at the next event.
     fn is_time_up(&self) -> bool {
         let (Some(oldest), Some(((next, _), _))) = (self.oldest, self.queue.first_key_value())
         else {

@@ -8,13 +8,14 @@ use marketplace::{IdentityKind, TagSet};
 use super::family::{Family, stream};
 use super::story::{Buyer, Row, Story, after};
 
-/// The most buyers of a crowd.
+/// The largest number of buyers that a crowd adds.
 const CROWD_MAX: usize = 300;
-/// How many products the buyers of a crowd have.
+/// The number of products in a seed with a crowd.
 const CROWD_PRODUCTS: usize = 4;
 
 impl Story {
-    /// The story of a seed, with what its families add or leave out.
+    /// The story of a seed, with the events that its families add, and without malformed rows if
+    /// their family is off.
     pub fn of_seed(seed: u64) -> Self {
         let mut story = Self::of(&mut Rng::with_seed(seed));
         if !Family::BadInput.is_on(seed) {
@@ -23,7 +24,7 @@ impl Story {
         if let Some(mut draws) = Family::Returns.draws(seed) {
             story.bring_back(&mut draws);
         }
-        // A crowded seed takes as long as ten others, so there are few.
+        // A crowded seed takes as long as ten others, so few seeds are crowded.
         let is_crowded = stream(seed, "crowded").u32(0..10) == 0;
         if let Some(mut draws) = Family::Crowds.draws(seed).filter(|_| is_crowded) {
             story.crowd(&mut draws);
@@ -31,9 +32,9 @@ impl Story {
         story
     }
 
-    /// Buyers who cancelled buy again under the same name, hours or a day later. Products that
-    /// identify the buyer by the license are left out, because a new license is another
-    /// subscription.
+    /// Lets buyers who cancelled buy again under the same name, one to sixteen hours later.
+    /// Products that identify the buyer by the license are left out, because a new license is
+    /// another subscription.
     fn bring_back(&mut self, draws: &mut Rng) {
         for n in 0..self.buyers.len() {
             let is_named_by_license =
@@ -59,7 +60,7 @@ impl Story {
         }
     }
 
-    /// Adds very many buyers with one row each, within a few hours.
+    /// Adds up to [`CROWD_MAX`] buyers with one row each, within a few hours.
     fn crowd(&mut self, draws: &mut Rng) {
         while self.listings.len() < CROWD_PRODUCTS {
             let n = self.listings.len();

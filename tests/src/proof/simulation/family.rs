@@ -12,7 +12,7 @@ use fastrand::Rng;
 pub enum Family {
     /// Calls that are not sent, not answered, or answered in half.
     LostAnswers,
-    /// Processes that die.
+    /// Processes die just before or just after a call.
     Deaths,
     /// DynamoDB throttles and fails.
     DynamoDb,
@@ -22,9 +22,10 @@ pub enum Family {
     StaleReads,
     /// Keys and items that a BatchGetItem or a BatchWriteItem leaves unprocessed.
     PartialReads,
-    /// AWS Marketplace fails, leaves records out and answers strangely.
+    /// AWS Marketplace fails, leaves records unprocessed, or gives unordered, incomplete or unknown
+    /// results.
     Marketplace,
-    /// AWS Marketplace refuses with any code that there is.
+    /// AWS Marketplace refuses calls with any code of the error table.
     Refusals,
     /// Hours, or a day and more, in which every call of AWS Marketplace fails.
     Outages,
@@ -40,28 +41,28 @@ pub enum Family {
     Lifecycle,
     /// Stream records are dropped, repeated, reordered and delayed.
     Streams,
-    /// Both streams are off.
+    /// Both streams are off during the whole seed.
     StreamsOff,
     /// Schedules do not fire, or fire twice at the same time.
     Schedules,
     /// Time passes while calls are under way.
     Slowness,
-    /// Clocks differ.
+    /// The clocks of the functions differ.
     Clocks,
     /// Invocations whose time runs out after any call.
     Budgets,
-    /// Malformed rows.
+    /// The seller's software writes malformed rows.
     BadInput,
     /// Buyers who come back after their end.
     Returns,
-    /// Hundreds of buyers.
+    /// Up to hundreds of buyers have one row each.
     Crowds,
     /// The reconciler's tasks have separate invocations, in any order and at the same time.
     Tasks,
 }
 
 impl Family {
-    /// All families.
+    /// All families, in the order of their declaration.
     pub const ALL: [Self; 24] = [
         Self::LostAnswers,
         Self::Deaths,
@@ -101,13 +102,14 @@ impl Family {
     }
 }
 
-/// The stream of random numbers of a name in a seed. No other name shares it.
+/// The random numbers of a name in a seed. No other name has the same ones.
 pub fn stream(seed: u64, name: &str) -> Rng {
     // FNV-1a, so that the numbers of a name do not depend on other names.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    // The generator hardly mixes its seed, so the seeds of neighbours must differ in many bits.
+    // The generator hardly mixes its seed, so neighbouring seeds must first be made to differ in
+    // many bits.
     let mut of_seed = Rng::with_seed(seed ^ hash);
     Rng::with_seed(of_seed.u64(..) ^ hash.rotate_left(32))
 }
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_family_is_off_with_even_odds() {
+    fn every_family_is_on_in_half_of_the_seeds() {
         for family in Family::ALL {
             let on = (0..1_000).filter(|seed| family.is_on(*seed)).count();
             assert!((430..570).contains(&on), "{family:?}: {on} of 1000");
@@ -125,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn no_family_goes_with_another() {
+    fn families_are_on_independently_of_each_other() {
         for one in Family::ALL {
             for other in Family::ALL {
                 let both = |seed: &u64| one.is_on(*seed) && other.is_on(*seed);

@@ -46,14 +46,14 @@ impl Drive {
             Happening::Registers(n) => self.register(n),
             Happening::Renews(n) => self.renew(n),
             Happening::Cancels(n) => {
-                self.tell_of(n, "cancels", emulator::Emulator::cancel_agreement)
+                self.change_agreement(n, "cancels", emulator::Emulator::cancel_agreement)
             }
             Happening::BuysAgain(n) => self.buy_again(n),
             Happening::Suspends(n) => {
-                self.tell_of(n, "is suspended", emulator::Emulator::suspend_agreement);
+                self.change_agreement(n, "is suspended", emulator::Emulator::suspend_agreement);
             }
             Happening::Resumes(n) => {
-                self.tell_of(
+                self.change_agreement(
                     n,
                     "is no longer suspended",
                     emulator::Emulator::resume_agreement,
@@ -141,26 +141,27 @@ impl Drive {
         let renewed = world
             .emulator
             .renew_agreement(&buyer.agreement.agreement_id);
-        let said = format!("{now} buyer {n} renews: {:?}", renewed.as_ref().map(|_| ()));
+        let text = format!("{now} buyer {n} renews: {:?}", renewed.as_ref().map(|_| ()));
         if let Ok(agreement) = renewed {
             buyer.agreement.agreement_id = agreement.agreement_id;
         }
-        self.line(said);
+        self.line(text);
     }
 
-    /// Does something to a buyer's agreement, if there is one.
-    fn tell_of<E: std::fmt::Debug>(
+    /// Changes the agreement of a buyer who has subscribed. `words` describe the change in the
+    /// story.
+    fn change_agreement<E: std::fmt::Debug>(
         &mut self,
         n: usize,
         words: &str,
-        deed: impl Fn(&emulator::Emulator, &str) -> Result<(), E>,
+        change: impl Fn(&emulator::Emulator, &str) -> Result<(), E>,
     ) {
         let Some(buyer) = self.buyers.get(&n) else {
             return;
         };
-        let done = deed(&self.world.emulator, &buyer.agreement.agreement_id);
+        let result = change(&self.world.emulator, &buyer.agreement.agreement_id);
         let now = self.world.now.get();
-        self.line(format!("{now} buyer {n} {words}: {done:?}"));
+        self.line(format!("{now} buyer {n} {words}: {result:?}"));
     }
 
     fn write_row(&mut self, n: usize) {
@@ -259,8 +260,8 @@ impl Drive {
                 for report in futures_util::future::join_all(runs).await {
                     let report = match report {
                         Ok(report) => report,
-                        Err(told) => {
-                            problem = Some(told);
+                        Err(error) => {
+                            problem = Some(error);
                             continue;
                         }
                     };
@@ -281,8 +282,8 @@ impl Drive {
                         ("successes missing", if is_slow { 0 } else { audit.missing }),
                     ];
                     for (what, times) in found.iter().filter(|(_, times)| *times > 0) {
-                        let told = format!("at {now} the reconciler found {times} {what}");
-                        alarms.borrow_mut().push(told);
+                        let alarm = format!("at {now} the reconciler found {times} {what}");
+                        alarms.borrow_mut().push(alarm);
                     }
                 }
                 problem.map_or(Ok(()), Err)
@@ -290,8 +291,8 @@ impl Drive {
         });
     }
 
-    /// The tasks of the reconciler when it is due: everything at once, or each task separately, in
-    /// any order, and with or without shards.
+    /// The tasks of the reconciler when its schedule fires: all tasks in one invocation, or each
+    /// task separately, in any order, and with or without shards.
     fn tasks(&self) -> Vec<Task> {
         if !self.trouble.families.contains(&Family::Tasks) {
             return vec![Task::Everything];
@@ -315,11 +316,12 @@ impl Drive {
         Some(format!("{}@{}", buyer.subscription, &hour[..13]))
     }
 
-    /// Lets a schedule fire: once, or while there are faults not at all, or twice at the same time.
+    /// Lets a schedule fire once. While there are faults, it may also not fire, or fire twice at
+    /// the same time.
     ///
     /// A schedule has nothing to do if nothing was written since it last finished and no new half
-    /// hour (or ten minutes, once schedules fire seldom) has begun. Then it does not fire, to have
-    /// time for more seeds. `usage_matters` says whether rows count as such writes.
+    /// hour (after the faults: no new ten minutes) has begun. Then it does not fire, which leaves
+    /// time for more seeds. Written rows count only if `usage_matters` is true.
     fn fire<F>(&mut self, name: &'static str, usage_matters: bool, work: impl Fn(Rc<World>) -> F)
     where
         F: Future<Output = Result<(), String>> + 'static,
@@ -347,9 +349,9 @@ impl Drive {
             let run = work(Rc::clone(&world));
             let idle_since = Rc::clone(&idle_since);
             self.task(async move {
-                let came_through = run.await;
-                idle_since.set(came_through.is_ok().then(|| (matters(&world), part)));
-                if let Err(problem) = came_through {
+                let result = run.await;
+                idle_since.set(result.is_ok().then(|| (matters(&world), part)));
+                if let Err(problem) = result {
                     world.wire.note(&problem);
                 }
             });
@@ -375,11 +377,11 @@ async fn write(world: &World, subscription: &Subscription, row: &Row) {
             "tags": tags,
         }]});
         let (status, answer) = world.post_usage(&body).await;
-        let heard = status == 200 && answer["rejected"].as_u64() == Some(0);
-        if heard {
+        let is_accepted = status == 200 && answer["rejected"].as_u64() == Some(0);
+        if is_accepted {
             return;
         }
-        // If intake did not take the usage, the seller's software writes the row itself.
+        // If intake did not accept the usage, the seller's software writes the row itself.
     }
     world.report(subscription, event).await;
 }

@@ -15,15 +15,15 @@ use super::readings::readings_by;
 use super::trouble::{KINDS, Trouble};
 use crate::proof::world::World;
 
-/// How often each state was reached, by name.
+/// The number of times that each state was reached, by name.
 pub type Marks = BTreeMap<String, u64>;
 
-/// Rows of the error table for failures before a call leaves the client. The simulation does not
-/// have them.
+/// Codes of the error table for failures before a call leaves the client. The simulation does not
+/// cause such failures.
 const OUT_OF_REACH: [&str; 3] = ["NoCredentials", "NotConnected", "NotSent"];
 
-/// Messages about one agreement, and about one customer. Each message of a list must come before
-/// each other.
+/// Kinds of messages about one agreement, and about one customer. In some seed each kind must come
+/// before each kind of its list, including itself.
 const ORDERS: [&[&str]; 2] = [
     &[
         "Purchase Agreement Created - Proposer",
@@ -38,7 +38,7 @@ const ORDERS: [&[&str]; 2] = [
     ],
 ];
 
-/// Further names that must be reached.
+/// The names that must be reached, besides those that [`all`] derives from the sources.
 const OTHERS: &[&str] = &[
     "a day whose proof holds",
     "a file of the trail",
@@ -174,7 +174,7 @@ fn of_readings(readings: &Readings) -> Vec<String> {
     readings.iter().map(name).collect()
 }
 
-/// Marks each count of a report that is not zero.
+/// Marks each member of a report that is not zero or empty, and each truth value with its value.
 pub(super) fn of_report(world: &World, name: &str, report: &Value) {
     for (member, value) in report.as_object().into_iter().flatten() {
         let is_met = match value {
@@ -251,7 +251,7 @@ pub(super) async fn of_seed(
     marks
 }
 
-/// Adds the marks of failures without an answer. They are known from the outcome codes of records.
+/// Adds the marks of failures without an answer. Only the outcome codes of records show them.
 fn named_by_records(marks: &mut Marks) {
     let met: Vec<(String, u64)> = marks
         .iter()

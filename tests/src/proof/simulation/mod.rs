@@ -6,10 +6,10 @@
 //! * [`story`]: the events of a seed and their times; `extras`: additional events of some seeds
 //! * [`trouble`]: the faults of a seed; [`calls`]: the faults of single calls
 //! * `readings`: the settings of a seed for what AWS does not document
-//! * `drive`: runs one event after the other, while calls wait to be let through
+//! * `drive`: runs the events one after the other, while calls wait until they are released
 //! * `happen`: what each event does
 //! * [`check`]: compares what was sent with what was billed; [`owed`]: which usage had to be billed
-//! * [`marks`]: counts which states the seeds have reached
+//! * [`marks`]: counts how often the seeds have reached each state
 
 pub mod calls;
 pub mod check;

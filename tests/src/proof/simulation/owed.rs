@@ -1,4 +1,4 @@
-//! Decides whether a row had to be billed, by the promises to the seller.
+//! Decides by the promises to the seller whether a row had to be billed.
 
 use jiff::Timestamp;
 use ledger::day::first_of_day;
@@ -7,15 +7,16 @@ use marketplace::UsageHour;
 use super::story::{Buyer, Row, Story, after};
 use super::trouble::{Outage, Trouble};
 
-/// Why a row need not be billed. It may be billed or held, but it is never missing from the books.
+/// The reason why a row need not be billed. The row may be billed or held, but it is never missing
+/// from the books.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Excuse {
-    /// It is dated outside every purchase, or of a dimension that AWS Marketplace does not have.
+    /// The row is dated outside every purchase, or AWS Marketplace does not have its dimension.
     Outside,
-    /// It was written, found or decided, or its purchase became known, when no hour could take it any
-    /// more.
+    /// No hour could take the row any more when it was written, found or decided, or when its
+    /// purchase became known.
     TooLate,
-    /// It is so near to the end of its purchase that faults may use up the final hour.
+    /// The row is so near to the end of its purchase that faults may use up the final hour.
     FinalHour,
 }
 
@@ -30,7 +31,7 @@ impl Excuse {
     }
 }
 
-/// A row, and what decides whether it can be billed.
+/// A row, with the facts that decide whether it had to be billed.
 struct Case<'a> {
     story: &'a Story,
     trouble: &'a Trouble,
@@ -38,15 +39,17 @@ struct Case<'a> {
     at: Timestamp,
     hour: UsageHour,
     written: Timestamp,
-    /// Whether it may be that no stream has delivered it.
+    /// Whether the streams may lose the row.
     is_unseen: bool,
-    /// When the purchase becomes known. Nothing is sealed before that.
+    /// The latest time at which the purchase becomes known. Sealing may begin only then.
     known: Timestamp,
-    /// Minutes before an end that may not be enough for billing. They are more if more calls fail.
+    /// Minutes before an end that may not be enough for billing. The more calls fail, the more
+    /// minutes.
     margin: i64,
 }
 
-/// Whether a row, first written at `written`, need not be billed.
+/// The reason why a row that was first written at `written` need not be billed; `None` if it had to
+/// be billed.
 pub(super) fn excuse(
     story: &Story,
     trouble: &Trouble,
@@ -110,13 +113,13 @@ impl Case<'_> {
         let day_end = first_of_day(self.hour).plus(24).start();
         let month_end = story.month_end.filter(|end| self.hour.start() < *end);
         if written > after(day_end, 6 * 60) {
-            // The proof of its day, which is read once, may be over. Then only the month's recount
-            // finds the row.
+            // The proof of the row's day may be over, and it comes only once. Then only the month's
+            // recount finds the row.
             let is_too_late = month_end.is_none() || self.buyer.cancels.is_some();
             return is_too_late.then_some(Excuse::TooLate);
         }
-        // The proof of its day finds it. The proof begins six hours after the day's last hour was
-        // due, each shard has its turn every twelve hours, and towards the end of the seed the
+        // The proof of the row's day finds it. The proof begins six hours after the day's last hour
+        // was due. Each shard has its turn every twelve hours, and towards the end of the seed the
         // reconciler runs every three hours.
         let found = after(day_end, 22 * 60).max(after(story.healed, 12 * 60));
         let is_found_late = match month_end {
@@ -127,8 +130,8 @@ impl Case<'_> {
         is_too_late.then_some(Excuse::TooLate)
     }
 
-    /// Whether each try of its record failed until the deadline, while CloudTrail does not show all
-    /// of them. Then nothing proves that it was not billed, and a person decides.
+    /// Excuses a row if every try of its record failed until the deadline, and CloudTrail does not
+    /// show all tries. Then nothing proves that the record was not billed, and a person decides.
     fn has_no_proof(&self) -> Option<Excuse> {
         let calls = &self.trouble.calls;
         let is_short =

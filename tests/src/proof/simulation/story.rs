@@ -13,17 +13,18 @@ use super::super::world::Listing;
 pub struct Buyer {
     /// The product, as an index of [`Story::listings`].
     pub listing: usize,
-    /// When the buyer subscribes.
+    /// The time at which the buyer subscribes.
     pub subscribes: Timestamp,
-    /// When the buyer comes to the landing page.
+    /// The time at which the buyer comes to the landing page.
     pub registers: Timestamp,
-    /// When the agreement is renewed, if it is. It happens only if the license survives a renewal.
+    /// The time of a renewal, if the story has one. It is left out if the license does not survive
+    /// a renewal.
     pub renews: Option<Timestamp>,
-    /// When the buyer cancels, if it does.
+    /// The time at which the buyer cancels, if it does.
     pub cancels: Option<Timestamp>,
-    /// From when until when the buyer's account is suspended, if it is.
+    /// The start and the end of the agreement's suspension, if it is suspended.
     pub suspended: Option<(Timestamp, Timestamp)>,
-    /// When the buyer buys again after it has cancelled, if it does.
+    /// The time at which the buyer buys again after it has cancelled, if it does.
     pub again: Option<Timestamp>,
 }
 
@@ -32,11 +33,11 @@ pub struct Buyer {
 pub struct Row {
     /// The buyer, as an index of [`Story::buyers`].
     pub buyer: usize,
-    /// The usage event.
+    /// The usage event that the row contains.
     pub event: UsageEvent,
-    /// When the seller's software writes it.
+    /// The time at which the seller's software writes the row.
     pub written: Timestamp,
-    /// Whether it is written over HTTP instead of with PutItem.
+    /// Whether the row is written over HTTP instead of with PutItem.
     pub over_http: bool,
 }
 
@@ -45,7 +46,7 @@ pub struct Row {
 pub struct BadRow {
     /// The buyer, as an index of [`Story::buyers`].
     pub buyer: usize,
-    /// The sort key.
+    /// The sort key of the row.
     pub sort: String,
     /// The digits of the number attribute `quantity`.
     pub quantity: &'static str,
@@ -53,23 +54,23 @@ pub struct BadRow {
     pub hour: Timestamp,
     /// The text of its attribute `time`.
     pub time: String,
-    /// When it is written.
+    /// The time at which the seller's software writes the row.
     pub written: Timestamp,
-    /// When TTL removes it, if it does.
+    /// The time at which TTL removes the row, if it does.
     pub expires: Option<Timestamp>,
 }
 
 /// Everything that the seller and the buyers do in a seed.
 #[derive(Debug, Clone)]
 pub struct Story {
-    /// When the world begins.
+    /// The time at which the seed begins.
     pub start: Timestamp,
-    /// When all faults end.
+    /// The time at which all faults end.
     pub healed: Timestamp,
-    /// When the seed ends.
+    /// The time at which the seed ends.
     pub end: Timestamp,
-    /// From when until when AWS Marketplace cannot be reached for a day and more, if there is such
-    /// a time.
+    /// The start and the end of an outage of AWS Marketplace that lasts longer than a day, if the
+    /// seed has one.
     pub long_outage: Option<(Timestamp, Timestamp)>,
     /// The end of a month within the seed, if there is one.
     pub month_end: Option<Timestamp>,
@@ -77,7 +78,7 @@ pub struct Story {
     pub listings: Vec<Listing>,
     /// Whether the first product has a dimension that AWS Marketplace does not know.
     pub renamed: bool,
-    /// The buyers, in no particular order.
+    /// The buyers of the products.
     pub buyers: Vec<Buyer>,
     /// The valid usage of the buyers.
     pub rows: Vec<Row>,
@@ -85,7 +86,7 @@ pub struct Story {
     pub bad_rows: Vec<BadRow>,
 }
 
-/// `minutes` after `time`.
+/// The time that is `minutes` after `time`, or before it if `minutes` is negative.
 pub fn after(time: Timestamp, minutes: i64) -> Timestamp {
     time.checked_add(SignedDuration::from_mins(minutes))
         .expect("a time")
@@ -197,8 +198,8 @@ impl Story {
             3..6 => random.u32(1..1_000).to_string(),
             _ => format!("{}.{:06}", random.u32(0..50), random.u32(1..1_000_000)),
         };
-        // Usage beyond what a record can hold goes into the next hour, and a month's last hour has
-        // none.
+        // Usage beyond the largest quantity of a record goes into the next hour, and there is none
+        // after a month's last hour.
         let is_rare = quantity.starts_with("9999999999") && random.u32(0..100) < 80;
         let quantity = if is_rare || self.month_end.is_some() && quantity.starts_with("9999999999")
         {
@@ -250,8 +251,8 @@ impl Story {
             ),
         };
         let written = after(hour.max(buyer.registers), random.i64(0..90));
-        // Valid rows are kept for 400 days. A malformed row may be removed at any time without an
-        // effect.
+        // Valid rows are kept for 400 days. The removal of a malformed row must not have an effect
+        // at any time.
         let mut life = Rng::with_seed(written.as_second().unsigned_abs());
         BadRow {
             buyer: who,

@@ -25,7 +25,7 @@ pub struct Trouble {
     pub outages: Vec<Outage>,
     /// A time in which every call for one product or one buyer fails.
     pub of_one: Option<(Outage, Whom)>,
-    /// When and how CloudTrail shows calls.
+    /// The delays, gaps, repetitions and losses with which CloudTrail shows calls.
     pub history: HistoryTrouble,
     /// The longest delay of lifecycle messages, in minutes.
     pub lifecycle_late: i64,
@@ -33,15 +33,15 @@ pub struct Trouble {
     pub lifecycle_repeated: u32,
     /// The faults of stream deliveries, as rates in a thousand; `None` if there are none.
     pub streams: Option<DeliveryTrouble>,
-    /// Whether both streams are off during the whole seed, also after the other faults have ended.
+    /// Whether both streams are off during the whole seed, even after the other faults have ended.
     pub streams_off: bool,
     /// The percentage of schedules that do not fire.
     pub missed: u32,
     /// The percentage of schedules that fire twice at the same time.
     pub doubled: u32,
-    /// The steps, of a thousand, in which time passes while calls are under way.
+    /// The rate of steps, in a thousand, that let time pass while calls are under way.
     pub slow: u32,
-    /// How far each function's clock is off, in milliseconds.
+    /// The error of each function's clock, in milliseconds.
     pub off_ms: [i64; 7],
     /// The percentage of invocations whose time runs out after some calls.
     pub cut_short: u32,
@@ -54,7 +54,7 @@ pub struct Outage {
     pub from: Timestamp,
     /// The first instant after the outage.
     pub until: Timestamp,
-    /// How the calls fail, for example because a permission is missing or every answer is lost.
+    /// The way in which the calls fail, such as a missing permission or lost answers.
     pub kind: FaultKind,
 }
 
@@ -67,7 +67,7 @@ pub enum Whom {
     Buyer(usize),
 }
 
-/// When and how CloudTrail shows calls.
+/// The delays, gaps, repetitions and losses with which CloudTrail shows calls.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HistoryTrouble {
     /// The longest additional delay of an event, in seconds. Each event has another delay.
@@ -76,7 +76,7 @@ pub struct HistoryTrouble {
     pub gaps_percent: u32,
     /// The percentage of events that are shown twice.
     pub repeated_percent: u32,
-    /// The events, of a thousand, that are never shown.
+    /// The rate of events, in a thousand, that are never shown.
     pub lost_per_mille: u32,
 }
 
@@ -125,8 +125,8 @@ impl Trouble {
             lifecycle_late,
             lifecycle_repeated,
             streams: streams(seed),
-            // Only some seeds of the family have this, because two hours are enough to break a
-            // promise.
+            // Few seeds of the family have this, because the check must excuse much usage that no
+            // stream reports.
             streams_off: Family::StreamsOff
                 .draws(seed)
                 .is_some_and(|mut draws| draws.u32(0..100) < 20),
@@ -178,7 +178,7 @@ impl Trouble {
         Faults { seed, faults }
     }
 
-    /// Where the audit reads CloudTrail's events.
+    /// The source from which the audit reads CloudTrail's events.
     pub fn source(&self) -> Source {
         match self.families.contains(&Family::Trail) {
             true => Source::Trail,
@@ -285,7 +285,7 @@ fn history(seed: u64) -> HistoryTrouble {
         lost_per_mille: [0, 20, 100][draws.usize(0..3)],
     };
     // A submitter that dies has not counted its last call. If the history loses the call as well,
-    // nothing shows it. That is the one thing that this stack cannot know.
+    // nothing shows it, and the stack cannot know of it.
     match Family::Deaths.is_on(seed) {
         true => HistoryTrouble {
             lost_per_mille: 0,
@@ -305,7 +305,8 @@ fn streams(seed: u64) -> Option<DeliveryTrouble> {
     })
 }
 
-/// Clocks that differ by two seconds, as they may on AWS, or by twenty, as they certainly do not.
+/// The error of each function's clock in milliseconds. It is at most two seconds, as it may be on
+/// AWS, or at most twenty seconds, which is more than ever on AWS.
 fn clocks(seed: u64) -> [i64; 7] {
     let Some(mut draws) = Family::Clocks.draws(seed) else {
         return [0; 7];

@@ -1,4 +1,4 @@
-//! Answers of DynamoDB, including those of its errors.
+//! Answers of DynamoDB and AWS Marketplace to calls that fail or are carried out in part.
 
 use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use marketplace::error_table::ANY_OTHER_CODE;
@@ -17,8 +17,8 @@ pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Respons
     })
 }
 
-/// AWS Marketplace's answer with an error code. A code that is in no table is replaced by one that
-/// nobody has seen.
+/// AWS Marketplace's answer with an error code. [`ANY_OTHER_CODE`] is replaced by a code that the
+/// error table does not have.
 pub(super) fn refusal(code: &str) -> http::Response<Vec<u8>> {
     let code = match code {
         ANY_OTHER_CODE => "NeverSeenException",
@@ -80,16 +80,16 @@ pub(super) fn read_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Res
         });
     }
     let mut answer = database.answer("BatchGetItem", asked.to_string().as_bytes());
-    if let Ok(mut told) = serde_json::from_str::<Value>(&answer.body)
+    if let Ok(mut edited) = serde_json::from_str::<Value>(&answer.body)
         && answer.status == 200
     {
-        told["UnprocessedKeys"] = unprocessed;
-        answer.body = told.to_string();
+        edited["UnprocessedKeys"] = unprocessed;
+        answer.body = edited.to_string();
     }
     reply(answer)
 }
 
-/// Writes the first half of the first table's items, the larger one, and leaves the rest unprocessed.
+/// Writes the first half of the first table's items, rounded up, and leaves the rest unprocessed.
 pub(super) fn write_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Response<Vec<u8>> {
     let whole = || reply(database.answer("BatchWriteItem", body));
     let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
@@ -111,11 +111,11 @@ pub(super) fn write_partly(database: &EmbeddedDynamoDb, body: &[u8]) -> http::Re
     let mut unprocessed = serde_json::json!({});
     unprocessed[table] = Value::from(left);
     let mut answer = database.answer("BatchWriteItem", asked.to_string().as_bytes());
-    if let Ok(mut told) = serde_json::from_str::<Value>(&answer.body)
+    if let Ok(mut edited) = serde_json::from_str::<Value>(&answer.body)
         && answer.status == 200
     {
-        told["UnprocessedItems"] = unprocessed;
-        answer.body = told.to_string();
+        edited["UnprocessedItems"] = unprocessed;
+        answer.body = edited.to_string();
     }
     reply(answer)
 }

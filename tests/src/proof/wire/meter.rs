@@ -1,22 +1,22 @@
-//! What calls of DynamoDB take: DynamoDB itself says so when it is asked.
+//! Counts the capacity that calls of DynamoDB consume. DynamoDB reports it on request.
 
 use serde_json::{Value, json};
 
-/// What some calls took.
+/// Numbers of calls of DynamoDB, with the capacity that they consumed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Metered {
-    /// Calls that read.
+    /// Number of calls that read.
     pub reads: u64,
-    /// Read units.
+    /// Read capacity units that the calls consumed.
     pub read_units: f64,
-    /// Rows of usage that were read.
+    /// Number of usage rows that queries read.
     pub rows: u64,
-    /// Calls that write.
+    /// Number of calls that write.
     pub writes: u64,
 }
 
 impl Metered {
-    /// Adds what others took.
+    /// Adds the counts of other calls.
     pub fn plus(&mut self, other: Self) {
         self.reads += other.reads;
         self.read_units += other.read_units;
@@ -47,7 +47,7 @@ impl Metered {
     }
 }
 
-/// The same request, which asks what it takes.
+/// The same request, with the demand to report its consumed capacity.
 pub(super) fn asking(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice::<Value>(body) {
         Ok(mut request) if request.is_object() => {

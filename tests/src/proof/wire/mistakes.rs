@@ -1,9 +1,9 @@
-//! Deliberate mistakes, made where a function's calls pass: a request is edited, not carried out, or
-//! carried out in part, or an answer is edited.
+//! Deliberate mistakes, made where a function's calls pass: a request is edited, not carried out,
+//! or carried out in part, or an answer is edited.
 //!
-//! They prove that the suites find such mistakes, and leave the functions themselves as they are. One
-//! at a time is planted, for a thread: every wire that is made on it afterwards makes that mistake.
-//! Mistakes that cannot be made here are patches in `tests/planted`.
+//! They prove that the suites find such mistakes. The functions themselves stay as they are. Each
+//! thread has at most one planted mistake, and every wire that is created on the thread makes it.
+//! Mistakes that cannot be made at the wire are patches in `tests/planted`.
 
 use std::cell::Cell;
 
@@ -15,17 +15,17 @@ use super::answers::reply;
 
 macro_rules! mistakes {
     ($($(#[doc = $meaning:literal])+ $mistake:ident = $name:literal,)+) => {
-        /// A mistake.
+        /// A mistake that a wire makes on purpose.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Mistake {
             $($(#[doc = $meaning])+ $mistake,)+
         }
 
         impl Mistake {
-            /// Every one.
+            /// All mistakes, in the order of their declaration.
             pub const ALL: &[Self] = &[$(Self::$mistake,)+];
 
-            /// Its name in reports.
+            /// The name of the mistake in reports and in `docs/proof.md`.
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$mistake => $name,)+
@@ -50,7 +50,7 @@ mistakes! {
     UntaggedShareMissing = "untagged-share-missing",
     /// Results are matched to records by their position.
     ResultsByPosition = "results-by-position",
-    /// What AWS Marketplace left unprocessed counts as billed.
+    /// A record that AWS Marketplace left unprocessed counts as billed.
     UnprocessedIsSuccess = "unprocessed-is-success",
     /// A record that the answer does not mention counts as billed.
     SilenceIsSuccess = "silence-is-success",
@@ -72,11 +72,11 @@ mistakes! {
     RecordOverwritten = "record-overwritten",
     /// A late flag is removed even if it was put again during the recount.
     FlagClearedBlindly = "flag-cleared-blindly",
-    /// The stream of late rows leads to no flag.
+    /// The stream record of a late row leads to no flag.
     LateRowsNotFlagged = "late-rows-not-flagged",
     /// A flag that could not be put is forgotten.
     FlagFailureForgotten = "flag-failure-forgotten",
-    /// What the reconciler finds is not flagged.
+    /// An hour that the reconciler finds is not flagged.
     NothingRecounted = "nothing-recounted",
     /// Usage over HTTP is acknowledged although it could not be stored.
     FailedPutAcknowledged = "failed-put-acknowledged",
@@ -90,29 +90,29 @@ thread_local! {
     static PLANTED: Cell<Option<Mistake>> = const { Cell::new(None) };
 }
 
-/// Has every wire that is made on this thread make a mistake, or with `None` make none.
+/// Plants a mistake in every wire that this thread creates from now on. `None` plants no mistake.
 pub fn plant(mistake: Option<Mistake>) {
     PLANTED.set(mistake);
 }
 
-/// The mistake that a new wire makes.
+/// The mistake that is planted for new wires of this thread.
 pub(super) fn planted() -> Option<Mistake> {
     PLANTED.get()
 }
 
-/// A call that may be made wrongly.
+/// A call in which a mistake can be made.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
-    /// The function that makes it.
+    /// The name of the function that makes the call.
     pub function: &'static str,
-    /// Its operation.
+    /// The operation of the call.
     pub operation: &'a str,
-    /// What becomes of it.
+    /// The fate of the call.
     pub fate: Fate,
 }
 
 impl Mistake {
-    /// The request as the mistake has it.
+    /// The body of the request after the mistake.
     pub(super) fn request(self, subject: Subject<'_>, body: Vec<u8>) -> Vec<u8> {
         let Ok(mut request) = serde_json::from_slice::<Value>(&body) else {
             return body;
@@ -123,7 +123,7 @@ impl Mistake {
         }
     }
 
-    /// Edits a request; `None` where there is nothing to edit.
+    /// Edits a request. `None` means that the request stays as it is.
     fn edit_request(self, subject: Subject<'_>, request: &mut Value) -> Option<()> {
         let is_of_batch = subject.operation == "BatchMeterUsage";
         match self {
@@ -172,7 +172,7 @@ impl Mistake {
                     part.as_object_mut()?.values_mut().for_each(drop_condition);
                 }
             }
-            // The process dies after the first step.
+            // The process dies after the first step, so only that step is carried out.
             Self::MovementInTwoSteps if is_movement(subject, request) => {
                 let first_step = |part: &Value| {
                     part["Put"].is_null()
@@ -191,7 +191,8 @@ impl Mistake {
         Some(())
     }
 
-    /// What the caller is answered without the call being carried out, if the mistake is that.
+    /// The answer that the mistake gives without carrying the call out; `None` if the call is
+    /// carried out.
     pub(super) fn instead(
         self,
         subject: Subject<'_>,
@@ -225,7 +226,8 @@ impl Mistake {
         is_skipped.then(|| answered(&json!({})))
     }
 
-    /// The answer as the mistake has it; `asked` is the request. A connection that broke is an `Err`.
+    /// The answer after the mistake. `asked` is the body of the request. `Err` means that the
+    /// connection broke.
     pub(super) fn answer(
         self,
         subject: Subject<'_>,
@@ -245,15 +247,15 @@ impl Mistake {
             return Ok(answer);
         }
         let asked: Value = serde_json::from_slice(asked).unwrap_or_default();
-        let mut told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
-        Ok(match self.edit_answer(subject, &asked, &mut told) {
-            Some(()) => answer.map(|_| told.to_string().into_bytes()),
+        let mut edited: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        Ok(match self.edit_answer(subject, &asked, &mut edited) {
+            Some(()) => answer.map(|_| edited.to_string().into_bytes()),
             None => answer,
         })
     }
 
-    /// Edits an answer; `None` where there is nothing to edit.
-    fn edit_answer(self, subject: Subject<'_>, asked: &Value, told: &mut Value) -> Option<()> {
+    /// Edits an answer. `None` means that the answer stays as it is.
+    fn edit_answer(self, subject: Subject<'_>, asked: &Value, answer: &mut Value) -> Option<()> {
         match (self, subject.operation) {
             (
                 Self::DimensionCut | Self::SeventhDecimalDropped | Self::OtherHourCounted,
@@ -261,7 +263,7 @@ impl Mistake {
             ) => {
                 let hour = asked["ExpressionAttributeValues"][":p"]["S"].as_str()?;
                 let (_, hour) = hour.rsplit_once('@')?;
-                for row in told["Items"].as_array_mut()? {
+                for row in answer["Items"].as_array_mut()? {
                     self.misread(row, hour);
                 }
             }
@@ -269,40 +271,40 @@ impl Mistake {
                 let values = asked["ExpressionAttributeValues"].as_object()?;
                 let is_of_movements = |value: &Value| has_prefix(&value["S"], "c#");
                 values.values().any(is_of_movements).then_some(())?;
-                told["Items"] = json!([]);
+                answer["Items"] = json!([]);
             }
             (Self::ResultsByPosition, "BatchMeterUsage") => {
                 let sent = asked["UsageRecords"].as_array()?;
-                for (result, record) in told["Results"].as_array_mut()?.iter_mut().zip(sent) {
+                for (result, record) in answer["Results"].as_array_mut()?.iter_mut().zip(sent) {
                     result["UsageRecord"] = record.clone();
                 }
             }
             (Self::UnprocessedIsSuccess, "BatchMeterUsage") => {
-                let left = told["UnprocessedRecords"].take();
-                told["UnprocessedRecords"] = json!([]);
+                let left = answer["UnprocessedRecords"].take();
+                answer["UnprocessedRecords"] = json!([]);
                 let billed = left.as_array()?.iter().map(billed);
-                told["Results"].as_array_mut()?.extend(billed);
+                answer["Results"].as_array_mut()?.extend(billed);
             }
             (Self::SilenceIsSuccess, "BatchMeterUsage") => {
                 let mentioned: Vec<Value> = ["Results", "UnprocessedRecords"]
                     .into_iter()
-                    .filter_map(|list| told[list].as_array())
+                    .filter_map(|list| answer[list].as_array())
                     .flatten()
                     .map(|one| slot(one.get("UsageRecord").unwrap_or(one)))
                     .collect();
                 let sent = asked["UsageRecords"].as_array()?.iter();
                 let silent = sent.filter(|record| !mentioned.contains(&slot(record)));
-                told["Results"].as_array_mut()?.extend(silent.map(billed));
+                answer["Results"].as_array_mut()?.extend(silent.map(billed));
             }
             (Self::DuplicateIsSuccess, "BatchMeterUsage") => {
-                for result in told["Results"].as_array_mut()? {
+                for result in answer["Results"].as_array_mut()? {
                     if result["Status"] == "DuplicateRecord" {
                         result["Status"] = json!("Success");
                     }
                 }
             }
             (Self::FailedCallIsProof, "LookupEvents") => {
-                for event in told["Events"].as_array_mut()? {
+                for event in answer["Events"].as_array_mut()? {
                     let text = event["CloudTrailEvent"].as_str().unwrap_or_default();
                     let mut call: Value = serde_json::from_str(text).unwrap_or_default();
                     if call
@@ -373,7 +375,7 @@ fn billed(record: &Value) -> Value {
     json!({"UsageRecord": record, "MeteringRecordId": "forged", "Status": "Success"})
 }
 
-/// What a usage record is about.
+/// The slot of a usage record: the names of its buyer, its dimension and its time in seconds.
 fn slot(record: &Value) -> Value {
     let members = [
         "LicenseArn",
@@ -399,7 +401,7 @@ fn has_prefix(text: &Value, prefix: &str) -> bool {
     text.as_str().is_some_and(|text| text.starts_with(prefix))
 }
 
-/// Whether an item's or a key's sort key begins so.
+/// Whether the sort key of an item begins with `prefix`.
 fn is_named(item: &Value, prefix: &str) -> bool {
     has_prefix(&item["item"]["S"], prefix)
 }
@@ -414,8 +416,8 @@ fn is_movement(subject: Subject<'_>, request: &Value) -> bool {
         })
 }
 
-/// Makes a write's condition one that always holds. The names and values that it uses stay in use, which
-/// DynamoDB insists on.
+/// Edits a write's condition so that it always holds. It keeps its names and values, because
+/// DynamoDB refuses names and values that no expression uses.
 fn drop_condition(write: &mut Value) {
     if let Some(condition) = write["ConditionExpression"].as_str() {
         let always = "attribute_exists(subscription) OR attribute_not_exists(subscription)";

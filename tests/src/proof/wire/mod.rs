@@ -1,4 +1,4 @@
-//! Every call that leaves a function is numbered and traced here, and meets its fate.
+//! The wire: it numbers and traces every call that leaves a function, and decides its fate.
 
 mod answers;
 mod meter;
@@ -31,7 +31,7 @@ use trace::{Trace, canonical};
 pub enum Service {
     /// DynamoDB, with the tables.
     DynamoDb,
-    /// AWS Marketplace and CloudTrail's events, in its Event history and in the trail in S3.
+    /// AWS Marketplace, and CloudTrail with its Event history and its trail in S3.
     Marketplace,
 }
 
@@ -67,7 +67,7 @@ impl Call {
     }
 }
 
-/// What happens to a call.
+/// The fate of a call: an answer or a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     /// The call is answered.
@@ -92,8 +92,8 @@ pub enum Fate {
     /// A query of an index, or another read that is eventually consistent, gets an earlier answer.
     /// Other calls are answered.
     Stale,
-    /// One key of a BatchGetItem is left unprocessed, and half of the items of a BatchWriteItem.
-    /// Other calls are answered.
+    /// A BatchGetItem leaves one key unprocessed, and a BatchWriteItem half of its items. Other
+    /// calls are answered.
     Partly,
     /// AWS Marketplace refuses the call with this code, and nothing is done.
     Refused(&'static str),
@@ -109,7 +109,7 @@ pub const TIMED_OUT: &str = "the answer did not come in time";
 /// Decides the fate of each call.
 pub type Plan = Box<dyn FnMut(&Call) -> Fate + Send>;
 
-/// An invocation of a function, as far as its calls are concerned.
+/// The facts about an invocation of a function that the wire needs.
 #[derive(Debug)]
 pub struct Invocation {
     /// The name of the function.
@@ -140,6 +140,7 @@ struct State {
     waiting: VecDeque<Waiting>,
     trace: Trace,
     tokens: u64,
+    /// Eventually consistent reads with their answers, for stale answers.
     earlier: VecDeque<(String, WireAnswer)>,
     strikes: u64,
     writes: Writes,
@@ -149,7 +150,8 @@ struct State {
     metered: Option<Metered>,
 }
 
-/// Numbers of write requests that the tables carried out, from any caller.
+/// Numbers of write requests that the tables carried out, from any caller. A transaction counts as
+/// a write of both kinds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Writes {
     /// Writes of usage rows.
@@ -158,7 +160,7 @@ pub struct Writes {
     pub other: u64,
 }
 
-/// Largest number of answers of eventually consistent reads that are kept for stale reads.
+/// Largest number of earlier answers that are kept for stale reads.
 const EARLIER_MAX: usize = 64;
 
 /// The wire of one world, through which all calls of its functions go.
@@ -204,7 +206,7 @@ impl Wire {
         state.counting = true;
     }
 
-    /// From now on every call is answered and no call is counted.
+    /// Ends all faults: from now on every call is answered and no call is counted.
     pub fn heal(&self) {
         self.state().counting = false;
     }
@@ -255,7 +257,7 @@ impl Wire {
         self.state().calls
     }
 
-    /// Number of calls whose fate was not an answer.
+    /// Number of calls with another fate than [`Fate::Answered`].
     pub fn strikes(&self) -> u64 {
         self.state().strikes
     }
@@ -299,7 +301,7 @@ impl Wire {
         self.state().trace.add(line);
     }
 
-    /// Turns the trace off, which would take a good part of a call's time.
+    /// Turns the trace off, because it takes a good part of a call's time.
     pub fn trace_nothing(&self) {
         self.state().trace.turn_off();
     }
@@ -319,7 +321,8 @@ impl Wire {
         (state.trace.digest(), state.trace.lines())
     }
 
-    /// From now on it is counted what the functions' calls of DynamoDB take; what was counted so far.
+    /// Counts from now on the capacity that the functions' calls of DynamoDB consume. Returns the
+    /// counts since the last call of this method.
     pub fn meter(&self) -> Metered {
         self.state()
             .metered
@@ -339,7 +342,7 @@ impl Wire {
         let (release, released) = oneshot::channel();
         self.state().waiting.push_back(Waiting { release });
         if released.await.is_err() {
-            // The wire has been dropped together with its world, so the caller stops for ever.
+            // The wire was dropped together with its world, so the caller never continues.
             std::future::pending::<()>().await;
         }
     }
@@ -440,7 +443,7 @@ impl Wire {
             self.note(&traced);
             return Ok(answer);
         }
-        if let Some(answer) = struck(fate, service, operation, &body) {
+        if let Some(answer) = error_of_fate(fate, service, operation, &body) {
             self.note(&traced);
             self.observe(fate, operation, &body, Some(&answer));
             return Ok(answer);
@@ -514,7 +517,7 @@ impl Wire {
         }
     }
 
-    /// Replaces a transaction's token, which is random in the SDK, by one that counts the calls.
+    /// Replaces a transaction's token, which is random in the SDK, by a number that a seed repeats.
     fn supply_token(&self, operation: &str, body: &[u8]) -> Vec<u8> {
         if operation != "TransactWriteItems" {
             return body.to_vec();
@@ -607,7 +610,8 @@ fn is_eventual(operation: &str, body: &[u8]) -> bool {
     }
 }
 
-/// The operation of a request of S3, which has no target.
+/// The operation of a GET request, which goes to S3. Requests to all other services are POST
+/// requests that name their operation in a header.
 fn of_s3(request: &http::Request<Vec<u8>>) -> Option<&'static str> {
     let is_get = request.method() == http::Method::GET;
     let is_list = || {
@@ -622,8 +626,8 @@ fn of_s3(request: &http::Request<Vec<u8>>) -> Option<&'static str> {
     })
 }
 
-/// The answer to a call that is not carried out.
-fn struck(
+/// The error that a call gets from its fate without being carried out, if the fate has one.
+fn error_of_fate(
     fate: Fate,
     service: Service,
     operation: &str,

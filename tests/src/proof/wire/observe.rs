@@ -1,4 +1,4 @@
-//! Names for the results of calls, which are counted.
+//! Names for the results of calls, so that they can be counted.
 
 use marketplace::error_table::{
     RESPONSE_UNREADABLE, SERVER_ERROR, TIMEOUT, UNANSWERED, UNPROCESSED, look_up, of_error,
@@ -27,16 +27,16 @@ pub(super) fn of_call(
     let Some(answer) = answer else {
         return Vec::new();
     };
-    let is_done = answer.status().is_success();
+    let is_success = answer.status().is_success();
     match (fate, operation) {
-        (Fate::CutOff, _) if is_done => return vec![named(RESPONSE_UNREADABLE)],
+        (Fate::CutOff, _) if is_success => return vec![named(RESPONSE_UNREADABLE)],
         (Fate::TimedOut, _) => return vec![named(TIMEOUT)],
         _ => {}
     }
     match operation {
-        "GetObject" if is_done => vec!["a file of the trail".to_owned()],
+        "GetObject" if is_success => vec!["a file of the trail".to_owned()],
         "BatchMeterUsage" => of_batch(body, answer),
-        "PutItem" | "UpdateItem" | "TransactWriteItems" if is_done && is_of_records(body) => {
+        "PutItem" | "UpdateItem" | "TransactWriteItems" if is_success && is_of_records(body) => {
             read(body).map_or_else(Vec::new, |body| of_write(&body))
         }
         _ => Vec::new(),
@@ -57,9 +57,9 @@ fn is_of_records(body: &[u8]) -> bool {
 
 /// The rows of the error table that an answer of BatchMeterUsage contains.
 fn of_batch(body: &[u8], answer: &http::Response<Vec<u8>>) -> Vec<String> {
-    let told: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+    let answered: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
     if !answer.status().is_success() {
-        let code = told["__type"].as_str().unwrap_or_default();
+        let code = answered["__type"].as_str().unwrap_or_default();
         let code = code.rsplit('#').next().unwrap_or_default();
         return match code {
             "" => vec![named(SERVER_ERROR)],
@@ -67,7 +67,10 @@ fn of_batch(body: &[u8], answer: &http::Response<Vec<u8>>) -> Vec<String> {
         };
     }
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let (results, unprocessed) = (list(&told["Results"]), list(&told["UnprocessedRecords"]));
+    let (results, unprocessed) = (
+        list(&answered["Results"]),
+        list(&answered["UnprocessedRecords"]),
+    );
     let mut names: Vec<String> = results
         .iter()
         .map(|result| match result["Status"].as_str() {
@@ -86,7 +89,7 @@ fn of_batch(body: &[u8], answer: &http::Response<Vec<u8>>) -> Vec<String> {
     names
 }
 
-/// The states that records get, with their causes, and the kinds of movements.
+/// The states that a write gives to records, with their causes, and the kinds of its movements.
 fn of_write(body: &Value) -> Vec<String> {
     let Some(writes) = body["TransactItems"].as_array() else {
         return of_one(body);
@@ -122,7 +125,8 @@ fn of_one(write: &Value) -> Vec<String> {
     }
 }
 
-/// A code as the error table names it. A code that is not in the table counts as any other.
+/// The name of a code in the error table. All codes that are not in the table share one name,
+/// except `Conflict`.
 fn known(code: &str) -> String {
     let row = look_up(code);
     match (row, code) {

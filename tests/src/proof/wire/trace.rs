@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-/// A list of lines with a digest. Equal seeds have equal traces.
+/// A list of lines with a digest. A seed has the same trace in every run.
 #[derive(Default)]
 pub(super) struct Trace {
     is_off: bool,
