@@ -1,19 +1,18 @@
 //! Delivers lifecycle messages to the seller, over HTTP or into a file.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Uri;
 use http_body_util::Full;
 use hyper_util::rt::TokioIo;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::emulator::Emulator;
+use crate::target::{Target, TargetError, address};
 use crate::world::LifecycleMessage;
 
 /// The pause between two checks for messages that are due.
@@ -23,40 +22,6 @@ const TRIES_MAX: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest time that one delivery over HTTP may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The destination of lifecycle messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Target {
-    /// Each message is posted to this `http://` URL: an EventBridge event unchanged, and an SNS
-    /// message in the form in which SNS posts it. Any status from 200 to 299 means that it was
-    /// delivered.
-    Url(String),
-    /// Each message is appended to this file as one line.
-    File(PathBuf),
-}
-
-/// Why a target cannot be used.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum TargetError {
-    /// The text is not a URL that messages can be posted to.
-    #[error("`{url}` is not a URL such as http://127.0.0.1:8080/events")]
-    Url {
-        /// The URL that was given.
-        url: String,
-    },
-}
-
-/// The counts of delivered and abandoned messages, and the latest failure.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// Number of messages delivered to the target.
-    pub delivered: u64,
-    /// Number of messages given up after eight tries.
-    pub given_up: u64,
-    /// The error of the last failed try. `None` if no try failed.
-    pub last_failure: Option<String>,
-}
 
 #[derive(Debug, Error)]
 enum Failure {
@@ -70,15 +35,6 @@ enum Failure {
     Status(http::StatusCode),
     #[error("the target did not answer in time")]
     Timeout,
-}
-
-impl Target {
-    pub(crate) fn check(&self) -> Result<(), TargetError> {
-        match self {
-            Target::Url(url) => address(url).map(|_| ()),
-            Target::File(_) => Ok(()),
-        }
-    }
 }
 
 /// Delivers messages one after the other when they are due. It runs until its future is dropped.
@@ -180,20 +136,4 @@ async fn exchange(url: &str, message: &LifecycleMessage) -> Result<(), Failure> 
         status if status.is_success() => Ok(()),
         status => Err(Failure::Status(status)),
     }
-}
-
-/// The host, port and path of an `http://` URL.
-fn address(url: &str) -> Result<(String, u16, String), TargetError> {
-    let invalid = || TargetError::Url {
-        url: url.to_owned(),
-    };
-    let uri: Uri = url.parse().map_err(|_| invalid())?;
-    if uri.scheme_str() != Some("http") {
-        return Err(invalid());
-    }
-    let host = uri.host().ok_or_else(invalid)?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let port = uri.port_u16().unwrap_or(80);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    Ok((host.to_owned(), port, path.to_owned()))
 }

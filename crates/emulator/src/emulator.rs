@@ -2,26 +2,22 @@
 
 mod purchases;
 
-use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::routing::get;
 use jiff::{SignedDuration, Timestamp};
-use tokio::net::TcpListener;
 
 use crate::clock::Clock;
-use crate::console;
-use crate::control::{self, ControlError};
-use crate::deliver::{self, Delivery, Target, TargetError};
-use crate::faults::{FaultError, FaultState, Faults};
-use crate::file::{FileError, Setup, WorldFile};
+use crate::faults::{FaultState, Faults};
 use crate::fulfillment::is_fulfillment_url;
-use crate::limits::{FAULTS_MAX, KEY_ROTATIONS_MAX};
+use crate::keys::{PublicKey, SigningKeys};
+use crate::limits::KEY_ROTATIONS_MAX;
+use crate::month::Month;
 use crate::rates::Rates;
 use crate::readings::Readings;
+use crate::refusal::ControlError;
 use crate::settings::Settings;
-use crate::wire::{self, PublicKey, SigningKeys};
-use crate::world::{Call, Invoice, LifecycleMessage, Metered, Month, World};
+use crate::target::{Delivery, Target, TargetError};
+use crate::world::{Call, Invoice, LifecycleMessage, Metered, World};
 
 /// The options with which an emulator starts.
 #[derive(Clone, Debug)]
@@ -111,30 +107,6 @@ impl Emulator {
         }
     }
 
-    /// Serves the AWS APIs at `POST /`, the control interface under `/_emulator`, and the console.
-    /// A browser that asks for `/` is redirected to the console.
-    pub fn router(&self) -> axum::Router {
-        control::routes()
-            .merge(console::routes())
-            .route("/", get(console::redirect).fallback(wire::aws_api))
-            .fallback(wire::aws_api)
-            .with_state(self.clone())
-    }
-
-    /// Serves connections until `shutdown` completes. Running requests then have a few seconds to
-    /// finish. A fault can make this server close a connection without an answer. It also delivers
-    /// lifecycle messages to the [`Target`], if there is one.
-    pub async fn serve(
-        &self,
-        listener: TcpListener,
-        shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let delivering = tokio::spawn(deliver::deliver(self.clone()));
-        let served = wire::serve(self.router(), listener, shutdown).await;
-        delivering.abort();
-        served
-    }
-
     /// The Region of calls whose credential scope has an empty Region.
     pub(crate) fn region(&self) -> &str {
         &self.inner.options.region
@@ -217,26 +189,6 @@ impl Emulator {
         self.core().faults = FaultState::new(faults);
     }
 
-    /// Replaces all faults. Refuses them if there are too many, or if one names an operation that
-    /// does not exist.
-    pub(crate) fn check_and_set_faults(&self, faults: Faults) -> Result<(), FaultError> {
-        let names = wire::operation_names();
-        if faults.faults.len() > FAULTS_MAX {
-            let count = faults.faults.len();
-            return Err(FaultError::Count { count });
-        }
-        for fault in &faults.faults {
-            if fault.operation != "*" && !names.contains(&fault.operation.as_str()) {
-                return Err(FaultError::Operation {
-                    operation: fault.operation.clone(),
-                    known: names.join(", "),
-                });
-            }
-        }
-        self.set_faults(faults);
-        Ok(())
-    }
-
     /// The faults in force. [`When::Next`](crate::When::Next) has the number of calls that remain.
     pub fn faults(&self) -> Faults {
         self.core().faults.faults()
@@ -315,50 +267,6 @@ impl Emulator {
     pub fn delivery(&self) -> (Option<Target>, Delivery) {
         let core = &*self.core();
         (core.target.clone(), core.delivery.clone())
-    }
-
-    /// Saves the whole world with its clock and faults as JSON.
-    pub fn save(&self) -> Result<String, FileError> {
-        let core = &*self.core();
-        WorldFile::of(core).write()
-    }
-
-    /// Loads a saved world or applies a setup. A setup is JSON with any of `settings`, `readings`,
-    /// `clock`, `faults`, `products` and `agreements`, in the form that the control interface
-    /// accepts. If the JSON cannot be read, nothing changes. A setup stops at the first part that
-    /// is refused.
-    pub fn load(&self, json: &str) -> Result<(), FileError> {
-        match WorldFile::read(json)? {
-            (Some(saved), _) => {
-                let core = &mut *self.core();
-                saved.restore(core);
-                Ok(())
-            }
-            (None, setup) => self.set_up(setup),
-        }
-    }
-
-    fn set_up(&self, setup: Setup) -> Result<(), FileError> {
-        if let Some(settings) = setup.settings {
-            self.set_settings(settings);
-        }
-        if let Some(readings) = setup.readings {
-            self.set_readings(readings);
-        }
-        if let Some(faults) = setup.faults {
-            self.check_and_set_faults(faults)
-                .map_err(ControlError::from)?;
-        }
-        if let Some(clock) = setup.clock {
-            self.set_clock(clock.now, clock.speed);
-        }
-        for product in setup.products {
-            self.add_product(product)?;
-        }
-        for agreement in setup.agreements {
-            self.add_agreement(agreement)?;
-        }
-        Ok(())
     }
 
     /// Empties the world and returns the clock and everything else to the state at the start. Only

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::clock::Clock;
-use crate::control::ControlError;
-use crate::emulator::Core;
+use crate::emulator::{Core, Emulator};
 use crate::faults::{FaultState, Faults};
 use crate::readings::Readings;
+use crate::refusal::ControlError;
 use crate::settings::Settings;
 use crate::world::{NewAgreement, NewProduct, Snapshot, World};
 
@@ -26,7 +26,7 @@ pub enum FileError {
 /// A saved world with its clock and faults.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct WorldFile {
+struct WorldFile {
     clock: SavedClock,
     faults: Faults,
     world: Snapshot,
@@ -35,27 +35,73 @@ pub(crate) struct WorldFile {
 /// The clock in a file. Missing members are `None`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct SavedClock {
+struct SavedClock {
     #[serde(default, deserialize_with = "crate::moment::optional")]
-    pub(crate) now: Option<Timestamp>,
+    now: Option<Timestamp>,
     #[serde(default)]
-    pub(crate) speed: Option<f64>,
+    speed: Option<f64>,
 }
 
 /// A setup, which is a world written by hand: requests to the control interface in one document.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Setup {
-    pub(crate) settings: Option<Settings>,
-    pub(crate) readings: Option<Readings>,
-    pub(crate) faults: Option<Faults>,
-    pub(crate) clock: Option<SavedClock>,
-    pub(crate) products: Vec<NewProduct>,
-    pub(crate) agreements: Vec<NewAgreement>,
+struct Setup {
+    settings: Option<Settings>,
+    readings: Option<Readings>,
+    faults: Option<Faults>,
+    clock: Option<SavedClock>,
+    products: Vec<NewProduct>,
+    agreements: Vec<NewAgreement>,
+}
+
+impl Emulator {
+    /// Saves the whole world with its clock and faults as JSON.
+    pub fn save(&self) -> Result<String, FileError> {
+        let core = &*self.core();
+        WorldFile::of(core).write()
+    }
+
+    /// Loads a saved world or applies a setup. A setup is JSON with any of `settings`, `readings`,
+    /// `clock`, `faults`, `products` and `agreements`, in the form that the control interface
+    /// accepts. If the JSON cannot be read, nothing changes. A setup stops at the first part that
+    /// is refused.
+    pub fn load(&self, json: &str) -> Result<(), FileError> {
+        match WorldFile::read(json)? {
+            (Some(saved), _) => {
+                let core = &mut *self.core();
+                saved.restore(core);
+                Ok(())
+            }
+            (None, setup) => self.set_up(setup),
+        }
+    }
+
+    fn set_up(&self, setup: Setup) -> Result<(), FileError> {
+        if let Some(settings) = setup.settings {
+            self.set_settings(settings);
+        }
+        if let Some(readings) = setup.readings {
+            self.set_readings(readings);
+        }
+        if let Some(faults) = setup.faults {
+            self.check_and_set_faults(faults)
+                .map_err(ControlError::from)?;
+        }
+        if let Some(clock) = setup.clock {
+            self.set_clock(clock.now, clock.speed);
+        }
+        for product in setup.products {
+            self.add_product(product)?;
+        }
+        for agreement in setup.agreements {
+            self.add_agreement(agreement)?;
+        }
+        Ok(())
+    }
 }
 
 impl WorldFile {
-    pub(crate) fn of(core: &Core) -> WorldFile {
+    fn of(core: &Core) -> WorldFile {
         WorldFile {
             clock: SavedClock {
                 now: Some(core.clock.now()),
@@ -66,12 +112,12 @@ impl WorldFile {
         }
     }
 
-    pub(crate) fn write(&self) -> Result<String, FileError> {
+    fn write(&self) -> Result<String, FileError> {
         Ok(serde_json::to_string(self)?)
     }
 
     /// Reads a saved world or a setup. Only a saved world has the member `world`.
-    pub(crate) fn read(json: &str) -> Result<(Option<WorldFile>, Setup), FileError> {
+    fn read(json: &str) -> Result<(Option<WorldFile>, Setup), FileError> {
         let value: serde_json::Value = serde_json::from_str(json)?;
         if value.get("world").is_some() {
             return Ok((Some(serde_json::from_value(value)?), Setup::default()));
@@ -79,7 +125,7 @@ impl WorldFile {
         Ok((None, serde_json::from_value(value)?))
     }
 
-    pub(crate) fn restore(self, core: &mut Core) {
+    fn restore(self, core: &mut Core) {
         core.clock = Clock::new(self.clock.now, self.clock.speed.unwrap_or(1.0));
         core.faults = FaultState::new(self.faults);
         core.world = World::load(self.world);

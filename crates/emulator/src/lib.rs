@@ -25,23 +25,27 @@ mod faults;
 mod file;
 mod fulfillment;
 mod ids;
+mod keys;
 pub mod limits;
 mod model;
 mod moment;
+mod month;
 mod quantity;
 mod rates;
 mod readings;
+mod refusal;
 mod replace;
 mod rules;
+mod serve;
 mod settings;
+mod target;
 mod wire;
 mod world;
 
-pub use control::ControlError;
-pub use deliver::{Delivery, Target, TargetError};
 pub use emulator::{Emulator, Options};
 pub use faults::{Fault, FaultError, FaultKind, Faults, When};
 pub use file::FileError;
+pub use keys::{KeyError, PublicKey};
 pub use model::Tag;
 pub use quantity::Quantity;
 pub use readings::{
@@ -49,9 +53,11 @@ pub use readings::{
     IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
     SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
+pub use refusal::ControlError;
 pub use replace::replace_file;
 pub use settings::{Platform, Settings};
-pub use wire::{ConnectionDropped, KeyError, PublicKey};
+pub use target::{Delivery, Target, TargetError};
+pub use wire::ConnectionDropped;
 pub use world::{
     Agreement, AgreementView, Call, CallError, CallRecord, ChosenError, Entitlement, Identity,
     Invoice, InvoiceLine, LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct,

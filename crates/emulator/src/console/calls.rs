@@ -8,9 +8,9 @@ use maud::{Markup, html};
 use super::explain::{self, Explanation};
 use super::fields::Fields;
 use super::page::{self, Place, link, time};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
+use crate::refusal::ControlError;
 use crate::wire::operation_names;
 use crate::world::{Call, CallFilter, CallRecord, Verdict};
 

@@ -7,8 +7,8 @@ use maud::{Markup, html};
 use super::fields::Fields;
 use super::page::{self, Refused};
 use super::purchases;
-use crate::control::ControlError;
 use crate::emulator::Emulator;
+use crate::refusal::ControlError;
 use crate::world::AgreementView;
 
 /// A change of an agreement that is in force.

@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::fields::{Fields, object, read};
 use super::page::{self, Place, Refused, notice, pace, refusal, time, typed};
-use crate::control::{ClockChange, ControlError};
+use crate::control::ClockChange;
 use crate::emulator::Emulator;
+use crate::refusal::ControlError;
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
     view(&emulator, StatusCode::OK, &query, None)

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 
 use super::fields::Fields;
 use super::page::link;
-use crate::control::ControlError;
+use crate::refusal::ControlError;
 
 /// The day in the query, such as `2026-11-21`. If the query names none, the day of the emulator's
 /// clock.

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::fields::{Fields, object, read};
 use super::page::{self, Place, Refused, notice, refusal, typed};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::faults::{Fault, FaultKind, Faults, When};
+use crate::refusal::ControlError;
 use crate::wire::operation_names;
 
 /// Every kind of fault with its description.

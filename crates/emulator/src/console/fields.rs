@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::page;
-use crate::control::ControlError;
+use crate::refusal::ControlError;
 
 /// The fields of a form or a query, in their order. A body may have at most 2 MB.
 #[derive(Debug, Default)]

@@ -11,9 +11,9 @@ use super::days;
 use super::fields::Fields;
 use super::heat_map::{self, Drawing, tail};
 use super::page::{self, Place, time};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::{CONSOLE_LINES_MAX, CONSOLE_PAGE_ROWS_MAX};
+use crate::refusal::ControlError;
 use crate::rules::window::Window;
 use crate::world::{Lines, Metered, NewProduct};
 

@@ -8,9 +8,9 @@ use jiff::tz::Offset;
 use maud::{DOCTYPE, Markup, html};
 
 use super::fields::Fields;
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
+use crate::refusal::ControlError;
 
 /// A page that the navigation links to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

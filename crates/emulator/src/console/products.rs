@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::fields::{Fields, object, read};
 use super::page::{self, Place, Refused, link, notice, refusal, typed};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
+use crate::refusal::ControlError;
 use crate::world::{Identity, NewProduct, Pricing};
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {

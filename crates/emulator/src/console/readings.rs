@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::fields::{Fields, read};
 use super::page::{self, Place, Refused, notice, refusal};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::readings::Readings;
+use crate::refusal::ControlError;
 
 /// A reading as the page asks for it: its name, the beginning of a sentence, and for each value the
 /// end of that sentence.

@@ -9,8 +9,8 @@ use maud::html;
 
 use super::fields::Fields;
 use super::page::{self, Place};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
+use crate::refusal::ControlError;
 use crate::world::AgreementView;
 
 /// The content security policy of this page. It allows a form to be sent to any web address,

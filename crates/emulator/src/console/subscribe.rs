@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::fields::{Fields, not_a_number, object, read};
 use super::page::{self, Place, Refused, refusal, typed};
 use super::products::{dimensions, identity, pricing};
-use crate::control::ControlError;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
+use crate::refusal::ControlError;
 use crate::world::{Agreement, NewAgreement, NewProduct, Pricing};
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {

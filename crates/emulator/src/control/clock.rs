@@ -5,8 +5,9 @@ use axum::extract::State;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Body, ControlError};
+use super::Body;
 use crate::emulator::Emulator;
+use crate::refusal::ControlError;
 
 #[derive(Serialize)]
 pub(super) struct ClockState {

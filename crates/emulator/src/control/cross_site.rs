@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Method};
 
-use super::ControlError;
+use crate::refusal::ControlError;
 
 /// Refuses a request that would change the world and comes from a page of another site.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {

@@ -2,7 +2,8 @@
 
 mod clock;
 mod cross_site;
-mod error;
+mod faults;
+mod status;
 
 use axum::Json;
 use axum::extract::{FromRequest, Path, Query, Request, State};
@@ -16,15 +17,15 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use clock::ClockChange;
 pub(crate) use cross_site::other_site;
-pub use error::ControlError;
 
-use crate::deliver::{Delivery, Target};
 use crate::emulator::Emulator;
 use crate::faults::Faults;
+use crate::keys::PublicKey;
 use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::readings::Readings;
+use crate::refusal::ControlError;
 use crate::settings::Settings;
-use crate::wire::PublicKey;
+use crate::target::{Delivery, Target};
 use crate::world::{Agreement, AgreementView, Call, Invoice, Metered, NewAgreement, NewProduct};
 
 pub(crate) fn routes() -> axum::Router<Emulator> {

@@ -1,7 +1,7 @@
 //! Products, and the actions of buyers: purchases, changes of agreements, and registration tokens.
 
 use super::Emulator;
-use crate::control::ControlError;
+use crate::refusal::ControlError;
 use crate::world::{Agreement, AgreementView, NewAgreement, NewProduct};
 
 impl Emulator {

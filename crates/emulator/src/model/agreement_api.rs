@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::reader::{Members, Pattern, ShapeError, StringShape};
 use super::usage::Stamp;
 use crate::limits::{AGREEMENTS_PAGE_MAX, RESOURCE_ID_CHARS_MAX};
-use crate::world::Month;
+use crate::month::Month;
 
 const CATALOG: StringShape = shape(1, 64, "[a-zA-Z0-9.-]+", |b| {
     b.is_ascii_alphanumeric() || b == b'.' || b == b'-'

@@ -271,7 +271,7 @@ struct Item {
     invoice_id: String,
     amount: String,
     left: String,
-    month: crate::world::Month,
+    month: crate::month::Month,
     issued: Timestamp,
     kind: &'static str,
 }

@@ -5,9 +5,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::keys::KeyError;
 use super::operation::Api;
 use crate::faults::FaultKind;
+use crate::keys::KeyError;
 use crate::limits::REQUEST_SIZE_BYTES_END;
 use crate::model::ShapeError;
 use crate::rules::agreements::AgreementsError;

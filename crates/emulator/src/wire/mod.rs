@@ -6,7 +6,6 @@ mod batch_answer;
 mod caller;
 mod cbor;
 mod handle;
-mod keys;
 mod operation;
 mod protocol;
 mod s3;
@@ -24,8 +23,6 @@ use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 pub(crate) use aws_error::AwsError;
-pub(crate) use keys::SigningKeys;
-pub use keys::{KeyError, PublicKey};
 pub use serve::ConnectionDropped;
 pub(crate) use serve::serve;
 

@@ -6,9 +6,9 @@ use thiserror::Error;
 
 use super::licenses::seconds_after;
 use super::{Identity, NewAgreement, Token, World};
-use crate::control::ControlError;
 use crate::limits::{CUSTOMER_CHARS_MAX, REGISTRATION_TOKEN_CHARS_MAX, RESOURCE_ID_CHARS_MAX};
 use crate::model::is_license_arn;
+use crate::refusal::ControlError;
 
 /// Why an identifier cannot be chosen.
 #[derive(Debug, Error, PartialEq, Eq)]

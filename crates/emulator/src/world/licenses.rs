@@ -4,11 +4,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Identity, World};
-use crate::control::ControlError;
 use crate::ids;
 use crate::limits::FINAL_HOUR_S;
 use crate::model::is_digits;
 use crate::readings::FinalHourFrom;
+use crate::refusal::ControlError;
 
 /// The request for a purchase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

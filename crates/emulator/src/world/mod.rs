@@ -32,7 +32,7 @@ pub use views::AgreementView;
 pub(crate) use calls::{CallEntry, CallFilter, CallLog, Outcome, RecordOutcome, Verdict};
 pub(crate) use hours::{HOURS, Hour, Line, Lines};
 pub(crate) use instances::{Instances, TokenUse};
-pub(crate) use invoices::{Adjustment, Bill, Month};
+pub(crate) use invoices::{Adjustment, Bill};
 pub(crate) use licenses::{AgreementState, Customer, License, Parts, Token};
 pub(crate) use lifecycle::Messages;
 pub(crate) use products::Product;

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::World;
-use crate::control::ControlError;
 use crate::fulfillment::is_fulfillment_url;
 use crate::ids;
 use crate::limits::{DIMENSION_CHARS_MAX, PRODUCT_CODE_CHARS_MAX};
 use crate::model::is_product_code;
+use crate::refusal::ControlError;
 
 /// How usage records identify a product's buyers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

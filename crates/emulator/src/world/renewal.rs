@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use super::licenses::seconds_after;
 use super::{Agreement, AgreementState, World};
-use crate::control::ControlError;
 use crate::ids;
 use crate::readings::LicenseOnRenewal;
+use crate::refusal::ControlError;
 
 impl World {
     /// Renews an agreement. A new agreement replaces it. The reading in force decides whether the

@@ -1,15 +1,14 @@
 //! The errors of the control interface.
 
-use http::StatusCode;
 use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::deliver::TargetError;
 use crate::faults::FaultError;
+use crate::keys::KeyError;
 use crate::limits::{
     DIMENSION_CHARS_MAX, FULFILLMENT_URL_BYTES_MAX, KEY_ROTATIONS_MAX, PRODUCT_CODE_CHARS_MAX,
 };
-use crate::wire::KeyError;
+use crate::target::TargetError;
 use crate::world::ChosenError;
 
 /// Why the world cannot be changed as requested.
@@ -164,22 +163,4 @@ pub enum ControlError {
         /// The path that was requested.
         path: String,
     },
-}
-
-impl ControlError {
-    /// The HTTP status of the answer.
-    pub fn status(&self) -> StatusCode {
-        match self {
-            ControlError::NoSuchAgreement { .. }
-            | ControlError::KeyVersion { .. }
-            | ControlError::NoSuchPath { .. } => StatusCode::NOT_FOUND,
-            ControlError::CrossSite { .. } => StatusCode::FORBIDDEN,
-            ControlError::Key(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            ControlError::AgreementEnded { .. } | ControlError::NoFulfillmentUrl { .. } => {
-                StatusCode::CONFLICT
-            }
-            ControlError::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            _ => StatusCode::BAD_REQUEST,
-        }
-    }
 }
