@@ -1,4 +1,4 @@
-"""The same day, calm and harsh, must end in the same bill."""
+"""Checks that the demo's day ends in the same bill with faults (harsh) and without them (calm)."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ def main(calm_path, harsh_path):
         if accepted <= 0:
             problems.append(f"{name}: nothing was accepted")
     if Decimal(calm["quantity"]["accepted"]) != Decimal(harsh["quantity"]["accepted"]):
-        problems.append("the harsh day was billed otherwise than the calm one")
+        problems.append("the harsh day and the calm day have different bills")
     calls = calm["api_calls"]
     if calls["batch_meter_usage"] * 100 > calls["minimum"] * 105:
         problems.append(f"the calm day took {calls['batch_meter_usage']} calls, the minimum is {calls['minimum']}")

@@ -1,7 +1,7 @@
 """Translates template.yaml as AWS does on deployment, and prints plain CloudFormation.
 
-`sam validate --lint` lets misspelled event properties and wrong GetAtts pass; the translator and
-cfn-lint on its result do not. Parameters are given as NAME=VALUE.
+`sam validate --lint` does not find misspelled event properties and wrong GetAtts. This translation, and
+cfn-lint on its result, find them. The arguments are the template's path and parameters as NAME=VALUE.
 """
 
 import json
@@ -14,20 +14,20 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """No role of ours has a managed policy, so none is looked up."""
+    """Looks up no managed policies, because no role in the template has one."""
 
     def load(self):
         return {}
 
 
 def main(path, parameters):
-    # The only Region the stack can be in.
+    # The only Region in which the stack can be deployed.
     os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
     with open(path, encoding="utf-8") as file:
         template = yaml_parse(file.read())
     for resource in template["Resources"].values():
         if "CodeUri" in resource.get("Properties", {}):
-            # What `sam package` puts there.
+            # `sam package` also replaces the folder by an S3 address.
             resource["Properties"]["CodeUri"] = "s3://artifacts/function"
     defaults = {name: p["Default"] for name, p in template["Parameters"].items() if "Default" in p}
     given = dict(p.split("=", 1) for p in parameters)
