@@ -14,7 +14,7 @@ pub enum Class {
     HourOfSubscription(Subscription, UsageHour),
     /// All records of an hour that is too old, or in the future.
     Hour(UsageHour),
-    /// The culprit only: its error says nothing about other records.
+    /// Only the culprit, because its error says nothing about other records.
     Itself(RecordKey),
 }
 
@@ -40,7 +40,7 @@ impl Class {
     }
 
     /// The class that spans all subscriptions and that the error code may concern. One refused
-    /// record proves nothing about it.
+    /// record does not make this class guilty.
     pub fn wide(code: &str, record: &MeteringRecord) -> Option<Self> {
         match code {
             "InvalidUsageDimensionException" => Some(Self::dimension(record)),
@@ -49,7 +49,7 @@ impl Class {
         }
     }
 
-    /// Whether the class has records of more than one subscription.
+    /// Returns whether the class can have records of more than one subscription.
     pub fn is_wide(&self) -> bool {
         matches!(self, Self::Lane(Lane::Dimension(..)) | Self::Hour(_))
     }
