@@ -19,7 +19,7 @@ fn page(times: &[&str]) -> Vec<Event> {
 }
 
 #[test]
-fn a_step_is_cut_where_its_first_page_says_that_there_are_very_many() {
+fn a_step_is_cut_if_its_first_page_shows_that_there_are_very_many_calls() {
     let (from, end) = (at("2026-11-21T02:00:00Z"), at("2026-11-21T03:00:00Z"));
     // Ten seconds on a page are 360 pages in the hour.
     let dense = page(&["2026-11-21T02:59:59Z", "2026-11-21T02:59:49Z"]);
