@@ -33,7 +33,7 @@ pub struct Line {
 /// The books of one subscription over some hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionBooks {
-    /// The subscription.
+    /// The subscription that was counted.
     pub subscription: Subscription,
     /// Every slot with rows or a record.
     pub lines: Vec<Line>,
@@ -50,9 +50,9 @@ pub struct Astray {
     pub hour: UsageHour,
     /// The dimension of the slot.
     pub dimension: Dimension,
-    /// What movements of earlier hours sent to the slot.
+    /// The usage that movements of earlier hours sent to the slot.
     pub sent: Total,
-    /// What the carried rows of the slot add up to.
+    /// The sum of the slot's carried rows.
     pub arrived: Total,
 }
 

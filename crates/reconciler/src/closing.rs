@@ -3,7 +3,7 @@
 //!
 //! Several subscriptions are examined at the same time, until the task's share of the run is spent.
 //! The next run continues after the last subscription that was begun. So a subscription that takes
-//! all of the time does not keep the others waiting for ever.
+//! all of the time does not delay the others in every run.
 
 use std::collections::BTreeSet;
 

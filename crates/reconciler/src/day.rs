@@ -151,7 +151,7 @@ pub(crate) struct Flagged {
     /// Hours that were flagged.
     pub(crate) hours: u64,
     /// Whether the subscription has usage although it is not active yet. Then no hour is flagged.
-    pub(crate) waits: bool,
+    pub(crate) has_pending_usage: bool,
 }
 
 /// Flags hours that have uncounted rows. The hours of a subscription that is not active yet are not
@@ -166,7 +166,7 @@ pub(crate) async fn flag(
     let is_pending = profile.status() == Status::Pending;
     for hour in hours {
         if is_pending {
-            flagged.waits = true;
+            flagged.has_pending_usage = true;
             tracing::warn!(%subscription, %hour, "there is usage of a subscription that is not active yet");
             return Ok(flagged);
         }

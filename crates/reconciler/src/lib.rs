@@ -54,13 +54,13 @@ const NAMES_MAX: usize = 100;
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The stack's DynamoDB tables.
     pub ledger: Ledger,
     /// The current time, which tests can set.
     pub clock: Clock,
-    /// When each hour is due to be sealed.
+    /// The schedule by which hours are due to be sealed.
     pub schedule: Schedule,
-    /// How long AWS Marketplace accepts the usage of an hour.
+    /// The time for which AWS Marketplace accepts the usage of an hour.
     pub window: Window,
     /// The source of CloudTrail's events.
     pub history: History,
@@ -106,12 +106,12 @@ pub async fn handle_event(
     handle_task(app, task, budget).await
 }
 
-/// Runs all tasks.
+/// Runs all tasks, each in a share of the time.
 pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     handle_task(app, Task::Everything, budget).await
 }
 
-/// Runs one task.
+/// Runs one task, for its shard or for all shards.
 pub async fn handle_task(app: &App, task: Task, budget: Budget) -> Result<Report, ReconcileError> {
     // Boxed, because the nested futures of three clients exceed the compiler's recursion limit.
     Box::pin(run_task(app, task, budget)).await

@@ -48,8 +48,8 @@ pub(crate) async fn recount_month(
     let rounds = Round::all(first, last);
     let begun = kept(run.app, &name).await?;
     let begun = begun.and_then(|place| {
-        let is_it = |round: &Round| round.name(first) == place.round;
-        rounds.iter().position(is_it)
+        let is_same = |round: &Round| round.name(first) == place.round;
+        rounds.iter().position(is_same)
     });
     let mut oldest: Option<String> = None;
     let mut finished = true;

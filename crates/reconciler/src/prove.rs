@@ -75,7 +75,7 @@ pub(crate) async fn prove_due(
     report.days_proved += proved.days;
     report.slots_astray += proved.unbalanced;
     report.hours_flagged += proved.flagged;
-    report.pending_with_usage += proved.waiting;
+    report.pending_with_usage += proved.pending;
     report.sums_overflowed += overflowed;
     let finished = finished?;
     report.judge_balance(finished.then_some(true));
@@ -111,7 +111,7 @@ struct Proved {
     days: u64,
     unbalanced: u64,
     flagged: u64,
-    waiting: u64,
+    pending: u64,
     books: Books,
 }
 
@@ -128,7 +128,7 @@ impl Sum {
         self.proved.days += one.days;
         self.proved.unbalanced += one.unbalanced;
         self.proved.flagged += one.flagged;
-        self.proved.waiting += one.waiting;
+        self.proved.pending += one.pending;
         let mut books = self.proved.books.clone();
         match books.merge(&one.books) {
             Ok(()) => self.proved.books = books,
@@ -189,9 +189,9 @@ async fn prove(
     };
     let mut unbalanced = unbalanced(&counted, Transit::default())?;
     if !unbalanced.is_empty() {
-        // Two harmless cases look like an imbalance too: late usage that was on its way during the
-        // first reading, and late usage from a day before the first one that is proved. The second
-        // reading rules them out. Only a difference that both readings show is reported.
+        // Two harmless cases look like an imbalance too: late usage that was being carried during
+        // the first reading, and late usage from a day before the first one that is proved. The
+        // second reading rules them out. Only a difference that both readings show is reported.
         let Some(again) = books.count(&days, None, &mut proved).await? else {
             return Ok((proved, false));
         };
@@ -270,10 +270,13 @@ impl OfDays<'_> {
     ) -> Result<DayDigest, LedgerError> {
         let (run, profile) = (self.run, self.profile);
         let counted = count_day(run, profile, day, day.plus(23)).await?;
-        let Flagged { hours, waits } = flag(run, profile, counted.uncounted).await?;
+        let Flagged {
+            hours,
+            has_pending_usage,
+        } = flag(run, profile, counted.uncounted).await?;
         proved.days += 1;
         proved.flagged += hours;
-        proved.waiting += u64::from(waits);
+        proved.pending += u64::from(has_pending_usage);
         let subscription = &profile.subscription;
         run.app
             .ledger

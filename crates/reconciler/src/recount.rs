@@ -58,7 +58,7 @@ pub(crate) async fn recount_due(
         let finished = walk.go(recount, |one: Recounted| {
             report.hours_recounted += one.hours;
             report.hours_flagged += one.flagged.hours;
-            report.pending_with_usage += u64::from(one.flagged.waits);
+            report.pending_with_usage += u64::from(one.flagged.has_pending_usage);
         });
         if !finished.await? {
             return Ok(false);
@@ -189,10 +189,10 @@ async fn recount_subscription(
         let stored = stored.as_mut().map(|stored| stored.take(hour));
         let has_uncounted = recount(run.app, subscription, hour, stored, &known).await?;
         recounted.hours += 1;
-        if has_uncounted && !recounted.flagged.waits {
+        if has_uncounted && !recounted.flagged.has_pending_usage {
             let flagged = flag(run, &profile, [hour]).await?;
             recounted.flagged.hours += flagged.hours;
-            recounted.flagged.waits |= flagged.waits;
+            recounted.flagged.has_pending_usage |= flagged.has_pending_usage;
         }
     }
     Ok(recounted)

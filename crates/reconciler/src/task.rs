@@ -44,13 +44,13 @@ pub enum UnknownTask {
     Name(String),
     /// There is no such shard.
     #[error(
-        "the event's shard {0} is no whole number from 0 to {last}; correct it, or leave it out for every shard",
+        "the event's shard {0} is not a whole number from 0 to {last}; correct it, or leave it out to run every shard",
         last = SHARDS - 1
     )]
     Shard(String),
     /// The event names a shard, but its task has no shards.
     #[error(
-        "the task {task} has no shards, but the event names shard {shard}; leave the shard out, only recount and prove have shards"
+        "the task {task} has no shards, but the event names shard {shard}; leave the shard out, because only recount and prove have shards"
     )]
     NoShards {
         /// The name of the task.

@@ -23,7 +23,8 @@ const WINDOW_HOURS_MAX: i64 = 744;
 
 /// The hours of one ending subscription.
 struct Hours {
-    /// Hours that are not sealed yet, or whose late usage nothing would flag.
+    /// Hours that are not sealed yet, and hours after the watermark, whose late rows are not
+    /// flagged.
     open: Vec<UsageHour>,
     /// The hour of the end.
     last: UsageHour,
@@ -221,7 +222,7 @@ pub(crate) async fn recount_all_ending(
     Ok(passed.finished)
 }
 
-/// Recounts from the latest hour backwards, because late usage is seldom very late. Stores the
+/// Recounts from the latest hour backwards, because late usage is rarely very late. Stores the
 /// place where the time ran out.
 async fn recount_one(
     run: &Run<'_>,

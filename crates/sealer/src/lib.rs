@@ -43,13 +43,13 @@ pub(crate) const AT_ONCE: usize = 16;
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The stack's DynamoDB tables.
     pub ledger: Ledger,
     /// The current time, which tests can set.
     pub clock: Clock,
-    /// When each hour is due to be sealed.
+    /// The schedule by which hours are due to be sealed.
     pub schedule: Schedule,
-    /// How records are frozen.
+    /// The rules by which records are frozen.
     pub policy: SealPolicy,
     /// Whether late usage is carried or held.
     pub late: LatePolicy,

@@ -60,7 +60,7 @@ impl Work {
 /// Works on every subscription that has attention. If the time runs out, the next pass with this
 /// name begins with the first subscription for which nothing was done. A subscription for which
 /// something was done waits for its next turn, even if much of its work is left, so that it does
-/// not hold up the others.
+/// not delay the others.
 pub(crate) async fn over_attention<Working>(
     run: &Run<'_>,
     pass: &'static str,

@@ -57,7 +57,7 @@ async fn begin_shard(
 }
 
 /// Seals one hour of one shard at a time, always in the shard that is furthest behind. So after an
-/// outage the hours with the nearest deadline come first, whatever their shard.
+/// outage the hours with the nearest deadline come first in all shards.
 async fn seal_shards(
     run: &Run<'_>,
     shards: &mut [ShardProgress],
@@ -149,7 +149,7 @@ async fn seal_page(
     Ok(())
 }
 
-/// Seals an hour of one subscription, or flags it if that fails. One failure must not hold up the
+/// Seals an hour of one subscription, or flags it if that fails. One failure must not delay the
 /// shard, and every run tries a flagged hour again. The round ends early only if the flag cannot be
 /// written. Also returns whether a damaged item was the cause.
 async fn seal_or_flag(

@@ -61,7 +61,7 @@ const SWEEP_TIME_MAX: Duration = Duration::from_secs(298);
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The stack's DynamoDB tables.
     pub ledger: Ledger,
     /// The client of the AWS Marketplace Metering Service.
     pub metering: MeteringApi,

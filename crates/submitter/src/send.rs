@@ -52,7 +52,7 @@ pub struct Tally {
     pub unknown: u64,
     /// Records that were not sent, because the requests of their product and identity kind fail.
     pub group_failing: u64,
-    /// Records left to be sent later.
+    /// Records that were left for later.
     pub left: u64,
     /// Stream records that name no metering record.
     pub unreadable: u64,

@@ -70,8 +70,8 @@ pub(crate) async fn outcomes(
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Writes an outcome. If another invocation wrote to the record first, the outcome is dropped, and the
-/// transmissions of this invocation are added to those of the other.
+/// Writes an outcome. If another invocation wrote to the record first, this outcome is dropped, and
+/// the transmissions of this invocation are added to those of the other invocation.
 async fn write_one(
     app: &App,
     record: &MeteringRecord,

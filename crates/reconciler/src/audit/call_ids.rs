@@ -1,8 +1,8 @@
 //! The ids of the calls that a period of the history shows.
 //!
-//! An id is kept once, however often its event is shown and in whichever order. At the quota of
-//! BatchMeterUsage an hour has some 40,000 calls, so the ids of a step take a few megabytes at
-//! most.
+//! An id is kept once, even if its event is shown several times. The order of the events does not
+//! matter. At the quota of BatchMeterUsage an hour has some 40,000 calls, so the ids of a step take
+//! a few megabytes at most.
 
 use std::collections::BTreeSet;
 

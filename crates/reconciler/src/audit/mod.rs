@@ -107,7 +107,7 @@ pub struct AuditReport {
     /// Events that are cut off or cannot be read, and records that cannot be compared because of
     /// them.
     pub unclear: u64,
-    /// The error because of which CloudTrail could not be read, in whole or in part; `None` if
+    /// The error that kept the audit from reading CloudTrail, in whole or in part; `None` if
     /// everything was read.
     pub failure: Option<String>,
 }

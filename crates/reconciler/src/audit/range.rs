@@ -56,7 +56,7 @@ pub enum InvalidRange {
     Future {
         /// The end of the range.
         to: Timestamp,
-        /// The current time.
+        /// The current time, which is the latest possible end of a range.
         now: Timestamp,
     },
 }

@@ -18,10 +18,10 @@
 //!   accepted. One accepted record withdraws an accusation.
 //! * *Memory.* Guilty lanes are remembered from one invocation to the next (`marketplace::lane`).
 //! * *Allowance.* Suspects are sent last and alone, beginning with the class whose refusal is
-//!   oldest. An accepted suspect uses no allowance, and releases its class. In a sweep
-//!   [`SWEEP_ALLOWANCE`] suspects may be refused, in a delivery [`STREAM_ALLOWANCE`], and in both
-//!   one more for every nine other calls. After that the remaining suspects wait for an hour,
-//!   unsent.
+//!   oldest. An accepted suspect uses no allowance, and releases its class. A sweep may have
+//!   [`SWEEP_ALLOWANCE`] refused suspects, and a delivery [`STREAM_ALLOWANCE`]. Both may have one
+//!   more for every nine other calls. After that the remaining suspects wait for an hour and are
+//!   not sent.
 //!
 //! A record may also make every request that contains it fail, with an error that does not name the
 //! record as the cause. A batch whose records were often sent without a clear answer is halved
@@ -70,7 +70,7 @@ const WEIGHT_MAX: usize = 20_000;
 /// More records are read while fewer than this number may be sent now. This number fills ten calls.
 const READY_MIN: usize = 250;
 
-/// The records to be sent in one invocation.
+/// The records that one invocation must send.
 #[derive(Debug, Default)]
 pub struct Queue {
     groups: BTreeMap<BatchGroup, Group>,

@@ -21,8 +21,8 @@ const KEPT_OF_WIDE_MAX: usize = 200;
 pub(super) struct Suspects {
     bins: BTreeMap<Class, Vec<MeteringRecord>>,
     /// The order in which classes are probed. Those that span all subscriptions come first, because
-    /// most records depend on them. Then comes the class whose refusal is oldest, so that each
-    /// class has its turn in time.
+    /// most records depend on them. Then comes the class whose refusal is oldest, so that every
+    /// class gets its turn.
     order: VecDeque<Class>,
     /// Whether classes were added to the order since it was sorted.
     is_unsorted: bool,

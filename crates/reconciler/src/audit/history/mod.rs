@@ -76,7 +76,7 @@ pub enum HistoryError {
 /// The source of the events of one account and Region.
 #[derive(Debug, Clone)]
 pub enum History {
-    /// CloudTrail's Event history.
+    /// CloudTrail's Event history, which LookupEvents reads.
     Events(EventHistory),
     /// The files of a trail in S3.
     Trail(Trail),

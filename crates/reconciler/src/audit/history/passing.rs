@@ -36,7 +36,7 @@ pub(super) enum Answer<T> {
     Done(T),
     Failed {
         failed: Failed,
-        /// How often the request was made.
+        /// The number of times that the request was made.
         tries: u32,
     },
     OutOfTime,

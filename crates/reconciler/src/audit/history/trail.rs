@@ -154,7 +154,7 @@ impl Trail {
         let (name, problem) = files.first_key_value()?;
         let (bucket, count) = (&self.place.bucket, files.len());
         Some(format!(
-            "the trail has files that cannot be read ({count}), the first s3://{bucket}/{name}: {problem}; nothing is concluded about calls that they may have"
+            "the trail has files that cannot be read ({count}), and the first is s3://{bucket}/{name}: {problem}; nothing is concluded about calls that they may have"
         ))
     }
 
@@ -224,7 +224,7 @@ impl Trail {
         }
         if key.size_bytes > TRAIL_OBJECT_BYTES_MAX {
             let problem = format!(
-                "it has {} bytes, but a file of more than {TRAIL_OBJECT_BYTES_MAX} is not fetched",
+                "it has {} bytes, but a file of more than {TRAIL_OBJECT_BYTES_MAX} bytes is not fetched",
                 key.size_bytes
             );
             return self.unreadable(&key, span, &problem);
