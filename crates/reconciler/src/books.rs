@@ -37,13 +37,14 @@ pub struct SubscriptionBooks {
     pub subscription: Subscription,
     /// Every slot with rows or a record.
     pub lines: Vec<Line>,
-    /// Slots whose carried rows differ from what movements sent to them.
+    /// Slots whose carried rows differ from the usage that movements sent to them.
     pub astray: Vec<Astray>,
     /// The sum over all counted hours.
     pub sum: Books,
 }
 
-/// A slot where the books do not balance: its carried rows differ from what movements sent to it.
+/// A slot in which the books do not balance: its carried rows differ from the usage that movements
+/// sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Astray {
     /// The hour of the slot.

@@ -41,7 +41,7 @@ enum Examined {
     Cleared,
     /// It was ended, because all its usage is metered or itemised.
     Closed,
-    /// The time ran out before it was finished.
+    /// The time ran out before the subscription was examined completely.
     Unfinished,
 }
 

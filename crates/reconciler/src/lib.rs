@@ -13,7 +13,7 @@
 //! * [`books`]: the same proof in full, for the command line and for tests
 //! * `walk`, `run`: a walk over a shard, which the next run continues, and the state of one run
 //!
-//! The reconciler never bills. Where it finds uncounted rows it puts a late flag, and the sealer
+//! The reconciler never bills. If it finds uncounted rows, it puts a late flag, and the sealer
 //! recounts the hour. So only one code path turns rows into records.
 
 pub mod audit;

@@ -150,7 +150,7 @@ struct Recounted {
 }
 
 /// Counts the days of a round for one subscription. If an item of the subscription is damaged, the
-/// subscription is set aside.
+/// subscription is skipped.
 async fn count_one(
     run: &Run<'_>,
     subscription: Subscription,

@@ -1,10 +1,10 @@
 //! The proof of the books, day by day: each day of a subscription is read in full once.
 //!
-//! Each shard has its turn every twelve hours, and no two shards in the same hour. A turn reads in
-//! full the days that are not proved or have changed since their proof (`ledger::day` explains how
-//! that is known). For every other day it reads the sums that the proof has stored. Over all days
-//! together, late usage must have arrived as it was sent. A difference is reported only after all
-//! days of the subscription were read in full once more.
+//! Each shard has its turn every twelve hours. No two shards have their turn in the same hour. A
+//! turn reads in full the days that are not proved or have changed since their proof (`ledger::day`
+//! explains how that is known). For every other day it reads the sums that the proof has stored.
+//! Over all days together, late usage must have arrived as it was sent. A difference is reported
+//! only after all days of the subscription were read in full once more.
 //!
 //! A full reading also finds rows that came after their hour's recount and that no stream reported.
 //! Their hours are flagged. For two days after a month's end that month is proved as well.

@@ -156,7 +156,7 @@ struct Recounted {
 }
 
 /// Recounts the hours of one subscription. If an item of the subscription is damaged, the
-/// subscription is set aside.
+/// subscription is skipped.
 async fn recount_one(
     run: &Run<'_>,
     subscription: Subscription,

@@ -93,7 +93,7 @@ pub struct Report {
     pub recounts: u64,
     /// Movements of late usage that were written.
     pub movements: u64,
-    /// Movements that hold usage for a person to decide.
+    /// Movements that hold usage until a person decides.
     pub held: u64,
     /// Late flags removed after their hour was recounted.
     pub flags_cleared: u64,
@@ -101,7 +101,7 @@ pub struct Report {
     pub left_flagged: u64,
     /// Slots for which more was metered than their rows add up to.
     pub over_metered: u64,
-    /// Rows that are not metered because something is wrong with them.
+    /// Rows that were set aside, because they cannot be metered.
     pub rows_set_aside: u64,
     /// Records that were given priority, because their subscription is in its final hour. They are
     /// sent before all others.

@@ -157,8 +157,7 @@ enum Frozen {
 
 /// Freezes one slot. If the record will not bill all of the usage, the hour is flagged **before**
 /// the record is created. After a crash in between, the recount of the flagged hour seals the slot.
-/// With the other order, the rest of the usage would wait until the reconciler counts the hour
-/// again.
+/// With the other order, the rest of the usage would wait until the reconciler recounts the hour.
 async fn freeze(
     run: &Run<'_>,
     profile: &Profile,

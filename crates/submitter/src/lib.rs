@@ -186,7 +186,7 @@ fn send<'a>(
     })
 }
 
-/// The keys of the records that a stream delivery names, without repetitions.
+/// Reads the keys of the records that a stream delivery names, without repetitions.
 fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
     let mut keys = BTreeSet::new();
     for raw in records {

@@ -44,7 +44,7 @@ pub struct Tally {
     pub not_subscribed: u64,
     /// Records found to be the cause of a refusal.
     pub refused: u64,
-    /// Records whose slot AWS Marketplace already holds, perhaps with another quantity.
+    /// Records for whose slot AWS Marketplace already has a record, perhaps with another quantity.
     pub disputed: u64,
     /// Records that wait for an hour because similar ones were refused.
     pub suspected: u64,
@@ -54,7 +54,7 @@ pub struct Tally {
     pub group_failing: u64,
     /// Records that were left for later.
     pub left: u64,
-    /// Stream records that name no metering record.
+    /// Stream records that cannot be read or name no metering record.
     pub unreadable: u64,
     /// Whether the invocation ended early because every request fails.
     pub gave_up: bool,

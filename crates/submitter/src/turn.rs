@@ -75,7 +75,7 @@ pub(crate) async fn end(app: &App, holder: &str) {
     }
 }
 
-/// A random name for this invocation.
+/// Makes a random name for an invocation.
 pub(crate) fn new_holder() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let part = || RandomState::new().build_hasher().finish();

@@ -131,6 +131,7 @@ async fn judge_together(
     Ok(true)
 }
 
+/// Writes the conclusion about a record, or leaves it held.
 async fn close(
     app: &App,
     record: &MeteringRecord,

@@ -46,7 +46,7 @@ pub enum InvalidRange {
         oldest: Timestamp,
         /// The number of days that the source reaches back.
         days: i64,
-        /// The source, in words.
+        /// The name of the source in the error's text.
         source_name: &'static str,
         /// The way to reach back further; empty if there is none.
         advice: &'static str,

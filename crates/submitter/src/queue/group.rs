@@ -88,7 +88,7 @@ impl Group {
         self.aside.is_some()
     }
 
-    /// The number of records that may be sent without waiting for an answer.
+    /// Returns the number of records that may be sent without waiting for an answer.
     pub fn ready(&self) -> usize {
         match self.failures == 0 && self.aside.is_none() {
             true => self.waiting(),

@@ -290,7 +290,7 @@ impl Queue {
         rest
     }
 
-    /// The lanes that were refused or put right since the last call of this function.
+    /// Removes and returns the changes of lanes since the last call of this function.
     pub fn take_lane_changes(&mut self) -> Vec<LaneChange> {
         self.guilty.take_changes()
     }

@@ -88,7 +88,8 @@ struct Head<'a> {
 }
 
 impl Events {
-    fn see(&mut self, text: &RawValue) {
+    /// Keeps an event if it is or may be a call in the span.
+    fn add(&mut self, text: &RawValue) {
         let text = text.get();
         let is_another = serde_json::from_str::<Head<'_>>(text)
             .is_ok_and(|head| head.event_name.is_some_and(|name| name != NAME));
@@ -168,7 +169,7 @@ impl<'de> Visitor<'de> for ListOf<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(text) = list.next_element::<Box<RawValue>>()? {
-            self.0.see(&text);
+            self.0.add(&text);
         }
         Ok(())
     }

@@ -262,7 +262,7 @@ impl Trail {
     fn unreadable(&self, key: &Key, span: Span, problem: &str) -> Fetched {
         let (bucket, name) = (&self.place.bucket, &key.name);
         let mut known = self.files_unreadable();
-        // Each file is logged once, however often it is read.
+        // Each file is logged once, even if it is read several times.
         if known.len() < UNREADABLE_KEPT_MAX
             && known.insert(name.clone(), problem.to_owned()).is_none()
         {
