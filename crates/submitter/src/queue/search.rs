@@ -91,14 +91,14 @@ impl Queue {
         None
     }
 
-    /// Returns an attempt that has no records of a guilty class. If it has some, its records are
-    /// queued again, the guilty ones as suspects.
+    /// Returns an attempt if it probes a suspect or has no record of a guilty class. Otherwise
+    /// queues its records again, the guilty ones as suspects, and returns `None`.
     pub(super) fn without_accused(&mut self, attempt: Attempt) -> Option<Attempt> {
         let is_accused = |record: &MeteringRecord| self.guilty.class_of(record).is_some();
         if attempt.suspects.is_some() || !attempt.batch.records.iter().any(is_accused) {
             return Some(attempt);
         }
-        // The attempt loses its suspects, so its answer will not show which part has the culprit.
+        // This attempt is not sent, so no answer will show which part has the culprit.
         self.add_left_over(attempt.batch.records);
         self.queue_other_part(attempt.other, attempt.is_left_over);
         None
