@@ -1,4 +1,4 @@
-//! The books: every slot (subscription, hour, dimension) counted again from its rows.
+//! The books: every slot (subscription, hour, dimension), recounted from its rows.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use marketplace::{Dimension, Subscription, Total, UsageHour};
 use crate::ReconcileError;
 use crate::day::Transit;
 
-/// Days of a subscription that are read at the same time.
+/// The number of days of a subscription that are read at the same time.
 const DAYS_AT_ONCE: usize = 2;
-/// Hours of each such day that are read at the same time.
+/// The number of hours of each of these days that are read at the same time.
 const HOURS_AT_ONCE: usize = 8;
 
 /// One line of the books: a slot and its quantities.
@@ -33,30 +33,31 @@ pub struct Line {
 /// The books of one subscription over some hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscriptionBooks {
-    /// The subscription.
+    /// The subscription that was counted.
     pub subscription: Subscription,
     /// Every slot with rows or a record.
     pub lines: Vec<Line>,
-    /// Slots whose carried rows differ from what movements sent to them.
+    /// Slots whose carried rows differ from the usage that movements sent to them.
     pub astray: Vec<Astray>,
-    /// The sum over all hours that were counted.
+    /// The sum over all counted hours.
     pub sum: Books,
 }
 
-/// A slot where the books do not balance: its carried rows differ from what movements sent to it.
+/// A slot in which the books do not balance: its carried rows differ from the usage that movements
+/// sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Astray {
     /// The hour of the slot.
     pub hour: UsageHour,
     /// The dimension of the slot.
     pub dimension: Dimension,
-    /// What movements of earlier hours sent to the slot.
+    /// The usage that movements of earlier hours sent to the slot.
     pub sent: Total,
-    /// What the carried rows of the slot add up to.
+    /// The sum of the slot's carried rows.
     pub arrived: Total,
 }
 
-/// Counts the hours `first` to `last` of one subscription again.
+/// Recounts the hours `first` to `last` of one subscription.
 pub async fn of_subscription(
     ledger: &Ledger,
     profile: &Profile,
@@ -91,8 +92,8 @@ pub async fn of_subscription(
             }
         }
     }
-    // Hours after the last one were not read, so nothing is known about what arrived in them.
-    books.astray = transit.astray(|hour| hour <= last);
+    // The hours after `last` were not read, so usage that was carried into them cannot be checked.
+    books.astray = transit.unbalanced(|hour| hour <= last);
     Ok(books)
 }
 
@@ -112,7 +113,7 @@ async fn count_day<'d>(
         .await
 }
 
-/// Counts every subscription, including ended ones, over the hours `first` to `last`. `each` gets
+/// Recounts the hours `first` to `last` of every subscription, including ended ones. `each` gets
 /// the subscriptions one after the other, so that only one of them is in memory.
 pub async fn of_all(
     ledger: &Ledger,

@@ -1,9 +1,9 @@
-//! Clears the attention of subscriptions that the sealer's rounds cover, and ends subscriptions of
-//! which everything is metered or itemised.
+//! Clears the attention of subscriptions that the sealer's rounds cover, and ends subscriptions
+//! whose usage is completely metered or itemised.
 //!
 //! Several subscriptions are examined at the same time, until the task's share of the run is spent.
 //! The next run continues after the last subscription that was begun. So a subscription that takes
-//! all of the time does not keep the others from their turn.
+//! all of the time does not delay the others in every run.
 
 use std::collections::BTreeSet;
 
@@ -32,21 +32,21 @@ struct Task<'a> {
     budget: Budget,
 }
 
-/// What became of one subscription.
+/// The result for one subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Looked {
-    /// Nothing was changed, or not yet.
+enum Examined {
+    /// The subscription was not changed in this run.
     Left,
-    /// Its attention was cleared: the sealer's rounds cover it.
+    /// Its attention was cleared, because the sealer's rounds cover it.
     Cleared,
-    /// It was ended: all its usage is metered or itemised.
+    /// It was ended, because all its usage is metered or itemised.
     Closed,
-    /// The time ran out before it was finished.
+    /// The time ran out before the subscription was examined completely.
     Unfinished,
 }
 
 /// Clears attention that is not needed any more, and ends subscriptions that are completely
-/// metered; `false` if the time ran out.
+/// metered. Returns `false` if the time ran out.
 pub(crate) async fn close(
     app: &App,
     now: Timestamp,
@@ -98,14 +98,14 @@ impl Task<'_> {
                 |one: &Subscription| last.as_ref().is_none_or(|last| one.to_string() <= *last);
             let is_last_page = !page.subscriptions.iter().all(is_within);
             let within = page.subscriptions.into_iter().filter(is_within);
-            let mut looked = stream::iter(within)
-                .map(|subscription| self.look_at_one(subscription))
+            let mut examined = stream::iter(within)
+                .map(|subscription| self.examine_one(subscription))
                 .buffered(AT_ONCE);
             let mut finished = true;
-            while let Some((subscription, looked)) = looked.next().await {
-                report.attention_cleared += u64::from(looked == Looked::Cleared);
-                report.subscriptions_closed += u64::from(looked == Looked::Closed);
-                finished &= looked != Looked::Unfinished;
+            while let Some((subscription, examined)) = examined.next().await {
+                report.attention_cleared += u64::from(examined == Examined::Cleared);
+                report.subscriptions_closed += u64::from(examined == Examined::Closed);
+                finished &= examined != Examined::Unfinished;
                 *place = Some(subscription);
                 if !finished && self.budget.is_spent() {
                     return Ok(false);
@@ -118,19 +118,19 @@ impl Task<'_> {
         }
     }
 
-    async fn look_at_one(self, subscription: Subscription) -> (Subscription, Looked) {
-        let looked = self.look_at(&subscription).await;
-        let looked = match self.app.ledger.unless_damaged(&subscription, looked) {
-            Ok(looked) => looked.unwrap_or(Looked::Left),
+    async fn examine_one(self, subscription: Subscription) -> (Subscription, Examined) {
+        let examined = self.examine(&subscription).await;
+        let examined = match self.app.ledger.unless_damaged(&subscription, examined) {
+            Ok(examined) => examined.unwrap_or(Examined::Left),
             Err(error) => {
-                tracing::error!(%subscription, %error, "this subscription could not be looked at");
-                Looked::Left
+                tracing::error!(%subscription, %error, "this subscription could not be examined");
+                Examined::Left
             }
         };
-        (subscription, looked)
+        (subscription, examined)
     }
 
-    async fn look_at(self, subscription: &Subscription) -> Result<Looked, LedgerError> {
+    async fn examine(self, subscription: &Subscription) -> Result<Examined, LedgerError> {
         let Self {
             app,
             now,
@@ -138,13 +138,13 @@ impl Task<'_> {
             ..
         } = self;
         let Some(profile) = app.ledger.profile(subscription).await? else {
-            return Ok(Looked::Left);
+            return Ok(Examined::Left);
         };
         let Some(since) = profile.attention_since else {
-            return Ok(Looked::Left);
+            return Ok(Examined::Left);
         };
         let mut changed = profile.clone();
-        let looked = match profile.status() {
+        let examined = match profile.status() {
             Status::Active => {
                 // The subscription is sealed through the watermark individually, and has been in
                 // the live index long enough. A round reads each later hour after it has raised the
@@ -152,31 +152,31 @@ impl Task<'_> {
                 let caught_up = profile.sealed_through >= Some(watermark);
                 let seen = shift(since, SignedDuration::from_mins(ATTENTION_MINUTES_MIN)) <= now;
                 if !caught_up || !seen {
-                    return Ok(Looked::Left);
+                    return Ok(Examined::Left);
                 }
-                Looked::Cleared
+                Examined::Cleared
             }
             Status::Ending => match self.is_done(&profile).await? {
                 Some(true) => {
                     self.list_ended(&profile).await?;
                     changed.lifecycle.closed_at = Some(now);
-                    Looked::Closed
+                    Examined::Closed
                 }
-                Some(false) => return Ok(Looked::Left),
-                None => return Ok(Looked::Unfinished),
+                Some(false) => return Ok(Examined::Left),
+                None => return Ok(Examined::Unfinished),
             },
-            Status::Pending | Status::Ended => return Ok(Looked::Left),
+            Status::Pending | Status::Ended => return Ok(Examined::Left),
         };
         changed.attention_since = None;
         changed.sealed_through = None;
         Ok(match app.ledger.change_profile(&profile, &changed).await? {
-            Written::Done => looked,
-            Written::Conflict => Looked::Left,
+            Written::Done => examined,
+            Written::Conflict => Examined::Left,
         })
     }
 
     /// Lists a subscription that is about to leave the live index under its last months, so that
-    /// those months are proved nevertheless. A crash after it leaves a superfluous entry, which
+    /// those months are still proved. A crash after the listing leaves a superfluous entry, which
     /// costs two reads.
     async fn list_ended(self, profile: &Profile) -> Result<(), LedgerError> {
         let spans = profile.lifecycle.spans();
@@ -192,9 +192,9 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Whether an ending subscription is done: its end is certain, the watermark has reached its
-    /// last hour (so that every later row is flagged), and every row of its open months is counted.
-    /// `None` if the time ran out.
+    /// Returns whether an ending subscription is done: its end is certain, the watermark has
+    /// reached its last hour (so that every later row is flagged), and every row of its open months
+    /// is counted. Returns `None` if the time ran out.
     async fn is_done(self, profile: &Profile) -> Result<Option<bool>, LedgerError> {
         let spans = profile.lifecycle.spans();
         let Some(span) = spans.last() else {
@@ -212,7 +212,7 @@ impl Task<'_> {
         let product = ledger.product(&profile.product).await?;
         let known = product.as_ref().map(|p| &p.dimensions);
         let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
-        // No round seals the hours after the end, so usage that is dated there is looked for here.
+        // No round seals the hours after the end, so this check reads them as well.
         for (first, last) in begin.through_days(last.max(UsageHour::of(self.now).next())) {
             if self.budget.is_spent() {
                 return Ok(None);

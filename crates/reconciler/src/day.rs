@@ -14,7 +14,7 @@ use marketplace::{Dimension, Total, UsageHour};
 use crate::books::Astray;
 use crate::run::Run;
 
-/// Late usage by slot: what was sent to the slot, and what arrived in it.
+/// Late usage by slot: the usage that was sent to the slot, and the usage that arrived in it.
 #[derive(Debug, Default)]
 pub(crate) struct Transit {
     pub(crate) sent: Slots,
@@ -22,8 +22,8 @@ pub(crate) struct Transit {
 }
 
 impl Transit {
-    /// Adds what the movements of an hour sent to other hours, and what its rows say was carried
-    /// in.
+    /// Adds the usage that the movements of an hour sent to other hours, and the usage that was
+    /// carried into the hour according to its rows.
     pub(crate) fn add(&mut self, count: &HourBooks<'_>) -> Result<(), LedgerError> {
         for (origin, movements) in count.movements() {
             for movement in movements {
@@ -38,7 +38,8 @@ impl Transit {
         Ok(())
     }
 
-    /// Adds what a movement sent to another hour. `origin` is the dimension of the movement's slot.
+    /// Adds the usage that a movement sent to another hour. `origin` is the dimension of the
+    /// movement's slot.
     pub(crate) fn send(
         &mut self,
         origin: &Dimension,
@@ -52,7 +53,7 @@ impl Transit {
         Ok(())
     }
 
-    /// Adds the kept sums of a day.
+    /// Adds the stored sums of a day.
     pub(crate) fn add_day(&mut self, day: &DayDigest) -> Result<(), LedgerError> {
         for (mine, theirs) in [
             (&mut self.sent, &day.sent),
@@ -66,9 +67,9 @@ impl Transit {
         Ok(())
     }
 
-    /// The slots in which late usage did not arrive as it was sent. Only slots of hours that were
-    /// read are examined.
-    pub(crate) fn astray(self, was_read: impl Fn(UsageHour) -> bool) -> Vec<Astray> {
+    /// Returns the slots in which late usage did not arrive as it was sent. Only slots of hours
+    /// that were read are examined.
+    pub(crate) fn unbalanced(self, was_read: impl Fn(UsageHour) -> bool) -> Vec<Astray> {
         let mut slots: BTreeMap<_, (Total, Total)> = BTreeMap::new();
         for (slot, sent) in self.sent {
             slots.entry(slot).or_default().0 = sent;
@@ -144,13 +145,13 @@ pub(crate) async fn count_day(
     })
 }
 
-/// What was done about hours that have uncounted rows.
+/// The result of flagging hours that have uncounted rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Flagged {
     /// Hours that were flagged.
     pub(crate) hours: u64,
-    /// Whether the subscription has usage although it is not active yet. No hour is flagged then.
-    pub(crate) waits: bool,
+    /// Whether the subscription has usage although it is not active yet. Then no hour is flagged.
+    pub(crate) has_pending_usage: bool,
 }
 
 /// Flags hours that have uncounted rows. The hours of a subscription that is not active yet are not
@@ -165,11 +166,11 @@ pub(crate) async fn flag(
     let is_pending = profile.status() == Status::Pending;
     for hour in hours {
         if is_pending {
-            flagged.waits = true;
+            flagged.has_pending_usage = true;
             tracing::warn!(%subscription, %hour, "there is usage of a subscription that is not active yet");
             return Ok(flagged);
         }
-        tracing::warn!(%subscription, %hour, "an hour has uncounted rows; it was flagged as late");
+        tracing::warn!(%subscription, %hour, "this hour has uncounted rows and is flagged as late");
         run.app
             .ledger
             .flag_late(subscription, hour, run.now)

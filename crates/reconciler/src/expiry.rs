@@ -14,13 +14,13 @@ use startup::Budget;
 
 use crate::{AT_ONCE, App, ReconcileError, Report};
 
-/// The longest time that a record waits between two attempts. All records that are due by then are
-/// examined.
+/// The longest time that a record waits between two attempts. All records that become due within
+/// this time are examined.
 const LOOK_AHEAD_HOURS: i64 = 2;
-/// Records that are read at the same time. A chunk that is begun is finished.
+/// The number of records that are read at the same time. A chunk is finished once it is begun.
 const READ_AT_ONCE: usize = 100;
 
-/// Ends the records that are past their deadline; `false` if the time ran out.
+/// Ends the records that are past their deadline. Returns `false` if the time ran out.
 pub(crate) async fn expire(
     app: &App,
     now: Timestamp,
@@ -68,7 +68,7 @@ async fn end_overdue(
         .into_iter()
         .partition(|record| record.deadline <= now);
     for record in &waiting {
-        report.note(record.urgency(now));
+        report.add_urgency(record.urgency(now));
     }
     let mut all = stream::iter(&overdue)
         .map(|record| end(app, record, now))
@@ -85,7 +85,7 @@ async fn end(app: &App, record: &MeteringRecord, now: Timestamp) -> Result<Writt
         .write_state(record, State::Unconfirmed, DEADLINE_PASSED, now)
         .await?;
     if written == Written::Done {
-        tracing::error!(slot = %record.key, quantity = %record.quantity, "past its deadline without an outcome");
+        tracing::error!(slot = %record.key, quantity = %record.quantity, "this record has no outcome, and its deadline has passed; it is Unconfirmed now");
     }
     Ok(written)
 }

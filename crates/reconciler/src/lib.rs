@@ -1,18 +1,19 @@
-//! Counts everything again. It finds usage that streams missed, ends records that are past their
-//! deadline, closes subscriptions that are completely metered, and keeps the books.
+//! The reconciler recounts all usage. It finds usage that the streams missed, ends records that are
+//! past their deadline, closes subscriptions that are completely metered, audits the records with
+//! CloudTrail, and proves the books.
 //!
 //! # Layout
 //! * [`handle_event`], [`task`]: one invocation; every task and shard has one every hour
-//! * [`report`]: what a run did and found
-//! * [`audit`]: what CloudTrail proves about records, and the comparison with it
-//! * `expiry`: records that can no longer be sent
-//! * `recount`, `month`: hours that are read again, whether or not a stream reported a change
+//! * [`report`]: the report of a run, and its metrics
+//! * [`audit`]: judges records by CloudTrail's events, and compares the ledger with them
+//! * `expiry`: ends records that can no longer be sent
+//! * `recount`, `month`: read hours again, whether or not a stream reported a change
 //! * `closing`: clears the attention of subscriptions, and ends them
-//! * `prove`, `day`: the proof that no unit was lost or billed twice; each day is proved once
+//! * `prove`, `day`: prove that no unit was lost or billed twice; each day is proved once
 //! * [`books`]: the same proof in full, for the command line and for tests
 //! * `walk`, `run`: a walk over a shard, which the next run continues, and the state of one run
 //!
-//! The reconciler never bills. Where it finds uncounted rows it puts a late flag, and the sealer
+//! The reconciler never bills. If it finds uncounted rows, it puts a late flag, and the sealer
 //! recounts the hour. So only one code path turns rows into records.
 
 pub mod audit;
@@ -44,26 +45,26 @@ use crate::run::Run;
 pub use report::Report;
 pub use task::{Task, UnknownTask};
 
-/// Subscriptions worked on at the same time.
+/// The number of subscriptions that are worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
 
-/// The most damaged items that a report names. The log names all of them.
+/// The largest number of damaged items that a report names. The log names all of them.
 const NAMES_MAX: usize = 100;
 
-/// What the function needs: clients and settings.
+/// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The three DynamoDB tables.
+    /// The stack's DynamoDB tables.
     pub ledger: Ledger,
-    /// Where the current time comes from.
+    /// The current time, which tests can set.
     pub clock: Clock,
-    /// When each hour is due to be sealed.
+    /// The schedule by which hours are due to be sealed.
     pub schedule: Schedule,
-    /// How long AWS Marketplace accepts the usage of an hour.
+    /// The time for which AWS Marketplace accepts the usage of an hour.
     pub window: Window,
-    /// Where CloudTrail's events are read.
+    /// The source of CloudTrail's events.
     pub history: History,
-    /// The products this stack serves.
+    /// The products that this stack serves.
     pub products: Products,
 }
 
@@ -81,13 +82,13 @@ impl App {
     }
 }
 
-/// Why a run broke off. The next run continues its work.
+/// The error that ended a run early. The next run continues its work.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// A table could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The clock gave no time.
+    /// The time could not be read.
     #[error(transparent)]
     Clock(#[from] ClockError),
     /// The event names no task of the reconciler.
@@ -105,12 +106,12 @@ pub async fn handle_event(
     handle_task(app, task, budget).await
 }
 
-/// Runs all tasks.
+/// Runs all tasks, each in a share of the time.
 pub async fn handle(app: &App, budget: Budget) -> Result<Report, ReconcileError> {
     handle_task(app, Task::Everything, budget).await
 }
 
-/// Runs one task.
+/// Runs one task, for its shard or for all shards.
 pub async fn handle_task(app: &App, task: Task, budget: Budget) -> Result<Report, ReconcileError> {
     // Boxed, because the nested futures of three clients exceed the compiler's recursion limit.
     Box::pin(run_task(app, task, budget)).await
@@ -133,7 +134,7 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
     let mut finished = watermark.is_some();
     if task.includes(Task::Expire) {
         let due = expiry::expire(app, now, budget, &mut report).await;
-        finished &= came_through(app, due)?;
+        finished &= is_finished(app, due)?;
     }
     if let Some(watermark) = watermark.flatten() {
         let run = Run::new(app, now, watermark);
@@ -147,8 +148,8 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
     Ok(report)
 }
 
-/// Runs the tasks that need sealed hours. Where one invocation does all of them, each task gets a
-/// share of the remaining time, so that no task starves the ones after it.
+/// Runs the tasks that need sealed hours. If one invocation runs all of them, each task gets a
+/// share of the remaining time, so that the tasks after it have time too.
 async fn after_sealing(
     run: &Run<'_>,
     task: Task,
@@ -166,54 +167,55 @@ async fn after_sealing(
         let time = share(66);
         for shard in &shards {
             let done = recount::recount_due(run, *shard, time, report).await;
-            finished &= came_through(app, done)?;
+            finished &= is_finished(app, done)?;
         }
         for shard in &shards {
             let done = month::recount_month(run, *shard, time, report).await;
-            finished &= came_through(app, done)?;
+            finished &= is_finished(app, done)?;
         }
     }
     if task.includes(Task::Close) {
         let done = closing::close(app, now, run.watermark, share(25), report).await;
-        finished &= came_through(app, done)?;
+        finished &= is_finished(app, done)?;
     }
     if task.includes(Task::Judge) {
         let judged = Box::pin(audit::judge(app, now, share(50), report)).await;
-        finished &= came_through(app, audit::noted(judged, report))?;
+        finished &= is_finished(app, audit::with_failure_reported(judged, report))?;
     }
     if task.includes(Task::Prove(None)) {
         let time = share(50);
         for shard in &shards {
             let done = prove::prove_due(run, *shard, time, report).await;
-            finished &= came_through(app, done)?;
+            finished &= is_finished(app, done)?;
         }
     }
     if task.includes(Task::Compare) && report.audit.failure.is_none() {
         let followed = Box::pin(audit::follow(app, now, budget, report)).await;
-        finished &= came_through(app, audit::noted(followed, report))?;
+        finished &= is_finished(app, audit::with_failure_reported(followed, report))?;
     }
-    audit::note_unreadable(app, report);
+    audit::report_unreadable(app, report);
     Ok(finished)
 }
 
-/// Whether a task finished. If a damaged item kept it from finishing, the other tasks still run.
-pub(crate) fn came_through(
+/// Returns whether a task finished. A damaged item is no error: the task counts as unfinished, and
+/// the other tasks still run.
+pub(crate) fn is_finished(
     app: &App,
-    done: Result<bool, ReconcileError>,
+    result: Result<bool, ReconcileError>,
 ) -> Result<bool, ReconcileError> {
-    match done {
+    match result {
         Err(ReconcileError::Ledger(error)) => {
             let read = app
                 .ledger
                 .unless_damaged(&"the reconciler's task", Err(error));
             Ok(read?.unwrap_or(false))
         }
-        done => done,
+        result => result,
     }
 }
 
-/// The first hour that usage of a subscription can belong to: 24 hours before its profile was
-/// created.
+/// Returns the first hour to which usage of a subscription can belong: 24 hours before its profile
+/// was created.
 pub(crate) fn first_possible_hour(profile: &Profile) -> UsageHour {
     UsageHour::of(profile.created_at).plus(-24)
 }

@@ -1,14 +1,14 @@
-//! Counts the past month again before its catch hour is sealed.
+//! Recounts the past month before its catch hour is sealed.
 //!
 //! This happens between 03:30 and 05:00 UTC on the 1st, because usage that is found then can still
 //! be carried into the month's last hour. First come the days that must be counted: the last two,
 //! and those that are not proved or have changed since their proof. Then come the older days in
-//! full, the newest first, as far as the time allows. They show what a stream missed that was
-//! broken for days.
+//! full, the newest first, until the time runs out. They show usage that was missed by a stream
+//! that was broken for days.
 //!
-//! The records of each day are compared with those that its proof has seen. All writes of this stack
-//! that change the books are noted, so a difference that no note explains was made by something
-//! else. It is reported as an imbalance.
+//! The records of each day are compared with those that its proof has seen. This stack writes a
+//! note before each of its writes that can change a proved day (`ledger::day`). So a difference
+//! without a note was not made by this stack. It is reported as an imbalance.
 
 use jiff::Timestamp;
 use ledger::LedgerError;
@@ -30,10 +30,10 @@ const MONTH_RECOUNT_BEGIN_MINUTES: i64 = 3 * 60 + 30;
 /// Minutes after a month's end at which its recount ends. The catch hour is sealed then, and
 /// nothing can be carried into it any more.
 const MONTH_RECOUNT_END_MINUTES: i64 = 5 * 60;
-/// Days at the month's end that are counted again whether or not they are proved.
+/// The number of days at the month's end that are recounted whether or not they are proved.
 const LAST_DAYS: i64 = 2;
 
-/// Counts the past month of a shard again if this is the time for it; `false` if the budget ran
+/// Recounts the past month of a shard if this is the time for it. Returns `false` if the budget ran
 /// out.
 pub(crate) async fn recount_month(
     run: &Run<'_>,
@@ -48,8 +48,8 @@ pub(crate) async fn recount_month(
     let rounds = Round::all(first, last);
     let begun = kept(run.app, &name).await?;
     let begun = begun.and_then(|place| {
-        let is_it = |round: &Round| round.name(first) == place.round;
-        rounds.iter().position(is_it)
+        let is_same = |round: &Round| round.name(first) == place.round;
+        rounds.iter().position(is_same)
     });
     let mut oldest: Option<String> = None;
     let mut finished = true;
@@ -77,13 +77,14 @@ pub(crate) async fn recount_month(
         }
         oldest = Some(name_of_day(round.day(last)));
     }
-    // The report is about all shards of the run, so the shard that is least far counts.
+    // The report covers all shards of the run, so it names the day of the shard that has come least
+    // far.
     report.month_recounted_from = report.month_recounted_from.take().max(oldest);
     Ok(finished)
 }
 
-/// The first and last sealed hour of the past month; `None` if it is not the time to count it
-/// again.
+/// Returns the first and the last sealed hour of the past month; `None` if this is not the time to
+/// recount it.
 fn hours_to_recount(now: Timestamp, watermark: UsageHour) -> Option<(UsageHour, UsageHour)> {
     let month = Month::of(now);
     let into_month = now.duration_since(month.start()).as_mins();
@@ -104,7 +105,7 @@ enum Round {
 }
 
 impl Round {
-    /// All rounds in the order in which they are walked.
+    /// Returns all rounds in their order.
     fn all(first: UsageHour, last: UsageHour) -> Vec<Self> {
         let mut days: Vec<Self> = first
             .through_days(must_from(last).previous())
@@ -122,7 +123,7 @@ impl Round {
         }
     }
 
-    /// The day from which on every subscription is counted once this round is over.
+    /// Returns the earliest day that is counted for every subscription when this round is over.
     fn day(self, last: UsageHour) -> UsageHour {
         match self {
             Self::Must => must_from(last),
@@ -131,7 +132,7 @@ impl Round {
     }
 }
 
-/// The first of the [`LAST_DAYS`].
+/// Returns the first of the [`LAST_DAYS`].
 fn must_from(last: UsageHour) -> UsageHour {
     first_of_day(last).plus(-24 * (LAST_DAYS - 1))
 }
@@ -149,7 +150,7 @@ struct Recounted {
 }
 
 /// Counts the days of a round for one subscription. If an item of the subscription is damaged, the
-/// subscription is set aside.
+/// subscription is skipped.
 async fn count_one(
     run: &Run<'_>,
     subscription: Subscription,
@@ -171,7 +172,7 @@ async fn count_days(
 ) -> Result<(Recounted, bool), LedgerError> {
     let mut recounted = Recounted::default();
     let profile = run.app.ledger.profile(subscription).await?;
-    // The recount of the hours has reported the usage of a subscription that is not active yet.
+    // If the subscription is not active yet, the recount of the hours has reported its usage.
     let Some(profile) = profile.filter(|profile| profile.status() != Status::Pending) else {
         return Ok((recounted, true));
     };
@@ -197,8 +198,9 @@ async fn count_days(
         let altered = is_whole && was_altered(run, &profile, &counted.digest).await?;
         recounted.altered += u64::from(altered);
         recounted.flagged.hours += flag(run, &profile, counted.uncounted).await?.hours;
-        // The sums of an altered day stay as they were proved. So the difference is found again if
-        // this run dies, unless an hour of the day was flagged, and the log has it in any case.
+        // The stored sums of an altered day are not replaced. So if this run dies, the next one
+        // finds the difference again, unless an hour of the day was flagged. The log has the
+        // difference in any case.
         if !altered && day.plus(23) <= first_recount_due(run).min(last) {
             run.app
                 .ledger
@@ -209,9 +211,9 @@ async fn count_days(
     Ok((recounted, true))
 }
 
-/// Whether the records of a day differ from those that its proof has seen, although no change is
-/// noted. `counted` was counted before. The note of a change is written before the change, so a
-/// change that was counted has a note by now.
+/// Returns whether the records of a day differ from those that its proof has seen, although no note
+/// reports a change. The notes are read after `counted` was counted. A note is written before its
+/// change, so each change in `counted` has a note by now.
 async fn was_altered(
     run: &Run<'_>,
     profile: &Profile,
@@ -225,12 +227,12 @@ async fn was_altered(
         .is_some_and(|proved| proved.records != counted.records);
     if altered {
         let day = name_of_day(day);
-        tracing::error!(%subscription, day, "records of a proved day were changed or removed by something else than this stack; compare the day's records with a backup of the table MeteringRecords");
+        tracing::error!(%subscription, day, "records of a proved day were changed or removed, but not by this stack; compare the day's records with a backup of the table MeteringRecords");
     }
     Ok(altered)
 }
 
-/// The days of one subscription that a round counts, the newest first.
+/// Returns the days of one subscription that a round counts, the newest first.
 async fn days_to_count(
     run: &Run<'_>,
     profile: &Profile,
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_month_is_counted_again_until_its_catch_hour_is_sealed() {
+    fn the_month_is_recounted_until_its_catch_hour_is_sealed() {
         let watermark = "2026-11-30T22".parse().unwrap();
         let at = |text: &str| hours_to_recount(text.parse().unwrap(), watermark);
         assert_eq!(at("2026-12-01T03:29:00Z"), None);

@@ -1,10 +1,10 @@
 //! The proof of the books, day by day: each day of a subscription is read in full once.
 //!
-//! Each shard has its turn every twelve hours, and no two shards in the same hour. A turn reads in
-//! full the days that are not proved or have changed since their proof (`ledger::day` explains how
-//! that is known). For every other day it reads the sums that the proof has kept. Over all days
-//! together, late usage must have arrived as it was sent. A difference is reported only after all
-//! days of the subscription were read in full once more.
+//! Each shard has its turn every twelve hours. No two shards have their turn in the same hour. A
+//! turn reads in full the days that are not proved or have changed since their proof (`ledger::day`
+//! explains how that is known). For every other day it reads the sums that the proof has stored.
+//! Over all days together, late usage must have arrived as it was sent. A difference is reported
+//! only after all days of the subscription were read in full once more.
 //!
 //! A full reading also finds rows that came after their hour's recount and that no stream reported.
 //! Their hours are flagged. For two days after a month's end that month is proved as well.
@@ -28,13 +28,13 @@ use crate::run::Run;
 use crate::walk::{List, Walk, kept};
 use crate::{ReconcileError, Report};
 
-/// Hours from one turn of a shard to its next. A new day is proved in the first turn after it is
-/// due, and a day that has changed is proved in the next turn.
+/// The number of hours from one turn of a shard to its next. A new day is proved in the first turn
+/// after it is due, and a day that has changed is proved in the next turn.
 const TURN_HOURS: i64 = 12;
 /// The time after a month's end in which its days are still proved.
 const PAST_MONTH_READ: SignedDuration = SignedDuration::from_hours(48);
 
-/// Proves the days of a shard that are due; `false` if the time ran out.
+/// Proves the days of a shard that are due. Returns `false` if the time ran out.
 pub(crate) async fn prove_due(
     run: &Run<'_>,
     shard: u8,
@@ -73,24 +73,24 @@ pub(crate) async fn prove_due(
     let books = &proved.books;
     tracing::info!(shard, %first, %last, ?books, overflowed, "proved the books of these subscriptions");
     report.days_proved += proved.days;
-    report.slots_astray += proved.astray;
+    report.slots_astray += proved.unbalanced;
     report.hours_flagged += proved.flagged;
-    report.pending_with_usage += proved.waiting;
+    report.pending_with_usage += proved.pending;
     report.sums_overflowed += overflowed;
     let finished = finished?;
     report.judge_balance(finished.then_some(true));
     Ok(finished)
 }
 
-/// The [`UsageHour::number`] of the hour in which a shard's latest turn began.
+/// Returns the [`UsageHour::number`] of the hour in which a shard's latest turn began.
 fn turn(now: Timestamp, shard: u8) -> i64 {
     let hour = UsageHour::of(now).number();
     hour - (hour - i64::from(shard)).rem_euclid(TURN_HOURS)
 }
 
-/// The days to prove, as the first hour of the first day and the last hour of the last day; `None`
-/// if there is none. A day is proved once six hours have passed since its last hour was due, and no
-/// longer than all of its records are kept: without them its rows would seem uncounted.
+/// Returns the first hour of the first day to prove and the last hour of the last day; `None` if
+/// there is no day to prove. A day is proved from six hours after its last hour was due, for as
+/// long as all of its records are kept. Without the records its rows would seem uncounted.
 fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
     let month = Month::of(run.watermark.start()).first_hour();
     let first = match shift(run.now, -PAST_MONTH_READ) < month.start() {
@@ -109,9 +109,9 @@ fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
 #[derive(Debug, Default)]
 struct Proved {
     days: u64,
-    astray: u64,
+    unbalanced: u64,
     flagged: u64,
-    waiting: u64,
+    pending: u64,
     books: Books,
 }
 
@@ -126,9 +126,9 @@ struct Sum {
 impl Sum {
     fn add(&mut self, subscription: &Subscription, one: &Proved) {
         self.proved.days += one.days;
-        self.proved.astray += one.astray;
+        self.proved.unbalanced += one.unbalanced;
         self.proved.flagged += one.flagged;
-        self.proved.waiting += one.waiting;
+        self.proved.pending += one.pending;
         let mut books = self.proved.books.clone();
         match books.merge(&one.books) {
             Ok(()) => self.proved.books = books,
@@ -141,7 +141,7 @@ impl Sum {
 }
 
 /// Proves one subscription. If its books cannot be counted, they count as not balanced, and the
-/// other subscriptions are proved nevertheless.
+/// other subscriptions are still proved.
 async fn prove_one(
     run: &Run<'_>,
     subscription: &Subscription,
@@ -153,11 +153,11 @@ async fn prove_one(
         Some(proved) => Ok(proved),
         None => {
             tracing::error!(%subscription, "the books of this subscription cannot be counted");
-            let astray = Proved {
-                astray: 1,
+            let unbalanced = Proved {
+                unbalanced: 1,
                 ..Proved::default()
             };
-            Ok((astray, true))
+            Ok((unbalanced, true))
         }
     }
 }
@@ -187,31 +187,31 @@ async fn prove(
     let Some(counted) = books.count(&days, Some(&stored), &mut proved).await? else {
         return Ok((proved, false));
     };
-    let mut astray = astray(&counted, Transit::default())?;
-    if !astray.is_empty() {
-        // Two harmless cases look like an imbalance too: late usage that was on its way during the
-        // first reading, and late usage from a day before the first one that is proved. The second
-        // reading rules them out. Only a difference that both readings show is reported.
+    let mut unbalanced = unbalanced(&counted, Transit::default())?;
+    if !unbalanced.is_empty() {
+        // Two harmless cases look like an imbalance too: late usage that was being carried during
+        // the first reading, and late usage from a day before the first one that is proved. The
+        // second reading rules them out. Only a difference that both readings show is reported.
         let Some(again) = books.count(&days, None, &mut proved).await? else {
             return Ok((proved, false));
         };
         let before = first.through(begin.previous());
         let unread = before.filter(|hour| !days.contains(&first_of_day(*hour)));
-        let again = self::astray(&again, books.sent_from(unread.collect()).await?)?;
-        astray.retain(|slot| again.contains(slot));
+        let again = self::unbalanced(&again, books.sent_from(unread.collect()).await?)?;
+        unbalanced.retain(|slot| again.contains(slot));
     }
-    for slot in &astray {
+    for slot in &unbalanced {
         let (hour, dimension) = (slot.hour, &slot.dimension);
         tracing::error!(%subscription, %hour, %dimension, sent = %slot.sent, arrived = %slot.arrived, "the books do not balance: late usage did not arrive as it was sent");
     }
-    proved.astray = astray.len() as u64;
+    proved.unbalanced = unbalanced.len() as u64;
     for day in counted.values() {
         proved.books.merge(&day.books)?;
     }
     Ok((proved, true))
 }
 
-/// What proving the days of one subscription needs.
+/// The context in which the days of one subscription are proved.
 struct OfDays<'a> {
     run: &'a Run<'a>,
     profile: &'a Profile,
@@ -219,9 +219,9 @@ struct OfDays<'a> {
 }
 
 impl OfDays<'_> {
-    /// The sums of the days. Kept sums in `stored` are used where they still hold. All other days
-    /// are read in full, and their sums are kept. `None` if the time ran out; the sums that were
-    /// kept before stay.
+    /// Returns the sums of the days. The sums in `stored` are used where they still hold. All other
+    /// days are read in full, and their sums are stored. Returns `None` if the time ran out. The
+    /// sums that were stored until then stay stored.
     async fn count(
         &self,
         days: &BTreeSet<UsageHour>,
@@ -244,7 +244,8 @@ impl OfDays<'_> {
         Ok(Some(all))
     }
 
-    /// What the movements of `hours` sent to other hours. The hours themselves are not counted.
+    /// Returns the usage that the movements of `hours` sent to other hours. The hours themselves
+    /// are not counted.
     async fn sent_from(&self, hours: BTreeSet<UsageHour>) -> Result<Transit, LedgerError> {
         let mut transit = Transit::default();
         let (Some(first), Some(last)) = (hours.first(), hours.last()) else {
@@ -261,7 +262,7 @@ impl OfDays<'_> {
         Ok(transit)
     }
 
-    /// Reads a day in full, flags its hours that have uncounted rows, and keeps its sums.
+    /// Reads a day in full, flags its hours that have uncounted rows, and stores its sums.
     async fn prove_day(
         &self,
         day: UsageHour,
@@ -269,10 +270,13 @@ impl OfDays<'_> {
     ) -> Result<DayDigest, LedgerError> {
         let (run, profile) = (self.run, self.profile);
         let counted = count_day(run, profile, day, day.plus(23)).await?;
-        let Flagged { hours, waits } = flag(run, profile, counted.uncounted).await?;
+        let Flagged {
+            hours,
+            has_pending_usage,
+        } = flag(run, profile, counted.uncounted).await?;
         proved.days += 1;
         proved.flagged += hours;
-        proved.waiting += u64::from(waits);
+        proved.pending += u64::from(has_pending_usage);
         let subscription = &profile.subscription;
         run.app
             .ledger
@@ -282,17 +286,17 @@ impl OfDays<'_> {
     }
 }
 
-/// The slots of `days` in which late usage did not arrive as it was sent. `transit` has what is
-/// known about other days.
-fn astray(
+/// Returns the slots of `days` in which late usage did not arrive as it was sent. `transit` has the
+/// usage that other days sent.
+fn unbalanced(
     days: &BTreeMap<UsageHour, DayDigest>,
     mut transit: Transit,
 ) -> Result<Vec<Astray>, LedgerError> {
     for day in days.values() {
         transit.add_day(day)?;
     }
-    // Other days were not read, so nothing is known about what arrived in them.
-    Ok(transit.astray(|hour| days.contains_key(&first_of_day(hour))))
+    // Other days were not read, so usage that was carried into them cannot be checked.
+    Ok(transit.unbalanced(|hour| days.contains_key(&first_of_day(hour))))
 }
 
 #[cfg(test)]

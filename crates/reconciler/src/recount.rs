@@ -3,8 +3,8 @@
 //! Sealed hours are recounted in blocks of a quarter of a day, so that one read gets a
 //! subscription's profile and one query gets its records for the whole block. A block is due six
 //! hours after its last hour was due. An hour whose deadline is two hours away or less is recounted
-//! at once, so that usage that is found can still be billed. With a small `WindowHours` that is the
-//! earlier of the two times. The proof of the day reads every hour a second time.
+//! at once, so that usage that is found can still be billed. With a small `WindowHours`, this time
+//! is the earlier one. The proof of the day reads every hour once more.
 //!
 //! Each shard keeps its own progress and its place within a block, so an outage only delays it.
 
@@ -21,17 +21,17 @@ use crate::run::{Known, Run};
 use crate::walk::{List, Walk, kept};
 use crate::{App, ReconcileError, Report};
 
-/// Hours after an hour was due at which it is recounted.
+/// The number of hours after which a due hour is recounted.
 const FIRST_RECOUNT_HOURS: i64 = 6;
-/// Hours before its deadline at which an hour is recounted at the latest.
+/// The number of hours before its deadline at which an hour is recounted at the latest.
 const LAST_RECOUNT_HOURS: i64 = 2;
-/// Hours in a block: a quarter of a UTC day.
+/// The number of hours in a block: a quarter of a UTC day.
 const BLOCK_HOURS: i64 = 6;
 /// The name of the progress that older versions kept for all shards together. With `#<shard>` it is
 /// the name of a shard's own progress.
 const OF_ALL_SHARDS: &str = "recount-first";
 
-/// Recounts the hours of a shard that are due; `false` if the time ran out.
+/// Recounts the hours of a shard that are due. Returns `false` if the time ran out.
 pub(crate) async fn recount_due(
     run: &Run<'_>,
     shard: u8,
@@ -58,7 +58,7 @@ pub(crate) async fn recount_due(
         let finished = walk.go(recount, |one: Recounted| {
             report.hours_recounted += one.hours;
             report.hours_flagged += one.flagged.hours;
-            report.pending_with_usage += u64::from(one.flagged.waits);
+            report.pending_with_usage += u64::from(one.flagged.has_pending_usage);
         });
         if !finished.await? {
             return Ok(false);
@@ -75,9 +75,9 @@ pub(crate) async fn recount_due(
     Ok(true)
 }
 
-/// A shard's progress; `None` in its first run, which creates it. It begins at the progress that
-/// older versions kept for all shards. Where there is none it begins at `through`, because hours
-/// from before the first run of the reconciler need no recount.
+/// Returns a shard's progress; `None` in its first run, which creates the progress. It begins at
+/// the progress that older versions kept for all shards. If there is none, it begins at `through`,
+/// because hours from before the first run of the reconciler need no recount.
 async fn progress_of(
     run: &Run<'_>,
     name: &str,
@@ -93,8 +93,8 @@ async fn progress_of(
     Ok(None)
 }
 
-/// The last hour of the latest block that is due, or the latest hour whose deadline is near,
-/// whichever is later; never later than the watermark.
+/// Returns the later of two hours, but no hour after the watermark: the last hour of the latest
+/// block that is due, and the latest hour whose deadline is near.
 fn last_to_recount(run: &Run<'_>) -> UsageHour {
     let settled = first_recount_due(run).next();
     let of_blocks = settled
@@ -103,14 +103,14 @@ fn last_to_recount(run: &Run<'_>) -> UsageHour {
     of_blocks.max(latest_near_deadline(run)).min(run.watermark)
 }
 
-/// The latest hour that was due six hours ago or earlier. Six hours are enough for late usage that
-/// a stream reports.
+/// Returns the latest hour that was due six hours ago or earlier. Six hours are enough for late
+/// usage that a stream reports.
 pub(crate) fn first_recount_due(run: &Run<'_>) -> UsageHour {
     let then = shift(run.now, SignedDuration::from_hours(-FIRST_RECOUNT_HOURS));
     run.app.schedule.latest_due(then)
 }
 
-/// The latest hour whose records' deadline is two hours away or less.
+/// Returns the latest hour whose records' deadline is two hours away or less.
 fn latest_near_deadline(run: &Run<'_>) -> UsageHour {
     let horizon = shift(run.now, SignedDuration::from_hours(LAST_RECOUNT_HOURS));
     let mut hour = UsageHour::of(run.now);
@@ -128,9 +128,9 @@ fn round_name(first: UsageHour, last: UsageHour) -> String {
     format!("{first}_{last}")
 }
 
-/// The hours from `first` to the end of its block, but no later than `through`. A walk that has
-/// begun keeps its last hour, because the subscriptions before its place were counted through that
-/// hour only.
+/// Returns the hours from `first` to the end of its block, but none after `through`. A walk that
+/// has begun keeps its last hour, because the subscriptions before its place were counted through
+/// that hour only.
 async fn next_block(
     app: &App,
     name: &str,
@@ -156,14 +156,14 @@ struct Recounted {
 }
 
 /// Recounts the hours of one subscription. If an item of the subscription is damaged, the
-/// subscription is set aside.
+/// subscription is skipped.
 async fn recount_one(
     run: &Run<'_>,
     subscription: Subscription,
     hours: (UsageHour, UsageHour),
     budget: Budget,
 ) -> Result<(Recounted, bool), LedgerError> {
-    // A block takes a few reads. A block that is begun is finished, so that no hour is counted
+    // A block takes a few reads. A block is finished once it is begun, so that no hour is counted
     // twice.
     if budget.is_spent() {
         return Ok((Recounted::default(), false));
@@ -189,18 +189,18 @@ async fn recount_subscription(
         let stored = stored.as_mut().map(|stored| stored.take(hour));
         let has_uncounted = recount(run.app, subscription, hour, stored, &known).await?;
         recounted.hours += 1;
-        if has_uncounted && !recounted.flagged.waits {
+        if has_uncounted && !recounted.flagged.has_pending_usage {
             let flagged = flag(run, &profile, [hour]).await?;
             recounted.flagged.hours += flagged.hours;
-            recounted.flagged.waits |= flagged.waits;
+            recounted.flagged.has_pending_usage |= flagged.has_pending_usage;
         }
     }
     Ok(recounted)
 }
 
-/// What is stored about several hours of a day. `None` for a single hour, which is read
-/// individually. `None` also where an item is damaged: then every hour is read individually, to
-/// find the one with the damaged item.
+/// Reads the records and movements of several hours of a day. Returns `None` for a single hour,
+/// which is read individually. Also returns `None` if an item is damaged. Then every hour is read
+/// individually, to find the hour with the damaged item.
 async fn stored_of_hours(
     app: &App,
     subscription: &Subscription,
@@ -217,7 +217,7 @@ async fn stored_of_hours(
     }
 }
 
-/// Whether an hour has uncounted rows.
+/// Returns whether an hour has uncounted rows.
 pub(crate) async fn recount(
     app: &App,
     subscription: &Subscription,

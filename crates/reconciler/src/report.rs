@@ -1,4 +1,4 @@
-//! The report of a run, and the metrics that are made of it.
+//! The report of a run, and the metrics that are computed from it.
 
 use jiff::Timestamp;
 use marketplace::record::Urgency;
@@ -7,7 +7,7 @@ use startup::metrics::{Unit, emit};
 
 use crate::audit::AuditReport;
 
-/// What a run did and found.
+/// The report of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
     /// The name of the task; see [`Task::name`](crate::Task::name).
@@ -20,63 +20,63 @@ pub struct Report {
     pub hours_recounted: u64,
     /// Hours that were flagged because they have uncounted rows, counted for each subscription.
     pub hours_flagged: u64,
-    /// The day (`yyyy-mm-dd`) from which on the past month was counted again in every shard of this
+    /// The earliest day (`yyyy-mm-dd`) of the past month that was recounted in every shard of this
     /// run; `None` if no round of the month's recount is over.
     pub month_recounted_from: Option<String>,
     /// Subscriptions whose attention was cleared because the sealer's rounds cover them.
     pub attention_cleared: u64,
     /// Subscriptions that were set to ended because all their usage is metered or itemised.
     pub subscriptions_closed: u64,
-    /// Minutes until the nearest deadline of a record that is still to be sent; `None` if there is
+    /// Minutes until the nearest deadline of a record that must still be sent; `None` if there is
     /// no such record.
     pub minutes_to_nearest_deadline: Option<i64>,
-    /// The largest part of its time between sealing and deadline that such a record has used, in
-    /// percent; `None` if there is no such record.
+    /// The largest part of the time between sealing and deadline that one of these records has
+    /// used, in percent; `None` if there is no such record.
     pub percent_of_time_used: Option<i64>,
     /// Days of subscriptions that were read in full for the proof of the books.
     pub days_proved: u64,
-    /// Whether the books were found balanced; `None` if no proof was due in this run or it is not
-    /// finished, and nothing was found.
+    /// Whether the books balance. It is `None` if no fault was found, and no proof was due or the
+    /// proof is not finished.
     pub balanced: Option<bool>,
-    /// What the audit did and found.
+    /// The report of the audit.
     pub audit: AuditReport,
     /// Slots in which late usage did not arrive as it was sent. The log names them.
     pub slots_astray: u64,
-    /// Proved days of subscriptions whose records or movements were changed or removed by something
-    /// else than this stack. The log names them.
+    /// Proved days of subscriptions whose records or movements were changed or removed, but not by
+    /// this stack. The log names them.
     pub days_altered: u64,
-    /// Subscriptions whose books could not be added to the others', because the sum exceeds its
-    /// range. The log names them.
+    /// Subscriptions whose books could not be added to those of the others, because the sum exceeds
+    /// its range. The log names them.
     pub sums_overflowed: u64,
-    /// Items that cannot be read and were set aside. The log says what is wrong with each of them.
+    /// Items that cannot be read and were left out. The log says what is wrong with each of them.
     pub damaged_items: u64,
     /// The names of the first 100 damaged items.
     pub damaged: Vec<String>,
-    /// How often usage was found of a subscription that is not active yet. Nothing counts such
-    /// usage until the subscription is active. The log names the subscriptions.
+    /// Findings of usage of a subscription that is not active yet. The usage is not counted until
+    /// the subscription is active. The log names the subscriptions.
     pub pending_with_usage: u64,
     /// Whether the run did all its work; otherwise the next run continues.
     pub finished: bool,
 }
 
 impl Report {
-    /// Takes a record that is still to be sent into the nearest deadline and the time used.
-    pub(crate) fn note(&mut self, urgency: Urgency) {
+    /// Includes a record that must still be sent in the two numbers about deadlines.
+    pub(crate) fn add_urgency(&mut self, urgency: Urgency) {
         let minutes = urgency.seconds_left / 60;
         let nearest = self.minutes_to_nearest_deadline.unwrap_or(i64::MAX);
         self.minutes_to_nearest_deadline = Some(nearest.min(minutes));
         self.percent_of_time_used = self.percent_of_time_used.max(Some(urgency.percent_used));
     }
 
-    /// How many faults of the books were found.
+    /// Returns the number of faults that were found in the books.
     fn imbalances(&self) -> u64 {
         self.slots_astray
             .saturating_add(self.days_altered)
             .saturating_add(self.sums_overflowed)
     }
 
-    /// Sets whether the books balance: not if a fault was found, and otherwise as `unless_found`
-    /// says. So what was found is reported even if the time ran out before the end.
+    /// Sets whether the books balance: to `Some(false)` if a fault was found, and otherwise to
+    /// `unless_found`. So a fault is reported even if the time ran out before the end.
     pub(crate) fn judge_balance(&mut self, unless_found: Option<bool>) {
         self.balanced = match self.imbalances() {
             0 => unless_found,
@@ -96,7 +96,7 @@ pub(crate) fn publish(report: &Report, now: Timestamp) {
     emit("reconciler", now, &metrics(report));
 }
 
-/// The metrics of a report. What a task does not measure is zero or absent.
+/// Returns the metrics of a report. A value that the task does not measure is zero or absent.
 fn metrics(report: &Report) -> Vec<(&'static str, Unit, i64)> {
     let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let mut values = vec![

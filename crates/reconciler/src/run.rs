@@ -9,8 +9,8 @@ use marketplace::{Dimension, ProductCode, UsageHour};
 
 use crate::App;
 
-/// The dimensions of a product; `None` inside if none are configured, and then every dimension is
-/// accepted.
+/// The dimensions of a product. The option is `None` if none are configured, and then every
+/// dimension is accepted.
 pub(crate) type Known = Arc<Option<BTreeSet<Dimension>>>;
 
 /// The state of one run.
@@ -31,8 +31,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The dimensions of a product, read once in a run: thousands of subscriptions share one
-    /// product.
+    /// Returns the dimensions of a product. They are read once in a run, because thousands of
+    /// subscriptions share one product.
     pub(crate) async fn known(&self, product: &ProductCode) -> Result<Known, LedgerError> {
         let products = || self.products.lock().unwrap_or_else(PoisonError::into_inner);
         let read = products().get(product).cloned();

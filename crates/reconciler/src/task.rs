@@ -1,4 +1,4 @@
-//! What one invocation does. The event names a `task`, and a `shard` where the task has shards.
+//! The task of an invocation. The event names a `task`, and a `shard` if the task has shards.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,22 +9,22 @@ use serde_json::Value;
 /// The values of `task` in an event.
 pub const TASKS: [&str; 6] = ["expire", "recount", "close", "prove", "judge", "compare"];
 
-/// What an invocation does.
+/// The task of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Task {
-    /// All tasks, all shards, each in a share of the time.
+    /// All tasks for all shards. Each task gets a share of the time.
     Everything,
     /// Ends records that are past their deadline.
     Expire,
-    /// Recounts hours: of one shard of the subscriptions, or of all.
+    /// Recounts hours of one shard, or of all shards.
     Recount(Option<u8>),
     /// Clears attention, and ends subscriptions that are completely metered.
     Close,
-    /// Proves the books: of one shard of the subscriptions, or of all.
+    /// Proves the books of one shard, or of all shards.
     Prove(Option<u8>),
-    /// Judges records in question by CloudTrail.
+    /// Judges records in question by CloudTrail's events.
     Judge,
-    /// Compares the ledger with CloudTrail.
+    /// Compares the ledger with CloudTrail's events.
     Compare,
 }
 
@@ -44,13 +44,13 @@ pub enum UnknownTask {
     Name(String),
     /// There is no such shard.
     #[error(
-        "the event's shard {0} is no whole number from 0 to {last}; correct it, or leave it out for every shard",
+        "the event's shard {0} is not a whole number from 0 to {last}; correct it, or leave it out to run every shard",
         last = SHARDS - 1
     )]
     Shard(String),
     /// The event names a shard, but its task has no shards.
     #[error(
-        "the task {task} has no shards, but the event names shard {shard}; leave the shard out, only recount and prove have shards"
+        "the task {task} has no shards, but the event names shard {shard}; leave the shard out, because only recount and prove have shards"
     )]
     NoShards {
         /// The name of the task.
@@ -61,8 +61,8 @@ pub enum UnknownTask {
 }
 
 impl Task {
-    /// Reads the task of an event. An event without a task and a shard means all tasks, whatever
-    /// else is in it. EventBridge's own scheduled event is such an event.
+    /// Reads the task of an event. An event that names neither a task nor a shard means all tasks.
+    /// Its other members do not matter. EventBridge's own scheduled event is an example.
     pub fn of_event(event: &Value) -> Result<Self, UnknownTask> {
         let members = event
             .as_object()
@@ -119,7 +119,7 @@ impl Task {
         }
     }
 
-    /// Whether this task does the work of `other`.
+    /// Returns whether this task does the work of `other`.
     pub(crate) fn includes(self, other: Self) -> bool {
         self == Self::Everything || self.name() == other.name()
     }
@@ -134,8 +134,9 @@ impl fmt::Display for Task {
     }
 }
 
-/// The shards that an invocation works on, in their order. An invocation for all shards begins with
-/// another shard in every hour, so that no shard is always last when the time runs out.
+/// Returns the shards that an invocation works on, in their order. An invocation for all shards
+/// begins with another shard in every hour, so that the time does not always run out before the
+/// same shard.
 pub(crate) fn shards(only: Option<u8>, hour: i64) -> Vec<u8> {
     let all: Range<u8> = match only {
         Some(shard) => shard..shard.saturating_add(1),
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_names_no_task_is_refused_with_what_is_wrong() {
+    fn an_event_that_names_no_task_is_refused_and_the_error_names_the_mistake() {
         for (event, parts) in [
             (json!("recount"), ["\"recount\"", "not a JSON object"]),
             (json!({"task": "sweep"}), ["\"sweep\"", "expire, recount"]),

@@ -1,8 +1,8 @@
 //! A walk over the subscriptions of a shard. If a run has no time left, the next run continues its
 //! walk.
 //!
-//! The place of a walk is a hint and no proof. Two runs at the same time do some of the work twice.
-//! If the place cannot be read, the walk begins again.
+//! The place of a walk is only a hint: two runs at the same time do some of the work twice. If the
+//! place cannot be read, the walk begins again.
 
 use std::future::Future;
 
@@ -14,7 +14,7 @@ use startup::Budget;
 
 use crate::{AT_ONCE, App};
 
-/// The text after the round in a place whose round is over.
+/// The text that follows the name of the round in a place whose round is over.
 const DONE: &str = "done";
 
 /// A list of subscriptions that a walk goes through.
@@ -22,14 +22,14 @@ const DONE: &str = "done";
 pub(crate) enum List {
     /// The subscriptions that have not ended.
     Live,
-    /// The subscriptions that ended and of which this month is still to be proved.
+    /// The ended subscriptions for which this month must still be proved.
     Ended(Month),
 }
 
 /// A walk over one shard. Each of its rounds begins with the first subscription.
 pub(crate) struct Walk<'a> {
     pub(crate) app: &'a App,
-    /// The name under which the walk keeps its place.
+    /// The name under which the walk stores its place.
     pub(crate) name: &'a str,
     /// The name of the round. It has no `|`.
     pub(crate) round: &'a str,
@@ -38,8 +38,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) budget: Budget,
 }
 
-/// A place: `<round>|<list>|<subscription>`, or `<round>|done`. All lists before this one are done.
-/// In this list all subscriptions up to and including this one are done.
+/// A place: `<round>|<list>|<subscription>`, or `<round>|done`. All lists before this list are
+/// done. In this list all subscriptions up to and including this subscription are done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) round: String,
@@ -60,7 +60,7 @@ impl Place {
         }
     }
 
-    /// Reads a kept place; `None` if the text is not a place.
+    /// Reads a stored place; `None` if the text is not a place.
     pub(crate) fn read(text: &str) -> Option<Self> {
         let (round, rest) = text.split_once('|')?;
         let at = match rest.split_once('|') {
@@ -73,7 +73,7 @@ impl Place {
         Some(Self { round, at })
     }
 
-    /// Whether its round is over.
+    /// Returns whether the round of this place is over.
     pub(crate) fn is_done(&self) -> bool {
         self.at == At::Done
     }
@@ -89,7 +89,8 @@ impl Place {
     }
 }
 
-/// The place that the last run of a walk kept; `None` if there is none or it cannot be read.
+/// Reads the place that the last run of a walk has stored; `None` if there is none or it cannot be
+/// read.
 pub(crate) async fn kept(app: &App, name: &str) -> Result<Option<Place>, LedgerError> {
     let text = app.ledger.stopped_at(name).await?;
     Ok(text.as_deref().and_then(Place::read))
@@ -97,13 +98,13 @@ pub(crate) async fn kept(app: &App, name: &str) -> Result<Option<Place>, LedgerE
 
 impl Walk<'_> {
     /// Calls `each` for every subscription after the place, for several at the same time, and
-    /// passes the results to `note` in the order of the subscriptions. `each` also says whether it
-    /// finished the subscription. If it did not, the walk stops, and the next run begins with that
-    /// subscription. `false` if the time ran out.
+    /// passes the results to `add` in the order of the subscriptions. `each` also returns whether
+    /// it finished the subscription. If it did not, the walk stops, and the next run begins with
+    /// that subscription. Returns `false` if the time ran out.
     pub(crate) async fn go<T, Working>(
         &self,
         each: impl Fn(Subscription) -> Working,
-        note: impl FnMut(T),
+        add: impl FnMut(T),
     ) -> Result<bool, LedgerError>
     where
         Working: Future<Output = Result<(T, bool), LedgerError>>,
@@ -116,7 +117,7 @@ impl Walk<'_> {
         if place.is_done() {
             return Ok(true);
         }
-        let finished = self.go_on(&mut place, each, note).await;
+        let finished = self.go_on(&mut place, each, add).await;
         if kept.as_ref() != Some(&place) {
             let text = place.to_text();
             self.app.ledger.stop_at(self.name, Some(&text)).await?;
@@ -128,7 +129,7 @@ impl Walk<'_> {
         &self,
         place: &mut Place,
         each: impl Fn(Subscription) -> Working,
-        mut note: impl FnMut(T),
+        mut add: impl FnMut(T),
     ) -> Result<bool, LedgerError>
     where
         Working: Future<Output = Result<(T, bool), LedgerError>>,
@@ -150,7 +151,7 @@ impl Walk<'_> {
                 .buffered(AT_ONCE);
             while let Some((subscription, done)) = working.next().await {
                 let (outcome, finished) = done?;
-                note(outcome);
+                add(outcome);
                 if !finished {
                     return Ok(false);
                 }

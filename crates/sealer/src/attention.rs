@@ -7,9 +7,10 @@
 //! For an ending subscription, AWS Marketplace accepts usage for one more hour. So its open hours
 //! are sealed before all other work. Its complete hours are sealed at once, and the hour of its end
 //! twenty minutes after the end. If the end lies in the first hours of a month, the past month's
-//! last hour is sealed together with the hour of the end. Its records are sent before all others.
-//! That costs a few reads for each subscription, however long it lasted. After all other work its
-//! earlier hours of the open month are recounted (`ending`).
+//! last hour is sealed together with the hour of the end. The subscription's records are sent
+//! before all others. All this costs a few reads for each subscription, however long the
+//! subscription lasted. After all other work its earlier hours of the open month are recounted
+//! (`ending`).
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -25,10 +26,10 @@ use crate::pass::{Kind, Work, over_attention};
 use crate::settle::recount_hour;
 use crate::{AT_ONCE, Report, Run, ending};
 
-/// Hours before the first sign of a subscription that are also sealed: usage may be reported before
-/// the purchase becomes known.
+/// The number of hours before the first sign of a subscription that are also sealed, because usage
+/// may be reported before the purchase becomes known.
 const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
-/// Hours of one subscription worked on at the same time.
+/// The number of hours of one subscription that are worked on at the same time.
 const HOURS_AT_ONCE: usize = 4;
 /// The share of the time for all subscriptions with attention that the ending ones may use, in
 /// percent.
@@ -41,7 +42,7 @@ pub(crate) type Rounds = [Option<UsageHour>; SHARDS as usize];
 pub(crate) struct Seen {
     /// Whether every open hour was sealed.
     pub finished: bool,
-    /// Whether some of them may be ending.
+    /// Whether some of the subscriptions may be ending.
     pub has_ending: bool,
 }
 
@@ -78,6 +79,7 @@ async fn read_rounds(run: &Run<'_>, report: &mut Report) -> Result<Rounds, Ledge
     Ok(rounds)
 }
 
+/// Seals the open hours of a subscription if it is ending. A new subscription is only recognised.
 async fn seal_if_ending(
     run: &Run<'_>,
     subscription: &Subscription,
@@ -109,8 +111,8 @@ pub(crate) async fn read_profile(
     Ok(profile.filter(|profile| profile.attention_since.is_some()))
 }
 
-/// Seals new subscriptions. One that is sealed already costs a single read, so after a run that had
-/// too little time, the next run reaches the others.
+/// Seals new subscriptions. A subscription that is sealed already costs a single read. So if one
+/// run has too little time, the next run reaches the others.
 async fn seal_all_new(
     run: &Run<'_>,
     subscriptions: &[Subscription],
@@ -118,7 +120,7 @@ async fn seal_all_new(
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     let mut finished = true;
-    let mut done = stream::iter(subscriptions)
+    let mut results = stream::iter(subscriptions)
         .map(|subscription| async move {
             if budget.is_spent() {
                 return None;
@@ -126,7 +128,7 @@ async fn seal_all_new(
             Some((subscription, seal_new(run, subscription, budget).await))
         })
         .buffer_unordered(AT_ONCE);
-    while let Some(one) = done.next().await {
+    while let Some(one) = results.next().await {
         match one {
             Some((_, Ok(work))) => {
                 work.settled.iter().for_each(|one| report.add(one));
@@ -144,8 +146,9 @@ async fn seal_all_new(
     Ok(finished)
 }
 
-/// Seals a new subscription through the watermark and stores how far it is sealed. As in the round,
-/// a row that is put after its hour was read is also put after the watermark was raised.
+/// Seals a new subscription through the watermark and stores how far it is sealed. As in a round, a
+/// row that is put after its hour was read is also put after the watermark was raised, so it is
+/// flagged.
 async fn seal_new(
     run: &Run<'_>,
     subscription: &Subscription,
@@ -164,13 +167,13 @@ async fn seal_new(
     };
     let hours: Vec<UsageHour> = begin.through(run.watermark).collect();
     let sealed_through = recount_all(run, &profile, &hours, budget, &mut work).await?;
-    note_sealed(run, &profile, sealed_through).await?;
-    ending::calm(run, &profile, &mut work).await?;
+    store_sealed_through(run, &profile, sealed_through).await?;
+    ending::remove_priority(run, &profile, &mut work).await?;
     Ok(work)
 }
 
 /// Stores through which hour a subscription with attention is sealed.
-pub(crate) async fn note_sealed(
+pub(crate) async fn store_sealed_through(
     run: &Run<'_>,
     profile: &Profile,
     sealed_through: Option<UsageHour>,
@@ -196,11 +199,11 @@ pub(crate) async fn recount_all(
     budget: Budget,
     work: &mut Work,
 ) -> Result<Option<UsageHour>, LedgerError> {
-    let mut done = None;
+    let mut last = None;
     for chunk in hours.chunks(HOURS_AT_ONCE) {
         if budget.is_spent() {
             work.is_cut = true;
-            return Ok(done);
+            return Ok(last);
         }
         let settled: Vec<_> = stream::iter(chunk.to_vec())
             .map(|hour| recount_hour(run, profile, hour))
@@ -208,12 +211,12 @@ pub(crate) async fn recount_all(
             .try_collect()
             .await?;
         work.settled.extend(settled);
-        done = chunk.last().copied();
+        last = chunk.last().copied();
     }
-    Ok(done)
+    Ok(last)
 }
 
-/// The earliest hour whose usage may still be billed.
+/// Returns the earliest hour whose usage may still be billed.
 pub(crate) fn first_hour(profile: &Profile, now: Timestamp) -> UsageHour {
     let first_sign = profile
         .lifecycle

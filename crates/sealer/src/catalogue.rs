@@ -24,15 +24,15 @@ impl<'a> Catalogue<'a> {
         }
     }
 
-    /// How many damaged configurations this run has read.
+    /// Returns the number of damaged configurations that this run has read.
     pub fn damaged(&self) -> u64 {
         self.damaged.load(Ordering::Relaxed)
     }
 
-    /// A product's configuration. `None` means that it has none, and then usage of every dimension
-    /// is metered. A damaged configuration counts as none, because usage would otherwise wait past
-    /// its deadline. If AWS Marketplace refuses a dimension, the record is kept for a person to
-    /// decide.
+    /// Reads a product's configuration. `None` means that the product has none, and then usage of
+    /// every dimension is metered. A damaged configuration counts as none, because usage would
+    /// otherwise wait past its deadline. If AWS Marketplace refuses a dimension, the record is kept
+    /// for a person to decide.
     pub async fn product(&self, code: &ProductCode) -> Result<Option<Arc<Product>>, LedgerError> {
         let known = self
             .known

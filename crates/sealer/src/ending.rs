@@ -9,29 +9,31 @@ use marketplace::spans::Span;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 use startup::Budget;
 
-use crate::attention::{first_hour, note_sealed, read_profile, recount_all};
+use crate::attention::{first_hour, read_profile, recount_all, store_sealed_through};
 use crate::pass::{Kind, Work, over_attention};
 use crate::settle::recount_hour;
 use crate::{Report, Run};
 
-/// Hours after its activation for which a subscription is young: the rounds may have passed some of
-/// its hours before they knew of it. Older hours are past their deadline, and left to the recounts.
+/// The number of hours after its activation in which a subscription is young. The rounds may have
+/// passed some hours of a young subscription before they knew of it. Older hours are past their
+/// deadline and left to the recounts.
 const YOUNG_HOURS: i64 = 26;
 /// The longest window that can be set, in hours.
 const WINDOW_HOURS_MAX: i64 = 744;
 
 /// The hours of one ending subscription.
 struct Hours {
-    /// Hours that are not sealed yet, or whose late usage nothing would flag.
+    /// Hours that are not sealed yet, and hours after the watermark, whose late rows are not
+    /// flagged.
     open: Vec<UsageHour>,
     /// The hour of the end.
     last: UsageHour,
-    /// Whether the hour of the end is to be sealed now.
+    /// Whether the hour of the end must be sealed now.
     is_settled: bool,
 }
 
-/// Seals the open hours, and the hour of the end once it is due. Lets the subscription's records be
-/// sent before all others.
+/// Seals the open hours, and the hour of the end once it is due. Until the final hour is over, the
+/// subscription's records get priority: they are sent before all others.
 pub(crate) async fn seal_open(
     run: &Run<'_>,
     profile: &Profile,
@@ -55,7 +57,7 @@ pub(crate) async fn seal_open(
         seal_hours(run, profile, &hours, budget, &mut work).await?;
     }
     if let Some(end) = final_hour_end(span).filter(|end| run.now < *end) {
-        hurry(run, profile, hours.last, Some(end), &mut work).await?;
+        set_priority(run, profile, hours.last, Some(end), &mut work).await?;
     }
     Ok(work)
 }
@@ -75,7 +77,7 @@ async fn seal_hours(
             .push(recount_hour(run, profile, hours.last).await?);
         sealed_through = Some(hours.last);
     }
-    note_sealed(run, profile, sealed_through).await
+    store_sealed_through(run, profile, sealed_through).await
 }
 
 fn hours_of(
@@ -92,7 +94,7 @@ fn hours_of(
         (None, Some(rounds)) => rounds.next(),
         (None, None) => first,
     };
-    // Rows of hours above the watermark are not flagged, so these hours are read in every run.
+    // Rows of hours after the watermark are not flagged, so these hours are read in every run.
     let begin = begin.min(run.watermark.next()).max(first);
     let is_due = |hour: UsageHour| span.due(hour).is_some_and(|due| due <= run.now);
     let is_settled = is_due(last);
@@ -101,8 +103,8 @@ fn hours_of(
         open: begin
             .through(complete(last, run.now))
             .filter(|hour| is_settled || !is_kept_open(run, *hour))
-            // The hour of the first sign of the end, and the hours after it, are due at times of
-            // their own.
+            // The hour of the first sign of the end and the hours after it each have their own due
+            // time.
             .filter(|hour| Some(*hour) < own || is_due(*hour))
             .collect(),
         last,
@@ -110,13 +112,14 @@ fn hours_of(
     }
 }
 
-/// The last hour that is over and before the hour of the end.
+/// Returns the last hour that is over and lies before the hour of the end.
 fn complete(last: UsageHour, now: Timestamp) -> UsageHour {
     last.previous().min(UsageHour::of(now).previous())
 }
 
-/// Whether an hour must stay open for late usage. Late usage can only be carried into a later hour
-/// of its own month. So the last hour of a month stays open until the hour of the end is sealed.
+/// Returns whether an hour must stay open for late usage. Late usage can only be carried into a
+/// later hour of its own month. So the last hour of a month stays open until the hour of the end is
+/// sealed.
 fn is_kept_open(run: &Run<'_>, hour: UsageHour) -> bool {
     hour > run.watermark && hour == hour.month().last_hour()
 }
@@ -131,27 +134,28 @@ fn is_young(profile: &Profile, now: Timestamp) -> bool {
     shift(known_since, SignedDuration::from_hours(YOUNG_HOURS)) > now
 }
 
-/// The end of the final hour; `None` if no removal is known.
+/// Returns the end of the final hour; `None` if no removal is known.
 fn final_hour_end(span: &Span) -> Option<Timestamp> {
     span.last_removed_at.and_then(|_| span.certain_at())
 }
 
 /// Removes the priority from the records of a subscription that does not end after all. Otherwise
 /// the end of a final hour that no longer applies would look like a missed deadline.
-pub(crate) async fn calm(
+pub(crate) async fn remove_priority(
     run: &Run<'_>,
     profile: &Profile,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
     match profile.lifecycle.deprovisioned_at() {
-        Some(_) => hurry(run, profile, UsageHour::of(run.now), None, work).await,
+        Some(_) => set_priority(run, profile, UsageHour::of(run.now), None, work).await,
         None => Ok(()),
     }
 }
 
-/// Changes the priority of every record through the hour `last` that is still to be sent. Until
-/// `final_at` they are sent before all others; with `None` they are sent among all others.
-async fn hurry(
+/// Changes the priority of every record through the hour `last` that must still be sent. Records
+/// with priority are sent before all others until `final_at`. With `None`, records lose their
+/// priority.
+async fn set_priority(
     run: &Run<'_>,
     profile: &Profile,
     last: UsageHour,
@@ -182,8 +186,8 @@ async fn hurry(
     Ok(())
 }
 
-/// When a record with priority is due. One that was never sent keeps its due time, because its
-/// stream delivery is about to send it.
+/// Returns when a record with priority is due. A record that was never sent keeps its due time,
+/// because its stream delivery is about to send it.
 fn due_after(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     match record.attempts {
         0 => record.due.unwrap_or(now).max(now),
@@ -191,7 +195,7 @@ fn due_after(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     }
 }
 
-/// The earliest hour whose records can still be sent.
+/// Returns the earliest hour whose records can still be sent.
 fn first_in_time(run: &Run<'_>, last: UsageHour) -> UsageHour {
     let window = run.app.policy.window;
     let mut first = last;
@@ -218,7 +222,7 @@ pub(crate) async fn recount_all_ending(
     Ok(passed.finished)
 }
 
-/// Recounts from the latest hour backwards, because late usage is seldom very late. Stores the
+/// Recounts from the latest hour backwards, because late usage is rarely very late. Stores the
 /// place where the time ran out.
 async fn recount_one(
     run: &Run<'_>,
@@ -236,15 +240,15 @@ async fn recount_one(
     };
     let ledger = &run.app.ledger;
     let place = ledger.place_of_recount(subscription).await?;
-    // Hours above the watermark are recounted with the open hours.
+    // Hours after the watermark are recounted with the open hours.
     let mut hours: Vec<UsageHour> = first_hour(&profile, run.now)
         .through(complete(last, run.now).min(run.watermark))
         .filter(|hour| place.at.is_none_or(|done| *hour < done))
         .collect();
     hours.reverse();
-    let done = recount_all(run, &profile, &hours, budget, &mut work).await?;
+    let last_recounted = recount_all(run, &profile, &hours, budget, &mut work).await?;
     let at = match work.is_cut {
-        true => done.or(place.at),
+        true => last_recounted.or(place.at),
         false => None,
     };
     if ledger.move_place(&place, at).await? == Written::Conflict {

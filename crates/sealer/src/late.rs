@@ -1,7 +1,8 @@
 //! Recounts hours that were flagged after they were sealed.
 //!
-//! First the flag is read, then the hour is recounted. Then the flag is removed, but only if it is
-//! still the one that was read: a row that came meanwhile has flagged the hour again.
+//! The flag is read before the hour is recounted. After the recount the flag is removed, but only
+//! if it has not changed since: if a row came meanwhile, the hour was flagged again, and the new
+//! flag must stay.
 //!
 //! An hour cannot be recounted while its subscription is unknown or not active, or its profile is
 //! damaged. Such a flag is put off, so that it does not delay the others.
@@ -17,11 +18,11 @@ use startup::Budget;
 use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// The most hours that a flag is put off while its subscription is not active. Once it is active,
-/// all its hours are sealed anyway, flagged or not.
+/// The largest number of hours by which a flag is put off while its subscription is not active.
+/// Once the subscription is active, all its hours are sealed, flagged or not.
 const PUT_OFF_HOURS_MAX: i64 = 6;
-/// The most hours that a flag is put off while the subscription's profile is damaged. It may be
-/// repaired at any time, and no event reports that.
+/// The largest number of hours by which a flag is put off while the subscription's profile is
+/// damaged. The profile may be repaired at any time, and no event reports that.
 const PUT_OFF_DAMAGED_HOURS_MAX: i64 = 1;
 /// Seconds between two runs. Each run begins at another shard.
 const TURN_SECONDS: i64 = 300;
@@ -56,7 +57,7 @@ async fn recount_shard(
         }
         let page = run.app.ledger.late_flags(shard, run.now, start).await?;
         report.damaged += page.damaged;
-        let mut done = stream::iter(page.flags)
+        let mut results = stream::iter(page.flags)
             .map(|(subscription, hour)| async move {
                 if budget.is_spent() {
                     return None;
@@ -66,9 +67,9 @@ async fn recount_shard(
             })
             .buffered(AT_ONCE);
         let mut finished = true;
-        while let Some(one) = done.next().await {
+        while let Some(one) = results.next().await {
             match one {
-                Some((subscription, hour, outcome)) => note(&subscription, hour, outcome, report),
+                Some((subscription, hour, outcome)) => add(&subscription, hour, outcome, report),
                 None => finished = false,
             }
         }
@@ -82,7 +83,8 @@ async fn recount_shard(
     }
 }
 
-fn note(
+/// Adds the result of one flag to the report.
+fn add(
     subscription: &Subscription,
     hour: UsageHour,
     outcome: Result<Outcome, LedgerError>,
@@ -108,7 +110,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn left() -> Self {
+    fn left_flagged() -> Self {
         Self {
             settled: Settled {
                 left_flagged: true,
@@ -134,7 +136,7 @@ async fn recount_flag(
             let is_known = known.is_some();
             tracing::warn!(%subscription, %hour, is_known, "this hour is flagged, but its subscription is not active yet");
             put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
-            return Ok(Outcome::left());
+            return Ok(Outcome::left_flagged());
         }
         Err(LedgerError::Malformed(damaged)) => {
             put_off(run, &flag, PUT_OFF_DAMAGED_HOURS_MAX).await?;

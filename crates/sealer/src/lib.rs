@@ -37,19 +37,19 @@ use startup::{Budget, Clock, ClockError, Env, StartError, settings};
 
 use catalogue::Catalogue;
 
-/// How many subscriptions are worked on at the same time.
+/// The number of subscriptions that are worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
 
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The stack's DynamoDB tables.
     pub ledger: Ledger,
     /// The current time, which tests can set.
     pub clock: Clock,
-    /// When each hour is due to be sealed.
+    /// The schedule by which hours are due to be sealed.
     pub schedule: Schedule,
-    /// How records are frozen.
+    /// The rules by which records are frozen.
     pub policy: SealPolicy,
     /// Whether late usage is carried or held.
     pub late: LatePolicy,
@@ -71,7 +71,7 @@ impl App {
     }
 }
 
-/// Why a run ended early. The next run continues where it stopped.
+/// The error that ended a run early. The next run continues where this run stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// A table could not be read or written.
@@ -82,31 +82,32 @@ pub enum SealError {
     Clock(#[from] ClockError),
 }
 
-/// What a run did.
+/// The report of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Report {
     /// The watermark: the hour through which this run seals.
     pub watermark: String,
     /// Metering records that were created.
     pub records_sealed: u64,
-    /// How often an hour of a subscription was recounted.
+    /// Recounts: each is of one hour of one subscription.
     pub recounts: u64,
     /// Movements of late usage that were written.
     pub movements: u64,
-    /// Movements that hold usage for a person to decide.
+    /// Movements that hold usage until a person decides.
     pub held: u64,
     /// Late flags removed after their hour was recounted.
     pub flags_cleared: u64,
-    /// Hours that could not be settled now; they stay flagged.
+    /// Hours that could not be settled in this run and stay flagged.
     pub left_flagged: u64,
-    /// Slots for which more was metered than their rows come to.
+    /// Slots for which more was metered than their rows add up to.
     pub over_metered: u64,
-    /// Rows that are not metered because something is wrong with them.
+    /// Rows that were set aside, because they cannot be metered.
     pub rows_set_aside: u64,
-    /// Records that are sent before all others from now on, because their subscription is in its
-    /// final hour.
+    /// Records that were given priority, because their subscription is in its final hour. They are
+    /// sent before all others.
     pub records_hurried: u64,
-    /// How often a damaged item was found and set aside. The log names each.
+    /// Damaged items that were left out, counted each time they were found. The log names each of
+    /// them.
     pub damaged: u64,
     /// Hours that are due and not yet sealed, in the shard that is furthest behind.
     pub hours_behind: i64,
@@ -163,8 +164,8 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     Ok(report)
 }
 
-/// The share of the remaining time that one kind of work may use, in percent. So the kinds after it
-/// always have some time.
+/// The share of the remaining time that one kind of work may use, in percent. So the kinds of work
+/// after it always have some time.
 const SHARE_PERCENT: u32 = 50;
 
 /// Does each kind of work, the most urgent first. Returns `false` if some work is left.
@@ -175,13 +176,14 @@ async fn seal(
     report: &mut Report,
 ) -> Result<bool, LedgerError> {
     let share = || budget.share(SHARE_PERCENT);
-    // Ending subscriptions come first: AWS Marketplace takes their usage for one more hour only.
+    // Ending subscriptions come first, because AWS Marketplace accepts their usage for one more
+    // hour only.
     let seen = attention::seal_open(run, share(), report).await?;
     let mut sealed = round::seal_due(run, begin, share(), report).await?;
     let settled = late::recount_flagged(run, share(), report).await?;
     let left = if sealed && settled { budget } else { share() };
     let recounted = !seen.has_ending || ending::recount_all_ending(run, left, report).await?;
-    // The rounds get the time that the others did not use.
+    // The rounds get the time that the other kinds of work did not use.
     if !sealed && !budget.is_spent() {
         sealed = round::seal_due(run, begin, budget, report).await?;
     }

@@ -1,5 +1,5 @@
-//! A pass over the subscriptions with attention: works on many at a time, and lets none wait for
-//! ever.
+//! A pass over the subscriptions with attention: it works on many at a time, and none of them waits
+//! for ever.
 
 use std::future::Future;
 
@@ -12,28 +12,28 @@ use startup::Budget;
 use crate::settle::Settled;
 use crate::{AT_ONCE, Report, Run};
 
-/// What was done for one subscription.
+/// The work that was done for one subscription.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
-    /// What was done in each of its hours.
+    /// The result for each of its hours.
     pub settled: Vec<Settled>,
-    /// How many of its records are sent before all others from now on.
+    /// The number of its records that were given priority.
     pub hurried: u64,
-    /// How many of its items are damaged.
+    /// The number of its items that are damaged.
     pub damaged: u64,
-    /// Why it has attention.
+    /// The reason for its attention.
     pub kind: Kind,
     /// Whether some work was left to the next run.
     pub is_cut: bool,
 }
 
-/// Why a subscription has attention.
+/// The reason for which a subscription has attention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Kind {
-    /// Neither of the others: it is not sealed individually.
+    /// Any other reason. The subscription is not sealed individually.
     #[default]
     Other,
-    /// It was just activated, or activated again.
+    /// The subscription was just activated, or activated again.
     New,
     /// An end was announced or has happened.
     Ending,
@@ -44,14 +44,14 @@ pub(crate) enum Kind {
 pub(crate) struct Passed {
     /// The subscriptions that have just been activated.
     pub new: Vec<Subscription>,
-    /// How many subscriptions are ending.
+    /// The number of subscriptions that are ending.
     pub ending: u64,
     /// Whether no work was left to the next run.
     pub finished: bool,
 }
 
 impl Work {
-    /// Whether the time ran out before anything was done.
+    /// Returns whether the time ran out before anything was done.
     fn is_untouched(&self) -> bool {
         self.is_cut && self.settled.is_empty()
     }
@@ -60,7 +60,7 @@ impl Work {
 /// Works on every subscription that has attention. If the time runs out, the next pass with this
 /// name begins with the first subscription for which nothing was done. A subscription for which
 /// something was done waits for its next turn, even if much of its work is left, so that it does
-/// not hold up the others.
+/// not delay the others.
 pub(crate) async fn over_attention<Working>(
     run: &Run<'_>,
     pass: &'static str,
@@ -100,17 +100,17 @@ where
         if outcome.as_ref().is_ok_and(Work::is_untouched) {
             first_untouched = Some(first_untouched.map_or(turn, |first| first.min(turn)));
         }
-        passed.note(subscription, outcome, report);
+        passed.add(subscription, outcome, report);
     }
     report.damaged += ring.damaged;
     passed.finished &= !is_cut;
-    let done = first_untouched.unwrap_or(begun.len());
+    let touched = first_untouched.unwrap_or(begun.len());
     let next = match passed.finished {
         true => None,
-        // If nothing was done at all, the place stays where it is.
+        // If nothing was done at all, the stored place is not moved.
         false => begun
             .into_iter()
-            .take(done)
+            .take(touched)
             .next_back()
             .or(place.at.clone()),
     };
@@ -121,7 +121,7 @@ where
 }
 
 impl Passed {
-    fn note(
+    fn add(
         &mut self,
         subscription: Subscription,
         outcome: Result<Work, LedgerError>,
@@ -153,8 +153,8 @@ struct Ring<'l> {
     ledger: &'l Ledger,
     begin: Option<Subscription>,
     page: std::vec::IntoIter<Subscription>,
-    /// The next page: `None` if there is none, `Some(None)` for the first page of the index,
-    /// otherwise the subscription after which it begins.
+    /// The next page to read: `None` if there is none, `Some(None)` for the first page of the
+    /// index, and otherwise the subscription after which the page begins.
     next: Option<Option<Subscription>>,
     is_second_lap: bool,
     damaged: u64,
@@ -175,7 +175,7 @@ impl<'l> Ring<'l> {
     async fn next(&mut self) -> Result<Option<Subscription>, LedgerError> {
         loop {
             if let Some(subscription) = self.page.next() {
-                if self.is_second_lap && self.is_behind_the_beginning(&subscription) {
+                if self.is_second_lap && self.is_after_beginning(&subscription) {
                     self.page = Vec::new().into_iter();
                     self.next = None;
                     return Ok(None);
@@ -197,7 +197,7 @@ impl<'l> Ring<'l> {
     }
 
     /// Compares the texts of the subscriptions, because the index is sorted by them.
-    fn is_behind_the_beginning(&self, subscription: &Subscription) -> bool {
+    fn is_after_beginning(&self, subscription: &Subscription) -> bool {
         let begin = self.begin.as_ref().map(ToString::to_string);
         begin.is_none_or(|begin| subscription.to_string() > begin)
     }

@@ -14,7 +14,8 @@ use crate::settle::{Settled, seal_hour};
 use crate::{AT_ONCE, Report, Run};
 
 /// Seals the hours that are due in every shard. Returns `false` if the time ran out, if another run
-/// works on a shard, or if the progress of a shard is damaged. Such a shard makes no progress.
+/// works on a shard, or if the progress of a shard is damaged. A shard whose progress is damaged is
+/// not sealed.
 pub(crate) async fn seal_due(
     run: &Run<'_>,
     begin: UsageHour,
@@ -45,7 +46,7 @@ pub(crate) async fn seal_due(
 }
 
 /// Creates the progress of a new shard. It begins at the hour `begin`, the watermark from before
-/// this run. If another run creates it at the same time, the progress is that run's.
+/// this run. Returns the stored progress, which another run may have created at the same time.
 async fn begin_shard(
     ledger: &Ledger,
     shard: u8,
@@ -56,7 +57,7 @@ async fn begin_shard(
 }
 
 /// Seals one hour of one shard at a time, always in the shard that is furthest behind. So after an
-/// outage the hours with the nearest deadline come first, whatever their shard.
+/// outage the hours with the nearest deadline come first in all shards.
 async fn seal_shards(
     run: &Run<'_>,
     shards: &mut [ShardProgress],
@@ -148,9 +149,9 @@ async fn seal_page(
     Ok(())
 }
 
-/// Seals an hour of one subscription, or flags it if that fails. One failure must not hold up the
+/// Seals an hour of one subscription, or flags it if that fails. One failure must not delay the
 /// shard, and every run tries a flagged hour again. The round ends early only if the flag cannot be
-/// written. Also returns whether the failure was a damaged item.
+/// written. Also returns whether a damaged item was the cause.
 async fn seal_or_flag(
     run: &Run<'_>,
     hour: UsageHour,
@@ -183,8 +184,8 @@ async fn seal_one(
         Some(profile) if matches!(profile.status(), Status::Active | Status::Ending) => {
             seal_hour(run, &profile, hour).await
         }
-        // Not active yet, or ended. Once it is active, attention seals every hour since its
-        // activation.
+        // The subscription is not active yet, or it has ended. Once it is active, it has attention,
+        // and every hour since its activation is sealed.
         _ => Ok(Settled::default()),
     }
 }

@@ -15,17 +15,18 @@ use marketplace::{Dimension, MeteringRecord, UsageHour};
 
 use crate::Run;
 
-/// How often one hour is read at most. It is read again if a record changed meanwhile, or if one
-/// movement could not hold everything. After that the hour is flagged for a later run.
+/// The largest number of times that a run reads one hour. An hour is read again if a record changed
+/// meanwhile, or if one movement could not hold everything. After the last time the hour is flagged
+/// for a later run.
 const PASSES_MAX: u32 = 4;
 
-/// What sealing or recounting an hour did.
+/// The result of sealing or recounting an hour.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
     pub sealed: u64,
     pub recounts: u64,
     pub movements: u64,
-    /// The movements among them that hold usage for a person to decide.
+    /// The movements in `movements` that hold usage until a person decides.
     pub held: u64,
     pub over_metered: u64,
     pub rows_set_aside: u64,
@@ -56,7 +57,7 @@ pub(crate) async fn seal_hour(
         settled.sealed += u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
         recount |= matches!(outcome, Frozen::Taken | Frozen::CreatedInPart);
     }
-    settled.sealed += beat(run, profile, &terms, hour, known, &fold).await?;
+    settled.sealed += create_heartbeats(run, profile, &terms, hour, known, &fold).await?;
     settled.rows_set_aside = fold.rows_set_aside_count();
     ledger
         .itemise(&profile.subscription, hour, fold.rows_set_aside(), run.now)
@@ -73,9 +74,9 @@ pub(crate) async fn seal_hour(
     Ok(settled)
 }
 
-/// Compares an hour's rows with what was counted of them. Seals slots without a record, and moves
-/// late usage to where it can still be billed. Sets `left_flagged` if the hour could not be
-/// settled.
+/// Compares an hour's rows with its records and movements. Seals slots without a record, and moves
+/// late usage to an hour with which it can still be billed. Sets `left_flagged` if the hour could
+/// not be settled.
 pub(crate) async fn recount_hour(
     run: &Run<'_>,
     profile: &Profile,
@@ -83,7 +84,7 @@ pub(crate) async fn recount_hour(
 ) -> Result<Settled, LedgerError> {
     let mut settled = Settled::default();
     if run.app.ledger.retention().is_over(hour, run.now) {
-        tracing::warn!(subscription = %profile.subscription, %hour, "the records of this hour are no longer kept, so it is not counted again");
+        tracing::warn!(subscription = %profile.subscription, %hour, "the records of this hour are no longer kept, so the hour is not recounted");
         return Ok(settled);
     }
     let Some(terms) = profile.terms() else {
@@ -156,8 +157,7 @@ enum Frozen {
 
 /// Freezes one slot. If the record will not bill all of the usage, the hour is flagged **before**
 /// the record is created. After a crash in between, the recount of the flagged hour seals the slot.
-/// With the other order, the rest of the usage would wait until the reconciler counts the hour
-/// again.
+/// With the other order, the rest of the usage would wait until the reconciler recounts the hour.
 async fn freeze(
     run: &Run<'_>,
     profile: &Profile,
@@ -189,7 +189,7 @@ async fn freeze(
 
 /// Meters zero for each dimension of the product that the hour's rows do not name, if heartbeats
 /// are enabled. A slot that has a record keeps it. Returns how many records were created.
-async fn beat(
+async fn create_heartbeats(
     run: &Run<'_>,
     profile: &Profile,
     terms: &Terms,
@@ -226,8 +226,8 @@ enum Moved {
 }
 
 /// Moves the usage that is not counted yet, in one transaction that fails if the record has
-/// changed. Usage that was held because no agreement was in force is released first, if one turns
-/// out to have been in force.
+/// changed. Usage may have been held because no agreement was in force. If an agreement turns out
+/// to have been in force, that usage is released first.
 async fn move_late(
     run: &Run<'_>,
     terms: &Terms,
@@ -261,12 +261,12 @@ async fn move_late(
     }
     let (entries, complete) = match difference(record, movements, rows)? {
         Difference::None => return Ok(Moved::Nothing),
-        // Rows that expired are not usage that was metered too much.
+        // The difference is not over-metering if rows have expired.
         Difference::Over(_) if rows_may_be_gone(record.key.hour, run.now) => {
             return Ok(Moved::Nothing);
         }
         Difference::Over(total) => {
-            tracing::warn!(slot = %record.key, %total, "more was metered than the rows come to: claim a billing adjustment");
+            tracing::warn!(slot = %record.key, %total, "more was metered than the rows add up to: claim a billing adjustment");
             return Ok(Moved::OverMetered);
         }
         Difference::Late { entries, complete } => (entries, complete),

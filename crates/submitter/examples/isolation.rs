@@ -1,5 +1,6 @@
-//! One renamed dimension beside a good one, at full scale, in calls: 100,000 records of each in an
-//! hour, in deliveries of 10,000 and twelve sweeps, against the hour's quota.
+//! Counts the calls of an hour in which one of two dimensions was renamed, and compares them with
+//! the hour's quota. Each dimension has 100,000 records. They come in deliveries of 10,000, and
+//! twelve sweeps follow.
 //!
 //! `cargo run --release -p submitter --example isolation`
 
@@ -9,7 +10,7 @@ use marketplace::{MeteringRecord, State, UsageHour};
 use submitter::queue::{LaneChange, Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 
 const BUYERS: usize = 100_000;
-/// BatchMeterUsage: 10 requests per second.
+/// The calls of an hour at the default quota of BatchMeterUsage, 10 requests per second.
 const QUOTA_CALLS: usize = 36_000;
 const CODE: &str = "InvalidUsageDimensionException";
 const BUYERS_IN_A_DELIVERY: usize = 5_000;
@@ -50,12 +51,15 @@ fn main() {
         "the hour's quota is {QUOTA_CALLS} calls; refused calls are {} per mille of it",
         renamed.refused_calls * 1_000 / QUOTA_CALLS
     );
-    assert_eq!(renamed.accepted, BUYERS, "every good record is in");
+    assert_eq!(renamed.accepted, BUYERS, "every good record is accepted");
     assert!(renamed.calls <= QUOTA_CALLS, "within the hour's quota");
-    assert!(renamed.refused_calls * 10 <= QUOTA_CALLS, "a tenth of it");
+    assert!(
+        renamed.refused_calls * 10 <= QUOTA_CALLS,
+        "refused calls are at most a tenth of the quota"
+    );
 }
 
-/// An hour's deliveries, then its sweeps over what has to wait.
+/// Simulates an hour: its deliveries, and then its sweeps over the records that wait.
 fn hour(is_renamed: bool) -> Option<Hour> {
     let mut hour = Hour::default();
     let buyers: Vec<usize> = (0..BUYERS).collect();
@@ -90,7 +94,7 @@ fn invoke(hour: &mut Hour, allowance: u64, records: Vec<MeteringRecord>, is_rena
                     hour.refused_calls += 1;
                     if let Some(mut culprit) = queue.refused(attempt, CODE, now) {
                         culprit.state = State::Refused;
-                        hour.waiting.push(told(culprit));
+                        hour.waiting.push(with_refusal(culprit));
                     }
                 } else {
                     hour.accepted += queue.answered(attempt).records.len();
@@ -108,11 +112,11 @@ fn invoke(hour: &mut Hour, allowance: u64, records: Vec<MeteringRecord>, is_rena
         }
         let unsent = queue.take_unsent_suspects();
         hour.waiting
-            .extend(unsent.into_iter().map(|(record, _)| told(record)));
+            .extend(unsent.into_iter().map(|(record, _)| with_refusal(record)));
     }
 }
 
-fn told(mut record: MeteringRecord) -> MeteringRecord {
+fn with_refusal(mut record: MeteringRecord) -> MeteringRecord {
     record.attempts += 1;
     record.outcome = Some(Outcome {
         at: record.stamp,

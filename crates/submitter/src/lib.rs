@@ -2,13 +2,13 @@
 //!
 //! # Layout
 //! * [`handle`]: one invocation, from the stream of new records or from the schedule
-//! * [`queue`]: which records are sent next, the search for the record that spoils a batch, and
-//!   the suspects
+//! * [`queue`]: decides which records are sent next, searches for the culprit in a refused batch,
+//!   and handles the suspects
 //! * [`pace`]: keeps calls within the quota
 //! * `source`: reads the keys of an invocation's records
 //! * `turn`: lets one invocation send at a time
 //! * `send`: makes the calls, repeats them, and acts on their answers
-//! * `witness`: the empty call that the audit of a quiet stack waits for
+//! * `witness`: makes the empty call that the audit of a quiet stack waits for
 //! * `write`: stores the outcomes of the records
 //!
 //! # What a crash does
@@ -50,29 +50,29 @@ const QUOTA_PER_SECOND: u32 = 10;
 /// The largest quota that the setting accepts. The limit is this project's, not AWS's.
 const PER_SECOND_MAX: u32 = 1_000;
 
-/// How often the SDK transmits one call. The audit counts the transmissions whose answer was lost,
-/// so the SDK must not repeat a call unseen; the queue repeats it instead.
+/// The number of times that the SDK transmits a call. The audit counts the transmissions whose
+/// answer was lost. So the SDK must not repeat a call by itself, and the queue repeats it instead.
 const ONE_TRANSMISSION: u32 = 1;
 
-/// How long a sweep lasts at most. Sweeps begin 5 minutes apart, and two at a time would send the
-/// same records.
+/// The longest time that a sweep may take. Sweeps begin 5 minutes apart, and two sweeps at the same
+/// time would send the same records.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(298);
 
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The stack's DynamoDB tables.
     pub ledger: Ledger,
     /// The client of the AWS Marketplace Metering Service.
     pub metering: MeteringApi,
     /// The current time, which tests can set.
     pub clock: Clock,
-    /// The most calls under way at the same time, 1 to 16.
+    /// The largest number of calls at the same time, 1 to 16.
     pub calls_at_once: usize,
-    /// How fast calls follow each other.
+    /// The pace at which calls begin.
     pub pace: Pace,
-    /// The base of the pause before a call is repeated within an invocation. It doubles with each
-    /// repetition.
+    /// The unit of the pause before a call is repeated within an invocation. The pause doubles with
+    /// each repetition.
     pub pause: Duration,
 }
 
@@ -111,7 +111,7 @@ pub struct Trigger {
     pub records: Option<Vec<Box<RawValue>>>,
 }
 
-/// Why an invocation failed. Its records stay due, and a later invocation sends them.
+/// The error of an invocation. Its records stay due, and a later invocation sends them.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// A table could not be read or written.
@@ -122,18 +122,19 @@ pub enum SubmitError {
     Clock(#[from] ClockError),
 }
 
-/// What an invocation returns. It asks the stream for no repeated delivery: records that it could
-/// not send are due in the work index, and the schedule sends them.
+/// The answer of an invocation. It never asks the stream to deliver records again: records that the
+/// invocation could not send stay due in the work index, and a sweep sends them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Answer {
     /// The partial batch response for Lambda, always without failures.
     #[serde(flatten)]
     pub batch: BatchResponse,
-    /// What the invocation did.
+    /// The numbers of records and calls that the invocation handled.
     pub tally: Tally,
 }
 
-/// Handles one invocation: sends the records of a delivery, or in a sweep every record that is due.
+/// Handles one invocation: a delivery sends the records that it names, and a sweep sends every
+/// record that is due.
 pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answer, SubmitError> {
     let mut tally = Tally::default();
     let now = app.clock.now().await?;
@@ -157,7 +158,7 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
     } else {
         tally.is_others_turn = true;
     }
-    // An invocation that fails has made calls too, and the alarms are to count them.
+    // A failed invocation has made calls too, and the alarms must count them.
     publish(&tally, now);
     sent?;
     Ok(Answer {
@@ -166,8 +167,8 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
     })
 }
 
-/// Sends the records of `source`, and in a sweep makes the audit's empty call if it is wanted.
-/// Boxed for the same reason as the turn.
+/// Sends the records of `source`, and in a sweep makes an empty call if the audit wants one. The
+/// future is boxed for the same reason as the turn's.
 fn send<'a>(
     app: &'a App,
     source: Source,
@@ -185,7 +186,7 @@ fn send<'a>(
     })
 }
 
-/// The keys of the records that a stream delivery names, without repetitions.
+/// Reads the keys of the records that a stream delivery names, without repetitions.
 fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
     let mut keys = BTreeSet::new();
     for raw in records {
@@ -193,10 +194,10 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
             Ok(Some(key)) => {
                 keys.insert(key);
             }
-            // Nothing is lost: the work index has every record that is to be sent.
+            // No record is lost: the work index has every record that must be sent.
             Ok(None) => tally.unreadable += 1,
             Err(error) => {
-                tracing::warn!(%error, "a stream record could not be read; the schedule will send its metering record");
+                tracing::warn!(%error, "a stream record could not be read; a sweep will send its metering record");
                 tally.unreadable += 1;
             }
         }

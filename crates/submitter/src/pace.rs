@@ -1,9 +1,9 @@
 //! Keeps calls within the quota.
 //!
 //! AWS Marketplace accepts 10 BatchMeterUsage requests per second from an account in a Region, and
-//! throttles the rest. A throttled request wastes time. So calls begin at the pace of the quota,
-//! and a few at once make up for the time in which outcomes were written. One invocation sends at a
-//! time (`turn`), so its pace is the whole account's.
+//! throttles the rest. A throttled request wastes time. So calls begin at the pace of the quota.
+//! After a pause, in which outcomes were written, a few calls begin at once to make up for it. One
+//! invocation sends at a time (`turn`), so its pace is the pace of the whole account.
 //!
 //! Fact: M29 (docs/marketplace-rules.md).
 
@@ -12,19 +12,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Missed calls that may be made up for at once after a pause: half a second of the default quota.
+/// The number of missed calls that may begin at once after a pause: half a second of the default
+/// quota.
 const CATCH_UP_CALLS: u32 = 5;
 
-/// The pace of calls. Clones share it.
+/// The pace of calls. Clones share one pace.
 #[derive(Debug, Clone)]
 pub struct Pace {
     interval: Duration,
-    /// When the next call may begin at the earliest; `None` before the first call.
+    /// The earliest time at which the next call may begin; `None` before the first call.
     next: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Pace {
-    /// A pace of `calls` per second; 0 means that calls do not wait.
+    /// Makes a pace of `calls` per second. With 0, calls do not wait.
     pub fn per_second(calls: u32) -> Self {
         Self {
             interval: Duration::from_secs(1)
@@ -34,7 +35,7 @@ impl Pace {
         }
     }
 
-    /// Whether calls wait at all: `false` for a pace of 0.
+    /// Returns whether calls wait at all. With a pace of 0 they do not.
     pub(crate) fn is_kept(&self) -> bool {
         !self.interval.is_zero()
     }
@@ -69,7 +70,7 @@ mod tests {
         assert_eq!([wait(0), wait(0), wait(0)], [0, 100, 200]);
         // Two calls were missed, so they begin at once together with the current one.
         assert_eq!([wait(500), wait(500), wait(500), wait(500)], [0, 0, 0, 100]);
-        // A minute of calls was missed. Only five of them are made up for, besides the current one.
+        // A minute of calls was missed. Only five of them and the current one begin at once.
         let waits: Vec<_> = (0..8).map(|_| wait(60_000)).collect();
         assert_eq!(waits, [0, 0, 0, 0, 0, 0, 100, 200]);
     }

@@ -19,18 +19,19 @@ use crate::source::Source;
 use crate::unwritten::Unwritten;
 use crate::{App, SubmitError, write};
 
-/// How often a request, or a record that was left unprocessed, is tried within one invocation.
+/// The number of tries of a request, or of a record that was left unprocessed, within one
+/// invocation.
 const TRIES_MAX: u32 = 4;
-/// If every record of a batch was sent this often without a clear answer, one of them may be the
-/// cause of the failure. Then the batch is split. These are all tries of four invocations: of the
-/// present one and of three earlier ones.
+/// If each record of a batch was sent this many times without a clear answer, one of the records
+/// may be the cause of the failure. Then the batch is split. These are all tries of four
+/// invocations: the current one and three earlier ones.
 const DOUBTFUL_BEFORE_PARTS: u32 = 4 * TRIES_MAX;
 /// The invocation ends after this many requests in a row failed in all their tries for a reason
 /// that concerns every request. Credentials, permissions and the quota rarely recover within
 /// minutes.
 const FAILURES_IN_A_ROW_MAX: u32 = 3;
 
-/// What an invocation did.
+/// The numbers of records and calls that an invocation handled.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
     /// Calls of BatchMeterUsage, one for each transmission.
@@ -43,7 +44,7 @@ pub struct Tally {
     pub not_subscribed: u64,
     /// Records found to be the cause of a refusal.
     pub refused: u64,
-    /// Records whose slot AWS Marketplace already holds, perhaps with another quantity.
+    /// Records for whose slot AWS Marketplace already has a record, perhaps with another quantity.
     pub disputed: u64,
     /// Records that wait for an hour because similar ones were refused.
     pub suspected: u64,
@@ -51,25 +52,25 @@ pub struct Tally {
     pub unknown: u64,
     /// Records that were not sent, because the requests of their product and identity kind fail.
     pub group_failing: u64,
-    /// Records left to be sent later.
+    /// Records that were left for later.
     pub left: u64,
-    /// Stream records that name no metering record.
+    /// Stream records that cannot be read or name no metering record.
     pub unreadable: u64,
     /// Whether the invocation ended early because every request fails.
     pub gave_up: bool,
-    /// Whether another invocation had the turn to send, so that this one sent nothing.
+    /// Whether this invocation sent nothing because another invocation had the turn to send.
     pub is_others_turn: bool,
-    /// Seconds to the nearest deadline among the records that are still to be sent; `None` if there
+    /// Seconds to the nearest deadline among the records that must still be sent; `None` if there
     /// are none.
     pub seconds_to_nearest_deadline: Option<i64>,
-    /// How much of the time between sealing and deadline those records have used, in percent: the
-    /// highest value.
+    /// The largest part of the time between sealing and deadline that one of those records has
+    /// used, in percent; `None` if there are none.
     pub percent_of_time_used: Option<i64>,
 }
 
 impl Tally {
-    /// Includes a record that is still to be sent in the two figures about deadlines.
-    pub(crate) fn note(&mut self, record: &MeteringRecord, now: Timestamp) {
+    /// Includes a record that must still be sent in the two numbers about deadlines.
+    pub(crate) fn add_waiting(&mut self, record: &MeteringRecord, now: Timestamp) {
         let Urgency {
             seconds_left,
             percent_used,
@@ -80,7 +81,7 @@ impl Tally {
     }
 }
 
-/// A call and its outcome: a verdict for each record, or the error of the whole request.
+/// A call and its result: a verdict for each record, or the error of the whole request.
 struct Exchange {
     attempt: Attempt,
     outcome: Result<Vec<Verdict>, CallError>,
@@ -92,18 +93,19 @@ struct Sending<'a> {
     source: Source,
     has_more: bool,
     queue: Queue,
-    /// Failed calls since the last answered one, counting only failures that concern every request.
+    /// The number of calls since the last answered one that failed for a reason that concerns every
+    /// request.
     failures_in_a_row: u32,
-    /// Why the invocation fails. Nothing more is sent then, but answers of calls under way are
-    /// still written.
+    /// The first error; `None` if there was none. After an error nothing more is sent, but the
+    /// answers of calls under way are still written. Then the invocation fails.
     failure: Option<SubmitError>,
     budget: Budget,
     tally: &'a mut Tally,
     unwritten: Unwritten,
 }
 
-/// Sends the records of a source until each has a verdict, is left for later, or the invocation
-/// ends.
+/// Sends the records of a source until each has a verdict or is left for later, or until the
+/// invocation ends.
 pub(crate) async fn send_all(
     app: &App,
     source: Source,
@@ -134,7 +136,7 @@ impl Sending<'_> {
         loop {
             if !self.is_over() {
                 let read = self.read_more().await;
-                self.note_failure(read);
+                self.keep_failure(read);
             }
             while under_way.len() < app.calls_at_once.max(1) && !self.is_over() {
                 let Some(attempt) = self.queue.next_one() else {
@@ -144,9 +146,10 @@ impl Sending<'_> {
             }
             match under_way.next().await {
                 Some(exchange) => {
-                    // The answer is written even if the outcomes of another call could not be.
-                    let taken = self.take_in(exchange).await;
-                    self.note_failure(taken);
+                    // The answer is written even if the outcomes of another call could not be
+                    // written.
+                    let handled = self.handle_exchange(exchange).await;
+                    self.keep_failure(handled);
                 }
                 None if self.is_over() => {
                     let left = self.leave_rest().await;
@@ -155,7 +158,7 @@ impl Sending<'_> {
                 // No call is under way, and no record in the queue may be sent.
                 None => {
                     let left = self.leave_suspects().await;
-                    self.note_failure(left);
+                    self.keep_failure(left);
                     if !self.has_more && self.failure.is_none() {
                         return Ok(self.unwritten.write(&app.ledger).await?);
                     }
@@ -168,14 +171,14 @@ impl Sending<'_> {
         self.budget.is_spent() || self.tally.gave_up || self.failure.is_some()
     }
 
-    fn note_failure(&mut self, done: Result<(), SubmitError>) {
-        if let Err(error) = done {
+    fn keep_failure(&mut self, result: Result<(), SubmitError>) {
+        if let Err(error) = result {
             tracing::error!(%error, "the invocation fails; answers of calls under way are still written");
             self.failure.get_or_insert(error);
         }
     }
 
-    /// Reads records until there are enough to send. It reads their current state, because a
+    /// Reads records until there are enough to send. The records are read from the table, because a
     /// delivery can be hours old and the index lags behind.
     async fn read_more(&mut self) -> Result<(), SubmitError> {
         let ledger = &self.app.ledger;
@@ -201,7 +204,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    async fn take_in(&mut self, exchange: Exchange) -> Result<(), SubmitError> {
+    async fn handle_exchange(&mut self, exchange: Exchange) -> Result<(), SubmitError> {
         let Exchange { attempt, outcome } = exchange;
         self.tally.calls += 1;
         let ends = match outcome {
@@ -220,8 +223,8 @@ impl Sending<'_> {
         write::outcomes(self.app, ends, self.tally, &mut self.unwritten).await
     }
 
-    /// Acts on an answered call: records without a result are sent again while tries are left, and
-    /// all others are returned with their verdicts.
+    /// Acts on an answered call. Records without a result are sent again while tries are left.
+    /// Returns all others with their verdicts.
     fn answered(
         &mut self,
         attempt: Attempt,
@@ -248,7 +251,7 @@ impl Sending<'_> {
         ends
     }
 
-    /// Acts on a call that failed as a whole: returns the records that have a verdict now.
+    /// Acts on a call that failed as a whole. Returns the records that have a verdict now.
     async fn failed(
         &mut self,
         mut attempt: Attempt,
@@ -262,7 +265,7 @@ impl Sending<'_> {
             (false, false) => {}
         }
         if error.about() != About::Request {
-            // What every request needs, such as permissions, this one had.
+            // This request had everything that every request needs, such as permissions.
             self.failures_in_a_row = 0;
             let now = self.app.clock.now().await?;
             let culprit = self.queue.refused(attempt, code, now);
@@ -295,14 +298,13 @@ impl Sending<'_> {
         Ok(ends)
     }
 
-    /// Puts an attempt back to be tried again, or returns its records when it was tried often
-    /// enough.
+    /// Puts an attempt back to be tried again. Returns its records if it has no tries left.
     fn after_request_failure(&mut self, attempt: Attempt, code: &str) -> Vec<MeteringRecord> {
         if attempt.tries + 1 < TRIES_MAX {
             self.queue.put_back(attempt, code);
             return Vec::new();
         }
-        // The number of attempts does not tell, because it also counts invocations in which the
+        // `attempts` cannot be used for this, because it also counts invocations in which the
         // record only waited.
         let was_often_sent =
             |record: &MeteringRecord| record.sent.doubtful >= DOUBTFUL_BEFORE_PARTS;
@@ -313,7 +315,7 @@ impl Sending<'_> {
     }
 
     /// Writes a later due time for the suspects that were not sent, so that the next invocation
-    /// does not begin with them.
+    /// does not read them first.
     async fn leave_suspects(&mut self) -> Result<(), SubmitError> {
         let unsent = self.queue.take_unsent_suspects();
         let suspected = |(record, code)| (record, Verdict::Suspected { code });
@@ -321,8 +323,8 @@ impl Sending<'_> {
         write::outcomes(self.app, unsent, self.tally, &mut self.unwritten).await
     }
 
-    /// Ends an invocation that has not sent everything. The failure of records that were tried is
-    /// written; the others stay due as they are.
+    /// Ends an invocation that has not sent everything. Writes the failure of the records that were
+    /// tried. The other records stay due as they are.
     async fn leave_rest(&mut self) -> Result<(), SubmitError> {
         let now = self.app.clock.now().await?;
         let mut tried = Vec::new();
@@ -331,19 +333,19 @@ impl Sending<'_> {
                 Some(code) => tried.push((record, Verdict::RequestFailed { code })),
                 None => {
                     self.tally.left += 1;
-                    self.tally.note(&record, now);
+                    self.tally.add_waiting(&record, now);
                 }
             }
         }
         let written = write::outcomes(self.app, tried, self.tally, &mut self.unwritten).await;
-        // Transmissions are written down even if an outcome could not be.
+        // Transmissions are stored even if an outcome could not be written.
         self.unwritten.write(&self.app.ledger).await?;
         written
     }
 }
 
-/// Whether to send a record now: its deadline has not passed, and it does not wait after an earlier
-/// attempt.
+/// Returns whether a record may be sent now: its deadline has not passed, and it does not wait
+/// after an earlier attempt.
 fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
     let waits = record.attempts > 0 && record.due.is_some_and(|due| due > now);
     record.is_sendable(now) && !waits
@@ -361,7 +363,7 @@ async fn exchange(app: &App, attempt: Attempt) -> Exchange {
     Exchange { attempt, outcome }
 }
 
-/// Waits before a repeated call: longer with each repetition, and with jitter.
+/// Waits before a repeated call. The pause grows with each repetition, and it has jitter.
 async fn pause_before(app: &App, attempt: &Attempt) {
     if attempt.tries > 0 {
         let base = app.pause.saturating_mul(1 << attempt.tries.min(6));
@@ -369,7 +371,7 @@ async fn pause_before(app: &App, attempt: &Attempt) {
     }
 }
 
-/// A random factor between a half and one, in thousandths.
+/// Returns a random factor from a half to one, in thousandths.
 fn jitter_per_mille() -> u32 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = RandomState::new().build_hasher().finish();

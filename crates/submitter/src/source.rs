@@ -9,12 +9,13 @@ use ledger::item::Item;
 use ledger::{Ledger, LedgerError, SHARDS};
 use marketplace::record::RecordKey;
 
-/// The most keys of a delivery in one page.
+/// The largest number of keys in one page of a delivery.
 const DELIVERED_AT_ONCE: usize = 1_000;
 /// Seconds after which a sweep begins at the next shard: the interval of its schedule.
 const SHARD_SECONDS: i64 = 300;
 
-/// The keys of an invocation's records. Whether each may still be sent is checked after it is read.
+/// The keys of an invocation's records. A key says nothing about whether its record may still be
+/// sent. That is checked after the record is read.
 #[derive(Debug)]
 pub(crate) enum Source {
     /// The keys that a delivery of the stream names.
@@ -23,13 +24,14 @@ pub(crate) enum Source {
     Due {
         /// The start of the sweep. Records that become due later are left to the next sweep.
         now: Timestamp,
-        /// Pages that are still to be read. Those of subscriptions in their final hour come first,
-        /// then one page of each shard in turn, so that no shard waits until another is empty.
+        /// The pages that must still be read. Those of subscriptions in their final hour come
+        /// first, then one page of each shard in turn, so that no shard waits until another is
+        /// empty.
         pages: VecDeque<Page>,
     },
 }
 
-/// A page of the work index that is still to be read.
+/// A page of the work index that must still be read.
 #[derive(Debug)]
 pub(crate) struct Page {
     shard: u8,
@@ -42,7 +44,8 @@ impl Source {
         Self::Delivered(keys.into())
     }
 
-    /// Everything that is due at `now`. Each sweep begins at another shard.
+    /// Makes the source of a sweep: everything that is due at `now`. Each sweep begins at another
+    /// shard.
     pub fn due(now: Timestamp) -> Self {
         let first = (now.as_second() / SHARD_SECONDS).rem_euclid(i64::from(SHARDS));
         let first = u8::try_from(first).unwrap_or_default();
@@ -63,7 +66,7 @@ impl Source {
         }
     }
 
-    /// The next page of keys, or `None` when all were read. A page may be empty.
+    /// Reads the next page of keys; `None` if all were read. A page may be empty.
     pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<RecordKey>>, LedgerError> {
         match self {
             Self::Delivered(keys) => {

@@ -17,18 +17,18 @@ use startup::Budget;
 
 use crate::{App, SubmitError};
 
-/// How long a delivery sends at most.
+/// The longest time that a delivery may send.
 pub(crate) const DELIVERY_TIME_MAX: Duration = Duration::from_secs(50);
-/// How much longer a turn lasts than the invocation's budget, so that calls that are under way can
-/// end.
+/// The time by which a turn outlasts the invocation's budget, so that calls under way can end.
 const TURN_RESERVE: Duration = Duration::from_secs(20);
-/// How long a sweep waits before it asks again whether the turn is free.
-const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(2);
-/// How often a sweep asks. In all it waits a little longer than a delivery's turn lasts.
-const ASKED_MAX: u32 = 40;
+/// The pause of a sweep before it asks again whether the turn is free.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The number of times that a sweep asks. In total it waits a little longer than a delivery's turn
+/// lasts.
+const POLLS_MAX: u32 = 40;
 
 /// Takes the turn for the invocation `holder`, until its budget ends. Returns `false` if another
-/// invocation has the turn. If `waits` is set, it waits for that invocation first, unless that
+/// invocation has the turn. With `waits`, it first waits for that invocation to end, unless that
 /// invocation is a sweep.
 pub(crate) async fn take(
     app: &App,
@@ -39,7 +39,7 @@ pub(crate) async fn take(
     if !app.pace.is_kept() {
         return Ok(true);
     }
-    for asked in 0..ASKED_MAX {
+    for asked in 0..POLLS_MAX {
         let now = app.clock.now().await?;
         let lasts = SignedDuration::try_from(budget.left().saturating_add(TURN_RESERVE));
         let until = shift(now, lasts.unwrap_or(SignedDuration::ZERO));
@@ -47,18 +47,19 @@ pub(crate) async fn take(
             Turn::Taken => return Ok(true),
             Turn::Busy { until } => {
                 let is_long = until.duration_since(now) > wait_max();
-                if !waits || is_long || budget.is_spent() || asked + 1 == ASKED_MAX {
+                if !waits || is_long || budget.is_spent() || asked + 1 == POLLS_MAX {
                     tracing::info!(%until, "another invocation has the turn to send");
                     return Ok(false);
                 }
-                startup::run::pause(ASKED_AGAIN_AFTER).await;
+                startup::run::pause(POLL_INTERVAL).await;
             }
         }
     }
     Ok(false)
 }
 
-/// The longest that a delivery's turn can still last. A turn that lasts longer belongs to a sweep.
+/// The longest time that a delivery's turn can still last. A turn that lasts longer belongs to a
+/// sweep.
 fn wait_max() -> SignedDuration {
     SignedDuration::try_from(DELIVERY_TIME_MAX.saturating_add(TURN_RESERVE))
         .unwrap_or(SignedDuration::ZERO)
@@ -74,7 +75,7 @@ pub(crate) async fn end(app: &App, holder: &str) {
     }
 }
 
-/// A random name for this invocation.
+/// Makes a random name for an invocation.
 pub(crate) fn new_holder() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let part = || RandomState::new().build_hasher().finish();

@@ -1,8 +1,8 @@
-//! Transmissions that were made and are not written down yet.
+//! Transmissions that were made and are not stored yet.
 //!
-//! Before the audit concludes anything from silence it must find as many calls for a record as were
-//! sent without a clear answer. So each transmission is written down, also of a record that waits in
-//! the queue when the invocation ends.
+//! The audit may conclude that a record was not billed only if CloudTrail shows as many calls for
+//! the record as were made without a clear answer. So each transmission is stored, including those
+//! of records that wait in the queue when the invocation ends.
 
 use std::collections::HashMap;
 
@@ -12,17 +12,19 @@ use ledger::{Ledger, LedgerError};
 use marketplace::MeteringRecord;
 use marketplace::record::{RecordKey, Transmissions};
 
-/// Numbers written at the same time.
+/// The number of writes at the same time.
 const AT_ONCE: usize = 16;
 
-/// The transmissions of this invocation, by record. It has no more entries than the queue has records.
+/// The unwritten transmissions of this invocation, by record. There are no more entries than
+/// records in the queue.
 #[derive(Debug, Default)]
 pub(crate) struct Unwritten(HashMap<RecordKey, Entry>);
 
 #[derive(Debug, Default)]
 struct Entry {
     transmissions: Transmissions,
-    /// The write that was to write them with an outcome and failed.
+    /// The failed write that should have stored them together with an outcome. It may have been
+    /// done nevertheless.
     doubtful: Option<DoubtfulWrite>,
 }
 
@@ -55,13 +57,15 @@ impl Unwritten {
         unwritten.transmissions = unwritten.transmissions.plus(more);
     }
 
-    /// Takes out what is unwritten of a record, which is about to be written.
+    /// Removes and returns the unwritten transmissions of a record whose outcome is about to be
+    /// written.
     pub fn take(&mut self, key: &RecordKey) -> Transmissions {
         let entry = self.0.remove(key).unwrap_or_default();
         entry.transmissions
     }
 
-    /// Puts back what a failed write was to write. It may have been done nevertheless.
+    /// Puts back the transmissions of a failed write. `doubtful` is that write, which may have been
+    /// done nevertheless.
     pub fn put_back(
         &mut self,
         key: RecordKey,
@@ -77,7 +81,8 @@ impl Unwritten {
         }
     }
 
-    /// Adds everything to what the records have. All are tried even when one fails.
+    /// Adds all unwritten transmissions to those stored in the records. If one write fails, the
+    /// others are still made.
     pub async fn write(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
         let all = std::mem::take(&mut self.0);
         let mut written = stream::iter(all)

@@ -51,7 +51,8 @@ pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), S
     Ok(())
 }
 
-/// Whether the failed call certainly reached AWS. CloudTrail logs a call that AWS refused, too.
+/// Returns whether the failed call certainly reached AWS. CloudTrail logs a call that AWS refused,
+/// too.
 fn has_arrived(error: &CallError) -> bool {
     let code = error.code.as_str();
     was_transmitted(code) && ![CONNECTION_FAILED, TIMEOUT].contains(&code)

@@ -13,11 +13,11 @@ use crate::send::Tally;
 use crate::unwritten::Unwritten;
 use crate::{App, SubmitError};
 
-/// How many outcomes are written at the same time.
+/// The number of outcomes that are written at the same time.
 const AT_ONCE: usize = 16;
 
-/// Writes each record's outcome. If one write fails the others are still made: a success that is
-/// not written is only discovered by sending the record again.
+/// Writes each record's outcome. If one write fails, the others are still made, because an
+/// unwritten success is discovered only by sending the record again.
 pub(crate) async fn outcomes(
     app: &App,
     verdicts: Vec<(MeteringRecord, Verdict)>,
@@ -41,7 +41,7 @@ pub(crate) async fn outcomes(
         .map(|(record, verdict, transmissions)| {
             let next = next(&verdict, record.state, record.attempts);
             if next.retry_after.is_some() {
-                tally.note(&record, now);
+                tally.add_waiting(&record, now);
             }
             async move {
                 let written = write_one(app, &record, &verdict, &next, transmissions, now).await;
@@ -70,8 +70,8 @@ pub(crate) async fn outcomes(
     failure.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Writes an outcome. If another invocation wrote to the record first, the outcome is dropped, and the
-/// transmissions of this invocation are added to those of the other.
+/// Writes an outcome. If another invocation wrote to the record first, this outcome is dropped, and
+/// the transmissions of this invocation are added to those of the other invocation.
 async fn write_one(
     app: &App,
     record: &MeteringRecord,
@@ -84,7 +84,7 @@ async fn write_one(
     if written == Written::Conflict {
         tracing::debug!(slot = %record.key, "another invocation wrote to this record first; this outcome is dropped");
         if !transmissions.is_empty() {
-            // It may also be this write itself, if its answer was lost and the SDK tried it again.
+            // The first write may also be this one, if its answer was lost and the SDK repeated it.
             let doubtful = DoubtfulWrite::of(record, verdict, now);
             app.ledger
                 .add_transmissions(&record.key, transmissions, Some(&doubtful))
@@ -94,8 +94,8 @@ async fn write_one(
     Ok(())
 }
 
-/// Writes which lanes were refused or put right. A lane is only a hint: one that could not be
-/// written costs later invocations some calls, so a failure must not end this invocation.
+/// Writes which lanes were refused or put right. A lane is only a hint. If it could not be written,
+/// later invocations need some more calls. So a failure must not end this invocation.
 pub(crate) async fn lanes(app: &App, changes: Vec<LaneChange>) {
     let write = |change| async move {
         let written = match &change {

@@ -1,8 +1,8 @@
-//! Compares records that were concluded to be unbilled with the history once more.
+//! Compares records with the history again after they were concluded to be unbilled.
 //!
-//! The conclusion was drawn from what the history did not show. An event can appear hours late. If
-//! it is a success, it is a fact: the record becomes Accepted, and the usage that was carried
-//! meanwhile shows as over-metered.
+//! The conclusion was drawn from missing events, but an event can appear hours late. A late success
+//! is a fact. The record then becomes Accepted, and the books show the usage that was carried
+//! meanwhile as over-metered.
 //!
 //! # What a crash does
 //! Each record has its own write, which depends on the version that was read. The record stays due
@@ -16,11 +16,11 @@ use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
 use super::judge::read_into;
-use super::{AuditError, done};
+use super::{AuditError, written_count};
 use crate::{App, Report};
 
-/// Compares `records`, which were concluded to be unbilled and are due; `false` if the time ran
-/// out.
+/// Compares `records`, which were concluded to be unbilled and are due. Returns `false` if the time
+/// ran out.
 pub(super) async fn look(
     app: &App,
     records: &[MeteringRecord],
@@ -48,12 +48,12 @@ pub(super) async fn look(
                 let written = app
                     .ledger
                     .write_success_found(record, metering_record_id, at, now);
-                let is_written = done(written.await?);
+                let is_written = written_count(written.await?);
                 report.audit.unexpected += is_written;
                 if is_written == 0 {
                     continue;
                 }
-                tracing::error!(slot = %record.key, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; what was carried of it is over-metered: see metering adjust plan");
+                tracing::error!(slot = %record.key, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; its usage that was carried is over-metered: see metering adjust plan");
             }
             Finding::Conflict {
                 quantity,
@@ -62,7 +62,7 @@ pub(super) async fn look(
             } => {
                 let id = metering_record_id.as_deref();
                 let written = app.ledger.write_conflict(record, quantity, id, now).await?;
-                report.audit.conflicts += done(written);
+                report.audit.conflicts += written_count(written);
                 if written == Written::Conflict {
                     continue;
                 }
@@ -77,7 +77,7 @@ pub(super) async fn look(
     Ok(true)
 }
 
-/// When a record was concluded to be unbilled: by the audit, or by the person who moved it.
+/// Returns when a record was concluded to be unbilled, by the audit or by the person who moved it.
 async fn concluded_at(
     app: &App,
     record: &MeteringRecord,

@@ -1,8 +1,8 @@
 //! The ids of the calls that a period of the history shows.
 //!
-//! An id is kept once, however often its event is shown and in whichever order. At the quota of
-//! BatchMeterUsage an hour has some 40,000 calls, so the ids of a step take a few megabytes at
-//! most.
+//! An id is kept once, even if its event is shown several times. The order of the events does not
+//! matter. At the quota of BatchMeterUsage an hour has some 40,000 calls, so the ids of a step take
+//! a few megabytes at most.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,18 @@ use ledger::audit_steps::SettledStep;
 use ledger::content_digest;
 use marketplace::audit::Event;
 
-/// Which calls were seen.
+/// The ids of the calls that were seen.
 #[derive(Debug, Default)]
 pub(super) struct CallIds {
     ids: BTreeSet<String>,
-    /// Whether some event has no id, or cannot be read. Then the ids do not identify the calls.
+    /// Whether some event has no id or cannot be read. If so, the ids do not identify all calls.
     is_incomplete: bool,
 }
 
 impl CallIds {
-    /// Notes an event. Events of other operations say nothing about records, so they do not matter.
-    pub fn see(&mut self, event: &Event) {
+    /// Adds the id of an event. Events of other operations are ignored, because they say nothing
+    /// about records.
+    pub fn add(&mut self, event: &Event) {
         match event {
             Event::Call(call) if !call.event_id.is_empty() => {
                 self.ids.insert(call.event_id.clone());
@@ -31,9 +32,9 @@ impl CallIds {
         }
     }
 
-    /// The step from `from` to `until` with these calls, all of which are settled; `None` if the
-    /// calls cannot be told from others later. `None` also if there are no calls, because comparing
-    /// none again reads no record anyway.
+    /// Returns the step from `from` to `until` with these calls, all of which are settled. Returns
+    /// `None` if these calls cannot be distinguished from others later. Also returns `None` if
+    /// there are no calls, because the second comparison of such a step reads no record anyway.
     pub fn settled(&self, from: Timestamp, until: Timestamp) -> Option<SettledStep> {
         if self.is_incomplete || self.ids.is_empty() {
             return None;
@@ -46,8 +47,8 @@ impl CallIds {
         })
     }
 
-    /// Whether these are exactly the calls of a settled step.
-    pub fn are_those_of(&self, step: &SettledStep) -> bool {
+    /// Returns whether these are exactly the calls of a settled step.
+    pub fn matches(&self, step: &SettledStep) -> bool {
         self.settled(step.from, step.until).as_ref() == Some(step)
     }
 
@@ -72,7 +73,7 @@ mod tests {
 
     fn settled(events: &[Event]) -> Option<SettledStep> {
         let mut seen = CallIds::default();
-        events.iter().for_each(|event| seen.see(event));
+        events.iter().for_each(|event| seen.add(event));
         let at = |text: &str| text.parse().unwrap();
         seen.settled(at("2026-11-27T02:00:00Z"), at("2026-11-27T03:00:00Z"))
     }
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_id_is_never_recognised() {
+    fn calls_without_an_id_are_never_recognised() {
         let unreadable = Event::Unreadable {
             at: None,
             problem: "cut off".to_owned(),

@@ -7,26 +7,26 @@
 //!   have its success in CloudTrail.
 //!
 //! CloudTrail promises neither when an event appears nor in which order, so calls are compared a
-//! second time, nine to ten hours later. That finds events that came too late for the first
-//! comparison. A difference that persists is reported by both.
+//! second time, nine to ten hours later. The second comparison finds events that came too late for
+//! the first one. Both comparisons report a difference that persists.
 //!
-//! Progress is kept for all three comparisons after each step, so an outage only delays them. A
-//! step is at most an hour of calls or three hours of usage. If a step is repeated after a crash,
-//! it finds the same.
+//! Progress is stored for all three comparisons after each step, so an outage only delays them. A
+//! step is at most an hour of calls or three hours of usage. A step that is repeated after a crash
+//! finds the same.
 //!
 //! # The second comparison reads no records if nothing came late
 //! If each success of a step belonged to an accepted record with the same quantity, the first
-//! comparison keeps which calls it saw (`ledger::audit_steps`). The state and the quantity of an
+//! comparison stores which calls it saw (`ledger::audit_steps`). The state and the quantity of an
 //! accepted record do not change. So if the history shows exactly these calls again, the second
-//! comparison would find the same. It reads records only if there are other calls by now, or if
-//! nothing was kept: because of a difference, a record without an outcome yet, a product of another
-//! stack, an unreadable event, or a crash. What is kept is written before the progress, and it is
-//! true whether or not the progress follows.
+//! comparison would find the same. It reads records only if there are other calls by now, or if no
+//! calls were stored: because of a difference, a record without an outcome yet, a product of
+//! another stack, an unreadable event, or a crash. The calls are stored before the progress, and
+//! they are correct even if the progress is not stored.
 //!
 //! # Records are read eventually consistent first
-//! Such a read takes half the read units, and it may lack the writes of the last second. Whatever
-//! would become a difference is read again, strongly consistent, before it is judged, reported or
-//! written. So an out-of-date read costs a second read and never makes a false difference.
+//! Such a read takes half the read units, and it may lack the writes of the last second. A record
+//! that would become a difference is read again, strongly consistent, before it is judged, reported
+//! or written. So an out-of-date read costs a second read and never makes a false difference.
 //!
 //! These are the ways in which an out-of-date read could hide a difference:
 //! * *By the time of the call, a record is shown in an earlier state.* Its quantity never changes,
@@ -52,8 +52,9 @@ use crate::{App, Report};
 use calls::{calls_again, new_calls};
 use hours::{hours_over, latest_over};
 
-/// Compares what is new since the last run; `false` if the time ran out. Each of the three
-/// comparisons has its share of the time, so that none starves another.
+/// Compares the calls and hours that are new since the last run. Returns `false` if the time ran
+/// out. Each of the three comparisons has its share of the time, so that none takes the time of
+/// another.
 pub(crate) async fn follow(
     app: &App,
     now: Timestamp,
@@ -63,8 +64,8 @@ pub(crate) async fn follow(
     let seen = whole_second(minutes(now, -CLOUDTRAIL_DELAY_MINUTES));
     let over = latest_over(app.window, now);
     let Some(mut progress) = app.ledger.audit_progress().await? else {
-        // The first run only sets where the comparison begins. `metering audit` can compare what
-        // was before.
+        // The first run only sets where the comparison begins. `metering audit` can compare the
+        // time before.
         app.ledger.create_audit_progress(seen, over).await?;
         return Ok(true);
     };
@@ -75,8 +76,9 @@ pub(crate) async fn follow(
     Ok(finished)
 }
 
-/// The earliest time that is compared. It is an hour later than the earliest time that the history
-/// reaches back to, so that the history still reaches back to it when the request is made.
+/// Returns the earliest time that is compared. It is an hour later than the earliest time to which
+/// the history reaches back now, so that the history still reaches back to it when the request is
+/// made.
 fn oldest(source: Source, now: Timestamp) -> Timestamp {
     whole_second(minutes(source.oldest(now), 60))
 }

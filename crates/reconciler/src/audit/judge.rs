@@ -1,4 +1,5 @@
-//! Records in dispute, and records past their deadline without an outcome.
+//! Judges the records in question: those in dispute, and those without an outcome past their
+//! deadline.
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::SHARDS;
@@ -9,17 +10,18 @@ use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
 use super::history::LATE;
-use super::{AuditError, again, done};
+use super::{AuditError, again, written_count};
 use crate::{App, Report};
 
-/// The most records that are judged with one reading of the history. It bounds the memory.
+/// The largest number of records that are judged with one reading of the history. It bounds the
+/// memory.
 const RECORDS_AT_ONCE_MAX: usize = 10_000;
 
-/// Hours after which a missing witness is reported. Until then it is nothing unusual: the stack may
-/// be quiet, or the history may lag behind. Our own choice.
+/// The number of hours after which a missing witness is reported. Until then it is usual, because
+/// the stack may be quiet, or the history may lag behind. Our own choice.
 const WITNESS_PATIENCE_HOURS: i64 = 12;
 
-/// Judges the records that are due; `false` if the time ran out.
+/// Judges the records that are due. Returns `false` if the time ran out.
 pub(crate) async fn judge(
     app: &App,
     now: Timestamp,
@@ -55,13 +57,13 @@ pub(crate) async fn judge(
     concluded.extend(again);
     concluded.truncate(RECORDS_AT_ONCE_MAX);
     let finished = judge_together(app, &due, now, budget, report).await?;
-    // These come last. They are concluded already and can wait for another day.
+    // These records come last, because they are concluded already and can wait for another day.
     Ok(finished && again::look(app, &concluded, now, budget, report).await?)
 }
 
-/// The records in question, and the records concluded to be unbilled that are to be compared again.
-/// They are read from the table, because the index may be out of date. They are read before the
-/// history, because a conclusion is written only if the record still has this version.
+/// Reads the records in question, and the records concluded to be unbilled that must be compared
+/// again. They are read from the table, because the index may be out of date. They are read before
+/// the history, because a conclusion is written only if the record still has this version.
 async fn due_of(
     app: &App,
     keys: &[RecordKey],
@@ -76,7 +78,8 @@ async fn due_of(
     Ok((in_question, others))
 }
 
-/// Gives an inquiry all events that the history has about its records; `false` if the time ran out.
+/// Passes all events that the history has about an inquiry's records to the inquiry. Returns
+/// `false` if the time ran out.
 pub(super) async fn read_into(
     app: &App,
     inquiry: &mut Inquiry,
@@ -95,8 +98,8 @@ pub(super) async fn read_into(
     Ok(complete)
 }
 
-/// Reads the union of the records' spans once, and then closes each record as far as the events
-/// prove something about it.
+/// Reads the union of the records' spans once, and then closes each record about which the events
+/// prove something. Returns `false` if the time ran out.
 async fn judge_together(
     app: &App,
     records: &[MeteringRecord],
@@ -128,6 +131,7 @@ async fn judge_together(
     Ok(true)
 }
 
+/// Writes the conclusion about a record, or leaves it held.
 async fn close(
     app: &App,
     record: &MeteringRecord,
@@ -143,10 +147,10 @@ async fn close(
             metering_record_id,
         } => {
             let written = ledger.write_success_found(record, metering_record_id, at, now);
-            audit.accepted += done(written.await?);
+            audit.accepted += written_count(written.await?);
         }
         Finding::BilledByInference => {
-            audit.inferred += done(ledger.write_inferred(record, now).await?);
+            audit.inferred += written_count(ledger.write_inferred(record, now).await?);
         }
         Finding::Conflict {
             quantity,
@@ -155,16 +159,17 @@ async fn close(
         } => {
             let id = metering_record_id.as_deref();
             let written = ledger.write_conflict(record, quantity, id, now).await?;
-            audit.conflicts += done(written);
+            audit.conflicts += written_count(written);
             tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
         }
         Finding::NotBilled => {
-            // The flag comes first. A crash after it leaves a flag whose recount finds nothing. In
-            // the other order it would leave an Expired record whose usage nobody carries.
+            // The flag comes first. A crash between the two writes leaves a flag whose recount
+            // finds nothing. In the other order it would leave an Expired record whose usage is
+            // never carried.
             let key = &record.key;
             ledger.flag_late(&key.subscription, key.hour, now).await?;
             let written = ledger.write_state(record, State::Expired, "NotBilled", now);
-            audit.expired += done(written.await?);
+            audit.expired += written_count(written.await?);
         }
         Finding::Unknown(doubt) => leave(app, record, &doubt, now, report).await?,
     }
@@ -183,20 +188,20 @@ async fn leave(
         Doubt::NoWitness { .. } => next_look_for_witness(record, app.history.source(), now),
         _ => next_look(record, app.history.source(), now),
     };
-    let told = doubt.to_string();
-    app.ledger.look_again(record, next, Some(&told)).await?;
+    let reason = doubt.to_string();
+    app.ledger.look_again(record, next, Some(&reason)).await?;
     if next.is_none() {
         report.audit.given_up += 1;
         tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not reach back to this record any more; a person must decide");
-    } else if !is_to_be_expected(doubt, now) {
+    } else if !is_usual(doubt, now) {
         report.audit.undecided += 1;
-        tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not show yet what became of this record; it stays held");
+        tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not prove yet whether this record was billed; it stays held");
     }
     Ok(())
 }
 
-/// Whether a doubt need not be reported, because it usually resolves with time.
-fn is_to_be_expected(doubt: &Doubt, now: Timestamp) -> bool {
+/// Returns whether a doubt need not be reported, because it usually resolves with time.
+fn is_usual(doubt: &Doubt, now: Timestamp) -> bool {
     match doubt {
         Doubt::TooEarly => true,
         Doubt::NoWitness { since } => {

@@ -2,12 +2,12 @@
 //!
 //! # Layout
 //! * [`history`]: CloudTrail's events, from the Event history or from a trail in S3
-//! * `judge`: closes records in dispute or without an outcome, as far as CloudTrail proves
-//!   something
+//! * `judge`: closes records in dispute or without an outcome, if CloudTrail proves something about
+//!   them
 //! * `again`: compares records that were concluded to be unbilled again, a day and three days later
 //! * `follow`: the hourly comparison, which continues where the last run stopped
-//! * `call_ids`: which calls the history shows, to recognise them later
-//! * [`range`]: the same comparison for any range of hours, in one piece
+//! * `call_ids`: the ids of the calls that the history shows, to recognise the calls later
+//! * [`range`]: the comparison of any range of hours, in one piece
 //!
 //! The rules themselves, with their races and crash points, are in `marketplace::audit`.
 //!
@@ -19,20 +19,21 @@
 //! A million records a month are 40,000 calls of 25 records, or 800 pages. That is 56 calls on two
 //! pages an hour; the benchmark of `marketplace` counts them. The hourly comparison reads each page
 //! three times: twice by the time of the call, and once for the hour of usage. Those are six pages,
-//! or 24 seconds in every hour. If an event came late, its step is read once more. By the time of
-//! the call, the comparison keeps its progress after some 45 pages. By the hour of usage it keeps
-//! it after three hours, so their pages must be read in one run. At 45,000 records an hour, the
-//! most recent calls take 36 pages, those that are compared again 36, and a block of three hours
-//! 108: twelve minutes. The block has what the other two comparisons leave of the run, which is a
-//! quarter of it at least while they are behind, and then the block waits until they have caught
-//! up. From 45,000 records an hour on the time is not enough, and `UnfinishedRuns` says so.
+//! or 24 seconds in every hour. If an event came late, its step is read once more. The comparison
+//! by the time of the call stores its progress after some 45 pages. The comparison by the hour of
+//! usage stores its progress after three hours, so the pages of three hours must be read in one
+//! run. At 45,000 records an hour, the most recent calls take 36 pages, those that are compared
+//! again 36, and a block of three hours 108: twelve minutes. The block has the time that the other
+//! two comparisons leave: at least a quarter of the run. If that is not enough, the block waits
+//! until the others have caught up. From 45,000 records an hour on the time is not enough, and
+//! `UnfinishedRuns` reports it.
 //!
 //! A judgement reads the day in which a record could be sent: 29 pages at a million records a
-//! month, or two minutes. Looking for a witness again, for a record that waits for days, adds at
-//! most the day after that one and the day before now. A judgement has at most half of the run:
-//! seven minutes, or 110 pages. At more than 5,000 records an hour, 3.6 million a month, the
-//! records in question stay held, and an alarm says so. From there on a seller should let the audit
-//! read a trail in S3.
+//! month, or two minutes. If a record waits for a witness for days, each later judgement reads at
+//! most two more days: the day after that one and the day before now. A judgement has at most half
+//! of the run: seven minutes, or 110 pages. At more than 5,000 records an hour, 3.6 million a
+//! month, the records in question stay held, and an alarm reports it. From this volume on, a seller
+//! should let the audit read a trail in S3.
 //!
 //! A trail makes a file every five minutes, 12 an hour; in a busy account it makes one every
 //! minute. At 30 ms a file and eight files at a time, 267 files are fetched in a second. The hourly
@@ -63,8 +64,8 @@ pub use history::{EventHistory, History, HistoryError, Trail};
 pub(crate) use judge::judge;
 pub use range::{Range, compare_range};
 
-/// Why an audit broke off. It concludes nothing from events that it has not read. The next audit
-/// continues.
+/// The error that ended an audit early. The audit concludes nothing from events that it has not
+/// read. The next audit continues.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// A table could not be read or written.
@@ -75,7 +76,7 @@ pub enum AuditError {
     History(#[from] HistoryError),
 }
 
-/// What the audit of a run did and found.
+/// The report of the audit in one run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AuditReport {
     /// Records that CloudTrail shows as billed.
@@ -83,7 +84,7 @@ pub struct AuditReport {
     /// Disputed records that were concluded to be billed, because only their own call can have
     /// taken the slot.
     pub inferred: u64,
-    /// Records of which AWS Marketplace holds another quantity.
+    /// Records for whose slot AWS Marketplace has another quantity.
     pub conflicts: u64,
     /// Records that are proved to be unbilled. Their usage is carried or held.
     pub expired: u64,
@@ -106,12 +107,13 @@ pub struct AuditReport {
     /// Events that are cut off or cannot be read, and records that cannot be compared because of
     /// them.
     pub unclear: u64,
-    /// Why CloudTrail could not be read, in whole or in part; `None` if everything was read.
+    /// The error that kept the audit from reading CloudTrail, in whole or in part; `None` if
+    /// everything was read.
     pub failure: Option<String>,
 }
 
 impl AuditReport {
-    /// How many slots differ between the ledger and AWS Marketplace.
+    /// Returns the number of slots in which the ledger and AWS Marketplace differ.
     pub fn differences(&self) -> u64 {
         self.missing + self.unknown + self.different + self.unexpected
     }
@@ -138,9 +140,9 @@ impl AuditReport {
     }
 }
 
-/// Whether a part of the audit is finished. If CloudTrail cannot be read, the failure goes into the
-/// report and the run continues.
-pub(crate) fn noted(
+/// Returns whether a part of the audit is finished. If CloudTrail could not be read, adds the
+/// failure to the report, and the run continues.
+pub(crate) fn with_failure_reported(
     result: Result<bool, AuditError>,
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
@@ -155,14 +157,15 @@ pub(crate) fn noted(
     }
 }
 
-/// Reports the parts of the history that this run could not read. If all files of a trail are
-/// denied, the comparison finds no difference, so only this failure shows it.
-pub(crate) fn note_unreadable(app: &App, report: &mut Report) {
+/// Reports the parts of the history that this run could not read. If S3 denies access to all files
+/// of a trail, the comparison finds no difference, and only this failure shows the problem.
+pub(crate) fn report_unreadable(app: &App, report: &mut Report) {
     let unreadable = app.history.take_unreadable();
     report.audit.failure = report.audit.failure.take().or(unreadable);
 }
 
-/// How many records a write has changed: 1 if it was done, 0 if its condition failed.
-fn done(written: Written) -> u64 {
+/// Returns the number of records that a write has changed: 1 if it was done, 0 if its condition
+/// failed.
+fn written_count(written: Written) -> u64 {
     u64::from(written == Written::Done)
 }

@@ -1,4 +1,4 @@
-//! The comparison for any range of usage hours, in one piece.
+//! The comparison of any range of usage hours with the history, in one piece.
 
 use std::collections::BTreeSet;
 
@@ -24,10 +24,10 @@ pub struct Range {
     last: UsageHour,
 }
 
-/// A range that cannot be compared.
+/// The error of a range that cannot be compared.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRange {
-    /// The range has no hour, because it does not begin before its end.
+    /// The range has no hour, because its beginning is not before its end.
     #[error("--from {from} is not before --to {to}: the range has no hour")]
     Empty {
         /// The beginning of the range.
@@ -44,11 +44,11 @@ pub enum InvalidRange {
         from: Timestamp,
         /// The earliest time that the source reaches back to.
         oldest: Timestamp,
-        /// How many days the source reaches back.
+        /// The number of days that the source reaches back.
         days: i64,
-        /// The source, in words.
+        /// The name of the source in the error's text.
         source_name: &'static str,
-        /// How to reach back further; empty if there is no way.
+        /// The way to reach back further; empty if there is none.
         advice: &'static str,
     },
     /// The range ends in the future.
@@ -56,13 +56,13 @@ pub enum InvalidRange {
     Future {
         /// The end of the range.
         to: Timestamp,
-        /// The current time.
+        /// The current time, which is the latest possible end of a range.
         now: Timestamp,
     },
 }
 
 impl Range {
-    /// The hours from the one that contains `from` to the last one that begins before `to`.
+    /// Makes the range from the hour that contains `from` to the last hour that begins before `to`.
     pub fn new(
         from: Timestamp,
         to: Timestamp,
@@ -98,12 +98,12 @@ impl Range {
         })
     }
 
-    /// The first hour of the range.
+    /// Returns the first hour of the range.
     pub fn first(&self) -> UsageHour {
         self.first
     }
 
-    /// The last hour of the range, which belongs to it.
+    /// Returns the last hour of the range, which belongs to it.
     pub fn last(&self) -> UsageHour {
         self.last
     }
@@ -112,7 +112,7 @@ impl Range {
         self.first <= hour && hour <= self.last
     }
 
-    /// The hours of the range, day by day: the first and the last hour of each day.
+    /// Returns the first and the last hour of each day of the range.
     fn days(&self) -> Vec<(UsageHour, UsageHour)> {
         let mut days = Vec::new();
         let mut first = self.first;
@@ -126,17 +126,17 @@ impl Range {
     }
 }
 
-/// How far a comparison has come.
+/// The progress of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// How many records were read from the ledger.
+    /// The number of records that were read from the ledger.
     Records(usize),
-    /// How many events were read from the history.
+    /// The number of events that were read from the history.
     Events(u64),
 }
 
-/// Compares all records of a range with the history, and calls `tell` with the progress. The
-/// records are in memory together, as a few numbers each, and the calls are read once.
+/// Compares all records of a range with the history, and calls `on_progress` with the progress. All
+/// records are in memory at once, each as a few numbers, and the calls are read once.
 pub async fn compare_range(
     ledger: &Ledger,
     history: &History,
@@ -144,7 +144,7 @@ pub async fn compare_range(
     window: Window,
     range: Range,
     now: Timestamp,
-    mut tell: impl FnMut(Progress),
+    mut on_progress: impl FnMut(Progress),
 ) -> Result<Comparison, AuditError> {
     let mut comparison = Comparison::default();
     let mut start = None;
@@ -160,7 +160,7 @@ pub async fn compare_range(
                 for record in &records {
                     comparison.record(record);
                 }
-                tell(Progress::Records(comparison.len()));
+                on_progress(Progress::Records(comparison.len()));
             }
         }
         start = next;
@@ -180,17 +180,17 @@ pub async fn compare_range(
             Event::Foreign(_) => comparison.foreign(),
         }
         events += 1;
-        tell(Progress::Events(events));
+        on_progress(Progress::Events(events));
     };
     let span = Span { from, to };
     history.read(&[span], LATE, now, None, each).await?;
     comparison.judge_unseen(now);
-    drop_what_is_elsewhere(ledger, products, &mut comparison).await?;
+    drop_unserved_products(ledger, products, &mut comparison).await?;
     Ok(comparison)
 }
 
 /// Removes successes of products that this stack does not serve from the differences.
-pub(super) async fn drop_what_is_elsewhere(
+pub(super) async fn drop_unserved_products(
     ledger: &Ledger,
     products: &Products,
     comparison: &mut Comparison,

@@ -1,4 +1,4 @@
-//! One request that is to be sent.
+//! A request that waits to be sent or is under way.
 
 use marketplace::MeteringRecord;
 use marketplace::batch::Batch;
@@ -6,29 +6,31 @@ use marketplace::batch::Batch;
 use super::class::Class;
 use super::parts::group_of;
 
-/// A batch to be sent.
+/// A batch that waits to be sent or is under way.
 #[derive(Debug)]
 pub struct Attempt {
     /// The records of the request.
     pub batch: Batch<MeteringRecord>,
-    /// How often it was tried before and failed for a reason outside its records.
+    /// The number of earlier tries, all of which failed for a reason outside the records.
     pub tries: u32,
-    /// The error code of the last try, if there was one.
+    /// The error code of the last failed try; `None` if no try has failed.
     pub failed: Option<String>,
     /// The class of suspects that this attempt probes; `None` for other attempts.
     pub(super) suspects: Option<Class>,
-    /// The other part of a refused batch, and the code of its refusal. If this attempt is not
+    /// The other part of a refused batch, and the error code of the refusal. If this attempt is not
     /// refused, the culprit is in the other part.
     pub(super) other: Option<(Vec<MeteringRecord>, String)>,
-    /// Whether it is part of a batch that was refused.
-    pub(super) searched: bool,
-    /// Whether its records are left over from a search that found a culprit. There may be many
-    /// more, so what this search leaves over is not put together again.
-    pub(super) again: bool,
+    /// Whether the attempt is a part of a batch that was refused.
+    pub(super) is_searched: bool,
+    /// Whether earlier searches left these records over. Such records may contain many culprits. So
+    /// if this attempt is searched, the part that is not sent is not mixed with other records that
+    /// are left over, but sent as batches of its own.
+    pub(super) is_left_over: bool,
 }
 
 impl Attempt {
-    /// The first try of some records of one group; `None` if there are no records.
+    /// Makes an attempt of records of one group that were not tried yet; `None` if there are no
+    /// records.
     pub(super) fn of(records: Vec<MeteringRecord>) -> Option<Self> {
         let group = group_of(records.first()?);
         Some(Self {
@@ -37,8 +39,8 @@ impl Attempt {
             failed: None,
             suspects: None,
             other: None,
-            searched: false,
-            again: false,
+            is_searched: false,
+            is_left_over: false,
         })
     }
 }

@@ -14,12 +14,12 @@ pub enum Class {
     HourOfSubscription(Subscription, UsageHour),
     /// All records of an hour that is too old, or in the future.
     Hour(UsageHour),
-    /// The culprit only: its error says nothing about other records.
+    /// Only the culprit, because its error says nothing about other records.
     Itself(RecordKey),
 }
 
 impl Class {
-    /// The class within the culprit's own subscription that the error code concerns.
+    /// Returns the class within the culprit's own subscription that the error code concerns.
     pub fn narrow(code: &str, record: &MeteringRecord) -> Self {
         let key = &record.key;
         match code {
@@ -39,8 +39,8 @@ impl Class {
         }
     }
 
-    /// The class that spans all subscriptions and that the error code may concern. One refused
-    /// record proves nothing about it.
+    /// Returns the class that spans all subscriptions and that the error code may concern; `None`
+    /// if there is none. One refused record does not make this class guilty.
     pub fn wide(code: &str, record: &MeteringRecord) -> Option<Self> {
         match code {
             "InvalidUsageDimensionException" => Some(Self::dimension(record)),
@@ -49,17 +49,17 @@ impl Class {
         }
     }
 
-    /// Whether the class has records of more than one subscription.
+    /// Returns whether the class can have records of more than one subscription.
     pub fn is_wide(&self) -> bool {
         matches!(self, Self::Lane(Lane::Dimension(..)) | Self::Hour(_))
     }
 
-    /// The classes of this record that span all subscriptions.
+    /// Returns the classes of a record that span all subscriptions.
     pub(super) fn wide_of(record: &MeteringRecord) -> [Self; 2] {
         [Self::dimension(record), Self::Hour(record.key.hour)]
     }
 
-    /// Every class that this record belongs to, the narrow ones first.
+    /// Returns every class that a record belongs to, the narrow ones first.
     pub(super) fn all_of(record: &MeteringRecord) -> [Self; 5] {
         let key = &record.key;
         let [dimension, hour] = Self::wide_of(record);

@@ -1,4 +1,4 @@
-//! The queue of one batch group, and whether its calls succeed.
+//! The queue of one batch group, and the state of its calls.
 
 use std::collections::VecDeque;
 
@@ -26,20 +26,20 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// Whether it has something to send now. A group whose calls fail makes one call at a time, so
-    /// that the other calls are left to groups whose calls succeed.
+    /// Returns whether the group has something to send now. A group whose calls fail makes one call
+    /// at a time, so that groups whose calls succeed can make the others.
     pub fn may_send(&self) -> bool {
         let has_left_over = self.searching == 0 && !self.left_over.is_empty();
         let has_any = !self.search.is_empty() || !self.ordinary.is_empty() || has_left_over;
         has_any && self.may_call()
     }
 
-    /// Whether another call of this group may be made now.
+    /// Returns whether another call of this group may be made now.
     pub fn may_call(&self) -> bool {
         self.aside.is_none() && (self.failures == 0 || self.under_way == 0)
     }
 
-    /// The error code for which it was set aside; `None` if it was not.
+    /// Returns the error code for which the group was set aside; `None` if it was not.
     pub fn aside(&self) -> Option<&str> {
         self.aside.as_deref()
     }
@@ -48,8 +48,10 @@ impl Group {
         if self.searching == 0 && self.search.is_empty() && !self.left_over.is_empty() {
             let together = std::mem::take(&mut self.left_over);
             for attempt in attempts(together, 0).into_iter().rev() {
-                let again = true;
-                self.ordinary.push_front(Attempt { again, ..attempt });
+                self.ordinary.push_front(Attempt {
+                    is_left_over: true,
+                    ..attempt
+                });
             }
         }
         self.search.pop().or_else(|| self.ordinary.pop_front())
@@ -86,7 +88,7 @@ impl Group {
         self.aside.is_some()
     }
 
-    /// The number of records that may be sent without waiting for an answer.
+    /// Returns the number of records that may be sent without waiting for an answer.
     pub fn ready(&self) -> usize {
         match self.failures == 0 && self.aside.is_none() {
             true => self.waiting(),

@@ -1,4 +1,5 @@
-//! The guilty classes: those remembered from earlier invocations, and those that this one found.
+//! The guilty classes: those that earlier invocations have stored as lanes, and those that this
+//! invocation found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +9,11 @@ use marketplace::{MeteringRecord, State, Subscription};
 
 use super::Class;
 
-/// All subscriptions are suspected after this many were found guilty one by one and none was
-/// accepted. The number is this project's: if half of all subscriptions are guilty, eight guilty
-/// ones in a row occur once in 256 times, and the first accepted one withdraws the accusation.
-const WITNESSES_FOR_ALL: usize = 8;
+/// The records of all subscriptions become suspects after this many subscriptions were found guilty
+/// one by one and none was accepted. The number is this project's. If half of all subscriptions are
+/// guilty, the first eight are all guilty once in 256 times. The first accepted record withdraws
+/// the accusation.
+const GUILTY_FOR_ALL: usize = 8;
 
 /// A change of the remembered lanes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,7 @@ pub(super) struct Guilty {
     known: BTreeMap<Class, Known>,
     /// For each class that spans all subscriptions, the subscriptions that were found guilty one by
     /// one.
-    witnesses: BTreeMap<Class, BTreeSet<Subscription>>,
+    found_guilty: BTreeMap<Class, BTreeSet<Subscription>>,
     /// Classes that span all subscriptions and had an answered request in this invocation.
     answered: BTreeSet<Class>,
     /// Classes that were guilty until a record of them was answered in this invocation.
@@ -66,8 +68,8 @@ impl Guilty {
         self.known.get(class).map(|known| known.refused_at)
     }
 
-    /// The guilty class of a record. A narrow class takes precedence over one that spans all
-    /// subscriptions.
+    /// Returns the guilty class of a record. A narrow class takes precedence over one that spans
+    /// all subscriptions.
     pub fn class_of(&self, record: &MeteringRecord) -> Option<Class> {
         if self.known.is_empty() {
             return None;
@@ -77,15 +79,16 @@ impl Guilty {
             .find(|class| self.known.contains_key(class))
     }
 
-    /// The class of a record that was refused alone in an earlier invocation, unless that class was
-    /// put right since.
+    /// Returns the class of a record that was refused in an earlier invocation, unless that class
+    /// was put right since. If the error is about the record's tags or allocations, the class is
+    /// returned in any case, because an answer to another record says nothing about them.
     pub fn class_of_answer(&self, record: &MeteringRecord) -> Option<Class> {
         use marketplace::error_table::{About, about};
         let code = record.outcome.as_ref().map(|o| o.code.as_str())?;
         let class = match about(code) {
             About::Request => return None,
-            // Only a record that was refused alone has the state Refused; the others were
-            // suspected.
+            // Only a record that was refused alone has the state Refused. The others only waited as
+            // suspects.
             About::Record if record.state != State::Refused => return None,
             About::Record | About::RecordForNow => Class::narrow(code, record),
         };
@@ -96,27 +99,27 @@ impl Guilty {
         (is_of_its_content || !self.put_right.contains(&class)).then_some(class)
     }
 
-    /// Handles a record that was refused alone. Returns the class that spans all subscriptions, if
-    /// this refusal makes it guilty.
+    /// Handles a record that was refused alone. If this refusal makes the class guilty that spans
+    /// all subscriptions, returns that class.
     pub fn accuse(&mut self, code: &str, record: &MeteringRecord, at: Timestamp) -> Option<Class> {
-        self.note(Class::narrow(code, record), code, at);
+        self.add(Class::narrow(code, record), code, at);
         let wide = Class::wide(code, record)?;
-        let witnesses = self.witnesses.entry(wide.clone()).or_default();
-        if witnesses.len() < WITNESSES_FOR_ALL {
-            witnesses.insert(record.key.subscription.clone());
+        let found_guilty = self.found_guilty.entry(wide.clone()).or_default();
+        if found_guilty.len() < GUILTY_FOR_ALL {
+            found_guilty.insert(record.key.subscription.clone());
         }
-        if witnesses.len() < WITNESSES_FOR_ALL || self.answered.contains(&wide) {
+        if found_guilty.len() < GUILTY_FOR_ALL || self.answered.contains(&wide) {
             return None;
         }
         if self.known.contains_key(&wide) {
             return None;
         }
-        self.note(wide.clone(), code, at);
+        self.add(wide.clone(), code, at);
         Some(wide)
     }
 
-    /// Records that a class was refused at `at`, for the first time or again.
-    pub fn note(&mut self, class: Class, code: &str, at: Timestamp) {
+    /// Makes a class guilty from the refusal at `at`, for the first time or again.
+    pub fn add(&mut self, class: Class, code: &str, at: Timestamp) {
         if matches!(class, Class::Itself(_)) {
             return;
         }
@@ -137,8 +140,8 @@ impl Guilty {
         );
     }
 
-    /// Handles a record whose request was answered. Its classes are no longer guilty; returns those
-    /// that were.
+    /// Handles a record whose request was answered. Its classes are not guilty any more. Returns
+    /// the classes that were guilty until now.
     pub fn answered(&mut self, record: &MeteringRecord) -> Vec<Class> {
         for wide in Class::wide_of(record) {
             if !self.answered.contains(&wide) {

@@ -1,7 +1,8 @@
 //! Decides which records are sent next: full batches, parts of a refused batch, or single suspects.
 //!
 //! AWS Marketplace refuses a request as a whole when one of its records, the culprit, is wrong. So
-//! a culprit delays the records that are sent with it. These rules limit what that costs in calls:
+//! a culprit delays the records that are sent with it. These rules limit the number of calls that
+//! this costs:
 //! * *Groups.* The requests of one product and identity kind are a group. Groups take turns. A
 //!   group whose calls fail makes one call at a time. After 12 failures in a row it is set aside
 //!   for the invocation, and the other groups go on.
@@ -17,17 +18,18 @@
 //!   accepted. One accepted record withdraws an accusation.
 //! * *Memory.* Guilty lanes are remembered from one invocation to the next (`marketplace::lane`).
 //! * *Allowance.* Suspects are sent last and alone, beginning with the class whose refusal is
-//!   oldest. An accepted suspect uses no allowance, and releases its class. In a sweep
-//!   [`SWEEP_ALLOWANCE`] suspects may be refused, in a delivery [`STREAM_ALLOWANCE`], and in both
-//!   one more for every nine other calls. After that the remaining suspects wait for an hour,
-//!   unsent.
+//!   oldest. An accepted suspect uses no allowance, and releases its class. A sweep may have
+//!   [`SWEEP_ALLOWANCE`] refused suspects, and a delivery [`STREAM_ALLOWANCE`]. Both may have one
+//!   more for every nine other calls. After that the remaining suspects wait for an hour and are
+//!   not sent.
 //!
-//! A record may also make every request fail that contains it, without an error that says so. A
-//! batch whose records were often sent without a clear answer is halved until each part succeeds or
-//! is a single record.
+//! A record may also make every request that contains it fail, with an error that does not name the
+//! record as the cause. A batch whose records were often sent without a clear answer is halved
+//! until each part succeeds or is a single record.
 //!
-//! `cargo run --release -p submitter --example isolation` counts the calls of an hour with a
-//! renamed dimension, and with agreements of which 1, 10 and 50 % lack a dimension.
+//! `cargo run --release -p submitter --example isolation` counts the calls of an hour in which a
+//! dimension was renamed for every buyer. The tests count them if 1, 10 or 50 percent of the
+//! agreements lack a dimension.
 
 mod attempt;
 mod class;
@@ -55,19 +57,20 @@ pub use guilt::LaneChange;
 use parts::{attempts, group_of};
 use suspects::Suspects;
 
-/// The most refused calls of suspects in a sweep. With 12 sweeps an hour these are 2,400 of the
-/// 36,000 calls that the quota of 10 per second allows.
+/// The number of suspects that may be refused in a sweep. In 12 sweeps an hour these are 2,400 of
+/// the 36,000 calls that the quota of 10 per second allows.
 pub const SWEEP_ALLOWANCE: u64 = 200;
-/// The most refused calls of suspects in a delivery of the stream. There may be one delivery a
-/// minute.
+/// The number of suspects that may be refused in a delivery of the stream. There may be one
+/// delivery a minute.
 pub const STREAM_ALLOWANCE: u64 = 4;
 
-/// When the records in the queue and their allocations reach this number, no more records are read.
-/// The limit is this project's; it bounds the memory of an invocation.
+/// No more records are read when the records in the queue and their allocations reach this number.
+/// The limit is this project's, and it bounds the memory of an invocation.
 const WEIGHT_MAX: usize = 20_000;
-/// More records are read while fewer than this may be sent now: enough for ten calls.
+/// More records are read while fewer than this number may be sent now. This number fills ten calls.
 const READY_MIN: usize = 250;
-/// The records to be sent in one invocation.
+
+/// The records that one invocation must send.
 #[derive(Debug, Default)]
 pub struct Queue {
     groups: BTreeMap<BatchGroup, Group>,
@@ -75,7 +78,8 @@ pub struct Queue {
     last: Option<BatchGroup>,
     guilty: Guilty,
     suspects: Suspects,
-    /// How many records of refused batches were found to be culprits, and how many to be good.
+    /// The number of records of refused batches that were found to be culprits, and the number that
+    /// were found to be good.
     found: (u64, u64),
     weight: usize,
 }
@@ -85,8 +89,8 @@ fn weight_of(record: &MeteringRecord) -> usize {
 }
 
 impl Queue {
-    /// An empty queue. Suspects may be refused `allowance` times, and the records of `lanes` are
-    /// suspects from the beginning.
+    /// Makes an empty queue. Suspects may be refused `allowance` times, and the records of `lanes`
+    /// are suspects from the beginning.
     pub fn new(allowance: u64, lanes: Vec<Guilt>) -> Self {
         Self {
             guilty: Guilty::remembered(lanes),
@@ -95,19 +99,19 @@ impl Queue {
         }
     }
 
-    /// Whether more records should be read.
+    /// Returns whether more records should be read.
     pub fn wants_more(&self) -> bool {
         let ready: usize = self.groups.values().map(Group::ready).sum();
         self.weight < WEIGHT_MAX && ready < READY_MIN
     }
 
-    /// Whether there is no room for more records.
+    /// Returns whether there is no room for more records.
     pub fn is_full(&self) -> bool {
         self.weight >= WEIGHT_MAX
     }
 
     /// Adds records. Within a group the records with the least time left are sent first, ordered by
-    /// dimension. Returns the records of groups that were set aside, with the error code.
+    /// dimension. Returns the records whose group was set aside, each with the error code.
     pub fn add(&mut self, records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, String)> {
         let mut aside = Vec::new();
         let mut ordinary = Vec::new();
@@ -125,7 +129,7 @@ impl Queue {
         aside
     }
 
-    /// Adds records again that were sent and got no result.
+    /// Adds records again that got no result when they were sent.
     pub fn add_again(&mut self, records: Vec<MeteringRecord>, tries: u32) {
         for record in &records {
             self.weight = self.weight.saturating_add(weight_of(record));
@@ -150,20 +154,20 @@ impl Queue {
             failed: Some(code.to_owned()),
             ..attempt
         };
-        // The search that an attempt belongs to is not over while it waits.
+        // The search that an attempt belongs to goes on when the attempt is repeated.
         match again.other {
             Some(_) => group.search.insert(0, again),
             None => group.ordinary.push_back(again),
         }
     }
 
-    /// The next attempts, at most `count`.
+    /// Removes and returns the next attempts, at most `count`.
     pub fn next(&mut self, count: usize) -> Vec<Attempt> {
         std::iter::from_fn(|| self.next_one()).take(count).collect()
     }
 
-    /// The next attempt, or `None` if nothing may be sent before an attempt under way has its
-    /// answer.
+    /// Removes and returns the next attempt; `None` if nothing may be sent before an attempt under
+    /// way has its answer.
     pub fn next_one(&mut self) -> Option<Attempt> {
         while let Some(group) = self.next_group() {
             let popped = self.groups.get_mut(&group).and_then(Group::pop);
@@ -221,17 +225,18 @@ impl Queue {
         }
     }
 
-    fn took_out(&mut self, records: &[MeteringRecord]) {
+    fn subtract_weight(&mut self, records: &[MeteringRecord]) {
         let weight: usize = records.iter().map(weight_of).sum();
         self.weight = self.weight.saturating_sub(weight);
     }
 
-    /// Handles an attempt that was answered, so it contains no culprit. Returns its batch.
+    /// Handles an attempt that was answered. It contains no culprit, because the request was not
+    /// refused. Returns its batch.
     pub fn answered(&mut self, attempt: Attempt) -> Batch<MeteringRecord> {
         self.returned(&attempt);
         self.group_of(&attempt).works();
-        self.took_out(&attempt.batch.records);
-        if attempt.searched {
+        self.subtract_weight(&attempt.batch.records);
+        if attempt.is_searched {
             self.found.1 = self
                 .found
                 .1
@@ -248,7 +253,7 @@ impl Queue {
             }
         }
         if let Some((culprits, code)) = attempt.other {
-            self.search_in(culprits, code, true, attempt.again);
+            self.search_in(culprits, code, true, attempt.is_left_over);
         }
         attempt.batch
     }
@@ -257,8 +262,8 @@ impl Queue {
     /// its records. The other part, which was not sent, stays in the queue.
     pub fn given_up(&mut self, attempt: Attempt) -> Vec<MeteringRecord> {
         self.returned(&attempt);
-        self.leave_over(attempt.other, attempt.again);
-        self.took_out(&attempt.batch.records);
+        self.queue_other_part(attempt.other, attempt.is_left_over);
+        self.subtract_weight(&attempt.batch.records);
         attempt.batch.records
     }
 
@@ -281,11 +286,11 @@ impl Queue {
         let suspects = self.suspects.drain_group(id).into_iter();
         rest.extend(suspects.map(|record| (record, None)));
         rest.iter()
-            .for_each(|(record, _)| self.took_out(std::slice::from_ref(record)));
+            .for_each(|(record, _)| self.subtract_weight(std::slice::from_ref(record)));
         rest
     }
 
-    /// The lanes that were refused or put right since the last call of this function.
+    /// Removes and returns the changes of lanes since the last call of this function.
     pub fn take_lane_changes(&mut self) -> Vec<LaneChange> {
         self.guilty.take_changes()
     }
@@ -301,15 +306,15 @@ impl Queue {
     }
 
     /// Removes and returns the suspects that are not sent in this invocation, with the error code
-    /// that they are suspected of. These are all suspects, or if the queue is full only those that
-    /// it has no room for.
+    /// that they are suspected of. These are all suspects. If the queue is full, they are only the
+    /// suspects that it has no room for.
     pub fn take_unsent_suspects(&mut self) -> Vec<(MeteringRecord, String)> {
         let unsent = match self.is_full() {
             true => self.suspects.take_excess(),
             false => self.suspects.take_all(),
         };
         let coded = unsent.into_iter().filter_map(|(class, record)| {
-            self.took_out(std::slice::from_ref(&record));
+            self.subtract_weight(std::slice::from_ref(&record));
             let own = record.outcome.as_ref().map(|outcome| outcome.code.as_str());
             let own = own.filter(|code| about(code) != About::Request);
             let code = self.guilty.code(&class).or(own)?.to_owned();
@@ -318,7 +323,7 @@ impl Queue {
         coded.collect()
     }
 
-    /// Adds a record to the suspects if it is one, and returns it otherwise.
+    /// Adds a record to the suspects if it is one. Returns the record if it is not.
     fn unless_suspect(&mut self, record: MeteringRecord) -> Option<MeteringRecord> {
         let class = self.guilty.class_of(&record);
         match class.or_else(|| self.guilty.class_of_answer(&record)) {

@@ -27,7 +27,7 @@ pub(super) fn describe(record: &MeteringRecord) -> (BatchGroup, usize) {
 }
 
 /// Groups records into batches in the order of sending: by deadline, then by dimension. So a
-/// dimension that the product does not have is in few batches with others.
+/// dimension that the product does not have is mixed with other dimensions in few batches only.
 pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
     let order = |r: &MeteringRecord| (r.last_chance(), r.key.dimension.clone());
     records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
@@ -39,26 +39,27 @@ pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Atte
         failed: None,
         suspects: None,
         other: None,
-        searched: false,
-        again: false,
+        is_searched: false,
+        is_left_over: false,
     };
     batches.into_iter().map(attempt).collect()
 }
 
-/// Splits records in two parts; the first is never empty. The rule depends on the classes that span
-/// all subscriptions and that the error may concern. If the records belong to several such classes,
-/// the split is between two classes. If all belong to one and were not searched before, the first
-/// record is sent alone, because its answer is likely to hold for the whole class. Otherwise the
-/// split is in the middle.
+/// Splits records into two parts, the first of which is never empty. The place of the split depends
+/// on the classes that span all subscriptions and that the error may concern:
+/// * If the records belong to several such classes, the split is between two classes.
+/// * If all records belong to one such class and were not searched before, the first record is sent
+///   alone, because its answer is likely to hold for the whole class.
+/// * Otherwise the split is in the middle.
 pub(super) fn split(
     mut records: Vec<MeteringRecord>,
     code: &str,
-    searched: bool,
+    is_searched: bool,
 ) -> (Vec<MeteringRecord>, Vec<MeteringRecord>) {
     let class_of = |record: &MeteringRecord| Class::wide(code, record);
     let classes: BTreeSet<Option<Class>> = records.iter().map(class_of).collect();
     let middle = records.len().div_ceil(2);
-    let speaks_for_others = !searched && !classes.contains(&None);
+    let is_first_alone = !is_searched && !classes.contains(&None);
     let at = if classes.len() > 1 {
         records.sort_by_key(class_of);
         let bounds = records
@@ -72,7 +73,7 @@ pub(super) fn split(
         bounds
             .min_by_key(|at| at.abs_diff(middle))
             .unwrap_or(middle)
-    } else if speaks_for_others {
+    } else if is_first_alone {
         1
     } else {
         middle

@@ -1,4 +1,4 @@
-//! The search for the record because of which a batch was refused, and what it leaves over.
+//! The search for the culprit in a refused batch, and the records that the search leaves over.
 
 use jiff::Timestamp;
 use marketplace::MeteringRecord;
@@ -7,21 +7,23 @@ use marketplace::batch::Batch;
 use super::parts::{attempts, group_of, split};
 use super::{Attempt, Class, Queue};
 
-/// The share of culprits is used only after this many were found.
+/// The share of culprits among the searched records is used only after this many culprits were
+/// found.
 const GUILTY_MIN: u64 = 3;
-/// If one in this many searched records was a culprit, a refused batch is sent record by record.
+/// If at least one in this many searched records was a culprit, a refused batch is sent record by
+/// record.
 const ONE_BY_ONE_FROM: u64 = 4;
 
 impl Queue {
     /// Handles an attempt that failed in all its tries when one of its records may be the cause.
-    /// Each half is tried once more, so that a record that makes every request fail is alone in the
-    /// end. Then it is returned.
+    /// Its halves are tried once more, so that a record that makes every request fail is alone in
+    /// the end. Returns the record if it was alone.
     pub fn failed_again(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
         self.returned(&attempt);
-        self.leave_over(attempt.other, attempt.again);
+        self.queue_other_part(attempt.other, attempt.is_left_over);
         let Batch { group, mut records } = attempt.batch;
         if records.len() <= 1 {
-            self.took_out(&records);
+            self.subtract_weight(&records);
             return records.pop();
         }
         let second = records.split_off(records.len().div_ceil(2));
@@ -34,8 +36,8 @@ impl Queue {
             failed: Some(code.to_owned()),
             suspects: attempt.suspects.clone(),
             other: None,
-            searched: attempt.searched,
-            again: attempt.again,
+            is_searched: attempt.is_searched,
+            is_left_over: attempt.is_left_over,
         });
         self.groups
             .entry(group)
@@ -55,16 +57,16 @@ impl Queue {
     ) -> Option<MeteringRecord> {
         self.returned(&attempt);
         self.group_of(&attempt).works();
-        self.leave_over(attempt.other, attempt.again);
+        self.queue_other_part(attempt.other, attempt.is_left_over);
         let mut records = attempt.batch.records;
         if records.len() == 1 {
-            self.took_out(&records);
+            self.subtract_weight(&records);
             let culprit = records.pop()?;
             self.found.0 = self.found.0.saturating_add(1);
             match attempt.suspects {
                 // Its class was suspected already, so this refusal says nothing new about others.
                 Some(class) => {
-                    self.guilty.note(class.clone(), code, now);
+                    self.guilty.add(class.clone(), code, now);
                     self.suspects.was_refused(&class);
                 }
                 None => {
@@ -76,25 +78,33 @@ impl Queue {
             return Some(culprit);
         }
         if records.iter().any(|r| self.guilty.class_of(r).is_some()) {
-            // One of its classes was found guilty while the attempt was under way.
+            // A class of these records was found guilty while the attempt was under way.
             self.add_left_over(records);
             return None;
         }
-        self.search_in(records, code.to_owned(), attempt.searched, attempt.again);
+        self.search_in(
+            records,
+            code.to_owned(),
+            attempt.is_searched,
+            attempt.is_left_over,
+        );
         None
     }
 
+    /// Returns an attempt if it probes a suspect or has no record of a guilty class. Otherwise
+    /// queues its records again, the guilty ones as suspects, and returns `None`.
     pub(super) fn without_accused(&mut self, attempt: Attempt) -> Option<Attempt> {
         let is_accused = |record: &MeteringRecord| self.guilty.class_of(record).is_some();
         if attempt.suspects.is_some() || !attempt.batch.records.iter().any(is_accused) {
             return Some(attempt);
         }
-        // What is known about the other part does not hold for an attempt without its suspects.
+        // This attempt is not sent, so no answer will show which part has the culprit.
         self.add_left_over(attempt.batch.records);
-        self.leave_over(attempt.other, attempt.again);
+        self.queue_other_part(attempt.other, attempt.is_left_over);
         None
     }
 
+    /// Adds records to the records that searches have left over, or to the suspects.
     pub(super) fn add_left_over(&mut self, records: Vec<MeteringRecord>) {
         for record in records {
             if let Some(record) = self.unless_suspect(record) {
@@ -104,15 +114,20 @@ impl Queue {
         }
     }
 
-    pub(super) fn leave_over(&mut self, other: Option<(Vec<MeteringRecord>, String)>, again: bool) {
+    /// Queues the other part of a refused batch when its search does not go on.
+    pub(super) fn queue_other_part(
+        &mut self,
+        other: Option<(Vec<MeteringRecord>, String)>,
+        is_left_over: bool,
+    ) {
         match other {
             None => {}
-            Some((records, _)) if again => {
+            Some((records, _)) if is_left_over => {
                 for attempt in attempts(records, 0) {
                     let group = self.groups.entry(attempt.batch.group.clone()).or_default();
                     group.search.push(Attempt {
-                        searched: true,
-                        again,
+                        is_searched: true,
+                        is_left_over,
                         ..attempt
                     });
                 }
@@ -126,27 +141,27 @@ impl Queue {
         &mut self,
         records: Vec<MeteringRecord>,
         code: String,
-        searched: bool,
-        again: bool,
+        is_searched: bool,
+        is_left_over: bool,
     ) {
         let (guilty, good) = self.found;
         let all = guilty.saturating_add(good);
         if guilty >= GUILTY_MIN && guilty.saturating_mul(ONE_BY_ONE_FROM) >= all {
             for record in records {
-                self.search(vec![record], None, again);
+                self.search(vec![record], None, is_left_over);
             }
             return;
         }
-        let (first, second) = split(records, &code, searched);
+        let (first, second) = split(records, &code, is_searched);
         let other = (!second.is_empty()).then_some((second, code));
-        self.search(first, other, again);
+        self.search(first, other, is_left_over);
     }
 
     fn search(
         &mut self,
         records: Vec<MeteringRecord>,
         other: Option<(Vec<MeteringRecord>, String)>,
-        again: bool,
+        is_left_over: bool,
     ) {
         let Some(attempt) = Attempt::of(records) else {
             return;
@@ -154,19 +169,19 @@ impl Queue {
         let group = self.groups.entry(attempt.batch.group.clone()).or_default();
         group.search.push(Attempt {
             other,
-            searched: true,
-            again,
+            is_searched: true,
+            is_left_over,
             ..attempt
         });
     }
 
-    /// Batches the records again that were not tried yet, without the newly accused class, so that
-    /// requests stay full.
+    /// Removes the records of a newly accused class from the batches that were not tried yet. The
+    /// other records are batched again, so that requests stay full.
     fn batch_again(&mut self, accused: &Class) {
         let mut fresh = Vec::new();
         for group in self.groups.values_mut() {
             let is_fresh = |a: &Attempt| {
-                a.tries == 0 && a.suspects.is_none() && a.other.is_none() && !a.searched
+                a.tries == 0 && a.suspects.is_none() && a.other.is_none() && !a.is_searched
             };
             let (taken, kept) = group.ordinary.drain(..).partition::<Vec<_>, _>(is_fresh);
             group.ordinary.extend(kept);
@@ -175,7 +190,7 @@ impl Queue {
         tracing::debug!(
             ?accused,
             records = fresh.len(),
-            "all subscriptions are suspected"
+            "the records of all subscriptions in this class are suspects now"
         );
         let ordinary = fresh.into_iter();
         let ordinary = ordinary.filter_map(|r| self.unless_suspect(r)).collect();

@@ -10,10 +10,10 @@ use marketplace::batch::BatchGroup;
 use super::Class;
 use super::parts::{group_of, order_of_suspects};
 
-/// For this many calls of other records, one more call of a suspect may be refused: a tenth of all
-/// calls.
+/// After this many calls of other records, one more suspect may be refused. So these refusals are
+/// at most a tenth of all calls.
 const OTHERS_FOR_ONE: u64 = 9;
-/// How many suspects of a class that spans all subscriptions stay in a full queue.
+/// The number of suspects of a class that spans all subscriptions that stay in a full queue.
 const KEPT_OF_WIDE_MAX: usize = 200;
 
 /// The suspects of one invocation.
@@ -21,8 +21,8 @@ const KEPT_OF_WIDE_MAX: usize = 200;
 pub(super) struct Suspects {
     bins: BTreeMap<Class, Vec<MeteringRecord>>,
     /// The order in which classes are probed. Those that span all subscriptions come first, because
-    /// most records depend on them. Then comes the class whose refusal is oldest, so that each
-    /// class has its turn in time.
+    /// most records depend on them. Then comes the class whose refusal is oldest, so that every
+    /// class gets its turn.
     order: VecDeque<Class>,
     /// Whether classes were added to the order since it was sorted.
     is_unsorted: bool,
@@ -50,7 +50,7 @@ impl Suspects {
         self.bins.entry(class).or_default().push(record);
     }
 
-    /// Counts a call of records that are no suspects.
+    /// Counts a call of records that are not suspects.
     pub fn other_sent(&mut self) {
         self.others = self.others.saturating_add(1);
     }
@@ -61,7 +61,8 @@ impl Suspects {
         self.wasted.saturating_add(under_way) < allowance
     }
 
-    /// The next suspect to send, with its class; `None` if none may be sent now.
+    /// Removes and returns the next suspect to send, with its class; `None` if none may be sent
+    /// now.
     pub fn next(
         &mut self,
         refused_at: impl Fn(&Class) -> Option<Timestamp>,
@@ -100,8 +101,8 @@ impl Suspects {
         found
     }
 
-    /// The suspect of a class to send first. Records that were not refused alone come first, then
-    /// those with the fewest attempts, then those with the nearest deadline.
+    /// Removes and returns the suspect that is sent first in a class. Records that were not refused
+    /// alone come first, then those with the fewest attempts, then those with the nearest deadline.
     fn take_first(
         &mut self,
         class: &Class,

@@ -43,7 +43,7 @@ fn record(buyer: usize, dimension: &str) -> MeteringRecord {
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Sent {
     calls: usize,
     accepted: Vec<MeteringRecord>,
     culprits: Vec<MeteringRecord>,
@@ -56,26 +56,26 @@ fn send(
     code: &str,
     at_once: usize,
     guilty: impl Fn(&MeteringRecord) -> bool,
-) -> Told {
-    let mut told = Told::default();
+) -> Sent {
+    let mut sent = Sent::default();
     loop {
         let attempts = queue.next(at_once);
         if attempts.is_empty() {
             break;
         }
         for attempt in attempts {
-            told.calls += 1;
+            sent.calls += 1;
             assert!(attempt.batch.records.len() <= 25);
             if attempt.batch.records.iter().any(&guilty) {
-                told.culprits.extend(queue.refused(attempt, code, now()));
+                sent.culprits.extend(queue.refused(attempt, code, now()));
             } else {
-                told.accepted.extend(queue.answered(attempt).records);
+                sent.accepted.extend(queue.answered(attempt).records);
             }
         }
     }
-    told.unsent = queue.take_unsent_suspects();
+    sent.unsent = queue.take_unsent_suspects();
     assert!(queue.rest().is_empty());
-    told
+    sent
 }
 
 #[track_caller]
@@ -93,11 +93,11 @@ fn check_culprits(count: usize, calls_max: usize) {
         let mut queue = Queue::new(1_000, Vec::new());
         queue.add((0..25).map(|n| record(n, "gb")).collect());
         let keys: BTreeSet<_> = guilty.iter().map(|n| record(*n, "gb").key).collect();
-        let told = send(&mut queue, BAD_TAG, 1, |r| keys.contains(&r.key));
-        let found: BTreeSet<_> = told.culprits.iter().map(|r| r.key.clone()).collect();
+        let sent = send(&mut queue, BAD_TAG, 1, |r| keys.contains(&r.key));
+        let found: BTreeSet<_> = sent.culprits.iter().map(|r| r.key.clone()).collect();
         assert_eq!(found, keys);
-        assert_eq!(told.accepted.len(), 25 - count);
-        most = most.max(told.calls);
+        assert_eq!(sent.accepted.len(), 25 - count);
+        most = most.max(sent.calls);
     }
     assert!(most <= calls_max, "{count} culprits: {most} calls");
 }
@@ -121,15 +121,15 @@ fn a_renamed_dimension_costs_its_neighbours_a_handful_of_calls() {
             .flat_map(|n| [record(n, "gb"), record(n, "renamed")])
             .collect(),
     );
-    let told = send(&mut queue, NO_DIMENSION, 4, |r| {
+    let sent = send(&mut queue, NO_DIMENSION, 4, |r| {
         r.key.dimension.as_str() == "renamed"
     });
-    assert_eq!(told.accepted.len(), 1_250);
-    assert_eq!(told.culprits.len() + told.unsent.len(), 1_250);
-    // 50 full requests, the search for the eight witnesses, the allowance with its ninth, and the
-    // calls under way when the allowance was spent.
-    assert!(told.calls <= 50 + 17 + 4 + 6 + 3, "{} calls", told.calls);
-    assert!(told.unsent.iter().all(|(_, code)| code == NO_DIMENSION));
+    assert_eq!(sent.accepted.len(), 1_250);
+    assert_eq!(sent.culprits.len() + sent.unsent.len(), 1_250);
+    // 50 full requests, the search that finds eight guilty subscriptions, the allowance with its
+    // ninth, and the calls under way when the allowance was spent.
+    assert!(sent.calls <= 50 + 17 + 4 + 6 + 3, "{} calls", sent.calls);
+    assert!(sent.unsent.iter().all(|(_, code)| code == NO_DIMENSION));
 }
 
 /// The calls of a sweep at the quota of 10 per second, and the minutes between two sweeps.
@@ -244,7 +244,7 @@ fn good_records_are_accepted_in_their_hour_however_many_agreements_lack_the_dime
 }
 
 #[test]
-fn what_was_put_right_is_sent_again_and_forgotten() {
+fn a_lane_that_was_put_right_is_sent_again_and_forgotten() {
     let wrong = |n| {
         let mut record = record(n, "gb");
         record.state = State::Refused;
@@ -277,9 +277,9 @@ fn what_was_put_right_is_sent_again_and_forgotten() {
         records.push(of_one);
     }
     queue.add(records);
-    let told = send(&mut queue, NO_DIMENSION, 4, |_| false);
-    assert_eq!((told.accepted.len(), told.unsent.len()), (518, 0));
-    assert!(told.calls <= 21 + 4, "{} calls", told.calls);
+    let sent = send(&mut queue, NO_DIMENSION, 4, |_| false);
+    assert_eq!((sent.accepted.len(), sent.unsent.len()), (518, 0));
+    assert!(sent.calls <= 21 + 4, "{} calls", sent.calls);
     let changes = queue.take_lane_changes();
     let right = changes
         .iter()
@@ -331,12 +331,12 @@ fn a_group_whose_calls_fail_is_set_aside_and_the_others_go_on() {
 fn one_agreement_without_a_dimension_does_not_hold_up_the_dimension() {
     let mut queue = Queue::new(0, Vec::new());
     queue.add((0..1_000).map(|n| record(n, "gb")).collect());
-    let told = send(&mut queue, NO_DIMENSION, 4, |r| {
+    let sent = send(&mut queue, NO_DIMENSION, 4, |r| {
         r.key == record(137, "gb").key
     });
     // All became suspects, and accepted suspects use no allowance.
-    assert_eq!((told.accepted.len(), told.culprits.len()), (999, 1));
-    assert!(told.calls <= 40 + 9, "{} calls", told.calls);
+    assert_eq!((sent.accepted.len(), sent.culprits.len()), (999, 1));
+    assert!(sent.calls <= 40 + 9, "{} calls", sent.calls);
 }
 
 #[test]
@@ -350,17 +350,17 @@ fn suspects_of_one_class_do_not_use_up_the_allowance_of_another() {
     let mut records: Vec<_> = (0..500).map(|n| record(n, "a-renamed")).collect();
     records.extend((0..500).map(|n| record(n, "put-right")));
     queue.add(records);
-    let told = send(&mut queue, NO_DIMENSION, 1, |r| {
+    let sent = send(&mut queue, NO_DIMENSION, 1, |r| {
         r.key.dimension.as_str() == "a-renamed"
     });
-    assert_eq!(told.accepted.len(), 500);
-    assert_eq!(told.culprits.len() + told.unsent.len(), 500);
+    assert_eq!(sent.accepted.len(), 500);
+    assert_eq!(sent.culprits.len() + sent.unsent.len(), 500);
     // 20 full requests, a probe, the allowance, and a ninth of the full requests.
-    assert!(told.calls <= 21 + 10 + 2, "{} calls", told.calls);
+    assert!(sent.calls <= 21 + 10 + 2, "{} calls", sent.calls);
 }
 
 #[test]
-fn what_makes_every_request_fail_stands_alone_in_the_end() {
+fn a_record_that_makes_every_request_fail_is_alone_in_the_end() {
     let mut queue = Queue::new(0, Vec::new());
     queue.add((0..25).map(|n| record(n, "gb")).collect());
     let (mut calls, mut accepted, mut alone) = (0, 0, Vec::new());
@@ -385,7 +385,7 @@ fn what_makes_every_request_fail_stands_alone_in_the_end() {
 }
 
 #[test]
-fn what_was_not_sent_is_handed_back_whole() {
+fn records_without_an_outcome_are_all_handed_back() {
     let mut queue = Queue::new(10, Vec::new());
     queue.add((0..100).map(|n| record(n, "gb")).collect());
     for attempt in queue.next(2) {

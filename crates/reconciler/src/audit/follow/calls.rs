@@ -15,26 +15,27 @@ use startup::Budget;
 use super::{minutes, oldest, whole_second};
 use crate::audit::call_ids::CallIds;
 use crate::audit::history::Step;
-use crate::audit::range::drop_what_is_elsewhere;
-use crate::audit::{AuditError, done};
+use crate::audit::range::drop_unserved_products;
+use crate::audit::{AuditError, written_count};
 use crate::{App, Report};
 
-/// The most minutes of calls in one step.
+/// The longest time of calls in one step, in minutes.
 const STEP_MINUTES: i64 = 60;
-/// About how many pages a step reads. A longer step is cut, so that progress is kept often enough.
-/// Our own choice: at 4 seconds a page these are three minutes.
+/// The approximate number of pages that a step may have. A longer step is cut, so that progress is
+/// stored often enough. Our own choice: at 4 seconds a page these are three minutes.
 const STEP_PAGES: i64 = 45;
-/// Hours after their first comparison at which calls are compared again. Our own choice: AWS says
-/// "typically within 15 minutes", and the tests have events that are eight hours late.
+/// The number of hours after the first comparison of calls at which they are compared again. Our
+/// own choice: AWS says "typically within 15 minutes", and the tests have events that are eight
+/// hours late.
 const AGAIN_AFTER_HOURS: i64 = 9;
-/// The name under which the second comparison keeps its place.
+/// The name under which the second comparison stores its place.
 const AGAIN: &str = "audit-calls-again";
-/// Minutes after the end of a step from which files of a trail are read for its calls: those until
-/// the calls are compared again.
+/// The files of a trail are read for the calls of a step if they were made up to so many minutes
+/// after its end. These are the minutes until the calls are compared again.
 const LATE_CALLS: i64 = 60 * (AGAIN_AFTER_HOURS + 1);
 
-/// Compares the calls that CloudTrail should show by now for the first time; `false` if the time ran
-/// out.
+/// Compares, for the first time, the calls that CloudTrail should show by now. Returns `false` if
+/// the time ran out.
 pub(super) async fn new_calls(
     app: &App,
     progress: &mut AuditProgress,
@@ -64,7 +65,8 @@ pub(super) async fn new_calls(
     Ok(true)
 }
 
-/// Compares calls a second time, if their first comparison was long enough ago.
+/// Compares calls a second time if their first comparison was long enough ago. Returns `false` if
+/// the time ran out.
 pub(super) async fn calls_again(
     app: &App,
     progress: &AuditProgress,
@@ -76,7 +78,8 @@ pub(super) async fn calls_again(
     let through = shift(progress.calls_through, back);
     let place = app.ledger.stopped_at(AGAIN).await?;
     let kept = place.and_then(|place| place.parse::<Timestamp>().ok());
-    // In the first run, or if the place cannot be read, it begins one step before `through`.
+    // In the first run, or if the place cannot be read, the comparison begins one step before
+    // `through`.
     let mut calls = kept
         .unwrap_or_else(|| minutes(through, -STEP_MINUTES))
         .max(oldest(app.history.source(), now));
@@ -89,13 +92,14 @@ pub(super) async fn calls_again(
         while settled.next_if(|step| step.from < calls).is_some() {}
         let end = minutes(calls, STEP_MINUTES).min(through);
         let until = match settled.peek() {
-            // Not all of its calls are old enough, so it is compared in the next run.
+            // Not all calls of this step are old enough, so the step is compared in a later run.
             Some(step) if step.from == calls && step.until > through => break,
             Some(step) if step.from == calls => {
                 settled_again(app, step, now, budget, report).await?
             }
             next => {
-                // The step ends where a settled one begins, so that their borders agree.
+                // The step ends where a settled step begins, so that the steps have the same
+                // borders as before.
                 let end = next.map_or(end, |next| next.from.min(end));
                 let compared = compare_calls(app, (calls, end), now, budget, report).await?;
                 compared.map(|compared| compared.until)
@@ -124,30 +128,30 @@ async fn settled_again(
     let complete = app
         .history
         .read(&[span], LATE_CALLS, now, Some(budget), |event| {
-            seen.see(event);
+            seen.add(event);
         })
         .await?;
     if !complete {
         return Ok(None);
     }
-    if seen.are_those_of(step) {
+    if seen.matches(step) {
         return Ok(Some(step.until));
     }
-    // Events rarely come late, so it does no harm that the history is read a second time.
+    // The history is read a second time. That costs little, because events rarely come late.
     let compared = compare_calls(app, (step.from, step.until), now, budget, report).await?;
     Ok(compared.map(|compared| compared.until))
 }
 
-/// What was compared in one step.
+/// The result of comparing one step.
 struct Compared {
-    /// The time up to which calls were compared, which does not belong to the step.
+    /// The time before which calls were compared. It does not belong to the step.
     until: Timestamp,
     /// The step, if each of its successes belongs to an accepted record.
     settled: Option<SettledStep>,
 }
 
-/// Compares the calls from `from` to before `end` with the records they name. The step ends earlier
-/// than `end` if there are very many calls. `None` if the time ran out.
+/// Compares the calls from `from` until before `end` with the records that they name. If there are
+/// very many calls, the step ends earlier than `end`. Returns `None` if the time ran out.
 async fn compare_calls(
     app: &App,
     (from, end): (Timestamp, Timestamp),
@@ -172,7 +176,7 @@ async fn compare_calls(
     loop {
         match step {
             Step::Events(events) => {
-                events.iter().for_each(|event| seen.see(event));
+                events.iter().for_each(|event| seen.add(event));
                 compare_some(app, &events, now, &mut comparison, report).await?;
             }
             Step::End => break,
@@ -180,7 +184,7 @@ async fn compare_calls(
         }
         step = reading.next(Some(budget)).await?;
     }
-    drop_what_is_elsewhere(&app.ledger, &app.products, &mut comparison).await?;
+    drop_unserved_products(&app.ledger, &app.products, &mut comparison).await?;
     let mut counts = comparison.counts();
     let settled = match is_settled(counts) {
         true => seen.settled(from, until),
@@ -192,14 +196,14 @@ async fn compare_calls(
     Ok(Some(Compared { until, settled }))
 }
 
-/// Whether each success belongs to an accepted record. A success of a product that is not served
-/// here does not count as settled: the profile of its license may come later and name a product
-/// that is.
+/// Returns whether each success belongs to an accepted record. A success of a product that this
+/// stack does not serve is not settled: the profile of its license may come later and name a
+/// product that this stack serves.
 fn is_settled(counts: Counts) -> bool {
     counts.differences() == 0 && counts.open == 0 && counts.elsewhere == 0
 }
 
-/// The span from `from` to the last second before `end`: both ends of a span belong to it.
+/// Returns the span from `from` to the last second before `end`. Both ends of a span belong to it.
 pub(super) fn before(from: Timestamp, end: Timestamp) -> Span {
     let to = shift(end, SignedDuration::from_secs(-1));
     Span {
@@ -208,9 +212,9 @@ pub(super) fn before(from: Timestamp, end: Timestamp) -> Span {
     }
 }
 
-/// The time at which a step should end instead of `end`; `None` if the step is short enough. The
-/// times on its first page show how many pages it has; there should be no more than about
-/// [`STEP_PAGES`].
+/// Returns the time at which a step should end instead of `end`; `None` if the step is short
+/// enough. The times on the first page show how many pages the step has. It should have about
+/// [`STEP_PAGES`] at most.
 pub(super) fn cut_short(from: Timestamp, end: Timestamp, page: &[Event]) -> Option<Timestamp> {
     let times = || page.iter().filter_map(time_of);
     let covered = times().max()?.duration_since(times().min()?).as_secs();
@@ -261,15 +265,15 @@ async fn compare_some(
         records.extend(app.ledger.records(&doubtful).await?);
         page = compared(&records, &calls);
     }
-    // A success is a fact, whatever the record says. Usage that was carried already then shows as
-    // over-metered.
+    // A success is a fact, even if the record says otherwise. If usage was carried already, the
+    // books show it as over-metered.
     for difference in page.differences() {
         let record = records.iter().find(|record| record.key == difference.key);
         if let (DifferenceKind::BilledUnexpectedly, Some(record)) = (difference.kind, record)
             && let Some((at, id)) = first_success(&calls, record)
         {
             let written = app.ledger.write_success_found(record, id, at, now);
-            report.audit.accepted += done(written.await?);
+            report.audit.accepted += written_count(written.await?);
         }
     }
     comparison.absorb(page);
@@ -284,8 +288,8 @@ fn compared(records: &[MeteringRecord], calls: &[&Call]) -> Comparison {
     page
 }
 
-/// The keys of the differences, in order. If there are more differences than a comparison keeps,
-/// all keys that were read.
+/// Returns the keys of the differences, in order. If there are more differences than a comparison
+/// keeps, returns all keys that were read.
 fn doubtful(page: &Comparison, read: Vec<RecordKey>) -> Vec<RecordKey> {
     let kept = u64::try_from(page.differences().len()).unwrap_or(u64::MAX);
     if page.counts().differences() > kept {
@@ -298,7 +302,7 @@ fn doubtful(page: &Comparison, read: Vec<RecordKey>) -> Vec<RecordKey> {
     keys
 }
 
-/// The slots for which AWS Marketplace answered a call with Success.
+/// Returns the slots for which AWS Marketplace answered a call with Success.
 fn successes(call: &Call) -> Vec<RecordKey> {
     let is_success = |key: &&RecordKey| matches!(call.effect(key), Effect::Success { .. });
     call.slots()

@@ -14,11 +14,13 @@ use crate::audit::AuditError;
 use crate::audit::history::{LATE, SOON};
 use crate::{AT_ONCE, App, Report};
 
-/// Hours of usage in one block; a day is a whole number of blocks. Our own choice: a block needs one
-/// query for each subscription, so a day needs eight. A longer block would save little more, but its
-/// calls must be read in one run: three hours of 45,000 records are seven minutes of pages.
+/// The number of usage hours in one block. A day is a whole number of blocks. Our own choice: a
+/// block needs one query for each subscription, so a day needs eight. A longer block would save
+/// little more. The calls of a block must be read in one run: three hours of 45,000 records are
+/// seven minutes of pages.
 const BLOCK_HOURS: i64 = 3;
-/// Compares the blocks of usage hours that are over; `false` if the time ran out.
+
+/// Compares the blocks of usage hours that are over. Returns `false` if the time ran out.
 pub(super) async fn hours_over(
     app: &App,
     progress: &mut AuditProgress,
@@ -47,12 +49,12 @@ pub(super) async fn hours_over(
     }
 }
 
-/// The last hour of the block to which an hour belongs.
+/// Returns the last hour of the block to which an hour belongs.
 pub(super) fn last_of_block(hour: UsageHour) -> UsageHour {
     hour.plus(BLOCK_HOURS - 1 - hour.number().rem_euclid(BLOCK_HOURS))
 }
 
-/// The latest hour whose records' deadline has been over for an hour.
+/// Returns the latest hour whose records' deadline passed an hour ago or earlier.
 pub(super) fn latest_over(window: Window, now: Timestamp) -> UsageHour {
     let horizon = minutes(now, -UNCONFIRMED_WAIT_MINUTES);
     let mut hour = UsageHour::of(now);
@@ -66,8 +68,9 @@ pub(super) fn latest_over(window: Window, now: Timestamp) -> UsageHour {
     hour
 }
 
-/// Looks for the success of every accepted record of some hours: first at the time when the record
-/// says it was accepted, then, for records without a match, at every possible time.
+/// Looks for the success of every accepted record of some hours. First it looks at the time of
+/// acceptance in the record. For records without a match it then looks at every possible time.
+/// Returns `false` if the time ran out.
 async fn look_for_hours(
     app: &App,
     hours: (UsageHour, UsageHour),
@@ -78,7 +81,7 @@ async fn look_for_hours(
     let Some(mut comparison) = accepted_in(app, hours, budget).await? else {
         return Ok(false);
     };
-    if !witness(app, &mut comparison, (None, SOON), now, budget).await? {
+    if !mark_successes(app, &mut comparison, (None, SOON), now, budget).await? {
         return Ok(false);
     }
     let unseen = comparison.unseen_keys();
@@ -88,7 +91,7 @@ async fn look_for_hours(
         comparison.replace(&unseen, &read_again);
     }
     let wide = (Some(life_minutes(app.window, hours)), LATE);
-    if !witness(app, &mut comparison, wide, now, budget).await? {
+    if !mark_successes(app, &mut comparison, wide, now, budget).await? {
         return Ok(false);
     }
     comparison.count_seen();
@@ -100,7 +103,8 @@ async fn look_for_hours(
     Ok(true)
 }
 
-/// The accepted records of some hours, of all subscriptions; `None` if the time ran out.
+/// Reads the accepted records of some hours, of all subscriptions. Returns `None` if the time ran
+/// out.
 async fn accepted_in(
     app: &App,
     hours: (UsageHour, UsageHour),
@@ -134,8 +138,8 @@ async fn accepted_in(
     }
 }
 
-/// The minutes from an hour's start in which the calls of its records can be, for the hour of
-/// `first` through `last` that has most of them. Hours at the end of a month have fewer.
+/// Returns how many minutes after an hour's start a call of its records is possible: the largest
+/// such number of the hours `first` through `last`. Hours at the end of a month have fewer minutes.
 pub(super) fn life_minutes(window: Window, (first, last): (UsageHour, UsageHour)) -> i64 {
     let life = |hour: UsageHour| {
         let start = hour.start();
@@ -145,9 +149,9 @@ pub(super) fn life_minutes(window: Window, (first, last): (UsageHour, UsageHour)
     longest + UNCONFIRMED_WAIT_MINUTES + CLOCK_MARGIN_MINUTES
 }
 
-/// Marks the records whose success is in the history, and looks only where records without one
-/// should have it; `false` if the time ran out.
-async fn witness(
+/// Marks the records whose success is in the history. Reads only the times at which the success of
+/// an unmarked record can be. Returns `false` if the time ran out.
+async fn mark_successes(
     app: &App,
     comparison: &mut Comparison,
     (wide, late_minutes): (Option<i64>, i64),

@@ -19,7 +19,7 @@ fn page(times: &[&str]) -> Vec<Event> {
 }
 
 #[test]
-fn a_step_is_cut_where_its_first_page_says_that_there_are_very_many() {
+fn a_step_is_cut_if_its_first_page_shows_that_there_are_very_many_calls() {
     let (from, end) = (at("2026-11-21T02:00:00Z"), at("2026-11-21T03:00:00Z"));
     // Ten seconds on a page are 360 pages in the hour.
     let dense = page(&["2026-11-21T02:59:59Z", "2026-11-21T02:59:49Z"]);
@@ -27,13 +27,13 @@ fn a_step_is_cut_where_its_first_page_says_that_there_are_very_many() {
         cut_short(from, end, &dense),
         Some(at("2026-11-21T02:07:30Z"))
     );
-    // All in one second.
+    // All events of the page are in one second.
     let denser = page(&["2026-11-21T02:59:59Z"; 50]);
     assert_eq!(
         cut_short(from, end, &denser),
         Some(at("2026-11-21T02:00:45Z"))
     );
-    // Two minutes on a page are 30 pages, in whatever order they come.
+    // Two minutes on a page are 30 pages, in any order of the events.
     let sparse = page(&[
         "2026-11-21T02:57:00Z",
         "2026-11-21T02:59:00Z",

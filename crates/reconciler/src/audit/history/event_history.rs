@@ -15,11 +15,11 @@ use marketplace::audit::{Event, Span};
 use marketplace::limits::{LOOKUP_EVENTS_PAGE_MAX, LOOKUP_EVENTS_PER_SECOND};
 use startup::Budget;
 
-use super::passing::{Asked, Failed, Pace, asked};
+use super::passing::{Answer, Failed, Pace, with_retries};
 use super::{HistoryError, Step};
 
 const OPERATION: &str = "LookupEvents";
-/// The most pages of one span. Our own choice: a span of ninety days at the quota of
+/// The largest number of pages of one span. Our own choice: a span of ninety days at the quota of
 /// BatchMeterUsage has 1.6 million.
 const PAGES_MAX: u32 = 2_000_000;
 
@@ -39,7 +39,7 @@ pub(in super::super) struct Pages {
 }
 
 impl EventHistory {
-    /// The Event history that `client` reads, within the rate limit of LookupEvents.
+    /// Makes the Event history that `client` reads, within the rate limit of LookupEvents.
     pub fn new(client: Client) -> Self {
         let pause = Duration::from_secs(1) / LOOKUP_EVENTS_PER_SECOND;
         Self {
@@ -104,10 +104,10 @@ impl Pages {
             });
         }
         let request = || self.history.ask(self.span, self.token.clone());
-        let answer = match asked(self.history.pace, budget, request).await {
-            Asked::Answered(answer) => answer,
-            Asked::OutOfTime => return Ok(Step::OutOfTime),
-            Asked::Failed { failed, tries } => {
+        let answer = match with_retries(self.history.pace, budget, request).await {
+            Answer::Done(answer) => answer,
+            Answer::OutOfTime => return Ok(Step::OutOfTime),
+            Answer::Failed { failed, tries } => {
                 return Err(HistoryError::Unavailable {
                     operation: OPERATION,
                     code: failed.code,

@@ -1,7 +1,7 @@
 //! Reads one file of a trail: gzipped JSON, `{"Records": [<event>, ...]}`.
 //!
 //! The file is decompressed and read event by event, and only its calls of BatchMeterUsage are
-//! kept. Most of a file is about other services.
+//! kept. Most events of a file are about other services.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,19 +16,19 @@ use serde_json::value::RawValue;
 
 /// The `eventName` of the events that are kept.
 const NAME: &str = "BatchMeterUsage";
-/// How many bytes are decompressed at a time.
+/// The number of bytes that are decompressed at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Reads the events of a file that lie in `span` or may lie in it. `made` is the period of which
-/// the file can have events; it is used for an event without a readable time.
-pub(super) fn read(gzipped: &[u8], span: Span, made: Span) -> Result<Vec<Event>, String> {
-    read_at_most(gzipped, span, made, TRAIL_FILE_BYTES_MAX)
+/// Reads the events of a file that lie in `span` or may lie in it. `possible` is the period from
+/// which the file can have events. It is the time of an event without a readable time.
+pub(super) fn read(gzipped: &[u8], span: Span, possible: Span) -> Result<Vec<Event>, String> {
+    read_at_most(gzipped, span, possible, TRAIL_FILE_BYTES_MAX)
 }
 
 fn read_at_most(
     gzipped: &[u8],
     span: Span,
-    made: Span,
+    possible: Span,
     bytes_max: u64,
 ) -> Result<Vec<Event>, String> {
     let limited = Limited {
@@ -38,7 +38,7 @@ fn read_at_most(
     };
     let mut events = Events {
         span,
-        made,
+        possible,
         kept: Vec::new(),
     };
     let mut json =
@@ -51,7 +51,7 @@ fn read_at_most(
     Ok(events.kept)
 }
 
-/// A reader that fails after a number of bytes, because a small file can decompress to any size.
+/// A reader that fails after `max` bytes, because a small file can decompress to any size.
 struct Limited<R> {
     inner: R,
     left: u64,
@@ -72,10 +72,10 @@ impl<R: Read> Read for Limited<R> {
     }
 }
 
-/// The events that are kept of a file.
+/// The events of a file that are kept.
 struct Events {
     span: Span,
-    made: Span,
+    possible: Span,
     kept: Vec<Event>,
 }
 
@@ -88,7 +88,8 @@ struct Head<'a> {
 }
 
 impl Events {
-    fn see(&mut self, text: &RawValue) {
+    /// Keeps an event if it is or may be a call in the span.
+    fn add(&mut self, text: &RawValue) {
         let text = text.get();
         let is_another = serde_json::from_str::<Head<'_>>(text)
             .is_ok_and(|head| head.event_name.is_some_and(|name| name != NAME));
@@ -97,7 +98,7 @@ impl Events {
         }
         let event = match Event::read(text, None) {
             Event::Unreadable { at, problem } => Event::Unreadable {
-                at: at.or(Some(self.made)),
+                at: at.or(Some(self.possible)),
                 problem,
             },
             event => event,
@@ -135,16 +136,16 @@ impl<'de> Visitor<'de> for FileOf<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut is_there = false;
+        let mut has_records = false;
         while let Some(name) = map.next_key::<String>()? {
             if name == "Records" {
-                is_there = true;
+                has_records = true;
                 map.next_value_seed(ListOf(&mut *self.0))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
-        match is_there {
+        match has_records {
             true => Ok(()),
             false => Err(serde::de::Error::missing_field("Records")),
         }
@@ -168,7 +169,7 @@ impl<'de> Visitor<'de> for ListOf<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(text) = list.next_element::<Box<RawValue>>()? {
-            self.0.see(&text);
+            self.0.add(&text);
         }
         Ok(())
     }

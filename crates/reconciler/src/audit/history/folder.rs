@@ -2,21 +2,22 @@
 //!
 //! A trail writes
 //! `<folder>/<yyyy>/<mm>/<dd>/<account>_CloudTrail_<region>_<yyyymmddTHHMMZ>_<unique>.json.gz`. The
-//! time in a name is the time at which the file was made, so a file has events of any time before
-//! it. The order of the names is the order of their times.
+//! time in a name is the time at which the file was made. A file can have events of any time before
+//! that. The order of the names is the order of their times.
 
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Span as Stretch, Timestamp};
 use startup::trail::TrailPlace;
 
-/// The folder of a day, with a slash at its end.
+/// Returns the folder of a day, with a slash at its end.
 pub(super) fn of_day(place: &TrailPlace, day: Date) -> String {
     let (year, month, day) = (day.year(), day.month(), day.day());
     format!("{}/{year:04}/{month:02}/{day:02}/", place.folder)
 }
 
-/// A key of a day's folder that sorts before every file made in the minute of `from` or later.
+/// Returns a key in a day's folder that sorts before every file that was made in the minute of
+/// `from` or later.
 pub(super) fn before_files_of(place: &TrailPlace, from: Timestamp) -> String {
     let time = Offset::UTC.to_datetime(from);
     let folder = of_day(place, time.date());
@@ -26,8 +27,8 @@ pub(super) fn before_files_of(place: &TrailPlace, from: Timestamp) -> String {
     format!("{folder}{account}_CloudTrail_{region}_{day}T{hour:02}{minute:02}")
 }
 
-/// When a file was made, to the minute, by its name; `None` if the name is not that of a trail's
-/// file.
+/// Returns when a file was made, to the minute, from its name; `None` if it is not the name of a
+/// trail's file.
 pub(super) fn time_of(key: &str) -> Option<Timestamp> {
     let name = key.rsplit('/').next()?;
     let mut parts = name.rsplitn(3, '_');
@@ -38,12 +39,12 @@ pub(super) fn time_of(key: &str) -> Option<Timestamp> {
         .and_then(|minute| Offset::UTC.to_timestamp(minute).ok())
 }
 
-/// The UTC day of a time.
+/// Returns the UTC day of a time.
 pub(super) fn day_of(at: Timestamp) -> Date {
     Offset::UTC.to_datetime(at).date()
 }
 
-/// The following day; `None` after the last day that can be represented.
+/// Returns the following day; `None` after the last day that can be represented.
 pub(super) fn next_day(day: Date) -> Option<Date> {
     day.checked_add(Stretch::new().days(1)).ok()
 }

@@ -5,7 +5,7 @@
 //! * `trail`: the files of a trail in S3, several at a time
 //! * `folder`: the names of a trail's folders and files, and the times in them
 //! * `file`: one file, decompressed and read event by event
-//! * `passing`: retries of requests that failed for a passing reason
+//! * `passing`: retries requests that failed for a passing reason
 //!
 //! Both sources are read in steps: a page, or a file. Pages usually come newest first and files
 //! oldest first. AWS promises no order, so no reader may depend on it.
@@ -26,16 +26,16 @@ use event_history::Pages;
 use trail::Files;
 pub use trail::Trail;
 
-/// Minutes after the end of a span during which files of a trail are read for its events, where
-/// events that are not found yet are looked for again later. Our own choice: AWS says that an event
-/// is in a file after five minutes on average.
+/// The number of minutes after the end of a span in which a file of a trail can be made and still
+/// be read for the span's events. This number is used if missing events are looked for again later.
+/// Our own choice: AWS says that an event is in a file after five minutes on average.
 pub(super) const SOON: i64 = 60;
-/// The same minutes where something is concluded from what is not found. A record that was
+/// The same number of minutes if something is concluded from missing events. A record that was
 /// concluded to be unbilled is compared again three days later, and that comparison must find all
 /// events that were delivered meanwhile. Our own choice.
 pub(super) const LATE: i64 = 96 * 60;
 
-/// Why the events could not be read.
+/// The error of reading CloudTrail's events.
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     /// A request was refused, or failed each time it was made.
@@ -45,14 +45,14 @@ pub enum HistoryError {
         operation: &'static str,
         /// The error code of AWS, or the kind of failure.
         code: String,
-        /// How often the request was made.
+        /// The number of times that the request was made.
         tries: u32,
         /// The SDK's whole error text.
         message: String,
-        /// Which permissions the audit needs.
+        /// The permissions that the audit needs.
         advice: String,
     },
-    /// There is no file of the trail: its place is wrong, or it is new.
+    /// The trail has no file: its place is wrong, or the trail is new.
     #[error(
         "there is no file of a trail in s3://{bucket}/{folder}; check the bucket, its prefix, the account and the Region, and that the trail is logging"
     )]
@@ -62,20 +62,21 @@ pub enum HistoryError {
         /// The folder of the account and Region.
         folder: String,
     },
-    /// The same token for the next page came twice, so the pages would not end.
+    /// The same token for the next page came twice, or there were too many pages, so the pages
+    /// would not end.
     #[error(
         "{operation} repeats its token for the next page, so the history cannot be read to its end; try again later"
     )]
     Endless {
-        /// The API operation that gives the pages.
+        /// The API operation that returns the pages.
         operation: &'static str,
     },
 }
 
-/// Where the events of one account and Region are read.
+/// The source of the events of one account and Region.
 #[derive(Debug, Clone)]
 pub enum History {
-    /// CloudTrail's Event history.
+    /// CloudTrail's Event history, which LookupEvents reads.
     Events(EventHistory),
     /// The files of a trail in S3.
     Trail(Trail),
@@ -87,7 +88,8 @@ pub(super) enum Step {
     Events(Vec<Event>),
     /// The span has no more events.
     End,
-    /// The time ran out. Nothing may be concluded from events that were not read.
+    /// The time ran out before the span was read to its end. Nothing may be concluded from missing
+    /// events.
     OutOfTime,
 }
 
@@ -98,7 +100,7 @@ pub(super) enum Reading {
 }
 
 impl History {
-    /// The source that the environment selects: the trail that `AUDIT_BUCKET` and the other
+    /// Makes the source that the environment selects: the trail that `AUDIT_BUCKET` and the other
     /// settings name, or the Event history if `AUDIT_BUCKET` is not set.
     pub async fn from_env(env: &Env) -> Result<Self, SettingError> {
         Ok(match TrailPlace::from_env(env)? {
@@ -107,7 +109,7 @@ impl History {
         })
     }
 
-    /// Which of the two sources this is.
+    /// Returns which of the two sources this is.
     pub fn source(&self) -> Source {
         match self {
             Self::Events(_) => Source::EventHistory,
@@ -115,8 +117,8 @@ impl History {
         }
     }
 
-    /// The same source without any pause between requests, for tests against the emulator, which
-    /// has no rate limit.
+    /// Returns the same source without any pause between requests, for tests against the emulator,
+    /// which has no rate limit.
     #[must_use]
     pub fn without_pauses(self) -> Self {
         match self {
@@ -125,8 +127,8 @@ impl History {
         }
     }
 
-    /// Says which parts of the source could not be read since the last call of this function;
-    /// `None` if all could.
+    /// Describes the parts of the source that could not be read since the last call of this
+    /// function; `None` if there are none.
     pub(super) fn take_unreadable(&self) -> Option<String> {
         match self {
             Self::Events(_) => None,
@@ -134,9 +136,9 @@ impl History {
         }
     }
 
-    /// Begins to read a span at `now`. `late_minutes` is for a trail: files that were made up to so
-    /// many minutes after the span's end are read for its events. The Event history finds each
-    /// event by its own time.
+    /// Begins to read a span at `now`. `late_minutes` concerns a trail only: files that were made
+    /// up to this many minutes after the span's end are read for its events. The Event history
+    /// finds each event by its own time.
     pub(super) fn open(&self, span: Span, late_minutes: i64, now: Timestamp) -> Reading {
         match self {
             Self::Events(events) => Reading::Pages(events.open(span)),
@@ -144,8 +146,8 @@ impl History {
         }
     }
 
-    /// Reads spans to their ends and calls `each` with every event; `false` if the time ran out,
-    /// and then nothing may be concluded.
+    /// Reads spans to their ends and calls `each` with every event. Returns `false` if the time ran
+    /// out. Then nothing may be concluded from missing events.
     pub(super) async fn read(
         &self,
         spans: &[Span],
@@ -181,8 +183,8 @@ impl Reading {
         }
     }
 
-    /// Whether more pages follow. Pages are slow to read, and the first one shows how many there
-    /// will be. Always `false` for a trail, because its files are fast to read.
+    /// Returns whether more pages follow. Pages are slow to read, and the first page shows how many
+    /// there will be. Always returns `false` for a trail, because its files are fast to read.
     pub fn is_page_of_many(&self) -> bool {
         match self {
             Self::Pages(pages) => pages.has_more(),

@@ -1,4 +1,4 @@
-//! Makes requests again that failed for a passing reason, at growing intervals.
+//! Retries requests that failed for a passing reason, at growing intervals.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -6,8 +6,8 @@ use std::time::Duration;
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use startup::Budget;
 
-/// How often one request is made at most. Our own choice: with LookupEvents the pauses add up to
-/// half a minute.
+/// The largest number of times that one request is made. Our own choice: with LookupEvents the
+/// pauses add up to half a minute.
 pub(super) const TRIES_MAX: u32 = 6;
 /// Error codes of requests that may succeed when they are made again. The first is CloudTrail's and
 /// the last is S3's; the others are common to all AWS APIs.
@@ -32,11 +32,11 @@ pub(super) struct Failed {
 }
 
 /// The result of a request, after all its tries.
-pub(super) enum Asked<T> {
-    Answered(T),
+pub(super) enum Answer<T> {
+    Done(T),
     Failed {
         failed: Failed,
-        /// How often the request was made.
+        /// The number of times that the request was made.
         tries: u32,
     },
     OutOfTime,
@@ -59,12 +59,13 @@ impl Pace {
     };
 }
 
-/// Makes a request until it is answered, fails for a lasting reason, or has no time left.
-pub(super) async fn asked<T, F>(
+/// Makes a request until it is answered, fails for a lasting reason, has no tries left, or has no
+/// time left.
+pub(super) async fn with_retries<T, F>(
     pace: Pace,
     budget: Option<Budget>,
     mut request: impl FnMut() -> F,
-) -> Asked<T>
+) -> Answer<T>
 where
     F: Future<Output = Result<T, Failed>>,
 {
@@ -75,18 +76,18 @@ where
         let answer = match budget {
             Some(budget) => match startup::run::within(budget, request()).await {
                 Some(answer) => answer,
-                None => return Asked::OutOfTime,
+                None => return Answer::OutOfTime,
             },
             None => request().await,
         };
         let failed = match answer {
-            Ok(answer) => return Asked::Answered(answer),
+            Ok(answer) => return Answer::Done(answer),
             Err(failed) => failed,
         };
         let again = pause_after(pace.again, tries);
         let is_time = budget.is_none_or(|budget| again < budget.left());
         if !failed.is_passing || tries >= TRIES_MAX || !is_time {
-            return Asked::Failed { failed, tries };
+            return Answer::Failed { failed, tries };
         }
         tracing::warn!(
             code = failed.code,
@@ -97,8 +98,8 @@ where
     }
 }
 
-/// The pause before the next try. It doubles with each failure. A random part of up to half of it
-/// is taken off, so that several readers do not repeat their requests at the same moment.
+/// The pause before the next try. It doubles with each failure. It is shortened by a random part of
+/// up to a half, so that several readers do not repeat their requests at the same moment.
 fn pause_after(pause: Duration, tries: u32) -> Duration {
     let longest = pause.saturating_mul(1 << tries.min(TRIES_MAX));
     if longest.is_zero() {

@@ -1,12 +1,12 @@
 //! Reads the files of a trail in S3.
 //!
 //! A trail writes most events into a file within minutes, and some of them hours later. It promises
-//! neither an order nor that an event is written only once. So the events of a span are looked for
-//! in all files that were made from shortly before the span until long after it. The time in an
-//! event decides whether the event lies in the span.
+//! neither an order nor that an event is written only once. So all files that were made from
+//! shortly before a span until long after it are read for the span's events. The time in an event
+//! decides whether the event lies in the span.
 //!
 //! # Gaps from which nothing is concluded
-//! * A file that cannot be read counts as one unreadable event, which may be of any time of which
+//! * A file that cannot be read counts as one unreadable event. Its time is the period from which
 //!   the file can have events. The log names the file, and the report says how many such files
 //!   there are.
 //! * The time before the first file of the bucket counts as an unreadable event as well. The trail
@@ -28,21 +28,21 @@ use marketplace::limits::TRAIL_OBJECT_BYTES_MAX;
 use startup::Budget;
 use startup::trail::TrailPlace;
 
-use super::passing::{Asked, Failed, Pace, asked};
+use super::passing::{Answer, Failed, Pace, with_retries};
 use super::{HistoryError, LATE, Step, file, folder};
 
 const LIST: &str = "ListObjectsV2";
 const GET: &str = "GetObject";
-/// Files that are fetched at the same time. They are read in the order of their names. Our own
-/// choice.
+/// The number of files that are fetched at the same time. They are read in the order of their
+/// names. Our own choice.
 const FILES_AT_ONCE: usize = 8;
-/// The first file that is read was made so many minutes before the span, because clocks differ. Our
+/// The number of minutes before a span from which its files are read, because clocks differ. Our
 /// own choice.
 const MARGIN_MINUTES: i64 = 15;
-/// Keys that are examined to find the first file of a trail, because its folder may have other
-/// objects. Our own choice.
+/// The number of keys that are examined to find the first file of a trail, because its folder may
+/// have other objects. Our own choice.
 const FIRST_KEYS: i32 = 5;
-/// The most unreadable files whose names are kept for the report. Our own choice.
+/// The largest number of unreadable files whose names are kept for the report. Our own choice.
 const UNREADABLE_KEPT_MAX: usize = 1_000;
 /// The unit of the pauses before a request is made again. Our own choice.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -85,15 +85,16 @@ pub(in super::super) struct Files {
     is_begun: bool,
     day: Option<Date>,
     last_day: Date,
-    /// Where the list of the day continues: after this key, or with the next page's token.
+    /// The key after which the list of the day begins; `None` after its first page.
     start_after: Option<String>,
+    /// The token of the next page of that list.
     token: Option<String>,
     keys: VecDeque<Key>,
     fetching: FuturesOrdered<BoxFuture<'static, Fetched>>,
 }
 
 impl Trail {
-    /// The trail whose files are at `place`.
+    /// Makes the trail whose files are at `place`.
     pub fn new(client: Client, place: TrailPlace) -> Self {
         Self {
             client,
@@ -132,11 +133,11 @@ impl Trail {
         }
     }
 
-    /// When the oldest file in the bucket was made; `None` if the time ran out.
+    /// Returns when the oldest file in the bucket was made; `None` if the time ran out.
     async fn begins(&self, budget: Option<Budget>) -> Result<Option<Timestamp>, HistoryError> {
         let prefix = format!("{}/", self.place.folder);
         let request = || self.list(prefix.clone(), None, None, Some(FIRST_KEYS));
-        let Some(page) = self.listed(asked(self.pace, budget, request).await)? else {
+        let Some(page) = self.listed(with_retries(self.pace, budget, request).await)? else {
             return Ok(None);
         };
         let first = page.keys.iter().find_map(|key| folder::time_of(&key.name));
@@ -147,13 +148,13 @@ impl Trail {
     }
 
     /// Describes the files that could not be read since the last call of this function; `None` if
-    /// all could.
+    /// there are none.
     pub(super) fn take_unreadable(&self) -> Option<String> {
         let files = std::mem::take(&mut *self.files_unreadable());
         let (name, problem) = files.first_key_value()?;
         let (bucket, count) = (&self.place.bucket, files.len());
         Some(format!(
-            "the trail has files that cannot be read ({count}), the first s3://{bucket}/{name}: {problem}; nothing is concluded about calls that they may have"
+            "the trail has files that cannot be read ({count}), and the first is s3://{bucket}/{name}: {problem}; nothing is concluded about calls that they may have"
         ))
     }
 
@@ -195,11 +196,11 @@ impl Trail {
         })
     }
 
-    fn listed(&self, asked: Asked<Page>) -> Result<Option<Page>, HistoryError> {
-        match asked {
-            Asked::Answered(page) => Ok(Some(page)),
-            Asked::OutOfTime => Ok(None),
-            Asked::Failed { failed, tries } => Err(self.unavailable(LIST, failed, tries)),
+    fn listed(&self, answer: Answer<Page>) -> Result<Option<Page>, HistoryError> {
+        match answer {
+            Answer::Done(page) => Ok(Some(page)),
+            Answer::OutOfTime => Ok(None),
+            Answer::Failed { failed, tries } => Err(self.unavailable(LIST, failed, tries)),
         }
     }
 
@@ -223,23 +224,23 @@ impl Trail {
         }
         if key.size_bytes > TRAIL_OBJECT_BYTES_MAX {
             let problem = format!(
-                "it has {} bytes, but a file of more than {TRAIL_OBJECT_BYTES_MAX} is not fetched",
+                "it has {} bytes, but a file of more than {TRAIL_OBJECT_BYTES_MAX} bytes is not fetched",
                 key.size_bytes
             );
             return self.unreadable(&key, span, &problem);
         }
-        let gzipped = match asked(self.pace, budget, || self.get(&key.name)).await {
-            Asked::Answered(gzipped) => gzipped,
-            Asked::OutOfTime => return Fetched::OutOfTime,
-            Asked::Failed { failed, tries } if failed.is_passing => {
+        let gzipped = match with_retries(self.pace, budget, || self.get(&key.name)).await {
+            Answer::Done(gzipped) => gzipped,
+            Answer::OutOfTime => return Fetched::OutOfTime,
+            Answer::Failed { failed, tries } if failed.is_passing => {
                 return Fetched::Failed(self.unavailable(GET, failed, tries));
             }
-            Asked::Failed { failed, .. } => {
+            Answer::Failed { failed, .. } => {
                 let problem = format!("{}: {}", failed.code, failed.message);
                 return self.unreadable(&key, span, &problem);
             }
         };
-        match file::read(&gzipped, span, held_by(&key, span)) {
+        match file::read(&gzipped, span, period_of(&key, span)) {
             Ok(events) => Fetched::Events(events),
             Err(problem) => self.unreadable(&key, span, &problem),
         }
@@ -261,7 +262,7 @@ impl Trail {
     fn unreadable(&self, key: &Key, span: Span, problem: &str) -> Fetched {
         let (bucket, name) = (&self.place.bucket, &key.name);
         let mut known = self.files_unreadable();
-        // Each file is logged once, however often it is read.
+        // Each file is logged once, even if it is read several times.
         if known.len() < UNREADABLE_KEPT_MAX
             && known.insert(name.clone(), problem.to_owned()).is_none()
         {
@@ -273,20 +274,20 @@ impl Trail {
             );
         }
         drop(known);
-        let held = held_by(key, span);
-        if !span.overlaps(held) {
+        let period = period_of(key, span);
+        if !span.overlaps(period) {
             return Fetched::Events(Vec::new());
         }
         Fetched::Events(vec![Event::Unreadable {
-            at: Some(held),
+            at: Some(period),
             problem: format!("s3://{bucket}/{name}: {problem}"),
         }])
     }
 }
 
-/// The period of which a file can have events. A file without a time in its name can have events of
-/// the whole span.
-fn held_by(key: &Key, span: Span) -> Span {
+/// Returns the period from which a file can have events. A file without a time in its name can have
+/// events from the whole span.
+fn period_of(key: &Key, span: Span) -> Span {
     match folder::time_of(&key.name) {
         Some(made) => Span {
             from: shift(made, SignedDuration::from_mins(-LATE)),
@@ -330,8 +331,8 @@ impl Files {
         }
     }
 
-    /// The part of the span before the first file of the bucket, as an unreadable event; `None` if
-    /// there is no such part.
+    /// Returns the part of the span before the first file of the bucket, as an unreadable event;
+    /// `None` if there is no such part.
     fn before(&self, begins: Timestamp) -> Option<Event> {
         let TrailPlace { bucket, folder, .. } = &self.trail.place;
         (begins > self.span.from).then(|| Event::Unreadable {
@@ -343,7 +344,7 @@ impl Files {
         })
     }
 
-    /// Lists a page of a day's files; `false` if the time ran out.
+    /// Lists a page of a day's files. Returns `false` if the time ran out.
     async fn list(&mut self, day: Date, budget: Option<Budget>) -> Result<bool, HistoryError> {
         let trail = &self.trail;
         let prefix = folder::of_day(&trail.place, day);
@@ -351,7 +352,7 @@ impl Files {
             let (start_after, token) = (self.start_after.clone(), self.token.clone());
             trail.list(prefix.clone(), start_after, token, None)
         };
-        let Some(page) = trail.listed(asked(trail.pace, budget, request).await)? else {
+        let Some(page) = trail.listed(with_retries(trail.pace, budget, request).await)? else {
             return Ok(false);
         };
         if page.next.is_some() && page.next == self.token {

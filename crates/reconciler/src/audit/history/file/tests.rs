@@ -43,12 +43,12 @@ fn read_of(gzipped: &[u8]) -> Result<Vec<Event>, String> {
 }
 
 /// The times of the calls, and a description of every other event.
-fn told(events: &[Event]) -> Vec<String> {
-    let tell = |event: &Event| match event {
+fn summaries(events: &[Event]) -> Vec<String> {
+    let summary = |event: &Event| match event {
         Event::Call(call) => call.at.to_string()[11..19].to_owned(),
         other => format!("{other:?}"),
     };
-    events.iter().map(tell).collect()
+    events.iter().map(summary).collect()
 }
 
 #[test]
@@ -62,13 +62,13 @@ fn calls_of_the_span_are_kept_and_nothing_else() {
         metered("11:00:00"),
     ]});
     let events = read_of(&gzipped(&records.to_string())).unwrap();
-    assert_eq!(told(&events), ["10:59:59", "10:00:00"]);
+    assert_eq!(summaries(&events), ["10:59:59", "10:00:00"]);
     let nothing = read_of(&gzipped("{\"Records\":[]}\n")).unwrap();
     assert_eq!(nothing, []);
 }
 
 #[test]
-fn an_event_that_cannot_be_read_is_of_any_time_of_which_the_file_can_have_events() {
+fn an_unreadable_event_may_have_any_time_from_which_the_file_can_have_events() {
     let timeless = event(
         "BatchMeterUsage",
         "metering-marketplace.amazonaws.com",
@@ -76,18 +76,18 @@ fn an_event_that_cannot_be_read_is_of_any_time_of_which_the_file_can_have_events
     );
     let records = json!({"Records": [timeless, 7, metered("10:30:00")]});
     let events = read_of(&gzipped(&records.to_string())).unwrap();
-    let made = span("08:00:00", "11:05:00");
+    let possible = span("08:00:00", "11:05:00");
     let unreadable = events
         .iter()
-        .filter(|event| matches!(event, Event::Unreadable { at: Some(at), .. } if *at == made));
+        .filter(|event| matches!(event, Event::Unreadable { at: Some(at), .. } if *at == possible));
     assert_eq!((unreadable.count(), events.len()), (2, 3), "{events:?}");
     let later = span("12:00:00", "12:59:59");
-    let events = read(&gzipped(&records.to_string()), later, made).unwrap();
+    let events = read(&gzipped(&records.to_string()), later, possible).unwrap();
     assert_eq!(events, []);
 }
 
 #[test]
-fn a_file_that_is_not_whole_is_told() {
+fn an_incomplete_file_is_an_error() {
     let whole = gzipped(&json!({"Records": [metered("10:30:00")]}).to_string());
     let mut flipped = whole.clone();
     let end = flipped.len() - 6;
@@ -104,8 +104,8 @@ fn a_file_that_is_not_whole_is_told() {
         (gzipped("{\"Records\":[]"), "EOF"),
         (gzipped("{\"Records\":[]}{}"), "trailing"),
     ] {
-        let told = read_of(&file).expect_err("a file that cannot be read");
-        assert!(told.contains(problem), "{told} lacks {problem:?}");
+        let error = read_of(&file).expect_err("a file that cannot be read");
+        assert!(error.contains(problem), "{error} lacks {problem:?}");
     }
 }
 
@@ -114,8 +114,8 @@ fn a_small_file_that_decompresses_to_any_size_is_not_read_to_its_end() {
     let records = json!({"Records": [metered("10:30:00")], "Padding": " ".repeat(500_000)});
     let file = gzipped(&records.to_string());
     assert!(file.len() < 5_000);
-    let (wanted, made) = (span("10:00:00", "10:59:59"), span("08:00:00", "11:05:00"));
-    let told = read_at_most(&file, wanted, made, 400_000).unwrap_err();
-    assert!(told.contains("400000 bytes"), "{told}");
-    read_at_most(&file, wanted, made, 600_000).unwrap();
+    let (wanted, possible) = (span("10:00:00", "10:59:59"), span("08:00:00", "11:05:00"));
+    let error = read_at_most(&file, wanted, possible, 400_000).unwrap_err();
+    assert!(error.contains("400000 bytes"), "{error}");
+    read_at_most(&file, wanted, possible, 600_000).unwrap();
 }
