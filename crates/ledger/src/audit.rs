@@ -1,10 +1,10 @@
-//! Writes what the audit concludes about records, and keeps how far it has come.
+//! Writes the audit's conclusions about records, and stores the audit's progress.
 //!
 //! The item `audit`/`progress` has the progress; `audit_steps` has the other items of that
-//! partition. The item `stack`/`witness` says since when the
-//! audit waits for a later call in the history. Records in dispute, and records past their deadline
-//! without an outcome, are in the partitions `audit#<shard>` of the work index. They are due when
-//! CloudTrail can show what became of them.
+//! partition. The item `stack`/`witness` says since when the audit waits for a later call in the
+//! history. Records in dispute, and records past their deadline without an outcome, are in the
+//! partitions `audit#<shard>` of the work index. They are due when CloudTrail can show the answers
+//! to all calls that sent them.
 
 use jiff::Timestamp;
 use marketplace::audit::comparison::INFERRED;
@@ -48,7 +48,7 @@ impl AuditProgress {
     }
 }
 
-/// A request of the audit: a call of BatchMeterUsage is needed that appears in the history.
+/// The audit's request for a call of BatchMeterUsage that will appear in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WitnessWanted {
     /// When the request was made. The call must be later.
@@ -136,8 +136,9 @@ impl Ledger {
             .await
     }
 
-    /// Closes a record as in conflict, if it was not changed since it was read. Stores the quantity
-    /// that AWS Marketplace holds in the slot, and its metering record id if it is known.
+    /// Closes a record as Conflict, if it was not changed since it was read. Stores the quantity
+    /// that AWS Marketplace holds in the slot, and the metering record id of that quantity if
+    /// known.
     pub async fn write_conflict(
         &self,
         record: &MeteringRecord,
@@ -150,7 +151,7 @@ impl Ledger {
             (State::Conflict, None, record.open_holds),
             self.retention,
         );
-        let mut change = RecordChange::leaving(life, Changes::Books(now))
+        let mut change = RecordChange::new(life, Changes::Books(now))
             .set("state", text(State::Conflict))
             .set("outcome", text("Conflict"))
             .set("outcome_at", text(now))
@@ -165,7 +166,8 @@ impl Ledger {
     }
 
     /// Stores when the audit examines a record again, if it was not changed since it was read.
-    /// `due` is `None` if the audit never does. `doubt` is why it could not close the record.
+    /// `due` is `None` if the audit does not examine it again. `doubt` says why the audit could not
+    /// close the record.
     pub async fn look_again(
         &self,
         record: &MeteringRecord,
@@ -177,7 +179,7 @@ impl Ledger {
             (record.state, due, record.open_holds),
             self.retention,
         );
-        let mut change = RecordChange::leaving(life, Changes::NoBooks);
+        let mut change = RecordChange::new(life, Changes::NoBooks);
         if let Some(doubt) = doubt {
             change = change.set("doubt", text(doubt));
         }

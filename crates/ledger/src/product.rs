@@ -71,8 +71,8 @@ impl Ledger {
         Ok(item.as_ref().map(Product::from_item).transpose()?)
     }
 
-    /// Creates a configuration, or writes what differs from `old` if it was not changed since `old`
-    /// was read.
+    /// Creates a configuration if `old` is `None`. Otherwise writes the differences from `old`, if
+    /// the configuration was not changed since `old` was read.
     pub async fn write_product(
         &self,
         old: Option<&Product>,

@@ -14,7 +14,7 @@ use crate::item::{Reader, number, text};
 
 const SENDER: (&str, &str) = ("stack", "sender");
 
-/// Whether an invocation may send.
+/// The result of an attempt to take the turn to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// The invocation has the turn.
@@ -56,8 +56,8 @@ impl Ledger {
                 until: until.unwrap_or(now),
             }),
             Err(damaged) => {
-                // The item does not show when a turn ends, and the invocations must not wait for
-                // ever.
+                // The damaged item does not show when the other turn ends. The invocations must not
+                // wait for ever, so this invocation takes the turn.
                 self.note_damaged(&damaged);
                 let request = self.turn_update(holder, until);
                 self.write_always("UpdateItem", table, || request.clone().send())

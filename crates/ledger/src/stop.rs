@@ -1,7 +1,7 @@
 //! Stops: where a run stopped in a task that takes several runs. Items `stops`/`<task>`.
 //!
 //! A stop only saves work. It is put without a condition, so the last writer wins. Two runs at the
-//! same time do some of the work twice, and leave none of it out for longer than a round.
+//! same time do some work twice. Work that both leave out is done when the task begins again.
 
 use crate::Ledger;
 use crate::error::LedgerError;

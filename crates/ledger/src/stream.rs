@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::record::read_sort_key;
 
-/// One stream record: the members that the stack needs.
+/// The members of one stream record that the stack needs.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StreamRecord {
     /// The kind of the change: `INSERT`, `MODIFY` or `REMOVE`.
@@ -19,7 +19,7 @@ pub struct StreamRecord {
     pub event_name: String,
     /// The item that changed.
     pub dynamodb: StreamChange,
-    /// Who removed the item, if it was TTL; absent otherwise.
+    /// The identity of TTL if TTL removed the item; absent otherwise.
     #[serde(rename = "userIdentity", default)]
     pub user_identity: Option<UserIdentity>,
 }
@@ -102,7 +102,7 @@ impl StreamRecord {
 }
 
 /// A change in UsageEvents, borrowed from its delivery. One delivery has up to 10,000 changes, and
-/// copying their texts would cost more than reading them.
+/// it would cost more to copy their texts than to read them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageChange<'a> {
     /// What happened to the row.
@@ -120,9 +120,9 @@ pub struct UsageChange<'a> {
 pub enum ChangeKind {
     /// The row was put or changed.
     Written,
-    /// A producer or a person removed it.
+    /// A producer or a person removed the row.
     Removed,
-    /// DynamoDB's TTL removed it, long after it was metered. That is no change in usage.
+    /// DynamoDB's TTL removed the row, long after it was metered. That is no change in usage.
     Expired,
 }
 
