@@ -9,7 +9,7 @@
 //! * [`MeteringApi`]: the four operations
 //! * [`request_body`], [`record_bytes`]: a batch of frozen records as JSON, always the same bytes
 //! * [`BatchAnswer`], [`ResolvedCustomer`], [`RegisterUsageAnswer`]: the service's answers
-//! * [`CallError`]: why a call failed, as one code, with the next step for the operator
+//! * [`CallError`]: the error of a call, with one code and the next step for the operator
 //! * `verify_register_usage` (feature `register-usage`): checks the signature of RegisterUsage's
 //!   answer
 
