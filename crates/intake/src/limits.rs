@@ -43,8 +43,8 @@ const _: () = assert!(EVENTS_MAX * EVENT_BYTES_MAX <= BODY_BYTES_MAX);
 const _: () =
     assert!(BODY_BYTES_MAX.div_ceil(3) * 4 + ENVELOPE_BYTES_MAX <= LAMBDA_PAYLOAD_BYTES_MAX);
 
-/// How far a producer's clock may be ahead of this function's. The limit is this project's: NTP
-/// keeps clocks within a second, and AWS allows five minutes for signatures too.
+/// The most that a producer's clock may be ahead of this function's. The limit is this project's:
+/// NTP keeps clocks within a second, and AWS allows five minutes for signatures too.
 pub const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest time that a request may take. API Gateway gives up after 30 seconds (HTTP API

@@ -72,7 +72,7 @@ pub enum Rejection {
         "product {product} has no dimension {dimension:?}: it has {known}; correct the name (case matters), or add the dimension to the product's configuration"
     )]
     UnknownDimension {
-        /// The product code.
+        /// The code of the subscription's product.
         product: String,
         /// The dimension that was sent, cut off after 100 characters.
         dimension: String,

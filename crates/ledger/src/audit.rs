@@ -24,7 +24,7 @@ pub(crate) fn audit_partition(shard: u8) -> String {
     format!("audit#{shard}")
 }
 
-/// How far the hourly comparison with CloudTrail has come.
+/// The progress of the hourly comparison with CloudTrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditProgress {
     /// Every call before this time was compared with the ledger.
@@ -51,7 +51,7 @@ impl AuditProgress {
 /// The audit's request for a call of BatchMeterUsage that will appear in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WitnessWanted {
-    /// When the request was made. The call must be later.
+    /// The time of the request. The call must be later.
     pub since: Timestamp,
 }
 
@@ -106,8 +106,8 @@ impl Ledger {
     }
 
     /// Closes a record as accepted, because its success was found in the history at `now`. A
-    /// success is a fact, so it is written whatever the version is. `at` is when AWS Marketplace
-    /// recorded it.
+    /// success is a fact, so it is written whatever the version is. `at` is the time at which AWS
+    /// Marketplace recorded it.
     pub async fn write_success_found(
         &self,
         record: &MeteringRecord,
@@ -190,8 +190,8 @@ impl Ledger {
         self.change_record(record, change).await
     }
 
-    /// Why the audit could not close a record when it last examined it; `None` if there is no
-    /// doubt.
+    /// The reason why the audit could not close a record when it last examined it; `None` if there
+    /// is no doubt.
     pub async fn doubt_about(&self, key: &RecordKey) -> Result<Option<String>, LedgerError> {
         let table = &self.tables.metering_records;
         let sort = sort_key(key.hour, &key.dimension);
@@ -203,8 +203,8 @@ impl Ledger {
         Ok(doubt.map(str::to_owned))
     }
 
-    /// How far the comparison with CloudTrail has come, strongly consistent; `None` before its
-    /// first run.
+    /// The progress of the comparison with CloudTrail, strongly consistent; `None` before its first
+    /// run.
     pub async fn audit_progress(&self) -> Result<Option<AuditProgress>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, PROGRESS.0, PROGRESS.1)

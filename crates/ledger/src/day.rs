@@ -73,9 +73,9 @@ pub struct DayDigest {
     /// A digest of the dimensions that were known at the proof. Rows of other dimensions were set
     /// aside.
     pub known: String,
-    /// Whether each row was counted by a record or a movement.
+    /// `true` if each row of the day was counted by a record or a movement.
     pub is_counted: bool,
-    /// When the proof began, before it read anything, in whole seconds.
+    /// The time at which the proof began, before it read anything, in whole seconds.
     pub proved_at: Timestamp,
 }
 
@@ -146,8 +146,8 @@ pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
     }
 }
 
-/// When DynamoDB may remove an item about a day that is written at `written`. The closed records of
-/// the day may be removed at the same time or earlier.
+/// The time from which DynamoDB may remove an item about a day that is written at `written`. The
+/// closed records of the day may be removed at the same time or earlier.
 fn end_of_day(day: UsageHour, written: Timestamp, retention: Retention) -> Timestamp {
     retention.after(day.plus(23).end().max(written))
 }

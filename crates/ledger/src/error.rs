@@ -29,7 +29,7 @@ pub enum Written {
 /// A stored item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "item {item}: attribute {attribute} {rule}; correct it by hand, nothing is done with it until then"
+    "item {item}: attribute {attribute} {rule}; correct it by hand, because the stack does not use the item until then"
 )]
 pub struct Malformed {
     /// The item's partition key and sort key, as `<partition> / <sort>`.

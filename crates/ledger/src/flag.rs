@@ -27,7 +27,7 @@ pub struct LateFlag {
     pub hour: UsageHour,
     /// The version of the item, which no other flag ever has.
     pub mark: String,
-    /// How often the flag was postponed.
+    /// The number of times that the flag was postponed.
     pub tries: u32,
 }
 
@@ -41,14 +41,14 @@ fn postponed_by(tries: u32, most: SignedDuration) -> SignedDuration {
     SignedDuration::from_mins(doubled).min(most)
 }
 
-/// A page of the flags that are due.
+/// A page of the late flags that are due.
 #[derive(Debug, Default)]
 pub struct FlagPage {
     /// The subscriptions and hours that are flagged.
     pub flags: Vec<(Subscription, UsageHour)>,
-    /// How many items of the page cannot be read as flags. The log names them.
+    /// The number of items on the page that cannot be read as flags. The log names them.
     pub damaged: u64,
-    /// Where the next page begins; `None` on the last page.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
 
@@ -216,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_is_put_off_longer_each_time_up_to_a_bound() {
+    fn a_flag_is_postponed_longer_each_time_up_to_a_bound() {
         let most = SignedDuration::from_hours(6);
         let minutes = |tries| postponed_by(tries, most).as_mins();
         assert_eq!([0, 1, 2, 6].map(minutes), [5, 10, 20, 320]);

@@ -313,7 +313,7 @@ impl Ledger {
     }
 }
 
-/// Whether a movement of the dimension `origin` carries exactly this row into `hour`.
+/// Returns whether a movement of the dimension `origin` carries exactly this row into `hour`.
 fn carries(origin: &Dimension, movement: &Movement, hour: UsageHour, row: &CarriedRow) -> bool {
     let MovementKind::Carried { target, into } = &movement.kind else {
         return false;

@@ -35,7 +35,7 @@ pub struct Known {
     pub customer: Option<CustomerIdentifier>,
     /// The agreement that the subscription belongs to, if it is named.
     pub agreement: Option<AgreementId>,
-    /// When the buyer registered, if this is a registration.
+    /// The time of the registration, if this is a registration.
     pub registered_at: Option<Timestamp>,
     /// A sign that names no joint, so that only the profile can keep it.
     pub sign: Option<(Sign, Timestamp)>,

@@ -56,7 +56,7 @@ impl FromStr for Joint {
                 product.parse().map_err(invalid)?,
                 account.parse().map_err(invalid)?,
             )),
-            _ => Err(format!("{text:?} is no agreement, customer or buyer")),
+            _ => Err(format!("{text:?} is not an agreement, customer or buyer")),
         }
     }
 }

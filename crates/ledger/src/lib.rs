@@ -97,7 +97,7 @@ impl Ledger {
         self
     }
 
-    /// How long closed records are kept.
+    /// The time for which closed records are kept.
     pub fn retention(&self) -> Retention {
         self.retention
     }

@@ -311,7 +311,7 @@ impl Ledger {
             return;
         }
         if let Err(error) = self.settle_life_span(&record.key).await {
-            tracing::warn!(slot = %record.key, %error, "movements of a closed record have no end yet; the reconciler sets it");
+            tracing::warn!(slot = %record.key, %error, "movements of a closed record have no expiry yet; the reconciler sets it");
         }
     }
 }

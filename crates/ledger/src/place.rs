@@ -22,7 +22,7 @@ pub struct Place<T> {
     pub at: Option<T>,
     key: (String, &'static str),
     version: u64,
-    /// Whether the version cannot be read. Then the next write replaces the item.
+    /// `true` if the version cannot be read. Then the next write replaces the item.
     is_damaged: bool,
 }
 

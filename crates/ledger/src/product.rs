@@ -1,4 +1,5 @@
-//! A product's configuration: how records name its buyers, and its dimensions.
+//! A product's configuration: the identity kind by which records name its buyers, and its
+//! dimensions.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +17,8 @@ const ITEM: &str = "configuration";
 pub struct Product {
     /// The product code, not the product id (`prod-...`).
     pub code: ProductCode,
-    /// How the product's records name the buyer. Change it only between two hours, because AWS
-    /// Marketplace would bill an hour once for each kind.
+    /// The kind of identity by which the product's records name the buyer. Change it only between
+    /// two hours, because AWS Marketplace would bill an hour once for each kind.
     pub identity: IdentityKind,
     /// The API names of its dimensions. Rows of other dimensions are set aside.
     pub dimensions: BTreeSet<Dimension>,

@@ -32,9 +32,9 @@ pub struct Profile {
     pub agreement: Option<AgreementId>,
     /// The signs of the subscription's lifecycle events.
     pub lifecycle: Lifecycle,
-    /// When the profile was created, which is when the stack first heard of the subscription.
+    /// The time at which the profile was created, when the stack first heard of the subscription.
     pub created_at: Timestamp,
-    /// When the buyer registered; `None` if the buyer has not.
+    /// The time at which the buyer registered; `None` if the buyer has not.
     pub registered_at: Option<Timestamp>,
     /// The seller's own name for the buyer, if the seller has set one.
     pub reference: Option<String>,
@@ -157,7 +157,7 @@ impl std::fmt::Debug for Contact {
 pub struct SubscriptionPage {
     /// Up to 500 subscriptions.
     pub subscriptions: Vec<Subscription>,
-    /// How many items of the page name no valid subscription. The log names them.
+    /// The number of items on the page that name no valid subscription. The log names them.
     pub damaged: u64,
     /// The subscription after which the next page begins; `None` on the last page.
     pub next: Option<Subscription>,
@@ -274,8 +274,8 @@ impl Ledger {
         ])
     }
 
-    /// A page of all profiles, including ended ones, in no particular order. A damaged profile is
-    /// reported and left out.
+    /// A page of all profiles, also of ended subscriptions, in no particular order. A damaged
+    /// profile is reported and left out.
     pub async fn profiles_page(
         &self,
         start: Option<Item>,

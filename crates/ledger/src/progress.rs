@@ -1,4 +1,4 @@
-//! How far sealing and recounting have come: the stack's watermark, the progress of each shard, and
+//! The progress of sealing and recounting: the stack's watermark, the progress of each shard, and
 //! the progress of the reconciler's sweeps.
 
 use marketplace::{Subscription, UsageHour};
@@ -152,7 +152,8 @@ impl Ledger {
         self.change(table, &old.to_item(), &new.to_item()).await
     }
 
-    /// How far one of the reconciler's sweeps has come; `None` before its first run.
+    /// The progress of one of the reconciler's sweeps, strongly consistent; `None` before its first
+    /// run.
     pub async fn sweep_progress(&self, name: &str) -> Result<Option<SweepProgress>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, SWEEPS, name)
@@ -197,7 +198,7 @@ impl Ledger {
 /// The partition key of the progress of the reconciler's sweeps.
 const SWEEPS: &str = "sweeps";
 
-/// How far one of the reconciler's sweeps over the hours has come.
+/// The progress of one of the reconciler's sweeps over the hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepProgress {
     /// The sweep has done every hour up to and including this one.

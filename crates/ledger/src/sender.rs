@@ -1,9 +1,9 @@
 //! The turn to send: only one submitter invocation at a time makes calls.
 //!
 //! The quota of BatchMeterUsage belongs to the account and the Region, and only the submitter uses
-//! it. So the invocations take turns, and the one that has the turn keeps its calls within the
-//! quota. A turn ends automatically at its `until`, so an invocation that died does not block the
-//! others for longer.
+//! it. So the invocations take turns, and the invocation that has the turn keeps its calls within
+//! the quota. A turn ends automatically at its `until`, so an invocation that died does not block
+//! the others for longer.
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ pub enum Turn {
     Taken,
     /// Another invocation has the turn.
     Busy {
-        /// When the other invocation's turn ends automatically.
+        /// The time at which the other invocation's turn ends automatically.
         until: Timestamp,
     },
 }

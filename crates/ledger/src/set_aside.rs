@@ -33,7 +33,7 @@ pub struct ItemisedRow {
     pub code: String,
     /// The reason in words.
     pub reason: String,
-    /// When the row was itemised, in RFC 3339.
+    /// The time at which the row was itemised, in RFC 3339.
     pub at: String,
 }
 
@@ -42,7 +42,7 @@ pub const BATCH_WRITE_MAX: usize = 25;
 /// The number of partitions for rows whose partition key names no known subscription. It must not
 /// become smaller, because readers look only into these partitions.
 const UNATTRIBUTED_PARTITIONS: u8 = 16;
-/// How often items that BatchWriteItem left unprocessed are written again. Our own choice: the
+/// The most repetitions for items that BatchWriteItem leaves unprocessed. Our own choice: the
 /// pauses take 26 seconds together, and after them Lambda delivers the rows again.
 const BATCH_WRITE_ROUNDS_MAX: u32 = 10;
 /// Milliseconds of the first pause before unprocessed items are written again. Each later pause is
@@ -84,7 +84,7 @@ pub struct UnattributedPlace {
 pub struct UnattributedPage {
     /// The rows of the page. It is empty if all items of the page are damaged.
     pub rows: Vec<ItemisedRow>,
-    /// Where the next page begins; `None` on the last page.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<UnattributedPlace>,
 }
 
@@ -343,7 +343,7 @@ impl Ledger {
     }
 }
 
-/// Whether DynamoDB refused a request because of the content of one of its items.
+/// Returns whether DynamoDB refused a request because of the content of one of its items.
 fn is_about_an_item(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Unavailable { code, .. }
         if code == "ValidationException" || code == "ItemCollectionSizeLimitExceededException")

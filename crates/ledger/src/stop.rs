@@ -11,8 +11,8 @@ use crate::item::{Item, Reader, number, put_opt, text};
 const STOPS: &str = "stops";
 
 impl Ledger {
-    /// Where the last run stopped in a task, strongly consistent; `None` if it finished the task. A
-    /// damaged stop is reported and treated as missing, so the task begins again.
+    /// The place where the last run stopped in a task, strongly consistent; `None` if it finished
+    /// the task. A damaged stop is reported and treated as missing, so the task begins again.
     pub async fn stopped_at(&self, task: &str) -> Result<Option<String>, LedgerError> {
         let item = self.get(&self.tables.metering_records, STOPS, task).await?;
         let Some(item) = item else { return Ok(None) };
@@ -25,7 +25,7 @@ impl Ledger {
         }
     }
 
-    /// Stores where a run stops in a task; `None` if it finished the task.
+    /// Stores the place where a run stops in a task; `None` if it finished the task.
     pub async fn stop_at(&self, task: &str, place: Option<&str>) -> Result<(), LedgerError> {
         let mut item = Item::from([
             ("subscription".to_owned(), text(STOPS)),

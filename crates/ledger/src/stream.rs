@@ -64,13 +64,13 @@ pub struct Text {
 /// The identity that made a change.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct UserIdentity {
-    /// `dynamodb.amazonaws.com` for TTL.
+    /// The id of the principal. That of TTL is `dynamodb.amazonaws.com`.
     #[serde(rename = "principalId", default)]
     pub principal_id: Option<String>,
 }
 
 impl StreamRecord {
-    /// Whether DynamoDB's TTL removed the item, which is no change in usage.
+    /// Returns whether DynamoDB's TTL removed the item. That is no change in usage.
     pub fn is_ttl_removal(&self) -> bool {
         self.event_name == "REMOVE"
             && self
@@ -105,7 +105,7 @@ impl StreamRecord {
 /// it would cost more to copy their texts than to read them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageChange<'a> {
-    /// What happened to the row.
+    /// The kind of the change.
     pub kind: ChangeKind,
     /// The row's partition key, not yet parsed.
     pub subscription_hour: Cow<'a, str>,
@@ -115,7 +115,7 @@ pub struct UsageChange<'a> {
     pub sequence_number: Cow<'a, str>,
 }
 
-/// What happened to a row.
+/// The kind of a change of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The row was put or changed.

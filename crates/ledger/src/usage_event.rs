@@ -127,7 +127,7 @@ fn to_tags(map: &Item) -> Option<Tags> {
 pub struct RowPage {
     /// The items as they are stored; [`to_row`] reads them.
     pub items: Vec<Item>,
-    /// Where the next page begins; `None` on the last page.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
 

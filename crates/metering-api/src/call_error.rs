@@ -122,9 +122,9 @@ impl CallError {
     }
 }
 
-/// Whether no connection could be opened, so that nothing was sent. The SDK reports that only in
-/// the text of hyper's error. With any other text the call may have been sent, which is the safe
-/// assumption.
+/// Returns whether no connection could be opened, so that nothing was sent. The SDK reports that
+/// only in the text of hyper's error. With any other text the call may have been sent, which is the
+/// safe assumption.
 fn was_never_connected(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }

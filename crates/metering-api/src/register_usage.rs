@@ -89,7 +89,7 @@ struct Body<'a> {
 pub struct RegisterUsageAnswer {
     /// The signature, a JSON Web Token.
     pub signature: String,
-    /// When the version of the public key was replaced; `None` unless it has expired.
+    /// The time at which the version of the public key was replaced; `None` unless it has expired.
     pub public_key_rotation: Option<Timestamp>,
 }
 

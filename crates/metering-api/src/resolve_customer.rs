@@ -91,10 +91,10 @@ pub struct ResolvedCustomer {
     /// The buyer's AWS account; `None` if the answer has none.
     pub account: Option<AccountId>,
     /// The license, which identifies the subscription for products of June 2026 and later; `None`
-    /// for older ones.
+    /// for older products.
     pub license: Option<LicenseArn>,
-    /// The customer identifier of legacy listings; `None` for newer ones, for which AWS sends it
-    /// empty.
+    /// The customer identifier of legacy listings; `None` for newer listings, for which AWS sends
+    /// it empty.
     pub customer: Option<CustomerIdentifier>,
     /// The agreement, which connects the buyer with lifecycle events; `None` if the answer names
     /// none.
@@ -179,9 +179,9 @@ impl From<CallError> for ResolveCustomerError {
     }
 }
 
-/// Whether an ExpiredTokenException is about credentials. ResolveCustomer uses that name for the
-/// registration token, and every AWS service uses it for temporary credentials, "the security token
-/// included in the request". The buyer can only renew the registration token.
+/// Returns whether an ExpiredTokenException is about credentials. ResolveCustomer uses that name
+/// for the registration token, and every AWS service uses it for temporary credentials, "the
+/// security token included in the request". The buyer can only renew the registration token.
 fn is_about_credentials(error: &CallError) -> bool {
     error
         .message

@@ -37,7 +37,7 @@ pub struct Claims {
     pub public_key_version: u32,
     /// The nonce of the request; `None` if it had none.
     pub nonce: Option<String>,
-    /// When AWS Marketplace signed the token; `None` if the token does not have the time.
+    /// The time at which AWS Marketplace signed the token; `None` if the token does not have it.
     pub issued_at: Option<Timestamp>,
 }
 

@@ -18,14 +18,14 @@ use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// How long an item is kept.
+/// The time for which an item is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LifeSpan {
     /// The item is kept without an end, because something about it is open.
     Open,
     /// The item is closed and is kept at least until this time.
     Until(Timestamp),
-    /// The change neither closes nor opens the item, so its end stays as it is.
+    /// The change does not close or open the item, so its end stays the same.
     AsBefore,
 }
 
@@ -60,7 +60,7 @@ impl LifeSpan {
     }
 }
 
-/// Whether a write of a record changes the books of its day.
+/// The effect of a record's change on the books of its day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Changes {
     /// The books stay the same. Only the time or the way of sending the record changes.
@@ -274,7 +274,7 @@ impl Ledger {
                 .expression_attribute_values(":expires_at", until.clone());
             let written = self.write("UpdateItem", table, || request.clone().send());
             if let Err(error) = written.await {
-                tracing::warn!(slot = %record.key, part, %error, "allocations of a closed record have no end yet; the reconciler sets it");
+                tracing::warn!(slot = %record.key, part, %error, "allocations of a closed record have no expiry yet; the reconciler sets it");
             }
         }
     }

@@ -188,7 +188,7 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
     let mut rest = written;
     while !rest.is_empty() {
         // Tags are ASCII by rule, so any byte is a character boundary.
-        let (part, behind) = rest.split_at(rest.len().min(ALLOCATION_BYTES_PART_MAX));
+        let (part, remaining) = rest.split_at(rest.len().min(ALLOCATION_BYTES_PART_MAX));
         parts.push(Item::from([
             ("subscription".to_owned(), text(&key.subscription)),
             (
@@ -198,7 +198,7 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
             ("version".to_owned(), number(1)),
             ("allocations".to_owned(), text(part)),
         ]));
-        rest = behind;
+        rest = remaining;
     }
     parts
 }

@@ -43,7 +43,7 @@ const BATCH_GET_ROUNDS_MAX: u32 = 8;
 pub struct DuePage {
     /// The keys of the records that are due, earliest first.
     pub keys: Vec<RecordKey>,
-    /// Where the next page begins; `None` on the last page.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
 
@@ -52,7 +52,7 @@ pub struct DuePage {
 pub struct Waiting {
     /// The records, without allocations that are in separate items.
     pub records: Vec<MeteringRecord>,
-    /// How many further records are damaged. The log names them.
+    /// The number of further records that are damaged. The log names them.
     pub damaged: u64,
 }
 
@@ -244,7 +244,7 @@ impl Ledger {
             let missing = || Malformed {
                 item: format!("{subscription} / {key}"),
                 attribute: "allocations".to_owned(),
-                rule: "is missing, but its record counts on it".to_owned(),
+                rule: "is missing, but its record needs it".to_owned(),
             };
             let item = self
                 .get(table, &subscription, &key)

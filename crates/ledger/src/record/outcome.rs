@@ -37,8 +37,8 @@ impl DoubtfulWrite {
         }
     }
 
-    /// Whether the record shows that the write was done. The time distinguishes it from the write
-    /// of another invocation. If another outcome was written afterwards, the write is not
+    /// Returns whether the record shows that the write was done. The time distinguishes it from the
+    /// write of another invocation. If another outcome was written afterwards, the write is not
     /// recognised.
     fn is_in(&self, record: &MeteringRecord) -> bool {
         let outcome = record.outcome.as_ref();
