@@ -240,7 +240,7 @@ impl Subscriber for Traced {
 }
 
 /// The traces and the answer of a call.
-fn said<A: fmt::Debug>(turn: Turn, call: impl AsyncFnOnce(MeteringApi) -> A) -> String {
+fn observed<A: fmt::Debug>(turn: Turn, call: impl AsyncFnOnce(MeteringApi) -> A) -> String {
     let traced = Traced::default();
     let guard = tracing::subscriber::set_default(traced.clone());
     let answer = run(async {
@@ -254,7 +254,7 @@ fn said<A: fmt::Debug>(turn: Turn, call: impl AsyncFnOnce(MeteringApi) -> A) -> 
 
 #[test]
 fn no_trace_and_no_error_shows_the_token() {
-    let traces = said(ok(json!({})), async |api| {
+    let traces = observed(ok(json!({})), async |api| {
         api.batch_meter_usage_raw(json!({})).await
     });
     assert!(
@@ -262,16 +262,16 @@ fn no_trace_and_no_error_shows_the_token() {
         "the SDK traces: {traces}"
     );
 
-    let tells = format!("token {SECRET} is not known");
+    let echoed = format!("token {SECRET} is not known");
     for turn in [
         ok(newest()),
-        exception(400, "InvalidTokenException", &tells),
-        exception(400, "BrandNewException", &tells),
-        exception(500, "InternalServiceErrorException", &tells),
+        exception(400, "InvalidTokenException", &echoed),
+        exception(400, "BrandNewException", &echoed),
+        exception(500, "InternalServiceErrorException", &echoed),
         Turn::Drop,
         Turn::Bytes(b"what is this".to_vec()),
     ] {
-        let text = said(turn.clone(), async |api| {
+        let text = observed(turn.clone(), async |api| {
             let token = token();
             (api.resolve_customer(&token).await, token)
         });
@@ -283,8 +283,8 @@ fn no_trace_and_no_error_shows_the_token() {
 #[test]
 fn an_error_that_repeats_the_token_keeps_the_rest_of_its_message() {
     run(async {
-        let tells = format!("token {SECRET} is not known");
-        match resolve(exception(418, "BrandNewException", &tells)).await {
+        let echoed = format!("token {SECRET} is not known");
+        match resolve(exception(418, "BrandNewException", &echoed)).await {
             Err(ResolveCustomerError::Refused(CallError { message, .. })) => {
                 assert_eq!(message, "token <registration token> is not known");
             }
