@@ -2,7 +2,7 @@
 //! `ended#<shard>`/`<month>#<subscription>`.
 //!
 //! The live index has no ended subscriptions, but the books of their last months must be proved as
-//! well. So before the reconciler ends a subscription, it lists it under the month of its last
+//! well. So the reconciler lists a subscription before it ends it: under the month of its last
 //! hour, the current month and the month of the watermark.
 //!
 //! An entry is needed until its month is proved for the last time. That is two days after the

@@ -18,7 +18,7 @@ pub fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
 
-/// Makes a number attribute of a value, which must be shown as a decimal number.
+/// Makes a number attribute of a value whose text is a decimal number.
 pub fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }

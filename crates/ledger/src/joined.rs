@@ -1,4 +1,5 @@
-//! Joins a profile with what lifecycle events say about its agreements and its customer.
+//! Merges the facts that lifecycle events state about a profile's agreements and customer into the
+//! profile.
 //!
 //! Two sides write to a joint, in any order and possibly at the same time:
 //! * The side that knows the **subscription** (a registration, a license event) writes the link,

@@ -1,4 +1,5 @@
-//! Places: where work that takes several runs broke off, and where the next run continues.
+//! Places. A place says where work that takes several runs broke off, so that the next run
+//! continues there.
 //!
 //! A place is only a hint. Work that continues at a wrong place does something twice, or leaves
 //! something to the next run. So a run does not move a place that another run has moved meanwhile.

@@ -1,4 +1,4 @@
-//! A subscription's profile: the buyer, the state of the agreement, and how far it is sealed.
+//! A subscription's profile: the buyer, the state of the agreement, and the progress of sealing.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use jiff::Timestamp;
@@ -38,8 +38,8 @@ pub struct Profile {
     pub registered_at: Option<Timestamp>,
     /// The seller's own name for the buyer, if the seller has set one.
     pub reference: Option<String>,
-    /// Since when the subscription has attention, which means that the sealer works on it
-    /// individually in every run; `None` if it has no attention.
+    /// The time since which the subscription has attention; `None` if it has none. The sealer works
+    /// on a subscription with attention individually in every run.
     pub attention_since: Option<Timestamp>,
     /// The hour through which the subscription was sealed individually, while it has attention.
     pub sealed_through: Option<UsageHour>,

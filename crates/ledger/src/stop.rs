@@ -1,4 +1,5 @@
-//! Stops: where a run stopped in a task that takes several runs. Items `stops`/`<task>`.
+//! Stops: items `stops`/`<task>`. A stop says where a run stopped in a task that takes several
+//! runs.
 //!
 //! A stop only saves work. It is put without a condition, so the last writer wins. Two runs at the
 //! same time do some work twice. Work that both leave out is done when the task begins again.

@@ -1,4 +1,4 @@
-//! Reads what the tables' streams deliver: keys only for UsageEvents, new images for
+//! Reads the deliveries of the tables' streams: only keys for UsageEvents, and new images for
 //! MeteringRecords.
 //!
 //! A delivery may repeat, come late or not come at all, so it is only a hint that a row or record

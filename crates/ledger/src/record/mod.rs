@@ -73,8 +73,8 @@ impl Ledger {
         }
         let mut writes = vec![put_if_absent(table, item)];
         for part in parts {
-            // The key of a part contains a digest of its content, so a part that exists already,
-            // left from a crash, has the same content.
+            // The key of a part contains a digest of its content, so a part that a crash has left
+            // has the same content.
             writes.push(put_over(table, part));
         }
         self.transact(table, writes).await
