@@ -78,7 +78,8 @@ impl App {
 /// `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`. The results
 /// are in the order of the events. If some events must be sent again because DynamoDB did not
 /// answer, the answer is 503 with the additional member `failed`, and the other verdicts are valid.
-/// With 400, 405, 413 and 415 the answer is `{"code","message"}`, and nothing was stored.
+/// With 400, 405, 413 and 415, and with 503 if the time could not be read, the answer is
+/// `{"code","message"}`, and nothing was stored.
 ///
 /// It handles no other path, so that it can be merged with other routers.
 pub fn router(app: Arc<App>) -> Router {

@@ -24,9 +24,9 @@ const ENVELOPE_BYTES_MAX: usize = 64 * 1_024;
 /// (DynamoDB constraints), and `@2026-11-21T02` takes 14 of them.
 pub const SUBSCRIPTION_BYTES_MAX: usize = 2_048 - 14;
 
-/// The most bytes of a subscription that AWS issues. The longest is a legacy one, with `legacy|`, a
-/// product code of 255 bytes, and a customer identifier of 255 characters with up to 4 bytes each.
-/// It is a little longer than the longest license's.
+/// The most bytes of a subscription that AWS issues. The longest is that of a legacy customer, with
+/// `legacy|`, a product code of 255 bytes, and a customer identifier of 255 characters with up to 4
+/// bytes each. It is a little longer than the longest license ARN.
 const ISSUED_SUBSCRIPTION_BYTES_MAX: usize = 7 + 255 + 1 + 255 * 4;
 
 /// The most bytes of one event as compact JSON: the names and punctuation, and every member at its

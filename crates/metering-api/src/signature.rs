@@ -55,8 +55,7 @@ pub enum InvalidSignature {
     /// The token is signed with an algorithm other than PS256.
     #[error("the signature's algorithm is {0:?}: AWS Marketplace signs only with PS256")]
     Algorithm(String),
-    /// The signature does not match the key: the token is forged or changed, or the key is the
-    /// wrong one.
+    /// The signature does not match the key: the token is forged or changed, or the key is wrong.
     #[error(
         "the signature does not match the public key: the answer is not from AWS Marketplace, or the key is not that of public key version {0}"
     )]
@@ -97,8 +96,8 @@ pub fn verify_register_usage(
         .split_once('.')
         .ok_or(InvalidSignature::Malformed("it does not have three parts"))?;
     let header: Header = part(header, "its header is not JSON in base64url")?;
-    // The algorithm must not be chosen by the token. Tokens are forged with `none`, or with HMAC
-    // and the public key as secret.
+    // The token must not choose the algorithm. Otherwise a token can be forged with `none`, or with
+    // HMAC and the public key as the secret.
     if header.alg != "PS256" {
         return Err(InvalidSignature::Algorithm(shown(&header.alg, 20)));
     }
