@@ -1,4 +1,5 @@
-//! Reads the subscriptions and products that one request names, each once and strongly consistent.
+//! Reads the subscriptions and products that one request names. Each is read once, strongly
+//! consistent.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,7 +16,7 @@ use crate::limits::AT_ONCE;
 use crate::rejection::Rejection;
 use crate::verdict::{Unavailable, Verdict, within};
 
-/// The profiles and products of one request, or an error for each that could not be read.
+/// The profiles and products of one request, with an error for each item that could not be read.
 #[derive(Default)]
 pub(crate) struct Catalogue {
     profiles: HashMap<Subscription, Result<Option<Profile>, Unavailable>>,
@@ -56,9 +57,9 @@ impl Catalogue {
 
     /// The verdict for an event that must not be stored; `None` if it may be stored.
     ///
-    /// Usage of a pending subscription is accepted: its rows wait, and are metered as soon as it is
-    /// active. For a product without a configuration every dimension is accepted, as the sealer
-    /// does.
+    /// Usage of a pending subscription is accepted. Its rows wait, and are metered as soon as the
+    /// subscription is active. For a product without a configuration every dimension is accepted,
+    /// as in the sealer.
     pub fn objection(&self, usage: &Usage) -> Option<Verdict> {
         let profile = match self.profiles.get(&usage.subscription) {
             Some(Ok(Some(profile))) => profile,
@@ -81,7 +82,7 @@ impl Catalogue {
     }
 }
 
-/// The most dimensions that a message lists.
+/// The most dimensions that an error message lists.
 const DIMENSIONS_SHOWN_MAX: usize = 10;
 
 fn unknown_dimension(product: &Product, usage: &Usage) -> Option<Verdict> {
@@ -113,8 +114,8 @@ fn shown(value: impl std::fmt::Display) -> String {
     value.to_string().chars().take(100).collect()
 }
 
-/// Logs the error for [`within`]. A damaged item has the same effect as an unavailable table until
-/// a person has corrected it.
+/// Logs the error of a read or write that [`within`] awaited. Until a person has corrected a
+/// damaged item, it has the same effect as an unavailable table.
 pub(crate) fn log_unavailable(error: &LedgerError) {
     tracing::error!(%error, "an event could not be checked or stored; its producer must send it again");
 }

@@ -1,4 +1,4 @@
-//! Reads one event, and checks everything that needs no table.
+//! Reads one event, and checks all rules that need no table.
 
 use jiff::{SignedDuration, Timestamp};
 use marketplace::hour::shift;
@@ -11,7 +11,7 @@ use crate::limits::{CLOCK_SKEW_MAX, SUBSCRIPTION_BYTES_MAX};
 use crate::members::{Members, shown, tags, text, wrong_type};
 use crate::rejection::Rejection;
 
-/// An event that passed these checks, and its subscription.
+/// An event that follows these rules, and its subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub subscription: Subscription,
@@ -21,8 +21,8 @@ pub(crate) struct Usage {
 /// The result of reading one event.
 #[derive(Debug)]
 pub(crate) struct Read {
-    /// The event's id as it was sent, cut off after 128 characters; `None` if it is missing or no
-    /// string.
+    /// The event's id as it was sent, cut off after 128 characters; `None` if it is missing or not
+    /// a string.
     pub id: Option<String>,
     /// The event, or the first rule that it breaks.
     pub usage: Result<Usage, Rejection>,
@@ -107,8 +107,8 @@ fn read_time(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
     if time > shift(now, CLOCK_SKEW_MAX) {
         return Err(Rejection::InFuture { time, now });
     }
-    // A month's late usage is carried into its last hour, the catch hour, until that is sealed.
-    // After that AWS Marketplace accepts no usage of the month.
+    // A month's late usage is carried into its last hour, the catch hour, until that hour is
+    // sealed. Afterwards AWS Marketplace accepts no usage of the month.
     let month = Month::of(time);
     let closed = shift(month.end(), SignedDuration::from_hours(MONTH_CATCH_HOURS));
     if now >= closed {
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_there_twice_is_not_guessed() {
+    fn a_repeated_member_or_tag_is_rejected() {
         let twice = event().to_string().replacen('{', r#"{"quantity":"3","#, 1);
         assert_eq!(code(&twice, NOW), "repeated-member");
         let tags = event()
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn every_member_but_tags_must_be_there() {
+    fn every_member_except_tags_is_required() {
         for member in ["id", "subscription", "dimension", "quantity", "time"] {
             let mut event = event();
             event.as_object_mut().unwrap().remove(member);
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn usage_is_taken_until_its_months_catch_hour_is_sealed() {
+    fn usage_is_accepted_until_its_months_catch_hour_is_sealed() {
         let at = |time: &str, now: &str| {
             let mut event = event();
             event["time"] = json!(time);

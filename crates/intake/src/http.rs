@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::limits::{BODY_BYTES_MAX, EVENTS_MAX};
 
-/// Why a request could not be read. None of its events was stored.
+/// The error of a request that could not be read. None of its events was stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error(
@@ -33,9 +33,9 @@ pub(crate) enum Unreadable {
     NoEvents,
     #[error("events has {0} elements: send at most {EVENTS_MAX} in a request")]
     TooManyEvents(usize),
-    #[error("there is nothing at {0}: send usage with POST /usage")]
+    #[error("there is no path {0}: send usage with POST /usage")]
     Path(String),
-    #[error("{0} is not possible here: send usage with POST /usage")]
+    #[error("method {0} is not allowed: send usage with POST /usage")]
     Method(String),
     #[error("the time could not be read: send the request again in a moment")]
     Clock,
@@ -113,13 +113,13 @@ pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
     response
 }
 
-/// The answer for any path but `/usage`.
-pub(crate) async fn nothing_here(uri: Uri) -> Response {
+/// The answer for every path other than `/usage`.
+pub(crate) async fn not_found(uri: Uri) -> Response {
     Unreadable::Path(uri.path().chars().take(60).collect()).response()
 }
 
-/// The answer for any method but POST.
-pub(crate) async fn other_method(method: Method) -> Response {
+/// The answer for every method other than POST.
+pub(crate) async fn method_not_allowed(method: Method) -> Response {
     Unreadable::Method(method.as_str().chars().take(20).collect()).response()
 }
 

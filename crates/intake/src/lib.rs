@@ -1,7 +1,7 @@
 //! Accepts usage events over HTTP: `POST /usage` with a verdict for each event.
 //!
 //! # Layout
-//! * [`function`], [`router`]: the one route; `http`: checks requests and writes answers
+//! * [`function`], [`router`]: the only route; `http`: checks requests and writes answers
 //! * `members`, `event`: read and check a single event; [`Rejection`]: why an event is rejected
 //! * `catalogue`: reads the subscriptions and products that a request names
 //! * `store`: puts the events into the table; `verdict`: the result for each event
@@ -9,8 +9,8 @@
 //!
 //! # What is deliberately absent
 //! * Authentication: API Gateway checks the caller's IAM signature before it calls this function.
-//! * Exclusive rights: a producer may also put rows into the table itself, and the sealer checks
-//!   every row again.
+//! * The only access to the table: a producer may also put rows into it directly, and the sealer
+//!   checks every row again.
 
 mod catalogue;
 mod event;
@@ -47,11 +47,11 @@ pub use rejection::Rejection;
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The DynamoDB tables.
+    /// The three DynamoDB tables of the stack.
     pub ledger: Ledger,
     /// The current time, which tests can set.
     pub clock: Clock,
-    /// How long a request may take: [`limits::REQUEST_TIME_MAX`] behind API Gateway.
+    /// The longest time that a request may take: [`limits::REQUEST_TIME_MAX`] behind API Gateway.
     pub request_time: Duration,
 }
 
@@ -76,21 +76,22 @@ impl App {
 ///
 /// The answer is 200 with
 /// `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`. The results
-/// are in the order of the events. The answer is 503, with the additional member `failed`, if some
-/// events must be sent again because DynamoDB did not answer; the other verdicts are valid. With
-/// 400, 405, 413 and 415 the answer is `{"code","message"}`, and nothing was stored.
+/// are in the order of the events. If some events must be sent again because DynamoDB did not
+/// answer, the answer is 503 with the additional member `failed`, and the other verdicts are valid.
+/// With 400, 405, 413 and 415, and with 503 if the time could not be read, the answer is
+/// `{"code","message"}`, and nothing was stored.
 ///
 /// It handles no other path, so that it can be merged with other routers.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/usage", post(usage).fallback(http::other_method))
+        .route("/usage", post(usage).fallback(http::method_not_allowed))
         .layer(DefaultBodyLimit::max(limits::BODY_BYTES_MAX))
         .with_state(app)
 }
 
 /// The router of the whole function: [`router`], and 404 in JSON for every other path.
 pub fn function(app: Arc<App>) -> Router {
-    router(app).fallback(http::nothing_here)
+    router(app).fallback(http::not_found)
 }
 
 async fn usage(
@@ -98,14 +99,14 @@ async fn usage(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    match take_in(&app, &headers, body).await {
+    match receive(&app, &headers, body).await {
         Ok(answer) if answer.failed == 0 => http::json(StatusCode::OK, &answer),
         Ok(answer) => http::json(StatusCode::SERVICE_UNAVAILABLE, &answer),
         Err(unreadable) => unreadable.response(),
     }
 }
 
-async fn take_in(
+async fn receive(
     app: &App,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -152,7 +153,7 @@ async fn judge_and_store(
         }
     }
     let ids = reads.into_iter().map(|read| read.id);
-    // Every event has a verdict here. If one had none, the safe answer would be to send it again.
+    // At this point every event has a verdict. Without one, the safe answer is to send it again.
     let verdicts = verdicts
         .into_iter()
         .map(|verdict| verdict.unwrap_or(Verdict::Failed(verdict::Unavailable)));

@@ -1,4 +1,4 @@
-//! Reads the members of one event from its JSON, before their values are checked.
+//! Reads the members of one event from its JSON. Their values are checked afterwards.
 
 use std::borrow::Cow;
 use std::collections::btree_map::Entry;
@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::rejection::Rejection;
 
-/// The members of one event. Each keeps its JSON text, so that an error in one does not hide the
-/// others, and a number is never converted to a float.
+/// The members of one event. Each member keeps its JSON text, so that an error in one member does
+/// not hide the others, and a number is never converted to a float.
 #[derive(Debug, Default)]
 pub(crate) struct Members<'a> {
     pub id: Option<&'a RawValue>,

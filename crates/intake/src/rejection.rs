@@ -9,7 +9,7 @@ use marketplace::{Month, UsageHour};
 
 use crate::limits::SUBSCRIPTION_BYTES_MAX;
 
-/// Why an event is rejected. The same event will be rejected again.
+/// The reason why an event is rejected. The same event will be rejected again.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// The event is not a JSON object.
@@ -19,11 +19,11 @@ pub enum Rejection {
     NotAnEvent(String),
     /// The event has an unknown member. It may be misspelt, so it is not ignored.
     #[error(
-        "an event has no member {0:?}: its members are id, subscription, dimension, quantity, time and, if wanted, tags; remove it or correct its name"
+        "an event has no member {0:?}: its members are id, subscription, dimension, quantity, time and optionally tags; remove the member or correct its name"
     )]
     UnknownMember(String),
-    /// The event has a member twice, and it is unknown which value is meant.
-    #[error("member {0} stands in the event twice: send it once")]
+    /// The event has a member twice, so the correct value is unknown.
+    #[error("the event has member {0} twice: send it once")]
     RepeatedMember(&'static str),
     /// The event lacks a member.
     #[error("the event has no {0}: add it and send the event again")]
@@ -43,40 +43,40 @@ pub enum Rejection {
     Id(InvalidId),
     /// The id is reserved for carried usage.
     #[error(
-        "event id {0:?} is reserved: ids that begin with carry: mark late usage that was carried; choose another id"
+        "event id {0:?} is reserved: ids that begin with \"carry:\" belong to carried late usage; choose another id"
     )]
     ReservedId(String),
     /// The subscription has none of the three forms.
-    #[error("{0}: send the subscription as the registration made it")]
+    #[error("{0}: send the key of the subscription that `metering subscriptions list` shows")]
     Subscription(InvalidId),
     /// The subscription is too long to be stored.
     #[error(
-        "the subscription has {0} bytes: at most {SUBSCRIPTION_BYTES_MAX}; send it as the registration made it"
+        "the subscription has {0} bytes: at most {SUBSCRIPTION_BYTES_MAX}; send the key that `metering subscriptions list` shows"
     )]
     SubscriptionTooLong(usize),
     /// The subscription is not known.
     #[error(
-        "no subscription {0:?}: it exists once the buyer has registered or AWS Marketplace has announced the license; correct it, or send the event again then"
+        "there is no subscription {0:?}: a subscription exists once the buyer has registered or AWS Marketplace has announced the license; correct the key, or send the event again afterwards"
     )]
     UnknownSubscription(String),
     /// The subscription has ended, and its last usage is metered.
     #[error(
-        "subscription {0:?} has ended and its last usage is metered: nothing can be billed to it; stop the producer, or send the usage of the buyer's new subscription under that one"
+        "subscription {0:?} has ended and its last usage is metered: nothing can be billed to it; stop the producer, or send the usage under the buyer's new subscription"
     )]
     Ended(String),
     /// The dimension is empty or too long.
     #[error("{0}: send the API name of one of the product's dimensions")]
     Dimension(InvalidId),
-    /// The product has no such dimension.
+    /// The product does not have the dimension.
     #[error(
         "product {product} has no dimension {dimension:?}: it has {known}; correct the name (case matters), or add the dimension to the product's configuration"
     )]
     UnknownDimension {
-        /// The product code.
+        /// The code of the subscription's product.
         product: String,
         /// The dimension that was sent, cut off after 100 characters.
         dimension: String,
-        /// The first dimensions of the product, as a list.
+        /// The first ten dimensions of the product, as a list.
         known: String,
     },
     /// Dimension and id together are too long for the table's key.
@@ -90,7 +90,7 @@ pub enum Rejection {
     Time(String),
     /// The time is more than 5 minutes ahead of this function's clock.
     #[error(
-        "time {time} lies in the future: the clock shows {now}, and 5 minutes ahead of it are allowed; correct the producer's clock, or send the event when its time has come"
+        "time {time} lies in the future: the clock shows {now}, and a time may be 5 minutes ahead of it; correct the producer's clock, or send the event again later"
     )]
     InFuture {
         /// The time in the event.
@@ -100,25 +100,25 @@ pub enum Rejection {
     },
     /// The event's month is closed.
     #[error(
-        "time {time} is too old: AWS Marketplace closes {month}, and what is sent after {closed} cannot be billed any more; correct the time if it is wrong, otherwise this usage is outside AWS Marketplace"
+        "time {time} is too old: AWS Marketplace closes {month}, and usage that is sent after {closed} cannot be billed any more; correct the time if it is wrong, otherwise bill this usage outside AWS Marketplace"
     )]
     TooOld {
         /// The time in the event.
         time: Timestamp,
         /// The month of that time.
         month: Month,
-        /// When the last hour of the month was sealed.
+        /// The time after which the last hour of the month is sealed.
         closed: Timestamp,
     },
     /// AWS Marketplace would refuse the tags.
     #[error("{0}; correct the tags, or send the event without them")]
     Tags(#[from] InvalidTags),
     /// A tag key occurs twice.
-    #[error("tag {0:?} stands in the event twice: send it once")]
+    #[error("the event has tag {0:?} twice: send it once")]
     RepeatedTag(String),
     /// An event with other content is stored under this id.
     #[error(
-        "event id {id:?} is already stored for dimension {dimension:?} and hour {hour}, with other content ({stored}): an id names one event for ever; send the new one under an id of its own"
+        "event id {id:?} is already stored for dimension {dimension:?} and hour {hour}, with other content ({stored}): an id always names the same event; send the new event under another id"
     )]
     Conflict {
         /// The id of both events.
@@ -127,7 +127,7 @@ pub enum Rejection {
         dimension: String,
         /// The hour of both events.
         hour: UsageHour,
-        /// The content of the stored event.
+        /// A description of the stored event's content.
         stored: String,
     },
 }

@@ -13,9 +13,9 @@ use crate::verdict::{Verdict, within};
 
 /// Stores `usages`, each with its place in the request. Returns a verdict for each place.
 ///
-/// Every put is conditional on the key being free, so after a crash, or if the whole request is
-/// sent again, each event is stored once. Events with the same key are put one after the other, in
-/// the order of the request. So the first of them is stored, and the others are compared with it.
+/// Every put fails if its key exists. So after a crash, or if the whole request is sent again, each
+/// event is stored once. Events with the same key are put one after the other, in the order of the
+/// request. So the first event is stored, and the others are compared with it.
 pub(crate) async fn store(
     ledger: &Ledger,
     usages: Vec<(usize, &Usage)>,
@@ -58,8 +58,8 @@ async fn store_in_order(
 ) -> Vec<(usize, Verdict)> {
     let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(same_key.len());
     for (place, usage) in same_key {
-        // After a failure it is unknown which content the key has. A later event must not take the
-        // key, because the first event takes it when both are sent again.
+        // After a failure it is unknown whether the key exists. A later event must not take the
+        // key, because the first event must have it when both are sent again.
         let verdict = match verdicts.last() {
             Some((_, Verdict::Failed(unavailable))) => Verdict::Failed(*unavailable),
             _ => {

@@ -12,8 +12,8 @@ use crate::catalogue::log_unavailable;
 use crate::event::Usage;
 use crate::rejection::Rejection;
 
-/// DynamoDB failed, or did not answer in time. Whether the event is stored is unknown. Sending it
-/// again is safe, because it is stored only once.
+/// DynamoDB failed, or did not answer in time. It is unknown whether the event is stored. Sending
+/// it again is safe, because it is stored only once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the event could not be stored now: send it again, unchanged, in a moment")]
 pub(crate) struct Unavailable;
@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
     Stored,
     /// The same event was stored before.
     Repeated,
-    /// The event was not stored, and will not be if it is sent again unchanged.
+    /// The event was not stored, and it will be rejected again if it is sent unchanged.
     Rejected(Rejection),
     /// The event must be sent again.
     Failed(Unavailable),
@@ -55,8 +55,8 @@ impl Verdict {
     }
 }
 
-/// Waits for DynamoDB until the request's time is spent. A call that is abandoned may still take
-/// effect. Its event is answered as failed, and is reported as repeated when it is sent again.
+/// Waits for DynamoDB until the request's time is spent. An abandoned call may still take effect.
+/// Its event is answered as failed, and is reported as repeated when it is sent again.
 pub(crate) async fn within<T>(
     budget: Budget,
     call: impl Future<Output = Result<T, LedgerError>>,
@@ -120,12 +120,12 @@ impl Answer {
             Verdict::Stored => (&mut self.stored, "stored", None),
             Verdict::Repeated => (&mut self.repeated, "repeated", None),
             Verdict::Rejected(reason) => {
-                let said = Some((reason.code(), reason.to_string()));
-                (&mut self.rejected, "rejected", said)
+                let text = Some((reason.code(), reason.to_string()));
+                (&mut self.rejected, "rejected", text)
             }
             Verdict::Failed(reason) => {
-                let said = Some(("unavailable", reason.to_string()));
-                (&mut self.failed, "failed", said)
+                let text = Some(("unavailable", reason.to_string()));
+                (&mut self.failed, "failed", text)
             }
         };
         *count += 1;

@@ -1,4 +1,4 @@
-//! Requests as API Gateway hands them over, against real tables.
+//! Requests in the form that API Gateway sends, with real tables.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use startup::Clock;
 
 const NOW: &str = "2026-11-21T04:40:00Z";
 const BUYER: &str = "account|examplecode3|111122223333";
-const LICENCE: &str =
+const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
 const LEGACY: &str = "legacy|examplecode2|CUSTEXAMPLE2";
 
@@ -36,7 +36,8 @@ struct World {
 }
 
 impl World {
-    /// The world of `events/`: three subscriptions, of which two products are configured.
+    /// The stack for the samples in `events/`: three subscriptions of three products. Two of the
+    /// products are configured.
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let database = EmbeddedDynamoDb::start(listener, None, Arc::new(now)).unwrap();
@@ -63,7 +64,7 @@ impl World {
                 request_time: Duration::from_secs(600),
             },
         };
-        for subscription in [LICENCE, LEGACY, BUYER] {
+        for subscription in [LICENSE, LEGACY, BUYER] {
             world.register(subscription, &[Sign::Activated]).await;
         }
         world.configure("examplecode1", &["gb", "requests"]).await;
@@ -128,7 +129,7 @@ impl World {
         self.post(json!({ "events": events }).to_string()).await
     }
 
-    /// A sample of `events/` on the way that Lambda takes.
+    /// Sends a sample of `events/` through the Lambda HTTP adapter.
     async fn sample(&self, name: &str) -> (StatusCode, Value) {
         let path = format!("{}/../../events/{name}", env!("CARGO_MANIFEST_DIR"));
         let payload = std::fs::read_to_string(path).unwrap();
@@ -153,7 +154,7 @@ fn with(id: &str, member: &str, value: &str) -> Value {
     event
 }
 
-/// Status or code of each result, in order.
+/// The code of each result, or its status if it has no code.
 fn verdicts(answer: &Value) -> Vec<&str> {
     let results = answer["results"].as_array().unwrap().iter();
     results
@@ -165,7 +166,7 @@ fn verdicts(answer: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_sample_of_usage_is_stored_once_however_often_it_comes() {
+async fn a_sample_of_usage_is_stored_once_even_if_it_is_sent_twice() {
     let world = World::new().await;
     let (status, answer) = world.sample("intake-usage.json").await;
     assert_eq!(
@@ -175,18 +176,18 @@ async fn a_sample_of_usage_is_stored_once_however_often_it_comes() {
     let counts = ["stored", "repeated", "rejected"].map(|name| answer[name].as_u64());
     assert_eq!(counts, [Some(5), Some(0), Some(0)]);
     assert_eq!(answer.get("failed"), None);
-    assert_eq!(world.rows(LICENCE, "2026-11-21T03").await, 2);
+    assert_eq!(world.rows(LICENSE, "2026-11-21T03").await, 2);
 
     let (status, answer) = world.sample("intake-usage.json").await;
     assert_eq!(
         (status, verdicts(&answer)),
         (StatusCode::OK, vec!["repeated"; 5])
     );
-    assert_eq!(world.rows(LICENCE, "2026-11-21T03").await, 2);
+    assert_eq!(world.rows(LICENSE, "2026-11-21T03").await, 2);
 }
 
 #[tokio::test]
-async fn a_bad_event_harms_none_beside_it() {
+async fn a_rejected_event_does_not_affect_the_others() {
     let world = World::new().await;
     let (status, answer) = world.sample("intake-rejected.json").await;
     assert_eq!(status, StatusCode::OK);
@@ -216,14 +217,14 @@ async fn a_bad_event_harms_none_beside_it() {
         let message = result["message"].as_str().unwrap_or_default();
         assert_eq!(message.contains(": "), rejected, "{result}");
     }
-    assert_eq!(world.rows(LICENCE, "2026-11-21T04").await, 1);
+    assert_eq!(world.rows(LICENSE, "2026-11-21T04").await, 1);
 }
 
 #[tokio::test]
 async fn a_message_names_the_value_the_rule_and_the_next_step() {
     let world = World::new().await;
     let mut odd = event("e-1");
-    odd["subscription"] = json!(LICENCE);
+    odd["subscription"] = json!(LICENSE);
     odd["dimension"] = json!("GB");
     let (_, answer) = world.send(&[odd]).await;
     assert_eq!(
@@ -250,7 +251,7 @@ async fn a_repeated_id_with_other_content_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_first_of_several_events_with_one_id_is_the_one_that_counts() {
+async fn the_first_of_several_events_with_one_id_is_stored() {
     let world = World::new().await;
     let mut events: Vec<Value> = (0..200).map(|n| event(&format!("e-{n}"))).collect();
     let others: Vec<Value> = (0..200)
@@ -280,16 +281,16 @@ async fn usage_waits_for_a_pending_subscription_and_not_for_an_ended_one() {
 }
 
 #[tokio::test]
-async fn a_product_without_configuration_takes_every_dimension() {
+async fn a_product_without_configuration_accepts_every_dimension() {
     let world = World::new().await;
     let (_, answer) = world.send(&[with("e-1", "dimension", "anything")]).await;
     assert_eq!(verdicts(&answer), ["stored"]);
 }
 
 #[tokio::test]
-async fn what_dynamodb_does_not_take_is_to_be_sent_again_and_the_rest_keeps_its_verdict() {
+async fn an_event_that_dynamodb_does_not_store_fails_and_the_others_keep_their_verdicts() {
     let world = World::new().await;
-    // A profile that cannot be read: nothing is known of its subscription until it is corrected.
+    // A damaged profile. Nothing is known about its subscription until a person corrects it.
     world
         .client
         .put_item()
@@ -313,7 +314,7 @@ async fn what_dynamodb_does_not_take_is_to_be_sent_again_and_the_rest_keeps_its_
 }
 
 #[tokio::test]
-async fn without_its_table_nothing_is_said_to_be_stored() {
+async fn without_its_table_no_event_is_reported_as_stored() {
     let mut world = World::new().await;
     let mut names = world.names.clone();
     names.usage_events = "no-such-table".to_owned();
@@ -327,7 +328,7 @@ async fn without_its_table_nothing_is_said_to_be_stored() {
 }
 
 #[tokio::test]
-async fn what_is_not_stored_within_the_requests_time_is_to_be_sent_again() {
+async fn an_event_that_is_not_stored_within_the_requests_time_fails() {
     let mut world = World::new().await;
     world.app.request_time = Duration::ZERO;
     let (status, answer) = world.send(&[event("e-1"), json!(1)]).await;
@@ -337,7 +338,7 @@ async fn what_is_not_stored_within_the_requests_time_is_to_be_sent_again() {
 }
 
 #[tokio::test]
-async fn a_full_request_of_the_longest_events_is_taken() {
+async fn a_full_request_of_the_longest_events_is_accepted() {
     let world = World::new().await;
     let tags: serde_json::Map<String, Value> = (0..5)
         .map(|n| (format!("{n}{}", "k".repeat(99)), json!("v".repeat(256))))
@@ -356,7 +357,7 @@ async fn a_full_request_of_the_longest_events_is_taken() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_list_of_events_is_answered_with_what_is_wrong() {
+async fn a_request_without_a_list_of_events_is_refused_with_a_reason() {
     let world = World::new().await;
     let too_many = json!({ "events": vec![event("e"); EVENTS_MAX + 1] }).to_string();
     for (body, code, part) in [

@@ -10,7 +10,7 @@ use marketplace::{Subscription, UsageHour};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The place of a change.
+/// The place of a change in its delivery and in the stream.
 #[derive(Debug, Clone)]
 pub(crate) struct Place<'a> {
     /// The index within the delivery, from 0.
@@ -32,32 +32,33 @@ pub(crate) struct Row<'a> {
 pub(crate) struct TouchedHour<'a> {
     /// The partition key as it is in the rows.
     pub partition: Cow<'a, str>,
-    /// The subscription and hour that the key names, or why it names none.
+    /// The subscription and hour that the key names, or the reason why the key is malformed.
     pub key: Result<(Subscription, UsageHour), SetAsideReason>,
     /// The place of the first change.
     pub first: Place<'a>,
-    /// Rows that were put or changed, and so must be metered or itemised. It is empty if rows were
-    /// only removed.
+    /// The rows that were put or changed, and so must be metered or itemised. The list is empty if
+    /// rows were only removed.
     pub written: Vec<Row<'a>>,
 }
 
-/// One delivery.
+/// The changes of one delivery of the stream.
 #[derive(Debug, Default)]
 pub(crate) struct Delivery<'a> {
     /// The hours with changes, in the order of their first changes.
     pub hours: Vec<TouchedHour<'a>>,
-    /// How many changes in usage there are.
+    /// The number of changes in usage. A removal by TTL is no such change.
     pub changes: u64,
-    /// How many rows TTL has removed.
+    /// The number of rows that TTL has removed.
     pub expired: u64,
-    /// How many stream records cannot be read. They are logged and skipped. A repeated delivery
-    /// would not make them readable, and would block everything after them.
+    /// The number of stream records that cannot be read. They are logged and skipped. A repeated
+    /// delivery would not make them readable, and would block all records after them.
     pub unreadable: u64,
 }
 
 #[derive(Deserialize)]
 struct Batch<'a> {
-    /// Each record is decoded individually, so that an unreadable one does not affect the others.
+    /// Each record is decoded individually, so that an unreadable record does not affect the
+    /// others.
     #[serde(rename = "Records", borrow)]
     records: Vec<&'a RawValue>,
 }
@@ -74,8 +75,8 @@ impl<'a> Delivery<'a> {
                 return delivery;
             }
         };
-        // The index of each partition key in `hours`: each key is parsed once, however many rows it
-        // has.
+        // The index of each partition key in `hours`. Each key is parsed only once, even if it has
+        // many rows.
         let mut known: HashMap<Cow<'a, str>, usize> = HashMap::new();
         for (index, raw) in batch.records.iter().enumerate() {
             match UsageChange::read(raw.get()) {
@@ -86,7 +87,7 @@ impl<'a> Delivery<'a> {
                         index,
                         sequence_number,
                         %error,
-                        "this stream record could not be read and is skipped; its hour is recounted anyway, six hours after it was due"
+                        "this stream record could not be read and is skipped; the reconciler recounts its hour anyway, six hours after the hour was due"
                     );
                     delivery.unreadable += 1;
                 }
@@ -170,7 +171,7 @@ mod tests {
     const HOUR_3: &str = "account|code|1@2026-11-21T03";
 
     #[test]
-    fn an_hour_is_touched_once_however_many_rows_it_has() {
+    fn an_hour_with_many_rows_is_touched_once() {
         let event = event(&[
             record("INSERT", 1, HOUR_2, "gb#1"),
             record("INSERT", 2, HOUR_3, "gb#2"),
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_record_spoils_no_other() {
+    fn an_unreadable_record_does_not_affect_the_others() {
         let event = event(&[
             json!("nonsense"),
             record("INSERT", 1, HOUR_2, "gb#1"),

@@ -7,10 +7,10 @@
 //!
 //! # What is deliberately absent
 //! The function keeps nothing in memory from one invocation to the next. Each invocation reads the
-//! watermark and the profiles strongly consistent, after the rows of the delivery were put; `write`
+//! watermark and the profiles strongly consistent, after the rows of the delivery were put. `write`
 //! explains why no row is lost in that order. The function does not rely on the stream either. The
-//! stream may repeat, reorder or lose deliveries, because every live subscription's hours are
-//! recounted anyway: six hours after they were due, and before their deadline.
+//! stream may repeat, reorder or lose deliveries, because the reconciler recounts every live
+//! subscription's hours anyway: six hours after they were due, and before their deadline.
 
 mod delivery;
 mod write;
@@ -25,12 +25,12 @@ use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use delivery::Delivery;
 use write::Handled;
 
-/// What the function needs: clients and settings.
+/// The clients and settings of the function.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// The three DynamoDB tables.
+    /// The three DynamoDB tables of the stack.
     pub ledger: Ledger,
-    /// Where the current time comes from.
+    /// The clock that gives the current time.
     pub clock: Clock,
 }
 
@@ -49,7 +49,7 @@ impl App {
     }
 }
 
-/// Why an invocation failed as a whole. Lambda delivers the whole batch again.
+/// The error of an invocation that failed as a whole. Lambda delivers the whole batch again.
 #[derive(Debug, thiserror::Error)]
 pub enum LateUsageError {
     /// The clock gave no time, which can happen only in a local stack.
@@ -65,7 +65,7 @@ pub enum LateUsageError {
 ///
 /// # Errors
 ///
-/// [`LateUsageError`] if the clock fails. Nothing has been written then.
+/// [`LateUsageError`] if the clock fails. In that case nothing was written.
 pub async fn handle(
     app: &App,
     event: Box<RawValue>,
@@ -73,7 +73,7 @@ pub async fn handle(
 ) -> Result<BatchResponse, LateUsageError> {
     let now = app.clock.now().await?;
     let delivery = Delivery::read(&event);
-    let handled = write::write_down(&app.ledger, &delivery, now, budget).await;
+    let handled = write::write_all(&app.ledger, &delivery, now, budget).await;
     publish(&delivery, &handled, now);
     Ok(match handled.again_from {
         None => BatchResponse::done(),

@@ -1,5 +1,5 @@
-//! Writes what a delivery requires: late flags, and itemised rows that belong to no known
-//! subscription.
+//! Writes the late flags that a delivery requires, and itemises rows that belong to no known
+//! subscription or to an hour that is too old.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use startup::Budget;
 
 use crate::delivery::{Delivery, Place, TouchedHour};
 
-/// Calls to DynamoDB that are made at the same time.
+/// The most calls to DynamoDB at the same time.
 const AT_ONCE: usize = 16;
 
-/// How far a delivery was handled.
+/// The result of handling a delivery.
 #[derive(Debug, Default)]
 pub(crate) struct Handled<'d> {
-    /// How many late flags were put.
+    /// The number of late flags that were put.
     pub flagged: u64,
-    /// How many rows were itemised.
+    /// The number of rows that were itemised.
     pub set_aside: u64,
-    /// How many rows DynamoDB refused because of their content. They are not itemised; the log
-    /// names them.
+    /// The number of rows that DynamoDB refused because of their content. They are not itemised,
+    /// and the log names them.
     pub refused: u64,
     /// The first change that must be delivered again; `None` if everything was handled.
     pub again_from: Option<Place<'d>>,
 }
 
-/// Writes everything that a delivery requires.
+/// Makes all writes that a delivery requires.
 ///
 /// All writes may be repeated: a flag is put again with another mark, and an itemised row is
-/// replaced by the same row. So a crash between two writes, or a repeated delivery, changes
-/// nothing.
-pub(crate) async fn write_down<'d>(
+/// replaced by the same row. So a crash between two writes, or a repeated delivery, does no
+/// harm.
+pub(crate) async fn write_all<'d>(
     ledger: &Ledger,
     delivery: &'d Delivery<'_>,
     now: Timestamp,
@@ -52,8 +52,8 @@ pub(crate) async fn write_down<'d>(
     // The watermark is read once for the batch, strongly consistent, and never kept for the next
     // batch. All rows of the batch were put before this read. The sealer raises the watermark
     // before it reads any row. So a row that the sealer's read has missed was put after the
-    // watermark was raised, and this read sees the raised watermark, so the hour is flagged. If the
-    // watermark were read earlier or kept in memory, a row could be neither counted nor flagged.
+    // watermark was raised. This read sees the raised watermark, so the hour is flagged. If the
+    // watermark were read earlier or kept in memory, a missed row could stay without a flag.
     let watermark = match ledger.watermark().await {
         Ok(watermark) => watermark,
         Err(error) => {
@@ -73,15 +73,15 @@ pub(crate) async fn write_down<'d>(
         .map(|write| async move { (write, write.perform(ledger, now, budget).await) })
         .buffered(AT_ONCE);
     while let Some((write, outcome)) = outcomes.next().await {
-        match (outcome, &write.what) {
-            (Ok(_), What::Flag { .. }) => handled.flagged += 1,
-            (Ok(refused), What::SetAside(rows)) => {
+        match (outcome, &write.action) {
+            (Ok(_), Action::Flag { .. }) => handled.flagged += 1,
+            (Ok(refused), Action::SetAside(rows)) => {
                 let rows = u64::try_from(rows.len()).unwrap_or(u64::MAX);
                 handled.set_aside += rows.saturating_sub(refused);
                 handled.refused += refused;
             }
             (Err(stopped), _) => {
-                tracing::error!(%stopped, sequence_number = %write.place.sequence_number, "the batch is delivered again from here");
+                tracing::error!(%stopped, sequence_number = %write.place.sequence_number, "Lambda delivers the batch again from this change");
                 handled.again_from = Some(write.place.clone());
                 break;
             }
@@ -90,7 +90,7 @@ pub(crate) async fn write_down<'d>(
     handled
 }
 
-/// Why a change was not handled.
+/// The reason why a change was not handled.
 #[derive(Debug, thiserror::Error)]
 enum Stopped {
     #[error(transparent)]
@@ -99,11 +99,11 @@ enum Stopped {
     OutOfTime,
 }
 
-/// Looks up the delivery's subscriptions. It stops at the first one that cannot be looked up, and
-/// returns its place.
+/// Looks up the delivery's subscriptions. It stops at the first subscription that cannot be looked
+/// up, and returns the place of its first change.
 ///
-/// Nothing is remembered from one invocation to the next, because the buyer's registration may have
-/// created a subscription meanwhile.
+/// No result is kept for the next invocation, because the buyer's registration may create a
+/// subscription meanwhile.
 async fn find_subscriptions<'d>(
     ledger: &Ledger,
     delivery: &'d Delivery<'_>,
@@ -111,19 +111,19 @@ async fn find_subscriptions<'d>(
     now: Timestamp,
     budget: Budget,
 ) -> (HashMap<&'d Subscription, Standing>, Option<Place<'d>>) {
-    let mut asked = HashSet::new();
-    let mut questions: Vec<(&Subscription, &Place<'_>)> = Vec::new();
+    let mut seen = HashSet::new();
+    let mut look_ups: Vec<(&Subscription, &Place<'_>)> = Vec::new();
     for touched in &delivery.hours {
         let Ok((subscription, hour)) = &touched.key else {
             continue;
         };
-        // A removal in an hour that is not sealed requires nothing.
-        let matters = is_late(*hour) || !touched.written.is_empty();
-        if matters && asked.insert(subscription) {
-            questions.push((subscription, &touched.first));
+        // A removal in an hour that is not sealed requires no write.
+        let is_needed = is_late(*hour) || !touched.written.is_empty();
+        if is_needed && seen.insert(subscription) {
+            look_ups.push((subscription, &touched.first));
         }
     }
-    let mut answers = stream::iter(questions)
+    let mut answers = stream::iter(look_ups)
         .map(|(subscription, place)| async move {
             (
                 subscription,
@@ -139,7 +139,7 @@ async fn find_subscriptions<'d>(
                 known.insert(subscription, standing);
             }
             Err(stopped) => {
-                tracing::error!(%stopped, sequence_number = %place.sequence_number, "a subscription could not be looked up; the batch is delivered again from here");
+                tracing::error!(%stopped, sequence_number = %place.sequence_number, "a subscription could not be looked up; Lambda delivers the batch again from this change");
                 return (known, Some(place.clone()));
             }
         }
@@ -147,21 +147,22 @@ async fn find_subscriptions<'d>(
     (known, None)
 }
 
-/// What this function must know about a subscription.
+/// The part of a subscription's state that decides which of its hours are flagged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Standing {
-    /// There is no such subscription.
+    /// The subscription does not exist.
     Absent,
-    /// Its hours are sealed in order.
+    /// The subscription's hours are sealed in order.
     Open,
-    /// It ends in this hour: its license was removed in it, or an end was announced for it and the
-    /// removal did not come in time. Later hours are not sealed once the subscription has ended. So
-    /// usage that is dated after the end is flagged at once, and the recount holds it.
+    /// The subscription ends in this hour: its license was removed in the hour, or an end was
+    /// announced for it and the removal did not come in time. Later hours are not sealed once the
+    /// subscription has ended. So an hour after the end is flagged at once, and the recount holds
+    /// its usage.
     EndsIn(UsageHour),
 }
 
 impl Standing {
-    fn is_over_by(self, hour: UsageHour) -> bool {
+    fn ends_before(self, hour: UsageHour) -> bool {
         matches!(self, Self::EndsIn(last) if hour > last)
     }
 }
@@ -178,8 +179,7 @@ async fn look_up(
     match ledger.profile(subscription).await {
         Ok(None) => Ok(Standing::Absent),
         Ok(Some(profile)) => Ok(standing(&profile, now)),
-        // The subscription exists. Its late usage must not be lost until a person has corrected the
-        // profile.
+        // The subscription exists. Its late usage must not be lost while its profile is damaged.
         Err(LedgerError::Malformed(error)) => {
             tracing::error!(%error, "a profile is damaged; its hours are flagged nevertheless");
             Ok(Standing::Open)
@@ -191,7 +191,7 @@ async fn look_up(
 fn standing(profile: &Profile, now: Timestamp) -> Standing {
     let spans = profile.lifecycle.spans();
     let last = match profile.status() {
-        // An ended subscription is over, whatever this function's clock says.
+        // An ended subscription is over, even if this function's clock is slow.
         Status::Ended => spans.last().and_then(Span::last_hour),
         _ => spans.over_after(now),
     };
@@ -201,10 +201,10 @@ fn standing(profile: &Profile, now: Timestamp) -> Standing {
 /// One write, and the first change that requires it.
 struct Write<'d> {
     place: &'d Place<'d>,
-    what: What<'d>,
+    action: Action<'d>,
 }
 
-enum What<'d> {
+enum Action<'d> {
     Flag {
         subscription: &'d Subscription,
         hour: UsageHour,
@@ -221,8 +221,8 @@ struct Unattributed<'d> {
     reason: Arc<SetAsideReason>,
 }
 
-/// The writes that the changes before the index `end` require, in the order of their first changes,
-/// because Lambda delivers again from the first change that is named.
+/// The writes that the changes before the index `end` require. They are in the order of their first
+/// changes, because Lambda delivers again from the first change that the response names.
 fn plan<'d>(
     delivery: &'d Delivery<'_>,
     known: &HashMap<&'d Subscription, Standing>,
@@ -230,26 +230,30 @@ fn plan<'d>(
     end: Option<usize>,
 ) -> Vec<Write<'d>> {
     let mut writes = Vec::new();
-    let mut nobodys = Vec::new();
+    let mut unattributed = Vec::new();
     for touched in &delivery.hours {
         match &touched.key {
-            Err(reason) => set_aside(&mut nobodys, touched, reason.clone()),
+            Err(reason) => set_aside(&mut unattributed, touched, reason.clone()),
             Ok((subscription, hour)) => match known.get(subscription) {
                 // No flag is needed. Once the subscription becomes known, the sealer counts its
                 // hours from before its activation on.
                 Some(Standing::Absent) => {
                     let reason = SetAsideReason::UnknownSubscription(subscription.to_string());
-                    set_aside(&mut nobodys, touched, reason);
+                    set_aside(&mut unattributed, touched, reason);
                 }
-                // The hour's records may have expired, and a recount would take all of its usage
-                // for uncounted.
+                // The hour's records may have expired. A recount would find all of its usage
+                // uncounted.
                 Some(_) if is_too_old(*hour) => {
-                    set_aside(&mut nobodys, touched, SetAsideReason::HourTooOld(*hour));
+                    set_aside(
+                        &mut unattributed,
+                        touched,
+                        SetAsideReason::HourTooOld(*hour),
+                    );
                 }
-                Some(standing) if is_late(*hour) || standing.is_over_by(*hour) => {
+                Some(standing) if is_late(*hour) || standing.ends_before(*hour) => {
                     writes.push(Write {
                         place: &touched.first,
-                        what: What::Flag {
+                        action: Action::Flag {
                             subscription,
                             hour: *hour,
                         },
@@ -257,21 +261,21 @@ fn plan<'d>(
                 }
                 // The hour is not sealed yet, so its fold will find these rows.
                 Some(_) => {}
-                // The subscription did not matter, or it could not be looked up. In the second case
-                // the changes from here on are delivered again.
+                // No look-up was needed, or it failed. If it failed, Lambda delivers the changes
+                // from this one on again.
                 None => {}
             },
         }
     }
     let comes_before_end = |place: &Place<'_>| end.is_none_or(|end| place.index < end);
     writes.retain(|write| comes_before_end(write.place));
-    nobodys.retain(|row: &Unattributed<'_>| comes_before_end(row.place));
-    nobodys.sort_by_key(|row| row.place.index);
-    let mut rest = nobodys.into_iter().peekable();
+    unattributed.retain(|row: &Unattributed<'_>| comes_before_end(row.place));
+    unattributed.sort_by_key(|row| row.place.index);
+    let mut rest = unattributed.into_iter().peekable();
     while let Some(place) = rest.peek().map(|row| row.place) {
         writes.push(Write {
             place,
-            what: What::SetAside(rest.by_ref().take(BATCH_WRITE_MAX).collect()),
+            action: Action::SetAside(rest.by_ref().take(BATCH_WRITE_MAX).collect()),
         });
     }
     writes.sort_by_key(|write| write.place.index);
@@ -279,12 +283,12 @@ fn plan<'d>(
 }
 
 fn set_aside<'d>(
-    nobodys: &mut Vec<Unattributed<'d>>,
+    unattributed: &mut Vec<Unattributed<'d>>,
     touched: &'d TouchedHour<'_>,
     reason: SetAsideReason,
 ) {
     let reason = Arc::new(reason);
-    nobodys.extend(touched.written.iter().map(|row| Unattributed {
+    unattributed.extend(touched.written.iter().map(|row| Unattributed {
         place: &row.place,
         partition: &touched.partition,
         dimension_event: &row.dimension_event,
@@ -303,12 +307,12 @@ impl Write<'_> {
         if budget.is_spent() {
             return Err(Stopped::OutOfTime);
         }
-        match &self.what {
-            What::Flag { subscription, hour } => {
+        match &self.action {
+            Action::Flag { subscription, hour } => {
                 ledger.flag_late(subscription, *hour, now).await?;
                 Ok(0)
             }
-            What::SetAside(rows) => {
+            Action::SetAside(rows) => {
                 let rows: Vec<UnattributedRow<'_>> = rows.iter().map(Unattributed::row).collect();
                 let itemised = ledger.itemise_unattributed(&rows, now, || !budget.is_spent());
                 match itemised.await? {

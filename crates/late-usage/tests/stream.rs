@@ -1,4 +1,4 @@
-//! Rows put into a real table, delivered by its real stream, and the samples of `events/`.
+//! Deliveries from the stream of a real table, and the samples of `events/`.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use startup::{BatchResponse, Budget, Clock};
 
 const NOW: &str = "2026-11-21T04:40:00Z";
 const BUYER: &str = "account|examplecode3|111122223333";
-const LICENCE: &str =
+const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
 const LEGACY: &str = "legacy|examplecode2|CUSTEXAMPLE2";
 
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// The same stack as a role sees it that may not use one of the tables.
+    /// The function with access to only two of the tables. `table` selects the missing one.
     fn app_without(&self, table: fn(&mut TableNames) -> &mut String) -> App {
         let mut names = self.names.clone();
         *table(&mut names) = "no-such-table".to_owned();
@@ -90,7 +90,7 @@ impl World {
         self.ledger().raise_watermark(hour).await.unwrap();
     }
 
-    /// A row as any producer may put it.
+    /// Puts a row directly, as a producer does.
     async fn put(&self, partition: &str, row: &str) {
         self.client
             .put_item()
@@ -103,7 +103,7 @@ impl World {
             .unwrap();
     }
 
-    /// Delivers what the stream has.
+    /// Delivers the changes that are in the stream.
     async fn deliver(&mut self, app: &App) -> PollOutcome {
         self.deliver_at(now(), app).await
     }
@@ -124,7 +124,7 @@ impl World {
         flag.is_some()
     }
 
-    /// Row key and reason of every row that is nobody's.
+    /// The sort key and reason code of every itemised row of no known subscription.
     async fn unattributed(&self) -> Vec<(String, String)> {
         let (rows, are_more) = self.ledger().itemised_unattributed(20_000).await.unwrap();
         assert!(!are_more);
@@ -189,7 +189,7 @@ async fn a_row_put_between_two_runs_of_the_sealer_is_flagged_by_the_watermark_of
     let mut world = World::new();
     world.register(BUYER).await;
     world.seal_through("2026-11-21T01").await;
-    // Put while hour 2 is open, delivered after it was sealed.
+    // The row is put while hour 2 is open, and delivered after the hour was sealed.
     world.put(&format!("{BUYER}@2026-11-21T02"), "gb#1").await;
     world.seal_through("2026-11-21T02").await;
     let app = world.app();
@@ -220,7 +220,7 @@ async fn a_row_removed_by_hand_flags_its_hour() {
 }
 
 #[tokio::test]
-async fn a_row_of_nobody_is_itemised_and_flags_nothing() {
+async fn a_row_of_no_known_subscription_is_itemised_and_flags_nothing() {
     let mut world = World::new();
     world.seal_through("2026-11-21T02").await;
     world.put(&format!("{BUYER}@2026-11-21T02"), "gb#1").await;
@@ -257,15 +257,15 @@ async fn a_subscription_that_appears_later_is_known_to_the_next_delivery() {
 }
 
 #[tokio::test]
-async fn what_dynamodb_did_not_take_is_delivered_again_from_there() {
+async fn after_a_failure_the_batch_is_delivered_again_from_the_failed_change() {
     let mut world = World::new();
     world.register(BUYER).await;
     world.seal_through("2026-11-21T02").await;
     world.put("nobody@yesterday", "gb#1").await;
     world.put(&format!("{BUYER}@2026-11-21T02"), "gb#2").await;
 
-    let blind = world.app_without(|names| &mut names.subscriptions);
-    let outcome = world.deliver(&blind).await;
+    let without_profiles = world.app_without(|names| &mut names.subscriptions);
+    let outcome = world.deliver(&without_profiles).await;
     assert_eq!((outcome.delivered, outcome.failures > 0), (1, true));
     assert_eq!(
         world.unattributed().await,
@@ -292,9 +292,9 @@ async fn without_the_watermark_nothing_is_decided() {
 }
 
 #[tokio::test]
-async fn a_spent_invocation_leaves_the_rest_to_the_next_delivery() {
+async fn an_invocation_without_time_leaves_the_rest_to_the_next_delivery() {
     let world = World::new();
-    world.register(LICENCE).await;
+    world.register(LICENSE).await;
     world.seal_through("2026-11-21T02").await;
     let event = serde_json::value::to_raw_value(&sample("late-usage-insert.json")).unwrap();
     let spent = Budget::of(Duration::ZERO);
@@ -302,13 +302,13 @@ async fn a_spent_invocation_leaves_the_rest_to_the_next_delivery() {
         .await
         .unwrap();
     assert_eq!(answer.batch_item_failures.len(), 1);
-    assert!(!world.is_flagged(LICENCE, "2026-11-21T02").await);
+    assert!(!world.is_flagged(LICENSE, "2026-11-21T02").await);
 }
 
 #[tokio::test]
 async fn the_samples_are_answered_with_nothing_to_repeat() {
     let world = World::new();
-    for subscription in [LICENCE, LEGACY, BUYER] {
+    for subscription in [LICENSE, LEGACY, BUYER] {
         world.register(subscription).await;
     }
     world.seal_through("2026-11-21T02").await;
@@ -316,13 +316,13 @@ async fn the_samples_are_answered_with_nothing_to_repeat() {
 
     let removal = invoke(&app, sample("late-usage-ttl-removal.json")).await;
     assert_eq!(removal, BatchResponse::done());
-    assert!(!world.is_flagged(LICENCE, "2025-10-17T02").await);
+    assert!(!world.is_flagged(LICENSE, "2025-10-17T02").await);
 
     let inserts = invoke(&app, sample("late-usage-insert.json")).await;
     assert_eq!(inserts, BatchResponse::done());
-    assert!(world.is_flagged(LICENCE, "2026-11-21T02").await);
+    assert!(world.is_flagged(LICENSE, "2026-11-21T02").await);
     assert!(world.is_flagged(LEGACY, "2026-11-21T02").await);
-    assert!(!world.is_flagged(LICENCE, "2026-11-21T03").await);
+    assert!(!world.is_flagged(LICENSE, "2026-11-21T03").await);
 
     let unreadable = invoke(&app, sample("late-usage-unreadable.json")).await;
     assert_eq!(unreadable, BatchResponse::done());
@@ -337,7 +337,7 @@ async fn the_samples_are_answered_with_nothing_to_repeat() {
 }
 
 #[tokio::test]
-async fn an_event_that_is_no_batch_is_passed_over() {
+async fn an_event_that_is_not_a_batch_is_skipped() {
     let world = World::new();
     let answer = invoke(&world.app(), serde_json::json!({"key1": "value1"})).await;
     assert_eq!(answer, BatchResponse::done());

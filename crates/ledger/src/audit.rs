@@ -1,10 +1,10 @@
-//! Writes what the audit concludes about records, and keeps how far it has come.
+//! Writes the audit's conclusions about records, and stores the audit's progress.
 //!
 //! The item `audit`/`progress` has the progress; `audit_steps` has the other items of that
-//! partition. The item `stack`/`witness` says since when the
-//! audit waits for a later call in the history. Records in dispute, and records past their deadline
-//! without an outcome, are in the partitions `audit#<shard>` of the work index. They are due when
-//! CloudTrail can show what became of them.
+//! partition. The item `stack`/`witness` says since when the audit waits for a later call in the
+//! history. Records in dispute, and records past their deadline without an outcome, are in the
+//! partitions `audit#<shard>` of the work index. They are due when CloudTrail can show the answers
+//! to all calls that sent them.
 
 use jiff::Timestamp;
 use marketplace::audit::comparison::INFERRED;
@@ -24,7 +24,7 @@ pub(crate) fn audit_partition(shard: u8) -> String {
     format!("audit#{shard}")
 }
 
-/// How far the hourly comparison with CloudTrail has come.
+/// The progress of the hourly comparison with CloudTrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuditProgress {
     /// Every call before this time was compared with the ledger.
@@ -48,10 +48,10 @@ impl AuditProgress {
     }
 }
 
-/// A request of the audit: a call of BatchMeterUsage is needed that appears in the history.
+/// The audit's request for a call of BatchMeterUsage that will appear in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WitnessWanted {
-    /// When the request was made. The call must be later.
+    /// The time of the request. The call must be later.
     pub since: Timestamp,
 }
 
@@ -106,8 +106,8 @@ impl Ledger {
     }
 
     /// Closes a record as accepted, because its success was found in the history at `now`. A
-    /// success is a fact, so it is written whatever the version is. `at` is when AWS Marketplace
-    /// recorded it.
+    /// success is a fact, so it is written whatever the version is. `at` is the time at which AWS
+    /// Marketplace recorded it.
     pub async fn write_success_found(
         &self,
         record: &MeteringRecord,
@@ -136,8 +136,9 @@ impl Ledger {
             .await
     }
 
-    /// Closes a record as in conflict, if it was not changed since it was read. Stores the quantity
-    /// that AWS Marketplace holds in the slot, and its metering record id if it is known.
+    /// Closes a record as Conflict, if it was not changed since it was read. Stores the quantity
+    /// that AWS Marketplace holds in the slot, and the metering record id of that quantity if
+    /// known.
     pub async fn write_conflict(
         &self,
         record: &MeteringRecord,
@@ -150,7 +151,7 @@ impl Ledger {
             (State::Conflict, None, record.open_holds),
             self.retention,
         );
-        let mut change = RecordChange::leaving(life, Changes::Books(now))
+        let mut change = RecordChange::new(life, Changes::Books(now))
             .set("state", text(State::Conflict))
             .set("outcome", text("Conflict"))
             .set("outcome_at", text(now))
@@ -165,7 +166,8 @@ impl Ledger {
     }
 
     /// Stores when the audit examines a record again, if it was not changed since it was read.
-    /// `due` is `None` if the audit never does. `doubt` is why it could not close the record.
+    /// `due` is `None` if the audit does not examine it again. `doubt` says why the audit could not
+    /// close the record.
     pub async fn look_again(
         &self,
         record: &MeteringRecord,
@@ -177,7 +179,7 @@ impl Ledger {
             (record.state, due, record.open_holds),
             self.retention,
         );
-        let mut change = RecordChange::leaving(life, Changes::NoBooks);
+        let mut change = RecordChange::new(life, Changes::NoBooks);
         if let Some(doubt) = doubt {
             change = change.set("doubt", text(doubt));
         }
@@ -188,8 +190,8 @@ impl Ledger {
         self.change_record(record, change).await
     }
 
-    /// Why the audit could not close a record when it last examined it; `None` if there is no
-    /// doubt.
+    /// The reason why the audit could not close a record when it last examined it; `None` if there
+    /// is no doubt.
     pub async fn doubt_about(&self, key: &RecordKey) -> Result<Option<String>, LedgerError> {
         let table = &self.tables.metering_records;
         let sort = sort_key(key.hour, &key.dimension);
@@ -201,8 +203,8 @@ impl Ledger {
         Ok(doubt.map(str::to_owned))
     }
 
-    /// How far the comparison with CloudTrail has come, strongly consistent; `None` before its
-    /// first run.
+    /// The progress of the comparison with CloudTrail, strongly consistent; `None` before its first
+    /// run.
     pub async fn audit_progress(&self) -> Result<Option<AuditProgress>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, PROGRESS.0, PROGRESS.1)

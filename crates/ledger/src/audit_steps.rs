@@ -3,11 +3,11 @@
 //! A settled step says which calls a period had when it was compared for the first time, and that
 //! each success among them belonged to an accepted record with the same quantity. Neither the state
 //! nor the quantity of an accepted record changes, so this stays true. The second comparison of the
-//! period only has to look whether the history shows other calls by now.
+//! period only checks whether the history shows other calls by then.
 //!
-//! A settled step only saves reading records. It is put without a condition: whichever run wrote it
-//! last, it is true. If it is missing or damaged, the records are read again. It has `expires_at`,
-//! so that it disappears after the second comparison.
+//! A settled step only saves reading records. It is put without a condition, because it is true
+//! whichever run wrote it last. If it is missing or damaged, the records are read again. It has
+//! `expires_at`, so that it disappears after the second comparison.
 
 use jiff::{SignedDuration, Timestamp};
 use marketplace::hour::shift;
@@ -72,7 +72,7 @@ fn sort_key(from: Timestamp) -> String {
 }
 
 impl Ledger {
-    /// Keeps a settled step until a few days after `now`.
+    /// Stores a settled step, which expires three days after `now`.
     pub async fn keep_settled_step(
         &self,
         step: &SettledStep,
@@ -82,7 +82,7 @@ impl Ledger {
             .await
     }
 
-    /// The settled steps that begin from `from` to `to`, both included, in the order of their
+    /// The settled steps that begin between `from` and `to`, both included, in the order of their
     /// times. They were written hours before they are needed, so they are read eventually
     /// consistent. A damaged step is reported and left out.
     pub async fn settled_steps(

@@ -42,7 +42,7 @@ fn quantity() -> impl Strategy<Value = Quantity> {
     (0..=Quantity::MAX.micros()).prop_map(|micros| Quantity::from_micros(micros).unwrap())
 }
 
-/// Whole seconds, as records have them.
+/// Times in whole seconds, as in records.
 fn second() -> impl Strategy<Value = Timestamp> {
     (0_i64..5_000_000_000).prop_map(|second| Timestamp::from_second(second).unwrap())
 }

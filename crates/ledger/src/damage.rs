@@ -16,7 +16,7 @@ const NAMES_MAX: usize = 10_000;
 pub(crate) struct Damage(Arc<Mutex<BTreeSet<String>>>);
 
 impl Ledger {
-    /// The same tables, with a new list of damaged items, for one run.
+    /// Returns a ledger of the same tables with a new, empty list of damaged items, for one run.
     #[must_use]
     pub fn noting_damage(&self) -> Self {
         Self {
@@ -44,8 +44,8 @@ impl Ledger {
         names.iter().cloned().collect()
     }
 
-    /// Turns damage into `None`: if `read` failed because of a damaged item, or because a sum of
-    /// quantities exceeded its range, that is reported under the name `of`. Every other error stays
+    /// Reports damage, and returns `None` for it. Damage is a damaged item, or a sum of quantities
+    /// that exceeds its range; such a sum is reported under the name `of`. Every other error stays
     /// an error.
     pub fn unless_damaged<T>(
         &self,

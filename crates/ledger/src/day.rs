@@ -4,20 +4,20 @@
 //! read only these sums, as long as nothing of the day can have changed since. Two rules make that
 //! sound:
 //!
-//! * Every write that changes the books of a day is preceded by a note of the time, made with
-//!   [`Ledger::note_change`]. Such writes are every write of a record's state, every movement,
-//!   every new record, and every late flag, because a flag says that rows have changed.
-//! * A proof counts only if it began at least [`SETTLE_MINUTES`] minutes after the latest such
-//!   note. An invocation lasts a quarter of an hour at most, so by then the change was written or
-//!   never will be.
+//! * Before every write that changes the books of a day, [`Ledger::note_change`] stores a note with
+//!   the time. These writes are every write of a record's state, every movement, every new record,
+//!   and every late flag, because a flag says that rows have changed.
+//! * A proof counts only if it began at least [`SETTLE_MINUTES`] minutes after the latest note. An
+//!   invocation lasts a quarter of an hour at most. So the change was written by then, or it is
+//!   never written.
 //!
-//! Within [`UNPROVED_HOURS`] hours after a day's end no change is noted. No proof of the day begins
-//! until six hours have passed, so the proof sees each such change anyway. Therefore nearly all
-//! writes need no additional write.
+//! No note is written in the first [`UNPROVED_HOURS`] hours after a day's end. No proof of the day
+//! begins until six hours have passed, so the proof sees each change of that time anyway. Therefore
+//! nearly all writes need no additional write.
 //!
-//! Both items expire like closed records of the day, or later if they are written later. A day of
-//! which closed records may be gone is not proved any more, so a note is there for as long as
-//! sums of its day are read.
+//! Both items expire together with the closed records of the day, or later if they are written
+//! later. A day is not proved any more once its closed records may have expired. So a note exists
+//! for as long as the sums of its day are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,54 +40,59 @@ pub const UNPROVED_HOURS: i64 = 3;
 /// Minutes between the note of a change and the first proof that certainly sees the change. Our own
 /// choice: an invocation lasts 15 minutes at most; the rest is for clocks that differ.
 pub const SETTLE_MINUTES: i64 = 60;
-/// Minutes that a note reaches ahead, so that many changes of one day need one note. Ours.
+/// Minutes by which a note lies in the future, so that one note serves for many changes of a day.
+/// Our own choice.
 const NOTE_AHEAD_MINUTES: i64 = 5;
-/// Notes that a process remembers. Ours: when there are more it forgets them, and notes again.
+/// The most notes that a process remembers. Our own choice: at this number it forgets all of them,
+/// and later changes get new notes.
 const NOTES_MAX: usize = 10_000;
-/// The most bytes of a day's slots that one item holds; DynamoDB allows 400 KB for an item. A day
-/// with more is read in full each time.
+/// The most bytes of a day's slots in one item. DynamoDB allows 400 KB for an item. A day with more
+/// bytes is read in full each time.
 const SLOTS_BYTES_MAX: usize = 300_000;
 /// The length of a day's name in bytes.
 const DAY_BYTES: usize = "2026-11-21".len();
 
-/// Quantities of one subscription, by hour and dimension.
+/// Sums of usage of one subscription, by hour and dimension.
 pub type Slots = BTreeMap<(UsageHour, Dimension), Total>;
 
-/// The sums of a day of a subscription when it was read in full.
+/// The sums of one day of a subscription, from a proof that read the day in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DayDigest {
     /// The day's first hour. A digest is always about all 24 hours.
     pub day: UsageHour,
     /// The sums of the day's slots.
     pub books: Books,
-    /// What the movements of the day's records sent to other slots, by target slot.
+    /// The usage that the movements of the day's records carried away, by target slot.
     pub sent: Slots,
-    /// What the carried rows in the day's slots add up to, by slot.
+    /// The sums of the carried rows in the day's slots, by slot.
     pub arrived: Slots,
-    /// A digest of what the books depend on in the day's records and movements. As long as nothing
-    /// is noted, another digest means that something else than this stack has changed them.
+    /// A digest of the values in the day's records and movements on which the books depend. If the
+    /// digest differs later although there is no note of a change, something other than this stack
+    /// has changed the items.
     pub records: String,
-    /// A digest of the dimensions that were known then. Rows of other dimensions were set aside.
+    /// A digest of the dimensions that were known at the proof. Rows of other dimensions were set
+    /// aside.
     pub known: String,
-    /// Whether each row was counted by a record or a movement.
+    /// `true` if each row of the day was counted by a record or a movement.
     pub is_counted: bool,
-    /// When its proof began, before anything was read, in whole seconds.
+    /// The time at which the proof began, before it read anything, in whole seconds.
     pub proved_at: Timestamp,
 }
 
-/// What is stored about the proofs of some days of a subscription.
+/// The stored sums and notes of some days of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProvedDays {
-    /// The kept sums, by the day's first hour.
+    /// The stored sums, by the day's first hour.
     pub digests: BTreeMap<UsageHour, DayDigest>,
     /// The latest note of a change, by the day's first hour.
     pub changes: BTreeMap<UsageHour, Timestamp>,
 }
 
 impl ProvedDays {
-    /// The digest of a day, if nothing of the day can have changed since it was proved. A day with
-    /// uncounted rows, or with rows of a dimension that has become known since, is about to change.
-    /// A proof later than `now` was made before the clock was set back, and does not count.
+    /// The digest of a day; `None` if the day can have changed since it was proved. A day with
+    /// uncounted rows, or with rows of a dimension that has become known since, is about to change,
+    /// so it has no valid digest. A proof later than `now` was made before the clock was set back,
+    /// and does not count.
     pub fn settled(&self, day: UsageHour, known: &str, now: Timestamp) -> Option<&DayDigest> {
         let digest = self.digests.get(&day)?;
         let begins_late_enough = self.changes.get(&day).is_none_or(|changed| {
@@ -98,20 +103,20 @@ impl ProvedDays {
         (begins_late_enough && is_known && is_past && digest.is_counted).then_some(digest)
     }
 
-    /// All days about which something is stored.
+    /// The first hours of all days that have stored sums or a note.
     pub fn days(&self) -> BTreeSet<UsageHour> {
         let changed = self.changes.keys();
         self.digests.keys().chain(changed).copied().collect()
     }
 }
 
-/// Until which second a process has noted changes, by subscription and day: what is noted already is not
-/// written again.
+/// The notes that a process has written: the second up to which each note reaches, by subscription
+/// and day. A change that a note covers is not written again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Notes(Arc<Mutex<BTreeMap<(Subscription, UsageHour), i64>>>);
 
 impl Notes {
-    fn reach(&self, key: &(Subscription, UsageHour), second: i64) -> bool {
+    fn covers(&self, key: &(Subscription, UsageHour), second: i64) -> bool {
         let notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         notes.get(key).is_some_and(|until| *until >= second)
     }
@@ -125,12 +130,13 @@ impl Notes {
     }
 }
 
-/// The first hour of an hour's day.
+/// The first hour of the day that an hour belongs to.
 pub fn first_of_day(hour: UsageHour) -> UsageHour {
     hour.plus(-hour.number().rem_euclid(24))
 }
 
-/// A digest of a product's dimensions. `None` means that none are configured; its digest is `any`.
+/// A digest of a product's dimensions. `None` means that no dimensions are configured; its digest
+/// is `any`.
 pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
     match known {
         None => "any".to_owned(),
@@ -141,8 +147,8 @@ pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
     }
 }
 
-/// When an item about a day may be removed that is written at `written`. Closed records of the day
-/// may be removed at that time or earlier.
+/// The time from which DynamoDB may remove an item about a day that is written at `written`. The
+/// closed records of the day may be removed at the same time or earlier.
 fn end_of_day(day: UsageHour, written: Timestamp, retention: Retention) -> Timestamp {
     retention.after(day.plus(23).end().max(written))
 }
@@ -157,7 +163,7 @@ fn change_key(day: UsageHour) -> String {
     format!("{}#changed", day_key(day))
 }
 
-/// The day that a sort key names, and whether the item is a note of a change.
+/// Reads the day from a sort key, and whether the item is a note of a change.
 fn read_key(read: &Reader<'_>) -> Result<(UsageHour, bool), Malformed> {
     let sort = read.text("item")?;
     let key = || {
@@ -296,10 +302,10 @@ fn read_slots(text: &str) -> Option<Slots> {
 }
 
 impl Ledger {
-    /// Notes that something of an hour's day is about to change, so that the day is proved again.
-    /// Call it **before** the change; `now` is the time of the invocation. A note that is not
-    /// followed by a change costs one more proof of the day. A note reaches some minutes ahead, and
-    /// serves for every change until then.
+    /// Stores a note that the books of an hour's day are about to change, so that the day is proved
+    /// again. Call it **before** the change; `now` is the time of the invocation. If no change
+    /// follows, the note only costs another proof of the day. A note reaches some minutes ahead,
+    /// and serves for every change until then.
     pub(crate) async fn note_change(
         &self,
         subscription: &Subscription,
@@ -312,7 +318,7 @@ impl Ledger {
             return Ok(());
         }
         let key = (subscription.clone(), day);
-        if self.notes.reach(&key, now.as_second()) {
+        if self.notes.covers(&key, now.as_second()) {
             return Ok(());
         }
         let until = shift(now, SignedDuration::from_mins(NOTE_AHEAD_MINUTES));
@@ -333,16 +339,16 @@ impl Ledger {
             .expression_attribute_values(":until", number(until))
             .expression_attribute_values(":expires_at", number(end))
             .expression_attribute_values(":one", number(1));
-        // A failed condition means that a change at this time or later is noted already.
+        // A failed condition means that there is a note of this time or a later one.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await?;
         self.notes.keep(key, until);
         Ok(())
     }
 
-    /// What is stored about the proofs of the days from `first`'s through `last`'s, strongly
-    /// consistent. A damaged item is noted and left out, so that its day is proved again. Where a
-    /// note of a change is damaged, the day counts as just changed.
+    /// The stored sums and notes of the days of the hours `first` through `last`, strongly
+    /// consistent. A damaged item is reported and left out, so its day is proved again. If a note
+    /// of a change is damaged, the day counts as changed at `now`.
     pub async fn proved_days(
         &self,
         subscription: &Subscription,
@@ -376,7 +382,7 @@ impl Ledger {
         Ok(days)
     }
 
-    /// Keeps the sums of a day. If two proofs run at the same time, the last write counts. Its
+    /// Stores the sums of a day. If two proofs run at the same time, the last write counts. Its
     /// `proved_at` says when that proof began.
     pub async fn put_day(
         &self,

@@ -2,15 +2,16 @@
 //! `ended#<shard>`/`<month>#<subscription>`.
 //!
 //! The live index has no ended subscriptions, but the books of their last months must be proved as
-//! well. So before the reconciler ends a subscription, it lists it under the month of its last
+//! well. So the reconciler lists a subscription before it ends it: under the month of its last
 //! hour, the current month and the month of the watermark.
 //!
 //! An entry is needed until its month is proved for the last time. That is two days after the
-//! month's end, or later while nothing is sealed; but a day of which closed records may be gone is
-//! not proved at all. So an entry expires when the closed records of its month's last hour do, or
-//! as long after its writing if that is later. A subscription whose closing is still due is in the
-//! live index, and does not depend on its entry. If it is listed again, because it did not end or
-//! has ended once more, the new entry has an end of its own.
+//! month's end, or later while nothing is sealed. A day is not proved any more once its closed
+//! records may have expired. So an entry expires `RetentionMonths` after its month's last hour,
+//! like the closed records of that hour, or `RetentionMonths` after it was written if that is
+//! later. A subscription whose closing is still due is in the live index, and does not depend on
+//! its entry. If it is listed again, because it did not end or has ended once more, the new entry
+//! replaces the old one and expires later.
 
 use jiff::Timestamp;
 use marketplace::{Month, Subscription};
@@ -21,7 +22,7 @@ use crate::profile::SubscriptionPage;
 use crate::tables::TTL_ATTRIBUTE;
 use crate::{Ledger, shard_of};
 
-/// Subscriptions in one page.
+/// The most subscriptions in one page.
 const PAGE: i32 = 500;
 
 fn partition(shard: u8) -> String {
@@ -29,8 +30,8 @@ fn partition(shard: u8) -> String {
 }
 
 impl Ledger {
-    /// Lists a subscription that is about to be ended under a month, so that the month is proved.
-    /// Listing it twice only lets the entry expire later.
+    /// Lists a subscription under a month, so that the month is proved. The reconciler calls this
+    /// before it ends the subscription. Listing it twice only lets the entry expire later.
     pub async fn list_ended(
         &self,
         subscription: &Subscription,

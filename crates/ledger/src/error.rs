@@ -13,8 +13,8 @@ use marketplace::quantity::Overflow;
 
 use crate::Ledger;
 
-/// How often one write is tried while another writer's transaction holds its item. Our own choice:
-/// such a transaction lasts milliseconds, and the pauses add up to half a second.
+/// The most tries of one write while a transaction of another writer holds its item. Our own
+/// choice: such a transaction lasts milliseconds, and the pauses add up to half a second.
 const HELD_TRIES_MAX: u32 = 6;
 
 /// The result of a conditional write.
@@ -29,28 +29,29 @@ pub enum Written {
 /// A stored item that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "item {item}: attribute {attribute} {rule}; correct it by hand, nothing is done with it until then"
+    "item {item}: attribute {attribute} {rule}; correct it by hand, because the stack does not use the item until then"
 )]
 pub struct Malformed {
     /// The item's partition key and sort key, as `<partition> / <sort>`.
     pub item: String,
     /// The name of the damaged attribute.
     pub attribute: String,
-    /// What is wrong with the attribute, as the end of a sentence about it.
+    /// The end of a sentence that begins with the attribute's name and says what is wrong, for
+    /// example `is missing`.
     pub rule: String,
 }
 
-/// Why a read or write failed.
+/// The error of a failed read or write.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// DynamoDB refused or did not answer, after the SDK's own retries.
+    /// DynamoDB refused the request or did not answer it, after the SDK's own retries.
     #[error("{operation} on table {table} failed ({code}): {message}")]
     Unavailable {
-        /// The DynamoDB operation.
+        /// The name of the DynamoDB operation, for example `PutItem`.
         operation: &'static str,
         /// The name of the table.
         table: String,
-        /// DynamoDB's error code, or the kind of failure.
+        /// DynamoDB's error code, or the kind of failure if DynamoDB gave none.
         code: String,
         /// The SDK's whole error text.
         message: String,
@@ -124,9 +125,9 @@ impl Ledger {
         }
     }
 
-    /// Makes one write whose failed condition means something about the item, for example that it
-    /// exists. If the item is still held by a transaction after all tries, nothing is known about
-    /// it, so that is an error.
+    /// Makes one write whose failed condition shows a fact about the item, for example that it
+    /// exists. If a transaction still holds the item after all tries, that fact is unknown, so the
+    /// result is an error.
     pub(crate) async fn write_if<T, E, Sent>(
         &self,
         operation: &'static str,
@@ -140,8 +141,8 @@ impl Ledger {
         conditional(operation, table, self.send_while_held(send).await)
     }
 
-    /// Makes one write without a condition. If the item is still held by a transaction after all
-    /// tries, that is an error, because nothing was written.
+    /// Makes one write without a condition. If a transaction still holds the item after all tries,
+    /// the result is an error, because nothing was written.
     pub(crate) async fn write_always<T, E, Sent>(
         &self,
         operation: &'static str,

@@ -5,7 +5,7 @@
 //! meanwhile survives.
 //!
 //! A flag whose hour cannot be recounted yet is postponed, longer each time, so that it does not
-//! stay before the others in the list for ever. A flag that is put meanwhile is due at once.
+//! block the flags after it. A flag that is put meanwhile is due at once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,27 +27,28 @@ pub struct LateFlag {
     pub hour: UsageHour,
     /// The version of the item, which no other flag ever has.
     pub mark: String,
-    /// How often the flag was postponed.
+    /// The number of times that the flag was postponed.
     pub tries: u32,
 }
 
 /// Minutes by which a flag is postponed the first time: until the sealer's next run.
-const PUT_OFF_MINUTES: i64 = 5;
+const POSTPONED_MINUTES_FIRST: i64 = 5;
 
-/// How long a flag is postponed that was postponed `tries` times before: `most` at most.
-fn put_off_for(tries: u32, most: SignedDuration) -> SignedDuration {
-    let doubled = PUT_OFF_MINUTES.saturating_mul(1_i64.checked_shl(tries.min(30)).unwrap_or(1));
+/// The time by which a flag that was postponed `tries` times is postponed again, `most` at most.
+fn postponed_by(tries: u32, most: SignedDuration) -> SignedDuration {
+    let doubled =
+        POSTPONED_MINUTES_FIRST.saturating_mul(1_i64.checked_shl(tries.min(30)).unwrap_or(1));
     SignedDuration::from_mins(doubled).min(most)
 }
 
-/// A page of the flags that are due.
+/// A page of the late flags that are due.
 #[derive(Debug, Default)]
 pub struct FlagPage {
     /// The subscriptions and hours that are flagged.
     pub flags: Vec<(Subscription, UsageHour)>,
-    /// How many items of the page cannot be read as flags. The log names them.
+    /// The number of items on the page that cannot be read as flags. The log names them.
     pub damaged: u64,
-    /// Where the next page begins.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
 
@@ -75,7 +76,7 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
-    /// Random per process, counted within it.
+    /// Marks with a salt that is random in each process.
     pub(crate) fn random() -> Self {
         use std::hash::{BuildHasher, Hasher, RandomState};
         Self::salted(RandomState::new().build_hasher().finish())
@@ -96,8 +97,8 @@ impl Marks {
 }
 
 impl Ledger {
-    /// Flags an hour of a subscription for a recount. A flag says that rows may have changed, so it
-    /// is first noted that a proof of the hour's day may be out of date.
+    /// Flags an hour of a subscription for a recount. A flag says that rows may have changed, so a
+    /// note of the change is stored first, and the hour's day is proved again.
     pub async fn flag_late(
         &self,
         subscription: &Subscription,
@@ -174,7 +175,7 @@ impl Ledger {
         most: SignedDuration,
     ) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
-        let due = shift(now, put_off_for(flag.tries, most));
+        let due = shift(now, postponed_by(flag.tries, most));
         let request = self
             .client
             .update_item()
@@ -215,9 +216,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flag_is_put_off_longer_each_time_up_to_a_bound() {
+    fn a_flag_is_postponed_longer_each_time_up_to_a_bound() {
         let most = SignedDuration::from_hours(6);
-        let minutes = |tries| put_off_for(tries, most).as_mins();
+        let minutes = |tries| postponed_by(tries, most).as_mins();
         assert_eq!([0, 1, 2, 6].map(minutes), [5, 10, 20, 320]);
         assert_eq!([7, 30, u32::MAX].map(minutes), [360, 360, 360]);
     }

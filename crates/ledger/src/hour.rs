@@ -18,7 +18,7 @@ pub struct StoredDay {
 }
 
 impl StoredDay {
-    /// The closed records with movements, whose movements are to expire with them.
+    /// The keys of the closed records that have movements, which must expire with their record.
     pub fn closed_with_movements(&self) -> Vec<RecordKey> {
         let records = self.hours.values().flat_map(|hour| hour.records.values());
         records
@@ -27,15 +27,15 @@ impl StoredDay {
             .collect()
     }
 
-    /// Takes out what is stored about one of the hours. The result is empty if nothing is stored or
-    /// it was taken before.
+    /// Removes and returns the records and movements of one hour. The result is empty if nothing is
+    /// stored or the hour was taken before.
     pub fn take(&mut self, hour: UsageHour) -> Stored {
         self.hours.remove(&hour).unwrap_or_default()
     }
 
-    /// A digest of what the books depend on: each record's key, state and quantities, and each
-    /// movement's kind and quantities. A record's version is not in it, because it is also raised
-    /// when only the time of the next call changes.
+    /// A digest of all values on which the books depend: each record's key, state and quantities,
+    /// and each movement's number, kind and quantities. A record's version is not in it, because it
+    /// is also raised when only the time of the next call changes.
     pub fn digest(&self) -> String {
         let mut all = String::new();
         for (hour, stored) in &self.hours {
@@ -46,7 +46,7 @@ impl StoredDay {
             }
             for (dimension, movements) in &stored.movements {
                 for movement in movements {
-                    all.push_str(&format!("{hour}#{dimension} {}\n", told(movement)));
+                    all.push_str(&format!("{hour}#{dimension} {}\n", digest_line(movement)));
                 }
             }
         }
@@ -54,23 +54,23 @@ impl StoredDay {
     }
 }
 
-/// What the books depend on in a movement.
-fn told(movement: &Movement) -> String {
+/// The values of a movement on which the books depend, as one line of the digest.
+fn digest_line(movement: &Movement) -> String {
     let (number, kind) = (movement.number, movement.kind.as_str());
-    let mut told = format!("{number} {kind}");
+    let mut line = format!("{number} {kind}");
     if let MovementKind::Carried { target, into } = &movement.kind {
-        told.push_str(&format!(" to {target}"));
+        line.push_str(&format!(" to {target}"));
         if let Some(into) = into {
-            told.push_str(&format!("#{into}"));
+            line.push_str(&format!("#{into}"));
         }
     }
     if let Some(of) = movement.of {
-        told.push_str(&format!(" of {of}"));
+        line.push_str(&format!(" of {of}"));
     }
     for (_, quantity) in &movement.entries {
-        told.push_str(&format!(" {quantity}"));
+        line.push_str(&format!(" {quantity}"));
     }
-    told
+    line
 }
 
 /// An hour's records and their movements, by dimension.
@@ -80,7 +80,7 @@ pub struct Stored {
     movements: BTreeMap<Dimension, Vec<Movement>>,
 }
 
-/// What is stored about an hour, and what its rows come to now.
+/// The stored records and movements of an hour, and the fold of its present rows.
 #[derive(Debug)]
 pub struct HourCount<'d> {
     /// The hour's records by dimension.
@@ -137,8 +137,8 @@ impl HourCount<'_> {
     }
 }
 
-/// An hour that was counted for the books only. Its records may lack their allocations, so it does
-/// not give access to them: nothing may be billed or carried by it.
+/// An hour that was counted for the books only. Its records may lack their allocations, so this
+/// type does not give access to them. It cannot be used to bill or carry usage.
 #[derive(Debug)]
 pub struct HourBooks<'d>(HourCount<'d>);
 
@@ -174,7 +174,7 @@ impl HourBooks<'_> {
 
 impl Ledger {
     /// Reads an hour's rows, strongly consistent, and folds them. A carried row counts only if its
-    /// movement exists and says the same.
+    /// movement exists, and carries exactly this row into the hour.
     pub async fn fold_hour<'d>(
         &self,
         subscription: &Subscription,
@@ -194,7 +194,7 @@ impl Ledger {
                 movements.insert(key.clone(), movement);
             }
             let found = movements.get(&key).and_then(Option::as_ref);
-            if found.is_some_and(|(origin, movement)| brings(origin, movement, hour, &row)) {
+            if found.is_some_and(|(origin, movement)| carries(origin, movement, hour, &row)) {
                 fold.admit(row)?;
             } else {
                 fold.refuse(&row)?;
@@ -204,7 +204,7 @@ impl Ledger {
     }
 
     /// Counts an hour. It reads the records and movements first and the rows second. So a row that
-    /// comes meanwhile can seem late, but a row that is not counted can never seem counted. Every
+    /// is put meanwhile can seem late, but a row that is not counted can never seem counted. Every
     /// later write depends on the versions of the records that were read.
     pub async fn count_hour<'d>(
         &self,
@@ -240,7 +240,8 @@ impl Ledger {
             .await
     }
 
-    /// Counts an hour as [`Ledger::count_hour`] does, but for the books only.
+    /// Counts an hour as [`Ledger::count_hour`] does, but for the books only. `stored` is the
+    /// hour's part of a [`StoredDay`].
     pub async fn count_for_books<'d>(
         &self,
         subscription: &Subscription,
@@ -312,8 +313,8 @@ impl Ledger {
     }
 }
 
-/// Whether a row is exactly what a movement of `origin` carried into `hour`.
-fn brings(origin: &Dimension, movement: &Movement, hour: UsageHour, row: &CarriedRow) -> bool {
+/// Returns whether a movement of the dimension `origin` carries exactly this row into `hour`.
+fn carries(origin: &Dimension, movement: &Movement, hour: UsageHour, row: &CarriedRow) -> bool {
     let MovementKind::Carried { target, into } = &movement.kind else {
         return false;
     };

@@ -13,12 +13,12 @@ use crate::error::{LedgerError, Malformed, Written};
 /// An item in the form of the SDK: attribute values by name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// A string attribute.
+/// Makes a string attribute of a value.
 pub fn text(value: impl ToString) -> AttributeValue {
     AttributeValue::S(value.to_string())
 }
 
-/// A number attribute.
+/// Makes a number attribute of a value whose text is a decimal number.
 pub fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
@@ -30,12 +30,13 @@ pub struct Reader<'i> {
 }
 
 impl<'i> Reader<'i> {
-    /// A reader of this item.
+    /// Makes a reader of this item.
     pub fn new(item: &'i Item) -> Self {
         Self { item }
     }
 
-    /// The error that one attribute is wrong; `rule` says how, as the end of a sentence.
+    /// The error for a damaged attribute. `rule` is the end of a sentence that begins with the
+    /// attribute's name.
     pub fn malformed(&self, attribute: &str, rule: impl ToString) -> Malformed {
         let key = |name: &str| self.item.get(name).and_then(|v| v.as_s().ok()).cloned();
         let partition = key("subscription").or_else(|| key("subscription_hour"));
@@ -124,7 +125,7 @@ impl<'i> Reader<'i> {
         self.number_opt::<i64>(attribute)?
             .map(|second| {
                 Timestamp::from_second(second)
-                    .map_err(|_| self.malformed(attribute, "is no second since the epoch"))
+                    .map_err(|_| self.malformed(attribute, "is not a second since the epoch"))
             })
             .transpose()
     }
@@ -218,7 +219,7 @@ impl Ledger {
             .await
     }
 
-    /// Puts an item, and replaces the one that exists.
+    /// Puts an item, and replaces an existing item.
     pub(crate) async fn put_any(&self, table: &str, item: Item) -> Result<(), LedgerError> {
         let request = self
             .client
@@ -277,7 +278,7 @@ impl Ledger {
     }
 }
 
-/// The difference of two versions of one item, as an update expression.
+/// The difference between two versions of one item, as an update expression.
 pub(crate) struct Change {
     pub expression: String,
     pub names: HashMap<String, String>,

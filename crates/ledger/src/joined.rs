@@ -1,4 +1,5 @@
-//! Joins a profile with what lifecycle events say about its agreements and its customer.
+//! Merges the facts that lifecycle events state about a profile's agreements and customer into the
+//! profile.
 //!
 //! Two sides write to a joint, in any order and possibly at the same time:
 //! * The side that knows the **subscription** (a registration, a license event) writes the link,
@@ -21,12 +22,12 @@ use crate::error::{LedgerError, Written};
 use crate::joint::Joint;
 use crate::profile::Profile;
 
-/// How often a conditional write is decided and tried. A try fails only if another writer
-/// succeeded, and a subscription has few writers at the same time. Our own choice.
-const ROUNDS_MAX: u32 = 12;
+/// The most tries of a conditional write; each try decides again. A try fails only if another
+/// writer succeeded, and a subscription has few writers at the same time. Our own choice.
+const TRIES_MAX: u32 = 12;
 
-/// What an event or a registration says about a subscription. It fills in what a profile lacks and
-/// replaces nothing.
+/// The facts about a subscription that an event or a registration names. They fill in missing parts
+/// of a profile and replace nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Known {
     /// The buyer's account, if it is named.
@@ -35,9 +36,9 @@ pub struct Known {
     pub customer: Option<CustomerIdentifier>,
     /// The agreement that the subscription belongs to, if it is named.
     pub agreement: Option<AgreementId>,
-    /// When the buyer registered, if this is a registration.
+    /// The time of the registration, if this is a registration.
     pub registered_at: Option<Timestamp>,
-    /// A sign that names no joint under which it could be kept.
+    /// A sign that names no joint, so that only the profile can keep it.
     pub sign: Option<(Sign, Timestamp)>,
 }
 
@@ -49,7 +50,7 @@ impl Ledger {
         sign: Sign,
         at: Timestamp,
     ) -> Result<(), LedgerError> {
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..TRIES_MAX {
             let facts = self.joint_facts(joint).await?;
             let mut lifecycle = facts.lifecycle.clone();
             if !lifecycle.observe(sign, at) {
@@ -63,7 +64,7 @@ impl Ledger {
         Err(self.contended(&joint.to_string()))
     }
 
-    /// Links a subscription to its joints, creates its profile or adds what is missing in it, and
+    /// Links a subscription to its joints, creates its profile or adds missing parts to it, and
     /// merges the facts of all its joints into its lifecycle. Returns the profile as it is
     /// afterwards.
     pub async fn join(
@@ -81,13 +82,13 @@ impl Ledger {
         // subscription belongs to the account. They are read after the link to the account was
         // written, because those events store the agreement first and read the link second.
         for buyer in joints.iter().filter(|j| matches!(j, Joint::Buyer(..))) {
-            for noted in self.joints(&buyer.to_string()).await? {
-                if !joints.contains(&noted) {
-                    self.link_both_ways(&noted, subscription).await?;
+            for joint in self.joints(&buyer.to_string()).await? {
+                if !joints.contains(&joint) {
+                    self.link_both_ways(&joint, subscription).await?;
                 }
             }
         }
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..TRIES_MAX {
             let stored = match self.profile(subscription).await? {
                 Some(stored) => stored,
                 None => {
@@ -118,7 +119,7 @@ impl Ledger {
         subscription: &Subscription,
         now: Timestamp,
     ) -> Result<Option<Profile>, LedgerError> {
-        for _ in 0..ROUNDS_MAX {
+        for _ in 0..TRIES_MAX {
             let Some(stored) = self.profile(subscription).await? else {
                 return Ok(None);
             };
@@ -140,8 +141,8 @@ impl Ledger {
         self.link(joint, subscription).await
     }
 
-    /// Reads the facts after the profile was read, and writes what they change in the profile;
-    /// `None` if the profile was changed meanwhile.
+    /// Reads the facts after the profile was read, merges them into the profile, and writes it if
+    /// it differs. `None` if the profile was changed meanwhile.
     async fn write_joined(
         &self,
         stored: &Profile,
@@ -186,7 +187,7 @@ impl Ledger {
             table: self.tables.subscriptions.clone(),
             code: "ConditionalCheckFailed".to_owned(),
             message: format!(
-                "{what} changed {ROUNDS_MAX} times while it was being written; try again"
+                "{what} changed {TRIES_MAX} times while it was being written; try again"
             ),
         }
     }
@@ -219,8 +220,8 @@ fn current_agreement(agreements: &[(AgreementId, Lifecycle)]) -> Option<&Agreeme
 }
 
 /// Gives a subscription attention if its status or its spans have changed, because then other hours
-/// may be billed. The hours that were sealed individually before were sealed by other terms, so
-/// that work begins again. An hour that is sealed twice recounts to a difference of zero.
+/// may be billed. Hours that were sealed individually before were sealed by other terms, so that
+/// work starts again. If an hour is sealed twice, its recount finds a difference of zero.
 fn call_attention_if_due(old: &Profile, new: &mut Profile, now: Timestamp) {
     let terms = |p: &Profile| (p.status(), p.lifecycle.spans());
     let billed = matches!(new.status(), Status::Active | Status::Ending);

@@ -1,9 +1,9 @@
-//! Joints connect lifecycle events with subscriptions: an agreement, or a legacy customer of a
-//! product.
+//! Joints connect lifecycle events with subscriptions. A joint is an agreement, a legacy customer
+//! of a product, or an AWS account that bought a product.
 //!
 //! Agreement events name no product and no license. They and the license's events may come in any
-//! order. So each side first stores what it knows under the joint, and then reads what the other
-//! side has stored. The side that is second sees both.
+//! order. So each side first stores its facts under the joint, and then reads the facts of the
+//! other side. The side that stores second sees both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,10 +18,10 @@ use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_lifecycle, text};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// What a lifecycle event can name instead of the subscription.
+/// A name that a lifecycle event can have instead of the subscription's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Joint {
-    /// A purchase agreement.
+    /// An agreement, by its agreement id.
     Agreement(AgreementId),
     /// A customer of a product, by the legacy customer identifier.
     Customer(ProductCode, CustomerIdentifier),
@@ -56,12 +56,12 @@ impl FromStr for Joint {
                 product.parse().map_err(invalid)?,
                 account.parse().map_err(invalid)?,
             )),
-            _ => Err(format!("{text:?} is no agreement, customer or buyer")),
+            _ => Err(format!("{text:?} is not an agreement, customer or buyer")),
         }
     }
 }
 
-/// What lifecycle events said about a joint.
+/// The stored facts about a joint, from lifecycle events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JointFacts {
     /// The signs of the lifecycle events that named the joint.
@@ -71,7 +71,7 @@ pub struct JointFacts {
 }
 
 impl Ledger {
-    /// What is known about a joint; empty if nothing is.
+    /// The facts about a joint, strongly consistent; an empty lifecycle if nothing is stored.
     pub async fn joint_facts(&self, joint: &Joint) -> Result<JointFacts, LedgerError> {
         let item = self
             .get(&self.tables.subscriptions, &joint.to_string(), "facts")
@@ -89,7 +89,7 @@ impl Ledger {
         })
     }
 
-    /// Writes what is known about a joint, if it was not changed since `old` was read.
+    /// Writes the facts about a joint, if they were not changed since `old` was read.
     pub async fn write_joint_facts(
         &self,
         joint: &Joint,
@@ -144,8 +144,8 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Stores under `about`, a subscription or another joint, that a joint concerns it. This is the
-    /// opposite direction of [`Ledger::link`]. Storing it twice changes nothing.
+    /// Stores a joint under `about`, which is a subscription or another joint. This is the opposite
+    /// direction of [`Ledger::link`]. Storing it twice changes nothing.
     pub async fn note_joint(&self, about: &str, joint: &Joint) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(about)),
@@ -173,13 +173,13 @@ impl Ledger {
     /// Storing the same event twice changes nothing.
     ///
     /// The item is only evidence. The content of an event goes into the facts and the profile, and
-    /// no decision reads this item again. So an event that was understood expires, whatever the
-    /// state of its subscription. An event that was not understood waits for a person. Nothing
-    /// shows when the person is done, so it never expires.
+    /// no decision reads this item again. So an event that was understood expires, even while its
+    /// subscription is active. An event that was not understood waits for a person. Nothing shows
+    /// when the person is done, so the event never expires.
     ///
     /// No other item of Subscriptions ever expires. Facts, links and joints are read when a buyer
-    /// comes back or an event comes late. A profile says until when a subscription was in force.
-    /// Products and contacts are the seller's own data.
+    /// comes back or an event comes late. A profile says when a subscription was in force. Products
+    /// and contacts are the seller's own data.
     pub async fn note_event(
         &self,
         about: &str,

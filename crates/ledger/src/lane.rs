@@ -4,19 +4,18 @@
 //! read eventually consistent. A damaged lane is reported and left out.
 //!
 //! # Why the last writer may win
-//! Only the invocation that has the turn to send writes lanes. Two of them can write at the same
-//! time only if one has lost its turn and goes on until its time is up, which takes minutes. Then an
-//! item can say what was true these minutes before:
-//! * *A lane is remembered although a record of it was accepted meanwhile.* This is as if that record
-//!   were still to come. The lane's records are sent last and alone until the next of them is
-//!   accepted, which removes the lane.
-//! * *A lane is forgotten although it was refused again.* The next refusal finds it again, with the
-//!   calls of one search.
-//! * *An older refusal replaces a later one.* The lane has its turn earlier, or is stale earlier.
+//! Only the invocation that has the turn to send writes lanes. Two invocations can write at the
+//! same time only if one has lost its turn and continues until its time is up. That lasts minutes,
+//! and an item can then be out of date by these minutes:
+//! * *A lane is remembered although a record of it was accepted meanwhile.* The lane's records are
+//!   sent last and alone until the next of them is accepted, which removes the lane.
+//! * *A lane is forgotten although it was refused again.* The next refusal finds it again, which
+//!   costs the calls of one search.
+//! * *An older refusal replaces a later one.* The lane is tried earlier, or becomes stale earlier.
 //!
 //! No outcome of a record is concluded from a lane, and every write of an outcome other than a
-//! success depends on the record's own version. A version of the lane would not help: it could not
-//! tell which of two answers of AWS Marketplace is the later one, and a removed item has none.
+//! success depends on the record's own version. A version of the lane would not help. It could not
+//! show which of two answers of AWS Marketplace is later, and a removed item has no version.
 
 use jiff::Timestamp;
 use marketplace::lane::{Guilt, Lane};
@@ -28,12 +27,12 @@ use crate::item::{Item, Reader, number, text};
 
 const LANES: &str = "lanes";
 
-/// About how many lanes one invocation reads at most. Our own choice: a lane has about 300 bytes,
-/// so these take 15 MB of memory. Further lanes are not known to the invocation until they are
-/// refused again.
+/// The number of lanes after which an invocation reads no further page. Our own choice: a lane has
+/// about 300 bytes, so these take 15 MB of memory. Further lanes are unknown to the invocation
+/// until they are refused again.
 const LANES_MAX: usize = 50_000;
 
-/// The most stale lanes that one reading removes. The next reading removes more.
+/// The most stale lanes that one call of [`Ledger::lanes`] removes. The next call removes more.
 const FORGOTTEN_AT_ONCE_MAX: usize = 100;
 
 /// The sort key of a lane. It is a digest, because a subscription and a dimension together can be
@@ -89,7 +88,7 @@ fn from_item(item: &Item) -> Result<Guilt, Malformed> {
         }
         (None, Some(subscription), None) => Lane::Subscription(subscription),
         _ => {
-            let rule = "must name a product or a subscription, or one of them and a dimension";
+            let rule = "does not fit product_code and dimension: a lane has a product and a dimension, a subscription and a dimension, or a subscription";
             return Err(read.malformed("of_subscription", rule));
         }
     };
@@ -138,7 +137,7 @@ impl Ledger {
         Ok(lanes)
     }
 
-    /// Remembers that a lane was refused.
+    /// Stores that a lane was refused, and replaces its earlier refusal.
     pub async fn remember_lane(&self, guilt: &Guilt) -> Result<(), LedgerError> {
         self.put_any(&self.tables.metering_records, to_item(guilt))
             .await

@@ -11,11 +11,11 @@
 //!   proved
 //! * `life_span`: when the movements and allocations of a record may expire
 //! * [`damage`]: items that cannot be read, which are set aside and reported
-//! * [`audit`], [`audit_steps`]: what the audit concludes about records, how far it has come, and
-//!   which calls it found settled
-//! * [`lane`], [`sender`]: what the submitter remembers, and whose turn it is to send
+//! * [`audit`], [`audit_steps`]: the audit's conclusions about records, its progress, and the calls
+//!   that it has settled
+//! * [`lane`], [`sender`]: the refused lanes that the submitter remembers, and the turn to send
 //! * [`hour`]: an hour's records, movements and rows, read in an order in which no row is lost
-//! * [`stream`]: what the streams of the tables deliver
+//! * [`stream`]: reads the deliveries of the tables' streams
 //!
 //! An item has a `version`. A write after its creation depends on the version that was read before
 //! the decision, and does not replace the whole item. There are three exceptions:
@@ -62,8 +62,8 @@ pub use error::{LedgerError, Malformed, Written};
 pub use query::Consistency;
 pub use tables::TableNames;
 
-/// Partitions of each sparse index. It must not change: items in other partitions would not be
-/// found.
+/// The number of shards of the index `live`, and of each kind of work in the index `work`. It must
+/// never change, because items in other partitions would not be found.
 pub const SHARDS: u8 = 8;
 
 /// The three tables of one stack.
@@ -78,7 +78,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// The tables with these names, which `client` reads and writes.
+    /// Makes a ledger that reads and writes the tables with these names through `client`.
     pub fn new(client: Client, tables: TableNames) -> Self {
         Self {
             client,
@@ -90,33 +90,33 @@ impl Ledger {
         }
     }
 
-    /// The same tables, with another time for which closed records are kept.
+    /// Returns the ledger with another retention of closed records.
     #[must_use]
     pub fn keeping(mut self, retention: Retention) -> Self {
         self.retention = retention;
         self
     }
 
-    /// How long closed records are kept.
+    /// The time for which closed records are kept.
     pub fn retention(&self) -> Retention {
         self.retention
     }
 
-    /// The same tables, with repeatable marks for late flags, for simulations. Two ledgers of one
-    /// stack must not have the same salt.
+    /// Returns the ledger with repeatable marks for late flags, which simulations need. Two ledgers
+    /// of one stack must not have the same salt.
     #[must_use]
     pub fn with_marks(mut self, salt: u64) -> Self {
         self.marks = flag::Marks::salted(salt);
         self
     }
 
-    /// The names of the tables.
+    /// The names of the stack's three tables.
     pub fn tables(&self) -> &TableNames {
         &self.tables
     }
 }
 
-/// The shard of the sparse indexes that a subscription belongs to, 0 to [`SHARDS`] - 1.
+/// The shard of a subscription in the sparse indexes, 0 to [`SHARDS`] - 1.
 pub fn shard_of(subscription: &Subscription) -> u8 {
     let digest = Sha256::digest(subscription.to_string());
     digest.first().copied().unwrap_or_default() % SHARDS

@@ -1,5 +1,5 @@
-//! The life span of the items that belong to a record: its movements, and allocations in items of
-//! their own.
+//! The life span of the items that belong to a record: its movements, and allocations in separate
+//! items.
 //!
 //! They expire with their record, and never while anything about it is open. The record is closed
 //! first, and its items get their end afterwards. A crash in between leaves items that only stay
@@ -24,8 +24,8 @@ const CHANGED_AT_ONCE_MAX: usize = 90;
 
 impl Ledger {
     /// Gives the movements and allocations of a record the record's own life span, and returns how
-    /// many items it changed. A record is closed by a write of its own, and its items get their end
-    /// here.
+    /// many items it changed. The write that closes a record does not change these items, so this
+    /// function gives them their end.
     ///
     /// An item gets an end only in a transaction that depends on the record's version. If the
     /// record is changed meanwhile, the other items are left to the next call.
@@ -51,7 +51,7 @@ impl Ledger {
         }
         let mut changed = 0;
         for sorts in wrong.chunks(CHANGED_AT_ONCE_MAX) {
-            let mut writes = vec![self.as_read(&record)?];
+            let mut writes = vec![self.check_unchanged(&record)?];
             for sort in sorts {
                 writes.push(self.child_update(key, sort, life)?);
             }
@@ -65,8 +65,8 @@ impl Ledger {
     }
 
     /// The writes that remove the end of all items of a closed record, for the transaction in which
-    /// the record opens again. If a record has more items than fit into it, the first ones lose
-    /// their end in transactions before.
+    /// the record opens again. If a record has more items than fit into that transaction, earlier
+    /// transactions remove the end of the first items.
     pub(crate) async fn reopening(
         &self,
         record: &MeteringRecord,
@@ -79,7 +79,7 @@ impl Ledger {
         let table = &self.tables.metering_records;
         while sorts.len() > CHANGED_AT_ONCE_MAX {
             let first: Vec<String> = sorts.drain(..CHANGED_AT_ONCE_MAX).collect();
-            let mut writes = vec![self.as_read(record)?];
+            let mut writes = vec![self.check_unchanged(record)?];
             for sort in &first {
                 writes.push(self.child_update(key, sort, LifeSpan::Open)?);
             }
@@ -113,7 +113,7 @@ impl Ledger {
     }
 
     /// A check that makes the transaction fail if the record was changed since it was read.
-    fn as_read(&self, record: &MeteringRecord) -> Result<TransactWriteItem, LedgerError> {
+    fn check_unchanged(&self, record: &MeteringRecord) -> Result<TransactWriteItem, LedgerError> {
         let key = &record.key;
         let table = &self.tables.metering_records;
         let check = ConditionCheck::builder()

@@ -1,5 +1,5 @@
-//! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`. They are never
-//! changed.
+//! Movements of a record's quantity: sort key `c#<hour>#<dimension>#<number>`. Their content is
+//! never changed; only their `expires_at` follows the record's.
 
 use jiff::Timestamp;
 use marketplace::audit::due;
@@ -137,7 +137,7 @@ fn carried_rows(
 }
 
 impl Ledger {
-    /// The movements of one hour's records, strongly consistent, with hour and dimension.
+    /// The movements of one hour's records with their hour and dimension, strongly consistent.
     pub async fn movements_of_hour(
         &self,
         subscription: &Subscription,
@@ -147,8 +147,8 @@ impl Ledger {
             .await
     }
 
-    /// The movements of the records of the hours `first` through `last`, strongly consistent, with
-    /// hour and dimension.
+    /// The movements of the records of the hours `first` through `last` with their hour and
+    /// dimension, strongly consistent.
     pub async fn movements_of_hours(
         &self,
         subscription: &Subscription,
@@ -223,7 +223,7 @@ impl Ledger {
 
     /// Writes a record's next movement in one transaction: the movement, the record's number of
     /// movements, and for carried usage the rows of the target hour. A conflict means that the
-    /// record was changed since it was read; then count the hour again.
+    /// record was changed since it was read. Then count the hour again.
     pub async fn move_quantity(
         &self,
         record: &MeteringRecord,
@@ -235,8 +235,9 @@ impl Ledger {
     }
 
     /// Writes a record's next movement as [`Ledger::move_quantity`] does, and closes the record as
-    /// Moved in the same transaction. The movement takes all of its quantity, and the record is not
-    /// sent any more. If AWS Marketplace may have billed the record, the audit examines it again.
+    /// Moved in the same transaction. The movement takes the record's whole quantity, and the
+    /// record is not sent any more. If AWS Marketplace may have billed the record, the audit
+    /// examines it again.
     pub async fn close_record(
         &self,
         record: &MeteringRecord,
@@ -254,8 +255,8 @@ impl Ledger {
         self.write_movement(record, movement, change).await
     }
 
-    /// What a movement changes in its record. `state` is the record's state, due time and number of
-    /// open holds afterwards.
+    /// The change of a record that a movement makes. `state` is the record's state, due time and
+    /// number of open holds afterwards.
     fn movement_change(
         &self,
         record: &MeteringRecord,
@@ -264,7 +265,7 @@ impl Ledger {
     ) -> RecordChange {
         let holds = Some(state.2).filter(|holds| *holds > 0);
         let life = LifeSpan::after(&record.key, state, self.retention);
-        RecordChange::leaving(life, Changes::Books(movement.at))
+        RecordChange::new(life, Changes::Books(movement.at))
             .set("movements", number(movement.number))
             .set_opt("open_holds", holds.map(number))
             .remove("send")
@@ -302,20 +303,20 @@ impl Ledger {
         Ok(written)
     }
 
-    /// Gives the movements and allocations of a record that a movement has just closed the record's
-    /// end. If this fails, the movement is valid nevertheless, and those items only stay until
-    /// [`Ledger::settle_life_span`] is called again.
+    /// Gives the movements and allocations of a record the same end as the record, after a movement
+    /// has closed it. If this fails, the movement is valid nevertheless, and those items only stay
+    /// until [`Ledger::settle_life_span`] is called again.
     async fn let_expire(&self, record: &MeteringRecord) {
         if record.movements == 0 && part_keys(record).is_empty() {
             return;
         }
         if let Err(error) = self.settle_life_span(&record.key).await {
-            tracing::warn!(slot = %record.key, %error, "movements of a closed record have no end yet; the reconciler sets it");
+            tracing::warn!(slot = %record.key, %error, "movements of a closed record have no expiry yet; the reconciler sets it");
         }
     }
 }
 
-/// How many movements of a record hold undecided usage after this movement.
+/// The number of open holds that a record has after this movement.
 fn holds_after(record: &MeteringRecord, movement: &Movement) -> u32 {
     let holds = match movement.kind {
         MovementKind::Held => record.open_holds.saturating_add(1),

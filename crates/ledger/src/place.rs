@@ -1,8 +1,8 @@
-//! Places: where work that takes several runs broke off, and where the next run continues.
+//! Places. A place says where work that takes several runs broke off, so that the next run
+//! continues there.
 //!
-//! A place is a hint and no proof. Work that continues at a wrong place does something twice, or
-//! leaves something to its next turn. So a run that finds that another run has moved a place does
-//! not move it.
+//! A place is only a hint. Work that continues at a wrong place does something twice, or leaves
+//! something to the next run. So a run does not move a place that another run has moved meanwhile.
 
 use marketplace::{Subscription, UsageHour};
 
@@ -10,20 +10,20 @@ use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
 
-/// Partition of the places that are about many subscriptions.
+/// The partition key of the places in passes over many subscriptions.
 const PLACES: &str = "places";
-/// Sort key of the place in one subscription's hours.
+/// The sort key of the place in the recount of one subscription's hours.
 const RECOUNT: &str = "p#recount";
 
-/// Where work broke off.
+/// The place where work broke off, as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place<T> {
-    /// Where the work broke off; see the method that read it. `None` means that it begins at the
-    /// beginning.
+    /// The subscription or hour at which the work broke off; see the method that read the place.
+    /// `None` means that the work starts from the beginning.
     pub at: Option<T>,
     key: (String, &'static str),
     version: u64,
-    /// Whether the version cannot be read. Then the next write replaces the item.
+    /// `true` if the version cannot be read. Then the next write replaces the item.
     is_damaged: bool,
 }
 
@@ -74,7 +74,7 @@ impl Ledger {
         };
         let Some(item) = item else { return Ok(place) };
         let read = Reader::new(&item);
-        // A place is only a hint, so one that cannot be read is treated as missing.
+        // A place is only a hint, so a damaged place is treated as missing.
         match read.version() {
             Ok(version) => place.version = version,
             Err(damaged) => {
@@ -110,7 +110,7 @@ impl Ledger {
             is_damaged: false,
         };
         match place.version {
-            // Without a version there is no condition to write on; a hint needs none.
+            // The version is unknown, so the write has no condition. A hint needs none.
             _ if place.is_damaged => {
                 self.put_any(table, new.to_item()).await?;
                 Ok(Written::Done)

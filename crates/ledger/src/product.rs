@@ -1,4 +1,5 @@
-//! A product's configuration: how records name its buyers, and its dimensions.
+//! A product's configuration: the identity kind by which records name its buyers, and its
+//! dimensions.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +17,8 @@ const ITEM: &str = "configuration";
 pub struct Product {
     /// The product code, not the product id (`prod-...`).
     pub code: ProductCode,
-    /// How the product's records name the buyer. Change it only between two hours, because AWS
-    /// Marketplace would bill an hour once for each kind.
+    /// The kind of identity by which the product's records name the buyer. Change it only between
+    /// two hours, because AWS Marketplace would bill an hour once for each kind.
     pub identity: IdentityKind,
     /// The API names of its dimensions. Rows of other dimensions are set aside.
     pub dimensions: BTreeSet<Dimension>,
@@ -71,8 +72,8 @@ impl Ledger {
         Ok(item.as_ref().map(Product::from_item).transpose()?)
     }
 
-    /// Creates a configuration, or writes what differs from `old` if it was not changed since `old`
-    /// was read.
+    /// Creates a configuration if `old` is `None`. Otherwise writes the differences from `old`, if
+    /// the configuration was not changed since `old` was read.
     pub async fn write_product(
         &self,
         old: Option<&Product>,

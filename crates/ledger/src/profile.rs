@@ -1,4 +1,4 @@
-//! A subscription's profile: the buyer, the state of the agreement, and how far it is sealed.
+//! A subscription's profile: the buyer, the state of the agreement, and the progress of sealing.
 
 use aws_sdk_dynamodb::operation::query::QueryOutput;
 use jiff::Timestamp;
@@ -14,10 +14,10 @@ use crate::tables::{ATTENTION_INDEX, LIVE_INDEX};
 use crate::{Ledger, SHARDS, shard_of};
 
 const ITEM: &str = "profile";
-/// Subscriptions in one page of an index.
+/// The most subscriptions in one page of an index.
 const PAGE: i32 = 500;
 
-/// What is known about one subscription. Contact data is in another item.
+/// The profile of one subscription. Its contact data is in another item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {
     /// The key of the subscription.
@@ -28,18 +28,18 @@ pub struct Profile {
     pub account: Option<AccountId>,
     /// The buyer's legacy identifier, if known.
     pub customer: Option<CustomerIdentifier>,
-    /// The agreement it belongs to now, if known.
+    /// The agreement that the subscription belongs to now, if known.
     pub agreement: Option<AgreementId>,
-    /// The signs of its lifecycle events.
+    /// The signs of the subscription's lifecycle events.
     pub lifecycle: Lifecycle,
-    /// When the profile was created, which is when the stack first heard of the subscription.
+    /// The time at which the profile was created, when the stack first heard of the subscription.
     pub created_at: Timestamp,
-    /// When the buyer registered; `None` if the buyer has not.
+    /// The time at which the buyer registered; `None` if the buyer has not.
     pub registered_at: Option<Timestamp>,
     /// The seller's own name for the buyer, if the seller has set one.
     pub reference: Option<String>,
-    /// Since when the subscription has attention, which means that the sealer works on it
-    /// individually in every run; `None` if it has no attention.
+    /// The time since which the subscription has attention; `None` if it has none. The sealer works
+    /// on a subscription with attention individually in every run.
     pub attention_since: Option<Timestamp>,
     /// The hour through which the subscription was sealed individually, while it has attention.
     pub sealed_through: Option<UsageHour>,
@@ -48,7 +48,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// A profile about to be created.
+    /// Makes a profile that is not stored yet, with the subscription and product only.
     pub fn new(subscription: Subscription, product: ProductCode, now: Timestamp) -> Self {
         Self {
             subscription,
@@ -71,9 +71,9 @@ impl Profile {
         self.lifecycle.status()
     }
 
-    /// What sealing must know; `None` if the subscription was never in force, because then nothing
-    /// is sealed. A subscription that ended without ever being active is in force only at its end,
-    /// so that usage before it is not billed.
+    /// The terms that sealing needs; `None` if the subscription was never in force, because then
+    /// nothing is sealed. A subscription that ended without ever being active is in force only at
+    /// its end, so that usage before it is not billed.
     pub fn terms(&self) -> Option<Terms> {
         let spans = self.lifecycle.spans();
         spans.last()?;
@@ -134,15 +134,15 @@ impl Profile {
     }
 }
 
-/// What a buyer typed on the registration page. It is in its own item, so that no log or report
-/// reads it.
+/// The contact data that a buyer typed on the registration page. It is in its own item, so that no
+/// log or report reads it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Contact {
-    /// The name of a person.
+    /// The name of the buyer's contact person.
     pub name: Option<String>,
-    /// The email address.
+    /// The email address of the contact person.
     pub email: Option<String>,
-    /// The name of a company.
+    /// The name of the buyer's company.
     pub company: Option<String>,
 }
 
@@ -152,12 +152,12 @@ impl std::fmt::Debug for Contact {
     }
 }
 
-/// A page of subscriptions and where the next one begins.
+/// A page of subscriptions, and the place where the next page begins.
 #[derive(Debug, Clone, Default)]
 pub struct SubscriptionPage {
     /// Up to 500 subscriptions.
     pub subscriptions: Vec<Subscription>,
-    /// How many items of the page name no valid subscription. The log names them.
+    /// The number of items on the page that name no valid subscription. The log names them.
     pub damaged: u64,
     /// The subscription after which the next page begins; `None` on the last page.
     pub next: Option<Subscription>,
@@ -181,8 +181,8 @@ impl Ledger {
             .await
     }
 
-    /// Writes what differs between two versions of a profile, if it was not changed since `old` was
-    /// read.
+    /// Writes the differences between two versions of a profile, if it was not changed since `old`
+    /// was read.
     pub async fn change_profile(
         &self,
         old: &Profile,
@@ -192,7 +192,7 @@ impl Ledger {
             .await
     }
 
-    /// Stores what the buyer typed.
+    /// Stores a buyer's contact data, and replaces earlier contact data.
     pub async fn put_contact(
         &self,
         subscription: &Subscription,
@@ -209,7 +209,7 @@ impl Ledger {
         self.put_any(&self.tables.subscriptions, item).await
     }
 
-    /// What the buyer typed on the registration page, if there is anything.
+    /// A buyer's contact data, strongly consistent; `None` if there is none.
     pub async fn contact(
         &self,
         subscription: &Subscription,
@@ -266,7 +266,7 @@ impl Ledger {
         Ok(all)
     }
 
-    /// The place at which [`Ledger::profiles_page`] continues after a profile.
+    /// The start with which [`Ledger::profiles_page`] continues after a subscription's profile.
     pub fn behind_profile(subscription: &Subscription) -> Item {
         Item::from([
             ("subscription".to_owned(), text(subscription)),
@@ -274,8 +274,8 @@ impl Ledger {
         ])
     }
 
-    /// A page of all profiles, including ended ones, in no particular order. A damaged profile is
-    /// reported and left out.
+    /// A page of all profiles, also of ended subscriptions, in no particular order. A damaged
+    /// profile is reported and left out.
     pub async fn profiles_page(
         &self,
         start: Option<Item>,

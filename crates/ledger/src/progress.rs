@@ -1,4 +1,4 @@
-//! How far sealing and recounting have come: the stack's watermark, the progress of each shard, and
+//! The progress of sealing and recounting: the stack's watermark, the progress of each shard, and
 //! the progress of the reconciler's sweeps.
 
 use marketplace::{Subscription, UsageHour};
@@ -16,8 +16,8 @@ pub struct ShardProgress {
     pub shard: u8,
     /// Every live subscription of the shard is sealed through this hour.
     pub sealed_through: UsageHour,
-    /// The place where a run broke off: in the next hour, the subscriptions up to and including
-    /// this one are sealed.
+    /// The subscription after which a run broke off in the next hour: that hour is sealed for the
+    /// subscriptions up to and including this one. `None` if no subscription is sealed in it.
     pub place: Option<Subscription>,
     /// The version of the item; 0 if nothing is stored. Every write raises it.
     pub version: u64,
@@ -100,9 +100,9 @@ impl Ledger {
         })
     }
 
-    /// The progress of every shard, in the order of the shards, strongly consistent. It is one
-    /// request, because each run of the sealer needs all of them. A damaged item says so in its own
-    /// place and leaves the others readable.
+    /// The progress of every shard, in the order of the shards, strongly consistent. One request
+    /// reads all of them, because each run of the sealer needs them. A damaged item is an error in
+    /// its shard's place, and the others can be read.
     pub async fn progress_of_shards(
         &self,
     ) -> Result<Vec<Result<Option<ShardProgress>, Malformed>>, LedgerError> {
@@ -115,7 +115,7 @@ impl Ledger {
             })
             .collect();
         let items = self.batch_get(keys, Consistency::Strong).await?;
-        let of = |shard: u8| {
+        let progress_of = |shard: u8| {
             let key = text(ShardProgress::key(shard));
             let item = items
                 .iter()
@@ -123,7 +123,7 @@ impl Ledger {
             item.map(|item| ShardProgress::of_item(shard, item))
                 .transpose()
         };
-        Ok((0..SHARDS).map(of).collect())
+        Ok((0..SHARDS).map(progress_of).collect())
     }
 
     /// Creates a shard's progress, unless there is one.
@@ -152,7 +152,8 @@ impl Ledger {
         self.change(table, &old.to_item(), &new.to_item()).await
     }
 
-    /// How far one of the reconciler's sweeps has come; `None` before its first run.
+    /// The progress of one of the reconciler's sweeps, strongly consistent; `None` before its first
+    /// run.
     pub async fn sweep_progress(&self, name: &str) -> Result<Option<SweepProgress>, LedgerError> {
         let item = self
             .get(&self.tables.metering_records, SWEEPS, name)
@@ -197,17 +198,17 @@ impl Ledger {
 /// The partition key of the progress of the reconciler's sweeps.
 const SWEEPS: &str = "sweeps";
 
-/// How far one of the reconciler's sweeps over the hours has come.
+/// The progress of one of the reconciler's sweeps over the hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SweepProgress {
-    /// Every hour up to and including this one is done.
+    /// The sweep has done every hour up to and including this one.
     pub through: UsageHour,
     /// The version of the item. Every write raises it.
     pub version: u64,
 }
 
 impl SweepProgress {
-    /// Changes the progress to what a write at `through` makes of it.
+    /// Changes the progress as its write does: it sets `through` and raises the version.
     pub fn advance(&mut self, through: UsageHour) {
         self.through = through;
         self.version += 1;

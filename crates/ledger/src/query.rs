@@ -1,4 +1,4 @@
-//! Queries of a partition.
+//! Queries that read the items of one partition, page by page.
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::query::{QueryError, QueryOutput};
@@ -12,13 +12,13 @@ use crate::tables::WORK_INDEX;
 /// The most items in one page of the work index.
 const WORK_PAGE: i32 = 1_000;
 
-/// Which writes a read is sure to see.
+/// The consistency of a read: which earlier writes it certainly sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {
-    /// Every write that was answered before the read began.
+    /// The read sees every write that was answered before the read began.
     Strong,
-    /// Perhaps not the writes of the last second. Such a read takes half the read units, so it is
-    /// for readers that read again, strongly consistent, before they conclude anything.
+    /// The read may miss the writes of the last second. It takes half the read units, so it is for
+    /// readers that read again, strongly consistent, before they conclude anything.
     Eventual,
 }
 
@@ -56,7 +56,7 @@ impl Ledger {
             .await
     }
 
-    /// The same with a chosen consistency.
+    /// Queries as [`Ledger::query_between`] does, with a chosen consistency.
     pub(crate) async fn query_between_as(
         &self,
         table: &str,

@@ -1,9 +1,9 @@
 //! The turn to send: only one submitter invocation at a time makes calls.
 //!
 //! The quota of BatchMeterUsage belongs to the account and the Region, and only the submitter uses
-//! it. So the invocations take turns, and the one that has the turn keeps its calls within the
-//! quota. A turn ends automatically at its `until`, so an invocation that died does not block the
-//! others for longer.
+//! it. So the invocations take turns, and the invocation that has the turn keeps its calls within
+//! the quota. A turn ends automatically at its `until`, so an invocation that died does not block
+//! the others for longer.
 
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use jiff::Timestamp;
@@ -14,14 +14,14 @@ use crate::item::{Reader, number, text};
 
 const SENDER: (&str, &str) = ("stack", "sender");
 
-/// Whether an invocation may send.
+/// The result of an attempt to take the turn to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// The invocation has the turn.
     Taken,
     /// Another invocation has the turn.
     Busy {
-        /// When the other invocation's turn ends automatically.
+        /// The time at which the other invocation's turn ends automatically.
         until: Timestamp,
     },
 }
@@ -56,8 +56,8 @@ impl Ledger {
                 until: until.unwrap_or(now),
             }),
             Err(damaged) => {
-                // The item does not show when a turn ends, and the invocations must not wait for
-                // ever.
+                // The damaged item does not show when the other turn ends. The invocations must not
+                // wait for ever, so this invocation takes the turn.
                 self.note_damaged(&damaged);
                 let request = self.turn_update(holder, until);
                 self.write_always("UpdateItem", table, || request.clone().send())

@@ -1,8 +1,8 @@
 //! Itemises rows that are not metered: sort key `x#<hour>#<digest of the row's sort key>`.
 //!
-//! Rows that belong to no known subscription are spread over sixteen partitions,
-//! `unattributed#0` to `unattributed#15`: a producer with a wrong key can write thousands of them a
-//! second, and one partition takes about 1,000 writes a second. They are written 25 at a time.
+//! Rows that belong to no known subscription are spread over sixteen partitions, `unattributed#0`
+//! to `unattributed#15`. A producer with a wrong key can write thousands of such rows a second, and
+//! one partition takes about 1,000 writes a second. One call writes 25 of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -33,17 +33,17 @@ pub struct ItemisedRow {
     pub code: String,
     /// The reason in words.
     pub reason: String,
-    /// When the row was itemised, in RFC 3339.
+    /// The time at which the row was itemised, in RFC 3339.
     pub at: String,
 }
 
-/// Items in one BatchWriteItem. Source: BatchWriteItem API reference.
+/// The most items in one call of BatchWriteItem. Source: BatchWriteItem API reference.
 pub const BATCH_WRITE_MAX: usize = 25;
-/// Partitions for rows whose partition key names no known subscription. It must not become smaller:
-/// a reader looks only into these.
+/// The number of partitions for rows whose partition key names no known subscription. It must not
+/// become smaller, because readers look only into these partitions.
 const UNATTRIBUTED_PARTITIONS: u8 = 16;
-/// How often items that BatchWriteItem left unprocessed are written again. Our own choice: the
-/// pauses below take 13 seconds together, and after them Lambda delivers the rows again.
+/// The most repetitions for items that BatchWriteItem leaves unprocessed. Our own choice: the
+/// pauses take 26 seconds together, and after them Lambda delivers the rows again.
 const BATCH_WRITE_ROUNDS_MAX: u32 = 10;
 /// Milliseconds of the first pause before unprocessed items are written again. Each later pause is
 /// twice as long.
@@ -56,20 +56,19 @@ pub struct UnattributedRow<'r> {
     pub partition: &'r str,
     /// The row's sort key.
     pub dimension_event: &'r str,
-    /// Why it is not metered.
+    /// The reason why the row is not metered.
     pub reason: &'r SetAsideReason,
 }
 
-/// The result of itemising rows.
+/// The result of [`Ledger::itemise_unattributed`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Itemised {
-    /// All rows are done.
+    /// All rows are itemised, except those that DynamoDB refused.
     All {
-        /// How many of them DynamoDB refused because of their content. They are not itemised; the
-        /// log names them.
+        /// The number of rows that DynamoDB refused because of their content. The log names them.
         refused: u64,
     },
-    /// The time ran out before all of them were written.
+    /// The time ran out before all rows were written.
     OutOfTime,
 }
 
@@ -83,9 +82,9 @@ pub struct UnattributedPlace {
 /// One page of the list of unattributed rows.
 #[derive(Debug, Clone, Default)]
 pub struct UnattributedPage {
-    /// The rows; none on a page of damaged items.
+    /// The rows of the page. It is empty if all items of the page are damaged.
     pub rows: Vec<ItemisedRow>,
-    /// Where the next page begins.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<UnattributedPlace>,
 }
 
@@ -107,7 +106,7 @@ fn unattributed_partition(number: u8) -> String {
 }
 
 impl Ledger {
-    /// Itemises the rows of an hour that were set aside, each once.
+    /// Itemises the rows of an hour that were set aside, unless they are itemised already.
     pub async fn itemise(
         &self,
         subscription: &Subscription,
@@ -238,9 +237,9 @@ impl Ledger {
             .collect())
     }
 
-    /// Puts items one by one, and returns how many of them DynamoDB refused because of their
-    /// content. Such a row is not delivered again: it would be refused again, and would block all
-    /// rows after it.
+    /// Puts items one by one, and returns how many DynamoDB refused because of their content. The
+    /// row of a refused item is not delivered again, because DynamoDB would refuse it again, and it
+    /// would block all rows after it.
     async fn put_each(&self, items: Vec<Item>) -> Result<u64, LedgerError> {
         let mut refused = 0;
         for item in items {
@@ -268,7 +267,7 @@ impl Ledger {
     }
 
     /// A page of the itemised rows that belong to no known subscription, strongly consistent, in no
-    /// particular order. It is the first page if `from` is `None`. A damaged item is reported and
+    /// particular order. If `from` is `None`, it is the first page. A damaged item is reported and
     /// left out.
     pub async fn unattributed_page(
         &self,
@@ -344,7 +343,7 @@ impl Ledger {
     }
 }
 
-/// Whether DynamoDB refused a request because of the content of one of its items.
+/// Returns whether DynamoDB refused a request because of the content of one of its items.
 fn is_about_an_item(error: &LedgerError) -> bool {
     matches!(error, LedgerError::Unavailable { code, .. }
         if code == "ValidationException" || code == "ItemCollectionSizeLimitExceededException")

@@ -1,7 +1,8 @@
-//! Stops: where a run stopped in a task that takes several runs. Items `stops`/`<task>`.
+//! Stops: items `stops`/`<task>`. A stop says where a run stopped in a task that takes several
+//! runs.
 //!
 //! A stop only saves work. It is put without a condition, so the last writer wins. Two runs at the
-//! same time do some of the work twice, and leave none of it out for longer than a round.
+//! same time do some work twice. Work that both leave out is done when the task begins again.
 
 use crate::Ledger;
 use crate::error::LedgerError;
@@ -11,8 +12,8 @@ use crate::item::{Item, Reader, number, put_opt, text};
 const STOPS: &str = "stops";
 
 impl Ledger {
-    /// Where the last run stopped in a task, strongly consistent; `None` if it finished the task. A
-    /// damaged stop is reported and treated as missing, so the task begins again.
+    /// The place where the last run stopped in a task, strongly consistent; `None` if it finished
+    /// the task. A damaged stop is reported and treated as missing, so the task begins again.
     pub async fn stopped_at(&self, task: &str) -> Result<Option<String>, LedgerError> {
         let item = self.get(&self.tables.metering_records, STOPS, task).await?;
         let Some(item) = item else { return Ok(None) };
@@ -25,7 +26,7 @@ impl Ledger {
         }
     }
 
-    /// Stores where a run stops in a task; `None` if it finished the task.
+    /// Stores the place where a run stops in a task; `None` if it finished the task.
     pub async fn stop_at(&self, task: &str, place: Option<&str>) -> Result<(), LedgerError> {
         let mut item = Item::from([
             ("subscription".to_owned(), text(STOPS)),

@@ -1,4 +1,4 @@
-//! Reads what the tables' streams deliver: keys only for UsageEvents, new images for
+//! Reads the deliveries of the tables' streams: only keys for UsageEvents, and new images for
 //! MeteringRecords.
 //!
 //! A delivery may repeat, come late or not come at all, so it is only a hint that a row or record
@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::record::read_sort_key;
 
-/// One stream record: the members that the stack needs.
+/// The members of one stream record that the stack needs.
 #[derive(Debug, Clone, Deserialize)]
 pub struct StreamRecord {
     /// The kind of the change: `INSERT`, `MODIFY` or `REMOVE`.
@@ -19,7 +19,7 @@ pub struct StreamRecord {
     pub event_name: String,
     /// The item that changed.
     pub dynamodb: StreamChange,
-    /// Who removed the item, if it was TTL; absent otherwise.
+    /// The identity of TTL if TTL removed the item; absent otherwise.
     #[serde(rename = "userIdentity", default)]
     pub user_identity: Option<UserIdentity>,
 }
@@ -64,13 +64,13 @@ pub struct Text {
 /// The identity that made a change.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct UserIdentity {
-    /// `dynamodb.amazonaws.com` for TTL.
+    /// The id of the principal. That of TTL is `dynamodb.amazonaws.com`.
     #[serde(rename = "principalId", default)]
     pub principal_id: Option<String>,
 }
 
 impl StreamRecord {
-    /// Whether DynamoDB's TTL removed the item, which is no change in usage.
+    /// Returns whether DynamoDB's TTL removed the item. That is no change in usage.
     pub fn is_ttl_removal(&self) -> bool {
         self.event_name == "REMOVE"
             && self
@@ -102,10 +102,10 @@ impl StreamRecord {
 }
 
 /// A change in UsageEvents, borrowed from its delivery. One delivery has up to 10,000 changes, and
-/// copying their texts would cost more than reading them.
+/// it would cost more to copy their texts than to read them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageChange<'a> {
-    /// What happened to the row.
+    /// The kind of the change.
     pub kind: ChangeKind,
     /// The row's partition key, not yet parsed.
     pub subscription_hour: Cow<'a, str>,
@@ -115,14 +115,14 @@ pub struct UsageChange<'a> {
     pub sequence_number: Cow<'a, str>,
 }
 
-/// What happened to a row.
+/// The kind of a change of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChangeKind {
     /// The row was put or changed.
     Written,
-    /// A producer or a person removed it.
+    /// A producer or a person removed the row.
     Removed,
-    /// DynamoDB's TTL removed it, long after it was metered. That is no change in usage.
+    /// DynamoDB's TTL removed the row, long after it was metered. That is no change in usage.
     Expired,
 }
 

@@ -10,8 +10,8 @@ use crate::error::{LedgerError, Written};
 use crate::item::Item;
 
 impl Ledger {
-    /// Runs a transaction. A failed condition, or another transaction on the same items, is a
-    /// conflict.
+    /// Runs a transaction. A failed condition is a conflict, and so is another transaction on the
+    /// same items.
     pub(crate) async fn transact(
         &self,
         table: &str,
@@ -35,13 +35,13 @@ impl Ledger {
                 .iter()
                 .filter_map(|r| r.code())
                 .collect();
-            let ours = |code: &&str| {
+            let is_conflict = |code: &&str| {
                 matches!(
                     *code,
                     "None" | "ConditionalCheckFailed" | "TransactionConflict"
                 )
             };
-            if codes.iter().all(ours) && codes.iter().any(|code| *code != "None") {
+            if codes.iter().all(is_conflict) && codes.iter().any(|code| *code != "None") {
                 return Ok(Written::Conflict);
             }
         }

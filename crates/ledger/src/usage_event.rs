@@ -1,8 +1,11 @@
 //! The table UsageEvents, the public interface: producers may write rows into it directly.
 //!
-//! Partition key `subscription_hour` = `<subscription>@2026-11-21T02`; sort key `dimension_event` =
-//! `<dimension>#<event id>`; `quantity` a number of at most six decimals; `time` RFC 3339 inside
-//! the key's hour; `tags` an optional map of strings; `expires_at` an optional second for TTL.
+//! * `subscription_hour` is the partition key: `<subscription>@2026-11-21T02`.
+//! * `dimension_event` is the sort key: `<dimension>#<event id>`.
+//! * `quantity` is a number with at most six decimals.
+//! * `time` is in RFC 3339 and inside the key's hour.
+//! * `tags` is an optional map of strings.
+//! * `expires_at` is the optional second since the epoch for TTL.
 
 use std::borrow::Cow;
 
@@ -46,12 +49,12 @@ pub enum PutEvent {
     Repeated,
     /// An event with the same id but another content was stored before.
     Different {
-        /// The content of the stored event, in words.
+        /// A description of the stored event for a person.
         stored: String,
     },
 }
 
-/// Makes the item of an event.
+/// Writes an event as an item of UsageEvents.
 pub fn to_item(subscription: &Subscription, event: &UsageEvent) -> Item {
     let hour = UsageHour::of(event.time);
     let expires_at = shift(
@@ -122,9 +125,9 @@ fn to_tags(map: &Item) -> Option<Tags> {
 /// One page of an hour's rows.
 #[derive(Debug, Clone, Default)]
 pub struct RowPage {
-    /// Items as stored; [`to_row`] reads them.
+    /// The items as they are stored; [`to_row`] reads them.
     pub items: Vec<Item>,
-    /// Where the next page begins.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
 
@@ -220,7 +223,7 @@ impl Ledger {
     }
 }
 
-/// The `time` of carried rows. Any time inside the target hour would do.
+/// The `time` of carried rows. Any time inside the target hour is correct.
 pub(crate) fn carried_time(target: UsageHour) -> Timestamp {
     target.start()
 }

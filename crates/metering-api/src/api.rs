@@ -106,7 +106,7 @@ impl MeteringApi {
             .finish(call.interceptor(exchange).send().await)
     }
 
-    /// Returns the buyer and the product that a token belongs to. A token can be resolved
+    /// Returns the buyer and the product of a registration token. A token can be resolved
     /// repeatedly until it expires.
     ///
     /// Tracing is off during the call, because with `LOG_SIGNABLE_BODY` set the SDK's traces show
@@ -178,8 +178,8 @@ impl MeteringApi {
     }
 }
 
-/// Checks the number of records, and that all belong to the group. A request never mixes products
-/// or identity kinds, because AWS would refuse it, or bill an hour twice.
+/// Checks the number of records, and that all records belong to the group. A request never mixes
+/// products or identity kinds, because AWS would refuse it, or bill an hour twice.
 fn check_batch(group: &BatchGroup, records: &[&MeteringRecord]) -> Result<(), String> {
     let count = records.len();
     if !(1..=BATCH_RECORDS_MAX).contains(&count) {

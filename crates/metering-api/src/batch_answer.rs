@@ -21,7 +21,7 @@ pub struct BatchAnswer {
 }
 
 impl BatchAnswer {
-    /// Reads the answer. The error names the member that should be a list and is not.
+    /// Reads the answer. The error names a member that is not a list, although it must be one.
     pub(crate) fn read(reply: Reply) -> Result<Self, String> {
         let results = list(&reply.members, "Results")?;
         let unprocessed = list(&reply.members, "UnprocessedRecords")?;
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_read_in_every_form_json_has_for_them() {
+    fn times_are_read_in_every_json_form() {
         let noon = Some("2026-11-21T12:00:00Z");
         check_time("1795262400", noon);
         check_time("1795262400.0", noon);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_none_makes_the_answer_unreadable() {
+    fn a_member_that_is_not_a_list_makes_the_answer_unreadable() {
         assert!(read(json!({"Results": {}})).is_err());
         assert!(read(json!({"UnprocessedRecords": "none"})).is_err());
         assert_eq!(read(json!({"Results": null})), Ok(BatchAnswer::default()));

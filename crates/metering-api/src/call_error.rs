@@ -1,4 +1,4 @@
-//! The error of a call, with one code for every cause.
+//! The error of a call. Each cause has one code.
 //!
 //! Facts: M20, M63 (docs/marketplace-rules.md).
 
@@ -20,17 +20,17 @@ use crate::next_step::next_step;
 use crate::operation::Operation;
 use crate::text::shown;
 
-/// The most characters of a message that are kept. The limit is this project's.
+/// The most characters of a stored message. The limit is this project's.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 1_000;
 
-/// How many nested causes of an error are read at most. The limit is this project's; the SDK nests
+/// The most nested causes of an error that are read. The limit is this project's; the SDK nests
 /// about six.
 const CAUSES_MAX: usize = 16;
 
 /// A call that did not succeed, after the retries of the SDK's configuration.
 ///
-/// Unless the service refused the call with an error code of its own, it may have done the work:
-/// perhaps only the answer was lost. Repeat the call with the same content.
+/// Unless the service refused the call with an error code of AWS, it may have done the work, and
+/// only the answer was lost. Repeat the call with the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallError {
     /// The operation that was called.
@@ -49,13 +49,13 @@ pub struct CallError {
 }
 
 impl CallError {
-    /// What the error says about the records of a batch. Codes that are not AWS's are about the
+    /// The part of a batch that the error is about. A code that is not AWS's is about the whole
     /// request.
     pub fn about(&self) -> About {
         error_table::about(&self.code)
     }
 
-    /// The error for a request that breaks a limit and was not sent.
+    /// The error for a request that was not sent, because it breaks a limit.
     pub(crate) fn not_sent(operation: Operation, message: impl Into<String>) -> Self {
         Self {
             operation,
@@ -98,7 +98,7 @@ impl CallError {
             SdkError::TimeoutError(_) => TIMEOUT,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT,
             _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => NO_CREDENTIALS,
-            // With more attempts, an earlier one may have been connected.
+            // If there were several attempts, an earlier attempt may have been connected.
             _ if transmissions == 1 && was_never_connected(error) => NOT_CONNECTED,
             _ if transmissions > 0 => CONNECTION_FAILED,
             // The call failed before it was sent: no Region, no endpoint, or no signature.
@@ -122,14 +122,14 @@ impl CallError {
     }
 }
 
-/// Whether no connection could be opened, so that nothing was sent. The SDK reports that only in
-/// the text of hyper's error. With any other text the call may have been sent, which is the safe
-/// assumption.
+/// Returns whether no connection could be opened, so that nothing was sent. The SDK reports that
+/// only in the text of hyper's error. With any other text the call may have been sent, which is the
+/// safe assumption.
 fn was_never_connected(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| cause.to_string() == "client error (Connect)")
 }
 
-/// The error, its cause, the cause of that, and so on.
+/// The error, its cause, the cause of its cause, and so on.
 fn causes<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {

@@ -1,5 +1,5 @@
-//! One call through the SDK with a body of this crate. The body replaces the SDK's before the
-//! request is signed, and the answer's body is read by this crate instead of the SDK's model.
+//! One call through the SDK with a body from this crate. The body replaces the SDK's body before
+//! the request is signed. This crate reads the body of the answer, instead of the SDK's model.
 //!
 //! Fact: M62 (docs/marketplace-rules.md).
 
@@ -27,8 +27,8 @@ use crate::call_error::{CallError, MESSAGE_CHARS_MAX, RESPONSE_UNREADABLE, SERVE
 use crate::operation::Operation;
 use crate::text::shown;
 
-/// The most characters of an error code that are kept. The limit is this project's; AWS's longest
-/// codes have about 40.
+/// The most characters of a stored error code. The limit is this project's; AWS's longest codes
+/// have about 40.
 const CODE_CHARS_MAX: usize = 100;
 
 /// A successful answer: a JSON object.
@@ -48,7 +48,7 @@ pub(crate) struct Exchange {
     /// Creates the SDK's error type from the answer, so that the SDK's retry rules see the code.
     error: fn(ErrorMetadata) -> Error,
     reply: Arc<Mutex<Option<Reply>>>,
-    /// How many attempts began to be sent. Each may have done the work.
+    /// The number of attempts whose transmission began. Each attempt may have done the work.
     transmissions: Arc<AtomicU32>,
 }
 
@@ -80,7 +80,9 @@ impl Exchange {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
-            .ok_or_else(|| CallError::unreadable(self.operation, "the answer was not kept", None))
+            .ok_or_else(|| {
+                CallError::unreadable(self.operation, "the SDK did not pass on the answer", None)
+            })
     }
 
     fn read(&self, response: &HttpResponse) -> OutputOrError {
@@ -101,7 +103,7 @@ impl Exchange {
     }
 }
 
-/// Shows neither the body nor the answer, because the body may contain a registration token.
+/// Does not show the body or the answer, because the body may contain a registration token.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
@@ -126,7 +128,7 @@ impl Intercept for Exchange {
         Ok(())
     }
 
-    /// Replaces the body. This runs before every attempt, each time on the SDK's original request.
+    /// Replaces the body. The SDK calls this before every attempt, with its original request.
     fn modify_before_signing(
         &self,
         context: &mut BeforeTransmitInterceptorContextMut<'_>,
@@ -188,13 +190,13 @@ fn error_metadata(response: &HttpResponse, body: &[u8]) -> ErrorMetadata {
         .or_else(|| text("Message"))
         .or_else(|| text("errorMessage"))
         .unwrap_or_default();
-    let ours = if response.status().is_server_error() {
+    let own_code = if response.status().is_server_error() {
         SERVER_ERROR
     } else {
         RESPONSE_UNREADABLE
     };
     ErrorMetadata::builder()
-        .code(code.unwrap_or_else(|| ours.to_owned()))
+        .code(code.unwrap_or_else(|| own_code.to_owned()))
         .message(shown(message, MESSAGE_CHARS_MAX))
         .build()
 }

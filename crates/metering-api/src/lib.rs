@@ -1,15 +1,15 @@
 //! The AWS Marketplace Metering Service: its four operations, on top of the AWS SDK.
 //!
 //! The SDK handles the endpoint, the credentials, the signature, the retries and the time-outs.
-//! This crate writes and reads the JSON of requests and answers itself, for two reasons. The SDK's
-//! model has no decimal quantities and always sends an empty `CustomerIdentifier`. And an answer
-//! with an unknown member must still be understood.
+//! This crate writes and reads the JSON of requests and answers without the SDK, for two reasons.
+//! First, the SDK's model has no decimal quantities and always sends an empty `CustomerIdentifier`.
+//! Second, an answer with an unknown member must still be understood.
 //!
 //! # Layout
 //! * [`MeteringApi`]: the four operations
 //! * [`request_body`], [`record_bytes`]: a batch of frozen records as JSON, always the same bytes
 //! * [`BatchAnswer`], [`ResolvedCustomer`], [`RegisterUsageAnswer`]: the service's answers
-//! * [`CallError`]: why a call failed, as one code, with the next step for the operator
+//! * [`CallError`]: the error of a call, with one code and the next step for the operator
 //! * `verify_register_usage` (feature `register-usage`): checks the signature of RegisterUsage's
 //!   answer
 

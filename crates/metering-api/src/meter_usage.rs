@@ -32,11 +32,11 @@ pub struct MeterUsageRequest {
     client_token: Option<String>,
 }
 
-/// Why a MeterUsage request is not valid.
+/// The rule that a MeterUsage request breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMeterUsage {
     /// There are more than the 2,500 allocations that AWS accepts.
-    #[error("{0} usage allocations: at most 2500 fit one request, merge the smallest")]
+    #[error("{0} usage allocations: a request has at most 2500; merge the smallest")]
     TooManyAllocations(usize),
     /// The allocations do not add up to the quantity.
     #[error(
@@ -48,11 +48,11 @@ pub enum InvalidMeterUsage {
         /// The quantity of the request.
         quantity: Quantity,
     },
-    /// A tag set occurs twice.
-    #[error("two usage allocations have the same tags ({0}): add them up to one")]
+    /// Two allocations have the same tag set.
+    #[error("two usage allocations have the same tags ({0}): add them together")]
     RepeatedTags(String),
     /// The client token does not have 1 to 64 visible ASCII characters.
-    #[error("client token {0:?}: 1 to 64 visible ASCII characters")]
+    #[error("client token {0:?} is not valid: use 1 to 64 visible ASCII characters")]
     ClientToken(String),
 }
 
@@ -76,7 +76,8 @@ impl MeterUsageRequest {
         }
     }
 
-    /// Splits the quantity by tags: at most 2,500 allocations that add up to it, each tag set once.
+    /// Splits the quantity by tags into at most 2,500 allocations, which must add up to it. Each
+    /// tag set may occur once.
     pub fn with_allocations(
         mut self,
         allocations: Vec<Allocation>,
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn allocations_make_up_the_whole_quantity_each_tag_set_once() {
+    fn allocations_add_up_to_the_quantity_and_each_tag_set_occurs_once() {
         let two = vec![share(Some("a"), "1"), share(None, "2.5")];
         assert!(request("3.5").with_allocations(two.clone()).is_ok());
         assert!(request("3.5").with_allocations(Vec::new()).is_ok());
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_body_says_what_the_request_says() {
+    fn the_body_has_every_member_of_the_request() {
         let body = |request: MeterUsageRequest| {
             String::from_utf8(request.with_client_token("t-1").unwrap().request_body()).unwrap()
         };
@@ -238,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unnamed_request_gets_a_name_for_each_call() {
+    fn a_request_without_a_client_token_gets_a_new_token_for_each_call() {
         let request = request("1");
         assert_ne!(request.request_body(), request.request_body());
     }

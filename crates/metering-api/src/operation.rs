@@ -1,4 +1,4 @@
-//! The names of the operations.
+//! The operations of the metering service, and their names.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub enum Operation {
     /// Meters SaaS usage, up to 25 records in one request.
     BatchMeterUsage,
-    /// Returns the buyer that a registration token belongs to.
+    /// Returns the buyer and the product of a registration token.
     ResolveCustomer,
     /// Meters usage from within the buyer's account.
     MeterUsage,

@@ -26,14 +26,18 @@ pub struct RegisterUsageRequest {
     nonce: Option<String>,
 }
 
-/// Why a RegisterUsage request is not valid.
+/// The rule that a RegisterUsage request breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRegisterUsage {
     /// The version of the public key is not 1 to 2147483647.
-    #[error("public key version {0}: 1 to 2147483647, as AWS Marketplace gave it with the key")]
+    #[error(
+        "public key version {0} is not valid: use 1 to 2147483647, as AWS Marketplace gave it with the key"
+    )]
     PublicKeyVersion(u32),
     /// The nonce has more than 255 characters, or a control character.
-    #[error("a nonce of {0} characters: at most 255, and none of them a control character")]
+    #[error(
+        "the nonce of {0} characters is not valid: use at most 255 characters, and no control characters"
+    )]
     Nonce(usize),
 }
 
@@ -85,7 +89,7 @@ struct Body<'a> {
 pub struct RegisterUsageAnswer {
     /// The signature, a JSON Web Token.
     pub signature: String,
-    /// When the version of the public key was replaced; `None` unless it has expired.
+    /// The time at which the version of the public key was replaced; `None` unless it has expired.
     pub public_key_rotation: Option<Timestamp>,
 }
 
@@ -107,7 +111,7 @@ impl RegisterUsageAnswer {
     }
 }
 
-/// Why a container could not be registered.
+/// The error of a failed registration of a container.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RegisterUsageError {
     /// The account that runs the container has no agreement: end the container.
@@ -120,7 +124,7 @@ pub enum RegisterUsageError {
     /// Repeating the call does not help.
     #[error(transparent)]
     Refused(CallError),
-    /// AWS, or the network path to it, fails for the moment: repeat the call.
+    /// AWS, or the network path to it, fails temporarily: repeat the call.
     #[error(transparent)]
     Unavailable(CallError),
     /// The answer has no signature, so it proves nothing: repeat the call.
@@ -151,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_versions_and_nonces_keep_to_the_model() {
+    fn key_versions_and_nonces_follow_the_api_model() {
         let request = |version, nonce: Option<&str>| {
             RegisterUsageRequest::new("code1".parse().unwrap(), version, nonce.map(str::to_owned))
         };

@@ -18,25 +18,25 @@ use crate::text::shown;
 /// real tokens have a few hundred bytes.
 pub const REGISTRATION_TOKEN_BYTES_MAX: usize = 8_192;
 
-/// The `x-amzn-marketplace-token` of a form post. Anybody who has it can act as the buyer, so it is
-/// never printed, and must not be put into a URL, a cookie, a log or a table.
+/// The `x-amzn-marketplace-token` of a form post. Anybody who has the token can act as the buyer.
+/// So it is never printed, and it must not be put into a URL, a cookie, a log or a table.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RegistrationToken(String);
 
-/// Why a text cannot be a registration token. The message does not repeat the text.
+/// The rule that a registration token breaks. The message does not repeat the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// It is empty.
+    /// The text is empty.
     #[error(
         "the registration token is empty: open the page with \"Set up your account\" in the AWS console"
     )]
     Empty,
-    /// It has more than 8,192 bytes.
-    #[error("the registration token has {0} bytes: at most 8192 are read")]
+    /// The text has more than 8,192 bytes.
+    #[error("the registration token has {0} bytes: at most 8192 are accepted")]
     TooLong(usize),
-    /// It has white space or control characters.
+    /// The text has white space or control characters.
     #[error(
-        "the registration token has a space or a control character at byte {0}: it was damaged on its way"
+        "the registration token has a space or a control character at byte {0}: it was damaged in transit"
     )]
     Character(usize),
 }
@@ -56,7 +56,7 @@ impl RegistrationToken {
         }
     }
 
-    /// The body of the request, the only place that the token is written to.
+    /// The body of the request. The token is written to no other place.
     pub(crate) fn request_body(&self) -> Vec<u8> {
         crate::usage_record::to_json(&Body {
             registration_token: &self.0,
@@ -82,8 +82,8 @@ struct Body<'a> {
     registration_token: &'a str,
 }
 
-/// The buyer that a token belongs to. It proves the identity, not the purchase: meter only once the
-/// license is active.
+/// The buyer of a registration token. It proves the buyer's identity but not the purchase. Meter
+/// only once the license is active.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedCustomer {
     /// The product that the buyer came from.
@@ -91,16 +91,17 @@ pub struct ResolvedCustomer {
     /// The buyer's AWS account; `None` if the answer has none.
     pub account: Option<AccountId>,
     /// The license, which identifies the subscription for products of June 2026 and later; `None`
-    /// for older ones.
+    /// for older products.
     pub license: Option<LicenseArn>,
-    /// The customer identifier of legacy listings; `None` for newer ones, for which AWS sends it
-    /// empty.
+    /// The customer identifier of legacy listings; `None` for newer listings, for which AWS sends
+    /// it empty.
     pub customer: Option<CustomerIdentifier>,
-    /// The agreement, on which lifecycle events are joined; `None` if the answer names none.
+    /// The agreement, which connects the buyer with lifecycle events; `None` if the answer names
+    /// none.
     pub agreement: Option<AgreementId>,
 }
 
-/// What to advise the buyer after an error.
+/// The advice for the buyer after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BuyerAdvice {
     /// Press "Set up your account" in the AWS console again. Subscribing again is not necessary.
@@ -111,7 +112,7 @@ pub enum BuyerAdvice {
     ContactSupport,
 }
 
-/// Why a token could not be resolved.
+/// The error of a registration token that could not be resolved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ResolveCustomerError {
     /// AWS Marketplace does not know the token.
@@ -119,15 +120,15 @@ pub enum ResolveCustomerError {
         "the registration token is not valid: press \"Set up your account\" in the AWS console again"
     )]
     InvalidToken,
-    /// The token is too old.
+    /// The token is too old to be resolved.
     #[error(
         "the registration token has expired: press \"Set up your account\" in the AWS console again"
     )]
     ExpiredToken,
-    /// AWS throttled the call.
+    /// AWS throttled the call, so the buyer should try again.
     #[error(transparent)]
     Throttled(CallError),
-    /// AWS, or the network path to it, fails for the moment.
+    /// AWS, or the network path to it, fails temporarily.
     #[error(transparent)]
     Unavailable(CallError),
     /// AWS refused the seller's call, because of its permissions, credentials, account or Region.
@@ -138,20 +139,20 @@ pub enum ResolveCustomerError {
     Incomplete(#[from] IncompleteAnswer),
 }
 
-/// What is wrong with a member of the answer.
+/// The member of the answer that is missing or wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("ResolveCustomer answered without a usable {member}: {why} (request {}). Next: give the request id to AWS Marketplace Seller Operations", .request_id.as_deref().unwrap_or("id unknown"))]
 pub struct IncompleteAnswer {
     /// The name of the member.
     pub member: &'static str,
-    /// That it is missing, or the rule that it breaks.
+    /// A sentence that the member is missing, or the rule that it breaks.
     pub why: String,
     /// The request id that AWS support asks for; `None` if the answer had none.
     pub request_id: Option<String>,
 }
 
 impl ResolveCustomerError {
-    /// What to advise the buyer.
+    /// The advice for the buyer.
     pub fn advice(&self) -> BuyerAdvice {
         match self {
             Self::InvalidToken | Self::ExpiredToken => BuyerAdvice::SetUpAgain,
@@ -164,7 +165,7 @@ impl ResolveCustomerError {
 impl From<CallError> for ResolveCustomerError {
     fn from(error: CallError) -> Self {
         match error.code.as_str() {
-            // The request contains only the token, so if it is malformed, the token is.
+            // The request contains only the token. So if the request is malformed, the token is.
             "InvalidTokenException" | "ValidationException" => Self::InvalidToken,
             "ExpiredTokenException" if !is_about_credentials(&error) => Self::ExpiredToken,
             "ThrottlingException" => Self::Throttled(error),
@@ -178,9 +179,9 @@ impl From<CallError> for ResolveCustomerError {
     }
 }
 
-/// Whether an ExpiredTokenException is about credentials. ResolveCustomer uses that name for the
-/// registration token, and every AWS service uses it for temporary credentials, "the security token
-/// included in the request". The buyer can only renew the registration token.
+/// Returns whether an ExpiredTokenException is about credentials. ResolveCustomer uses that name
+/// for the registration token, and every AWS service uses it for temporary credentials, "the
+/// security token included in the request". The buyer can only renew the registration token.
 fn is_about_credentials(error: &CallError) -> bool {
     error
         .message
@@ -232,7 +233,8 @@ fn member<T: FromStr<Err: fmt::Display>>(
 }
 
 /// Reads `Metadata.AgreementId`. The purchase is valid without it, and the license's first
-/// lifecycle event names it again. So an unreadable one is ignored instead of rejecting the buyer.
+/// lifecycle event names it again. So an unreadable agreement id is ignored, and the buyer is
+/// accepted.
 fn agreement(reply: &Reply) -> Option<AgreementId> {
     let text = reply
         .members

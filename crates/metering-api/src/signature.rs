@@ -1,5 +1,5 @@
-//! Checks the signature of RegisterUsage's answer. It is a JSON Web Token that only AWS Marketplace
-//! can create, so a container detects a forged answer.
+//! Checks the signature of RegisterUsage's answer. The signature is a JSON Web Token that only AWS
+//! Marketplace can create, so a container detects a forged answer.
 
 use aws_lc_rs::signature::{RSA_PSS_2048_8192_SHA256, UnparsedPublicKey};
 use base64::Engine;
@@ -13,16 +13,16 @@ use serde_json::Value;
 use crate::batch_answer::timestamp;
 use crate::text::shown;
 
-/// The most bytes of a token or a public key. The limit is this project's; real ones have about
-/// 1,000.
+/// The most bytes of a token or a public key. The limit is this project's; tokens and keys of AWS
+/// Marketplace have about 1,000 bytes.
 const BYTES_MAX: usize = 16_384;
 
 /// The values of the request, which the answer must repeat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// The product code.
+    /// The product code of the request.
     pub product: ProductCode,
-    /// The version of the public key.
+    /// The version of the public key in the request.
     pub public_key_version: u32,
     /// The nonce of the request; `None` if it had none.
     pub nonce: Option<String>,
@@ -31,17 +31,17 @@ pub struct Expected {
 /// The values that AWS Marketplace signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
-    /// The product code.
+    /// The product code that AWS Marketplace signed.
     pub product: ProductCode,
-    /// The version of the public key.
+    /// The version of the public key that AWS Marketplace signed.
     pub public_key_version: u32,
     /// The nonce of the request; `None` if it had none.
     pub nonce: Option<String>,
-    /// When AWS Marketplace signed it; `None` if the token does not say.
+    /// The time at which AWS Marketplace signed the token; `None` if the token does not have it.
     pub issued_at: Option<Timestamp>,
 }
 
-/// Why an answer of RegisterUsage proves nothing.
+/// The reason why a signature of RegisterUsage is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignature {
     /// The public key is not a PEM block.
@@ -52,13 +52,10 @@ pub enum InvalidSignature {
     /// The token is not a JSON Web Token with the expected claims.
     #[error("the signature is not a JSON Web Token: {0}")]
     Malformed(&'static str),
-    /// The token is signed with another algorithm than PS256.
-    #[error(
-        "the signature's algorithm is {0:?}: AWS Marketplace signs with PS256 and nothing else"
-    )]
+    /// The token is signed with an algorithm other than PS256.
+    #[error("the signature's algorithm is {0:?}: AWS Marketplace signs only with PS256")]
     Algorithm(String),
-    /// The signature does not match the key: the token is forged or changed, or the key is the
-    /// wrong one.
+    /// The signature does not match the key: the token is forged or changed, or the key is wrong.
     #[error(
         "the signature does not match the public key: the answer is not from AWS Marketplace, or the key is not that of public key version {0}"
     )]
@@ -94,17 +91,17 @@ pub fn verify_register_usage(
     let token = signature_jwt.trim();
     let (signed, signature) = token
         .rsplit_once('.')
-        .ok_or(InvalidSignature::Malformed("it has no three parts"))?;
+        .ok_or(InvalidSignature::Malformed("it does not have three parts"))?;
     let (header, payload) = signed
         .split_once('.')
-        .ok_or(InvalidSignature::Malformed("it has no three parts"))?;
-    let header: Header = part(header, "its header is no JSON in base64url")?;
-    // The algorithm must not be chosen by the token. Tokens are forged with `none`, or with HMAC
-    // and the public key as secret.
+        .ok_or(InvalidSignature::Malformed("it does not have three parts"))?;
+    let header: Header = part(header, "its header is not JSON in base64url")?;
+    // The token must not choose the algorithm. Otherwise a token can be forged with `none`, or with
+    // HMAC and the public key as the secret.
     if header.alg != "PS256" {
         return Err(InvalidSignature::Algorithm(shown(&header.alg, 20)));
     }
-    let signature = decode(signature, "its signature is no base64url")?;
+    let signature = decode(signature, "its signature is not base64url")?;
     UnparsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, key)
         .verify(signed.as_bytes(), &signature)
         .map_err(|_| InvalidSignature::Forged(expected.public_key_version))?;

@@ -1,4 +1,4 @@
-//! Makes foreign texts safe to show.
+//! Makes texts from other systems safe to show.
 
 /// Returns `text` without control characters, cut off after `chars_max` characters.
 pub(crate) fn shown(text: &str, chars_max: usize) -> String {

@@ -28,7 +28,7 @@ pub fn request_body(group: &BatchGroup, records: &[&MeteringRecord]) -> Vec<u8> 
     })
 }
 
-/// The bytes of the record in [`request_body`], without the comma after it.
+/// The number of bytes that a record has in [`request_body`], without the comma after it.
 pub fn record_bytes(record: &MeteringRecord) -> usize {
     let mut counter = Counter(0);
     match serde_json::to_writer(&mut counter, &UsageRecord::of(record)) {
@@ -67,12 +67,12 @@ struct BatchBody<'a> {
     usage_records: Vec<UsageRecord<'a>>,
 }
 
-/// The members in the order in which they are sent. A member without a value is omitted, never
-/// empty.
+/// An element of `UsageRecords`, with its members in the order in which they are sent. A member
+/// without a value is omitted; it is never sent empty.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct UsageRecord<'a> {
-    /// Seconds since the epoch.
+    /// The record's stamp, in seconds since the epoch.
     timestamp: i64,
     dimension: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -117,7 +117,7 @@ impl<'a> UsageRecord<'a> {
     }
 }
 
-/// The two ways of writing quantities. A record and its allocations use the same one.
+/// The form in which quantities are written. A record and its allocations use the same form.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     /// JSON integers, which every version of the service understands.
@@ -152,7 +152,7 @@ impl Form {
     }
 }
 
-/// A share of a record's quantity.
+/// A usage allocation, which is a share of a record's quantity.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct UsageAllocation<'a> {

@@ -1,4 +1,4 @@
-//! BatchMeterUsage on the wire: what is sent, byte by byte, and how answers are read.
+//! BatchMeterUsage on the wire: the bytes of requests, and the reading of answers.
 
 mod common;
 
@@ -131,7 +131,7 @@ fn the_request_is_aws_json_with_the_length_of_the_body_sent() {
     });
 }
 
-/// The signature AWS would compute over the request as it arrived.
+/// The signature that AWS would compute for the request as it arrived.
 fn signature(request: &Request) -> String {
     let date = request.header("x-amz-date");
     let time = format!(
@@ -194,7 +194,7 @@ fn the_signature_covers_the_body_that_is_sent() {
 }
 
 #[test]
-fn what_breaks_a_limit_is_not_sent() {
+fn a_request_that_breaks_a_limit_is_not_sent() {
     run(async {
         let service = Service::answering([]).await;
         let api = service.api(1);
@@ -238,7 +238,7 @@ fn what_breaks_a_limit_is_not_sent() {
 }
 
 #[test]
-fn an_answer_is_read_member_by_member_whatever_is_missing_or_new() {
+fn an_answer_with_missing_or_new_members_is_read() {
     run(async {
         let (a, b) = (record(ARN, "gb", "1.5"), record(ARN, "hours", "1"));
         let echo = |r: &MeteringRecord| json!({"LicenseArn": ARN, "Dimension": r.key.dimension.as_str(), "Timestamp": 1795258800.0, "CustomerIdentifier": "", "QuantityAsDecimal": "1.5", "New": [1]});
@@ -271,7 +271,7 @@ fn an_answer_is_read_member_by_member_whatever_is_missing_or_new() {
 }
 
 #[test]
-fn the_raw_call_sends_any_object_and_returns_all_of_the_answer() {
+fn the_raw_call_sends_any_object_and_returns_the_whole_answer() {
     run(async {
         let answer = json!({"Results": "odd", "New": [1, {"deep": "1.50"}]});
         let service = Service::answering([ok(answer.clone())]).await;

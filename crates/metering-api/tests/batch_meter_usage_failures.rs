@@ -1,4 +1,4 @@
-//! BatchMeterUsage when it fails: what is repeated, and which code every kind of trouble comes to.
+//! Failures of BatchMeterUsage: the calls that are repeated, and the code of every kind of failure.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn one() -> MeteringRecord {
     record("legacy|code1|cust-1", "gb", "3")
 }
 
-/// Sends one legacy record and gives back the error it must come to.
+/// Sends one legacy record, and returns the error with which the call must fail.
 async fn refused(service: &Service, attempts: u32) -> CallError {
     let answer = service
         .api(attempts)
@@ -33,7 +33,7 @@ async fn refused(service: &Service, attempts: u32) -> CallError {
 }
 
 #[test]
-fn a_retry_is_the_same_request_to_the_last_byte() {
+fn a_retry_sends_exactly_the_same_bytes() {
     run(async {
         let trouble = [
             exception(500, "InternalServiceErrorException", "try again"),
@@ -78,7 +78,7 @@ fn an_exception_about_a_record_is_reported_at_once() {
 }
 
 #[test]
-fn trouble_that_lasts_is_named_by_one_code() {
+fn every_lasting_failure_has_one_code() {
     #[track_caller]
     fn check(turn: Turn, code: &str, status: Option<u16>, requests: usize) {
         run(async {
@@ -103,7 +103,7 @@ fn trouble_that_lasts_is_named_by_one_code() {
         3,
     );
     check(half(b"what is this"), "ConnectionFailed", None, 1);
-    // Half an answer: the work may be done, but nobody has said so.
+    // The answer is cut off. The service may have done the work, but the answer does not show it.
     let whole = common::http(200, br#"{"Results":[],"UnprocessedRecords":[]}"#);
     check(
         half(&whole[..whole.len() - 1]),
@@ -128,7 +128,7 @@ fn trouble_that_lasts_is_named_by_one_code() {
         let answer = Turn::Answer(200, body.as_bytes().to_vec());
         check(answer, "ResponseUnreadable", Some(200), 3);
     }
-    // Somebody else's answers.
+    // Answers that are not from the service.
     check(Turn::Answer(500, Vec::new()), "ServerError", Some(500), 3);
     check(
         Turn::Answer(503, b"<html>".to_vec()),
@@ -169,7 +169,7 @@ fn trouble_that_lasts_is_named_by_one_code() {
 }
 
 #[test]
-fn a_list_that_is_none_is_no_answer() {
+fn an_answer_with_a_member_that_is_not_a_list_is_unreadable() {
     run(async {
         let service = Service::answering([ok(json!({"Results": "all of them"}))]).await;
         let error = refused(&service, 1).await;
@@ -179,7 +179,7 @@ fn a_list_that_is_none_is_no_answer() {
 }
 
 #[test]
-fn silence_is_a_timeout() {
+fn a_call_without_an_answer_times_out() {
     run(async {
         let service = Service::answering([Turn::Silence, Turn::Silence]).await;
         let api = service.api_with(2, impatient);
@@ -193,13 +193,13 @@ fn silence_is_a_timeout() {
 }
 
 #[test]
-fn nobody_listening_is_a_failed_connection() {
+fn a_port_without_a_listener_is_a_failed_connection() {
     run(async {
         let mut service = Service::answering([]).await;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         service.address = listener.local_addr().unwrap();
         drop(listener);
-        // Of several attempts nobody knows which were connected.
+        // With several attempts, it is unknown which of them were connected.
         let error = refused(&service, 2).await;
         assert_eq!(error.code, "ConnectionFailed");
         let error = refused(&service, 1).await;
@@ -221,7 +221,7 @@ impl ProvideCredentials for NoRole {
 }
 
 #[test]
-fn without_credentials_or_region_nothing_is_sent_and_the_reason_is_said() {
+fn without_credentials_or_region_nothing_is_sent_and_the_error_says_why() {
     run(async {
         let service = Service::answering([]).await;
         let api = service.api_with(2, |config| config.credentials_provider(NoRole));
@@ -247,7 +247,7 @@ fn without_credentials_or_region_nothing_is_sent_and_the_reason_is_said() {
 }
 
 #[test]
-fn every_error_of_the_table_is_told_by_its_own_code_and_every_failure_has_a_row() {
+fn every_error_of_the_table_keeps_its_code_and_every_failure_has_a_row() {
     for row in ERROR_TABLE.iter().filter(|row| row.met == Met::Error) {
         for code in std::iter::once(&row.code).chain(row.also) {
             if *code == ANY_OTHER_CODE {
@@ -268,7 +268,7 @@ fn every_error_of_the_table_is_told_by_its_own_code_and_every_failure_has_a_row(
             });
         }
     }
-    // What the tests above provoke, one by one.
+    // The codes of the failures that the tests above cause.
     let provoked = [
         "Timeout",
         "ConnectionFailed",

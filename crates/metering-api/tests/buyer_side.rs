@@ -23,7 +23,7 @@ async fn meter(turn: Turn) -> Result<String, CallError> {
 }
 
 #[test]
-fn metered_usage_comes_back_with_its_record_id() {
+fn metered_usage_returns_its_metering_record_id() {
     run(async {
         let service = Service::answering([ok(json!({"MeteringRecordId": "m-1"}))]).await;
         let request = usage().with_client_token("t-1").unwrap();
@@ -42,7 +42,7 @@ fn metered_usage_comes_back_with_its_record_id() {
 }
 
 #[test]
-fn the_retries_of_an_unnamed_request_share_one_name() {
+fn the_retries_of_a_request_share_one_random_client_token() {
     run(async {
         let service =
             Service::answering([Turn::Drop, ok(json!({"MeteringRecordId": "m-1"}))]).await;
@@ -73,7 +73,7 @@ fn usage_without_a_record_id_is_not_metered() {
 }
 
 #[test]
-fn a_dry_run_that_is_permitted_says_so_by_its_code() {
+fn a_permitted_dry_run_has_its_own_error_code() {
     run(async {
         let service = Service::answering([exception(400, "DryRunOperation", "would have")]).await;
         let error = service
@@ -125,7 +125,7 @@ fn a_registered_container_gets_a_signature() {
 }
 
 #[test]
-fn a_container_is_told_whether_to_end_or_to_ask_again() {
+fn an_error_says_whether_the_container_must_end_or_repeat_the_call() {
     run(async {
         use RegisterUsageError as Error;
         let of = async |code: &str| register(exception(400, code, "no")).await.unwrap_err();

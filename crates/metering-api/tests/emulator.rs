@@ -1,4 +1,4 @@
-//! Against the emulator of AWS Marketplace, which shares no code with this crate.
+//! Tests with the emulator of AWS Marketplace, which shares no code with this crate.
 
 mod common;
 
@@ -35,7 +35,7 @@ struct Buyer {
     product: &'static str,
 }
 
-/// An emulator at a frozen noon, and our client of it.
+/// An emulator whose clock stands at noon, and a client of it.
 async fn running() -> Running {
     let emulator = Emulator::new(Options {
         seed: 7,
@@ -97,7 +97,7 @@ impl Running {
         interpret(records, &answer.results, &answer.unprocessed)
     }
 
-    /// Dimension and quantity of every slot.
+    /// The dimension and quantity of every metered slot.
     fn billed(&self) -> Vec<(String, String)> {
         let slots = self.emulator.metered();
         slots
@@ -107,7 +107,7 @@ impl Running {
     }
 }
 
-/// A record of the buyer for 11:00, under the identity the product uses.
+/// A record of the buyer for 11:00, with the identity kind that the product uses.
 fn of(buyer: &Buyer, dimension: &str, quantity: &str) -> MeteringRecord {
     let Buyer { agreement, product } = buyer;
     let subscription = match *product {
@@ -203,7 +203,7 @@ fn a_lost_reply_is_repeated_and_billed_once() {
 }
 
 #[test]
-fn partial_answers_end_only_the_records_they_name() {
+fn partial_answers_decide_only_the_records_that_they_name() {
     run(async {
         let running = running().await;
         let buyer = running.buys(LICENSED);
@@ -241,7 +241,7 @@ fn partial_answers_end_only_the_records_they_name() {
 }
 
 #[test]
-fn refusals_of_the_service_are_told_apart() {
+fn refusals_of_the_service_have_different_codes() {
     run(async {
         let running = running().await;
         let buyer = running.buys(LICENSED);
@@ -276,7 +276,7 @@ fn refusals_of_the_service_are_told_apart() {
 }
 
 #[test]
-fn a_bad_token_is_the_buyers_to_renew_and_expired_credentials_are_not() {
+fn the_buyer_renews_a_bad_token_but_not_expired_credentials() {
     run(async {
         let running = running().await;
         let buyer = running.buys(LICENSED);
@@ -304,7 +304,7 @@ fn a_bad_token_is_the_buyers_to_renew_and_expired_credentials_are_not() {
 }
 
 #[test]
-fn usage_metered_by_the_software_itself_gets_one_record_per_hour() {
+fn usage_that_the_software_meters_gets_one_record_per_hour() {
     run(async {
         let running = running().await;
         let now: jiff::Timestamp = "2026-11-21T11:20:00Z".parse().unwrap();
@@ -331,7 +331,7 @@ fn usage_metered_by_the_software_itself_gets_one_record_per_hour() {
 }
 
 #[test]
-fn on_agentcore_every_call_is_more_usage_but_a_lost_reply_is_not() {
+fn on_agentcore_every_call_is_more_usage_but_a_retry_is_not() {
     run(async {
         let running = running().await;
         running.buys(LEGACY);

@@ -1,5 +1,5 @@
-//! Whatever comes back from the other end, a call ends with an answer or an error, never a panic,
-//! and never with a success that nobody reported.
+//! For every answer, however damaged, a call ends with a result or an error. It never panics, and
+//! it never reports a success that the service did not report.
 
 mod common;
 
@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 use serde_json::{Map, Value};
 
-/// Whether each operation, in turn, took the answer for a success.
+/// For each of the five calls: whether it takes the answer for a success.
 fn successes(turn: &Turn) -> [bool; 5] {
     run(async {
         let service = Service::answering(vec![turn.clone(); 5]).await;
@@ -46,7 +46,7 @@ fn status() -> impl Strategy<Value = u16> {
     prop_oneof![Just(200u16), Just(400), Just(500), 200u16..600]
 }
 
-/// Bytes, JSON and near-JSON.
+/// Random bytes, JSON, and texts that are nearly JSON.
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let members = "(ProductCode|Results|MeteringRecordId|Signature|__type|message|Metadata)";
     let value = "(\"[a-z\\\\]{0,6}\"|-?[0-9]{1,25}(e[0-9]{1,4})?|null|\\[\\]|\\{\\}|\\[\\[\\[)";

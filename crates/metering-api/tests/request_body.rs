@@ -1,4 +1,4 @@
-//! Properties of the bytes that records become.
+//! Properties of the request bytes that are made of records.
 
 mod common;
 
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_size_of_a_record_is_what_it_adds_to_a_request(records in proptest::collection::vec(record(), 1..26)) {
+    fn the_size_of_a_record_is_its_share_of_a_request(records in proptest::collection::vec(record(), 1..26)) {
         let records: Vec<_> = records.iter().collect();
         let group = group(records[0]);
         let empty = request_body(&group, &[]).len();
@@ -84,7 +84,7 @@ proptest! {
     }
 
     #[test]
-    fn what_cloudtrail_may_cut_off_is_known_without_the_bytes(one in record(), copies in 0_usize..1_200) {
+    fn a_record_that_cloudtrail_may_cut_off_is_recognized_without_its_bytes(one in record(), copies in 0_usize..1_200) {
         let mut large = one.clone();
         large.allocations = one.allocations.iter().cycle().take(copies).cloned().collect();
         let bytes = record_bytes(&large);

@@ -1,5 +1,5 @@
-//! ResolveCustomer: who a token belongs to, what to tell the buyer when it fails, and that the token
-//! stays secret.
+//! ResolveCustomer: the buyer of a token, the advice for the buyer after an error, and the secrecy
+//! of the token.
 
 mod common;
 
@@ -83,7 +83,7 @@ fn every_generation_of_answers_is_understood() {
 }
 
 #[test]
-fn an_agreement_that_cannot_be_read_does_not_turn_the_buyer_away() {
+fn a_buyer_with_an_unreadable_agreement_is_accepted() {
     run(async {
         for metadata in [
             json!("?"),
@@ -99,7 +99,7 @@ fn an_agreement_that_cannot_be_read_does_not_turn_the_buyer_away() {
 }
 
 #[test]
-fn an_answer_that_does_not_say_who_the_buyer_is_names_what_is_wrong() {
+fn the_error_of_an_incomplete_answer_names_the_member() {
     #[track_caller]
     fn check(answer: Value, member: &str) {
         match run(resolve(ok(answer))) {
@@ -157,7 +157,7 @@ fn a_bad_or_old_token_sends_the_buyer_back_to_the_aws_console() {
 }
 
 #[test]
-fn trouble_of_the_moment_lets_the_buyer_try_again() {
+fn after_a_temporary_failure_the_buyer_tries_again() {
     for turn in [
         exception(400, "ThrottlingException", "slow down"),
         exception(500, "InternalServiceErrorException", "oh"),
@@ -179,7 +179,7 @@ fn trouble_of_the_moment_lets_the_buyer_try_again() {
 }
 
 #[test]
-fn the_sellers_own_faults_are_for_the_sellers_support() {
+fn after_a_failure_of_the_seller_the_buyer_contacts_support() {
     let expired = "The security token included in the request is expired";
     for turn in [
         exception(400, "DisabledApiException", "no"),
@@ -198,7 +198,7 @@ fn the_sellers_own_faults_are_for_the_sellers_support() {
 }
 
 #[test]
-fn what_cannot_be_a_token_is_refused_without_being_repeated() {
+fn an_invalid_token_is_refused_and_not_repeated_in_the_error() {
     let new = |text: &str| RegistrationToken::new(text.to_owned());
     assert_eq!(new(""), Err(InvalidToken::Empty));
     assert_eq!(new("a b"), Err(InvalidToken::Character(1)));
@@ -209,7 +209,7 @@ fn what_cannot_be_a_token_is_refused_without_being_repeated() {
     assert!(!format!("{error} {error:?}").contains("s3cr3t"));
 }
 
-/// Everything that is traced, at every level.
+/// The traces of every level.
 #[derive(Clone, Default)]
 struct Traced(Arc<Mutex<String>>);
 
@@ -239,8 +239,8 @@ impl Subscriber for Traced {
     fn exit(&self, _: &Id) {}
 }
 
-/// All that a call says of itself: its traces and its answer.
-fn said<A: fmt::Debug>(turn: Turn, call: impl AsyncFnOnce(MeteringApi) -> A) -> String {
+/// The traces and the answer of a call.
+fn observed<A: fmt::Debug>(turn: Turn, call: impl AsyncFnOnce(MeteringApi) -> A) -> String {
     let traced = Traced::default();
     let guard = tracing::subscriber::set_default(traced.clone());
     let answer = run(async {
@@ -254,24 +254,24 @@ fn said<A: fmt::Debug>(turn: Turn, call: impl AsyncFnOnce(MeteringApi) -> A) -> 
 
 #[test]
 fn no_trace_and_no_error_shows_the_token() {
-    let heard = said(ok(json!({})), async |api| {
+    let traces = observed(ok(json!({})), async |api| {
         api.batch_meter_usage_raw(json!({})).await
     });
     assert!(
-        heard.contains("transmitting request"),
-        "the SDK traces: {heard}"
+        traces.contains("transmitting request"),
+        "the SDK traces: {traces}"
     );
 
-    let tells = format!("token {SECRET} is not known");
+    let echoed = format!("token {SECRET} is not known");
     for turn in [
         ok(newest()),
-        exception(400, "InvalidTokenException", &tells),
-        exception(400, "BrandNewException", &tells),
-        exception(500, "InternalServiceErrorException", &tells),
+        exception(400, "InvalidTokenException", &echoed),
+        exception(400, "BrandNewException", &echoed),
+        exception(500, "InternalServiceErrorException", &echoed),
         Turn::Drop,
         Turn::Bytes(b"what is this".to_vec()),
     ] {
-        let text = said(turn.clone(), async |api| {
+        let text = observed(turn.clone(), async |api| {
             let token = token();
             (api.resolve_customer(&token).await, token)
         });
@@ -283,8 +283,8 @@ fn no_trace_and_no_error_shows_the_token() {
 #[test]
 fn an_error_that_repeats_the_token_keeps_the_rest_of_its_message() {
     run(async {
-        let tells = format!("token {SECRET} is not known");
-        match resolve(exception(418, "BrandNewException", &tells)).await {
+        let echoed = format!("token {SECRET} is not known");
+        match resolve(exception(418, "BrandNewException", &echoed)).await {
             Err(ResolveCustomerError::Refused(CallError { message, .. })) => {
                 assert_eq!(message, "token <registration token> is not known");
             }

@@ -1,4 +1,4 @@
-//! The signature of RegisterUsage's answer, with keys made here.
+//! The signature of RegisterUsage's answer, with keys that these tests make.
 #![cfg(feature = "register-usage")]
 
 use aws_lc_rs::encoding::AsDer;
@@ -75,7 +75,7 @@ fn expected() -> Expected {
 }
 
 #[test]
-fn what_aws_signed_for_this_call_is_believed() {
+fn a_token_that_aws_signed_for_this_call_is_accepted() {
     let aws = Signer::new();
     let claims = Claims {
         product: "code1".parse().unwrap(),
@@ -98,7 +98,7 @@ fn what_aws_signed_for_this_call_is_believed() {
 }
 
 #[test]
-fn a_true_signature_on_another_call_is_no_proof() {
+fn a_valid_signature_of_another_call_is_rejected() {
     let aws = Signer::new();
     let mut other = [expected(), expected(), expected(), expected()];
     other[0].product = "code2".parse().unwrap();
@@ -123,14 +123,14 @@ fn a_true_signature_on_another_call_is_no_proof() {
 }
 
 #[test]
-fn nobody_but_aws_can_sign() {
+fn a_forged_signature_is_rejected() {
     let (aws, forger) = (Signer::new(), Signer::new());
     let token = forger.sign(&payload());
     assert_eq!(
         verify_register_usage(&token, &aws.pem(), &expected()),
         Err(InvalidSignature::Forged(1))
     );
-    // A changed payload under a true signature.
+    // The payload is changed, and the signature is that of the original payload.
     let token = aws.sign(&payload());
     let mut parts: Vec<_> = token.split('.').map(str::to_owned).collect();
     parts[1] = URL_SAFE_NO_PAD.encode(payload().to_string().replace("n-1", "n-2"));
@@ -145,7 +145,7 @@ fn nobody_but_aws_can_sign() {
 }
 
 #[test]
-fn no_algorithm_but_ps256_counts() {
+fn every_algorithm_but_ps256_is_rejected() {
     let aws = Signer::new();
     let header = |alg: &str| json!({"alg": alg, "typ": "JWT"});
     for alg in ["none", "None", "HS256", "RS256", "PS384", "ps256", ""] {
@@ -155,7 +155,7 @@ fn no_algorithm_but_ps256_counts() {
             Err(InvalidSignature::Algorithm(alg.to_owned()))
         );
     }
-    // The right name on another kind of signature, and no signature at all.
+    // A signature of another kind with the name PS256, and a token without a signature.
     let token = aws.sign_with(&RSA_PKCS1_SHA256, &header("PS256"), &payload());
     let unsigned = format!("{}.", token.rsplit_once('.').unwrap().0);
     for token in [token, unsigned] {
@@ -167,7 +167,7 @@ fn no_algorithm_but_ps256_counts() {
 }
 
 #[test]
-fn a_key_or_a_token_that_is_none_is_said_so() {
+fn a_malformed_key_or_token_is_named_in_the_error() {
     let aws = Signer::new();
     let token = aws.sign(&payload());
     for pem in [
@@ -190,7 +190,7 @@ fn a_key_or_a_token_that_is_none_is_said_so() {
 
 proptest! {
     #[test]
-    fn no_text_passes_for_a_signature(token in "[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}|\\PC{0,60}", pem in "\\PC{0,60}") {
+    fn no_random_text_is_accepted_as_a_signature(token in "[A-Za-z0-9_-]{0,40}(\\.[A-Za-z0-9_-]{0,40}){0,4}|\\PC{0,60}", pem in "\\PC{0,60}") {
         prop_assert!(verify_register_usage(&token, &pem, &expected()).is_err());
         let pem = format!("-----BEGIN PUBLIC KEY-----{pem}-----END PUBLIC KEY-----");
         prop_assert!(verify_register_usage(&token, &pem, &expected()).is_err());

@@ -18,14 +18,14 @@ use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
 use crate::tables::TTL_ATTRIBUTE;
 
-/// How long an item is kept.
+/// The time for which an item is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LifeSpan {
     /// The item is kept without an end, because something about it is open.
     Open,
     /// The item is closed and is kept at least until this time.
     Until(Timestamp),
-    /// The change neither closes nor opens the item, so its end stays as it is.
+    /// The change does not close or open the item, so its end stays the same.
     AsBefore,
 }
 
@@ -60,10 +60,10 @@ impl LifeSpan {
     }
 }
 
-/// Whether a write of a record changes the books of its day.
+/// The effect of a record's change on the books of its day.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Changes {
-    /// The books stay the same: only when or how the record is sent changes.
+    /// The books stay the same. Only the time or the way of sending the record changes.
     NoBooks,
     /// The books change at this time, so the day must be proved again.
     Books(Timestamp),
@@ -82,7 +82,7 @@ pub(crate) struct RecordChange {
 
 impl RecordChange {
     /// A change after which the record has this life span.
-    pub fn leaving(life: LifeSpan, changes: Changes) -> Self {
+    pub fn new(life: LifeSpan, changes: Changes) -> Self {
         let change = Self {
             life,
             changes,
@@ -103,13 +103,12 @@ impl RecordChange {
         self.life
     }
 
-    /// Sets an attribute.
     pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
         self.set.push(format!("#{attribute} = :{attribute}"));
         self.value(attribute, value).name(attribute)
     }
 
-    /// Adds to a number, which may be absent.
+    /// Adds `more` to a number. An absent number counts as zero.
     pub fn add(mut self, attribute: &str, more: u32) -> Self {
         self.set.push(format!(
             "#{attribute} = if_not_exists(#{attribute}, :zero) + :{attribute}"
@@ -127,7 +126,6 @@ impl RecordChange {
         }
     }
 
-    /// Removes an attribute.
     pub fn remove(mut self, attribute: &str) -> Self {
         self.remove.push(format!("#{attribute}"));
         self.name(attribute)
@@ -187,8 +185,8 @@ impl Ledger {
         Ok(written)
     }
 
-    /// Notes that the books of a record's day are about to change, if the change is of that kind.
-    /// Every change of a record begins with this.
+    /// Stores a note that the books of a record's day are about to change, if the change affects
+    /// them. Every change of a record begins with this call.
     pub(crate) async fn note_books(
         &self,
         key: &RecordKey,
@@ -200,7 +198,7 @@ impl Ledger {
         }
     }
 
-    /// Notes a change of the books, and makes the request that changes a record under a condition.
+    /// Calls [`Ledger::note_books`], and makes the request that changes a record under a condition.
     pub(crate) async fn update_of_record(
         &self,
         key: &RecordKey,
@@ -276,7 +274,7 @@ impl Ledger {
                 .expression_attribute_values(":expires_at", until.clone());
             let written = self.write("UpdateItem", table, || request.clone().send());
             if let Err(error) = written.await {
-                tracing::warn!(slot = %record.key, part, %error, "allocations of a closed record have no end yet; the reconciler sets it");
+                tracing::warn!(slot = %record.key, part, %error, "allocations of a closed record have no expiry yet; the reconciler sets it");
             }
         }
     }

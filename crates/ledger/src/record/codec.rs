@@ -1,5 +1,5 @@
-//! Writes a record as an item and reads it. Its allocations are in the same item, or in items of
-//! their own.
+//! Writes a record as an item, and reads it. Its allocations are in the same item or in separate
+//! items.
 
 use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions};
 use marketplace::retention::Retention;
@@ -14,10 +14,10 @@ use crate::item::{Item, Reader, number, text};
 use crate::shard_of;
 use crate::tables::TTL_ATTRIBUTE;
 
-/// The most bytes of allocations in the record's own item. More allocations go into items of their
-/// own, so that each later write of the record is small.
+/// The most bytes of allocations in the record's own item. More allocations go into separate items,
+/// so that each later write of the record is small.
 const ALLOCATION_BYTES_INLINE_MAX: usize = 8_192;
-/// The most bytes of allocations in an item of their own, well below DynamoDB's limit of 400 KB.
+/// The most bytes of allocations in a separate item, well below DynamoDB's limit of 400 KB.
 const ALLOCATION_BYTES_PART_MAX: usize = 300_000;
 
 /// The sort key of a record: `r#<hour>#<dimension>`.
@@ -188,7 +188,7 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
     let mut rest = written;
     while !rest.is_empty() {
         // Tags are ASCII by rule, so any byte is a character boundary.
-        let (part, behind) = rest.split_at(rest.len().min(ALLOCATION_BYTES_PART_MAX));
+        let (part, remaining) = rest.split_at(rest.len().min(ALLOCATION_BYTES_PART_MAX));
         parts.push(Item::from([
             ("subscription".to_owned(), text(&key.subscription)),
             (
@@ -198,13 +198,13 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
             ("version".to_owned(), number(1)),
             ("allocations".to_owned(), text(part)),
         ]));
-        rest = behind;
+        rest = remaining;
     }
     parts
 }
 
-/// Reads a record. If its allocations are in items of their own, the second value is the number of
-/// those items and the digest in their keys; the record's allocations are empty then.
+/// Reads a record. If its allocations are in separate items, the second value is the number of
+/// those items and the digest in their keys, and the record's allocations are empty.
 pub(crate) fn from_item(
     item: &Item,
 ) -> Result<(MeteringRecord, Option<(usize, String)>), Malformed> {

@@ -72,9 +72,9 @@ impl Ledger {
         }
     }
 
-    /// Makes a record urgent, if it was not changed since it was read: its subscription's final
-    /// hour is over at `final_at`, and the record is due at `due`. A record that is not sent any
-    /// more is not changed.
+    /// Makes a record urgent, if it was not changed since it was read. `final_at` is the end of its
+    /// subscription's final hour, and `due` is the record's new due time. A record that is not sent
+    /// any more is not changed, which is a conflict.
     pub async fn hurry(
         &self,
         record: &MeteringRecord,
@@ -85,7 +85,7 @@ impl Ledger {
             return Ok(Written::Conflict);
         }
         let shard = shard_of(&record.key.subscription);
-        let change = RecordChange::leaving(LifeSpan::Open, Changes::NoBooks)
+        let change = RecordChange::new(LifeSpan::Open, Changes::NoBooks)
             .set("final_at", number(final_at.as_second()))
             .set("due", number(due.as_second()))
             .set("work", text(urgent_partition(shard)))
@@ -95,13 +95,13 @@ impl Ledger {
 
     /// Makes an urgent record an ordinary one again, if it was not changed since it was read,
     /// because its subscription has no final hour any more. Its due time stays. A record that is
-    /// not sent any more is not changed.
+    /// not sent any more is not changed, which is a conflict.
     pub async fn calm(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);
         }
         let shard = shard_of(&record.key.subscription);
-        let change = RecordChange::leaving(LifeSpan::Open, Changes::NoBooks)
+        let change = RecordChange::new(LifeSpan::Open, Changes::NoBooks)
             .set("work", text(send_partition(shard)))
             .remove("final_at")
             .remove("send");

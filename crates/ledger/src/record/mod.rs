@@ -4,9 +4,8 @@
 //! submitter's stream filter matches it, so the submitter does not receive its own writes.
 //!
 //! The attributes `work` and `due` put a record into the work index while there is something to do
-//! about it. It is in a partition `send#<n>` while it may be sent, in `urgent#<n>` instead while it
-//! may be sent only in its subscription's final hour, and in `audit#<n>` while it waits for the
-//! audit.
+//! about it. While it may be sent, it is in a partition `send#<n>`, or in `urgent#<n>` if it may be
+//! sent only in its subscription's final hour. While it waits for the audit, it is in `audit#<n>`.
 
 mod change;
 mod codec;
@@ -34,9 +33,9 @@ use codec::{RecordItem, part_key, read_allocations, waiting_partition};
 pub(crate) use codec::{from_item, part_keys, to_item};
 pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
-/// Keys in one BatchGetItem. Source: BatchGetItem API reference.
+/// The most keys in one call of BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
-/// How often BatchGetItem is called until no key is left unprocessed.
+/// The most calls of BatchGetItem for one list of keys, while some are left unprocessed.
 const BATCH_GET_ROUNDS_MAX: u32 = 8;
 
 /// A page of the records that are due in a partition of the work index.
@@ -44,16 +43,16 @@ const BATCH_GET_ROUNDS_MAX: u32 = 8;
 pub struct DuePage {
     /// The keys of the records that are due, earliest first.
     pub keys: Vec<RecordKey>,
-    /// Where the next page begins.
+    /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
 
 /// Records that may still be sent.
 #[derive(Debug, Clone, Default)]
 pub struct Waiting {
-    /// The records, without allocations that are in items of their own.
+    /// The records, without allocations that are in separate items.
     pub records: Vec<MeteringRecord>,
-    /// How many further records are damaged. The log names them.
+    /// The number of further records that are damaged. The log names them.
     pub damaged: u64,
 }
 
@@ -74,8 +73,8 @@ impl Ledger {
         }
         let mut writes = vec![put_if_absent(table, item)];
         for part in parts {
-            // The key of a part contains a digest of its content, so a part that exists already,
-            // left from a crash, has the same content.
+            // The key of a part contains a digest of its content, so a part that a crash has left
+            // has the same content.
             writes.push(put_over(table, part));
         }
         self.transact(table, writes).await
@@ -87,7 +86,7 @@ impl Ledger {
         self.records_as(keys, Consistency::Strong).await
     }
 
-    /// The same with a chosen consistency.
+    /// Reads records as [`Ledger::records`] does, with a chosen consistency.
     pub async fn records_as(
         &self,
         keys: &[RecordKey],
@@ -133,14 +132,15 @@ impl Ledger {
         Ok(records)
     }
 
-    /// The record of an item; `None` if it is damaged, which is reported.
+    /// The record of an item; `None` if the item is damaged. The damage is reported.
     async fn unless_item_damaged(
         &self,
         item: &Item,
     ) -> Result<Option<MeteringRecord>, LedgerError> {
         let read = match from_item(item) {
-            // Allocations in items of their own never change, and they are written together with
-            // the record. A strongly consistent read finds those of every record that was read.
+            // Allocations in separate items never change, and they are written together with the
+            // record. So a strongly consistent read finds the allocations of every record that was
+            // read.
             Ok(read) => self.complete(read).await,
             Err(damaged) => Err(damaged.into()),
         };
@@ -175,8 +175,8 @@ impl Ledger {
         Ok(records)
     }
 
-    /// The records of the hours `first` through `last`, without allocations that are in items of
-    /// their own. They are enough for sums.
+    /// The records of the hours `first` through `last`, without allocations that are in separate
+    /// items. Sums do not need allocations.
     pub(crate) async fn records_without_allocations(
         &self,
         subscription: &Subscription,
@@ -244,7 +244,7 @@ impl Ledger {
             let missing = || Malformed {
                 item: format!("{subscription} / {key}"),
                 attribute: "allocations".to_owned(),
-                rule: "is missing, but its record counts on it".to_owned(),
+                rule: "is missing, but its record needs it".to_owned(),
             };
             let item = self
                 .get(table, &subscription, &key)
@@ -272,7 +272,7 @@ impl Ledger {
             if wanted.is_empty() {
                 return Ok(items);
             }
-            // These are about the pauses that the SDK makes before its own retries.
+            // The pauses are about as long as those before the SDK's own retries.
             if round > 0 {
                 self.sleep(Duration::from_millis(25 << round)).await;
             }

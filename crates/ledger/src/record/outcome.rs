@@ -1,4 +1,4 @@
-//! Writes what became of a record: a verdict, a success, a state, transmissions.
+//! Writes the outcome of a record: a verdict, a success, a new state, or its transmissions.
 
 use jiff::Timestamp;
 use marketplace::audit::due;
@@ -11,12 +11,12 @@ use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
 use crate::{Ledger, shard_of};
 
-/// How often the write of a success is tried. Our own choice: a try fails only if the record does
-/// not exist, or if usage of it is held, or a hold decided, between two tries.
+/// The most tries of the write of a success. Our own choice: a try fails only if the record does
+/// not exist, or if its first hold was made or its last hold decided since the try before.
 const SUCCESS_TRIES_MAX: u32 = 4;
 
-/// The write of an outcome that may have been done, although it failed or met another version. If
-/// the answer of a write is lost, nobody is told that it was done.
+/// The write of an outcome that failed or met another version, but may have been done: if
+/// DynamoDB's answer to a write is lost, the writer does not learn that the write was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoubtfulWrite {
     version: u64,
@@ -26,8 +26,8 @@ pub struct DoubtfulWrite {
 }
 
 impl DoubtfulWrite {
-    /// The write of this verdict at `now`, for the record as it was read and with the transmissions
-    /// that were to be written with it.
+    /// The write of this verdict at `now`. `record` has the version that was read, and the
+    /// transmissions that the write stores.
     pub fn of(record: &MeteringRecord, verdict: &Verdict, now: Timestamp) -> Self {
         Self {
             version: record.version,
@@ -37,8 +37,9 @@ impl DoubtfulWrite {
         }
     }
 
-    /// Whether the record shows that the write was done. The time distinguishes it from the write
-    /// of another invocation. If something else was written after it, it is not recognised.
+    /// Returns whether the record shows that the write was done. The time distinguishes it from the
+    /// write of another invocation. If another outcome was written afterwards, the write is not
+    /// recognised.
     fn is_in(&self, record: &MeteringRecord) -> bool {
         let outcome = record.outcome.as_ref();
         record.version > self.version
@@ -102,7 +103,7 @@ impl Ledger {
         for _ in 0..SUCCESS_TRIES_MAX {
             let state = (State::Accepted, None, holds);
             let life = LifeSpan::after(&record.key, state, self.retention);
-            let mut change = RecordChange::leaving(life, Changes::Books(now))
+            let mut change = RecordChange::new(life, Changes::Books(now))
                 .set("state", text(State::Accepted))
                 .set("outcome", text(verdict.code()))
                 .set("outcome_at", text(now))
@@ -123,8 +124,8 @@ impl Ledger {
             let request = self
                 .update_of_record(&record.key, change, condition)
                 .await?;
-            // If the item is held by a transaction, the write is tried again: a success must be
-            // written.
+            // A success must be written. So if a transaction holds the item, the write is tried
+            // again.
             let written = self
                 .write_if("UpdateItem", table, || request.clone().send())
                 .await?;
@@ -152,19 +153,19 @@ impl Ledger {
             (state, again, record.open_holds),
             self.retention,
         );
-        RecordChange::leaving(life, changes)
+        RecordChange::new(life, changes)
             .set("state", text(state))
             .set_opt("due", again.map(|due| number(due.as_second())))
             .set_opt("work", again.map(|_| text(partition)))
             .remove("send")
     }
 
-    /// Adds transmissions to those that a record has, whatever else was written meanwhile: the audit
-    /// must find all of them. They are not added if `doubtful` was done, the write that was to write
-    /// them with the outcome. If they were added twice, the audit would look for more calls than
-    /// there were, and leave the record to a person.
+    /// Adds transmissions to a record, whatever its version is, because the audit must find all of
+    /// them. `doubtful` is the write that should have stored them together with the outcome. If the
+    /// record shows that this write was done, nothing is added: if transmissions were added twice,
+    /// the audit would look for more calls than there were, and leave the record to a person.
     ///
-    /// If the answer to this write itself is lost, and the SDK tries it again, they are added twice.
+    /// If the answer to this write itself is lost and the SDK repeats it, they are added twice.
     pub async fn add_transmissions(
         &self,
         key: &RecordKey,
@@ -177,13 +178,14 @@ impl Ledger {
                     return Ok(Written::Done);
                 }
                 Ok(_) => {}
-                // Transmissions too many are harmless, and transmissions too few are not.
+                // Too many transmissions only leave the record to a person. With too few, the audit
+                // could conclude something although it has not found every call.
                 Err(error) => {
                     tracing::warn!(slot = %key, %error, "transmissions may be added twice, because the record could not be read");
                 }
             }
         }
-        let change = RecordChange::leaving(LifeSpan::AsBefore, Changes::NoBooks)
+        let change = RecordChange::new(LifeSpan::AsBefore, Changes::NoBooks)
             .add("doubtful", transmissions.doubtful)
             .add("answered", transmissions.answered)
             .remove("send");
@@ -196,7 +198,7 @@ impl Ledger {
     }
 
     /// Changes a record's state without an answer of AWS Marketplace, if it was not changed since
-    /// it was read. It leaves the work index, unless its new state needs the audit.
+    /// it was read. The record leaves the work index, unless the new state needs the audit.
     pub async fn write_state(
         &self,
         record: &MeteringRecord,

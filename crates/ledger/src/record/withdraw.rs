@@ -24,7 +24,7 @@ impl Ledger {
     ) -> Result<Written, LedgerError> {
         let look_at = due(State::Unconfirmed, now, now).unwrap_or(now);
         let partition = audit_partition(shard_of(&record.key.subscription));
-        let change = RecordChange::leaving(LifeSpan::Open, Changes::Books(now))
+        let change = RecordChange::new(LifeSpan::Open, Changes::Books(now))
             .set("state", text(State::Unconfirmed))
             .set("deadline", number(now.as_second()))
             .set("outcome", text(STAMP_NOT_IN_FORCE))

@@ -1,9 +1,6 @@
-//! A metering service of a few lines over real sockets: it keeps what arrives, byte by byte, and
-//! answers by a script.
-#![allow(
-    dead_code,
-    reason = "every test file uses its own part of these functions"
-)]
+//! A small metering service over real sockets. It records the bytes of every request, and answers
+//! from a script.
+#![allow(dead_code, reason = "each test file uses only some of these functions")]
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -28,9 +25,9 @@ pub const ARN: &str =
 /// One answer of the script.
 #[derive(Clone, Debug)]
 pub enum Turn {
-    /// A whole answer of this status and body.
+    /// A complete answer with this status and body.
     Answer(u16, Vec<u8>),
-    /// These very bytes, then the connection closes.
+    /// Exactly these bytes. Then the connection closes.
     Bytes(Vec<u8>),
     /// The connection closes without an answer.
     Drop,
@@ -42,7 +39,7 @@ pub fn ok(body: Value) -> Turn {
     Turn::Answer(200, body.to_string().into_bytes())
 }
 
-/// An exception as AWS JSON 1.1 has it.
+/// An exception in the form of AWS JSON 1.1.
 pub fn exception(status: u16, code: &str, message: &str) -> Turn {
     let body = serde_json::json!({"__type": format!("com.amazonaws.x#{code}"), "message": message});
     Turn::Answer(status, body.to_string().into_bytes())
@@ -57,7 +54,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The header's only value.
+    /// The value of a header that must occur exactly once.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let mut values = self.headers.iter().filter(|(n, _)| n == name);
@@ -73,7 +70,7 @@ impl Request {
     }
 }
 
-/// The service, until it is dropped with its runtime.
+/// The service. It runs until its runtime is dropped.
 pub struct Service {
     pub address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
@@ -98,7 +95,7 @@ impl Service {
         self.requests.lock().unwrap().clone()
     }
 
-    /// A client of it; `attempts` in all, hardly a pause between them.
+    /// A client of the service that makes at most `attempts` attempts, with very short pauses.
     pub fn api(&self, attempts: u32) -> MeteringApi {
         self.api_with(attempts, |config| config)
     }
@@ -123,7 +120,7 @@ impl Service {
     }
 }
 
-/// Gives an attempt this long before it counts as timed out.
+/// Makes each attempt time out after 50 ms.
 pub fn impatient(config: Builder) -> Builder {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_millis(50))
@@ -154,7 +151,7 @@ async fn serve(
     }
 }
 
-/// A whole HTTP answer.
+/// The bytes of a complete HTTP answer.
 pub fn http(status: u16, body: &[u8]) -> Vec<u8> {
     let mut bytes = format!(
         "HTTP/1.1 {status} x\r\ncontent-type: application/x-amz-json-1.1\r\nx-amzn-requestid: req-1\r\ncontent-length: {}\r\n\r\n",
@@ -187,16 +184,16 @@ async fn read_request(stream: &mut TcpStream) -> Option<Request> {
     })
 }
 
-/// Runs a story on a small runtime.
-pub fn run<F: Future<Output = T>, T>(story: F) -> T {
+/// Runs the future of a test on a single-threaded runtime.
+pub fn run<F: Future<Output = T>, T>(test: F) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap()
-        .block_on(story)
+        .block_on(test)
 }
 
-/// A frozen record at 2026-11-21T11:00:00Z.
+/// A frozen record of the hour 2026-11-21T11.
 pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T11".parse().unwrap();
     MeteringRecord {
@@ -224,7 +221,7 @@ pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRe
     }
 }
 
-/// A share under these tags.
+/// A usage allocation with these tags.
 pub fn share(tags: &[(&str, &str)], quantity: &str) -> Allocation {
     let tags: Tags = tags
         .iter()
