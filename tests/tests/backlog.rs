@@ -11,7 +11,7 @@ use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::Timestamp;
 use ledger::SHARDS;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
@@ -146,7 +146,7 @@ async fn count_beside_damage() {
     reconcile(&world, "2026-12-01T03".parse().unwrap()).await;
     let [damaged, late] = hours;
     world
-        .damage(&RecordKey {
+        .damage(&Slot {
             subscription: subscription.clone(),
             hour: damaged.parse().unwrap(),
             dimension: "gb".parse().unwrap(),

@@ -14,7 +14,7 @@ use ledger::{SHARDS, Written};
 use marketplace::books::Books;
 use marketplace::lifecycle::Sign;
 use marketplace::outcome::{Next, Verdict};
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
 use reconciler::books::of_subscription;
@@ -33,7 +33,7 @@ async fn hurry_one() {
     use_in(&world, &buyer, "2026-11-21T01").await;
     world.set_time(at("2026-11-21T02:35:00Z"));
     world.seal().await.unwrap();
-    let keys = [RecordKey {
+    let keys = [Slot {
         subscription: buyer,
         hour: "2026-11-21T01".parse().unwrap(),
         dimension: "gb".parse().unwrap(),
@@ -89,7 +89,7 @@ async fn end_and_renew() {
     let now = at("2026-11-21T02:35:00Z");
     world.set_time(now);
     world.seal().await.unwrap();
-    let keys = [RecordKey {
+    let keys = [Slot {
         subscription: buyer.clone(),
         hour: "2026-11-21T01".parse().unwrap(),
         dimension: "gb".parse().unwrap(),

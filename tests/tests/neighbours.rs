@@ -15,7 +15,7 @@ use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::sender::Turn;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, UsageHour};
 use startup::Budget;
 use submitter::pace::Pace;
@@ -36,7 +36,7 @@ fn listing(code: &str) -> Listing {
 
 fn record(subscription: &Subscription, hour: UsageHour, sealed_at: Timestamp) -> MeteringRecord {
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: subscription.clone(),
             hour,
             dimension: "gb".parse().unwrap(),
@@ -61,12 +61,12 @@ fn record(subscription: &Subscription, hour: UsageHour, sealed_at: Timestamp) ->
 }
 
 async fn accepted(world: &World, subscriptions: &[Subscription], hour: UsageHour) -> usize {
-    let key = |subscription: &Subscription| RecordKey {
+    let key = |subscription: &Subscription| Slot {
         subscription: subscription.clone(),
         hour,
         dimension: "gb".parse().unwrap(),
     };
-    let keys: Vec<RecordKey> = subscriptions.iter().map(key).collect();
+    let keys: Vec<Slot> = subscriptions.iter().map(key).collect();
     let records = world.ledger.records(&keys).await.unwrap();
     let accepted = |record: &&MeteringRecord| record.state == State::Accepted;
     records.iter().filter(accepted).count()
@@ -125,7 +125,7 @@ fn bill_despite_a_failing_product(fault: Option<FaultKind>) {
             println!("{fault:?}: {billed} records of the healthy product accepted in their hour");
             // The failing records are tried in every hour, and never end before their deadline.
             let last = first.plus(HOURS - 1);
-            let key = record(&failing[0], last, last.end()).key;
+            let key = record(&failing[0], last, last.end()).slot;
             let record = world.ledger.records(&[key]).await.unwrap().remove(0);
             assert_eq!(record.state, State::Sealed);
             assert!(record.attempts > 0 && record.due.is_some(), "{record:?}");
@@ -188,7 +188,7 @@ fn a_retry_is_due_after_the_answer_and_not_after_the_start_of_a_long_run() {
             let ended = sealed_at + SignedDuration::from_mins(minutes.load(Ordering::Relaxed));
             let keys: Vec<_> = buyers
                 .iter()
-                .map(|b| record(b, hour, sealed_at).key)
+                .map(|b| record(b, hour, sealed_at).slot)
                 .collect();
             let records = world.ledger.records(&keys).await.unwrap();
             let tried: Vec<_> = records.iter().filter(|r| r.attempts > 0).collect();
@@ -228,7 +228,7 @@ fn a_success_that_could_not_be_written_is_an_error_and_is_found_again() {
             world.wire.heal();
             world.set_time(sealed_at + SignedDuration::from_mins(5));
             world.sweep().await.unwrap();
-            let found = world.ledger.records(&[sealed.key]).await.unwrap();
+            let found = world.ledger.records(&[sealed.slot]).await.unwrap();
             assert_eq!(found[0].state, State::Accepted);
         })
     });
@@ -293,10 +293,10 @@ async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
         let mut record = record(buyer, hour, sealed_at);
         // Two records make AWS Marketplace refuse each request that contains them.
         if n % 5 == 4 {
-            record.key.dimension = "unknown".parse().unwrap();
+            record.slot.dimension = "unknown".parse().unwrap();
         }
         world.ledger.create_record(&record).await.unwrap();
-        keys.push(record.key);
+        keys.push(record.slot);
     }
     world.emulator.set_faults(Faults {
         seed: 7,
@@ -308,7 +308,7 @@ async fn transmissions_within(calls: u64, fault: FaultKind) -> bool {
         let calls = world.emulator.calls();
         let has_record = |call: &&emulator::Call| {
             let mut records = call.records.iter();
-            records.any(|one| names(&record.key, one))
+            records.any(|one| names(&record.slot, one))
         };
         let sent = calls.iter().filter(has_record).count();
         received += sent;
@@ -343,10 +343,10 @@ async fn lost_if_a_write_fails(nth: u64, calls: u64, fate: Fate) -> (bool, usize
             for hour in hour.through(hour.plus(2)) {
                 let mut record = record(&buyer, hour, sealed_at);
                 if code == "dproduct" && n == 1 {
-                    record.key.dimension = "unknown".parse().unwrap();
+                    record.slot.dimension = "unknown".parse().unwrap();
                 }
                 world.ledger.create_record(&record).await.unwrap();
-                keys.push(record.key);
+                keys.push(record.slot);
             }
         }
     }
@@ -377,7 +377,7 @@ async fn lost_if_a_write_fails(nth: u64, calls: u64, fate: Fate) -> (bool, usize
         let all = world.emulator.calls();
         let has_record = |call: &&emulator::Call| {
             let mut records = call.records.iter();
-            records.any(|one| names(&record.key, one) && one.timestamp == record.stamp)
+            records.any(|one| names(&record.slot, one) && one.timestamp == record.stamp)
         };
         let sent = all.iter().filter(has_record).count();
         let written = record.sent.doubtful + record.sent.answered;
@@ -465,10 +465,10 @@ fn records_that_only_waited_are_not_taken_for_records_that_were_sent_in_vain() {
 }
 
 /// Whether a usage record in AWS Marketplace's log has the dimension and the customer of `key`.
-fn names(key: &RecordKey, record: &emulator::CallRecord) -> bool {
+fn names(slot: &Slot, record: &emulator::CallRecord) -> bool {
     let customer = record.customer_identifier.as_deref();
-    record.dimension == key.dimension.as_str()
-        && customer.is_some_and(|customer| key.subscription.to_string().ends_with(customer))
+    record.dimension == slot.dimension.as_str()
+        && customer.is_some_and(|customer| slot.subscription.to_string().ends_with(customer))
 }
 
 #[test]

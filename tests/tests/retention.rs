@@ -11,9 +11,10 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::{Written, shard_of};
 use marketplace::limits::ALLOCATIONS_MAX;
 use marketplace::outcome::{Next, Verdict};
-use marketplace::record::{Allocation, MeteringRecord, RecordKey, Transmissions};
+use marketplace::record::{Allocation, MeteringRecord, Transmissions};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::retention::Retention;
+use marketplace::slot::Slot;
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Month, State, Subscription, TagSet, UsageHour};
@@ -39,7 +40,7 @@ fn record(dimension: &str, state: State) -> MeteringRecord {
     let hour: UsageHour = HOUR.parse().unwrap();
     let waits = !marketplace::record::is_closed(state, None, 0);
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: BUYER.parse().unwrap(),
             hour,
             dimension: dimension.parse().unwrap(),
@@ -77,8 +78,8 @@ fn movement(record: &MeteringRecord, kind: MovementKind, of: Option<u32>) -> Mov
     }
 }
 
-async fn read(world: &World, key: &RecordKey) -> MeteringRecord {
-    let keys = std::slice::from_ref(key);
+async fn read(world: &World, slot: &Slot) -> MeteringRecord {
+    let keys = std::slice::from_ref(slot);
     world.ledger.records(keys).await.unwrap().pop().unwrap()
 }
 
@@ -99,8 +100,8 @@ async fn items(world: &World, partition: &str, prefix: &str) -> Vec<Item> {
 }
 
 /// The `expires_at` of a record, and of each other item that belongs to it.
-async fn ends(world: &World, key: &RecordKey) -> (Option<i64>, Vec<Option<i64>>) {
-    let own = format!("{}#{}", key.hour, key.dimension);
+async fn ends(world: &World, slot: &Slot) -> (Option<i64>, Vec<Option<i64>>) {
+    let own = format!("{}#{}", slot.hour, slot.dimension);
     let mut ends = Vec::new();
     for prefix in [format!("r#{own}"), format!("c#{own}#"), format!("a#{own}#")] {
         for item in items(world, BUYER, &prefix).await {
@@ -144,7 +145,7 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
     let success = Verdict::Accepted {
         metering_record_id: Some("id".to_owned()),
     };
-    let target = record.key.hour.plus(7);
+    let target = record.slot.hour.plus(7);
     match cause {
         "accepted" => outcome(success, State::Accepted, None).await,
         "retried" => outcome(Verdict::Unprocessed, State::Sealed, hour).await,
@@ -169,7 +170,7 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
         "calmed" => ledger.calm(record).await,
         "transmissions" => {
             ledger
-                .add_transmissions(&record.key, record.sent, None)
+                .add_transmissions(&record.slot, record.sent, None)
                 .await
         }
         "held" => {
@@ -193,23 +194,23 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
 }
 
 /// Checks that a record and its other items have an end exactly if the record is closed.
-async fn check(world: &World, key: &RecordKey, case: &str) {
-    let stored = read(world, key).await;
-    let until = world.ledger.retention().ends(key.hour).as_second();
+async fn check(world: &World, slot: &Slot, case: &str) {
+    let stored = read(world, slot).await;
+    let until = world.ledger.retention().ends(slot.hour).as_second();
     let due = stored.is_closed().then_some(until);
-    let (end, children) = ends(world, key).await;
+    let (end, children) = ends(world, slot).await;
     assert_eq!(end, due, "{case}: {stored:?}");
     if due.is_none() {
         assert!(children.iter().all(Option::is_none), "{case}: {children:?}");
     }
-    world.ledger.settle_life_span(key).await.unwrap();
-    let (end, children) = ends(world, key).await;
+    world.ledger.settle_life_span(slot).await.unwrap();
+    let (end, children) = ends(world, slot).await;
     assert_eq!(end, due, "{case}");
     assert!(
         children.iter().all(|end| *end == due),
         "{case}: {children:?}"
     );
-    let again = world.ledger.settle_life_span(key).await.unwrap();
+    let again = world.ledger.settle_life_span(slot).await.unwrap();
     assert_eq!(again, 0, "{case}");
 }
 
@@ -224,22 +225,22 @@ fn a_record_has_an_end_exactly_while_nothing_is_open_about_it() {
                         let case = format!("{state}, {before}, {cause}");
                         let record = record(&format!("d{n:02}"), state);
                         world.ledger.create_record(&record).await.unwrap();
-                        check(&world, &record.key, &case).await;
+                        check(&world, &record.slot, &case).await;
                         let mut stored = record;
                         if !before.is_empty() {
                             assert_eq!(write(&world, &stored, before).await, Written::Done);
-                            check(&world, &stored.key, &case).await;
-                            stored = read(&world, &stored.key).await;
+                            check(&world, &stored.slot, &case).await;
+                            stored = read(&world, &stored.slot).await;
                         }
                         write(&world, &stored, cause).await;
-                        check(&world, &stored.key, &case).await;
+                        check(&world, &stored.slot, &case).await;
                         // A closed record opens again when its usage is held, and closes when a
                         // person decides about the hold.
                         let then = ["held", "carried", "accepted"];
                         for then in then.into_iter().filter(|_| before.is_empty()) {
-                            let stored = read(&world, &stored.key).await;
+                            let stored = read(&world, &stored.slot).await;
                             assert_eq!(write(&world, &stored, then).await, Written::Done);
-                            check(&world, &stored.key, &format!("{case}, {then}")).await;
+                            check(&world, &stored.slot, &format!("{case}, {then}")).await;
                         }
                     }
                 }
@@ -258,15 +259,15 @@ fn a_success_does_not_close_a_record_whose_usage_is_held_meanwhile() {
             assert_eq!(write(&world, &sealed, "held").await, Written::Done);
             // The writer of the success read the record before the hold.
             assert_eq!(write(&world, &sealed, "accepted").await, Written::Done);
-            let stored = read(&world, &sealed.key).await;
+            let stored = read(&world, &sealed.slot).await;
             assert_eq!((stored.state, stored.open_holds), (State::Accepted, 1));
-            check(&world, &sealed.key, "held meanwhile").await;
+            check(&world, &sealed.slot, "held meanwhile").await;
             // The writer of the next success read the record before the decision.
             assert_eq!(write(&world, &stored, "carried").await, Written::Done);
             assert_eq!(write(&world, &stored, "accepted").await, Written::Done);
-            let decided = read(&world, &sealed.key).await;
+            let decided = read(&world, &sealed.slot).await;
             assert!(decided.is_closed(), "{decided:?}");
-            check(&world, &sealed.key, "decided meanwhile").await;
+            check(&world, &sealed.slot, "decided meanwhile").await;
         });
     });
 }
@@ -285,20 +286,20 @@ fn allocations_in_items_of_their_own_expire_with_their_record() {
                 })
                 .collect();
             world.ledger.create_record(&large).await.unwrap();
-            assert_eq!(ends(&world, &large.key).await, (None, vec![None, None]));
+            assert_eq!(ends(&world, &large.slot).await, (None, vec![None, None]));
             assert_eq!(write(&world, &large, "accepted").await, Written::Done);
-            let until = Some(world.ledger.retention().ends(large.key.hour).as_second());
+            let until = Some(world.ledger.retention().ends(large.slot.hour).as_second());
             let closed = (until, vec![until, until]);
-            assert_eq!(ends(&world, &large.key).await, closed);
-            let stored = read(&world, &large.key).await;
+            assert_eq!(ends(&world, &large.slot).await, closed);
+            let stored = read(&world, &large.slot).await;
             assert_eq!(write(&world, &stored, "held").await, Written::Done);
             let open = (None, vec![None, None, None]);
-            assert_eq!(ends(&world, &large.key).await, open);
+            assert_eq!(ends(&world, &large.slot).await, open);
             // All items expire together, once no hold is open.
-            let stored = read(&world, &large.key).await;
+            let stored = read(&world, &large.slot).await;
             assert_eq!(write(&world, &stored, "carried").await, Written::Done);
             let closed = (until, vec![until; 4]);
-            assert_eq!(ends(&world, &large.key).await, closed);
+            assert_eq!(ends(&world, &large.slot).await, closed);
         });
     });
 }
@@ -377,8 +378,8 @@ async fn age() {
     world.set_time(at("2028-12-22T12:00:00Z"));
     // The open month has a record with its row.
     let mut open = record("gb", State::Accepted);
-    open.key.subscription = billed.clone();
-    open.key.hour = "2028-12-22T09".parse().unwrap();
+    open.slot.subscription = billed.clone();
+    open.slot.hour = "2028-12-22T09".parse().unwrap();
     world.ledger.create_record(&open).await.unwrap();
     let row = usage("2028-12-22T09", "5");
     world.report(&billed, &row).await;
@@ -399,8 +400,8 @@ async fn age() {
     ];
     assert_eq!(sorts(&world, BUYER).await, left);
     let of_billed = world.ledger.records_with_prefix(&billed, "r#").await;
-    let of_billed: Vec<UsageHour> = of_billed.unwrap().iter().map(|r| r.key.hour).collect();
-    assert_eq!(of_billed, [open.key.hour]);
+    let of_billed: Vec<UsageHour> = of_billed.unwrap().iter().map(|r| r.slot.hour).collect();
+    assert_eq!(of_billed, [open.slot.hour]);
     assert_eq!(world.ledger.itemised_unattributed(9).await.unwrap().0, []);
     assert_eq!(month().await, before);
     // The terms of the subscription, which decisions need, are kept. The received events are gone.

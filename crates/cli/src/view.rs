@@ -18,9 +18,9 @@ use crate::output;
 /// A metering record as JSON.
 pub fn record(record: &MeteringRecord) -> Value {
     let mut value = json!({
-        "subscription": record.key.subscription.to_string(),
-        "hour": record.key.hour.to_string(),
-        "dimension": record.key.dimension.as_str(),
+        "subscription": record.slot.subscription.to_string(),
+        "hour": record.slot.hour.to_string(),
+        "dimension": record.slot.dimension.as_str(),
         "product_code": record.product.as_str(),
         "quantity": record.quantity.to_string(),
         "state": record.state.as_str(),
@@ -57,7 +57,7 @@ pub fn record(record: &MeteringRecord) -> Value {
 
 /// A metering record as a table with one fact per line.
 pub fn record_facts(record: &MeteringRecord) -> Table {
-    let mut table = output::table(&["record", &record.key.to_string()]);
+    let mut table = output::table(&["record", &record.slot.to_string()]);
     let mut add = |name: &str, value: String| {
         table.add_row([name.to_owned(), value]);
     };
@@ -123,8 +123,8 @@ pub fn record_table(records: &[MeteringRecord]) -> Table {
     for record in records {
         let outcome = record.outcome.as_ref();
         table.add_row([
-            record.key.hour.to_string(),
-            record.key.dimension.to_string(),
+            record.slot.hour.to_string(),
+            record.slot.dimension.to_string(),
             record.quantity.to_string(),
             record.state.to_string(),
             outcome.map_or(String::new(), |o| format!("{} {}", o.code, o.at)),

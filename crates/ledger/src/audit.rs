@@ -9,7 +9,7 @@
 use jiff::Timestamp;
 use marketplace::audit::comparison::INFERRED;
 use marketplace::outcome::{Next, Verdict};
-use marketplace::{MeteringRecord, Quantity, RecordKey, State, UsageHour};
+use marketplace::{MeteringRecord, Quantity, Slot, State, UsageHour};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
@@ -115,8 +115,8 @@ impl Ledger {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
-        let key = &record.key;
-        self.note_change(&key.subscription, key.hour, now).await?;
+        let slot = &record.slot;
+        self.note_change(&slot.subscription, slot.hour, now).await?;
         let verdict = Verdict::Accepted { metering_record_id };
         let next = Next {
             state: State::Accepted,
@@ -147,7 +147,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
         let life = LifeSpan::after(
-            &record.key,
+            &record.slot,
             (State::Conflict, None, record.open_holds),
             self.retention,
         );
@@ -175,7 +175,7 @@ impl Ledger {
         doubt: Option<&str>,
     ) -> Result<Written, LedgerError> {
         let life = LifeSpan::after(
-            &record.key,
+            &record.slot,
             (record.state, due, record.open_holds),
             self.retention,
         );
@@ -192,11 +192,11 @@ impl Ledger {
 
     /// The reason why the audit could not close a record when it last examined it; `None` if there
     /// is no doubt.
-    pub async fn doubt_about(&self, key: &RecordKey) -> Result<Option<String>, LedgerError> {
+    pub async fn doubt_about(&self, slot: &Slot) -> Result<Option<String>, LedgerError> {
         let table = &self.tables.metering_records;
-        let sort = sort_key(key.hour, &key.dimension);
+        let sort = sort_key(slot.hour, &slot.dimension);
         let item = self
-            .get(table, &key.subscription.to_string(), &sort)
+            .get(table, &slot.subscription.to_string(), &sort)
             .await?;
         let Some(item) = item else { return Ok(None) };
         let doubt = Reader::new(&item).text_opt("doubt")?;

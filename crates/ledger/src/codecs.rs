@@ -7,9 +7,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 use marketplace::books::Books;
 use marketplace::lifecycle::Sign;
-use marketplace::record::{Allocation, Outcome, RecordKey, Transmissions};
+use marketplace::record::{Allocation, Outcome, Transmissions};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::retention::Retention;
+use marketplace::slot::Slot;
 use marketplace::tags::Tags;
 use marketplace::usage::{UsageEvent, read_row};
 use marketplace::{
@@ -67,8 +68,8 @@ fn tags() -> impl Strategy<Value = TagSet> {
     })
 }
 
-fn key() -> impl Strategy<Value = RecordKey> {
-    (subscription(), hour(), dimension()).prop_map(|(subscription, hour, dimension)| RecordKey {
+fn slot() -> impl Strategy<Value = Slot> {
+    (subscription(), hour(), dimension()).prop_map(|(subscription, hour, dimension)| Slot {
         subscription,
         hour,
         dimension,
@@ -88,7 +89,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
 
 prop_compose! {
     fn a_record()(
-        key in key(),
+        key in slot(),
         product in "[-a-z0-9/=:_.@]{1,30}",
         account in of("[0-9]{12}"),
         quantity in quantity(),
@@ -101,7 +102,7 @@ prop_compose! {
         outcome in of(outcome()),
     ) -> MeteringRecord {
         MeteringRecord {
-            key,
+            slot: key,
             product: product.parse().unwrap(),
             account: account.map(|account| account.parse().unwrap()),
             quantity,
@@ -288,12 +289,12 @@ proptest! {
         let retention = Retention::from_months(months).unwrap();
         let stored = record::to_item(&record, retention).item;
         let end = stored.get("expires_at").map(|end| end.as_n().unwrap().clone());
-        let due = record.is_closed().then(|| retention.ends(record.key.hour).as_second());
+        let due = record.is_closed().then(|| retention.ends(record.slot.hour).as_second());
         prop_assert_eq!(end, due.map(|second| second.to_string()));
     }
 
     #[test]
-    fn a_movement_survives_its_item(key in key(), movement in a_movement()) {
+    fn a_movement_survives_its_item(key in slot(), movement in a_movement()) {
         let read = movement::from_item(&movement::to_item(&key, &movement)).unwrap();
         prop_assert_eq!(read, (key.hour, key.dimension, movement));
     }

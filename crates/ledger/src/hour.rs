@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use marketplace::books::{Books, SlotBooks};
 use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
-use marketplace::record::RecordKey;
 use marketplace::recount::{Movement, MovementKind};
+use marketplace::slot::Slot;
 use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};
 
 use crate::error::LedgerError;
@@ -19,11 +19,11 @@ pub struct StoredDay {
 
 impl StoredDay {
     /// The keys of the closed records that have movements, which must expire with their record.
-    pub fn closed_with_movements(&self) -> Vec<RecordKey> {
+    pub fn closed_with_movements(&self) -> Vec<Slot> {
         let records = self.hours.values().flat_map(|hour| hour.records.values());
         records
             .filter(|record| record.movements > 0 && record.is_closed())
-            .map(|record| record.key.clone())
+            .map(|record| record.slot.clone())
             .collect()
     }
 
@@ -269,8 +269,8 @@ impl Ledger {
         let mut stored = StoredDay::default();
         let have_moved = records.iter().any(|record| record.movements > 0);
         for record in records {
-            let hour = stored.hours.entry(record.key.hour).or_default();
-            hour.records.insert(record.key.dimension.clone(), record);
+            let hour = stored.hours.entry(record.slot.hour).or_default();
+            hour.records.insert(record.slot.dimension.clone(), record);
         }
         if have_moved {
             let movements = self

@@ -9,7 +9,8 @@
 //! [`settle_life_span`]: Ledger::settle_life_span
 
 use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem, Update};
-use marketplace::record::{MeteringRecord, RecordKey};
+use marketplace::record::MeteringRecord;
+use marketplace::slot::Slot;
 
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
@@ -33,10 +34,10 @@ impl Ledger {
     /// # Errors
     ///
     /// [`LedgerError`]: the record cannot be read, or DynamoDB failed.
-    pub async fn settle_life_span(&self, key: &RecordKey) -> Result<u64, LedgerError> {
+    pub async fn settle_life_span(&self, slot: &Slot) -> Result<u64, LedgerError> {
         let table = &self.tables.metering_records;
-        let partition = key.subscription.to_string();
-        let sort = sort_key(key.hour, &key.dimension);
+        let partition = slot.subscription.to_string();
+        let sort = sort_key(slot.hour, &slot.dimension);
         // If the record has expired, its items have the same end or have expired too.
         let Some(item) = self.get(table, &partition, &sort).await? else {
             return Ok(0);
@@ -44,7 +45,7 @@ impl Ledger {
         let record = from_item(&item)?.0;
         let life = LifeSpan::of(&record, self.retention);
         let mut wrong = Vec::new();
-        for child in self.children(key).await? {
+        for child in self.children(slot).await? {
             if child.contains_key(TTL_ATTRIBUTE) != life.attribute().is_some() {
                 wrong.extend(child.get("item").and_then(|sort| sort.as_s().ok()).cloned());
             }
@@ -53,10 +54,10 @@ impl Ledger {
         for sorts in wrong.chunks(CHANGED_AT_ONCE_MAX) {
             let mut writes = vec![self.check_unchanged(&record)?];
             for sort in sorts {
-                writes.push(self.child_update(key, sort, life)?);
+                writes.push(self.child_update(slot, sort, life)?);
             }
             if self.transact(table, writes).await? == Written::Conflict {
-                tracing::debug!(slot = %key, "the record was changed, or one of its items was removed, meanwhile");
+                tracing::debug!(slot = %slot, "the record was changed, or one of its items was removed, meanwhile");
                 break;
             }
             changed += u64::try_from(sorts.len()).unwrap_or(u64::MAX);
@@ -71,7 +72,7 @@ impl Ledger {
         &self,
         record: &MeteringRecord,
     ) -> Result<Vec<TransactWriteItem>, LedgerError> {
-        let key = &record.key;
+        let key = &record.slot;
         let mut sorts: Vec<String> = (1..=record.movements)
             .map(|number| movement_key(key.hour, &key.dimension, number))
             .chain(part_keys(record))
@@ -94,12 +95,12 @@ impl Ledger {
     }
 
     /// The items that belong to a record, strongly consistent.
-    async fn children(&self, key: &RecordKey) -> Result<Vec<Item>, LedgerError> {
+    async fn children(&self, slot: &Slot) -> Result<Vec<Item>, LedgerError> {
         let table = &self.tables.metering_records;
-        let partition = key.subscription.to_string();
+        let partition = slot.subscription.to_string();
         let mut children = Vec::new();
         for kind in ["c", "a"] {
-            let prefix = format!("{kind}#{}#{}#", key.hour, key.dimension);
+            let prefix = format!("{kind}#{}#{}#", slot.hour, slot.dimension);
             let items = self.query_all(table, &partition, &prefix).await?;
             // A dimension may contain `#`, so the keys of another dimension can have the same
             // prefix.
@@ -114,12 +115,12 @@ impl Ledger {
 
     /// A check that makes the transaction fail if the record was changed since it was read.
     fn check_unchanged(&self, record: &MeteringRecord) -> Result<TransactWriteItem, LedgerError> {
-        let key = &record.key;
+        let slot = &record.slot;
         let table = &self.tables.metering_records;
         let check = ConditionCheck::builder()
             .table_name(table)
-            .key("subscription", text(&key.subscription))
-            .key("item", text(sort_key(key.hour, &key.dimension)))
+            .key("subscription", text(&slot.subscription))
+            .key("item", text(sort_key(slot.hour, &slot.dimension)))
             .condition_expression("#version = :read")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":read", number(record.version))
@@ -132,14 +133,14 @@ impl Ledger {
     /// not exist.
     fn child_update(
         &self,
-        key: &RecordKey,
+        slot: &Slot,
         sort: &str,
         life: LifeSpan,
     ) -> Result<TransactWriteItem, LedgerError> {
         let table = &self.tables.metering_records;
         let update = Update::builder()
             .table_name(table)
-            .key("subscription", text(&key.subscription))
+            .key("subscription", text(&slot.subscription))
             .key("item", text(sort))
             .condition_expression("attribute_exists(#version)")
             .expression_attribute_names("#version", "version")

@@ -4,8 +4,9 @@
 use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::fold::{CarryId, origin_hash};
-use marketplace::record::{MeteringRecord, RecordKey};
+use marketplace::record::MeteringRecord;
 use marketplace::recount::{Movement, MovementKind, OF_SHORTFALL};
+use marketplace::slot::Slot;
 use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
@@ -23,17 +24,17 @@ pub(crate) fn movement_key(hour: UsageHour, dimension: &Dimension, movement: u32
     format!("c#{hour}#{dimension}#{movement}")
 }
 
-pub(crate) fn to_item(key: &RecordKey, movement: &Movement) -> Item {
+pub(crate) fn to_item(slot: &Slot, movement: &Movement) -> Item {
     let entries: Vec<(String, Tags)> = movement
         .entries
         .iter()
         .map(|(tags, quantity)| (quantity.to_string(), Tags::from(tags)))
         .collect();
     let mut item = Item::from([
-        ("subscription".to_owned(), text(&key.subscription)),
+        ("subscription".to_owned(), text(&slot.subscription)),
         (
             "item".to_owned(),
-            text(movement_key(key.hour, &key.dimension, movement.number)),
+            text(movement_key(slot.hour, &slot.dimension, movement.number)),
         ),
         ("version".to_owned(), number(1)),
         ("kind".to_owned(), text(movement.kind.as_str())),
@@ -103,27 +104,27 @@ pub(crate) fn from_item(item: &Item) -> Result<(UsageHour, Dimension, Movement),
 /// The rows that carry a movement's quantity into its target hour, as usage of the dimension
 /// `into`. Their ids name the origin by its hour, and by a hash of its subscription and dimension.
 fn carried_rows(
-    key: &RecordKey,
+    slot: &Slot,
     movement: &Movement,
     target: UsageHour,
     into: &Dimension,
 ) -> Result<Vec<Item>, Malformed> {
-    let hash = origin_hash(&key.subscription, &key.dimension);
+    let hash = origin_hash(&slot.subscription, &slot.dimension);
     let mut rows = Vec::new();
     for (entry, (tags, quantity)) in (0u32..).zip(&movement.entries) {
         let carry = CarryId {
-            origin: key.hour,
+            origin: slot.hour,
             hash: hash.clone(),
             movement: movement.number,
             entry,
         };
         let id = carry.to_string().parse().map_err(|e| Malformed {
-            item: key.to_string(),
+            item: slot.to_string(),
             attribute: "carry id".to_owned(),
             rule: format!("{e}"),
         })?;
         rows.push(event_item(
-            &key.subscription,
+            &slot.subscription,
             &UsageEvent {
                 dimension: into.clone(),
                 id,
@@ -210,12 +211,14 @@ impl Ledger {
         if record.movements == 0 {
             return Ok(Vec::new());
         }
-        let key = &record.key;
-        let all = self.movements_of_hour(&key.subscription, key.hour).await?;
+        let slot = &record.slot;
+        let all = self
+            .movements_of_hour(&slot.subscription, slot.hour)
+            .await?;
         Ok(all
             .into_iter()
             .filter(|(_, dimension, movement)| {
-                *dimension == key.dimension && movement.number <= record.movements
+                *dimension == slot.dimension && movement.number <= record.movements
             })
             .map(|(_, _, movement)| movement)
             .collect())
@@ -246,7 +249,7 @@ impl Ledger {
         let again = due(State::Moved, record.deadline, movement.at)
             .filter(|_| matches!(record.state, State::Disputed | State::Unconfirmed));
         let state = (State::Moved, again, holds_after(record, movement));
-        let partition = audit_partition(shard_of(&record.key.subscription));
+        let partition = audit_partition(shard_of(&record.slot.subscription));
         let change = self
             .movement_change(record, movement, state)
             .set("state", text(State::Moved))
@@ -264,7 +267,7 @@ impl Ledger {
         state: (State, Option<Timestamp>, u32),
     ) -> RecordChange {
         let holds = Some(state.2).filter(|holds| *holds > 0);
-        let life = LifeSpan::after(&record.key, state, self.retention);
+        let life = LifeSpan::after(&record.slot, state, self.retention);
         RecordChange::new(life, Changes::Books(movement.at))
             .set("movements", number(movement.number))
             .set_opt("open_holds", holds.map(number))
@@ -277,21 +280,21 @@ impl Ledger {
         movement: &Movement,
         change: RecordChange,
     ) -> Result<Written, LedgerError> {
-        let key = &record.key;
+        let slot = &record.slot;
         let table = &self.tables.metering_records;
-        self.note_books(key, &change).await?;
+        self.note_books(slot, &change).await?;
         let life = change.life();
         let change = change.value("read", number(record.version));
-        let update = self.transact_update(key, change, "#version = :read")?;
-        let mut item = to_item(key, movement);
+        let update = self.transact_update(slot, change, "#version = :read")?;
+        let mut item = to_item(slot, movement);
         item.extend(life.attribute().map(|at| (TTL_ATTRIBUTE.to_owned(), at)));
         let mut writes = vec![update, put_if_absent(table, item)];
         if record.is_closed() && life == LifeSpan::Open {
             writes.extend(self.reopening(record).await?);
         }
         if let MovementKind::Carried { target, into } = &movement.kind {
-            let into = into.as_ref().unwrap_or(&key.dimension);
-            for row in carried_rows(key, movement, *target, into)? {
+            let into = into.as_ref().unwrap_or(&slot.dimension);
+            for row in carried_rows(slot, movement, *target, into)? {
                 writes.push(put_if_absent(&self.tables.usage_events, row));
             }
         }
@@ -310,8 +313,8 @@ impl Ledger {
         if record.movements == 0 && part_keys(record).is_empty() {
             return;
         }
-        if let Err(error) = self.settle_life_span(&record.key).await {
-            tracing::warn!(slot = %record.key, %error, "movements of a closed record have no expiry yet; the reconciler sets it");
+        if let Err(error) = self.settle_life_span(&record.slot).await {
+            tracing::warn!(slot = %record.slot, %error, "movements of a closed record have no expiry yet; the reconciler sets it");
         }
     }
 }
@@ -334,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_movement_survives_its_item() {
-        let key = RecordKey {
+        let slot = Slot {
             subscription: "legacy|code|cust".parse().unwrap(),
             hour: "2026-11-21T02".parse().unwrap(),
             dimension: "gb#x".parse().unwrap(),
@@ -367,8 +370,8 @@ mod tests {
                 at: "2026-11-21T05:10:00Z".parse().unwrap(),
                 reason: Some("by hand".to_owned()),
             };
-            let read = from_item(&to_item(&key, &movement)).unwrap();
-            assert_eq!(read, (key.hour, key.dimension.clone(), movement));
+            let read = from_item(&to_item(&slot, &movement)).unwrap();
+            assert_eq!(read, (slot.hour, slot.dimension.clone(), movement));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use serde::Deserialize;
 
 use crate::record::read_sort_key;
@@ -90,10 +90,10 @@ impl StreamRecord {
     }
 
     /// The key of a metering record; `None` for every other item.
-    pub fn record_key(&self) -> Option<RecordKey> {
+    pub fn record_key(&self) -> Option<Slot> {
         let keys = &self.dynamodb.keys;
         let (hour, dimension) = read_sort_key(&keys.item.as_ref()?.s)?;
-        Some(RecordKey {
+        Some(Slot {
             subscription: keys.subscription.as_ref()?.s.parse().ok()?,
             hour,
             dimension,

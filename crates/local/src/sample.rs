@@ -20,7 +20,8 @@ use ledger::{Ledger, LedgerError, SHARDS, Written};
 use marketplace::ids::InvalidId;
 use marketplace::lifecycle::Sign;
 use marketplace::quantity::InvalidQuantity;
-use marketplace::record::{RecordKey, SealPolicy, seal};
+use marketplace::record::{SealPolicy, seal};
+use marketplace::slot::Slot;
 use marketplace::tags::{InvalidTags, Tags};
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
@@ -333,17 +334,17 @@ async fn seal_all(ledger: &Ledger) -> Result<(), SampleError> {
         let terms = profile.terms().ok_or_else(exists)?;
         let fold = ledger.fold_hour(&subscription, hour, None).await?;
         for (dimension, rows) in fold.dimensions() {
-            let key = RecordKey {
+            let slot = Slot {
                 subscription: subscription.clone(),
                 hour,
                 dimension: dimension.clone(),
             };
-            let Some(sealing) = seal(key, rows, &terms, SealPolicy::default(), now)? else {
+            let Some(sealing) = seal(slot, rows, &terms, SealPolicy::default(), now)? else {
                 continue;
             };
             if ledger.create_record(&sealing.record).await? == Written::Conflict {
-                let key = &sealing.record.key;
-                return Err(SampleError::Exists(format!("record {key}")));
+                let slot = &sealing.record.slot;
+                return Err(SampleError::Exists(format!("record {slot}")));
             }
         }
     }

@@ -32,7 +32,13 @@ async fn the_world_stands_at_its_time_with_hour_02_sealed_and_unsent() {
     let records = ledger.records_of_hour(&subscription, hour).await.unwrap();
     let sealed: Vec<(String, String, State)> = records
         .iter()
-        .map(|r| (r.key.dimension.to_string(), r.quantity.to_string(), r.state))
+        .map(|r| {
+            (
+                r.slot.dimension.to_string(),
+                r.quantity.to_string(),
+                r.state,
+            )
+        })
         .collect();
     assert_eq!(
         sealed,

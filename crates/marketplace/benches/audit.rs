@@ -19,7 +19,8 @@ use marketplace::hour::shift;
 use marketplace::limits::{
     BATCH_RECORDS_MAX, INVOCATION_MINUTES_MAX, LOOKUP_EVENTS_PAGE_MAX, LOOKUP_EVENTS_PER_SECOND,
 };
-use marketplace::record::{Outcome, RecordKey};
+use marketplace::record::Outcome;
+use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, Quantity, State, UsageHour};
 use serde_json::{Value, json};
 
@@ -90,7 +91,7 @@ fn record(hour: UsageHour, n: usize) -> MeteringRecord {
     let start = hour.start();
     let sealed_at = shift(start, SignedDuration::from_mins(90));
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: format!("arn:aws:license-manager::294406891311:license:l-{n:032x}")
                 .parse()
                 .expect("an ARN"),
@@ -127,9 +128,9 @@ fn event(records: &[MeteringRecord]) -> String {
         .map(|record| {
             json!({
                 "timestamp": record.stamp.to_string(),
-                "dimension": record.key.dimension.as_str(),
+                "dimension": record.slot.dimension.as_str(),
                 "customerAWSAccountId": "111122223333",
-                "licenseArn": record.key.subscription.to_string(),
+                "licenseArn": record.slot.subscription.to_string(),
                 "quantityAsDecimal": record.quantity.to_string(),
             })
         })

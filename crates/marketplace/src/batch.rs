@@ -87,8 +87,8 @@ pub fn may_be_cut_off(record: &MeteringRecord) -> bool {
         .as_ref()
         .map_or(0, |id| json_bytes(id.as_str()));
     let names = [
-        json_bytes(&record.key.subscription.to_string()),
-        json_bytes(record.key.dimension.as_str()),
+        json_bytes(&record.slot.subscription.to_string()),
+        json_bytes(record.slot.dimension.as_str()),
         json_bytes(record.product.as_str()),
         account,
     ];

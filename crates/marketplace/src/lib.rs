@@ -64,6 +64,7 @@ pub use ids::{
     AccountId, AgreementId, CustomerIdentifier, Dimension, EventId, LicenseArn, ProductCode,
 };
 pub use quantity::{Quantity, Total};
-pub use record::{MeteringRecord, RecordKey, State};
+pub use record::{MeteringRecord, State};
+pub use slot::Slot;
 pub use subscription::{IdentityKind, Subscription};
 pub use tags::{TagSet, Tags};

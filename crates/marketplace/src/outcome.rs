@@ -138,7 +138,7 @@ fn verdict_of(answer: &Answer) -> Verdict {
 
 /// Whether a record of the answer is this record: it has the same buyer, dimension and hour.
 fn is_same_record(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
-    let buyer = match &record.key.subscription {
+    let buyer = match &record.slot.subscription {
         Subscription::License(arn) => answered.license_arn.as_deref() == Some(arn.as_str()),
         Subscription::Customer(_, customer) => {
             answered.customer_identifier.as_deref() == Some(customer.as_str())
@@ -146,8 +146,8 @@ fn is_same_record(answered: &AnsweredRecord, record: &MeteringRecord) -> bool {
         Subscription::Account(_, account) => answered.account.as_deref() == Some(account.as_str()),
     };
     buyer
-        && answered.dimension.as_deref() == Some(record.key.dimension.as_str())
-        && answered.stamp.map(UsageHour::of) == Some(record.key.hour)
+        && answered.dimension.as_deref() == Some(record.slot.dimension.as_str())
+        && answered.stamp.map(UsageHour::of) == Some(record.slot.hour)
 }
 
 /// The change of a record that follows from a verdict.
@@ -205,12 +205,12 @@ fn row_of(verdict: &Verdict) -> &'static ErrorRow {
 mod tests {
     use super::*;
     use crate::quantity::Quantity;
-    use crate::record::RecordKey;
+    use crate::slot::Slot;
 
     fn record(subscription: &str, dimension: &str, hour: &str) -> MeteringRecord {
         let hour: UsageHour = hour.parse().unwrap();
         MeteringRecord {
-            key: RecordKey {
+            slot: Slot {
                 subscription: subscription.parse().unwrap(),
                 hour,
                 dimension: dimension.parse().unwrap(),
@@ -236,7 +236,7 @@ mod tests {
 
     fn echo(record: &MeteringRecord) -> AnsweredRecord {
         let (mut license_arn, mut customer_identifier, mut account) = (None, None, None);
-        match &record.key.subscription {
+        match &record.slot.subscription {
             Subscription::License(arn) => license_arn = Some(arn.to_string()),
             Subscription::Customer(_, customer) => customer_identifier = Some(customer.to_string()),
             Subscription::Account(_, id) => account = Some(id.to_string()),
@@ -245,7 +245,7 @@ mod tests {
             license_arn,
             customer_identifier,
             account,
-            dimension: Some(record.key.dimension.to_string()),
+            dimension: Some(record.slot.dimension.to_string()),
             stamp: Some(record.stamp),
         }
     }

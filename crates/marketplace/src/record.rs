@@ -10,11 +10,11 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hour::{UsageHour, shift};
-use crate::ids::{AccountId, Dimension, InvalidId, ProductCode};
+use crate::hour::shift;
+use crate::ids::{AccountId, InvalidId, ProductCode};
 use crate::quantity::{Quantity, Total};
+use crate::slot::Slot;
 use crate::spans::{Spans, Standing};
-use crate::subscription::Subscription;
 use crate::tags::TagSet;
 
 pub use sealing::{STREAM_HEAD_START_MINUTES, SealPolicy, Sealing, Terms, heartbeat, seal};
@@ -24,24 +24,6 @@ pub use sealing::{STREAM_HEAD_START_MINUTES, SealPolicy, Sealing, Terms, heartbe
 const RETRY_PART_OF_TIME_LEFT: i64 = 6;
 /// The lower bound of that sixth, in seconds. The number is this project's.
 const RETRY_SECONDS_MIN: i64 = 60;
-
-/// The key of a record, and the slot that it takes on the buyer's bill. AWS Marketplace keeps one
-/// record per slot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RecordKey {
-    /// The subscription that is billed.
-    pub subscription: Subscription,
-    /// The hour of usage.
-    pub hour: UsageHour,
-    /// The dimension that was used.
-    pub dimension: Dimension,
-}
-
-impl fmt::Display for RecordKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.subscription, self.hour, self.dimension)
-    }
-}
 
 /// A share of a record's quantity under one set of tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +149,7 @@ pub struct Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MeteringRecord {
     /// The slot of the record.
-    pub key: RecordKey,
+    pub slot: Slot,
     /// The product. All records of a request have the same product.
     pub product: ProductCode,
     /// The buyer's account, which is sent with a license; `None` if it is not known.
@@ -262,7 +244,7 @@ impl MeteringRecord {
         self.is_sendable(now)
             && self.sent.answered > 0
             && !spans.accept(self.stamp)
-            && spans.standing(self.key.hour, now) != Standing::Undecided
+            && spans.standing(self.slot.hour, now) != Standing::Undecided
     }
 
     /// The time until which AWS Marketplace accepts the record: its deadline, or the end of its

@@ -1,8 +1,11 @@
-//! The text form of a slot for people: `<subscription>@<hour>#<dimension>`.
+//! A slot: a subscription, an hour and a dimension.
 
+use std::fmt;
 use std::str::FromStr;
 
-use crate::record::RecordKey;
+use crate::hour::UsageHour;
+use crate::ids::Dimension;
+use crate::subscription::Subscription;
 
 /// The error for a text that names no slot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,14 +17,25 @@ pub struct InvalidSlot(String);
 /// Characters of an hour's text, such as `2026-11-21T02`.
 const HOUR_CHARS: usize = 13;
 
-impl RecordKey {
-    /// The slot in its text form. [`str::parse`] reads it.
-    pub fn slot(&self) -> String {
-        format!("{}@{}#{}", self.subscription, self.hour, self.dimension)
+/// A slot on a buyer's bill, and the key of a record. AWS Marketplace keeps one record per slot.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// The subscription that is billed.
+    pub subscription: Subscription,
+    /// The hour of usage.
+    pub hour: UsageHour,
+    /// The dimension that was used.
+    pub dimension: Dimension,
+}
+
+impl fmt::Display for Slot {
+    /// The text form, which [`str::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}#{}", self.subscription, self.hour, self.dimension)
     }
 }
 
-impl FromStr for RecordKey {
+impl FromStr for Slot {
     type Err = InvalidSlot;
 
     fn from_str(text: &str) -> Result<Self, InvalidSlot> {
@@ -53,12 +67,12 @@ mod tests {
             ("legacy|code@2026-11-21T02|cust", "gb#x@2026-11-21T03#y"),
             ("account|a=b|111122223333", "seats @ noon"),
         ] {
-            let key = RecordKey {
+            let slot = Slot {
                 subscription: subscription.parse().unwrap(),
                 hour: "2026-11-21T02".parse().unwrap(),
                 dimension: dimension.parse().unwrap(),
             };
-            assert_eq!(key.slot().parse(), Ok(key));
+            assert_eq!(slot.to_string().parse(), Ok(slot));
         }
         for wrong in [
             "",
@@ -67,7 +81,7 @@ mod tests {
             "legacy|code|cust@2026-11-21T24#gb",
             "legacy|code|cust@2026-11-21T02#",
         ] {
-            let error = wrong.parse::<RecordKey>().unwrap_err();
+            let error = wrong.parse::<Slot>().unwrap_err();
             assert!(error.to_string().contains("as in"), "{error}");
         }
     }

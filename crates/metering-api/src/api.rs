@@ -188,12 +188,12 @@ fn check_batch(group: &BatchGroup, records: &[&MeteringRecord]) -> Result<(), St
         ));
     }
     for record in records {
-        let kind = record.key.subscription.kind();
+        let kind = record.slot.subscription.kind();
         let product = &record.product;
         if kind != group.kind || *product != group.product {
             return Err(format!(
                 "record {} is of product {product} by {kind}, but the request is of product {} by {}: send it in another request",
-                record.key, group.product, group.kind
+                record.slot, group.product, group.kind
             ));
         }
     }

@@ -94,7 +94,7 @@ struct UsageRecord<'a> {
 
 impl<'a> UsageRecord<'a> {
     fn of(record: &'a MeteringRecord) -> Self {
-        let (license_arn, account, customer_identifier) = match &record.key.subscription {
+        let (license_arn, account, customer_identifier) = match &record.slot.subscription {
             Subscription::License(arn) => (
                 Some(arn.as_str()),
                 record.account.as_ref().map(|a| a.as_str()),
@@ -106,7 +106,7 @@ impl<'a> UsageRecord<'a> {
         let form = Form::of(record.quantity, &record.allocations);
         Self {
             timestamp: record.stamp.as_second(),
-            dimension: record.key.dimension.as_str(),
+            dimension: record.slot.dimension.as_str(),
             license_arn,
             customer_aws_account_id: account,
             customer_identifier,

@@ -241,7 +241,7 @@ fn a_request_that_breaks_a_limit_is_not_sent() {
 fn an_answer_with_missing_or_new_members_is_read() {
     run(async {
         let (a, b) = (record(ARN, "gb", "1.5"), record(ARN, "hours", "1"));
-        let echo = |r: &MeteringRecord| json!({"LicenseArn": ARN, "Dimension": r.key.dimension.as_str(), "Timestamp": 1795258800.0, "CustomerIdentifier": "", "QuantityAsDecimal": "1.5", "New": [1]});
+        let echo = |r: &MeteringRecord| json!({"LicenseArn": ARN, "Dimension": r.slot.dimension.as_str(), "Timestamp": 1795258800.0, "CustomerIdentifier": "", "QuantityAsDecimal": "1.5", "New": [1]});
         let answer = json!({
             "Results": [
                 {"UsageRecord": echo(&b), "Status": "Postponed"},

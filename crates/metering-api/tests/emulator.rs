@@ -13,7 +13,7 @@ use emulator::{
 use marketplace::batch::BatchGroup;
 use marketplace::error_table::About;
 use marketplace::outcome::{Verdict, interpret};
-use marketplace::{AccountId, MeteringRecord, RecordKey, Subscription};
+use marketplace::{AccountId, MeteringRecord, Slot, Subscription};
 use metering_api::{
     BatchAnswer, BuyerAdvice, CallError, MeterUsageRequest, MeteringApi, RegistrationToken,
     ResolveCustomerError,
@@ -87,7 +87,7 @@ impl Running {
     async fn batch(&self, records: &[&MeteringRecord]) -> Result<BatchAnswer, CallError> {
         let group = BatchGroup {
             product: records[0].product.clone(),
-            kind: records[0].key.subscription.kind(),
+            kind: records[0].slot.subscription.kind(),
         };
         self.api.batch_meter_usage(&group, records).await
     }
@@ -119,9 +119,9 @@ fn of(buyer: &Buyer, dimension: &str, quantity: &str) -> MeteringRecord {
     };
     let record = common::record("legacy|code1|cust-1", dimension, quantity);
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription,
-            ..record.key.clone()
+            ..record.slot.clone()
         },
         product: product.parse().unwrap(),
         account: Some(agreement.account_id.parse().unwrap()),

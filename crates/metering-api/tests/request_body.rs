@@ -47,7 +47,7 @@ fn record() -> impl Strategy<Value = MeteringRecord> {
         .prop_map(
             |(subscription, dimension, quantity, allocations, account)| {
                 let mut record = common::record(&subscription, "gb", "0");
-                record.key.dimension = dimension.parse().unwrap();
+                record.slot.dimension = dimension.parse().unwrap();
                 record.quantity = quantity;
                 record.allocations = allocations;
                 record.account = record.account.filter(|_| account);
@@ -59,7 +59,7 @@ fn record() -> impl Strategy<Value = MeteringRecord> {
 fn group(record: &MeteringRecord) -> BatchGroup {
     BatchGroup {
         product: record.product.clone(),
-        kind: record.key.subscription.kind(),
+        kind: record.slot.subscription.kind(),
     }
 }
 
@@ -121,7 +121,7 @@ proptest! {
         let body: Value = serde_json::from_slice(&request_body(&group(&record), &[&record])).unwrap();
         let sent = &body["UsageRecords"][0];
         let there = |name: &str| sent.get(name).is_some();
-        let kind = record.key.subscription.kind();
+        let kind = record.slot.subscription.kind();
         prop_assert_eq!(body.get("ProductCode").is_some(), kind != IdentityKind::License);
         prop_assert_eq!(there("LicenseArn"), kind == IdentityKind::License);
         prop_assert_eq!(there("CustomerIdentifier"), kind == IdentityKind::Customer);

@@ -85,7 +85,7 @@ async fn end(app: &App, record: &MeteringRecord, now: Timestamp) -> Result<Writt
         .write_state(record, State::Unconfirmed, DEADLINE_PASSED, now)
         .await?;
     if written == Written::Done {
-        tracing::error!(slot = %record.key, quantity = %record.quantity, "this record has no outcome, and its deadline has passed; it is Unconfirmed now");
+        tracing::error!(slot = %record.slot, quantity = %record.quantity, "this record has no outcome, and its deadline has passed; it is Unconfirmed now");
     }
     Ok(written)
 }

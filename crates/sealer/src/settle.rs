@@ -7,9 +7,10 @@ use ledger::{LedgerError, Written};
 use marketplace::carry::{destination, release};
 use marketplace::fold::{DimensionFold, Fold};
 use marketplace::lifecycle::Status;
-use marketplace::record::{RecordKey, Terms, heartbeat, seal};
+use marketplace::record::{Terms, heartbeat, seal};
 use marketplace::recount::{Difference, Movement, MovementKind, difference};
 use marketplace::retention::rows_may_be_gone;
+use marketplace::slot::Slot;
 use marketplace::spans::Standing;
 use marketplace::{Dimension, MeteringRecord, UsageHour};
 
@@ -166,12 +167,12 @@ async fn freeze(
     dimension: &Dimension,
     rows: &DimensionFold,
 ) -> Result<Frozen, LedgerError> {
-    let key = RecordKey {
+    let slot = Slot {
         subscription: profile.subscription.clone(),
         hour,
         dimension: dimension.clone(),
     };
-    let Some(sealing) = seal(key, rows, terms, run.app.policy, run.now)? else {
+    let Some(sealing) = seal(slot, rows, terms, run.app.policy, run.now)? else {
         return Ok(Frozen::Nothing);
     };
     let ledger = &run.app.ledger;
@@ -205,12 +206,12 @@ async fn create_heartbeats(
         if fold.dimensions().contains_key(dimension) {
             continue;
         }
-        let key = RecordKey {
+        let slot = Slot {
             subscription: profile.subscription.clone(),
             hour,
             dimension: dimension.clone(),
         };
-        if let Some(record) = heartbeat(key, terms, run.app.policy, run.now) {
+        if let Some(record) = heartbeat(slot, terms, run.app.policy, run.now) {
             sealed += u64::from(run.app.ledger.create_record(&record).await? == Written::Done);
         }
     }
@@ -238,7 +239,7 @@ async fn move_late(
 ) -> Result<Moved, LedgerError> {
     let app = run.app;
     if record.is_out_of_force(&terms.spans, run.now) {
-        tracing::warn!(slot = %record.key, stamp = %record.stamp, "this record's timestamp lies in no agreement any more; the record is given up, and the audit decides whether its usage is carried");
+        tracing::warn!(slot = %record.slot, stamp = %record.stamp, "this record's timestamp lies in no agreement any more; the record is given up, and the audit decides whether its usage is carried");
         return Ok(match app.ledger.withdraw(record, run.now).await? {
             Written::Conflict => Moved::Conflict,
             Written::Done => Moved::Nothing,
@@ -247,13 +248,13 @@ async fn move_late(
     let to = destination(
         app.late,
         app.schedule,
-        record.key.hour,
+        record.slot.hour,
         run.watermark,
         &terms.spans,
         run.now,
     );
     if let Some(movement) = release(record, movements, to, run.now) {
-        tracing::info!(slot = %record.key, of = movement.of, "an agreement was in force after all; the usage that was held is carried");
+        tracing::info!(slot = %record.slot, of = movement.of, "an agreement was in force after all; the usage that was held is carried");
         return Ok(match app.ledger.move_quantity(record, &movement).await? {
             Written::Conflict => Moved::Conflict,
             Written::Done => Moved::InPart,
@@ -262,11 +263,11 @@ async fn move_late(
     let (entries, complete) = match difference(record, movements, rows)? {
         Difference::None => return Ok(Moved::Nothing),
         // The difference is not over-metering if rows have expired.
-        Difference::Over(_) if rows_may_be_gone(record.key.hour, run.now) => {
+        Difference::Over(_) if rows_may_be_gone(record.slot.hour, run.now) => {
             return Ok(Moved::Nothing);
         }
         Difference::Over(total) => {
-            tracing::warn!(slot = %record.key, %total, "more was metered than the rows add up to: claim a billing adjustment");
+            tracing::warn!(slot = %record.slot, %total, "more was metered than the rows add up to: claim a billing adjustment");
             return Ok(Moved::OverMetered);
         }
         Difference::Late { entries, complete } => (entries, complete),
@@ -288,7 +289,7 @@ async fn move_late(
     }
     if movement.kind == MovementKind::Held {
         settled.held += 1;
-        tracing::warn!(slot = %record.key, reason = movement.reason, "late usage is held: list it with metering late list, then carry it or write it off");
+        tracing::warn!(slot = %record.slot, reason = movement.reason, "late usage is held: list it with metering late list, then carry it or write it off");
     }
     Ok(match complete {
         true => Moved::All,

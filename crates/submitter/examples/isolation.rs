@@ -5,7 +5,8 @@
 //! `cargo run --release -p submitter --example isolation`
 
 use marketplace::lane::Guilt;
-use marketplace::record::{Outcome, RecordKey};
+use marketplace::record::Outcome;
+use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State, UsageHour};
 use submitter::queue::{LaneChange, Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 
@@ -80,7 +81,7 @@ fn hour(is_renamed: bool) -> Option<Hour> {
 fn invoke(hour: &mut Hour, allowance: u64, records: Vec<MeteringRecord>, is_renamed: bool) {
     let now = jiff::Timestamp::UNIX_EPOCH;
     let mut queue = Queue::new(allowance, hour.lanes.clone());
-    let wrong = |r: &MeteringRecord| is_renamed && r.key.dimension.as_str() == "requests";
+    let wrong = |r: &MeteringRecord| is_renamed && r.slot.dimension.as_str() == "requests";
     for chunk in records.chunks(RECORDS_AT_ONCE) {
         queue.add(chunk.to_vec());
         loop {
@@ -130,7 +131,7 @@ fn with_refusal(mut record: MeteringRecord) -> MeteringRecord {
 fn record(buyer: usize, dimension: &str) -> Option<MeteringRecord> {
     let hour: UsageHour = "2026-11-21T02".parse().ok()?;
     Some(MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: format!("legacy|examplecode|c{buyer:06}").parse().ok()?,
             hour,
             dimension: dimension.parse().ok()?,

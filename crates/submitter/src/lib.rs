@@ -30,7 +30,7 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use ledger::stream::StreamRecord;
 use ledger::{Ledger, LedgerError};
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use metering_api::MeteringApi;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -187,7 +187,7 @@ fn send<'a>(
 }
 
 /// Reads the keys of the records that a stream delivery names, without repetitions.
-fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<RecordKey> {
+fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
     let mut keys = BTreeSet::new();
     for raw in records {
         match serde_json::from_str::<StreamRecord>(raw.get()).map(|record| record.record_key()) {

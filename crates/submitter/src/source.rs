@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 use ledger::item::Item;
 use ledger::{Ledger, LedgerError, SHARDS};
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 
 /// The largest number of keys in one page of a delivery.
 const DELIVERED_AT_ONCE: usize = 1_000;
@@ -19,7 +19,7 @@ const SHARD_SECONDS: i64 = 300;
 #[derive(Debug)]
 pub(crate) enum Source {
     /// The keys that a delivery of the stream names.
-    Delivered(VecDeque<RecordKey>),
+    Delivered(VecDeque<Slot>),
     /// The keys that are due in the work index.
     Due {
         /// The start of the sweep. Records that become due later are left to the next sweep.
@@ -40,7 +40,7 @@ pub(crate) struct Page {
 }
 
 impl Source {
-    pub fn delivered(keys: Vec<RecordKey>) -> Self {
+    pub fn delivered(keys: Vec<Slot>) -> Self {
         Self::Delivered(keys.into())
     }
 
@@ -67,11 +67,11 @@ impl Source {
     }
 
     /// Reads the next page of keys; `None` if all were read. A page may be empty.
-    pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<RecordKey>>, LedgerError> {
+    pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<Slot>>, LedgerError> {
         match self {
             Self::Delivered(keys) => {
                 let count = keys.len().min(DELIVERED_AT_ONCE);
-                let next: Vec<RecordKey> = keys.drain(..count).collect();
+                let next: Vec<Slot> = keys.drain(..count).collect();
                 Ok((!next.is_empty()).then_some(next))
             }
             Self::Due { now, pages } => {

@@ -10,7 +10,8 @@ use futures_util::{StreamExt, stream};
 use ledger::record::DoubtfulWrite;
 use ledger::{Ledger, LedgerError};
 use marketplace::MeteringRecord;
-use marketplace::record::{RecordKey, Transmissions};
+use marketplace::record::Transmissions;
+use marketplace::slot::Slot;
 
 /// The number of writes at the same time.
 const AT_ONCE: usize = 16;
@@ -18,7 +19,7 @@ const AT_ONCE: usize = 16;
 /// The unwritten transmissions of this invocation, by record. There are no more entries than
 /// records in the queue.
 #[derive(Debug, Default)]
-pub(crate) struct Unwritten(HashMap<RecordKey, Entry>);
+pub(crate) struct Unwritten(HashMap<Slot, Entry>);
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -53,31 +54,26 @@ impl Unwritten {
 
     fn add(&mut self, record: &mut MeteringRecord, more: Transmissions) {
         record.sent = record.sent.plus(more);
-        let unwritten = self.0.entry(record.key.clone()).or_default();
+        let unwritten = self.0.entry(record.slot.clone()).or_default();
         unwritten.transmissions = unwritten.transmissions.plus(more);
     }
 
     /// Removes and returns the unwritten transmissions of a record whose outcome is about to be
     /// written.
-    pub fn take(&mut self, key: &RecordKey) -> Transmissions {
-        let entry = self.0.remove(key).unwrap_or_default();
+    pub fn take(&mut self, slot: &Slot) -> Transmissions {
+        let entry = self.0.remove(slot).unwrap_or_default();
         entry.transmissions
     }
 
     /// Puts back the transmissions of a failed write. `doubtful` is that write, which may have been
     /// done nevertheless.
-    pub fn put_back(
-        &mut self,
-        key: RecordKey,
-        transmissions: Transmissions,
-        doubtful: DoubtfulWrite,
-    ) {
+    pub fn put_back(&mut self, slot: Slot, transmissions: Transmissions, doubtful: DoubtfulWrite) {
         if !transmissions.is_empty() {
             let entry = Entry {
                 transmissions,
                 doubtful: Some(doubtful),
             };
-            self.0.insert(key, entry);
+            self.0.insert(slot, entry);
         }
     }
 

@@ -33,7 +33,7 @@ pub(crate) async fn outcomes(
     let verdicts: Vec<_> = verdicts
         .into_iter()
         .map(|(record, verdict)| {
-            let transmissions = unwritten.take(&record.key);
+            let transmissions = unwritten.take(&record.slot);
             (record, verdict, transmissions)
         })
         .collect();
@@ -49,7 +49,7 @@ pub(crate) async fn outcomes(
                     Ok(()) => Ok((next, verdict)),
                     Err(error) => {
                         let doubtful = DoubtfulWrite::of(&record, &verdict, now);
-                        Err((record.key, transmissions, doubtful, error))
+                        Err((record.slot, transmissions, doubtful, error))
                     }
                 }
             }
@@ -82,12 +82,12 @@ async fn write_one(
 ) -> Result<(), LedgerError> {
     let written = app.ledger.write_outcome(record, verdict, next, now).await?;
     if written == Written::Conflict {
-        tracing::debug!(slot = %record.key, "another invocation wrote to this record first; this outcome is dropped");
+        tracing::debug!(slot = %record.slot, "another invocation wrote to this record first; this outcome is dropped");
         if !transmissions.is_empty() {
             // The first write may also be this one, if its answer was lost and the SDK repeated it.
             let doubtful = DoubtfulWrite::of(record, verdict, now);
             app.ledger
-                .add_transmissions(&record.key, transmissions, Some(&doubtful))
+                .add_transmissions(&record.slot, transmissions, Some(&doubtful))
                 .await?;
         }
     }

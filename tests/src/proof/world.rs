@@ -23,7 +23,7 @@ use local::dynamodb::EmbeddedDynamoDb;
 use local::pump::EventSource;
 use local::stack::{DeliveryTrouble, event_sources, function_event};
 use marketplace::audit::Source;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription};
 use reconciler::Task;
@@ -672,14 +672,14 @@ impl World {
     /// # Panics
     ///
     /// If there is no such record.
-    pub async fn damage(&self, key: &RecordKey) {
-        let sort = ledger::record::sort_key(key.hour, &key.dimension);
+    pub async fn damage(&self, slot: &Slot) {
+        let sort = ledger::record::sort_key(slot.hour, &slot.dimension);
         self.client
             .update_item()
             .table_name(&self.ledger.tables().metering_records)
             .key(
                 "subscription",
-                AttributeValue::S(key.subscription.to_string()),
+                AttributeValue::S(slot.subscription.to_string()),
             )
             .key("item", AttributeValue::S(sort))
             .update_expression("SET stamp = :nothing")

@@ -174,7 +174,7 @@ fn a_success_whose_record_is_not_shown_yet_is_no_difference() {
 async fn read_before_creation() {
     let town = Town::of(1).await;
     // The same read, made before the record was created, gives the stale answer.
-    let keys = [town.key(0, HOUR)];
+    let keys = [town.slot(0, HOUR)];
     let ledger = &town.world.ledger;
     let before = ledger.records_as(&keys, Consistency::Eventual).await;
     assert!(before.unwrap().is_empty());
@@ -290,7 +290,7 @@ async fn compare_beside_damage() {
     for hour in 3..6 {
         meter(&town, 0, &format!("2026-11-27T{hour:02}")).await;
     }
-    town.world.damage(&town.key(0, "2026-11-27T04")).await;
+    town.world.damage(&town.slot(0, "2026-11-27T04")).await;
     let report = compare_at(&town, "2026-11-28T06:00:00Z").await;
     assert_eq!(report.audit.matched, 2, "{report:?}");
     assert_eq!(report.damaged_items, 1, "{report:?}");

@@ -124,8 +124,8 @@ async fn change_after_proof() {
         panic!("{movements:?}");
     };
     let carry = CarryId {
-        origin: record.key.hour,
-        hash: origin_hash(town.buyer(1), &record.key.dimension),
+        origin: record.slot.hour,
+        hash: origin_hash(town.buyer(1), &record.slot.dimension),
         movement: 1,
         entry: 0,
     };
@@ -240,7 +240,7 @@ async fn alter_records() {
         answered: 1,
     };
     let written = ledger
-        .add_transmissions(&town.key(2, HOUR), more, None)
+        .add_transmissions(&town.slot(2, HOUR), more, None)
         .await;
     assert_eq!(written.unwrap(), Written::Done);
     town.world.set_time(at("2026-11-28T10:00:00Z"));

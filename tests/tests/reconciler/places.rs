@@ -164,13 +164,13 @@ async fn report_imbalance() {
             panic!("{movements:?}");
         };
         let carry = CarryId {
-            origin: record.key.hour,
-            hash: origin_hash(subscription, &record.key.dimension),
+            origin: record.slot.hour,
+            hash: origin_hash(subscription, &record.slot.dimension),
             movement: 1,
             entry: 0,
         };
         let partition = format!("{subscription}@{target}");
-        let row = format!("{}#{carry}", record.key.dimension);
+        let row = format!("{}#{carry}", record.slot.dimension);
         town.world.delete_row(&partition, &row).await;
     }
     // The recounts take some eight hundred queries, and a shard's proof some three hundred.

@@ -7,7 +7,7 @@ use emulator::Agreement;
 use end_to_end::proof::world::{Listing, World};
 use jiff::Timestamp;
 use marketplace::audit::Source;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
 
@@ -71,8 +71,8 @@ impl Town {
         self.world.report(self.buyer(n), &event).await;
     }
 
-    pub fn key(&self, n: usize, hour: &str) -> RecordKey {
-        RecordKey {
+    pub fn slot(&self, n: usize, hour: &str) -> Slot {
+        Slot {
             subscription: self.buyer(n).clone(),
             hour: hour.parse().unwrap(),
             dimension: "gb".parse().unwrap(),
@@ -80,7 +80,7 @@ impl Town {
     }
 
     pub async fn record(&self, n: usize, hour: &str) -> MeteringRecord {
-        let read = self.world.ledger.records(&[self.key(n, hour)]).await;
+        let read = self.world.ledger.records(&[self.slot(n, hour)]).await;
         read.unwrap().pop().expect("a record")
     }
 

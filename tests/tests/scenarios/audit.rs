@@ -322,7 +322,7 @@ async fn a_success_that_comes_to_light_after_the_conclusion_is_found_a_day_later
         // The test concludes that the record was not billed, as if the history had shown later
         // calls but not this one.
         let (ledger, now) = (market.stack.ledger(), market.stack.emulator().now());
-        let flagged = ledger.flag_late(&record.key.subscription, record.key.hour, now);
+        let flagged = ledger.flag_late(&record.slot.subscription, record.slot.hour, now);
         flagged.await.expect("flagged");
         let written = ledger.write_state(&record, State::Expired, "NotBilled", now);
         assert_eq!(written.await.expect("written"), Written::Done);
@@ -508,7 +508,7 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
         let mut found: Vec<(String, DifferenceKind)> = compared
             .differences()
             .iter()
-            .map(|d| (format!("{} {}", d.key.hour, d.key.dimension), d.kind))
+            .map(|d| (format!("{} {}", d.slot.hour, d.slot.dimension), d.kind))
             .collect();
         found.sort();
         assert_eq!(

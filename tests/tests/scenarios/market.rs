@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ledger::product::Product;
 use local::stack::{DeliveryTrouble, Stack, StackOptions, Trouble};
 use marketplace::books::Books;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet, UsageHour};
 
@@ -141,14 +141,14 @@ impl Market {
 
     /// A record in its present state.
     pub async fn record(&self, hour: &str, dimension: &str) -> Option<MeteringRecord> {
-        let key = RecordKey {
+        let slot = Slot {
             subscription: self.subscription.clone(),
             hour: hour.parse().expect("an hour"),
             dimension: dimension.parse().expect("a dimension"),
         };
         self.stack
             .ledger()
-            .records(&[key])
+            .records(&[slot])
             .await
             .expect("readable")
             .pop()

@@ -13,7 +13,7 @@ use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::function_event;
 use marketplace::lifecycle::Status;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, UsageHour};
 use serde_json::Value;
@@ -132,14 +132,14 @@ impl Story {
     }
 
     async fn record(&self, hour: &str) -> Option<MeteringRecord> {
-        let key = RecordKey {
+        let slot = Slot {
             subscription: self.subscription.clone(),
             hour: hour.parse().expect("an hour"),
             dimension: "gb".parse().expect("a dimension"),
         };
         self.world
             .ledger
-            .records(&[key])
+            .records(&[slot])
             .await
             .expect("readable")
             .pop()

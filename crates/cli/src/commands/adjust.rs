@@ -10,7 +10,7 @@ use marketplace::agreements::agreement_at;
 use marketplace::decision::{Reason, refund};
 use marketplace::lifecycle::Lifecycle;
 use marketplace::{
-    AgreementId, Month, ProductCode, Quantity, RecordKey, Subscription, Total, UsageHour,
+    AgreementId, Month, ProductCode, Quantity, Slot, Subscription, Total, UsageHour,
 };
 use reconciler::books::{Line, of_subscription};
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ Example:
     --reason 'adjustment request bar-EXAMPLE1'")]
 pub struct RecordRefund {
     /// The slot, written <subscription>@<hour>#<dimension>
-    slot: RecordKey,
+    slot: Slot,
     /// The quantity that was claimed back, at most the over-metered quantity of the slot
     quantity: Quantity,
     /// The reason, in 1 to 500 characters, which is stored
@@ -109,7 +109,7 @@ struct EntryKey {
 
 /// A slot that was metered too much.
 struct Excess {
-    key: RecordKey,
+    slot: Slot,
     over: Total,
     /// The quantity of the slot that was claimed back before.
     refunded: Total,
@@ -157,7 +157,7 @@ impl Plan {
             for excess in &claim.slots {
                 table.add_row([
                     agreement.clone(),
-                    excess.key.slot(),
+                    excess.slot.to_string(),
                     excess.over.to_string(),
                 ]);
             }
@@ -197,7 +197,7 @@ async fn add_claims(
             slots.push(Excess {
                 over: line.slot.uncounted.magnitude().map_err(Failure::failed)?,
                 refunded: line.slot.refunded,
-                key: RecordKey {
+                slot: Slot {
                     subscription: line.subscription,
                     hour: line.hour,
                     dimension: line.dimension,
@@ -208,13 +208,13 @@ async fn add_claims(
     if slots.is_empty() {
         return Ok(());
     }
-    let keys: Vec<RecordKey> = slots.iter().map(|excess| excess.key.clone()).collect();
+    let keys: Vec<Slot> = slots.iter().map(|excess| excess.slot.clone()).collect();
     let records = ledger.records(&keys).await?;
-    let stamps: BTreeMap<_, _> = records.iter().map(|r| (&r.key, r.stamp)).collect();
+    let stamps: BTreeMap<_, _> = records.iter().map(|r| (&r.slot, r.stamp)).collect();
     let known = agreements_of(ledger, profile).await?;
     let spans = profile.lifecycle.spans();
     for excess in slots {
-        let stamp = stamps.get(&excess.key);
+        let stamp = stamps.get(&excess.slot);
         let agreement = stamp.and_then(|stamp| agreement_at(&known, &spans, *stamp));
         let entry_key = EntryKey {
             agreement: agreement.cloned(),
@@ -257,7 +257,7 @@ impl Claim {
         let mut by_dimension: BTreeMap<&str, Total> = BTreeMap::new();
         for excess in &self.slots {
             let sum = by_dimension
-                .entry(excess.key.dimension.as_str())
+                .entry(excess.slot.dimension.as_str())
                 .or_default();
             *sum = sum.plus(excess.over).map_err(Failure::failed)?;
         }
@@ -282,7 +282,7 @@ impl Claim {
                 .slots
                 .iter()
                 .map(|excess| json!({
-                    "slot": excess.key.slot(),
+                    "slot": excess.slot.to_string(),
                     "quantity": excess.over.to_string(),
                     "refunded": excess.refunded.to_string(),
                 }))
@@ -316,7 +316,7 @@ impl Claim {
             .slots
             .iter()
             .map(|excess| {
-                let claim = format!("{} {}", excess.key.slot(), excess.over);
+                let claim = format!("{} {}", excess.slot.to_string(), excess.over);
                 match excess.refunded.is_zero() {
                     true => claim,
                     false => format!("{claim} after {}", excess.refunded),
@@ -331,7 +331,7 @@ impl RecordRefund {
     async fn run(&self) -> Result<(), Failure> {
         let ledger = self.tables.ledger().await?;
         let now = self.tables.now().await?;
-        let slot = self.slot.slot();
+        let slot = self.slot.to_string();
         let key = &self.slot;
         self.kept.check(&slot, key.hour, now)?;
         let profile = ledger.profile(&key.subscription).await?;

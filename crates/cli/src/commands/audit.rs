@@ -249,9 +249,9 @@ fn difference(difference: &Difference) -> Value {
     let quantity = |quantity: Option<marketplace::Quantity>| quantity.map(|q| q.to_string());
     json!({
         "kind": difference.kind.as_str(),
-        "subscription": difference.key.subscription.to_string(),
-        "hour": difference.key.hour.to_string(),
-        "dimension": difference.key.dimension.as_str(),
+        "subscription": difference.slot.subscription.to_string(),
+        "hour": difference.slot.hour.to_string(),
+        "dimension": difference.slot.dimension.as_str(),
         "quantity": quantity(difference.here),
         "quantity_at_aws": quantity(difference.at_aws),
         "state": difference.state.map(|state| state.as_str()),
@@ -293,11 +293,11 @@ fn to_text(range: Range, compared: &Comparison) -> String {
         for one in compared.differences() {
             table.add_row([
                 one.kind.as_str().to_owned(),
-                one.key.hour.to_string(),
-                one.key.dimension.to_string(),
+                one.slot.hour.to_string(),
+                one.slot.dimension.to_string(),
                 text(one.here),
                 text(one.at_aws),
-                one.key.subscription.to_string(),
+                one.slot.subscription.to_string(),
             ]);
         }
         parts.push(table.trim_fmt());

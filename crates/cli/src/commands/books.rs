@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use ledger::Ledger;
 use marketplace::books::Books;
-use marketplace::{Month, RecordKey, State, Subscription, UsageHour};
+use marketplace::{Month, Slot, State, Subscription, UsageHour};
 use reconciler::books::{SubscriptionBooks, of_all, of_subscription};
 use serde_json::{Value, json};
 
@@ -180,13 +180,13 @@ impl<'a> Report<'a> {
 
     fn add(&mut self, books: &SubscriptionBooks) {
         for slot in &books.astray {
-            let key = RecordKey {
+            let key = Slot {
                 subscription: books.subscription.clone(),
                 hour: slot.hour,
                 dimension: slot.dimension.clone(),
             };
             let (sent, arrived) = (slot.sent.to_string(), slot.arrived.to_string());
-            let value = json!({"slot": key.slot(), "sent": sent, "arrived": arrived});
+            let value = json!({"slot": key.to_string(), "sent": sent, "arrived": arrived});
             self.unbalanced.push(value);
         }
         if self.of.csv {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use marketplace::books::{Books, SlotBooks};
-use marketplace::{Month, RecordKey, State, Subscription, UsageHour};
+use marketplace::{Month, Slot, State, Subscription, UsageHour};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use reconciler::books::{Line, SubscriptionBooks};
 
@@ -106,7 +106,7 @@ impl Mark {
 pub struct Page {
     subscriptions: Vec<(Subscription, Books, BTreeMap<i64, Mark>)>,
     hours: BTreeMap<UsageHour, Mark>,
-    slots: Vec<(RecordKey, Mark, SlotBooks)>,
+    slots: Vec<(Slot, Mark, SlotBooks)>,
     slots_more: usize,
 }
 
@@ -139,12 +139,12 @@ impl Page {
             self.slots_more = self.slots_more.saturating_add(1);
             return;
         }
-        let key = RecordKey {
+        let slot = Slot {
             subscription: line.subscription.clone(),
             hour: line.hour,
             dimension: line.dimension.clone(),
         };
-        self.slots.push((key, mark, line.slot.clone()));
+        self.slots.push((slot, mark, line.slot.clone()));
     }
 
     /// The page as HTML.
@@ -239,7 +239,7 @@ impl Page {
                             tbody {
                                 @for (key, mark, slot) in &self.slots {
                                     tr {
-                                        td.slot { (key.slot()) }
+                                        td.slot { (key.to_string()) }
                                         td { span class={ "chip " (mark.class()) } { (mark.words()) } }
                                         td.n { (slot.own) @if !slot.carried_in.is_zero() { " + " (slot.carried_in) } }
                                         td.n { (slot.here) }

@@ -195,7 +195,7 @@ impl List {
 }
 
 /// All known facts about one slot.
-struct Slot<'c> {
+struct SlotReport<'c> {
     show: &'c Show,
     count: &'c HourCount<'c>,
     itemised: Vec<ItemisedRow>,
@@ -215,7 +215,7 @@ impl Show {
             marketplace::usage::split_key(&row.dimension_event)
                 .is_ok_and(|(dimension, _)| dimension != self.dimension.as_str())
         };
-        let slot = Slot {
+        let slot = SlotReport {
             show: self,
             count: &count,
             itemised: itemised
@@ -250,7 +250,7 @@ impl Show {
     }
 }
 
-impl Slot<'_> {
+impl SlotReport<'_> {
     fn is_empty(&self) -> bool {
         let dimension = &self.show.dimension;
         !self.count.records.contains_key(dimension)

@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
 use jiff::Timestamp;
-use marketplace::record::{MeteringRecord, RecordKey, State, is_closed};
+use marketplace::record::{MeteringRecord, State, is_closed};
 use marketplace::retention::Retention;
+use marketplace::slot::Slot;
 
 use super::codec::{part_keys, sort_key};
 use crate::Ledger;
@@ -33,7 +34,7 @@ impl LifeSpan {
     /// The life span of a record in its present state.
     pub fn of(record: &MeteringRecord, retention: Retention) -> Self {
         Self::after(
-            &record.key,
+            &record.slot,
             (record.state, record.due, record.open_holds),
             retention,
         )
@@ -41,12 +42,12 @@ impl LifeSpan {
 
     /// The life span of a record that will have this state, due time and number of open holds.
     pub fn after(
-        key: &RecordKey,
+        slot: &Slot,
         (state, due, open_holds): (State, Option<Timestamp>, u32),
         retention: Retention,
     ) -> Self {
         match is_closed(state, due, open_holds) {
-            true => Self::Until(retention.ends(key.hour)),
+            true => Self::Until(retention.ends(slot.hour)),
             false => Self::Open,
         }
     }
@@ -165,17 +166,17 @@ impl Ledger {
         record: &MeteringRecord,
         change: RecordChange,
     ) -> Result<Written, LedgerError> {
-        self.note_books(&record.key, &change).await?;
+        self.note_books(&record.slot, &change).await?;
         let life = change.life;
         let table = &self.tables.metering_records;
         let change = change.value("read", number(record.version));
         if record.is_closed() && life == LifeSpan::Open {
-            let update = self.transact_update(&record.key, change, "#version = :read")?;
+            let update = self.transact_update(&record.slot, change, "#version = :read")?;
             let mut writes = vec![update];
             writes.extend(self.reopening(record).await?);
             return self.transact(table, writes).await;
         }
-        let request = self.request_of(&record.key, change, "#version = :read");
+        let request = self.request_of(&record.slot, change, "#version = :read");
         let written = self
             .write("UpdateItem", table, || request.clone().send())
             .await?;
@@ -189,29 +190,29 @@ impl Ledger {
     /// them. Every change of a record begins with this call.
     pub(crate) async fn note_books(
         &self,
-        key: &RecordKey,
+        slot: &Slot,
         change: &RecordChange,
     ) -> Result<(), LedgerError> {
         match change.changes {
             Changes::NoBooks => Ok(()),
-            Changes::Books(now) => self.note_change(&key.subscription, key.hour, now).await,
+            Changes::Books(now) => self.note_change(&slot.subscription, slot.hour, now).await,
         }
     }
 
     /// Calls [`Ledger::note_books`], and makes the request that changes a record under a condition.
     pub(crate) async fn update_of_record(
         &self,
-        key: &RecordKey,
+        slot: &Slot,
         change: RecordChange,
         condition: &str,
     ) -> Result<UpdateItemFluentBuilder, LedgerError> {
-        self.note_books(key, &change).await?;
-        Ok(self.request_of(key, change, condition))
+        self.note_books(slot, &change).await?;
+        Ok(self.request_of(slot, change, condition))
     }
 
     fn request_of(
         &self,
-        key: &RecordKey,
+        slot: &Slot,
         change: RecordChange,
         condition: &str,
     ) -> UpdateItemFluentBuilder {
@@ -220,8 +221,8 @@ impl Ledger {
         self.client
             .update_item()
             .table_name(&self.tables.metering_records)
-            .key("subscription", text(&key.subscription))
-            .key("item", text(sort_key(key.hour, &key.dimension)))
+            .key("subscription", text(&slot.subscription))
+            .key("item", text(sort_key(slot.hour, &slot.dimension)))
             .update_expression(expression)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
@@ -231,7 +232,7 @@ impl Ledger {
     /// Makes the part of a transaction that changes a record under a condition.
     pub(crate) fn transact_update(
         &self,
-        key: &RecordKey,
+        slot: &Slot,
         change: RecordChange,
         condition: &str,
     ) -> Result<TransactWriteItem, LedgerError> {
@@ -240,8 +241,8 @@ impl Ledger {
         let (names, values) = change.into_names_and_values();
         let update = Update::builder()
             .table_name(table)
-            .key("subscription", text(&key.subscription))
-            .key("item", text(sort_key(key.hour, &key.dimension)))
+            .key("subscription", text(&slot.subscription))
+            .key("item", text(sort_key(slot.hour, &slot.dimension)))
             .update_expression(expression)
             .condition_expression(condition)
             .set_expression_attribute_names(Some(names))
@@ -265,7 +266,7 @@ impl Ledger {
                 .client
                 .update_item()
                 .table_name(table)
-                .key("subscription", text(&record.key.subscription))
+                .key("subscription", text(&record.slot.subscription))
                 .key("item", text(&part))
                 .update_expression("SET #expires_at = :expires_at")
                 .condition_expression("attribute_exists(#version)")
@@ -274,7 +275,7 @@ impl Ledger {
                 .expression_attribute_values(":expires_at", until.clone());
             let written = self.write("UpdateItem", table, || request.clone().send());
             if let Err(error) = written.await {
-                tracing::warn!(slot = %record.key, part, %error, "allocations of a closed record have no expiry yet; the reconciler sets it");
+                tracing::warn!(slot = %record.slot, part, %error, "allocations of a closed record have no expiry yet; the reconciler sets it");
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Writes a record as an item, and reads it. Its allocations are in the same item or in separate
 //! items.
 
-use marketplace::record::{Allocation, MeteringRecord, Outcome, RecordKey, State, Transmissions};
+use marketplace::record::{Allocation, MeteringRecord, Outcome, State, Transmissions};
 use marketplace::retention::Retention;
+use marketplace::slot::Slot;
 use marketplace::tags::Tags;
 use marketplace::{Dimension, TagSet, UsageHour};
 use sha2::{Digest, Sha256};
@@ -44,7 +45,7 @@ pub fn urgent_partition(shard: u8) -> String {
 
 /// The partition of the work index that a record is in while it may be sent.
 pub(super) fn waiting_partition(record: &MeteringRecord) -> String {
-    let shard = shard_of(&record.key.subscription);
+    let shard = shard_of(&record.slot.subscription);
     match record.final_at {
         Some(_) => urgent_partition(shard),
         None => send_partition(shard),
@@ -58,10 +59,13 @@ pub(crate) struct RecordItem {
 }
 
 pub(crate) fn to_item(record: &MeteringRecord, retention: Retention) -> RecordItem {
-    let key = &record.key;
+    let slot = &record.slot;
     let mut item = Item::from([
-        ("subscription".to_owned(), text(&key.subscription)),
-        ("item".to_owned(), text(sort_key(key.hour, &key.dimension))),
+        ("subscription".to_owned(), text(&slot.subscription)),
+        (
+            "item".to_owned(),
+            text(sort_key(slot.hour, &slot.dimension)),
+        ),
         ("version".to_owned(), number(record.version)),
         ("state".to_owned(), text(record.state)),
         ("product_code".to_owned(), text(&record.product)),
@@ -98,7 +102,7 @@ pub(crate) fn to_item(record: &MeteringRecord, retention: Retention) -> RecordIt
     if let Some(due) = record.due {
         item.insert("due".to_owned(), number(due.as_second()));
         let partition = match record.state {
-            State::Disputed | State::Unconfirmed => audit_partition(shard_of(&key.subscription)),
+            State::Disputed | State::Unconfirmed => audit_partition(shard_of(&slot.subscription)),
             _ => waiting_partition(record),
         };
         item.insert("work".to_owned(), text(partition));
@@ -119,7 +123,7 @@ pub(crate) fn to_item(record: &MeteringRecord, retention: Retention) -> RecordIt
         if written.len() <= ALLOCATION_BYTES_INLINE_MAX {
             item.insert("allocations".to_owned(), text(written));
         } else {
-            parts = allocation_parts(key, &written);
+            parts = allocation_parts(slot, &written);
             for part in &mut parts {
                 part.extend(expires_at.clone().map(|at| (TTL_ATTRIBUTE.to_owned(), at)));
             }
@@ -137,9 +141,9 @@ pub(crate) fn part_keys(record: &MeteringRecord) -> Vec<String> {
     if written.len() <= ALLOCATION_BYTES_INLINE_MAX {
         return Vec::new();
     }
-    let (key, digest) = (&record.key, digest(&written));
+    let (slot, digest) = (&record.slot, digest(&written));
     (0..written.len().div_ceil(ALLOCATION_BYTES_PART_MAX))
-        .map(|part| part_key(key.hour, &key.dimension, &digest, part))
+        .map(|part| part_key(slot.hour, &slot.dimension, &digest, part))
         .collect()
 }
 
@@ -182,7 +186,7 @@ pub(super) fn part_key(
     format!("a#{hour}#{dimension}#{digest}.{part}")
 }
 
-fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
+fn allocation_parts(slot: &Slot, written: &str) -> Vec<Item> {
     let digest = digest(written);
     let mut parts = Vec::new();
     let mut rest = written;
@@ -190,10 +194,10 @@ fn allocation_parts(key: &RecordKey, written: &str) -> Vec<Item> {
         // Tags are ASCII by rule, so any byte is a character boundary.
         let (part, remaining) = rest.split_at(rest.len().min(ALLOCATION_BYTES_PART_MAX));
         parts.push(Item::from([
-            ("subscription".to_owned(), text(&key.subscription)),
+            ("subscription".to_owned(), text(&slot.subscription)),
             (
                 "item".to_owned(),
-                text(part_key(key.hour, &key.dimension, &digest, parts.len())),
+                text(part_key(slot.hour, &slot.dimension, &digest, parts.len())),
             ),
             ("version".to_owned(), number(1)),
             ("allocations".to_owned(), text(part)),
@@ -239,7 +243,7 @@ pub(crate) fn from_item(
         .number_text_opt("quantity")?
         .ok_or_else(|| read.malformed("quantity", "is missing"))?;
     let record = MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: read.parsed("subscription")?,
             hour,
             dimension,
@@ -277,7 +281,7 @@ mod tests {
     fn record() -> MeteringRecord {
         let at: Timestamp = "2026-11-21T02:00:00Z".parse().unwrap();
         MeteringRecord {
-            key: RecordKey {
+            slot: Slot {
                 subscription: "arn:aws:license-manager::294406891311:license:l-1"
                     .parse()
                     .unwrap(),
@@ -325,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_record_with_a_final_hour_waits_apart_from_the_others() {
-        let shard = shard_of(&record().key.subscription);
+        let shard = shard_of(&record().slot.subscription);
         let work = |final_at: Option<Timestamp>, state: State| {
             let record = MeteringRecord {
                 final_at,

@@ -84,7 +84,7 @@ impl Ledger {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);
         }
-        let shard = shard_of(&record.key.subscription);
+        let shard = shard_of(&record.slot.subscription);
         let change = RecordChange::new(LifeSpan::Open, Changes::NoBooks)
             .set("final_at", number(final_at.as_second()))
             .set("due", number(due.as_second()))
@@ -100,7 +100,7 @@ impl Ledger {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);
         }
-        let shard = shard_of(&record.key.subscription);
+        let shard = shard_of(&record.slot.subscription);
         let change = RecordChange::new(LifeSpan::Open, Changes::NoBooks)
             .set("work", text(send_partition(shard)))
             .remove("final_at")

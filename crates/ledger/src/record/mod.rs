@@ -17,7 +17,8 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use jiff::Timestamp;
-use marketplace::record::{MeteringRecord, RecordKey, State};
+use marketplace::record::{MeteringRecord, State};
+use marketplace::slot::Slot;
 use marketplace::{Subscription, UsageHour};
 
 use crate::Ledger;
@@ -42,7 +43,7 @@ const BATCH_GET_ROUNDS_MAX: u32 = 8;
 #[derive(Debug, Clone)]
 pub struct DuePage {
     /// The keys of the records that are due, earliest first.
-    pub keys: Vec<RecordKey>,
+    pub keys: Vec<Slot>,
     /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
@@ -65,15 +66,15 @@ impl Ledger {
             item.insert("send".to_owned(), text("yes"));
         }
         let table = &self.tables.metering_records;
-        let key = &record.key;
-        self.note_change(&key.subscription, key.hour, record.sealed_at)
+        let slot = &record.slot;
+        self.note_change(&slot.subscription, slot.hour, record.sealed_at)
             .await?;
         if parts.is_empty() {
             return self.put_new(table, item).await;
         }
         let mut writes = vec![put_if_absent(table, item)];
         for part in parts {
-            // The key of a part contains a digest of its content, so a part that a crash has left
+            // The slot of a part contains a digest of its content, so a part that a crash has left
             // has the same content.
             writes.push(put_over(table, part));
         }
@@ -82,14 +83,14 @@ impl Ledger {
 
     /// Reads records, strongly consistent. Records that do not exist are left out. A damaged record
     /// is reported in the log and left out, so that it does not block the others.
-    pub async fn records(&self, keys: &[RecordKey]) -> Result<Vec<MeteringRecord>, LedgerError> {
+    pub async fn records(&self, keys: &[Slot]) -> Result<Vec<MeteringRecord>, LedgerError> {
         self.records_as(keys, Consistency::Strong).await
     }
 
     /// Reads records as [`Ledger::records`] does, with a chosen consistency.
     pub async fn records_as(
         &self,
-        keys: &[RecordKey],
+        keys: &[Slot],
         consistency: Consistency,
     ) -> Result<Vec<MeteringRecord>, LedgerError> {
         let mut records = Vec::new();
@@ -107,7 +108,7 @@ impl Ledger {
                 records.extend(self.unless_item_damaged(&item).await?);
             }
         }
-        records.sort_by(|a, b| a.key.cmp(&b.key));
+        records.sort_by(|a, b| a.slot.cmp(&b.slot));
         Ok(records)
     }
 
@@ -237,10 +238,10 @@ impl Ledger {
             return Ok(record);
         };
         let table = &self.tables.metering_records;
-        let subscription = record.key.subscription.to_string();
+        let subscription = record.slot.subscription.to_string();
         let mut written = String::new();
         for part in 0..count {
-            let key = part_key(record.key.hour, &record.key.dimension, &digest, part);
+            let key = part_key(record.slot.hour, &record.slot.dimension, &digest, part);
             let missing = || Malformed {
                 item: format!("{subscription} / {key}"),
                 attribute: "allocations".to_owned(),
@@ -253,7 +254,7 @@ impl Ledger {
             written.push_str(Reader::new(&item).text("allocations")?);
         }
         record.allocations = read_allocations(&written).map_err(|rule| Malformed {
-            item: record.key.to_string(),
+            item: record.slot.to_string(),
             attribute: "allocations".to_owned(),
             rule,
         })?;
@@ -317,10 +318,10 @@ fn bounds_of_hours(first: UsageHour, last: UsageHour) -> (String, String) {
 }
 
 /// Reads the key of a record from an item of the work index.
-fn read_key(read: &Reader<'_>) -> Result<RecordKey, Malformed> {
+fn read_key(read: &Reader<'_>) -> Result<Slot, Malformed> {
     let (hour, dimension) = read_sort_key(read.text("item")?)
         .ok_or_else(|| read.malformed("item", "is not r#<hour>#<dimension>"))?;
-    Ok(RecordKey {
+    Ok(Slot {
         subscription: read.parsed("subscription")?,
         hour,
         dimension,

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use marketplace::audit::due;
 use marketplace::outcome::{Next, Verdict};
-use marketplace::record::{MeteringRecord, RecordKey, State, Transmissions};
+use marketplace::record::{MeteringRecord, State, Transmissions};
+use marketplace::slot::Slot;
 
 use super::{Changes, LifeSpan, RecordChange, waiting_partition};
 use crate::audit::audit_partition;
@@ -66,7 +67,7 @@ impl Ledger {
             Some(after) => (Some(record.retry_at(now, after)), waiting_partition(record)),
             None => (
                 due(next.state, record.deadline, now),
-                audit_partition(shard_of(&record.key.subscription)),
+                audit_partition(shard_of(&record.slot.subscription)),
             ),
         };
         let changes = match next.state == record.state {
@@ -102,7 +103,7 @@ impl Ledger {
         let mut holds = record.open_holds;
         for _ in 0..SUCCESS_TRIES_MAX {
             let state = (State::Accepted, None, holds);
-            let life = LifeSpan::after(&record.key, state, self.retention);
+            let life = LifeSpan::after(&record.slot, state, self.retention);
             let mut change = RecordChange::new(life, Changes::Books(now))
                 .set("state", text(State::Accepted))
                 .set("outcome", text(verdict.code()))
@@ -122,7 +123,7 @@ impl Ledger {
                 _ => "attribute_exists(#version) AND attribute_exists(#open_holds)",
             };
             let request = self
-                .update_of_record(&record.key, change, condition)
+                .update_of_record(&record.slot, change, condition)
                 .await?;
             // A success must be written. So if a transaction holds the item, the write is tried
             // again.
@@ -149,7 +150,7 @@ impl Ledger {
         changes: Changes,
     ) -> RecordChange {
         let life = LifeSpan::after(
-            &record.key,
+            &record.slot,
             (state, again, record.open_holds),
             self.retention,
         );
@@ -168,12 +169,12 @@ impl Ledger {
     /// If the answer to this write itself is lost and the SDK repeats it, they are added twice.
     pub async fn add_transmissions(
         &self,
-        key: &RecordKey,
+        slot: &Slot,
         transmissions: Transmissions,
         doubtful: Option<&DoubtfulWrite>,
     ) -> Result<Written, LedgerError> {
         if let Some(doubtful) = doubtful {
-            match self.records(std::slice::from_ref(key)).await {
+            match self.records(std::slice::from_ref(slot)).await {
                 Ok(records) if records.iter().any(|record| doubtful.is_in(record)) => {
                     return Ok(Written::Done);
                 }
@@ -181,7 +182,7 @@ impl Ledger {
                 // Too many transmissions only leave the record to a person. With too few, the audit
                 // could conclude something although it has not found every call.
                 Err(error) => {
-                    tracing::warn!(slot = %key, %error, "transmissions may be added twice, because the record could not be read");
+                    tracing::warn!(slot = %slot, %error, "transmissions may be added twice, because the record could not be read");
                 }
             }
         }
@@ -190,7 +191,7 @@ impl Ledger {
             .add("answered", transmissions.answered)
             .remove("send");
         let request = self
-            .update_of_record(key, change, "attribute_exists(#version)")
+            .update_of_record(slot, change, "attribute_exists(#version)")
             .await?;
         let table = &self.tables.metering_records;
         self.write_if("UpdateItem", table, || request.clone().send())
@@ -207,7 +208,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
         let again = due(state, record.deadline, now);
-        let partition = audit_partition(shard_of(&record.key.subscription));
+        let partition = audit_partition(shard_of(&record.slot.subscription));
         let change = self
             .change_to(record, state, again, partition, Changes::Books(now))
             .set("outcome", text(code))

@@ -23,7 +23,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<Written, LedgerError> {
         let look_at = due(State::Unconfirmed, now, now).unwrap_or(now);
-        let partition = audit_partition(shard_of(&record.key.subscription));
+        let partition = audit_partition(shard_of(&record.slot.subscription));
         let change = RecordChange::new(LifeSpan::Open, Changes::Books(now))
             .set("state", text(State::Unconfirmed))
             .set("deadline", number(now.as_second()))

@@ -322,7 +322,7 @@ async fn calls_minimum(stack: &Stack) -> Result<u64, DemoError> {
                 .await
                 .map_err(DemoError::failed)?;
             for record in records {
-                let kind = record.key.subscription.kind();
+                let kind = record.slot.subscription.kind();
                 *rounds
                     .entry((record.sealed_at, record.product, kind))
                     .or_default() += 1;

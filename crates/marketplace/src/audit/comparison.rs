@@ -19,7 +19,8 @@ use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::{CLOUDTRAIL_DELAY_MINUTES, INVOCATION_MINUTES_MAX};
 use crate::quantity::Quantity;
-use crate::record::{MeteringRecord, RecordKey, State};
+use crate::record::{MeteringRecord, State};
+use crate::slot::Slot;
 use crate::subscription::Subscription;
 use names::Names;
 
@@ -35,7 +36,7 @@ pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
 pub const INFERRED: &str = "InferredFromDuplicate";
 
 /// The number of the subscription, the number of the dimension, and the number of the hour.
-type Slot = (u32, u32, i64);
+type SlotIds = (u32, u32, i64);
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -56,7 +57,7 @@ struct Entry {
 pub struct Comparison {
     subscriptions: Names<Subscription>,
     dimensions: Names<Dimension>,
-    entries: HashMap<Slot, Entry>,
+    entries: HashMap<SlotIds, Entry>,
     counts: Counts,
     differences: Vec<Difference>,
     /// The number of successes without a record, by subscription. It includes successes whose
@@ -72,9 +73,9 @@ impl Comparison {
     /// Adds a record of the ledger. Records must be added before the calls.
     pub fn record(&mut self, record: &MeteringRecord) {
         let slot = (
-            self.subscriptions.number(&record.key.subscription),
-            self.dimensions.number(&record.key.dimension),
-            record.key.hour.number(),
+            self.subscriptions.number(&record.slot.subscription),
+            self.dimensions.number(&record.slot.dimension),
+            record.slot.hour.number(),
         );
         let outcome = record.outcome.as_ref();
         let entry = Entry {
@@ -114,18 +115,18 @@ impl Comparison {
     }
 
     /// The accepted records without a Success so far, in the order of their keys.
-    pub fn unseen_keys(&self) -> Vec<RecordKey> {
-        let keys = self.unseen().filter_map(|(slot, _)| self.key_of(slot));
-        let mut keys: Vec<RecordKey> = keys.collect();
+    pub fn unseen_keys(&self) -> Vec<Slot> {
+        let keys = self.unseen().filter_map(|(slot, _)| self.slot_of(slot));
+        let mut keys: Vec<Slot> = keys.collect();
         keys.sort();
         keys
     }
 
     /// Replaces the records with these keys by the records that were read again. A record that was
     /// not found again, or is not accepted, is removed.
-    pub fn replace(&mut self, keys: &[RecordKey], read_again: &[MeteringRecord]) {
+    pub fn replace(&mut self, keys: &[Slot], read_again: &[MeteringRecord]) {
         for key in keys {
-            if let Some(slot) = self.slot(key) {
+            if let Some(slot) = self.ids_of(key) {
                 self.entries.remove(&slot);
             }
         }
@@ -137,7 +138,7 @@ impl Comparison {
     }
 
     /// Compares a call. Only successes of the slots that `concerns` selects are compared.
-    pub fn call(&mut self, call: &Call, concerns: impl Fn(&RecordKey) -> bool) {
+    pub fn call(&mut self, call: &Call, concerns: impl Fn(&Slot) -> bool) {
         self.count_call(call);
         for key in call.slots().into_iter().filter(|key| concerns(key)) {
             if let Effect::Success { quantity, .. } = call.effect(key) {
@@ -152,7 +153,9 @@ impl Comparison {
         self.add_hidden(call);
         for key in call.slots() {
             if let Effect::Success { .. } = call.effect(key)
-                && let Some(entry) = self.slot(key).and_then(|slot| self.entries.get_mut(&slot))
+                && let Some(entry) = self
+                    .ids_of(key)
+                    .and_then(|slot| self.entries.get_mut(&slot))
             {
                 entry.is_seen = true;
             }
@@ -189,19 +192,19 @@ impl Comparison {
         self.may_hide_any |= may_hide_success && !call.is_of_one_large_record();
     }
 
-    fn slot(&self, key: &RecordKey) -> Option<Slot> {
+    fn ids_of(&self, slot: &Slot) -> Option<SlotIds> {
         Some((
-            self.subscriptions.known(&key.subscription)?,
-            self.dimensions.known(&key.dimension)?,
-            key.hour.number(),
+            self.subscriptions.known(&slot.subscription)?,
+            self.dimensions.known(&slot.dimension)?,
+            slot.hour.number(),
         ))
     }
 
-    fn success(&mut self, key: &RecordKey, quantity: Quantity, event_id: &str) {
-        let slot = self.slot(key);
-        let Some(entry) = slot.and_then(|slot| self.entries.get_mut(&slot)) else {
+    fn success(&mut self, slot: &Slot, quantity: Quantity, event_id: &str) {
+        let ids = self.ids_of(slot);
+        let Some(entry) = ids.and_then(|ids| self.entries.get_mut(&ids)) else {
             return self.differ(Difference {
-                key: key.clone(),
+                slot: slot.clone(),
                 kind: DifferenceKind::UnknownHere,
                 here: None,
                 at_aws: Some(quantity),
@@ -232,7 +235,7 @@ impl Comparison {
             }
         };
         self.differ(Difference {
-            key: key.clone(),
+            slot: slot.clone(),
             kind,
             here: Some(entry.quantity),
             at_aws: Some(quantity),
@@ -245,7 +248,7 @@ impl Comparison {
         if difference.kind == DifferenceKind::UnknownHere {
             let unknown = self
                 .unknown
-                .entry(difference.key.subscription.clone())
+                .entry(difference.slot.subscription.clone())
                 .or_default();
             *unknown = unknown.saturating_add(1);
         }
@@ -288,7 +291,7 @@ impl Comparison {
         super::union(spans.collect())
     }
 
-    fn unseen(&self) -> impl Iterator<Item = (&Slot, &Entry)> {
+    fn unseen(&self) -> impl Iterator<Item = (&SlotIds, &Entry)> {
         self.entries.iter().filter(|(_, entry)| {
             entry.state == State::Accepted && !entry.is_seen && !entry.is_inferred
         })
@@ -310,16 +313,16 @@ impl Comparison {
             .count();
         let inferred = u64::try_from(inferred).unwrap_or(u64::MAX);
         self.counts.inferred = self.counts.inferred.saturating_add(inferred);
-        let mut missing: Vec<(Slot, Entry)> = self.unseen().map(|(s, e)| (*s, *e)).collect();
+        let mut missing: Vec<(SlotIds, Entry)> = self.unseen().map(|(s, e)| (*s, *e)).collect();
         missing.sort_by_key(|(slot, _)| (slot.2, slot.0, slot.1));
-        for (slot, entry) in missing {
+        for (ids, entry) in missing {
             if entry.outcome_at > recent {
                 self.counts.too_recent = self.counts.too_recent.saturating_add(1);
             } else if self.may_hide_any || self.may_hide_large && entry.may_be_cut_off {
                 self.counts.undecidable = self.counts.undecidable.saturating_add(1);
-            } else if let Some(key) = self.key_of(&slot) {
+            } else if let Some(slot) = self.slot_of(&ids) {
                 self.differ(Difference {
-                    key,
+                    slot,
                     kind: DifferenceKind::MissingAtAws,
                     here: Some(entry.quantity),
                     at_aws: None,
@@ -338,11 +341,11 @@ impl Comparison {
         self.counts.matched = self.counts.matched.saturating_add(seen);
     }
 
-    fn key_of(&self, slot: &Slot) -> Option<RecordKey> {
-        Some(RecordKey {
-            subscription: self.subscriptions.name(slot.0)?.clone(),
-            hour: hour_of(slot),
-            dimension: self.dimensions.name(slot.1)?.clone(),
+    fn slot_of(&self, ids: &SlotIds) -> Option<Slot> {
+        Some(Slot {
+            subscription: self.subscriptions.name(ids.0)?.clone(),
+            hour: hour_of(ids),
+            dimension: self.dimensions.name(ids.1)?.clone(),
         })
     }
 
@@ -364,7 +367,7 @@ impl Comparison {
         });
         self.differences.retain(|difference| {
             difference.kind != DifferenceKind::UnknownHere
-                || self.unknown.contains_key(&difference.key.subscription)
+                || self.unknown.contains_key(&difference.slot.subscription)
         });
         self.counts.unknown = self.counts.unknown.saturating_sub(taken);
         self.counts.elsewhere = self.counts.elsewhere.saturating_add(taken);
@@ -386,7 +389,7 @@ fn may_hide_success(call: &Call) -> bool {
     call.is_opaque() || (call.is_truncated && !call.recorded_nothing())
 }
 
-fn hour_of(slot: &Slot) -> UsageHour {
+fn hour_of(slot: &SlotIds) -> UsageHour {
     UsageHour::of(Timestamp::UNIX_EPOCH).plus(slot.2)
 }
 

@@ -14,7 +14,7 @@ use super::Span;
 use crate::error_table::{About, about};
 use crate::ids::ProductCode;
 use crate::quantity::Quantity;
-use crate::record::RecordKey;
+use crate::slot::Slot;
 use wire::WireEvent;
 
 const SOURCE: &str = "metering-marketplace.amazonaws.com";
@@ -88,7 +88,7 @@ pub struct Call {
     /// The readable answers for single records.
     pub results: Vec<RecordResult>,
     /// The slots of the records in `unprocessedRecords`.
-    pub unprocessed: Vec<RecordKey>,
+    pub unprocessed: Vec<Slot>,
     /// Whether CloudTrail cut something off.
     pub is_truncated: bool,
 }
@@ -97,7 +97,7 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentRecord {
     /// The slot of the record.
-    pub key: RecordKey,
+    pub slot: Slot,
     /// The quantity; `None` if an answer does not repeat it.
     pub quantity: Option<Quantity>,
 }
@@ -161,24 +161,24 @@ impl Call {
     }
 
     /// The slots that the call names in its request or its answer.
-    pub fn slots(&self) -> BTreeSet<&RecordKey> {
+    pub fn slots(&self) -> BTreeSet<&Slot> {
         self.sent
             .iter()
-            .map(|sent| &sent.key)
-            .chain(self.results.iter().map(|result| &result.record.key))
+            .map(|sent| &sent.slot)
+            .chain(self.results.iter().map(|result| &result.record.slot))
             .chain(&self.unprocessed)
             .collect()
     }
 
     /// The effect of the call on a slot that it names.
-    pub fn effect(&self, key: &RecordKey) -> Effect {
+    pub fn effect(&self, slot: &Slot) -> Effect {
         let sent: BTreeSet<Quantity> = self
             .sent
             .iter()
-            .filter(|sent| sent.key == *key)
+            .filter(|sent| sent.slot == *slot)
             .filter_map(|sent| sent.quantity)
             .collect();
-        let results = || self.results.iter().filter(|r| r.record.key == *key);
+        let results = || self.results.iter().filter(|r| r.record.slot == *slot);
         let doubtful = || Effect::Doubtful(sent.iter().copied().collect());
         if let Some(success) = results().find(|r| r.status.as_deref() == Some("Success")) {
             let only = (sent.len() == 1).then(|| sent.first().copied()).flatten();
@@ -198,8 +198,11 @@ impl Call {
         if self.error.is_some() {
             return doubtful();
         }
-        let unprocessed = self.unprocessed.iter().filter(|slot| *slot == key);
-        let named = self.sent.iter().filter(|sent| sent.key == *key).count();
+        let unprocessed = self
+            .unprocessed
+            .iter()
+            .filter(|unprocessed| *unprocessed == slot);
+        let named = self.sent.iter().filter(|sent| sent.slot == *slot).count();
         if results().count().saturating_add(unprocessed.count()) < named {
             // A record is in neither list of the answer, or its result was cut off.
             return doubtful();

@@ -5,7 +5,8 @@ use std::fmt;
 use jiff::Timestamp;
 
 use crate::quantity::Quantity;
-use crate::record::{MeteringRecord, RecordKey};
+use crate::record::MeteringRecord;
+use crate::slot::Slot;
 
 /// The conclusion from the history about a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,11 +105,11 @@ impl fmt::Display for Doubt {
 /// Describes a conflict and the action of the operator, with all values that a billing adjustment
 /// needs.
 pub fn conflict_text(record: &MeteringRecord, at_aws: Quantity) -> String {
-    let RecordKey {
+    let Slot {
         subscription,
         hour,
         dimension,
-    } = &record.key;
+    } = &record.slot;
     let difference = |more: Quantity, less: Quantity| {
         crate::quantity::Total::from(more)
             .minus(less)

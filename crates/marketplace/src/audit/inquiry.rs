@@ -13,7 +13,8 @@ use crate::hour::UsageHour;
 use crate::ids::{Dimension, ProductCode};
 use crate::limits::CLOUDTRAIL_DELAY_MINUTES;
 use crate::quantity::Quantity;
-use crate::record::{MeteringRecord, RecordKey, State, Transmissions};
+use crate::record::{MeteringRecord, State, Transmissions};
+use crate::slot::Slot;
 use crate::subscription::{IdentityKind, Subscription};
 
 /// The most opaque events that are remembered individually. If there are more, every record is
@@ -23,7 +24,7 @@ const OPAQUE_KEPT_MAX: usize = 10_000;
 /// The evidence about one record so far.
 #[derive(Debug, Clone)]
 struct Watched {
-    key: RecordKey,
+    slot: Slot,
     quantity: Quantity,
     /// Whether AWS Marketplace answered DuplicateRecord to the submitter.
     is_duplicate: bool,
@@ -56,7 +57,7 @@ struct Watched {
 #[derive(Debug, Default)]
 pub struct Inquiry {
     records: Vec<Watched>,
-    by_key: HashMap<RecordKey, usize>,
+    by_key: HashMap<Slot, usize>,
     /// The records that identify their buyer by product code and customer, or by product code and
     /// account.
     by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
@@ -91,14 +92,14 @@ impl Inquiry {
 
     fn watch(&mut self, record: &MeteringRecord, now: Timestamp) {
         let place = self.records.len();
-        let key = &record.key;
+        let key = &record.slot;
         if let Some(product) = key.subscription.product() {
             let slot = (product.clone(), key.dimension.clone(), key.hour);
             self.by_product.entry(slot).or_default().push(place);
         }
         self.by_key.insert(key.clone(), place);
         self.records.push(Watched {
-            key: key.clone(),
+            slot: key.clone(),
             quantity: record.quantity,
             is_duplicate: record.state == State::Disputed,
             may_be_cut_off: may_be_cut_off(record),
@@ -170,23 +171,23 @@ impl Inquiry {
     /// Marks the records of a slot that identify their buyer in another way. A buyer has the same
     /// slot as a customer and as an account, and the history does not show which customer has which
     /// account.
-    fn mark_other_identity(&mut self, key: &RecordKey) {
-        let Some(product) = key.subscription.product() else {
+    fn mark_other_identity(&mut self, slot: &Slot) {
+        let Some(product) = slot.subscription.product() else {
             return;
         };
-        let slot = (product.clone(), key.dimension.clone(), key.hour);
-        for place in self.by_product.get(&slot).into_iter().flatten() {
+        let of_product = (product.clone(), slot.dimension.clone(), slot.hour);
+        for place in self.by_product.get(&of_product).into_iter().flatten() {
             if let Some(record) = self.records.get_mut(*place) {
                 record.has_other_identity |=
-                    is_other_kind(&record.key.subscription, &key.subscription);
+                    is_other_kind(&record.slot.subscription, &slot.subscription);
             }
         }
     }
 
     /// The conclusion from the calls about a record. The caller must first pass in all events of
     /// [`Inquiry::spans`].
-    pub fn finding(&self, key: &RecordKey, now: Timestamp) -> Finding {
-        let Some(record) = self.by_key.get(key).and_then(|n| self.records.get(*n)) else {
+    pub fn finding(&self, slot: &Slot, now: Timestamp) -> Finding {
+        let Some(record) = self.by_key.get(slot).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);
         };
         if let Some((at, id)) = &record.billed {
@@ -226,7 +227,7 @@ impl Inquiry {
 impl OpaqueEvent {
     /// Whether the record can have been in the event's call.
     fn may_have_carried(&self, record: &Watched) -> bool {
-        let is_of_another = match (&self.product, record.key.subscription.product()) {
+        let is_of_another = match (&self.product, record.slot.subscription.product()) {
             (Some(theirs), Some(ours)) => theirs != ours,
             _ => false,
         };

@@ -173,7 +173,7 @@ pub fn second_look(concluded_at: Timestamp, now: Timestamp) -> Option<Timestamp>
 /// When a record that could not be judged at `now` is judged again: hourly, later daily; `None`
 /// once the source does not reach back to its hour any more.
 pub fn next_look(record: &MeteringRecord, source: Source, now: Timestamp) -> Option<Timestamp> {
-    let hour = record.key.hour.start();
+    let hour = record.slot.hour.start();
     if hour <= source.oldest(now) {
         return None;
     }
@@ -205,7 +205,7 @@ pub(crate) fn calls_shown_at(record: &MeteringRecord, now: Timestamp) -> Timesta
 pub fn span_of(record: &MeteringRecord, now: Timestamp) -> Span {
     let end = calls_shown_at(record, now);
     let from = minutes_after(
-        record.key.hour.start(),
+        record.slot.hour.start(),
         CLOCK_MARGIN_MINUTES.saturating_neg(),
     );
     Span {
@@ -286,15 +286,15 @@ mod tests {
 
     #[test]
     fn a_doubtful_record_is_looked_at_hourly_then_daily_until_the_history_ends() {
-        let key: crate::record::RecordKey = "legacy|code|cust@2026-11-01T00#gb".parse().unwrap();
+        let slot: crate::slot::Slot = "legacy|code|cust@2026-11-01T00#gb".parse().unwrap();
         let record = MeteringRecord {
             product: "code".parse().unwrap(),
             account: None,
             quantity: "1".parse().unwrap(),
             allocations: Vec::new(),
-            stamp: key.hour.start(),
-            deadline: key.hour.end(),
-            sealed_at: key.hour.end(),
+            stamp: slot.hour.start(),
+            deadline: slot.hour.end(),
+            sealed_at: slot.hour.end(),
             state: State::Disputed,
             version: 1,
             movements: 0,
@@ -304,7 +304,7 @@ mod tests {
             sent: crate::record::Transmissions::default(),
             due: None,
             outcome: None,
-            key,
+            slot,
         };
         let next = |now: &str| next_look(&record, Source::EventHistory, at(now));
         for (now, then) in [

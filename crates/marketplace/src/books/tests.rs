@@ -1,7 +1,7 @@
 use super::*;
 use crate::hour::UsageHour;
 use crate::quantity::Quantity;
-use crate::record::RecordKey;
+use crate::slot::Slot;
 use crate::tags::TagSet;
 
 fn units(n: u64) -> Quantity {
@@ -20,7 +20,7 @@ fn rows(own: u64, carried_in: u64) -> DimensionFold {
 fn record(state: State, n: u64) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T02".parse().unwrap();
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: "legacy|code|cust".parse().unwrap(),
             hour,
             dimension: "gb".parse().unwrap(),

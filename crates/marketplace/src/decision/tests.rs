@@ -1,21 +1,22 @@
 use super::*;
 use crate::books::{Books, SlotBooks};
 use crate::fold::Fold;
-use crate::record::{Allocation, Outcome, RecordKey};
+use crate::record::{Allocation, Outcome};
 use crate::recount::{Difference, counted, difference};
+use crate::slot::Slot;
 use crate::tags::Tags;
 use crate::usage::{Field, UsageRow};
 
 fn record(state: State, quantity: &str) -> MeteringRecord {
-    let key: RecordKey = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
+    let slot: Slot = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
     MeteringRecord {
         product: "code".parse().unwrap(),
         account: None,
         quantity: quantity.parse().unwrap(),
         allocations: Vec::new(),
-        stamp: key.hour.start(),
-        deadline: key.hour.end(),
-        sealed_at: key.hour.end(),
+        stamp: slot.hour.start(),
+        deadline: slot.hour.end(),
+        sealed_at: slot.hour.end(),
         state,
         version: 1,
         movements: 0,
@@ -25,7 +26,7 @@ fn record(state: State, quantity: &str) -> MeteringRecord {
         sent: crate::record::Transmissions::default(),
         due: None,
         outcome: None,
-        key,
+        slot: slot,
     }
 }
 

@@ -5,12 +5,13 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{MeteringRecord, RecordKey, State, Transmissions};
+use super::{MeteringRecord, State, Transmissions};
 use crate::fold::DimensionFold;
 use crate::hour::{UsageHour, shift};
 use crate::ids::{AccountId, ProductCode};
 use crate::limits::FINAL_HOURS;
 use crate::quantity::{Overflow, Quantity};
+use crate::slot::Slot;
 use crate::spans::{Span, Spans, Standing};
 use crate::window::Window;
 
@@ -53,7 +54,7 @@ pub const STREAM_HEAD_START_MINUTES: i64 = 5;
 /// Freezes a slot from the fold of its rows. Returns `None` if the rows add up to zero, because a
 /// zero might take the slot, or if it is undecided whether the hour is in force.
 pub fn seal(
-    key: RecordKey,
+    slot: Slot,
     fold: &DimensionFold,
     terms: &Terms,
     policy: SealPolicy,
@@ -63,7 +64,7 @@ pub fn seal(
     if frozen.quantity == Quantity::ZERO {
         return Ok(None);
     }
-    let hour = key.hour;
+    let hour = slot.hour;
     let standing = terms.spans.standing(hour, now);
     // AWS Marketplace would refuse a timestamp outside the span in force. A timestamp that is moved
     // into the span stays in the same hour, and so in the same slot.
@@ -88,7 +89,7 @@ pub fn seal(
         State::Sealed
     };
     let record = MeteringRecord {
-        key,
+        slot,
         product: terms.product.clone(),
         account: terms.account.clone(),
         quantity: frozen.quantity,
@@ -120,12 +121,12 @@ pub fn seal(
 /// AWS does not document whether a zero takes its slot. This project assumes that it does. So usage
 /// that comes later is late usage of this record.
 pub fn heartbeat(
-    key: RecordKey,
+    slot: Slot,
     terms: &Terms,
     policy: SealPolicy,
     now: Timestamp,
 ) -> Option<MeteringRecord> {
-    let hour = key.hour;
+    let hour = slot.hour;
     let is_whole = |span: &Span| {
         span.began_at <= hour.start() && span.first_end().is_none_or(|end| hour.end() <= end)
     };
@@ -140,7 +141,7 @@ pub fn heartbeat(
         State::Sealed
     };
     Some(MeteringRecord {
-        key,
+        slot,
         product: terms.product.clone(),
         account: terms.account.clone(),
         quantity: Quantity::ZERO,

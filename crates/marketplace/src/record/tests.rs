@@ -1,6 +1,8 @@
 use super::*;
 use crate::fold::Fold;
+use crate::hour::UsageHour;
 use crate::lifecycle::{Lifecycle, Sign};
+use crate::slot::Slot;
 use crate::spans::Span;
 use crate::usage::{Field, UsageRow};
 use proptest::prelude::*;
@@ -34,7 +36,7 @@ fn seal_two_units(hour: UsageHour, spans: Spans, dry_run: bool, now: Timestamp) 
         tags: Field::Absent,
     })
     .unwrap();
-    let key = RecordKey {
+    let slot = Slot {
         subscription: "legacy|code|cust".parse().unwrap(),
         hour,
         dimension: "gb".parse().unwrap(),
@@ -48,7 +50,7 @@ fn seal_two_units(hour: UsageHour, spans: Spans, dry_run: bool, now: Timestamp) 
         dry_run,
         ..SealPolicy::default()
     };
-    seal(key, &fold.dimensions()["gb"], &terms, policy, now).unwrap()
+    seal(slot, &fold.dimensions()["gb"], &terms, policy, now).unwrap()
 }
 
 #[track_caller]
@@ -326,6 +328,6 @@ fn keys_and_states_have_the_names_that_are_in_tables_and_logs() {
         assert_eq!(state.to_string().parse(), Ok(state));
     }
     assert!("lost".parse::<State>().is_err());
-    let key: RecordKey = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
-    assert_eq!(key.to_string(), "legacy|code|cust 2026-11-21T02 gb");
+    let slot: Slot = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
+    assert_eq!(slot.to_string(), "legacy|code|cust 2026-11-21T02 gb");
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::record::{Allocation, RecordKey};
+use crate::record::Allocation;
+use crate::slot::Slot;
 use crate::tags::Tags;
 
 fn tagged(team: &str) -> TagSet {
@@ -17,7 +18,7 @@ fn units(n: u64) -> Quantity {
 fn record(state: State, split: &[(&str, u64)]) -> MeteringRecord {
     let at: Timestamp = "2026-11-21T02:00:00Z".parse().unwrap();
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: "legacy|code|cust".parse().unwrap(),
             hour: UsageHour::of(at),
             dimension: "gb".parse().unwrap(),

@@ -13,7 +13,7 @@ use aws_sdk_marketplacemetering::config::timeout::TimeoutConfig;
 use aws_sdk_marketplacemetering::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_marketplacemetering::{Client, Config};
 use marketplace::record::Allocation;
-use marketplace::{MeteringRecord, RecordKey, State, TagSet, Tags, UsageHour};
+use marketplace::{MeteringRecord, Slot, State, TagSet, Tags, UsageHour};
 use metering_api::MeteringApi;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -197,7 +197,7 @@ pub fn run<F: Future<Output = T>, T>(test: F) -> T {
 pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T11".parse().unwrap();
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: subscription.parse().unwrap(),
             hour,
             dimension: dimension.parse().unwrap(),

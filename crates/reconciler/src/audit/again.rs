@@ -40,7 +40,7 @@ pub(super) async fn look(
         return Ok(false);
     }
     for record in records {
-        match inquiry.finding(&record.key, now) {
+        match inquiry.finding(&record.slot, now) {
             Finding::Billed {
                 at,
                 metering_record_id,
@@ -53,7 +53,7 @@ pub(super) async fn look(
                 if is_written == 0 {
                     continue;
                 }
-                tracing::error!(slot = %record.key, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; its usage that was carried is over-metered: see metering adjust plan");
+                tracing::error!(slot = %record.slot, quantity = %record.quantity, "AWS Marketplace bills a record that was concluded to be unbilled; its usage that was carried is over-metered: see metering adjust plan");
             }
             Finding::Conflict {
                 quantity,
@@ -66,7 +66,7 @@ pub(super) async fn look(
                 if written == Written::Conflict {
                     continue;
                 }
-                tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
+                tracing::error!(slot = %record.slot, "{}", conflict_text(record, quantity));
             }
             Finding::BilledByInference | Finding::NotBilled | Finding::Unknown(_) => {
                 let next = second_look(concluded_at(app, record, now).await?, now);

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::SHARDS;
 use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look, next_look_for_witness};
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State};
 use startup::Budget;
 
@@ -28,7 +28,7 @@ pub(crate) async fn judge(
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, AuditError> {
-    let mut keys: Vec<RecordKey> = Vec::new();
+    let mut keys: Vec<Slot> = Vec::new();
     let mut concluded = Vec::new();
     for shard in 0..SHARDS {
         let mut start = None;
@@ -66,7 +66,7 @@ pub(crate) async fn judge(
 /// the history, because a conclusion is written only if the record still has this version.
 async fn due_of(
     app: &App,
-    keys: &[RecordKey],
+    keys: &[Slot],
     now: Timestamp,
 ) -> Result<(Vec<MeteringRecord>, Vec<MeteringRecord>), AuditError> {
     let mut records = app.ledger.records(keys).await?;
@@ -121,7 +121,7 @@ async fn judge_together(
     }
     let mut lacks_witness = false;
     for record in records {
-        let finding = inquiry.finding(&record.key, now);
+        let finding = inquiry.finding(&record.slot, now);
         lacks_witness |= matches!(finding, Finding::Unknown(Doubt::NoWitness { .. }));
         close(app, record, finding, now, report).await?;
     }
@@ -160,13 +160,13 @@ async fn close(
             let id = metering_record_id.as_deref();
             let written = ledger.write_conflict(record, quantity, id, now).await?;
             audit.conflicts += written_count(written);
-            tracing::error!(slot = %record.key, "{}", conflict_text(record, quantity));
+            tracing::error!(slot = %record.slot, "{}", conflict_text(record, quantity));
         }
         Finding::NotBilled => {
             // The flag comes first. A crash between the two writes leaves a flag whose recount
             // finds nothing. In the other order it would leave an Expired record whose usage is
             // never carried.
-            let key = &record.key;
+            let key = &record.slot;
             ledger.flag_late(&key.subscription, key.hour, now).await?;
             let written = ledger.write_state(record, State::Expired, "NotBilled", now);
             audit.expired += written_count(written.await?);
@@ -192,10 +192,10 @@ async fn leave(
     app.ledger.look_again(record, next, Some(&reason)).await?;
     if next.is_none() {
         report.audit.given_up += 1;
-        tracing::error!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not reach back to this record any more; a person must decide");
+        tracing::error!(slot = %record.slot, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not reach back to this record any more; a person must decide");
     } else if !is_usual(doubt, now) {
         report.audit.undecided += 1;
-        tracing::warn!(slot = %record.key, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not prove yet whether this record was billed; it stays held");
+        tracing::warn!(slot = %record.slot, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not prove yet whether this record was billed; it stays held");
     }
     Ok(())
 }

@@ -128,7 +128,7 @@ impl AuditReport {
         self.unclear += counts.truncated_calls + counts.unreadable_events + counts.undecidable;
         for difference in differences {
             let Difference {
-                key,
+                slot: key,
                 kind,
                 here,
                 at_aws,

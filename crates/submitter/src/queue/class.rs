@@ -1,7 +1,7 @@
 //! Classes of records that are suspected together.
 
 use marketplace::lane::Lane;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 
 /// The records that are likely to be refused with the same error as a culprit.
@@ -15,27 +15,27 @@ pub enum Class {
     /// All records of an hour that is too old, or in the future.
     Hour(UsageHour),
     /// Only the culprit, because its error says nothing about other records.
-    Itself(RecordKey),
+    Itself(Slot),
 }
 
 impl Class {
     /// Returns the class within the culprit's own subscription that the error code concerns.
     pub fn narrow(code: &str, record: &MeteringRecord) -> Self {
-        let key = &record.key;
+        let slot = &record.slot;
         match code {
             "InvalidUsageDimensionException"
             | "InvalidTagException"
             | "InvalidUsageAllocationsException" => Self::Lane(Lane::SubscriptionDimension(
-                key.subscription.clone(),
-                key.dimension.clone(),
+                slot.subscription.clone(),
+                slot.dimension.clone(),
             )),
             "InvalidLicenseException" | "InvalidCustomerIdentifierException" => {
-                Self::Lane(Lane::Subscription(key.subscription.clone()))
+                Self::Lane(Lane::Subscription(slot.subscription.clone()))
             }
             "TimestampOutOfBoundsException" => {
-                Self::HourOfSubscription(key.subscription.clone(), key.hour)
+                Self::HourOfSubscription(slot.subscription.clone(), slot.hour)
             }
-            _ => Self::Itself(key.clone()),
+            _ => Self::Itself(slot.clone()),
         }
     }
 
@@ -44,7 +44,7 @@ impl Class {
     pub fn wide(code: &str, record: &MeteringRecord) -> Option<Self> {
         match code {
             "InvalidUsageDimensionException" => Some(Self::dimension(record)),
-            "TimestampOutOfBoundsException" => Some(Self::Hour(record.key.hour)),
+            "TimestampOutOfBoundsException" => Some(Self::Hour(record.slot.hour)),
             _ => None,
         }
     }
@@ -56,12 +56,12 @@ impl Class {
 
     /// Returns the classes of a record that span all subscriptions.
     pub(super) fn wide_of(record: &MeteringRecord) -> [Self; 2] {
-        [Self::dimension(record), Self::Hour(record.key.hour)]
+        [Self::dimension(record), Self::Hour(record.slot.hour)]
     }
 
     /// Returns every class that a record belongs to, the narrow ones first.
     pub(super) fn all_of(record: &MeteringRecord) -> [Self; 5] {
-        let key = &record.key;
+        let key = &record.slot;
         let [dimension, hour] = Self::wide_of(record);
         [
             Self::Lane(Lane::SubscriptionDimension(
@@ -78,7 +78,7 @@ impl Class {
     fn dimension(record: &MeteringRecord) -> Self {
         Self::Lane(Lane::Dimension(
             record.product.clone(),
-            record.key.dimension.clone(),
+            record.slot.dimension.clone(),
         ))
     }
 }

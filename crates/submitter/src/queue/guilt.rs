@@ -106,7 +106,7 @@ impl Guilty {
         let wide = Class::wide(code, record)?;
         let found_guilty = self.found_guilty.entry(wide.clone()).or_default();
         if found_guilty.len() < GUILTY_FOR_ALL {
-            found_guilty.insert(record.key.subscription.clone());
+            found_guilty.insert(record.slot.subscription.clone());
         }
         if found_guilty.len() < GUILTY_FOR_ALL || self.answered.contains(&wide) {
             return None;

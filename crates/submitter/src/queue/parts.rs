@@ -10,15 +10,15 @@ use super::{Attempt, Class};
 
 pub(super) fn order_of_suspects(
     record: &MeteringRecord,
-) -> (bool, u32, jiff::Timestamp, &marketplace::RecordKey) {
+) -> (bool, u32, jiff::Timestamp, &marketplace::Slot) {
     let refused = record.state == State::Refused;
-    (refused, record.attempts, record.last_chance(), &record.key)
+    (refused, record.attempts, record.last_chance(), &record.slot)
 }
 
 pub(super) fn group_of(record: &MeteringRecord) -> BatchGroup {
     BatchGroup {
         product: record.product.clone(),
-        kind: record.key.subscription.kind(),
+        kind: record.slot.subscription.kind(),
     }
 }
 
@@ -29,8 +29,8 @@ pub(super) fn describe(record: &MeteringRecord) -> (BatchGroup, usize) {
 /// Groups records into batches in the order of sending: by deadline, then by dimension. So a
 /// dimension that the product does not have is mixed with other dimensions in few batches only.
 pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
-    let order = |r: &MeteringRecord| (r.last_chance(), r.key.dimension.clone());
-    records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.key.cmp(&b.key)));
+    let order = |r: &MeteringRecord| (r.last_chance(), r.slot.dimension.clone());
+    records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.slot.cmp(&b.slot)));
     let mut batches = plan(records, describe);
     batches.sort_by_key(|batch| batch.records.iter().map(MeteringRecord::last_chance).min());
     let attempt = |batch| Attempt {

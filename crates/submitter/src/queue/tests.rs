@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use marketplace::lane::{Guilt, Lane};
-use marketplace::record::{Outcome, RecordKey};
+use marketplace::record::Outcome;
+use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State, UsageHour};
 
 use super::{Attempt, LaneChange, Queue, STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
@@ -18,7 +19,7 @@ fn now() -> jiff::Timestamp {
 fn record(buyer: usize, dimension: &str) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T02".parse().unwrap();
     MeteringRecord {
-        key: RecordKey {
+        slot: Slot {
             subscription: format!("legacy|code|c{buyer:06}").parse().unwrap(),
             hour,
             dimension: dimension.parse().unwrap(),
@@ -92,9 +93,9 @@ fn check_culprits(count: usize, calls_max: usize) {
         }
         let mut queue = Queue::new(1_000, Vec::new());
         queue.add((0..25).map(|n| record(n, "gb")).collect());
-        let keys: BTreeSet<_> = guilty.iter().map(|n| record(*n, "gb").key).collect();
-        let sent = send(&mut queue, BAD_TAG, 1, |r| keys.contains(&r.key));
-        let found: BTreeSet<_> = sent.culprits.iter().map(|r| r.key.clone()).collect();
+        let keys: BTreeSet<_> = guilty.iter().map(|n| record(*n, "gb").slot).collect();
+        let sent = send(&mut queue, BAD_TAG, 1, |r| keys.contains(&r.slot));
+        let found: BTreeSet<_> = sent.culprits.iter().map(|r| r.slot.clone()).collect();
         assert_eq!(found, keys);
         assert_eq!(sent.accepted.len(), 25 - count);
         most = most.max(sent.calls);
@@ -122,7 +123,7 @@ fn a_renamed_dimension_costs_its_neighbours_a_handful_of_calls() {
             .collect(),
     );
     let sent = send(&mut queue, NO_DIMENSION, 4, |r| {
-        r.key.dimension.as_str() == "renamed"
+        r.slot.dimension.as_str() == "renamed"
     });
     assert_eq!(sent.accepted.len(), 1_250);
     assert_eq!(sent.culprits.len() + sent.unsent.len(), 1_250);
@@ -140,7 +141,7 @@ const SWEEP_MINUTES: i64 = 5;
 fn hours_with_guilty(per_hundred: usize, hours: i64) -> Vec<usize> {
     const BUYERS: usize = 10_000;
     let is_guilty = |record: &MeteringRecord| {
-        let buyer = record.key.subscription.to_string();
+        let buyer = record.slot.subscription.to_string();
         let number: usize = buyer[buyer.len() - 6..].parse().unwrap();
         // The guilty buyers are spread over the order of sending.
         (number * 37) % 100 < per_hundred
@@ -153,7 +154,7 @@ fn hours_with_guilty(per_hundred: usize, hours: i64) -> Vec<usize> {
         let mut accepted = 0;
         waiting.extend((0..BUYERS).map(|n| {
             let mut sealed = record(n, "gb");
-            sealed.key.hour = sealed.key.hour.plus(hour);
+            sealed.slot.hour = sealed.slot.hour.plus(hour);
             (hour * 60, sealed)
         }));
         for sweep in 0..60 / SWEEP_MINUTES {
@@ -188,7 +189,7 @@ fn hours_with_guilty(per_hundred: usize, hours: i64) -> Vec<usize> {
                 } else {
                     let batch = queue.answered(attempt);
                     let of_hour =
-                        |r: &&MeteringRecord| r.key.hour == record(0, "gb").key.hour.plus(hour);
+                        |r: &&MeteringRecord| r.slot.hour == record(0, "gb").slot.hour.plus(hour);
                     accepted += batch.records.iter().filter(of_hour).count();
                 }
             }
@@ -265,7 +266,7 @@ fn a_lane_that_was_put_right_is_sent_again_and_forgotten() {
     let lanes = vec![
         guilt(Lane::Dimension(product(), "gb".parse().unwrap())),
         guilt(Lane::SubscriptionDimension(
-            record(1, "gb").key.subscription,
+            record(1, "gb").slot.subscription,
             "gb".parse().unwrap(),
         )),
     ];
@@ -273,7 +274,7 @@ fn a_lane_that_was_put_right_is_sent_again_and_forgotten() {
     let mut records: Vec<_> = (2..500).map(|n| record(n, "gb")).collect();
     for hours in 0..20 {
         let mut of_one = wrong(1);
-        of_one.key.hour = of_one.key.hour.plus(hours);
+        of_one.slot.hour = of_one.slot.hour.plus(hours);
         records.push(of_one);
     }
     queue.add(records);
@@ -292,11 +293,11 @@ fn a_group_whose_calls_fail_is_set_aside_and_the_others_go_on() {
     let other = |n| {
         let mut record = record(n, "gb");
         let customer = record
-            .key
+            .slot
             .subscription
             .to_string()
             .replace("code", "another");
-        record.key.subscription = customer.parse().unwrap();
+        record.slot.subscription = customer.parse().unwrap();
         record.product = "another".parse().unwrap();
         record
     };
@@ -332,7 +333,7 @@ fn one_agreement_without_a_dimension_does_not_hold_up_the_dimension() {
     let mut queue = Queue::new(0, Vec::new());
     queue.add((0..1_000).map(|n| record(n, "gb")).collect());
     let sent = send(&mut queue, NO_DIMENSION, 4, |r| {
-        r.key == record(137, "gb").key
+        r.slot == record(137, "gb").slot
     });
     // All became suspects, and accepted suspects use no allowance.
     assert_eq!((sent.accepted.len(), sent.culprits.len()), (999, 1));
@@ -351,7 +352,7 @@ fn suspects_of_one_class_do_not_use_up_the_allowance_of_another() {
     records.extend((0..500).map(|n| record(n, "put-right")));
     queue.add(records);
     let sent = send(&mut queue, NO_DIMENSION, 1, |r| {
-        r.key.dimension.as_str() == "a-renamed"
+        r.slot.dimension.as_str() == "a-renamed"
     });
     assert_eq!(sent.accepted.len(), 500);
     assert_eq!(sent.culprits.len() + sent.unsent.len(), 500);
@@ -372,7 +373,7 @@ fn a_record_that_makes_every_request_fail_is_alone_in_the_end() {
         for attempt in attempts {
             calls += 1;
             let records = &attempt.batch.records;
-            if records.iter().any(|r| r.key == record(17, "gb").key) {
+            if records.iter().any(|r| r.slot == record(17, "gb").slot) {
                 alone.extend(queue.failed_again(attempt, "ServerError"));
             } else {
                 accepted += queue.answered(attempt).records.len();
@@ -380,7 +381,7 @@ fn a_record_that_makes_every_request_fail_is_alone_in_the_end() {
         }
     }
     assert_eq!((accepted, alone.len()), (24, 1));
-    assert_eq!(alone[0].key, record(17, "gb").key);
+    assert_eq!(alone[0].slot, record(17, "gb").slot);
     assert!(calls <= 11, "{calls} calls");
 }
 

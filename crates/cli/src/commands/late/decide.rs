@@ -9,7 +9,7 @@ use marketplace::decision::{
     Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds,
 };
 use marketplace::recount::{Movement, MovementKind};
-use marketplace::{Dimension, MeteringRecord, Quantity, RecordKey};
+use marketplace::{Dimension, MeteringRecord, Quantity, Slot};
 
 use super::show;
 use crate::connect::Tables;
@@ -35,7 +35,7 @@ already is never chosen.
 `metering late list` prints the slots.")]
 pub struct Carry {
     /// The slot, written <subscription>@<hour>#<dimension>
-    slot: RecordKey,
+    slot: Slot,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
     reason: Reason,
@@ -60,7 +60,7 @@ Example:
 The books show it as lost. `metering late list` prints the slots.")]
 pub struct WriteOff {
     /// The slot, written <subscription>@<hour>#<dimension>
-    slot: RecordKey,
+    slot: Slot,
     /// The reason, in 1 to 500 characters, which is stored
     #[arg(long)]
     reason: Reason,
@@ -150,7 +150,7 @@ impl WriteOff {
     }
 }
 
-async fn profile_of(ledger: &Ledger, slot: &RecordKey) -> Result<Profile, Failure> {
+async fn profile_of(ledger: &Ledger, slot: &Slot) -> Result<Profile, Failure> {
     let profile = ledger.profile(&slot.subscription).await?;
     profile.ok_or_else(|| {
         Failure::failed(format!(
@@ -162,7 +162,7 @@ async fn profile_of(ledger: &Ledger, slot: &RecordKey) -> Result<Profile, Failur
 
 /// A decision about all waiting usage of a slot.
 struct Decision<'a> {
-    slot: &'a RecordKey,
+    slot: &'a Slot,
     kind: MovementKind,
     reason: &'a Reason,
     is_checked: bool,
@@ -204,7 +204,7 @@ impl Decision<'_> {
             if written == Written::Conflict {
                 return Err(Failure::failed(format!(
                     "somebody else changed {} meanwhile; look at it and try again",
-                    self.slot.slot()
+                    self.slot.to_string()
                 )));
             }
             let table = view::movement_table(std::slice::from_ref(movement));
@@ -218,7 +218,7 @@ impl Decision<'_> {
     }
 
     fn nothing(&self, why: &str) -> Failure {
-        let slot = self.slot.slot();
+        let slot = self.slot.to_string();
         Failure::failed(format!(
             "{slot}: {why}; `metering late list` shows the waiting usage"
         ))
@@ -255,7 +255,7 @@ impl Decision<'_> {
         if refused_dimension && matches!(self.kind, MovementKind::Carried { into: None, .. }) {
             return Err(Failure::usage(format!(
                 "AWS Marketplace refuses the dimension {}: name the dimension that replaced it with --into; if the dimension is corrected at AWS Marketplace, the record is accepted within the hour on its own",
-                record.key.dimension
+                record.slot.dimension
             )));
         }
         let movement = close_record(

@@ -106,7 +106,7 @@ impl List {
         let mut table = output::table(&["slot", "quantity", "why", "last answer", "next"]);
         for one in &all {
             let code = one.code.clone().unwrap_or_default();
-            let slot = one.record.key.slot();
+            let slot = one.record.slot.to_string();
             let why = one.why.to_owned();
             table.add_row([slot, one.quantity.clone(), why, code, one.next.to_owned()]);
         }
@@ -116,12 +116,12 @@ impl List {
 
 impl Waiting {
     fn to_json(&self) -> Value {
-        let key = &self.record.key;
+        let slot = &self.record.slot;
         json!({
-            "slot": key.slot(),
-            "subscription": key.subscription.to_string(),
-            "hour": key.hour.to_string(),
-            "dimension": key.dimension.as_str(),
+            "slot": slot.to_string(),
+            "subscription": slot.subscription.to_string(),
+            "hour": slot.hour.to_string(),
+            "dimension": slot.dimension.as_str(),
             "quantity": self.quantity,
             "why": self.why,
             "last_answer": self.code,
@@ -201,14 +201,14 @@ async fn short_of(
     if short(Total::ZERO)? == Quantity::ZERO {
         return Ok(Quantity::ZERO);
     }
-    let key = &record.key;
+    let slot = &record.slot;
     let product = ledger.product(&record.product).await?;
     let known = product.as_ref().map(|product| &product.dimensions);
     let count = ledger
-        .count_hour(&key.subscription, key.hour, known)
+        .count_hour(&slot.subscription, slot.hour, known)
         .await?;
     let counted = counted(record, movements).map_err(Failure::failed)?;
-    let rows = count.rows(&key.dimension);
+    let rows = count.rows(&slot.dimension);
     let rows = rows.map_or(Ok(Total::ZERO), |rows| rows.total());
     let over = rows
         .and_then(|rows| counted.minus(rows))

@@ -4,7 +4,7 @@
 use clap::Args;
 use ledger::Ledger;
 use marketplace::audit::{CLOCK_MARGIN_MINUTES, Span, span_of};
-use marketplace::{MeteringRecord, RecordKey, State};
+use marketplace::{MeteringRecord, Slot, State};
 use serde_json::{Value, json};
 
 use crate::connect::Tables;
@@ -20,7 +20,7 @@ Example:
 `metering late list` prints the slots.")]
 pub struct Show {
     /// The slot, written <subscription>@<hour>#<dimension>
-    slot: RecordKey,
+    slot: Slot,
     /// Print JSON instead of text
     #[arg(long)]
     json: bool,
@@ -39,7 +39,7 @@ impl Show {
         else {
             return Err(Failure::failed(format!(
                 "{}: there is no such record; `metering late list` shows the waiting usage",
-                self.slot.slot()
+                self.slot.to_string()
             )));
         };
         let movements = ledger.movements_of(&record).await?;
@@ -86,7 +86,7 @@ async fn doubt(ledger: &Ledger, record: &MeteringRecord) -> Result<Option<String
     if !is_in_doubt(record) {
         return Ok(None);
     }
-    let found = ledger.doubt_about(&record.key).await?;
+    let found = ledger.doubt_about(&record.slot).await?;
     Ok(Some(
         found.unwrap_or_else(|| "has not looked yet".to_owned()),
     ))
@@ -104,7 +104,7 @@ pub(super) async fn unchecked(
     ledger: &Ledger,
     record: &MeteringRecord,
 ) -> Result<Failure, Failure> {
-    let slot = record.key.slot();
+    let slot = record.slot.to_string();
     if record.state == State::Conflict {
         return Ok(Failure::usage(format!(
             "{slot} is in conflict: AWS Marketplace holds {} of {}. Find out who else metered it; if the missing quantity was certainly not metered anywhere else, confirm that with --i-checked",

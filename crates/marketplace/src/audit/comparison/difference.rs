@@ -1,7 +1,8 @@
 //! One difference between the ledger and AWS Marketplace.
 
 use crate::quantity::Quantity;
-use crate::record::{RecordKey, State};
+use crate::record::State;
+use crate::slot::Slot;
 
 /// How the ledger and AWS Marketplace differ over one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,7 +33,7 @@ impl DifferenceKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// The slot over which they differ.
-    pub key: RecordKey,
+    pub slot: Slot,
     /// How the ledger and AWS Marketplace differ.
     pub kind: DifferenceKind,
     /// The quantity of the ledger's record; `None` if it has no record.

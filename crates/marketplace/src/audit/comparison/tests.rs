@@ -8,8 +8,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn key(dimension: &str) -> RecordKey {
-    RecordKey {
+fn slot(dimension: &str) -> Slot {
+    Slot {
         subscription: "legacy|code|CUST".parse().unwrap(),
         hour: "2026-11-21T10".parse().unwrap(),
         dimension: dimension.parse().unwrap(),
@@ -21,10 +21,10 @@ fn units(n: u64) -> Quantity {
 }
 
 fn record(dimension: &str, state: State) -> MeteringRecord {
-    let key = key(dimension);
+    let key = slot(dimension);
     let start = key.hour.start();
     MeteringRecord {
-        key,
+        slot: key,
         product: "code".parse().unwrap(),
         account: None,
         quantity: units(5),
@@ -51,7 +51,7 @@ fn record(dimension: &str, state: State) -> MeteringRecord {
 
 fn success(dimension: &str, quantity: u64) -> Call {
     let sent = SentRecord {
-        key: key(dimension),
+        slot: slot(dimension),
         quantity: Some(units(quantity)),
     };
     Call {
@@ -85,7 +85,7 @@ fn compare(records: &[MeteringRecord], calls: &[Call]) -> Comparison {
 }
 
 fn kinds(comparison: &Comparison) -> Vec<(&str, DifferenceKind)> {
-    let name = |d: &Difference| match d.key.dimension.as_str() {
+    let name = |d: &Difference| match d.slot.dimension.as_str() {
         "gb" => ("gb", d.kind),
         _ => ("other", d.kind),
     };
@@ -165,8 +165,8 @@ fn a_success_is_looked_for_around_its_outcome_and_then_in_the_whole_window() {
 fn success_elsewhere(dimension: &str) -> Call {
     let mut call = success(dimension, 1);
     let subscription: Subscription = "legacy|elsewhere|CUST".parse().unwrap();
-    call.sent[0].key.subscription = subscription.clone();
-    call.results[0].record.key.subscription = subscription;
+    call.sent[0].slot.subscription = subscription.clone();
+    call.results[0].record.slot.subscription = subscription;
     call
 }
 
@@ -208,7 +208,7 @@ fn a_record_that_was_not_found_is_read_again_before_it_is_judged() {
     }
     comparison.witness(&success("other", 5));
     let unseen = comparison.unseen_keys();
-    assert_eq!(unseen, ["gb", "gone", "held"].map(key));
+    assert_eq!(unseen, ["gb", "gone", "held"].map(slot));
     let mut later = record("gb", State::Accepted);
     later.outcome.as_mut().unwrap().at = at("2026-11-22T23:59:00Z");
     comparison.replace(&unseen, &[later, record("held", State::Disputed)]);
@@ -281,7 +281,7 @@ fn pages_add_up_and_their_records_are_forgotten() {
 
 #[test]
 fn a_record_takes_as_few_bytes_as_the_documentation_says() {
-    assert_eq!((size_of::<Slot>(), size_of::<Entry>()), (16, 32));
+    assert_eq!((size_of::<SlotIds>(), size_of::<Entry>()), (16, 32));
 }
 
 #[test]

@@ -37,8 +37,8 @@ fn call(event: &Value) -> Call {
     }
 }
 
-fn key(subscription: &str) -> RecordKey {
-    RecordKey {
+fn slot(subscription: &str) -> Slot {
+    Slot {
         subscription: subscription.parse().unwrap(),
         hour: "2026-11-21T10".parse().unwrap(),
         dimension: "gb".parse().unwrap(),
@@ -61,7 +61,7 @@ fn a_success_is_read_with_its_slot_quantity_and_id() {
     ));
     assert!(call.is_sent_complete && !call.is_truncated);
     assert_eq!(
-        call.effect(&key(LICENSE)),
+        call.effect(&slot(LICENSE)),
         Effect::Success {
             quantity: units("1.5"),
             metering_record_id: Some("m-1".to_owned())
@@ -95,7 +95,7 @@ fn each_way_of_naming_a_buyer_and_each_spelling_is_read() {
         }
         let request = json!({"productCode": product, "usageRecords": [record]});
         let call = call(&event(request, Value::Null, None));
-        assert_eq!(call.sent[0].key, key(&expected), "{buyer}");
+        assert_eq!(call.sent[0].slot, slot(&expected), "{buyer}");
         assert_eq!(call.sent[0].quantity, Some(units("3")));
     }
 }
@@ -121,9 +121,9 @@ fn a_time_is_read_in_every_form_that_a_client_writes() {
         let Event::Call(call) = Event::read(&text, None) else {
             panic!("{time} is not read");
         };
-        assert_eq!(call.sent[0].key, key(LICENSE), "{time}");
+        assert_eq!(call.sent[0].slot, slot(LICENSE), "{time}");
         assert!(call.is_sent_complete, "{time}");
-        assert_eq!(UsageHour::of(call.at), key(LICENSE).hour, "{time}");
+        assert_eq!(UsageHour::of(call.at), slot(LICENSE).hour, "{time}");
     }
 }
 
@@ -136,7 +136,7 @@ fn a_record_without_a_quantity_is_a_record_of_zero() {
         Some("InternalServiceErrorException"),
     ));
     assert_eq!(
-        call.effect(&key(LICENSE)),
+        call.effect(&slot(LICENSE)),
         Effect::Doubtful(vec![Quantity::ZERO])
     );
 }
@@ -179,7 +179,7 @@ fn the_effect_of_a_call_on_a_slot_depends_on_its_answer() {
         ),
     ] {
         let call = call(&event(sent(), answer.clone(), error));
-        assert_eq!(call.effect(&key(LICENSE)), effect, "{answer} {error:?}");
+        assert_eq!(call.effect(&slot(LICENSE)), effect, "{answer} {error:?}");
     }
 }
 
@@ -201,7 +201,7 @@ fn if_a_batch_is_refused_for_one_record_the_others_may_have_been_recorded() {
         ("TimestampOutOfBoundsException", Effect::Nothing),
     ] {
         let call = call(&event(request.clone(), Value::Null, Some(error)));
-        assert_eq!(call.effect(&key(LICENSE)), effect, "{error}");
+        assert_eq!(call.effect(&slot(LICENSE)), effect, "{error}");
     }
 }
 
@@ -245,7 +245,7 @@ fn a_result_that_was_cut_off_leaves_its_record_in_doubt() {
     let call = call(&event(request, answer, None));
     assert!(call.is_truncated && !call.is_opaque());
     assert_eq!(
-        call.effect(&key(LICENSE)),
+        call.effect(&slot(LICENSE)),
         Effect::Doubtful(vec![units("1")])
     );
 }
@@ -334,7 +334,7 @@ fn a_quantity_that_the_answer_does_not_repeat_is_the_one_that_was_sent() {
         || json!({"results": [{"usageRecord": record(Value::Null), "status": "Success"}]});
     let effect = |quantities: &[&str]| {
         let sent: Vec<Value> = quantities.iter().map(|q| record(json!(q))).collect();
-        call(&event(json!({"usageRecords": sent}), answered(), None)).effect(&key(LICENSE))
+        call(&event(json!({"usageRecords": sent}), answered(), None)).effect(&slot(LICENSE))
     };
     let billed = Effect::Success {
         quantity: units("2"),

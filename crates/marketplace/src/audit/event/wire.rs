@@ -10,7 +10,7 @@ use crate::audit::printed_time;
 use crate::hour::UsageHour;
 use crate::ids::{LicenseArn, ProductCode};
 use crate::quantity::Quantity;
-use crate::record::RecordKey;
+use crate::slot::Slot;
 use crate::subscription::Subscription;
 
 /// The members of an event's JSON that the audit needs.
@@ -123,7 +123,7 @@ impl WireEvent {
             .unwrap_or_default()
             .iter()
             .filter_map(|record| record.read(product.as_ref()))
-            .map(|read| read.key)
+            .map(|read| read.slot)
             .collect();
         Call {
             event_id: self.event_id,
@@ -145,7 +145,7 @@ impl Record {
     fn read(&self, product: Option<&ProductCode>) -> Option<SentRecord> {
         let time = self.timestamp.as_deref().and_then(read_time)?;
         Some(SentRecord {
-            key: RecordKey {
+            slot: Slot {
                 subscription: self.subscription(product)?,
                 hour: UsageHour::of(time),
                 dimension: self.dimension.as_ref()?.parse().ok()?,

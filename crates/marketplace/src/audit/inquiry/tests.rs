@@ -13,8 +13,8 @@ fn units(n: u64) -> Quantity {
     Quantity::from_micros(n * 1_000_000).unwrap()
 }
 
-fn key(subscription: &str) -> RecordKey {
-    RecordKey {
+fn slot(subscription: &str) -> Slot {
+    Slot {
         subscription: subscription.parse().unwrap(),
         hour: "2026-11-21T10".parse().unwrap(),
         dimension: "gb".parse().unwrap(),
@@ -23,10 +23,10 @@ fn key(subscription: &str) -> RecordKey {
 
 /// A record of 5 units that was left without a success.
 fn record(state: State, subscription: &str) -> MeteringRecord {
-    let key = key(subscription);
+    let key = slot(subscription);
     let stamp = key.hour.start();
     MeteringRecord {
-        key,
+        slot: key,
         product: "code".parse().unwrap(),
         account: None,
         quantity: units(5),
@@ -70,7 +70,7 @@ fn call(minute: u32, quantity: u64, answer: Result<&str, &str>) -> Call {
 
 fn call_of(buyer: &str, minute: u32, quantity: u64, answer: Result<&str, &str>) -> Call {
     let sent = SentRecord {
-        key: key(buyer),
+        slot: slot(buyer),
         quantity: Some(units(quantity)),
     };
     let result = |status: &str| RecordResult {
@@ -83,7 +83,7 @@ fn call_of(buyer: &str, minute: u32, quantity: u64, answer: Result<&str, &str>) 
         at: at(&format!("2026-11-21T11:{minute:02}:00Z")),
         region: "us-east-1".to_owned(),
         error: answer.err().map(str::to_owned),
-        product: key(buyer).subscription.product().cloned(),
+        product: slot(buyer).subscription.product().cloned(),
         is_sent_complete: true,
         results: answer.ok().map(result).into_iter().collect(),
         unprocessed: Vec::new(),
@@ -109,7 +109,7 @@ fn ask_without_witness(record: &MeteringRecord, calls: &[Call], now: &str) -> Fi
     for call in calls {
         inquiry.call(call);
     }
-    inquiry.finding(&record.key, at(now))
+    inquiry.finding(&record.slot, at(now))
 }
 
 /// An inquiry about one record that has a witness already.
@@ -248,7 +248,7 @@ fn a_call_that_may_have_recorded_it_leaves_it_held() {
     // The records before the bad one of a batch may have been recorded.
     let mut batch = call(31, 5, Err("InvalidUsageDimensionException"));
     batch.sent.push(SentRecord {
-        key: key("legacy|code|OTHER"),
+        slot: slot("legacy|code|OTHER"),
         quantity: Some(units(1)),
     });
     assert!(matches!(
@@ -292,7 +292,7 @@ fn an_event_of_its_time_that_cannot_be_read_in_full_decides_nothing() {
 
     let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
     inquiry.unreadable(None, "no JSON");
-    assert!(is_opaque(inquiry.finding(&key(LICENSE), at(NOW))));
+    assert!(is_opaque(inquiry.finding(&slot(LICENSE), at(NOW))));
 
     // A request of another product cannot have named a buyer of this product by product code.
     let buyer = "legacy|code|CUST";
@@ -301,7 +301,7 @@ fn an_event_of_its_time_that_cannot_be_read_in_full_decides_nothing() {
         let mut cut = cut.clone();
         cut.product = product.parse().ok();
         inquiry.call(&cut);
-        assert_eq!(is_opaque(inquiry.finding(&key(buyer), at(NOW))), expected);
+        assert_eq!(is_opaque(inquiry.finding(&slot(buyer), at(NOW))), expected);
     }
 }
 
@@ -326,7 +326,7 @@ fn a_request_that_was_cut_off_concerns_only_records_that_are_too_large_for_cloud
     let ask = |record: &MeteringRecord, cut: &Call| {
         let mut inquiry = inquiry_about(record);
         inquiry.call(cut);
-        inquiry.finding(&record.key, at(NOW))
+        inquiry.finding(&record.slot, at(NOW))
     };
     let is_opaque = |finding| matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
     assert_eq!(ask(&small, &cut), Finding::NotBilled);
@@ -335,7 +335,7 @@ fn a_request_that_was_cut_off_concerns_only_records_that_are_too_large_for_cloud
     // record.
     let mut of_somebody_else = cut.clone();
     of_somebody_else.sent = vec![SentRecord {
-        key: key("legacy|code|OTHER"),
+        slot: slot("legacy|code|OTHER"),
         ..sent[0].clone()
     }];
     assert!(is_opaque(ask(&small, &of_somebody_else)));
@@ -427,7 +427,7 @@ fn a_buyer_named_in_another_way_may_be_this_buyer() {
     ] {
         let mut inquiry = inquiry_about(&record(State::Unconfirmed, ours));
         inquiry.call(&call_of(theirs, 20, 8, SUCCESS));
-        assert_eq!(inquiry.finding(&key(ours), at(NOW)), finding, "{theirs}");
+        assert_eq!(inquiry.finding(&slot(ours), at(NOW)), finding, "{theirs}");
     }
 }
 
@@ -481,9 +481,9 @@ fn too_many_unreadable_events_make_every_record_doubtful() {
     for _ in 0..OPAQUE_KEPT_MAX {
         inquiry.unreadable(long_after, "no JSON");
     }
-    assert_eq!(inquiry.finding(&key(LICENSE), at(NOW)), Finding::NotBilled);
+    assert_eq!(inquiry.finding(&slot(LICENSE), at(NOW)), Finding::NotBilled);
     inquiry.unreadable(long_after, "no JSON");
-    let Finding::Unknown(doubt) = inquiry.finding(&key(LICENSE), at(NOW)) else {
+    let Finding::Unknown(doubt) = inquiry.finding(&slot(LICENSE), at(NOW)) else {
         panic!("concluded from what was not remembered")
     };
     assert_eq!(
@@ -594,7 +594,7 @@ fn an_unreadable_event_is_a_doubt_about_every_record_of_its_period() {
             to: at(to),
         };
         inquiry.unreadable(Some(span), "a file");
-        let finding = inquiry.finding(&key(LICENSE), at(NOW));
+        let finding = inquiry.finding(&slot(LICENSE), at(NOW));
         let is_unknown = matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
         assert_eq!(is_unknown, is_doubt, "{from} to {to}: {finding:?}");
     }

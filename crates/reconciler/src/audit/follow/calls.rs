@@ -9,7 +9,7 @@ use marketplace::audit::event::Effect;
 use marketplace::audit::{Call, Comparison, Counts, DifferenceKind, Event, Span};
 use marketplace::hour::shift;
 use marketplace::limits::CLOUDTRAIL_DELAY_MINUTES;
-use marketplace::record::RecordKey;
+use marketplace::slot::Slot;
 use startup::Budget;
 
 use super::{minutes, oldest, whole_second};
@@ -252,7 +252,7 @@ async fn compare_some(
             }
         })
         .collect();
-    let mut keys: Vec<RecordKey> = calls.iter().flat_map(|call| successes(call)).collect();
+    let mut keys: Vec<Slot> = calls.iter().flat_map(|call| successes(call)).collect();
     keys.sort();
     keys.dedup();
     let read = app.ledger.records_as(&keys, Consistency::Eventual);
@@ -261,14 +261,14 @@ async fn compare_some(
     if page.counts().differences() > 0 {
         // The records may have been out of date.
         let doubtful = doubtful(&page, keys);
-        records.retain(|record| doubtful.binary_search(&record.key).is_err());
+        records.retain(|record| doubtful.binary_search(&record.slot).is_err());
         records.extend(app.ledger.records(&doubtful).await?);
         page = compared(&records, &calls);
     }
     // A success is a fact, even if the record says otherwise. If usage was carried already, the
     // books show it as over-metered.
     for difference in page.differences() {
-        let record = records.iter().find(|record| record.key == difference.key);
+        let record = records.iter().find(|record| record.slot == difference.slot);
         if let (DifferenceKind::BilledUnexpectedly, Some(record)) = (difference.kind, record)
             && let Some((at, id)) = first_success(&calls, record)
         {
@@ -290,21 +290,21 @@ fn compared(records: &[MeteringRecord], calls: &[&Call]) -> Comparison {
 
 /// Returns the keys of the differences, in order. If there are more differences than a comparison
 /// keeps, returns all keys that were read.
-fn doubtful(page: &Comparison, read: Vec<RecordKey>) -> Vec<RecordKey> {
+fn doubtful(page: &Comparison, read: Vec<Slot>) -> Vec<Slot> {
     let kept = u64::try_from(page.differences().len()).unwrap_or(u64::MAX);
     if page.counts().differences() > kept {
         return read;
     }
-    let keys = page.differences().iter().map(|found| found.key.clone());
-    let mut keys: Vec<RecordKey> = keys.collect();
+    let keys = page.differences().iter().map(|found| found.slot.clone());
+    let mut keys: Vec<Slot> = keys.collect();
     keys.sort();
     keys.dedup();
     keys
 }
 
 /// Returns the slots for which AWS Marketplace answered a call with Success.
-fn successes(call: &Call) -> Vec<RecordKey> {
-    let is_success = |key: &&RecordKey| matches!(call.effect(key), Effect::Success { .. });
+fn successes(call: &Call) -> Vec<Slot> {
+    let is_success = |key: &&Slot| matches!(call.effect(key), Effect::Success { .. });
     call.slots()
         .into_iter()
         .filter(is_success)
@@ -315,7 +315,7 @@ fn successes(call: &Call) -> Vec<RecordKey> {
 fn first_success(calls: &[&Call], record: &MeteringRecord) -> Option<(Timestamp, Option<String>)> {
     calls
         .iter()
-        .filter_map(|call| match call.effect(&record.key) {
+        .filter_map(|call| match call.effect(&record.slot) {
             Effect::Success {
                 quantity,
                 metering_record_id,
