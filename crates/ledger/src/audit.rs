@@ -14,15 +14,10 @@ use marketplace::{MeteringRecord, Quantity, Slot, State, UsageHour};
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, Reader, number, text};
-use crate::record::{Changes, DuePage, LifeSpan, RecordChange, sort_key};
+use crate::record::{Changes, DuePage, LifeSpan, RecordChange, audit_partition, sort_key};
 
 const PROGRESS: (&str, &str) = ("audit", "progress");
 const WITNESS: (&str, &str) = ("stack", "witness");
-
-/// The partition of the work index for records that the audit examines.
-pub(crate) fn audit_partition(shard: u8) -> String {
-    format!("audit#{shard}")
-}
 
 /// The progress of the hourly comparison with CloudTrail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

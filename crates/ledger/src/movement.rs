@@ -11,9 +11,9 @@ use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{Dimension, State, Subscription, TagSet, UsageHour};
 
-use crate::audit::audit_partition;
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
+use crate::record::audit_partition;
 use crate::record::{Changes, LifeSpan, RecordChange, part_keys};
 use crate::tables::TTL_ATTRIBUTE;
 use crate::transaction::put_if_absent;

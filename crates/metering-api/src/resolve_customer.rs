@@ -10,7 +10,7 @@ use marketplace::{AccountId, AgreementId, CustomerIdentifier, LicenseArn, Produc
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::call_error::{CallError, NO_CREDENTIALS, NOT_SENT};
+use crate::call_error::{CallError, MESSAGE_CHARS_MAX, NO_CREDENTIALS, NOT_SENT};
 use crate::exchange::Reply;
 use crate::text::shown;
 
@@ -63,9 +63,22 @@ impl RegistrationToken {
         })
     }
 
-    /// Removes the token from `error`, in case the service repeated it in the message.
+    /// Removes the token from `error`, in case the service repeated it in the message. If the message
+    /// was cut off within the token, the first part of the token is removed.
     pub(crate) fn erase_from(&self, mut error: CallError) -> CallError {
-        error.message = error.message.replace(&self.0, "<registration token>");
+        const ERASED: &str = "<registration token>";
+        let is_cut_off = error.message.chars().count() >= MESSAGE_CHARS_MAX;
+        error.message = error.message.replace(&self.0, ERASED);
+        if !is_cut_off {
+            return error;
+        }
+        let mut starts = self.0.char_indices().rev().map(|(at, _)| &self.0[..at]);
+        let start = starts.find(|start| !start.is_empty() && error.message.ends_with(start));
+        if let Some(start) = start {
+            let kept = error.message.len() - start.len();
+            error.message.truncate(kept);
+            error.message.push_str(ERASED);
+        }
         error
     }
 }

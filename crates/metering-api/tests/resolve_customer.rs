@@ -281,6 +281,23 @@ fn no_trace_and_no_error_shows_the_token() {
 }
 
 #[test]
+fn an_error_that_is_cut_off_within_the_token_shows_no_part_of_it() {
+    run(async {
+        // A message is cut off after 1,000 characters.
+        for shown in 1..SECRET.len() {
+            let text = "x".repeat(1_000 - shown);
+            let echoed = format!("{text}{SECRET} is not known");
+            match resolve(exception(418, "BrandNewException", &echoed)).await {
+                Err(ResolveCustomerError::Refused(CallError { message, .. })) => {
+                    assert_eq!(message, format!("{text}<registration token>"), "{shown}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+#[test]
 fn an_error_that_repeats_the_token_keeps_the_rest_of_its_message() {
     run(async {
         let echoed = format!("token {SECRET} is not known");

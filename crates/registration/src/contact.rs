@@ -1,37 +1,17 @@
 //! The contact details that the buyer types after the registration. Every field is optional, and no
 //! field is logged.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use ledger::profile::Contact;
-use serde::Deserialize;
 
-use crate::App;
+use crate::app::App;
 use crate::page::{self, Page};
 use crate::register::{failed, unreadable};
 use crate::session::InvalidSession;
-
-/// The largest number of characters of one field. An e-mail address has at most 254 (RFC 5321).
-pub const CONTACT_CHARS_MAX: usize = 254;
-
-/// The fields of the form as they were posted.
-#[derive(Clone, Default, Deserialize)]
-pub(crate) struct Typed {
-    #[serde(default)]
-    subscription: String,
-    pub name: Option<String>,
-    pub company: Option<String>,
-    pub email: Option<String>,
-}
-
-impl fmt::Debug for Typed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Typed { .. }")
-    }
-}
+use crate::typed::{CONTACT_CHARS_MAX, Typed};
 
 /// Handles `POST /register/contact`: stores the contact details.
 pub(crate) async fn save(

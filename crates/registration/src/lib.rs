@@ -16,94 +16,25 @@
 //!
 //! Facts: M36, M37, M38, M39, M40 (docs/marketplace-rules.md).
 
+mod app;
 mod contact;
 pub mod identity;
 pub mod page;
 mod register;
 pub mod session;
+mod typed;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use ledger::Ledger;
-use metering_api::MeteringApi;
-use startup::settings::Products;
-use startup::{Clock, Env, SettingError, StartError, clients};
 
-use crate::page::{InvalidSupport, Seller, Support};
-use crate::session::SessionKey;
+pub use app::App;
 
 /// The largest size of a request's body, in bytes. The limit is this project's. A token has a few
 /// hundred bytes, and a contact form fewer than 1,000.
 pub const BODY_BYTES_MAX: usize = 64 * 1_024;
-
-/// The largest number of transmissions of one call by the SDK. ResolveCustomer may be repeated,
-/// because it changes nothing.
-const TRANSMISSIONS_MAX: u32 = 3;
-
-/// The settings and clients of the function.
-#[derive(Debug, Clone)]
-pub struct App {
-    /// The access to the tables in DynamoDB.
-    pub ledger: Ledger,
-    /// The client of the AWS Marketplace Metering Service.
-    pub metering: MeteringApi,
-    /// The current time, which tests can set.
-    pub clock: Clock,
-    /// The products that this stack serves.
-    pub products: Products,
-    /// The seller that the pages name.
-    pub seller: Seller,
-    /// The key that signs the subscription in a contact form.
-    pub session: SessionKey,
-}
-
-impl App {
-    /// Reads the settings: the table names, `MARKETPLACE_ENDPOINT`, `METERING_REGION`,
-    /// `PRODUCT_CODES`, `SELLER_NAME` (by default "the seller"), `SUPPORT_CONTACT` (an e-mail
-    /// address or a URL) and `SESSION_KEY` (a secret of at least 32 bytes).
-    pub async fn start(env: &Env) -> Result<Self, StartError> {
-        Ok(Self {
-            ledger: clients::ledger(env).await?,
-            metering: clients::metering_api(env, TRANSMISSIONS_MAX).await?,
-            clock: Clock::from_env(env)?,
-            products: Products::from_env(env)?,
-            seller: seller(env)?,
-            session: session_key(env)?,
-        })
-    }
-}
-
-fn seller(env: &Env) -> Result<Seller, SettingError> {
-    let name = "SUPPORT_CONTACT";
-    let support: Support = env
-        .text(
-            name,
-            "an e-mail address or a URL where buyers find help; AWS Marketplace requires one on the page",
-        )?
-        .parse()
-        .map_err(|e: InvalidSupport| env.invalid(name, e))?;
-    Ok(Seller {
-        name: env
-            .text_opt("SELLER_NAME")
-            .unwrap_or("the seller")
-            .to_owned(),
-        support,
-    })
-}
-
-fn session_key(env: &Env) -> Result<SessionKey, SettingError> {
-    let name = "SESSION_KEY";
-    let secret = env.text(name, "a secret of at least 32 bytes")?;
-    // The error must not repeat the secret.
-    SessionKey::new(secret).map_err(|e| SettingError::Invalid {
-        name,
-        value: "(hidden)".to_owned(),
-        rule: e.to_string(),
-    })
-}
 
 /// The router for `/`, `/register` and `/register/contact`. It can be merged into a larger one.
 pub fn routes(app: Arc<App>) -> Router {

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use marketplace::lifecycle::Status;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use crate::contact::{CONTACT_CHARS_MAX, Typed};
+use crate::typed::{CONTACT_CHARS_MAX, Typed};
 
 /// The only style sheet of the pages. The policy allows it by its digest.
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;color:#16191f;background:#fff}h1{font-size:1.5rem;line-height:1.25}label{display:block;margin-top:1rem}input{font:inherit;width:100%;box-sizing:border-box;padding:.4rem;border:1px solid #687078;border-radius:.2rem}button{font:inherit;margin-top:1.5rem;padding:.5rem 1.25rem}footer{margin-top:3rem;border-top:1px solid #d5dbdb;padding-top:1rem}";

@@ -11,10 +11,10 @@ use ledger::profile::Profile;
 use metering_api::{BuyerAdvice, RegistrationToken, ResolvedCustomer};
 use serde::Deserialize;
 
-use crate::App;
-use crate::contact::Typed;
+use crate::app::App;
 use crate::identity::{joints_of, subscription_of};
 use crate::page::{self, Page};
+use crate::typed::Typed;
 
 /// The form that the buyer's browser posts for AWS Marketplace. Other fields are ignored, and only
 /// the token is trusted.

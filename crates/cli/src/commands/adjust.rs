@@ -316,7 +316,7 @@ impl Claim {
             .slots
             .iter()
             .map(|excess| {
-                let claim = format!("{} {}", excess.slot.to_string(), excess.over);
+                let claim = format!("{} {}", excess.slot, excess.over);
                 match excess.refunded.is_zero() {
                     true => claim,
                     false => format!("{claim} after {}", excess.refunded),

@@ -9,7 +9,6 @@ use marketplace::{Dimension, TagSet, UsageHour};
 use sha2::{Digest, Sha256};
 
 use super::change::LifeSpan;
-use crate::audit::audit_partition;
 use crate::error::Malformed;
 use crate::item::{Item, Reader, number, text};
 use crate::shard_of;
@@ -41,6 +40,11 @@ pub fn send_partition(shard: u8) -> String {
 /// hour.
 pub fn urgent_partition(shard: u8) -> String {
     format!("urgent#{shard}")
+}
+
+/// The partition of the work index for records that the audit examines.
+pub(crate) fn audit_partition(shard: u8) -> String {
+    format!("audit#{shard}")
 }
 
 /// The partition of the work index that a record is in while it may be sent.

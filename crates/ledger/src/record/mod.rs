@@ -31,7 +31,7 @@ pub use outcome::DoubtfulWrite;
 
 pub(crate) use change::{Changes, LifeSpan, RecordChange};
 use codec::{RecordItem, part_key, read_allocations, waiting_partition};
-pub(crate) use codec::{from_item, part_keys, to_item};
+pub(crate) use codec::{audit_partition, from_item, part_keys, to_item};
 pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// The most keys in one call of BatchGetItem. Source: BatchGetItem API reference.

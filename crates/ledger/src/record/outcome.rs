@@ -6,8 +6,8 @@ use marketplace::outcome::{Next, Verdict};
 use marketplace::record::{MeteringRecord, State, Transmissions};
 use marketplace::slot::Slot;
 
+use super::codec::audit_partition;
 use super::{Changes, LifeSpan, RecordChange, waiting_partition};
-use crate::audit::audit_partition;
 use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
 use crate::{Ledger, shard_of};

@@ -6,8 +6,8 @@ use marketplace::audit::due;
 use marketplace::error_table::STAMP_NOT_IN_FORCE;
 use marketplace::record::MeteringRecord;
 
+use super::codec::audit_partition;
 use super::{Changes, LifeSpan, RecordChange};
-use crate::audit::audit_partition;
 use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
 use crate::{Ledger, shard_of};

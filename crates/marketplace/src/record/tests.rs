@@ -329,5 +329,5 @@ fn keys_and_states_have_the_names_that_are_in_tables_and_logs() {
     }
     assert!("lost".parse::<State>().is_err());
     let slot: Slot = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
-    assert_eq!(slot.to_string(), "legacy|code|cust 2026-11-21T02 gb");
+    assert_eq!(slot.to_string(), "legacy|code|cust@2026-11-21T02#gb");
 }

@@ -2,7 +2,7 @@
 //! deadline.
 
 use jiff::{SignedDuration, Timestamp};
-use ledger::SHARDS;
+use ledger::{SHARDS, Written};
 use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look, next_look_for_witness};
 use marketplace::slot::Slot;
@@ -160,7 +160,9 @@ async fn close(
             let id = metering_record_id.as_deref();
             let written = ledger.write_conflict(record, quantity, id, now).await?;
             audit.conflicts += written_count(written);
-            tracing::error!(slot = %record.slot, "{}", conflict_text(record, quantity));
+            if written != Written::Conflict {
+                tracing::error!(slot = %record.slot, "{}", conflict_text(record, quantity));
+            }
         }
         Finding::NotBilled => {
             // The flag comes first. A crash between the two writes leaves a flag whose recount

@@ -1,10 +1,10 @@
 //! A request that waits to be sent or is under way.
 
 use marketplace::MeteringRecord;
-use marketplace::batch::Batch;
+use marketplace::batch::{Batch, plan};
 
 use super::class::Class;
-use super::parts::group_of;
+use super::parts::{describe, group_of};
 
 /// A batch that waits to be sent or is under way.
 #[derive(Debug)]
@@ -43,4 +43,23 @@ impl Attempt {
             is_left_over: false,
         })
     }
+}
+
+/// Groups records into batches in the order of sending: by deadline, then by dimension. So a
+/// dimension that the product does not have is mixed with other dimensions in few batches only.
+pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
+    let order = |r: &MeteringRecord| (r.last_chance(), r.slot.dimension.clone());
+    records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.slot.cmp(&b.slot)));
+    let mut batches = plan(records, describe);
+    batches.sort_by_key(|batch| batch.records.iter().map(MeteringRecord::last_chance).min());
+    let attempt = |batch| Attempt {
+        batch,
+        tries,
+        failed: None,
+        suspects: None,
+        other: None,
+        is_searched: false,
+        is_left_over: false,
+    };
+    batches.into_iter().map(attempt).collect()
 }

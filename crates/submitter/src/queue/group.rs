@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 
 use marketplace::MeteringRecord;
 
-use super::Attempt;
-use super::parts::attempts;
+use super::attempt::{Attempt, attempts};
 
 /// A group is set aside for the invocation after this many failures in a row for reasons outside
 /// its records. The number is this project's: three requests that are tried four times each.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use marketplace::lane::{Guilt, Lane};
 use marketplace::{MeteringRecord, State, Subscription};
 
-use super::Class;
+use super::class::Class;
 
 /// The records of all subscriptions become suspects after this many subscriptions were found guilty
 /// one by one and none was accepted. The number is this project's. If half of all subscriptions are

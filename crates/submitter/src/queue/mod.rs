@@ -50,11 +50,12 @@ use marketplace::error_table::{About, about};
 use marketplace::lane::Guilt;
 
 pub use attempt::Attempt;
+use attempt::attempts;
 pub use class::Class;
 use group::Group;
 use guilt::Guilty;
 pub use guilt::LaneChange;
-use parts::{attempts, group_of};
+use parts::group_of;
 use suspects::Suspects;
 
 /// The number of suspects that may be refused in a sweep. In 12 sweeps an hour these are 2,400 of

@@ -1,12 +1,12 @@
-//! Groups records into batches in the order of sending, and splits refused batches.
+//! Groups, orders and splits records.
 
 use std::collections::BTreeSet;
 
-use marketplace::batch::{BatchGroup, plan};
+use marketplace::batch::BatchGroup;
 use marketplace::{MeteringRecord, State};
 use metering_api::record_bytes;
 
-use super::{Attempt, Class};
+use super::class::Class;
 
 pub(super) fn order_of_suspects(
     record: &MeteringRecord,
@@ -24,25 +24,6 @@ pub(super) fn group_of(record: &MeteringRecord) -> BatchGroup {
 
 pub(super) fn describe(record: &MeteringRecord) -> (BatchGroup, usize) {
     (group_of(record), record_bytes(record))
-}
-
-/// Groups records into batches in the order of sending: by deadline, then by dimension. So a
-/// dimension that the product does not have is mixed with other dimensions in few batches only.
-pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Attempt> {
-    let order = |r: &MeteringRecord| (r.last_chance(), r.slot.dimension.clone());
-    records.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.slot.cmp(&b.slot)));
-    let mut batches = plan(records, describe);
-    batches.sort_by_key(|batch| batch.records.iter().map(MeteringRecord::last_chance).min());
-    let attempt = |batch| Attempt {
-        batch,
-        tries,
-        failed: None,
-        suspects: None,
-        other: None,
-        is_searched: false,
-        is_left_over: false,
-    };
-    batches.into_iter().map(attempt).collect()
 }
 
 /// Splits records into two parts, the first of which is never empty. The place of the split depends

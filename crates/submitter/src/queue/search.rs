@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use marketplace::MeteringRecord;
 use marketplace::batch::Batch;
 
-use super::parts::{attempts, group_of, split};
-use super::{Attempt, Class, Queue};
+use super::Queue;
+use super::attempt::{Attempt, attempts};
+use super::class::Class;
+use super::parts::{group_of, split};
 
 /// The share of culprits among the searched records is used only after this many culprits were
 /// found.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use marketplace::MeteringRecord;
 use marketplace::batch::BatchGroup;
 
-use super::Class;
+use super::class::Class;
 use super::parts::{group_of, order_of_suspects};
 
 /// After this many calls of other records, one more suspect may be refused. So these refusals are

@@ -12,9 +12,9 @@ use ledger::day::digest_of_known;
 use marketplace::{Subscription, UsageHour};
 use reconciler::books::of_subscription;
 
-use super::drive::Subscribed;
 use super::owed::{Excuse, excuse};
 use super::story::{Row, Story, after};
+use super::subscribed::Subscribed;
 use super::trouble::Trouble;
 use crate::proof::verdict::billed;
 use crate::proof::world::World;

@@ -16,6 +16,7 @@ use super::happen::Happening;
 use super::marks::{self, Marks};
 use super::readings::readings;
 use super::story::{Story, after};
+use super::subscribed::Subscribed;
 use super::trouble::{Trouble, Whom};
 use crate::proof::run::Executor;
 use crate::proof::wire::Writes;
@@ -48,20 +49,6 @@ pub struct SeedReport {
 /// The time when a schedule last finished: the number of writes that concern it, and the number of
 /// the half hour or of the ten minutes. `None` if its last run failed or no run has finished.
 pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
-
-/// A buyer who has subscribed.
-pub(super) struct Subscribed {
-    pub agreement: Agreement,
-    pub subscription: Subscription,
-}
-
-impl Subscribed {
-    /// The name that requests use for the buyer.
-    fn name(&self) -> String {
-        let name = self.subscription.to_string();
-        name.rsplit('|').next().unwrap_or(&name).to_owned()
-    }
-}
 
 /// A seed while it runs.
 pub(super) struct Drive {

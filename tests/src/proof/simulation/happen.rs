@@ -9,10 +9,11 @@ use marketplace::Subscription;
 use marketplace::usage::UsageEvent;
 use reconciler::Task;
 
-use super::drive::{Drive, Subscribed};
+use super::drive::Drive;
 use super::family::{Family, stream};
 use super::marks;
 use super::story::{BadRow, Row};
+use super::subscribed::Subscribed;
 use crate::proof::wire::Writes;
 use crate::proof::world::World;
 

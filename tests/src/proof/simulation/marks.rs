@@ -9,9 +9,9 @@ use emulator::Readings;
 use marketplace::error_table::{ERROR_TABLE, Met, look_up};
 use serde_json::Value;
 
-use super::drive::Subscribed;
 use super::family::Family;
 use super::readings::readings_by;
+use super::subscribed::Subscribed;
 use super::trouble::{KINDS, Trouble};
 use crate::proof::world::World;
 

@@ -21,6 +21,7 @@ pub mod marks;
 pub mod owed;
 mod readings;
 pub mod story;
+mod subscribed;
 pub mod trouble;
 
 pub use drive::{SeedReport, judge, run};

@@ -204,7 +204,7 @@ impl Decision<'_> {
             if written == Written::Conflict {
                 return Err(Failure::failed(format!(
                     "somebody else changed {} meanwhile; look at it and try again",
-                    self.slot.to_string()
+                    self.slot
                 )));
             }
             let table = view::movement_table(std::slice::from_ref(movement));

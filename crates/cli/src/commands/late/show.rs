@@ -39,7 +39,7 @@ impl Show {
         else {
             return Err(Failure::failed(format!(
                 "{}: there is no such record; `metering late list` shows the waiting usage",
-                self.slot.to_string()
+                self.slot
             )));
         };
         let movements = ledger.movements_of(&record).await?;

@@ -65,7 +65,7 @@ pub enum HistoryError {
     /// The same token for the next page came twice, or there were too many pages, so the pages
     /// would not end.
     #[error(
-        "{operation} repeats its token for the next page, so the history cannot be read to its end; try again later"
+        "{operation} repeats its token for the next page, or its pages do not end, so the history cannot be read to its end; try again later"
     )]
     Endless {
         /// The API operation that returns the pages.
