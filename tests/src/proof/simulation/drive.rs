@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use emulator::{Agreement, Settings};
+use emulator::Settings;
 use fastrand::Rng;
 use jiff::Timestamp;
-use marketplace::Subscription;
 
 use super::check::{self, Verdict};
 use super::family::stream;
