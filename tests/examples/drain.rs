@@ -31,8 +31,8 @@ use jiff::Timestamp;
 use ledger::{Ledger, SHARDS, TableNames, shard_of};
 use marketplace::Subscription;
 use metering_api::MeteringApi;
+use runtime::{Budget, Clock};
 use serde_json::{Value, json};
-use startup::{Budget, Clock};
 use submitter::pace::Pace;
 use tokio::time::Instant;
 

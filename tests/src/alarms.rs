@@ -30,7 +30,7 @@ pub fn raised(template: &Template, printed: &[String]) -> BTreeSet<String> {
         let several = several.map(|metric| &metric["MetricStat"]["Metric"]);
         let is_over = several
             .chain([alarm])
-            .filter(|metric| metric["Namespace"] == startup::metrics::NAMESPACE)
+            .filter(|metric| metric["Namespace"] == runtime::metrics::NAMESPACE)
             .flat_map(|metric| values(metric, &lines))
             .any(|value| exceeds(alarm, value));
         if is_over {

@@ -16,8 +16,8 @@ use ledger::{Ledger, TableNames};
 use local::dynamodb::EmbeddedDynamoDb;
 use local::sample;
 use metering_api::MeteringApi;
+use runtime::{Env, clients};
 use serde_json::{Map, Value, json};
-use startup::{Env, clients};
 
 use crate::recorder::Recorder;
 use crate::runtime_api::{Answer, Bootstrap};

@@ -4,11 +4,11 @@ mod buyers;
 
 use buyers::{Buyers, at, budget, event_of, sample};
 use jiff::Timestamp;
-use ledger::joint::Joint;
+use ledger::lifecycle_key::LifecycleKey;
 use marketplace::Subscription;
 use marketplace::lifecycle::Status;
+use runtime::{BatchResponse, Budget};
 use serde_json::{Value, json};
-use startup::{BatchResponse, Budget};
 
 const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
@@ -572,9 +572,17 @@ async fn a_link_without_a_profile_is_ignored_and_completed_later() {
     // A registration died after it had written its link.
     let buyers = Buyers::new().await;
     let subscription: Subscription = LICENSE.parse().unwrap();
-    let joint = Joint::Agreement("agmt-EXAMPLE1".parse().unwrap());
-    buyers.ledger.note_joint(LICENSE, &joint).await.unwrap();
-    buyers.ledger.link(&joint, &subscription).await.unwrap();
+    let lifecycle_key = LifecycleKey::Agreement("agmt-EXAMPLE1".parse().unwrap());
+    buyers
+        .ledger
+        .store_lifecycle_key(LICENSE, &lifecycle_key)
+        .await
+        .unwrap();
+    buyers
+        .ledger
+        .link(&lifecycle_key, &subscription)
+        .await
+        .unwrap();
     buyers.deliver(sample("agreements-ended")).await;
     assert_eq!(buyers.profile(&subscription).await, None);
     buyers.deliver(sample("agreements-license-updated")).await;

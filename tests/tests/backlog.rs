@@ -16,7 +16,7 @@ use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use reconciler::Task;
-use startup::Budget;
+use runtime::Budget;
 
 /// The most queries of a run that are not counted by hour or day: those of indexes and of proofs.
 const OTHERS_MAX: u64 = 60;

@@ -65,7 +65,7 @@ fn functions_carry_no_tool_and_no_database() {
 }
 
 /// Packages that only the functions behind HTTP need, and on which few others depend.
-const MAY_DIFFER: [&str; 2] = ["axum", "startup"];
+const MAY_DIFFER: [&str; 2] = ["axum", "runtime"];
 
 #[test]
 fn functions_share_their_dependencies_compiled_once() {
@@ -81,7 +81,7 @@ fn functions_share_their_dependencies_compiled_once() {
             assert_eq!(
                 *there, features,
                 "{package} is built with other features in {function} than in {first}; name them in \
-                 crates/startup/Cargo.toml, or all that depends on it is compiled again"
+                 crates/runtime/Cargo.toml, or all that depends on it is compiled again"
             );
         }
     }

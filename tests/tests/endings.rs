@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use emulator::Agreement;
+use end_to_end::proof::bill::billed;
 use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::verdict::billed;
 use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +18,7 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
 use reconciler::books::of_subscription;
-use startup::Budget;
+use runtime::Budget;
 
 #[test]
 fn a_record_with_a_final_hour_waits_apart_until_it_is_accepted() {
@@ -45,10 +45,14 @@ async fn hurry_one() {
     assert_eq!(waiting(&world, later).await, (0, 1));
 
     let final_at = at("2026-11-21T03:25:00Z");
-    let hurried = world.ledger.hurry(&sealed, final_at, now).await.unwrap();
+    let hurried = world
+        .ledger
+        .make_urgent(&sealed, final_at, now)
+        .await
+        .unwrap();
     assert_eq!(hurried, Written::Done);
     // The record has changed since it was read.
-    let again = world.ledger.hurry(&sealed, later, now).await.unwrap();
+    let again = world.ledger.make_urgent(&sealed, later, now).await.unwrap();
     assert_eq!(again, Written::Conflict);
     assert_eq!(waiting(&world, now).await, (1, 0));
     let record = read().await;
@@ -71,7 +75,11 @@ async fn hurry_one() {
     let accepted = read().await;
     assert_eq!(accepted.state, State::Accepted);
     assert_eq!(waiting(&world, later).await, (0, 0));
-    let late = world.ledger.hurry(&accepted, final_at, now).await.unwrap();
+    let late = world
+        .ledger
+        .make_urgent(&accepted, final_at, now)
+        .await
+        .unwrap();
     assert_eq!(late, Written::Conflict);
 }
 

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::sender::Turn;
 use marketplace::slot::Slot;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 use submitter::pace::Pace;
 
 const START: &str = "2026-11-21T00:20:00Z";
@@ -546,10 +546,10 @@ fn an_invocation_that_does_not_have_the_turn_sends_nothing_and_loses_nothing() {
             let turn = world.ledger.take_turn("another", now, until).await;
             assert_eq!(turn.unwrap(), Turn::Taken);
             let tally = sweep().await;
-            assert!(tally.is_others_turn && tally.calls == 0, "{tally:?}");
+            assert!(tally.is_turn_taken && tally.calls == 0, "{tally:?}");
             world.set_time(until);
             let tally = sweep().await;
-            assert!(!tally.is_others_turn && tally.accepted == 1, "{tally:?}");
+            assert!(!tally.is_turn_taken && tally.accepted == 1, "{tally:?}");
             // The invocation gave the turn back.
             let turn = world.ledger.take_turn("next", until, until).await;
             assert_eq!(turn.unwrap(), Turn::Taken);

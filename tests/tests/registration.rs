@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use marketplace::lifecycle::Status;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use startup::Env;
+use runtime::Env;
 
 #[tokio::test]
 async fn a_token_becomes_a_subscription_of_the_products_identity() {

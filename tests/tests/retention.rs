@@ -20,8 +20,8 @@ use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Month, State, Subscription, TagSet, UsageHour};
 use reconciler::Task;
 use reconciler::books::of_all;
+use runtime::Budget;
 use serde_json::{Value, json};
-use startup::Budget;
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -164,10 +164,14 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
                 .write_conflict(record, "4".parse().unwrap(), None, now)
                 .await
         }
-        "looked at again" => ledger.look_again(record, Some(later), Some("why")).await,
-        "looked at for the last time" => ledger.look_again(record, None, None).await,
-        "hurried" => ledger.hurry(record, later, now).await,
-        "calmed" => ledger.calm(record).await,
+        "looked at again" => {
+            ledger
+                .postpone_audit(record, Some(later), Some("why"))
+                .await
+        }
+        "looked at for the last time" => ledger.postpone_audit(record, None, None).await,
+        "hurried" => ledger.make_urgent(record, later, now).await,
+        "calmed" => ledger.make_ordinary(record).await,
         "transmissions" => {
             ledger
                 .add_transmissions(&record.slot, record.sent, None)

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use end_to_end::proof::bill::billed;
 use end_to_end::proof::clients;
 use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::verdict::billed;
 use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
@@ -299,7 +299,7 @@ fn a_damaged_place_costs_no_more_than_the_place() {
         assert_eq!(damaged.billed(), BUYERS);
         // The first run has replaced the place of its pass. Nothing is ending, so there was no
         // recount.
-        let ledger = damaged.world.ledger.noting_damage();
+        let ledger = damaged.world.ledger.with_new_damage_list();
         for pass in ["open", "recount"] {
             ledger.place_of_pass(pass).await.unwrap();
         }

@@ -93,7 +93,7 @@ fn every_function_is_built_by_cargo_lambda_from_its_binary() {
     assert_eq!(functions.count(), FUNCTIONS.len());
 }
 
-/// The variables that each shared setting of `startup` reads. The variables of the tables are left
+/// The variables that each shared setting of `runtime` reads. The variables of the tables are left
 /// out, because all functions have them.
 const SHARED_SETTINGS: [(&str, &[&str]); 10] = [
     (
@@ -179,7 +179,7 @@ fn the_list_of_shared_settings_is_complete() {
         .chain([&PRODUCT_CODES])
         .flat_map(|(_, names)| names.iter().map(|name| (*name).to_owned()))
         .collect();
-    assert_eq!(variables(&source_of("startup")), known);
+    assert_eq!(variables(&source_of("runtime")), known);
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn defaults_of_parameters_are_settings_that_the_functions_accept() {
         Value::String(text) => text.clone(),
         value => value.to_string(),
     };
-    let env = startup::Env::of([
+    let env = runtime::Env::of([
         ("SETTLE_MINUTES", default("SettleMinutes")),
         ("WINDOW_HOURS", default("WindowHours")),
         ("DRY_RUN", default("DryRun")),
@@ -215,16 +215,16 @@ fn defaults_of_parameters_are_settings_that_the_functions_accept() {
         ("RETENTION_MONTHS", default("RetentionMonths")),
     ]);
     assert_eq!(
-        startup::settings::retention(&env).unwrap(),
+        runtime::settings::retention(&env).unwrap(),
         Default::default()
     );
     assert_eq!(
-        startup::settings::schedule(&env).unwrap(),
+        runtime::settings::schedule(&env).unwrap(),
         Default::default()
     );
-    assert!(!startup::settings::seal_policy(&env).unwrap().dry_run);
-    startup::settings::late_policy(&env).unwrap();
-    startup::settings::Products::from_env(&env).unwrap();
+    assert!(!runtime::settings::seal_policy(&env).unwrap().dry_run);
+    runtime::settings::late_policy(&env).unwrap();
+    runtime::settings::Products::from_env(&env).unwrap();
 
     // The code has the same bounds: the functions do not start with a value one step beyond them.
     // The parameters depend on each other, so each is tried together with the hardest value of
@@ -258,10 +258,10 @@ fn defaults_of_parameters_are_settings_that_the_functions_accept() {
             (bound("MaxValue") + 1, false),
         ] {
             let env =
-                startup::Env::of([(variable, value.to_string()), (other, hardest.to_string())]);
-            let starts = startup::settings::schedule(&env).is_ok()
-                && startup::settings::retention(&env).is_ok()
-                && startup::settings::seal_policy(&env).is_ok();
+                runtime::Env::of([(variable, value.to_string()), (other, hardest.to_string())]);
+            let starts = runtime::settings::schedule(&env).is_ok()
+                && runtime::settings::retention(&env).is_ok()
+                && runtime::settings::seal_policy(&env).is_ok();
             assert_eq!(starts, allowed, "{variable}={value}");
         }
     }
@@ -576,7 +576,7 @@ fn alarms_watch_metrics_that_the_functions_emit() {
         let several = properties["Metrics"].as_array().into_iter().flatten();
         let several = several.map(|metric| &metric["MetricStat"]["Metric"]);
         for metric in several.chain([properties]) {
-            if metric["Namespace"] != startup::metrics::NAMESPACE {
+            if metric["Namespace"] != runtime::metrics::NAMESPACE {
                 continue;
             }
             watched += 1;

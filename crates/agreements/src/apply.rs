@@ -6,8 +6,8 @@
 //! repeated, so the second delivery completes them all.
 
 use jiff::Timestamp;
-use ledger::joined::Known;
-use ledger::joint::Joint;
+use ledger::lifecycle::Known;
+use ledger::lifecycle_key::LifecycleKey;
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Sign;
@@ -16,12 +16,12 @@ use marketplace::{
 };
 
 use crate::App;
+use crate::content::{Content, Message};
 use crate::field::Malformed;
-use crate::news::{Message, News};
 
 /// The result of applying a message.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum MessageResult {
     /// The message is written to the tables.
     Applied,
     /// The message changes nothing: this stack does not serve its product, or follows other events
@@ -36,21 +36,21 @@ pub(crate) async fn apply(
     message: &Message,
     received: &str,
     now: Timestamp,
-) -> Result<Outcome, LedgerError> {
+) -> Result<MessageResult, LedgerError> {
     let context = Context {
         ledger: &app.ledger,
         message,
         received,
         now,
     };
-    match &message.news {
-        News::License { product, .. } | News::Customer { product, .. }
+    match &message.content {
+        Content::License { product, .. } | Content::Customer { product, .. }
             if !app.products.serve(product) =>
         {
             tracing::info!(%product, kind = message.kind, "the message is about a product that this stack does not serve; it is ignored");
-            Ok(Outcome::Ignored)
+            Ok(MessageResult::Ignored)
         }
-        News::License {
+        Content::License {
             sign,
             product,
             license,
@@ -65,8 +65,8 @@ pub(crate) async fn apply(
             };
             context.license(*sign, names).await
         }
-        News::Agreement { sign, agreement } => context.agreement(*sign, agreement).await,
-        News::Customer {
+        Content::Agreement { sign, agreement } => context.agreement(*sign, agreement).await,
+        Content::Customer {
             sign,
             product,
             customer,
@@ -94,7 +94,11 @@ struct Context<'a> {
 impl Context<'_> {
     /// Applies License Updated and License Deprovisioned. They create the subscription if it is
     /// missing, because they may come before the buyer's registration.
-    async fn license(&self, sign: Sign, names: LicenseNames<'_>) -> Result<Outcome, LedgerError> {
+    async fn license(
+        &self,
+        sign: Sign,
+        names: LicenseNames<'_>,
+    ) -> Result<MessageResult, LedgerError> {
         let configured = self.ledger.product(names.product).await?;
         // A product without a configuration is assumed to be metered by license, because the event
         // names a license.
@@ -116,14 +120,19 @@ impl Context<'_> {
             agreement: names.agreement.cloned(),
             ..Known::default()
         };
-        let joint = names.agreement.cloned().map(Joint::Agreement);
-        match &joint {
-            Some(joint) => self.observe(joint, sign).await?,
+        let lifecycle_key = names.agreement.cloned().map(LifecycleKey::Agreement);
+        match &lifecycle_key {
+            Some(lifecycle_key) => self.observe(lifecycle_key, sign).await?,
             None => known.sign = Some((sign, self.message.at)),
         }
-        self.join(&subscription, names.product, joint.as_slice(), &known)
-            .await?;
-        Ok(Outcome::Applied)
+        self.join(
+            &subscription,
+            names.product,
+            lifecycle_key.as_slice(),
+            &known,
+        )
+        .await?;
+        Ok(MessageResult::Applied)
     }
 
     /// Applies a license event of a legacy listing. The event names the account but not the
@@ -138,20 +147,22 @@ impl Context<'_> {
         &self,
         sign: Sign,
         names: LicenseNames<'_>,
-    ) -> Result<Outcome, LedgerError> {
+    ) -> Result<MessageResult, LedgerError> {
         let Some(agreement) = names.agreement else {
             return Ok(self.lacks("/detail/agreement/id", IdentityKind::Customer));
         };
-        let joint = Joint::Agreement(agreement.clone());
-        self.store_event(&joint.to_string()).await?;
-        self.observe(&joint, sign).await?;
+        let lifecycle_key = LifecycleKey::Agreement(agreement.clone());
+        self.store_event(&lifecycle_key.to_string()).await?;
+        self.observe(&lifecycle_key, sign).await?;
         let mut subscriptions = Vec::new();
         if let Some(account) = names.account {
-            let buyer = Joint::Buyer(names.product.clone(), account.clone());
-            self.ledger.note_joint(&buyer.to_string(), &joint).await?;
+            let buyer = LifecycleKey::Buyer(names.product.clone(), account.clone());
+            self.ledger
+                .store_lifecycle_key(&buyer.to_string(), &lifecycle_key)
+                .await?;
             subscriptions.extend(self.ledger.linked(&buyer).await?);
         }
-        subscriptions.extend(self.ledger.linked(&joint).await?);
+        subscriptions.extend(self.ledger.linked(&lifecycle_key).await?);
         subscriptions.sort();
         subscriptions.dedup();
         if subscriptions.is_empty() {
@@ -166,12 +177,12 @@ impl Context<'_> {
             self.join(
                 subscription,
                 names.product,
-                std::slice::from_ref(&joint),
+                std::slice::from_ref(&lifecycle_key),
                 &known,
             )
             .await?;
         }
-        Ok(Outcome::Applied)
+        Ok(MessageResult::Applied)
     }
 
     /// Applies Purchase Agreement events. They name neither a product nor a license, so they only
@@ -181,14 +192,14 @@ impl Context<'_> {
         &self,
         sign: Option<Sign>,
         agreement: &AgreementId,
-    ) -> Result<Outcome, LedgerError> {
-        let joint = Joint::Agreement(agreement.clone());
-        self.store_event(&joint.to_string()).await?;
+    ) -> Result<MessageResult, LedgerError> {
+        let lifecycle_key = LifecycleKey::Agreement(agreement.clone());
+        self.store_event(&lifecycle_key.to_string()).await?;
         if let Some(sign) = sign {
-            self.observe(&joint, sign).await?;
-            self.bring_linked_up_to_date(&joint).await?;
+            self.observe(&lifecycle_key, sign).await?;
+            self.bring_linked_up_to_date(&lifecycle_key).await?;
         }
-        Ok(Outcome::Applied)
+        Ok(MessageResult::Applied)
     }
 
     /// Applies SNS messages. A customer identifier covers all of a buyer's licenses of a product,
@@ -199,58 +210,64 @@ impl Context<'_> {
         sign: Option<Sign>,
         product: &ProductCode,
         customer: &CustomerIdentifier,
-    ) -> Result<Outcome, LedgerError> {
+    ) -> Result<MessageResult, LedgerError> {
         let kind = self.ledger.product(product).await?.map(|p| p.identity);
         if kind == Some(IdentityKind::License) {
             tracing::info!(%product, kind = self.message.kind, "the product is metered by license, so the message is ignored");
-            return Ok(Outcome::Ignored);
+            return Ok(MessageResult::Ignored);
         }
-        let joint = Joint::Customer(product.clone(), customer.clone());
-        self.store_event(&joint.to_string()).await?;
+        let lifecycle_key = LifecycleKey::Customer(product.clone(), customer.clone());
+        self.store_event(&lifecycle_key.to_string()).await?;
         let Some(sign) = sign else {
-            return Ok(Outcome::Applied);
+            return Ok(MessageResult::Applied);
         };
-        self.observe(&joint, sign).await?;
+        self.observe(&lifecycle_key, sign).await?;
         if kind == Some(IdentityKind::Customer) {
             let subscription = Subscription::Customer(product.clone(), customer.clone());
             let known = Known {
                 customer: Some(customer.clone()),
                 ..Known::default()
             };
-            self.join(&subscription, product, &[joint], &known).await?;
+            self.join(&subscription, product, &[lifecycle_key], &known)
+                .await?;
         } else {
             // The product is metered by account, or not configured. Only the registration knows the
             // subscription.
-            self.bring_linked_up_to_date(&joint).await?;
+            self.bring_linked_up_to_date(&lifecycle_key).await?;
         }
-        Ok(Outcome::Applied)
+        Ok(MessageResult::Applied)
     }
 
     async fn store_event(&self, about: &str) -> Result<(), LedgerError> {
         self.message.store(self.ledger, about, self.received).await
     }
 
-    async fn observe(&self, joint: &Joint, sign: Sign) -> Result<(), LedgerError> {
-        self.ledger.observe_at(joint, sign, self.message.at).await
+    async fn observe(&self, lifecycle_key: &LifecycleKey, sign: Sign) -> Result<(), LedgerError> {
+        self.ledger
+            .observe_at(lifecycle_key, sign, self.message.at)
+            .await
     }
 
     async fn join(
         &self,
         subscription: &Subscription,
         product: &ProductCode,
-        joints: &[Joint],
+        lifecycle_keys: &[LifecycleKey],
         known: &Known,
     ) -> Result<(), LedgerError> {
         let profile = self
             .ledger
-            .join(subscription, product, joints, known, self.now)
+            .join(subscription, product, lifecycle_keys, known, self.now)
             .await?;
         self.log_applied(&profile);
         Ok(())
     }
 
-    async fn bring_linked_up_to_date(&self, joint: &Joint) -> Result<(), LedgerError> {
-        for subscription in self.ledger.linked(joint).await? {
+    async fn bring_linked_up_to_date(
+        &self,
+        lifecycle_key: &LifecycleKey,
+    ) -> Result<(), LedgerError> {
+        for subscription in self.ledger.linked(lifecycle_key).await? {
             let profile = self
                 .ledger
                 .bring_up_to_date(&subscription, self.now)
@@ -272,8 +289,8 @@ impl Context<'_> {
         );
     }
 
-    fn lacks(&self, path: &str, kind: IdentityKind) -> Outcome {
-        Outcome::Malformed(Malformed {
+    fn lacks(&self, path: &str, kind: IdentityKind) -> MessageResult {
+        MessageResult::Malformed(Malformed {
             event_id: self.message.id.clone(),
             at: Some(self.message.at),
             problem: format!(

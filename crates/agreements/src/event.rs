@@ -7,8 +7,8 @@ use marketplace::LicenseArn;
 use marketplace::lifecycle::Sign;
 use serde_json::Value;
 
+use crate::content::{Content, Message, Reading};
 use crate::field::{Fields, Malformed};
-use crate::news::{Message, News, Reading};
 
 /// The EventBridge source of agreement and license events.
 pub const SOURCE: &str = "aws.agreement-marketplace";
@@ -30,7 +30,7 @@ pub fn read(event: &Value) -> Result<Reading, Malformed> {
     }
     let at: Timestamp = fields.parsed("/time")?;
     fields.at = Some(at);
-    let news = if kind.starts_with("License Updated") {
+    let content = if kind.starts_with("License Updated") {
         license(&fields, Sign::Activated)?
     } else if kind.starts_with("License Deprovisioned") {
         license(&fields, Sign::Deprovisioned)?
@@ -47,21 +47,21 @@ pub fn read(event: &Value) -> Result<Reading, Malformed> {
             what: kind.to_owned(),
         });
     };
-    Ok(Reading::News(Message {
+    Ok(Reading::Message(Message {
         id: fields.id,
         at,
         kind: kind.to_owned(),
-        news,
+        content,
     }))
 }
 
-fn license(fields: &Fields<'_>, sign: Sign) -> Result<News, Malformed> {
+fn license(fields: &Fields<'_>, sign: Sign) -> Result<Content, Malformed> {
     let arn = "/detail/license/arn";
     let license = fields
         .text_opt(arn)?
         .map(|text| fields.read(arn, text, LicenseArn::from_message))
         .transpose()?;
-    Ok(News::License {
+    Ok(Content::License {
         sign,
         product: fields.parsed("/detail/product/code")?,
         license,
@@ -70,8 +70,8 @@ fn license(fields: &Fields<'_>, sign: Sign) -> Result<News, Malformed> {
     })
 }
 
-fn agreement(fields: &Fields<'_>, sign: Option<Sign>) -> Result<News, Malformed> {
-    Ok(News::Agreement {
+fn agreement(fields: &Fields<'_>, sign: Option<Sign>) -> Result<Content, Malformed> {
+    Ok(Content::Agreement {
         sign,
         agreement: fields.parsed("/detail/agreement/id")?,
     })

@@ -12,26 +12,26 @@
 //! Events come late, repeatedly and in any order, and the buyer's registration may come before or
 //! after them. Each sign is stored with its own time under the agreement or the customer that the
 //! event names. Then every subscription that is linked to the agreement or customer is brought up
-//! to date. [`ledger::joined`] explains why no sign is lost between the two steps. A repeated event
+//! to date. [`ledger::lifecycle`] explains why no sign is lost between the two steps. A repeated event
 //! changes nothing.
 //!
 //! Facts: M41, M42, M46 (docs/marketplace-rules.md).
 
 mod apply;
+pub mod content;
 pub mod event;
 pub mod field;
-pub mod news;
 pub mod notification;
 
 use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
+use runtime::metrics::{Unit, emit};
+use runtime::settings::Products;
+use runtime::{BatchResponse, Budget, Clock, ClockError, Env, StartError, clients};
 use serde_json::{Value, json};
-use startup::metrics::{Unit, emit};
-use startup::settings::Products;
-use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError, clients};
 
+use crate::content::{Message, Reading};
 use crate::field::{Malformed, bounded};
-use crate::news::{Message, Reading};
 
 /// The partition of the Subscriptions table that contains the events that could not be read.
 pub const UNATTRIBUTED: &str = "unattributed";
@@ -160,17 +160,17 @@ async fn receive(
             counts.ignored += 1;
             return Ok(());
         }
-        Ok(Reading::News(message)) => {
+        Ok(Reading::Message(message)) => {
             // The future is boxed because it contains the futures of all calls down to the
             // connection.
             Box::pin(apply::apply(app, &message, received, now)).await?
         }
-        Err(malformed) => apply::Outcome::Malformed(malformed),
+        Err(malformed) => apply::MessageResult::Malformed(malformed),
     };
     match outcome {
-        apply::Outcome::Applied => counts.applied += 1,
-        apply::Outcome::Ignored => counts.ignored += 1,
-        apply::Outcome::Malformed(malformed) => {
+        apply::MessageResult::Applied => counts.applied += 1,
+        apply::MessageResult::Ignored => counts.ignored += 1,
+        apply::MessageResult::Malformed(malformed) => {
             counts.malformed += 1;
             keep_malformed(app, &malformed, received, now).await?;
         }
@@ -196,7 +196,7 @@ async fn keep_malformed(
         "received": bounded(received, KEPT_BYTES_MAX),
     });
     app.ledger
-        .note_event(
+        .store_event(
             UNATTRIBUTED,
             &malformed.event_id,
             "malformed",
@@ -212,7 +212,7 @@ impl Message {
     async fn store(&self, ledger: &Ledger, about: &str, received: &str) -> Result<(), LedgerError> {
         let body = bounded(received, KEPT_BYTES_MAX);
         ledger
-            .note_event(about, &self.id, &self.kind, self.at, body, true)
+            .store_event(about, &self.id, &self.kind, self.at, body, true)
             .await
     }
 }

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use marketplace::lifecycle::Sign;
 use serde_json::Value;
 
+use crate::content::{Content, Message, Reading};
 use crate::field::{Fields, Malformed};
-use crate::news::{Message, News, Reading};
 
 /// Reads one record of an SQS batch. With raw delivery, SNS's own time is lost. Then the message
 /// gets the time at which SQS received it, or `now` if that is missing too.
@@ -59,10 +59,10 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
         (None, Some(topic)) => fields.read("/TopicArn", topic, product_of_topic)?,
         (None, None) => return Err(fields.malformed("/product-code", "is missing")),
     };
-    Ok(Reading::News(Message {
+    Ok(Reading::Message(Message {
         at,
         kind: action.to_owned(),
-        news: News::Customer {
+        content: Content::Customer {
             sign,
             product,
             customer: fields.parsed("/customer-identifier")?,
@@ -154,7 +154,7 @@ mod tests {
 
     fn check(reading: Result<Reading, Malformed>) {
         match reading {
-            Ok(Reading::News(message)) => assert!(!message.id.is_empty()),
+            Ok(Reading::Message(message)) => assert!(!message.id.is_empty()),
             Ok(Reading::Ignored { .. }) => {}
             // An error has an id, so that it can be stored, and it names a member.
             Err(malformed) => {

@@ -10,8 +10,8 @@ use marketplace::schedule::Schedule;
 use marketplace::window::Window;
 use metering_api::MeteringApi;
 use reconciler::audit::History;
-use startup::settings::{self, Products};
-use startup::{Clock, Env, clients};
+use runtime::settings::{self, Products};
+use runtime::{Clock, Env, clients};
 
 use crate::failure::Failure;
 

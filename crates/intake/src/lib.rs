@@ -1,10 +1,10 @@
-//! Accepts usage events over HTTP: `POST /usage` with a verdict for each event.
+//! Accepts usage events over HTTP: `POST /usage` with a event_result for each event.
 //!
 //! # Layout
 //! * [`function`], [`router`]: the only route; `http`: checks requests and writes answers
 //! * `members`, `event`: read and check a single event; [`Rejection`]: why an event is rejected
-//! * `catalogue`: reads the subscriptions and products that a request names
-//! * `store`: puts the events into the table; `verdict`: the result for each event
+//! * `request_data`: reads the subscriptions and products that a request names
+//! * `store`: puts the events into the table; `event_result`: the result for each event
 //! * [`limits`]: the limits of a request
 //!
 //! # What is deliberately absent
@@ -12,14 +12,14 @@
 //! * The only access to the table: a producer may also put rows into it directly, and the sealer
 //!   checks every row again.
 
-mod catalogue;
 mod event;
+mod event_result;
 mod http;
 pub mod limits;
 mod members;
 mod rejection;
+mod request_data;
 mod store;
-mod verdict;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,14 +33,14 @@ use axum::response::Response;
 use axum::routing::post;
 use jiff::Timestamp;
 use ledger::Ledger;
+use runtime::clients;
+use runtime::metrics::{Unit, emit};
+use runtime::{Budget, Clock, Env, StartError};
 use serde_json::value::RawValue;
-use startup::clients;
-use startup::metrics::{Unit, emit};
-use startup::{Budget, Clock, Env, StartError};
 
-use catalogue::Catalogue;
+use event_result::{Answer, EventResult};
 use http::Unreadable;
-use verdict::{Answer, Verdict};
+use request_data::RequestData;
 
 pub use rejection::Rejection;
 
@@ -77,7 +77,7 @@ impl App {
 /// The answer is 200 with
 /// `{"results":[{"id","status","code"?,"message"?}],"stored","repeated","rejected"}`. The results
 /// are in the order of the events. If some events must be sent again because DynamoDB did not
-/// answer, the answer is 503 with the additional member `failed`, and the other verdicts are valid.
+/// answer, the answer is 503 with the additional member `failed`, and the other results are valid.
 /// With 400, 405, 413 and 415, and with 503 if the time could not be read, the answer is
 /// `{"code","message"}`, and nothing was stored.
 ///
@@ -131,15 +131,15 @@ async fn judge_and_store(
 ) -> Answer {
     let reads: Vec<event::Read> = events.iter().map(|raw| event::read(raw, now)).collect();
     let usages = reads.iter().filter_map(|read| read.usage.as_ref().ok());
-    let catalogue = Catalogue::read(ledger, usages, budget).await;
+    let request_data = RequestData::read(ledger, usages, budget).await;
 
-    let mut verdicts: Vec<Option<Verdict>> = Vec::with_capacity(reads.len());
+    let mut results: Vec<Option<EventResult>> = Vec::with_capacity(reads.len());
     let mut to_store = Vec::new();
     for (place, read) in reads.iter().enumerate() {
-        verdicts.push(match &read.usage {
+        results.push(match &read.usage {
             Err(rejection) => Some(rejection.clone().into()),
             Ok(usage) => {
-                let objection = catalogue.objection(usage);
+                let objection = request_data.objection(usage);
                 if objection.is_none() {
                     to_store.push((place, usage));
                 }
@@ -147,17 +147,17 @@ async fn judge_and_store(
             }
         });
     }
-    for (place, verdict) in store::store(ledger, to_store, budget).await {
-        if let Some(slot) = verdicts.get_mut(place) {
-            *slot = Some(verdict);
+    for (place, event_result) in store::store(ledger, to_store, budget).await {
+        if let Some(slot) = results.get_mut(place) {
+            *slot = Some(event_result);
         }
     }
     let ids = reads.into_iter().map(|read| read.id);
-    // At this point every event has a verdict. Without one, the safe answer is to send it again.
-    let verdicts = verdicts
+    // At this point every event has a event_result. Without one, the safe answer is to send it again.
+    let results = results
         .into_iter()
-        .map(|verdict| verdict.unwrap_or(Verdict::Failed(verdict::Unavailable)));
-    Answer::of(ids.zip(verdicts))
+        .map(|event_result| event_result.unwrap_or(EventResult::Failed(event_result::Unavailable)));
+    Answer::of(ids.zip(results))
 }
 
 fn publish(answer: &Answer, now: Timestamp) {

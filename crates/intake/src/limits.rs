@@ -48,7 +48,7 @@ const _: () =
 pub const CLOCK_SKEW_MAX: SignedDuration = SignedDuration::from_mins(5);
 
 /// The longest time that a request may take. API Gateway gives up after 30 seconds (HTTP API
-/// quotas), and the caller would then get no verdicts. Events that are not stored in this time are
+/// quotas), and the caller would then get no results. Events that are not stored in this time are
 /// answered as failed.
 pub const REQUEST_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(20);
 

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use startup::run::Error;
+use runtime::run::Error;
 
 fn main() -> std::process::ExitCode {
-    startup::block_on(async {
-        let app = intake::App::start(&startup::Env::from_process()).await?;
-        startup::run::run_http(intake::function(Arc::new(app))).await?;
+    runtime::block_on(async {
+        let app = intake::App::start(&runtime::Env::from_process()).await?;
+        runtime::run::run_http(intake::function(Arc::new(app))).await?;
         Ok::<(), Error>(())
     })
 }

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use futures_util::{StreamExt, stream};
 use ledger::Ledger;
 use marketplace::UsageHour;
-use startup::Budget;
+use runtime::Budget;
 
 use crate::event::Usage;
+use crate::event_result::{EventResult, within};
 use crate::limits::AT_ONCE;
-use crate::verdict::{Verdict, within};
 
-/// Stores `usages`, each with its place in the request. Returns a verdict for each place.
+/// Stores `usages`, each with its place in the request. Returns a event_result for each place.
 ///
 /// Every put fails if its key exists. So after a crash, or if the whole request is sent again, each
 /// event is stored once. Events with the same key are put one after the other, in the order of the
@@ -20,7 +20,7 @@ pub(crate) async fn store(
     ledger: &Ledger,
     usages: Vec<(usize, &Usage)>,
     budget: Budget,
-) -> Vec<(usize, Verdict)> {
+) -> Vec<(usize, EventResult)> {
     // The futures are created outside the stream, because axum does not accept the lifetimes of a
     // closure inside it.
     let puts: Vec<_> = by_key(usages)
@@ -55,19 +55,19 @@ async fn store_in_order(
     ledger: &Ledger,
     same_key: Vec<(usize, &Usage)>,
     budget: Budget,
-) -> Vec<(usize, Verdict)> {
-    let mut verdicts: Vec<(usize, Verdict)> = Vec::with_capacity(same_key.len());
+) -> Vec<(usize, EventResult)> {
+    let mut results: Vec<(usize, EventResult)> = Vec::with_capacity(same_key.len());
     for (place, usage) in same_key {
         // After a failure it is unknown whether the key exists. A later event must not take the
         // key, because the first event must have it when both are sent again.
-        let verdict = match verdicts.last() {
-            Some((_, Verdict::Failed(unavailable))) => Verdict::Failed(*unavailable),
+        let event_result = match results.last() {
+            Some((_, EventResult::Failed(unavailable))) => EventResult::Failed(*unavailable),
             _ => {
                 let put = ledger.put_event(&usage.subscription, &usage.event);
-                Verdict::of(usage, within(budget, put).await)
+                EventResult::of(usage, within(budget, put).await)
             }
         };
-        verdicts.push((place, verdict));
+        results.push((place, event_result));
     }
-    verdicts
+    results
 }

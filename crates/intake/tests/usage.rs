@@ -19,8 +19,8 @@ use ledger::{Ledger, TableNames, tables};
 use local::dynamodb::EmbeddedDynamoDb;
 use marketplace::Subscription;
 use marketplace::lifecycle::Sign;
+use runtime::Clock;
 use serde_json::{Value, json};
-use startup::Clock;
 
 const NOW: &str = "2026-11-21T04:40:00Z";
 const BUYER: &str = "account|examplecode3|111122223333";
@@ -155,7 +155,7 @@ fn with(id: &str, member: &str, value: &str) -> Value {
 }
 
 /// The code of each result, or its status if it has no code.
-fn verdicts(answer: &Value) -> Vec<&str> {
+fn results(answer: &Value) -> Vec<&str> {
     let results = answer["results"].as_array().unwrap().iter();
     results
         .map(|result| {
@@ -170,7 +170,7 @@ async fn a_sample_of_usage_is_stored_once_even_if_it_is_sent_twice() {
     let world = World::new().await;
     let (status, answer) = world.sample("intake-usage.json").await;
     assert_eq!(
-        (status, verdicts(&answer)),
+        (status, results(&answer)),
         (StatusCode::OK, vec!["stored"; 5])
     );
     let counts = ["stored", "repeated", "rejected"].map(|name| answer[name].as_u64());
@@ -180,7 +180,7 @@ async fn a_sample_of_usage_is_stored_once_even_if_it_is_sent_twice() {
 
     let (status, answer) = world.sample("intake-usage.json").await;
     assert_eq!(
-        (status, verdicts(&answer)),
+        (status, results(&answer)),
         (StatusCode::OK, vec!["repeated"; 5])
     );
     assert_eq!(world.rows(LICENSE, "2026-11-21T03").await, 2);
@@ -192,7 +192,7 @@ async fn a_rejected_event_does_not_affect_the_others() {
     let (status, answer) = world.sample("intake-rejected.json").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
-        verdicts(&answer),
+        results(&answer),
         [
             "stored",
             "invalid-quantity",
@@ -244,7 +244,7 @@ async fn a_repeated_id_with_other_content_changes_nothing() {
     let (status, answer) = world.send(&[same, other, moved, elsewhere]).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
-        verdicts(&answer),
+        results(&answer),
         ["repeated", "conflict", "conflict", "stored"]
     );
     assert_eq!(world.rows(BUYER, "2026-11-21T04").await, 2);
@@ -259,9 +259,9 @@ async fn the_first_of_several_events_with_one_id_is_stored() {
         .collect();
     events.extend(others);
     let (_, answer) = world.send(&events).await;
-    let verdicts = verdicts(&answer);
-    assert_eq!(verdicts[..200], vec!["stored"; 200]);
-    assert_eq!(verdicts[200..], vec!["conflict"; 200]);
+    let results = results(&answer);
+    assert_eq!(results[..200], vec!["stored"; 200]);
+    assert_eq!(results[200..], vec!["conflict"; 200]);
 }
 
 #[tokio::test]
@@ -277,14 +277,14 @@ async fn usage_waits_for_a_pending_subscription_and_not_for_an_ended_one() {
         with("e-2", "subscription", ended),
     ];
     let (_, answer) = world.send(&events).await;
-    assert_eq!(verdicts(&answer), ["stored", "subscription-ended"]);
+    assert_eq!(results(&answer), ["stored", "subscription-ended"]);
 }
 
 #[tokio::test]
 async fn a_product_without_configuration_accepts_every_dimension() {
     let world = World::new().await;
     let (_, answer) = world.send(&[with("e-1", "dimension", "anything")]).await;
-    assert_eq!(verdicts(&answer), ["stored"]);
+    assert_eq!(results(&answer), ["stored"]);
 }
 
 #[tokio::test]
@@ -306,7 +306,7 @@ async fn an_event_that_dynamodb_does_not_store_fails_and_the_others_keep_their_v
         .await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
-        verdicts(&answer),
+        results(&answer),
         ["stored", "unavailable", "invalid-quantity"]
     );
     assert_eq!(answer["results"][1]["status"], "failed");
@@ -322,7 +322,7 @@ async fn without_its_table_no_event_is_reported_as_stored() {
     let (status, answer) = world.send(&[event("e-1"), event("e-1"), json!(1)]).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
-        verdicts(&answer),
+        results(&answer),
         ["unavailable", "unavailable", "not-an-event"]
     );
 }
@@ -333,7 +333,7 @@ async fn an_event_that_is_not_stored_within_the_requests_time_fails() {
     world.app.request_time = Duration::ZERO;
     let (status, answer) = world.send(&[event("e-1"), json!(1)]).await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(verdicts(&answer), ["unavailable", "not-an-event"]);
+    assert_eq!(results(&answer), ["unavailable", "not-an-event"]);
     assert_eq!(world.rows(BUYER, "2026-11-21T04").await, 0);
 }
 
@@ -420,7 +420,7 @@ async fn other_requests_are_answered_in_json_too() {
 
 #[tokio::test]
 async fn a_missing_table_name_stops_the_function_at_its_start() {
-    let env = startup::Env::of([
+    let env = runtime::Env::of([
         ("SUBSCRIPTIONS_TABLE", "s"),
         ("METERING_RECORDS_TABLE", "m"),
     ]);

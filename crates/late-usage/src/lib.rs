@@ -17,10 +17,10 @@ mod write;
 
 use jiff::Timestamp;
 use ledger::Ledger;
+use runtime::clients;
+use runtime::metrics::{Unit, emit};
+use runtime::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use serde_json::value::RawValue;
-use startup::clients;
-use startup::metrics::{Unit, emit};
-use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 
 use delivery::Delivery;
 use write::Handled;

@@ -1,12 +1,12 @@
 //! The late-usage function on Lambda. The stream of UsageEvents invokes it.
 
+use runtime::run::Error;
 use serde_json::value::RawValue;
-use startup::run::Error;
 
 fn main() -> std::process::ExitCode {
-    startup::block_on(async {
-        let app = late_usage::App::start(&startup::Env::from_process()).await?;
-        startup::run(|event: Box<RawValue>, budget| late_usage::handle(&app, event, budget))
+    runtime::block_on(async {
+        let app = late_usage::App::start(&runtime::Env::from_process()).await?;
+        runtime::run(|event: Box<RawValue>, budget| late_usage::handle(&app, event, budget))
             .await?;
         Ok::<(), Error>(())
     })

@@ -13,7 +13,7 @@ use marketplace::lifecycle::Status;
 use marketplace::spans::Span;
 use marketplace::usage::SetAsideReason;
 use marketplace::{Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::delivery::{Delivery, Place, TouchedHour};
 

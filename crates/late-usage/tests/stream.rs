@@ -14,8 +14,8 @@ use ledger::{Ledger, TableNames, tables};
 use local::dynamodb::EmbeddedDynamoDb;
 use local::pump::{EventSource, EventSourceOptions, PollOutcome};
 use marketplace::Subscription;
+use runtime::{BatchResponse, Budget, Clock};
 use serde_json::Value;
-use startup::{BatchResponse, Budget, Clock};
 
 const NOW: &str = "2026-11-21T04:40:00Z";
 const BUYER: &str = "account|examplecode3|111122223333";

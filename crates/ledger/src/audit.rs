@@ -52,7 +52,7 @@ pub struct WitnessWanted {
 
 impl Ledger {
     /// Requests a call of BatchMeterUsage later than `now`, and replaces an earlier request.
-    pub async fn want_witness(&self, now: Timestamp) -> Result<(), LedgerError> {
+    pub async fn request_witness(&self, now: Timestamp) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(WITNESS.0)),
             ("item".to_owned(), text(WITNESS.1)),
@@ -73,7 +73,10 @@ impl Ledger {
     }
 
     /// Removes the request after the call was made, unless a later request was made meanwhile.
-    pub async fn witness_called(&self, wanted: &WitnessWanted) -> Result<Written, LedgerError> {
+    pub async fn clear_witness_request(
+        &self,
+        wanted: &WitnessWanted,
+    ) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
         let request = self
             .client
@@ -163,7 +166,7 @@ impl Ledger {
     /// Stores when the audit examines a record again, if it was not changed since it was read.
     /// `due` is `None` if the audit does not examine it again. `doubt` says why the audit could not
     /// close the record.
-    pub async fn look_again(
+    pub async fn postpone_audit(
         &self,
         record: &MeteringRecord,
         due: Option<Timestamp>,

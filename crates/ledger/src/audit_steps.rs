@@ -99,7 +99,7 @@ impl Ledger {
         for item in items {
             match SettledStep::from_item(&item) {
                 Ok(step) => steps.push(step),
-                Err(damaged) => self.note_damaged(&damaged),
+                Err(damaged) => self.report_damaged(&damaged),
             }
         }
         steps.sort_by_key(|step| step.from);

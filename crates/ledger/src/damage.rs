@@ -18,7 +18,7 @@ pub(crate) struct Damage(Arc<Mutex<BTreeSet<String>>>);
 impl Ledger {
     /// Returns a ledger of the same tables with a new, empty list of damaged items, for one run.
     #[must_use]
-    pub fn noting_damage(&self) -> Self {
+    pub fn with_new_damage_list(&self) -> Self {
         Self {
             damage: Damage::default(),
             ..self.clone()
@@ -26,7 +26,7 @@ impl Ledger {
     }
 
     /// Adds an item that cannot be read to the list, and logs it if it is new in the list.
-    pub fn note_damaged(&self, damaged: &Malformed) {
+    pub fn report_damaged(&self, damaged: &Malformed) {
         let mut names = self.damage.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = !names.contains(&damaged.item);
         if is_new && names.len() < NAMES_MAX {
@@ -55,11 +55,11 @@ impl Ledger {
         match read {
             Ok(read) => Ok(Some(read)),
             Err(LedgerError::Malformed(damaged)) => {
-                self.note_damaged(&damaged);
+                self.report_damaged(&damaged);
                 Ok(None)
             }
             Err(LedgerError::Overflow(overflow)) => {
-                self.note_damaged(&Malformed {
+                self.report_damaged(&Malformed {
                     item: of.to_string(),
                     attribute: "quantity".to_owned(),
                     rule: format!("is out of range: {overflow}"),

@@ -365,7 +365,7 @@ impl Ledger {
             match read_key(&read) {
                 Ok((day, true)) => {
                     let changed = read.second("changed_at").unwrap_or_else(|damaged| {
-                        self.note_damaged(&damaged);
+                        self.report_damaged(&damaged);
                         now
                     });
                     days.changes.insert(day, changed);
@@ -374,9 +374,9 @@ impl Ledger {
                     Ok(digest) => {
                         days.digests.insert(day, digest);
                     }
-                    Err(damaged) => self.note_damaged(&damaged),
+                    Err(damaged) => self.report_damaged(&damaged),
                 },
-                Err(damaged) => self.note_damaged(&damaged),
+                Err(damaged) => self.report_damaged(&damaged),
             }
         }
         Ok(days)

@@ -91,7 +91,7 @@ impl Ledger {
                 match name.parse() {
                     Ok(subscription) => page.subscriptions.push(subscription),
                     Err(error) => {
-                        self.note_damaged(&read.malformed("item", error));
+                        self.report_damaged(&read.malformed("item", error));
                         page.damaged += 1;
                     }
                 }

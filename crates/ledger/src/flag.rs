@@ -134,7 +134,7 @@ impl Ledger {
             match read_key(item) {
                 Ok(flag) => page.flags.push(flag),
                 Err(damaged) => {
-                    self.note_damaged(&damaged);
+                    self.report_damaged(&damaged);
                     page.damaged += 1;
                 }
             }
@@ -168,7 +168,7 @@ impl Ledger {
 
     /// Postpones a flag whose hour cannot be recounted now, longer each time and `most` at most,
     /// unless the flag was put again meanwhile. Its mark stays the same.
-    pub async fn put_off_late_flag(
+    pub async fn postpone_late_flag(
         &self,
         flag: &LateFlag,
         now: Timestamp,

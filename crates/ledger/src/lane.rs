@@ -18,7 +18,7 @@
 //! show which of two answers of AWS Marketplace is later, and a removed item has no version.
 
 use jiff::Timestamp;
-use marketplace::lane::{Guilt, Lane};
+use marketplace::lane::{Lane, RefusedLane};
 use sha2::{Digest, Sha256};
 
 use crate::Ledger;
@@ -49,7 +49,7 @@ fn sort_key(lane: &Lane) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn to_item(guilt: &Guilt) -> Item {
+fn to_item(guilt: &RefusedLane) -> Item {
     let mut item = Item::from([
         ("subscription".to_owned(), text(LANES)),
         ("item".to_owned(), text(sort_key(&guilt.lane))),
@@ -76,7 +76,7 @@ fn to_item(guilt: &Guilt) -> Item {
     item
 }
 
-fn from_item(item: &Item) -> Result<Guilt, Malformed> {
+fn from_item(item: &Item) -> Result<RefusedLane, Malformed> {
     let read = Reader::new(item);
     let product = read.parsed_opt("product_code")?;
     let subscription = read.parsed_opt("of_subscription")?;
@@ -92,7 +92,7 @@ fn from_item(item: &Item) -> Result<Guilt, Malformed> {
             return Err(read.malformed("of_subscription", rule));
         }
     };
-    Ok(Guilt {
+    Ok(RefusedLane {
         lane,
         code: read.text("code")?.to_owned(),
         refused_at: read.second("refused_at")?,
@@ -102,7 +102,7 @@ fn from_item(item: &Item) -> Result<Guilt, Malformed> {
 impl Ledger {
     /// The lanes that are remembered at `now`, about [`LANES_MAX`] at most. Stale lanes are
     /// removed.
-    pub async fn lanes(&self, now: Timestamp) -> Result<Vec<Guilt>, LedgerError> {
+    pub async fn lanes(&self, now: Timestamp) -> Result<Vec<RefusedLane>, LedgerError> {
         let table = &self.tables.metering_records;
         let mut lanes = Vec::new();
         let mut stale = Vec::new();
@@ -123,7 +123,7 @@ impl Ledger {
                 match from_item(item) {
                     Ok(guilt) if guilt.is_stale(now) => stale.push(guilt.lane),
                     Ok(guilt) => lanes.push(guilt),
-                    Err(damaged) => self.note_damaged(&damaged),
+                    Err(damaged) => self.report_damaged(&damaged),
                 }
             }
             start = page.last_evaluated_key;
@@ -138,7 +138,7 @@ impl Ledger {
     }
 
     /// Stores that a lane was refused, and replaces its earlier refusal.
-    pub async fn remember_lane(&self, guilt: &Guilt) -> Result<(), LedgerError> {
+    pub async fn remember_lane(&self, guilt: &RefusedLane) -> Result<(), LedgerError> {
         self.put_any(&self.tables.metering_records, to_item(guilt))
             .await
     }
@@ -161,8 +161,8 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn guilt(lane: Lane) -> Guilt {
-        Guilt {
+    fn guilt(lane: Lane) -> RefusedLane {
+        RefusedLane {
             lane,
             code: "InvalidUsageDimensionException".to_owned(),
             refused_at: Timestamp::from_second(1_795_226_400).unwrap(),

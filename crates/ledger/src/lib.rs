@@ -3,7 +3,7 @@
 //! # Layout
 //! * [`tables`]: keys, indexes and streams of all tables
 //! * [`item`]: reading and writing attributes
-//! * [`profile`], [`joint`], [`joined`], [`product`]: the table Subscriptions
+//! * [`profile`], [`lifecycle key`], [`joined`], [`product`]: the table Subscriptions
 //! * [`usage_event`]: the table UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`stop`], [`set_aside`]: the
 //!   table MeteringRecords
@@ -25,8 +25,6 @@
 
 pub mod audit;
 pub mod audit_steps;
-#[cfg(test)]
-mod codecs;
 pub mod damage;
 pub mod day;
 pub mod ended;
@@ -34,10 +32,10 @@ pub mod error;
 pub mod flag;
 pub mod hour;
 pub mod item;
-pub mod joined;
-pub mod joint;
 pub mod lane;
 mod life_span;
+pub mod lifecycle;
+pub mod lifecycle_key;
 pub mod movement;
 pub mod place;
 pub mod product;
@@ -45,6 +43,8 @@ pub mod profile;
 pub mod progress;
 mod query;
 pub mod record;
+#[cfg(test)]
+mod round_trips;
 pub mod sender;
 pub mod set_aside;
 pub mod stop;

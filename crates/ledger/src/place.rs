@@ -78,13 +78,13 @@ impl Ledger {
         match read.version() {
             Ok(version) => place.version = version,
             Err(damaged) => {
-                self.note_damaged(&damaged);
+                self.report_damaged(&damaged);
                 place.is_damaged = true;
             }
         }
         match read.parsed_opt("place") {
             Ok(at) => place.at = at,
-            Err(damaged) => self.note_damaged(&damaged),
+            Err(damaged) => self.report_damaged(&damaged),
         }
         Ok(place)
     }

@@ -267,7 +267,7 @@ impl Ledger {
     }
 
     /// The start with which [`Ledger::profiles_page`] continues after a subscription's profile.
-    pub fn behind_profile(subscription: &Subscription) -> Item {
+    pub fn start_after_profile(subscription: &Subscription) -> Item {
         Item::from([
             ("subscription".to_owned(), text(subscription)),
             ("item".to_owned(), text(ITEM)),
@@ -297,7 +297,7 @@ impl Ledger {
         for item in answer.items() {
             match Profile::from_item(item) {
                 Ok(profile) => profiles.push(profile),
-                Err(damaged) => self.note_damaged(&damaged),
+                Err(damaged) => self.report_damaged(&damaged),
             }
         }
         Ok((profiles, answer.last_evaluated_key))
@@ -326,7 +326,7 @@ impl Ledger {
                 match Reader::new(item).parsed::<Subscription>("subscription") {
                     Ok(subscription) => page.subscriptions.push(subscription),
                     Err(damaged) => {
-                        self.note_damaged(&damaged);
+                        self.report_damaged(&damaged);
                         page.damaged += 1;
                     }
                 }

@@ -58,7 +58,7 @@ impl Ledger {
             Err(damaged) => {
                 // The damaged item does not show when the other turn ends. The invocations must not
                 // wait for ever, so this invocation takes the turn.
-                self.note_damaged(&damaged);
+                self.report_damaged(&damaged);
                 let request = self.turn_update(holder, until);
                 self.write_always("UpdateItem", table, || request.clone().send())
                     .await?;

@@ -296,7 +296,7 @@ impl Ledger {
         for item in answer.items() {
             match from_item(item) {
                 Ok(row) => page.rows.push(row),
-                Err(damaged) => self.note_damaged(&damaged),
+                Err(damaged) => self.report_damaged(&damaged),
             }
         }
         let start = answer.last_evaluated_key;

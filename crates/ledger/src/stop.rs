@@ -20,7 +20,7 @@ impl Ledger {
         match Reader::new(&item).text_opt("place") {
             Ok(place) => Ok(place.map(str::to_owned)),
             Err(damaged) => {
-                self.note_damaged(&damaged);
+                self.report_damaged(&damaged);
                 Ok(None)
             }
         }

@@ -12,8 +12,8 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ledger::{Ledger, TableNames};
 use metering_api::MeteringApi;
 use reconciler::audit::{EventHistory, History};
+use runtime::{BatchResponse, Budget, Clock, Env};
 use serde_json::Value;
-use startup::{BatchResponse, Budget, Clock, Env};
 
 use crate::capacity::CapacityCounter;
 use crate::crash::CrashPoints;

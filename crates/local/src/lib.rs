@@ -15,11 +15,11 @@
 //! and the same run can be repeated exactly.
 
 pub mod capacity;
-mod catalogue;
 pub mod crash;
 pub mod demo;
 pub mod dynamodb;
 mod functions;
+mod product_setup;
 pub mod pump;
 pub mod sample;
 pub mod server;

@@ -31,7 +31,7 @@ pub use options::{
 };
 pub use outcome::{DiscardCondition, DiscardedBatch, PollOutcome};
 
-use answer::{Verdict, verdict};
+use answer::{BatchResult, batch_result};
 use attempt::Attempt;
 use change::{Change, sequence_order};
 use faults::FaultyDelivery;
@@ -146,12 +146,12 @@ impl EventSource {
             outcome.invocations = outcome.invocations.saturating_add(1);
             let answer = invoke(attempt.event()).await;
             if let Some(attempt) = self.in_flight.pop_front() {
-                let verdict = verdict(
+                let batch_result = batch_result(
                     answer,
                     self.options.report_batch_item_failures,
                     &attempt.changes,
                 );
-                self.settle(attempt, verdict, now, &mut outcome);
+                self.settle(attempt, batch_result, now, &mut outcome);
             }
         }
         outcome.next_due = self.next_due(now);
@@ -291,17 +291,17 @@ impl EventSource {
     fn settle(
         &mut self,
         mut attempt: Attempt,
-        verdict: Verdict,
+        batch_result: BatchResult,
         now: Timestamp,
         outcome: &mut PollOutcome,
     ) {
         let all = attempt.changes.len();
-        let error = match verdict {
-            Verdict::Done => {
+        let error = match batch_result {
+            BatchResult::Done => {
                 outcome.delivered = outcome.delivered.saturating_add(all);
                 return;
             }
-            Verdict::Failed(error) => {
+            BatchResult::Failed(error) => {
                 outcome.failures = outcome.failures.saturating_add(1);
                 if self.options.bisect_on_error && all > 1 {
                     let (earlier, later) = attempt.halves(now);
@@ -310,7 +310,7 @@ impl EventSource {
                 }
                 Some(error)
             }
-            Verdict::FailedFrom(lowest) => {
+            BatchResult::FailedFrom(lowest) => {
                 outcome.failures = outcome.failures.saturating_add(1);
                 let from = sequence_order(&lowest);
                 attempt

@@ -13,8 +13,8 @@
 
 use emulator::{ControlError, Emulator, Identity, NewAgreement, NewProduct};
 use jiff::Timestamp;
-use ledger::joined::Known;
-use ledger::joint::Joint;
+use ledger::lifecycle::Known;
+use ledger::lifecycle_key::LifecycleKey;
 use ledger::product::Product;
 use ledger::{Ledger, LedgerError, SHARDS, Written};
 use marketplace::ids::InvalidId;
@@ -253,15 +253,18 @@ impl Sold {
     }
 
     /// The identifiers by which lifecycle events name the subscription.
-    fn joints(&self) -> Result<Vec<Joint>, SampleError> {
-        let mut joints = vec![Joint::Agreement(self.agreement.parse()?)];
+    fn lifecycle_keys(&self) -> Result<Vec<LifecycleKey>, SampleError> {
+        let mut lifecycle_keys = vec![LifecycleKey::Agreement(self.agreement.parse()?)];
         if let Some(customer) = self.customer {
-            joints.push(Joint::Customer(self.code.parse()?, customer.parse()?));
+            lifecycle_keys.push(LifecycleKey::Customer(
+                self.code.parse()?,
+                customer.parse()?,
+            ));
         }
         if self.identity == IdentityKind::Customer {
-            joints.push(Joint::Buyer(self.code.parse()?, ACCOUNT.parse()?));
+            lifecycle_keys.push(LifecycleKey::Buyer(self.code.parse()?, ACCOUNT.parse()?));
         }
-        Ok(joints)
+        Ok(lifecycle_keys)
     }
 }
 
@@ -269,8 +272,8 @@ impl Sold {
 /// end of its attention.
 async fn subscribe(ledger: &Ledger, sold: &Sold) -> Result<(), SampleError> {
     let subscription = sold.subscription()?;
-    let joints = sold.joints()?;
-    let agreement = Joint::Agreement(sold.agreement.parse()?);
+    let lifecycle_keys = sold.lifecycle_keys()?;
+    let agreement = LifecycleKey::Agreement(sold.agreement.parse()?);
     let activation: Timestamp = ACTIVATION.parse()?;
     ledger
         .observe_at(&agreement, Sign::Activated, activation)
@@ -286,7 +289,7 @@ async fn subscribe(ledger: &Ledger, sold: &Sold) -> Result<(), SampleError> {
         .join(
             &subscription,
             &sold.code.parse()?,
-            &joints,
+            &lifecycle_keys,
             &known,
             activation,
         )

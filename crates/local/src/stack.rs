@@ -14,16 +14,16 @@ use jiff::Timestamp;
 use ledger::{Ledger, TableNames, tables};
 
 use crate::capacity::CapacityCounter;
-use crate::catalogue::Catalogue;
 use crate::crash::CrashPoints;
 use crate::dynamodb::EmbeddedDynamoDb;
 use crate::functions::{Functions, Wiring};
+use crate::product_setup::ProductSetup;
 use crate::pump::EventSource;
 use crate::step_clock::StepClock;
 use crate::world_file::WorldFile;
 
 pub use lifecycle::function_event;
-pub use options::{DeliveryTrouble, Happenings, StackError, StackOptions, Trouble};
+pub use options::{Counts, DeliveryTrouble, StackError, StackOptions, Trouble};
 pub use streams::{EventSources, event_sources};
 
 /// The name of the local stack, and the prefix of its tables' names.
@@ -43,11 +43,11 @@ pub struct Stack {
     capacity: CapacityCounter,
     random: fastrand::Rng,
     trouble: Trouble,
-    happenings: Happenings,
+    counts: Counts,
     aws: SocketAddr,
     http: SocketAddr,
     servers: Vec<tokio::task::JoinHandle<()>>,
-    catalogue: Arc<Catalogue>,
+    product_setup: Arc<ProductSetup>,
     world_file: Option<WorldFile>,
 }
 
@@ -117,7 +117,7 @@ impl Stack {
             names: names.clone(),
             dynamodb_endpoint: dynamodb.endpoint(),
             aws_endpoint: format!("http://{}", reachable(aws)),
-            clock: startup::Clock::InProcess(clock_of(&emulator)),
+            clock: runtime::Clock::InProcess(clock_of(&emulator)),
             step_clock: step_clock.to_clock(),
             crashes: crashes.clone(),
             capacity: capacity.clone(),
@@ -134,13 +134,16 @@ impl Stack {
                 tracing::error!(%error, "AWS Marketplace on localhost stopped");
             }
         }));
-        let catalogue = Arc::new(Catalogue::new(emulator.clone(), functions.ledger().clone()));
-        let before_requests = Arc::clone(&catalogue);
+        let product_setup = Arc::new(ProductSetup::new(
+            emulator.clone(),
+            functions.ledger().clone(),
+        ));
+        let before_requests = Arc::clone(&product_setup);
         let router = functions.router().layer(axum::middleware::from_fn(
             move |request: axum::extract::Request, next: axum::middleware::Next| {
-                let catalogue = Arc::clone(&before_requests);
+                let product_setup = Arc::clone(&before_requests);
                 async move {
-                    if let Err(error) = catalogue.bring_up_to_date().await {
+                    if let Err(error) = product_setup.bring_up_to_date().await {
                         tracing::warn!(%error, "products could not be configured");
                     }
                     next.run(request).await
@@ -171,11 +174,11 @@ impl Stack {
             capacity,
             random: fastrand::Rng::with_seed(options.seed),
             trouble: options.trouble,
-            happenings: Happenings::default(),
+            counts: Counts::default(),
             aws,
             http,
             servers,
-            catalogue,
+            product_setup,
             world_file,
         })
     }
@@ -211,10 +214,10 @@ impl Stack {
     }
 
     /// The invocations, failures and injected faults since the start.
-    pub fn happenings(&self) -> Happenings {
-        Happenings {
+    pub fn counts(&self) -> Counts {
+        Counts {
             crashes: self.crashes.crashes(),
-            ..self.happenings.clone()
+            ..self.counts.clone()
         }
     }
 

@@ -27,8 +27,8 @@ impl StepClock {
     }
 
     /// This clock in the form that the functions take.
-    pub fn to_clock(&self) -> startup::Clock {
+    pub fn to_clock(&self) -> runtime::Clock {
         let clock = self.clone();
-        startup::Clock::InProcess(Arc::new(move || clock.now()))
+        runtime::Clock::InProcess(Arc::new(move || clock.now()))
     }
 }

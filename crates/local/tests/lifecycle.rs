@@ -80,8 +80,8 @@ impl World {
     }
 
     fn failures(&self) -> u64 {
-        let happenings = self.stack.happenings();
-        happenings.failures.get("agreements").copied().unwrap_or(0)
+        let counts = self.stack.counts();
+        counts.failures.get("agreements").copied().unwrap_or(0)
     }
 }
 

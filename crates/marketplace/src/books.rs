@@ -21,7 +21,7 @@ pub struct SlotBooks {
     /// The quantity that the slot's record bills or will bill. For a record in conflict, the larger
     /// of the frozen quantity and the one that AWS Marketplace holds, less the part of a shortfall
     /// that was moved.
-    pub here: Total,
+    pub recorded: Total,
     /// For a record in conflict, the quantity that AWS Marketplace bills; otherwise zero.
     pub at_aws: Total,
     /// The record's state; `None` if the slot has no record.
@@ -56,7 +56,7 @@ impl SlotBooks {
             line.uncounted = rows;
             return Ok(line);
         };
-        line.here = record.here();
+        line.recorded = record.recorded();
         line.state = Some(record.state);
         if record.state == State::Conflict {
             line.at_aws = record.quantity_at_aws().into();
@@ -72,7 +72,7 @@ impl SlotBooks {
             match movement.of {
                 None => {}
                 Some(OF_SHORTFALL) if record.state == State::Conflict => {
-                    line.here = line.here.minus(movement.total()?)?;
+                    line.recorded = line.recorded.minus(movement.total()?)?;
                 }
                 Some(OF_SHORTFALL) => {}
                 Some(_) => line.held = line.held.minus(movement.total()?)?,
@@ -143,7 +143,7 @@ impl Books {
             // These records bill nothing. Their usage is in the movements.
             State::Expired | State::Moved => &mut self.pending,
         };
-        *place = place.plus(line.here.minus(line.at_aws)?)?;
+        *place = place.plus(line.recorded.minus(line.at_aws)?)?;
         let count = self.records.entry(state).or_default();
         *count = count.checked_add(1).ok_or(Overflow)?;
         Ok(())

@@ -81,7 +81,7 @@ pub fn close_hold(
 
 /// Whether a person may close a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ClosingRule {
     /// Allowed: AWS Marketplace has refused the record, so it is certainly not billed.
     Free,
     /// Allowed only after the person has checked it: the record may have been billed, and the audit
@@ -92,11 +92,11 @@ pub enum Ending {
 }
 
 /// Whether a person may close a record in its current state.
-pub fn ending(record: &MeteringRecord) -> Ending {
+pub fn closing_rule(record: &MeteringRecord) -> ClosingRule {
     match record.state {
-        State::Refused => Ending::Free,
-        State::Disputed | State::Unconfirmed => Ending::Checked,
-        _ => Ending::Never,
+        State::Refused => ClosingRule::Free,
+        State::Disputed | State::Unconfirmed => ClosingRule::Checked,
+        _ => ClosingRule::Never,
     }
 }
 

@@ -60,7 +60,7 @@ pub enum About {
 
 /// Where a code occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
+pub enum Origin {
     /// In an answer, as the status of one record.
     Status,
     /// In place of an answer: an exception of the API model, or another error code of AWS.
@@ -68,7 +68,7 @@ pub enum Met {
     /// Without any answer of the service. The code is this project's.
     Failure,
     /// Without a call. This stack itself sets the code.
-    Here,
+    OwnDecision,
 }
 
 /// How a record, or every record of a request, is tried again.
@@ -115,7 +115,7 @@ pub struct ErrorRow {
     /// differently.
     pub also: &'static [&'static str],
     /// Where the code occurs.
-    pub met: Met,
+    pub origin: Origin,
     /// Whether the code concerns a record or the whole request.
     pub about: About,
     /// How records with this code are tried again.
@@ -145,14 +145,14 @@ impl About {
     }
 }
 
-impl Met {
+impl Origin {
     /// A short phrase for reports.
     pub fn words(self) -> &'static str {
         match self {
             Self::Status => "of one record, in an answer",
             Self::Error => "in place of an answer",
             Self::Failure => "without an answer",
-            Self::Here => "without a call",
+            Self::OwnDecision => "without a call",
         }
     }
 }
@@ -212,7 +212,7 @@ pub fn look_up(code: &str) -> Option<&'static ErrorRow> {
 pub fn of_status(status: &str) -> &'static ErrorRow {
     ERROR_TABLE
         .iter()
-        .find(|row| row.met == Met::Status && row.has(status))
+        .find(|row| row.origin == Origin::Status && row.has(status))
         .unwrap_or(&rows::OTHER_STATUS)
 }
 
@@ -220,7 +220,7 @@ pub fn of_status(status: &str) -> &'static ErrorRow {
 pub fn of_error(code: &str) -> &'static ErrorRow {
     ERROR_TABLE
         .iter()
-        .find(|row| matches!(row.met, Met::Error | Met::Failure) && row.has(code))
+        .find(|row| matches!(row.origin, Origin::Error | Origin::Failure) && row.has(code))
         .unwrap_or(&rows::OTHER_CODE)
 }
 

@@ -256,12 +256,12 @@ impl DimensionFold {
     }
 
     /// The content of the slot's record. It is incomplete if one record cannot hold the whole sum.
-    pub fn freeze(&self) -> Result<Frozen, Overflow> {
+    pub fn freeze(&self) -> Result<RecordContent, Overflow> {
         let total = self.total()?;
         let Some(quantity) = total.to_quantity() else {
             // The sum is above the maximum. The rest is late usage of this hour, and the next
             // recount finds it.
-            return Ok(Frozen {
+            return Ok(RecordContent {
                 quantity: Quantity::MAX,
                 allocations: Vec::new(),
                 complete: false,
@@ -298,7 +298,7 @@ impl DimensionFold {
                 },
             );
         }
-        Ok(Frozen {
+        Ok(RecordContent {
             quantity,
             allocations,
             complete: true,
@@ -308,7 +308,7 @@ impl DimensionFold {
 
 /// The frozen content of a record. It is sent byte-identical until the record has an outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Frozen {
+pub struct RecordContent {
     /// The quantity of the record.
     pub quantity: Quantity,
     /// The split by tags, whose sum equals the quantity; empty if no usage is tagged.

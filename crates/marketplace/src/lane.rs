@@ -30,7 +30,7 @@ pub enum Lane {
 
 /// A lane that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guilt {
+pub struct RefusedLane {
     /// The lane whose record was refused.
     pub lane: Lane,
     /// The error code of the refusal.
@@ -39,7 +39,7 @@ pub struct Guilt {
     pub refused_at: Timestamp,
 }
 
-impl Guilt {
+impl RefusedLane {
     /// Whether the last refusal is more than [`LANE_KEPT_HOURS`] ago at `now`.
     pub fn is_stale(&self, now: Timestamp) -> bool {
         shift(self.refused_at, SignedDuration::from_hours(LANE_KEPT_HOURS)) < now
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_lane_is_forgotten_two_days_after_its_last_refusal() {
         let refused_at: Timestamp = "2026-11-21T02:00:00Z".parse().unwrap();
-        let guilt = Guilt {
+        let guilt = RefusedLane {
             lane: Lane::Dimension("code".parse().unwrap(), "gb".parse().unwrap()),
             code: "InvalidUsageDimensionException".to_owned(),
             refused_at,

@@ -192,7 +192,7 @@ impl MeteringRecord {
     /// The quantity that this record itself counts. It is zero once the record is Moved or Expired.
     /// In a conflict it is the larger of the frozen quantity and the one that AWS Marketplace
     /// holds. So a surplus shows as over-metered, and a shortfall is not metered again.
-    pub fn here(&self) -> Total {
+    pub fn recorded(&self) -> Total {
         match self.state {
             State::Moved | State::Expired => Total::ZERO,
             State::Conflict => self.quantity.max(self.quantity_at_aws()).into(),

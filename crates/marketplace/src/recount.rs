@@ -115,7 +115,7 @@ pub fn counted(record: &MeteringRecord, movements: &[Movement]) -> Result<Total,
     movements
         .iter()
         .filter(|movement| !movement.is_counted_already(record))
-        .try_fold(record.here(), |sum, movement| match movement.kind {
+        .try_fold(record.recorded(), |sum, movement| match movement.kind {
             MovementKind::Refunded => sum.minus(movement.total()?),
             _ => sum.plus(movement.total()?),
         })
@@ -156,7 +156,7 @@ fn difference_by_tags(
         *bucket = bucket.minus(quantity)?;
         Ok(())
     };
-    if !record.here().is_zero() {
+    if !record.recorded().is_zero() {
         if record.allocations.is_empty() {
             subtract(&TagSet::untagged(), record.quantity.into())?;
         }

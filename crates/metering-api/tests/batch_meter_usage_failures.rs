@@ -7,7 +7,7 @@ use aws_credential_types::provider::future;
 use aws_sdk_marketplacemetering::config::ProvideCredentials;
 use common::{Service, Turn, exception, impatient, ok, record, run};
 use marketplace::batch::BatchGroup;
-use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met};
+use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Origin};
 use marketplace::{IdentityKind, MeteringRecord};
 use metering_api::{CallError, request_body};
 use serde_json::json;
@@ -248,7 +248,7 @@ fn without_credentials_or_region_nothing_is_sent_and_the_error_says_why() {
 
 #[test]
 fn every_error_of_the_table_keeps_its_code_and_every_failure_has_a_row() {
-    for row in ERROR_TABLE.iter().filter(|row| row.met == Met::Error) {
+    for row in ERROR_TABLE.iter().filter(|row| row.origin == Origin::Error) {
         for code in std::iter::once(&row.code).chain(row.also) {
             if *code == ANY_OTHER_CODE {
                 continue;
@@ -280,7 +280,7 @@ fn every_error_of_the_table_keeps_its_code_and_every_failure_has_a_row() {
     ];
     let failures: Vec<&str> = ERROR_TABLE
         .iter()
-        .filter(|row| row.met == Met::Failure)
+        .filter(|row| row.origin == Origin::Failure)
         .map(|row| row.code)
         .collect();
     assert_eq!(failures.len(), provoked.len());

@@ -38,7 +38,7 @@ pub struct SubscriptionBooks {
     /// Every slot with rows or a record.
     pub lines: Vec<Line>,
     /// Slots whose carried rows differ from the usage that movements sent to them.
-    pub astray: Vec<Astray>,
+    pub unbalanced: Vec<Unbalanced>,
     /// The sum over all counted hours.
     pub sum: Books,
 }
@@ -46,7 +46,7 @@ pub struct SubscriptionBooks {
 /// A slot in which the books do not balance: its carried rows differ from the usage that movements
 /// sent to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Astray {
+pub struct Unbalanced {
     /// The hour of the slot.
     pub hour: UsageHour,
     /// The dimension of the slot.
@@ -70,7 +70,7 @@ pub async fn of_subscription(
     let mut books = SubscriptionBooks {
         subscription: subscription.clone(),
         lines: Vec::new(),
-        astray: Vec::new(),
+        unbalanced: Vec::new(),
         sum: Books::default(),
     };
     let mut transit = Transit::default();
@@ -93,7 +93,7 @@ pub async fn of_subscription(
         }
     }
     // The hours after `last` were not read, so usage that was carried into them cannot be checked.
-    books.astray = transit.unbalanced(|hour| hour <= last);
+    books.unbalanced = transit.unbalanced(|hour| hour <= last);
     Ok(books)
 }
 

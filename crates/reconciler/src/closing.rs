@@ -14,7 +14,7 @@ use ledger::{LedgerError, Written};
 use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::{AT_ONCE, App, ReconcileError, Report, first_possible_hour};
 

@@ -11,7 +11,7 @@ use marketplace::lifecycle::Status;
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::{Dimension, Total, UsageHour};
 
-use crate::books::Astray;
+use crate::books::Unbalanced;
 use crate::run::Run;
 
 /// Late usage by slot: the usage that was sent to the slot, and the usage that arrived in it.
@@ -69,7 +69,7 @@ impl Transit {
 
     /// Returns the slots in which late usage did not arrive as it was sent. Only slots of hours
     /// that were read are examined.
-    pub(crate) fn unbalanced(self, was_read: impl Fn(UsageHour) -> bool) -> Vec<Astray> {
+    pub(crate) fn unbalanced(self, was_read: impl Fn(UsageHour) -> bool) -> Vec<Unbalanced> {
         let mut slots: BTreeMap<_, (Total, Total)> = BTreeMap::new();
         for (slot, sent) in self.sent {
             slots.entry(slot).or_default().0 = sent;
@@ -80,7 +80,7 @@ impl Transit {
         slots
             .into_iter()
             .filter(|((hour, _), (sent, arrived))| was_read(*hour) && sent != arrived)
-            .map(|((hour, dimension), (sent, arrived))| Astray {
+            .map(|((hour, dimension), (sent, arrived))| Unbalanced {
                 hour,
                 dimension,
                 sent,

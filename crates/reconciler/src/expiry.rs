@@ -10,7 +10,7 @@ use ledger::{LedgerError, SHARDS, Written};
 use marketplace::error_table::DEADLINE_PASSED;
 use marketplace::hour::shift;
 use marketplace::{MeteringRecord, State};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::{AT_ONCE, App, ReconcileError, Report};
 

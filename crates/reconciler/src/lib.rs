@@ -34,10 +34,10 @@ use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
 use marketplace::schedule::Schedule;
 use marketplace::window::Window;
+use runtime::clients;
+use runtime::settings::Products;
+use runtime::{Budget, Clock, ClockError, Env, StartError, settings};
 use serde_json::Value;
-use startup::clients;
-use startup::settings::Products;
-use startup::{Budget, Clock, ClockError, Env, StartError, settings};
 
 use crate::audit::History;
 use crate::run::Run;
@@ -126,7 +126,7 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
     };
     // Damaged items are counted for each run separately.
     let app = &App {
-        ledger: app.ledger.noting_damage(),
+        ledger: app.ledger.with_new_damage_list(),
         ..app.clone()
     };
     let watermark = app.ledger.watermark().await;

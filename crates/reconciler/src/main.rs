@@ -1,11 +1,11 @@
 //! The reconciler as a Lambda function. Each of its tasks runs every hour.
 
-use startup::run::Error;
+use runtime::run::Error;
 
 fn main() -> std::process::ExitCode {
-    startup::block_on(async {
-        let app = reconciler::App::start(&startup::Env::from_process()).await?;
-        startup::run(|event: serde_json::Value, budget| {
+    runtime::block_on(async {
+        let app = reconciler::App::start(&runtime::Env::from_process()).await?;
+        runtime::run(|event: serde_json::Value, budget| {
             let app = &app;
             async move { reconciler::handle_event(app, &event, budget).await }
         })

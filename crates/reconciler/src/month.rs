@@ -16,7 +16,7 @@ use ledger::day::{DayDigest, digest_of_known, first_of_day};
 use ledger::profile::Profile;
 use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::day::{Flagged, count_day, flag};
 use crate::first_possible_hour;

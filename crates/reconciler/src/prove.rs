@@ -18,9 +18,9 @@ use ledger::profile::Profile;
 use marketplace::books::Books;
 use marketplace::hour::shift;
 use marketplace::{Month, Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
-use crate::books::Astray;
+use crate::books::Unbalanced;
 use crate::day::{Flagged, Transit, count_day, flag};
 use crate::first_possible_hour;
 use crate::recount::first_recount_due;
@@ -73,7 +73,7 @@ pub(crate) async fn prove_due(
     let books = &proved.books;
     tracing::info!(shard, %first, %last, ?books, overflowed, "proved the books of these subscriptions");
     report.days_proved += proved.days;
-    report.slots_astray += proved.unbalanced;
+    report.slots_unbalanced += proved.unbalanced;
     report.hours_flagged += proved.flagged;
     report.pending_with_usage += proved.pending;
     report.sums_overflowed += overflowed;
@@ -291,7 +291,7 @@ impl OfDays<'_> {
 fn unbalanced(
     days: &BTreeMap<UsageHour, DayDigest>,
     mut transit: Transit,
-) -> Result<Vec<Astray>, LedgerError> {
+) -> Result<Vec<Unbalanced>, LedgerError> {
     for day in days.values() {
         transit.add_day(day)?;
     }

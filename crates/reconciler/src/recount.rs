@@ -14,7 +14,7 @@ use ledger::progress::SweepProgress;
 use ledger::{LedgerError, Written};
 use marketplace::hour::shift;
 use marketplace::{Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::day::{Flagged, flag};
 use crate::run::{Known, Run};

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use marketplace::record::Urgency;
+use runtime::metrics::{Unit, emit};
 use serde::Serialize;
-use startup::metrics::{Unit, emit};
 
 use crate::audit::AuditReport;
 
@@ -41,7 +41,7 @@ pub struct Report {
     /// The report of the audit.
     pub audit: AuditReport,
     /// Slots in which late usage did not arrive as it was sent. The log names them.
-    pub slots_astray: u64,
+    pub slots_unbalanced: u64,
     /// Proved days of subscriptions whose records or movements were changed or removed, but not by
     /// this stack. The log names them.
     pub days_altered: u64,
@@ -70,7 +70,7 @@ impl Report {
 
     /// Returns the number of faults that were found in the books.
     fn imbalances(&self) -> u64 {
-        self.slots_astray
+        self.slots_unbalanced
             .saturating_add(self.days_altered)
             .saturating_add(self.sums_overflowed)
     }
@@ -172,7 +172,7 @@ mod tests {
             report
         };
         for report in [
-            of(|report| report.slots_astray = 1),
+            of(|report| report.slots_unbalanced = 1),
             of(|report| report.days_altered = 1),
             of(|report| report.sums_overflowed = 1),
         ] {

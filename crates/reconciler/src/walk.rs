@@ -10,7 +10,7 @@ use futures_util::{StreamExt, stream};
 use ledger::LedgerError;
 use ledger::profile::SubscriptionPage;
 use marketplace::{Month, Subscription};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::{AT_ONCE, App};
 

@@ -2,8 +2,8 @@
 
 use ledger::Ledger;
 use metering_api::MeteringApi;
-use startup::settings::Products;
-use startup::{Clock, Env, SettingError, StartError, clients};
+use runtime::settings::Products;
+use runtime::{Clock, Env, SettingError, StartError, clients};
 
 use crate::page::{InvalidSupport, Seller, Support};
 use crate::session::SessionKey;

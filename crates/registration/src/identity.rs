@@ -1,7 +1,7 @@
 //! Decides which subscription a resolved customer belongs to, and by which names lifecycle events
 //! refer to it.
 
-use ledger::joint::Joint;
+use ledger::lifecycle_key::LifecycleKey;
 use marketplace::{IdentityKind, Subscription};
 use metering_api::ResolvedCustomer;
 
@@ -61,22 +61,25 @@ pub fn subscription_of(
 /// metered by license, so a subscription with a license is not linked to the customer. License
 /// events name the account, which is not part of a legacy subscription's key. So legacy
 /// subscriptions are also linked to the account.
-pub fn joints_of(resolved: &ResolvedCustomer, subscription: &Subscription) -> Vec<Joint> {
+pub fn lifecycle_keys_of(
+    resolved: &ResolvedCustomer,
+    subscription: &Subscription,
+) -> Vec<LifecycleKey> {
     let product = || resolved.product.clone();
-    let mut joints = Vec::new();
+    let mut lifecycle_keys = Vec::new();
     if let Some(agreement) = &resolved.agreement {
-        joints.push(Joint::Agreement(agreement.clone()));
+        lifecycle_keys.push(LifecycleKey::Agreement(agreement.clone()));
     }
     let kind = subscription.kind();
     if let (Some(customer), IdentityKind::Customer | IdentityKind::Account) =
         (&resolved.customer, kind)
     {
-        joints.push(Joint::Customer(product(), customer.clone()));
+        lifecycle_keys.push(LifecycleKey::Customer(product(), customer.clone()));
     }
     if let (Some(account), IdentityKind::Customer) = (&resolved.account, kind) {
-        joints.push(Joint::Buyer(product(), account.clone()));
+        lifecycle_keys.push(LifecycleKey::Buyer(product(), account.clone()));
     }
-    joints
+    lifecycle_keys
 }
 
 #[cfg(test)]
@@ -123,20 +126,20 @@ mod tests {
 
     #[test]
     fn a_subscription_is_linked_to_every_name_that_events_use() {
-        let joints = |subscription: &str| -> Vec<String> {
-            joints_of(&resolved(true, true, true), &subscription.parse().unwrap())
+        let lifecycle_keys = |subscription: &str| -> Vec<String> {
+            lifecycle_keys_of(&resolved(true, true, true), &subscription.parse().unwrap())
                 .iter()
-                .map(Joint::to_string)
+                .map(LifecycleKey::to_string)
                 .collect()
         };
         let arn = "arn:aws:license-manager::1:license:l-1";
-        assert_eq!(joints(arn), ["agreement|agmt-1"]);
+        assert_eq!(lifecycle_keys(arn), ["agreement|agmt-1"]);
         assert_eq!(
-            joints("account|code1|111122223333"),
+            lifecycle_keys("account|code1|111122223333"),
             ["agreement|agmt-1", "customer|code1|cust1"]
         );
         assert_eq!(
-            joints("legacy|code1|cust1"),
+            lifecycle_keys("legacy|code1|cust1"),
             [
                 "agreement|agmt-1",
                 "customer|code1|cust1",

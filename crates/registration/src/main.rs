@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use startup::run::Error;
+use runtime::run::Error;
 
 fn main() -> std::process::ExitCode {
-    startup::block_on(async {
-        let app = registration::App::start(&startup::Env::from_process()).await?;
-        startup::run::run_http(registration::router(Arc::new(app))).await?;
+    runtime::block_on(async {
+        let app = registration::App::start(&runtime::Env::from_process()).await?;
+        runtime::run::run_http(registration::router(Arc::new(app))).await?;
         Ok::<(), Error>(())
     })
 }

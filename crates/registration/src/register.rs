@@ -6,13 +6,13 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
 use ledger::LedgerError;
-use ledger::joined::Known;
+use ledger::lifecycle::Known;
 use ledger::profile::Profile;
 use metering_api::{BuyerAdvice, RegistrationToken, ResolvedCustomer};
 use serde::Deserialize;
 
 use crate::app::App;
-use crate::identity::{joints_of, subscription_of};
+use crate::identity::{lifecycle_keys_of, subscription_of};
 use crate::page::{self, Page};
 use crate::typed::Typed;
 
@@ -103,10 +103,10 @@ async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
         registered_at: Some(now),
         sign: None,
     };
-    let joints = joints_of(resolved, &subscription);
+    let lifecycle_keys = lifecycle_keys_of(resolved, &subscription);
     let joining = app
         .ledger
-        .join(&subscription, product, &joints, &known, now);
+        .join(&subscription, product, &lifecycle_keys, &known, now);
     let profile = Box::pin(joining).await.map_err(stopped)?;
     tracing::info!(%subscription, %product, status = %profile.status(), "registered");
     Ok(Saved {

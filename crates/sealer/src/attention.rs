@@ -20,7 +20,7 @@ use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
 use marketplace::schedule::MONTH_CATCH_HOURS;
 use marketplace::{Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::pass::{Kind, Work, over_attention};
 use crate::settle::recount_hour;

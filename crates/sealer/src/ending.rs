@@ -7,7 +7,7 @@ use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
 use marketplace::spans::Span;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::attention::{first_hour, read_profile, recount_all, store_sealed_through};
 use crate::pass::{Kind, Work, over_attention};
@@ -176,10 +176,10 @@ async fn set_priority(
         let is_hurried = match final_at {
             Some(end) => {
                 ledger
-                    .hurry(record, end, due_after(record, run.now))
+                    .make_urgent(record, end, due_after(record, run.now))
                     .await?
             }
-            None => ledger.calm(record).await?,
+            None => ledger.make_ordinary(record).await?,
         };
         work.hurried += u64::from(final_at.is_some() && is_hurried == Written::Done);
     }

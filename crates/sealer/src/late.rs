@@ -13,7 +13,7 @@ use ledger::flag::LateFlag;
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
 use marketplace::{Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
@@ -87,7 +87,7 @@ async fn recount_shard(
 fn add(
     subscription: &Subscription,
     hour: UsageHour,
-    outcome: Result<Outcome, LedgerError>,
+    outcome: Result<HourResult, LedgerError>,
     report: &mut Report,
 ) {
     match outcome {
@@ -104,12 +104,12 @@ fn add(
 }
 
 #[derive(Default)]
-struct Outcome {
+struct HourResult {
     settled: Settled,
     cleared: bool,
 }
 
-impl Outcome {
+impl HourResult {
     fn left_flagged() -> Self {
         Self {
             settled: Settled {
@@ -125,10 +125,10 @@ async fn recount_flag(
     run: &Run<'_>,
     subscription: &Subscription,
     hour: UsageHour,
-) -> Result<Outcome, LedgerError> {
+) -> Result<HourResult, LedgerError> {
     let ledger = &run.app.ledger;
     let Some(flag) = ledger.late_flag(subscription, hour).await? else {
-        return Ok(Outcome::default());
+        return Ok(HourResult::default());
     };
     let profile = match ledger.profile(subscription).await {
         Ok(Some(profile)) if profile.status() != Status::Pending => profile,
@@ -136,7 +136,7 @@ async fn recount_flag(
             let is_known = known.is_some();
             tracing::warn!(%subscription, %hour, is_known, "this hour is flagged, but its subscription is not active yet");
             put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
-            return Ok(Outcome::left_flagged());
+            return Ok(HourResult::left_flagged());
         }
         Err(LedgerError::Malformed(damaged)) => {
             put_off(run, &flag, PUT_OFF_DAMAGED_HOURS_MAX).await?;
@@ -146,7 +146,7 @@ async fn recount_flag(
     };
     let settled = recount_hour(run, &profile, hour).await?;
     let cleared = !settled.left_flagged && ledger.clear_late_flag(&flag).await? == Written::Done;
-    Ok(Outcome { settled, cleared })
+    Ok(HourResult { settled, cleared })
 }
 
 /// Puts a flag off by at most `hours_max` hours. If the hour was flagged again meanwhile, the new
@@ -156,7 +156,7 @@ async fn put_off(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), L
     let written = run
         .app
         .ledger
-        .put_off_late_flag(flag, run.now, most)
+        .postpone_late_flag(flag, run.now, most)
         .await?;
     if written == Written::Conflict {
         tracing::debug!(subscription = %flag.subscription, hour = %flag.hour, "the hour was flagged again meanwhile; its flag is not put off");

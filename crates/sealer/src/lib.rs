@@ -17,10 +17,10 @@
 //! so two runs at a time, or a run and its repetition after a crash, create the same records.
 
 mod attention;
-mod catalogue;
 mod ending;
 mod late;
 mod pass;
+mod product_cache;
 mod round;
 mod settle;
 
@@ -30,12 +30,12 @@ use marketplace::UsageHour;
 use marketplace::carry::LatePolicy;
 use marketplace::record::SealPolicy;
 use marketplace::schedule::Schedule;
+use runtime::clients;
+use runtime::metrics::{Unit, emit};
+use runtime::{Budget, Clock, ClockError, Env, StartError, settings};
 use serde::Serialize;
-use startup::clients;
-use startup::metrics::{Unit, emit};
-use startup::{Budget, Clock, ClockError, Env, StartError, settings};
 
-use catalogue::Catalogue;
+use product_cache::ProductCache;
 
 /// The number of subscriptions that are worked on at the same time.
 pub(crate) const AT_ONCE: usize = 16;
@@ -132,7 +132,7 @@ pub(crate) struct Run<'a> {
     pub app: &'a App,
     pub now: Timestamp,
     pub watermark: UsageHour,
-    pub catalogue: Catalogue<'a>,
+    pub product_cache: ProductCache<'a>,
 }
 
 /// Handles one run: raises the watermark, then seals the hours that are due and recounts flagged
@@ -150,7 +150,7 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
         app,
         now,
         watermark,
-        catalogue: Catalogue::new(&app.ledger),
+        product_cache: ProductCache::new(&app.ledger),
     };
     let mut report = Report {
         watermark: watermark.to_string(),
@@ -159,7 +159,7 @@ pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
     // A shard without progress begins at the watermark from before this run.
     let begin = before.unwrap_or(watermark);
     report.finished = seal(&run, begin, budget, &mut report).await?;
-    report.damaged += run.catalogue.damaged();
+    report.damaged += run.product_cache.damaged();
     publish(&report, now);
     Ok(report)
 }

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ledger::{Ledger, LedgerError, Written};
 use marketplace::Subscription;
-use startup::Budget;
+use runtime::Budget;
 
 use crate::settle::Settled;
 use crate::{AT_ONCE, Report, Run};

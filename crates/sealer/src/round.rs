@@ -8,7 +8,7 @@ use ledger::progress::ShardProgress;
 use ledger::{Ledger, LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
 use marketplace::{Subscription, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::settle::{Settled, seal_hour};
 use crate::{AT_ONCE, Report, Run};

@@ -48,15 +48,16 @@ pub(crate) async fn seal_hour(
     if terms.spans.standing(hour, run.now) == Standing::Undecided {
         return recount_hour(run, profile, hour).await;
     }
-    let product = run.catalogue.product(&profile.product).await?;
+    let product = run.product_cache.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
     let ledger = &run.app.ledger;
     let fold = ledger.fold_hour(&profile.subscription, hour, known).await?;
     let mut recount = false;
     for (dimension, rows) in fold.dimensions() {
         let outcome = freeze(run, profile, &terms, hour, dimension, rows).await?;
-        settled.sealed += u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
-        recount |= matches!(outcome, Frozen::Taken | Frozen::CreatedInPart);
+        settled.sealed +=
+            u64::from(outcome == FreezeResult::Created || outcome == FreezeResult::CreatedInPart);
+        recount |= matches!(outcome, FreezeResult::Taken | FreezeResult::CreatedInPart);
     }
     settled.sealed += create_heartbeats(run, profile, &terms, hour, known, &fold).await?;
     settled.rows_set_aside = fold.rows_set_aside_count();
@@ -92,7 +93,7 @@ pub(crate) async fn recount_hour(
         settled.left_flagged = true;
         return Ok(settled);
     };
-    let product = run.catalogue.product(&profile.product).await?;
+    let product = run.product_cache.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
     let ledger = &run.app.ledger;
     for _ in 0..PASSES_MAX {
@@ -107,9 +108,10 @@ pub(crate) async fn recount_hour(
             let Some(record) = count.records.get(dimension) else {
                 let Some(rows) = rows else { continue };
                 let outcome = freeze(run, profile, &terms, hour, dimension, rows).await?;
-                settled.sealed +=
-                    u64::from(outcome == Frozen::Created || outcome == Frozen::CreatedInPart);
-                again |= matches!(outcome, Frozen::Taken | Frozen::CreatedInPart);
+                settled.sealed += u64::from(
+                    outcome == FreezeResult::Created || outcome == FreezeResult::CreatedInPart,
+                );
+                again |= matches!(outcome, FreezeResult::Taken | FreezeResult::CreatedInPart);
                 continue;
             };
             let movements = count.movements(dimension);
@@ -145,7 +147,7 @@ pub(crate) async fn recount_hour(
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Frozen {
+enum FreezeResult {
     /// The rows add up to zero, so no record was created.
     Nothing,
     /// The new record bills all of the usage.
@@ -166,14 +168,14 @@ async fn freeze(
     hour: UsageHour,
     dimension: &Dimension,
     rows: &DimensionFold,
-) -> Result<Frozen, LedgerError> {
+) -> Result<FreezeResult, LedgerError> {
     let slot = Slot {
         subscription: profile.subscription.clone(),
         hour,
         dimension: dimension.clone(),
     };
     let Some(sealing) = seal(slot, rows, terms, run.app.policy, run.now)? else {
-        return Ok(Frozen::Nothing);
+        return Ok(FreezeResult::Nothing);
     };
     let ledger = &run.app.ledger;
     if sealing.needs_recount {
@@ -182,9 +184,9 @@ async fn freeze(
             .await?;
     }
     Ok(match ledger.create_record(&sealing.record).await? {
-        Written::Conflict => Frozen::Taken,
-        Written::Done if sealing.needs_recount => Frozen::CreatedInPart,
-        Written::Done => Frozen::Created,
+        Written::Conflict => FreezeResult::Taken,
+        Written::Done if sealing.needs_recount => FreezeResult::CreatedInPart,
+        Written::Done => FreezeResult::Created,
     })
 }
 

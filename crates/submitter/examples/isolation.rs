@@ -4,7 +4,7 @@
 //!
 //! `cargo run --release -p submitter --example isolation`
 
-use marketplace::lane::Guilt;
+use marketplace::lane::RefusedLane;
 use marketplace::record::Outcome;
 use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State, UsageHour};
@@ -25,7 +25,7 @@ struct Hour {
     refused_calls: usize,
     accepted: usize,
     waiting: Vec<MeteringRecord>,
-    lanes: Vec<Guilt>,
+    lanes: Vec<RefusedLane>,
 }
 
 fn main() {

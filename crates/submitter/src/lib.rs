@@ -32,11 +32,11 @@ use ledger::stream::StreamRecord;
 use ledger::{Ledger, LedgerError};
 use marketplace::slot::Slot;
 use metering_api::MeteringApi;
+use runtime::clients;
+use runtime::metrics::{Unit, emit};
+use runtime::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use startup::clients;
-use startup::metrics::{Unit, emit};
-use startup::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answe
         sent = send(app, source, allowance, budget, &mut tally).await;
         Box::pin(turn::end(app, &holder)).await;
     } else {
-        tally.is_others_turn = true;
+        tally.is_turn_taken = true;
     }
     // A failed invocation has made calls too, and the alarms must count them.
     publish(&tally, now);

@@ -43,7 +43,7 @@ impl Pace {
     /// Waits until the next call may begin.
     pub(crate) async fn turn(&self) {
         if self.is_kept() {
-            startup::run::pause(self.wait(Instant::now())).await;
+            runtime::run::pause(self.wait(Instant::now())).await;
         }
     }
 

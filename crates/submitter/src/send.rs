@@ -11,8 +11,8 @@ use marketplace::error_table::{
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::record::Urgency;
 use metering_api::CallError;
+use runtime::Budget;
 use serde::Serialize;
-use startup::Budget;
 
 use crate::queue::{Attempt, Queue};
 use crate::source::Source;
@@ -59,7 +59,7 @@ pub struct Tally {
     /// Whether the invocation ended early because every request fails.
     pub gave_up: bool,
     /// Whether this invocation sent nothing because another invocation had the turn to send.
-    pub is_others_turn: bool,
+    pub is_turn_taken: bool,
     /// Seconds to the nearest deadline among the records that must still be sent; `None` if there
     /// are none.
     pub seconds_to_nearest_deadline: Option<i64>,
@@ -367,7 +367,7 @@ async fn exchange(app: &App, attempt: Attempt) -> Exchange {
 async fn pause_before(app: &App, attempt: &Attempt) {
     if attempt.tries > 0 {
         let base = app.pause.saturating_mul(1 << attempt.tries.min(6));
-        startup::run::pause(base / 1_000 * jitter_per_mille()).await;
+        runtime::run::pause(base / 1_000 * jitter_per_mille()).await;
     }
 }
 

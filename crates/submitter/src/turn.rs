@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use ledger::sender::Turn;
 use marketplace::hour::shift;
-use startup::Budget;
+use runtime::Budget;
 
 use crate::{App, SubmitError};
 
@@ -51,7 +51,7 @@ pub(crate) async fn take(
                     tracing::info!(%until, "another invocation has the turn to send");
                     return Ok(false);
                 }
-                startup::run::pause(POLL_INTERVAL).await;
+                runtime::run::pause(POLL_INTERVAL).await;
             }
         }
     }

@@ -47,7 +47,7 @@ pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), S
             }
         }
     }
-    app.ledger.witness_called(&wanted).await?;
+    app.ledger.clear_witness_request(&wanted).await?;
     Ok(())
 }
 

@@ -9,8 +9,8 @@ use ledger::{Ledger, TableNames};
 use marketplace::audit::Source;
 use metering_api::MeteringApi;
 use reconciler::audit::{EventHistory, History, Trail};
-use startup::trail::TrailPlace;
-use startup::{Clock, Env};
+use runtime::trail::TrailPlace;
+use runtime::{Clock, Env};
 
 use super::clients;
 use super::wire::Wire;

@@ -12,6 +12,7 @@
 //! * [`suites`]: runs all of these to find deliberate mistakes
 //! * [`verdict`]: compares what the seller's software sent with what was billed
 
+pub mod bill;
 pub mod clients;
 pub mod functions;
 pub mod races;
@@ -19,6 +20,5 @@ pub mod run;
 pub mod scenarios;
 pub mod simulation;
 pub mod suites;
-pub mod verdict;
 pub mod wire;
 pub mod world;

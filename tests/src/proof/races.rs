@@ -10,9 +10,9 @@ use std::rc::Rc;
 use jiff::{SignedDuration, Timestamp};
 use marketplace::{Subscription, UsageHour};
 
+use super::bill::{Outcome, outcome};
 use super::run::Executor;
 use super::scenarios::{begin, usage};
-use super::verdict::{Outcome, outcome};
 use super::wire::{Call, Fate};
 use super::world::World;
 

@@ -12,8 +12,8 @@ use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 
+use super::bill::{Outcome, outcome};
 use super::run::Executor;
-use super::verdict::{Outcome, outcome};
 use super::wire::{Call, Fate};
 use super::world::{Listing, World};
 

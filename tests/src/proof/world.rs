@@ -27,8 +27,8 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription};
 use reconciler::Task;
+use runtime::Budget;
 use serde_json::Value;
-use startup::Budget;
 use tokio::sync::{Mutex, Notify};
 
 use super::clients;

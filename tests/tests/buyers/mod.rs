@@ -21,8 +21,8 @@ use ledger::profile::Profile;
 use ledger::{Ledger, TableNames, Written};
 use local::dynamodb::EmbeddedDynamoDb;
 use marketplace::{IdentityKind, Subscription};
+use runtime::{BatchResponse, Budget, Clock, Env};
 use serde_json::{Value, json};
-use startup::{BatchResponse, Budget, Clock, Env};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -152,8 +152,8 @@ async fn damage(town: &Town) -> Vec<String> {
     set_attribute(records, name(HEALTHY), strange, "work", &send_partition(0)).await;
     // The reconciler does not read lifecycle events, and it sets a damaged row aside.
     let event = format!("event#{HOUR}#1");
-    let joint = "joint#1".to_owned();
-    set_attribute(subscriptions, joint, &event, "sign", "nothing").await;
+    let lifecycle_key = "joint#1".to_owned();
+    set_attribute(subscriptions, lifecycle_key, &event, "sign", "nothing").await;
     let row = format!("{}@{HOUR}", name(HEALTHY));
     world.put_raw(&row, "gb#strange", "-1", "never").await;
     // The reconciler does not report these: a stop may have any text, it does not read lifecycle

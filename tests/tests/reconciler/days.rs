@@ -141,7 +141,7 @@ async fn change_after_proof() {
     flagged.await.unwrap();
     for time in ["2026-11-29T22:50:00Z", "2026-11-30T11:50:00Z"] {
         let report = prove_at(&town, time).await;
-        assert_eq!((report.slots_astray, report.balanced), (1, Some(false)));
+        assert_eq!((report.slots_unbalanced, report.balanced), (1, Some(false)));
     }
 }
 
@@ -291,7 +291,7 @@ async fn overflow_sum() {
         town.world.set_attribute(&table, key, "books", &books).await;
     }
     let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
-    assert_eq!((report.days_proved, report.slots_astray), (0, 0));
+    assert_eq!((report.days_proved, report.slots_unbalanced), (0, 0));
     assert_eq!((report.sums_overflowed, report.balanced), (1, Some(false)));
 }
 

@@ -183,8 +183,8 @@ async fn report_imbalance() {
         if report.finished || imbalances > 0 {
             break;
         }
-        assert_eq!(report.balanced == Some(false), report.slots_astray > 0);
-        imbalances += report.slots_astray;
+        assert_eq!(report.balanced == Some(false), report.slots_unbalanced > 0);
+        imbalances += report.slots_unbalanced;
     }
     assert!(
         imbalances > 0,

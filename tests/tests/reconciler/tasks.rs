@@ -8,7 +8,7 @@ use jiff::SignedDuration;
 use ledger::{SHARDS, shard_of};
 use marketplace::window::Window;
 use reconciler::Task;
-use startup::Budget;
+use runtime::Budget;
 
 use crate::town::{Town, at};
 
@@ -150,7 +150,7 @@ async fn run_at_once() {
                 .to_string(),
             "2"
         );
-        assert!(books.sum.is_balanced().unwrap() && books.astray.is_empty());
+        assert!(books.sum.is_balanced().unwrap() && books.unbalanced.is_empty());
     }
 }
 

@@ -15,9 +15,9 @@ use marketplace::usage::UsageEvent;
 use marketplace::window::Window;
 use marketplace::{State, TagSet, Total};
 use reconciler::audit::{History, Range, compare_range};
+use runtime::settings::Products;
+use runtime::{Budget, Clock, Env, clients};
 use serde_json::{Value, json};
-use startup::settings::Products;
-use startup::{Budget, Clock, Env, clients};
 
 use crate::market::{Market, at, hour};
 
@@ -516,7 +516,7 @@ async fn a_comparison_finds_what_matches_and_names_every_difference() {
             [
                 (
                     "2026-11-21T11 requests".to_owned(),
-                    DifferenceKind::UnknownHere
+                    DifferenceKind::UnknownInLedger
                 ),
                 ("2026-11-21T12 gb".to_owned(), DifferenceKind::MissingAtAws),
             ]
@@ -584,7 +584,7 @@ async fn usage_from_long_before_its_subscription_does_not_unbalance_the_books() 
         let report = reconciler::handle(&app, Budget::of(Duration::from_secs(60)))
             .await
             .expect("it runs");
-        assert_eq!(report.slots_astray, 0);
+        assert_eq!(report.slots_unbalanced, 0);
         assert_ne!(report.balanced, Some(false));
         days_proved += report.days_proved;
     }

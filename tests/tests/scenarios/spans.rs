@@ -6,8 +6,8 @@
 use std::cell::RefCell;
 
 use emulator::{Agreement, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings};
+use end_to_end::proof::bill::{Outcome, outcome};
 use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::verdict::{Outcome, outcome};
 use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};

@@ -185,6 +185,6 @@ async fn a_submitter_that_dies_at_every_other_call_bills_everything_once() {
             "2026-11-21T12 gb 1.5"
         ]
     );
-    assert!(market.stack.happenings().crashes > 0);
+    assert!(market.stack.counts().crashes > 0);
     assert_eq!(market.books().await.accepted.to_string(), "4.5");
 }

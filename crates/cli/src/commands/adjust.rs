@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
-use ledger::joint::Joint;
+use ledger::lifecycle_key::LifecycleKey;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
 use marketplace::agreements::agreement_at;
@@ -238,11 +238,17 @@ async fn agreements_of(
     profile: &Profile,
 ) -> Result<Vec<(AgreementId, Lifecycle)>, Failure> {
     let mut known = Vec::new();
-    for joint in ledger.joints(&profile.subscription.to_string()).await? {
-        let Joint::Agreement(id) = &joint else {
+    for lifecycle_key in ledger
+        .lifecycle_keys(&profile.subscription.to_string())
+        .await?
+    {
+        let LifecycleKey::Agreement(id) = &lifecycle_key else {
             continue;
         };
-        known.push((id.clone(), ledger.joint_facts(&joint).await?.lifecycle));
+        known.push((
+            id.clone(),
+            ledger.lifecycle_facts(&lifecycle_key).await?.lifecycle,
+        ));
     }
     if let Some(current) = &profile.agreement
         && !known.iter().any(|(id, _)| id == current)

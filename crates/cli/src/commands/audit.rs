@@ -252,7 +252,7 @@ fn difference(difference: &Difference) -> Value {
         "subscription": difference.slot.subscription.to_string(),
         "hour": difference.slot.hour.to_string(),
         "dimension": difference.slot.dimension.as_str(),
-        "quantity": quantity(difference.here),
+        "quantity": quantity(difference.in_ledger),
         "quantity_at_aws": quantity(difference.at_aws),
         "state": difference.state.map(|state| state.as_str()),
         "event_id": difference.event_id,
@@ -295,7 +295,7 @@ fn to_text(range: Range, compared: &Comparison) -> String {
                 one.kind.as_str().to_owned(),
                 one.slot.hour.to_string(),
                 one.slot.dimension.to_string(),
-                text(one.here),
+                text(one.in_ledger),
                 text(one.at_aws),
                 one.slot.subscription.to_string(),
             ]);

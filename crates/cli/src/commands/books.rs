@@ -179,7 +179,7 @@ impl<'a> Report<'a> {
     }
 
     fn add(&mut self, books: &SubscriptionBooks) {
-        for slot in &books.astray {
+        for slot in &books.unbalanced {
             let key = Slot {
                 subscription: books.subscription.clone(),
                 hour: slot.hour,

@@ -47,7 +47,7 @@ impl Mark {
             _ if slot.written_off.is_positive() => Self::Lost,
             // The books count the shortfall of AWS Marketplace's slot as lost, less the part that a
             // decision moved elsewhere.
-            Some(State::Conflict) if slot.here > slot.at_aws => Self::Lost,
+            Some(State::Conflict) if slot.recorded > slot.at_aws => Self::Lost,
             _ if slot.uncounted.is_negative() => Self::Over,
             _ if slot.uncounted.is_positive() => Self::Pending,
             None | Some(State::Sealed) => Self::Pending,
@@ -114,7 +114,7 @@ impl Page {
     /// Adds the books of one subscription.
     pub fn add(&mut self, books: &SubscriptionBooks) {
         let unbalanced: BTreeSet<_> = books
-            .astray
+            .unbalanced
             .iter()
             .map(|slot| (slot.hour, &slot.dimension))
             .collect();
@@ -242,7 +242,7 @@ impl Page {
                                         td.slot { (key.to_string()) }
                                         td { span class={ "chip " (mark.class()) } { (mark.words()) } }
                                         td.n { (slot.own) @if !slot.carried_in.is_zero() { " + " (slot.carried_in) } }
-                                        td.n { (slot.here) }
+                                        td.n { (slot.recorded) }
                                         td.n { (slot.held) }
                                         td.n { (slot.written_off) }
                                         td.n { (slot.uncounted) }

@@ -83,13 +83,13 @@ impl Demo {
         } else {
             output::print(text(&summary))?;
         }
-        let complaints = summary.complaints();
-        if complaints.is_empty() {
+        let problems = summary.problems();
+        if problems.is_empty() {
             return Ok(());
         }
         Err(Failure::failed(format!(
             "the result is wrong: {}",
-            complaints.join("; ")
+            problems.join("; ")
         )))
     }
 }
@@ -196,13 +196,13 @@ fn text(summary: &Summary) -> String {
         "The result is WRONG:"
     };
     parts.push(verdict.to_owned());
-    parts.extend(summary.complaints());
+    parts.extend(summary.problems());
     parts.join("\n\n")
 }
 
 /// The faults and failures during the demo. `None` if there were none.
 fn faults(summary: &Summary) -> Option<String> {
-    let happened = &summary.happenings;
+    let happened = &summary.counts;
     let mut table = output::table(&["what went wrong", "times"]);
     let mut counts = vec![
         (

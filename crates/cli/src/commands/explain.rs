@@ -2,7 +2,7 @@
 
 use clap::Args;
 use marketplace::error_table::{
-    ANY_OTHER_CODE, ERROR_TABLE, ErrorRow, Met, RETRIED_UNTIL, Retry, look_up, of_error,
+    ANY_OTHER_CODE, ERROR_TABLE, ErrorRow, Origin, RETRIED_UNTIL, Retry, look_up, of_error,
 };
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn json_of(row: &ErrorRow) -> Value {
     json!({
         "code": row.code,
         "also": row.also,
-        "met": row.met.words(),
+        "met": row.origin.words(),
         "about": row.about.words(),
         "meaning": row.meaning,
         "action": row.action,
@@ -79,8 +79,8 @@ fn json_of(row: &ErrorRow) -> Value {
 fn words(row: &ErrorRow) -> String {
     let mut parts = vec![row.code.to_owned(), format!("  {}", row.meaning)];
     parts.push(format!("  What to do: {}", row.action));
-    parts.push(format!("  It comes {}.", row.met.words()));
-    if row.met != Met::Here {
+    parts.push(format!("  It comes {}.", row.origin.words()));
+    if row.origin != Origin::OwnDecision {
         parts.push(format!("  It is about {}.", row.about.words()));
     }
     match until(row) {
@@ -118,22 +118,22 @@ fn markdown() -> String {
     );
     for (met, heading, about) in [
         (
-            Met::Status,
+            Origin::Status,
             "Statuses of one record",
             "The request succeeded, and the answer contains this status for the record.",
         ),
         (
-            Met::Error,
+            Origin::Error,
             "Errors of a whole request",
             "Nothing of the request was done, or it is unknown what was done. If the error is about a record, the submitter finds that record by splitting the request.",
         ),
         (
-            Met::Failure,
+            Origin::Failure,
             "Calls without an answer",
             "AWS Marketplace did not answer. The codes are this stack's own.",
         ),
         (
-            Met::Here,
+            Origin::OwnDecision,
             "Conclusions without a call",
             "The stack concludes this by itself. The codes are its own.",
         ),
@@ -141,7 +141,7 @@ fn markdown() -> String {
         text.push_str(&format!(
             "\n## {heading}\n\n{about}\n\n| code | about | meaning | what to do | tried again | alarm |\n|---|---|---|---|---|---|\n"
         ));
-        for row in ERROR_TABLE.iter().filter(|row| row.met == met) {
+        for row in ERROR_TABLE.iter().filter(|row| row.origin == met) {
             text.push_str(&markdown_row(row));
         }
     }

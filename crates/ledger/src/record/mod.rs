@@ -9,8 +9,8 @@
 
 mod change;
 mod codec;
-mod hurry;
 mod outcome;
+mod urgent;
 mod withdraw;
 
 use std::time::Duration;
@@ -221,7 +221,7 @@ impl Ledger {
         for item in answer.items() {
             match read_key(&Reader::new(item)) {
                 Ok(key) => keys.push(key),
-                Err(damaged) => self.note_damaged(&damaged),
+                Err(damaged) => self.report_damaged(&damaged),
             }
         }
         Ok(DuePage {

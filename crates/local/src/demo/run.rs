@@ -287,7 +287,7 @@ impl Day {
             usage_write_milli_units: writes(&functions, &names.usage_events)
                 + writes(&producers, &names.usage_events),
             record_write_milli_units: writes(&functions, &names.metering_records),
-            happenings: self.stack.happenings(),
+            counts: self.stack.counts(),
         };
         self.stack.shutdown()?;
         Ok(summary)

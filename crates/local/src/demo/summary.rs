@@ -6,7 +6,7 @@ use marketplace::books::Books;
 use marketplace::{State, Total};
 use serde_json::{Value, json};
 
-use crate::stack::Happenings;
+use crate::stack::Counts;
 
 /// The result of a demo.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,43 +35,43 @@ pub struct Summary {
     /// Write units that the functions cost in MeteringRecords, in thousandths.
     pub record_write_milli_units: u64,
     /// The invocations, failures and faults during the demo.
-    pub happenings: Happenings,
+    pub counts: Counts,
 }
 
 impl Summary {
     /// The reasons why the result is wrong. Empty when it is right.
-    pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
         if !self.books.is_balanced().unwrap_or(false) {
-            complaints.push("the books do not balance".to_owned());
+            problems.push("the books do not balance".to_owned());
         }
         if self.books.ingested != self.expected {
-            complaints.push(format!(
+            problems.push(format!(
                 "{} was sent, {} was ingested",
                 self.expected, self.books.ingested
             ));
         }
         if self.books.accepted != self.billed_by_marketplace {
-            complaints.push(format!(
+            problems.push(format!(
                 "the ledger says {} was accepted, AWS Marketplace billed {}",
                 self.books.accepted, self.billed_by_marketplace
             ));
         }
         if !self.books.pending.is_zero() {
-            complaints.push(format!("{} is still pending", self.books.pending));
+            problems.push(format!("{} is still pending", self.books.pending));
         }
         if !self.books.over_metered.is_zero() {
-            complaints.push(format!(
+            problems.push(format!(
                 "{} was metered beyond the rows",
                 self.books.over_metered
             ));
         }
-        complaints
+        problems
     }
 
     /// Returns whether the books balance and both sides agree to the last micro-unit.
     pub fn is_balanced(&self) -> bool {
-        self.complaints().is_empty()
+        self.problems().is_empty()
     }
 
     /// The summary as `--json` prints it.

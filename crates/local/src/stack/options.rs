@@ -98,7 +98,7 @@ impl StackError {
 
 /// The counts of invocations and faults since the start.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Happenings {
+pub struct Counts {
     /// The number of invocations by function.
     pub invocations: BTreeMap<String, u64>,
     /// The number of failed invocations by function.

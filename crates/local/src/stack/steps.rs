@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use runtime::Budget;
 use serde_json::json;
-use startup::Budget;
 
 use super::{Stack, StackError};
 use crate::set_back;
@@ -95,7 +95,7 @@ impl Stack {
             set_back::forget_progress(self.functions.ledger(), &self.dynamodb, due).await?;
         }
         self.step_clock.set(now);
-        self.catalogue
+        self.product_setup
             .bring_up_to_date()
             .await
             .map_err(StackError::failed)?;
@@ -154,16 +154,13 @@ impl Stack {
             .await
             .map_err(StackError::failed)?;
         for (name, outcome) in [("late-usage", late), ("submitter", sent)] {
-            *self
-                .happenings
-                .invocations
-                .entry(name.to_owned())
-                .or_default() += u64::from(outcome.invocations);
+            *self.counts.invocations.entry(name.to_owned()).or_default() +=
+                u64::from(outcome.invocations);
             if outcome.failures > 0 {
-                *self.happenings.failures.entry(name.to_owned()).or_default() +=
+                *self.counts.failures.entry(name.to_owned()).or_default() +=
                     u64::from(outcome.failures);
             }
-            self.happenings.delivery_faults +=
+            self.counts.delivery_faults +=
                 (outcome.dropped + outcome.repeated + outcome.reordered + outcome.delayed) as u64;
         }
         Ok(())
@@ -175,17 +172,13 @@ impl Stack {
         result: &Result<T, E>,
     ) {
         *self
-            .happenings
+            .counts
             .invocations
             .entry(function.to_owned())
             .or_default() += 1;
         if let Err(error) = result {
             tracing::warn!(function, %error, "an invocation failed");
-            *self
-                .happenings
-                .failures
-                .entry(function.to_owned())
-                .or_default() += 1;
+            *self.counts.failures.entry(function.to_owned()).or_default() += 1;
         }
     }
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::event::{Call, Effect};
-use super::{CLOCK_MARGIN_MINUTES, Span, minutes_after};
+use super::{CLOCK_MARGIN_MINUTES, Period, minutes_after};
 use crate::batch::may_be_cut_off;
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
@@ -149,7 +149,7 @@ impl Comparison {
 
     /// Marks the records for which a call was a success, and reports no difference. It is for calls
     /// that are compared elsewhere.
-    pub fn witness(&mut self, call: &Call) {
+    pub fn mark_seen(&mut self, call: &Call) {
         self.add_hidden(call);
         for key in call.slots() {
             if let Effect::Success { .. } = call.effect(key)
@@ -205,8 +205,8 @@ impl Comparison {
         let Some(entry) = ids.and_then(|ids| self.entries.get_mut(&ids)) else {
             return self.differ(Difference {
                 slot: slot.clone(),
-                kind: DifferenceKind::UnknownHere,
-                here: None,
+                kind: DifferenceKind::UnknownInLedger,
+                in_ledger: None,
                 at_aws: Some(quantity),
                 state: None,
                 event_id: Some(event_id.to_owned()),
@@ -237,7 +237,7 @@ impl Comparison {
         self.differ(Difference {
             slot: slot.clone(),
             kind,
-            here: Some(entry.quantity),
+            in_ledger: Some(entry.quantity),
             at_aws: Some(quantity),
             state: Some(entry.state),
             event_id: Some(event_id.to_owned()),
@@ -245,7 +245,7 @@ impl Comparison {
     }
 
     fn differ(&mut self, difference: Difference) {
-        if difference.kind == DifferenceKind::UnknownHere {
+        if difference.kind == DifferenceKind::UnknownInLedger {
             let unknown = self
                 .unknown
                 .entry(difference.slot.subscription.clone())
@@ -254,7 +254,7 @@ impl Comparison {
         }
         let count = match difference.kind {
             DifferenceKind::MissingAtAws => &mut self.counts.missing,
-            DifferenceKind::UnknownHere => &mut self.counts.unknown,
+            DifferenceKind::UnknownInLedger => &mut self.counts.unknown,
             DifferenceKind::Quantity => &mut self.counts.different,
             DifferenceKind::BilledUnexpectedly => &mut self.counts.unexpected,
         };
@@ -267,7 +267,7 @@ impl Comparison {
     /// The spans in which the missing successes of accepted records should lie: the time around
     /// each record's outcome. With `wide` they are the whole time in which each record could be
     /// sent: that many minutes from its hour's start.
-    pub fn spans_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Span> {
+    pub fn periods_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Period> {
         let spans = self.unseen().map(|(slot, entry)| {
             let (from, to) = match wide {
                 None => (
@@ -283,7 +283,7 @@ impl Comparison {
                     (from, minutes_after(start, window_minutes))
                 }
             };
-            Span {
+            Period {
                 from,
                 to: to.min(now).max(from),
             }
@@ -324,7 +324,7 @@ impl Comparison {
                 self.differ(Difference {
                     slot,
                     kind: DifferenceKind::MissingAtAws,
-                    here: Some(entry.quantity),
+                    in_ledger: Some(entry.quantity),
                     at_aws: None,
                     state: Some(entry.state),
                     event_id: None,
@@ -334,7 +334,7 @@ impl Comparison {
     }
 
     /// Counts the records with a Success, for a comparison that used only
-    /// [`witness`](Self::witness).
+    /// [`mark_seen`](Self::mark_seen).
     pub fn count_seen(&mut self) {
         let seen = self.entries.values().filter(|entry| entry.is_seen).count();
         let seen = u64::try_from(seen).unwrap_or(u64::MAX);
@@ -356,7 +356,7 @@ impl Comparison {
 
     /// Removes successes without a record from the differences if this stack does not serve the
     /// product of their subscription.
-    pub fn not_ours(&mut self, is_elsewhere: impl Fn(&Subscription) -> bool) {
+    pub fn drop_unserved_products(&mut self, is_elsewhere: impl Fn(&Subscription) -> bool) {
         let mut taken: u64 = 0;
         self.unknown.retain(|subscription, unknown| {
             let is_ours = !is_elsewhere(subscription);
@@ -366,7 +366,7 @@ impl Comparison {
             is_ours
         });
         self.differences.retain(|difference| {
-            difference.kind != DifferenceKind::UnknownHere
+            difference.kind != DifferenceKind::UnknownInLedger
                 || self.unknown.contains_key(&difference.slot.subscription)
         });
         self.counts.unknown = self.counts.unknown.saturating_sub(taken);

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::Span;
+use super::Period;
 use crate::error_table::{About, about};
 use crate::ids::ProductCode;
 use crate::quantity::Quantity;
@@ -61,7 +61,7 @@ pub enum Event {
     /// An event that cannot be read and that may be a call of BatchMeterUsage.
     Unreadable {
         /// The period in which the call was made, if it is known.
-        at: Option<Span>,
+        at: Option<Period>,
         /// Why the event cannot be read.
         problem: String,
     },
@@ -230,7 +230,7 @@ impl Event {
             Ok(wire) => wire,
             Err(error) => {
                 return Self::Unreadable {
-                    at: listed_at.map(Span::at),
+                    at: listed_at.map(Period::at),
                     problem: error.to_string(),
                 };
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::event::{Call, Effect};
 pub use super::finding::{Doubt, Finding, conflict_text};
 use super::witness::Witness;
-use super::{CLOCK_MARGIN_MINUTES, Span, minutes_after, span_of};
+use super::{CLOCK_MARGIN_MINUTES, Period, minutes_after, period_of};
 use crate::batch::may_be_cut_off;
 use crate::hour::UsageHour;
 use crate::ids::{Dimension, ProductCode};
@@ -30,7 +30,7 @@ struct Watched {
     is_duplicate: bool,
     /// Whether a request with this record alone may be larger than CloudTrail keeps.
     may_be_cut_off: bool,
-    span: Span,
+    span: Period,
     /// The time from which the absence of a call proves something.
     calls_shown_at: Timestamp,
     /// The time from which no call can carry it any more.
@@ -69,7 +69,7 @@ pub struct Inquiry {
 /// An event of a call that may have recorded slots which the event does not show.
 #[derive(Debug)]
 struct OpaqueEvent {
-    at: Option<Span>,
+    at: Option<Period>,
     product: Option<ProductCode>,
     /// Whether the call can only have carried a record whose request is larger than CloudTrail
     /// keeps.
@@ -103,7 +103,7 @@ impl Inquiry {
             quantity: record.quantity,
             is_duplicate: record.state == State::Disputed,
             may_be_cut_off: may_be_cut_off(record),
-            span: span_of(record, now),
+            span: period_of(record, now),
             calls_shown_at: super::calls_shown_at(record, now),
             calls_over_at: super::witness::calls_over_at(record, now),
             sent: record.sent,
@@ -118,9 +118,9 @@ impl Inquiry {
     }
 
     /// The spans that must be read to their ends before anything is concluded.
-    pub fn spans(&self, now: Timestamp) -> Vec<Span> {
+    pub fn periods(&self, now: Timestamp) -> Vec<Period> {
         let spans = self.records.iter().flat_map(|record| {
-            let witnesses = super::witness::spans_after(record.calls_over_at, now);
+            let witnesses = super::witness::periods_after(record.calls_over_at, now);
             std::iter::once(record.span).chain(witnesses)
         });
         super::union(spans.collect())
@@ -131,7 +131,7 @@ impl Inquiry {
         self.witness.add(call);
         if call.is_opaque() {
             self.remember(OpaqueEvent {
-                at: Some(Span::at(call.at)),
+                at: Some(Period::at(call.at)),
                 product: call.product.clone(),
                 is_of_large_record: call.is_of_one_large_record(),
                 what: format!("event {} at {}", call.event_id, call.at),
@@ -151,7 +151,7 @@ impl Inquiry {
 
     /// Takes an unreadable event into account, because it may be a call. `at` is the period of the
     /// event, if it is known.
-    pub fn unreadable(&mut self, at: Option<Span>, problem: &str) {
+    pub fn unreadable(&mut self, at: Option<Period>, problem: &str) {
         self.remember(OpaqueEvent {
             at,
             product: None,
@@ -185,7 +185,7 @@ impl Inquiry {
     }
 
     /// The conclusion from the calls about a record. The caller must first pass in all events of
-    /// [`Inquiry::spans`].
+    /// [`Inquiry::periods`].
     pub fn finding(&self, slot: &Slot, now: Timestamp) -> Finding {
         let Some(record) = self.by_key.get(slot).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);

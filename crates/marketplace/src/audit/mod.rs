@@ -126,14 +126,14 @@ impl Source {
 
 /// A period of time. Both ends belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span {
+pub struct Period {
     /// The first instant of the period.
     pub from: Timestamp,
     /// The last instant of the period.
     pub to: Timestamp,
 }
 
-impl Span {
+impl Period {
     /// The period of one instant.
     pub fn at(at: Timestamp) -> Self {
         Self { from: at, to: at }
@@ -202,22 +202,22 @@ pub(crate) fn calls_shown_at(record: &MeteringRecord, now: Timestamp) -> Timesta
 }
 
 /// The period of the calls that can prove something about a record, up to `now`.
-pub fn span_of(record: &MeteringRecord, now: Timestamp) -> Span {
+pub fn period_of(record: &MeteringRecord, now: Timestamp) -> Period {
     let end = calls_shown_at(record, now);
     let from = minutes_after(
         record.slot.hour.start(),
         CLOCK_MARGIN_MINUTES.saturating_neg(),
     );
-    Span {
+    Period {
         from,
         to: end.min(now).max(from),
     }
 }
 
 /// Joins spans that overlap or touch. The result is sorted by time and covers the same instants.
-pub fn union(mut spans: Vec<Span>) -> Vec<Span> {
+pub fn union(mut spans: Vec<Period>) -> Vec<Period> {
     spans.sort();
-    let mut joined: Vec<Span> = Vec::new();
+    let mut joined: Vec<Period> = Vec::new();
     for span in spans {
         match joined.last_mut() {
             Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
@@ -269,7 +269,7 @@ mod tests {
 
     #[test]
     fn spans_that_overlap_are_read_once() {
-        let span = |from: &str, to: &str| Span {
+        let span = |from: &str, to: &str| Period {
             from: at(&format!("2026-11-21T{from}:00Z")),
             to: at(&format!("2026-11-21T{to}:00Z")),
         };

@@ -9,7 +9,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::event::Call;
-use super::{CLOCK_MARGIN_MINUTES, Span, minutes_after};
+use super::{CLOCK_MARGIN_MINUTES, Period, minutes_after};
 use crate::hour::shift;
 use crate::limits::INVOCATION_MINUTES_MAX;
 use crate::record::{MeteringRecord, State};
@@ -56,16 +56,16 @@ pub(crate) fn calls_over_at(record: &MeteringRecord, now: Timestamp) -> Timestam
 /// The periods in which a witness is looked for: soon after `since`, and shortly before `now`. The
 /// time between them is left out. Otherwise a record that waits for weeks would require reading
 /// weeks.
-pub(crate) fn spans_after(since: Timestamp, now: Timestamp) -> Vec<Span> {
+pub(crate) fn periods_after(since: Timestamp, now: Timestamp) -> Vec<Period> {
     if since > now {
         return Vec::new();
     }
     let hours = SignedDuration::from_hours(SPAN_HOURS);
-    let early = Span {
+    let early = Period {
         from: since,
         to: shift(since, hours).min(now),
     };
-    let late = Span {
+    let late = Period {
         from: shift(now, SignedDuration::from_hours(SPAN_HOURS.saturating_neg())).max(since),
         to: now,
     };

@@ -93,7 +93,7 @@ fn closing_a_hold_moves_it_and_counts_nothing_twice() {
     assert_eq!(open_holds(&movements).count(), 0);
     let line = SlotBooks::of(rows, Some(&record), &movements).unwrap();
     assert_eq!(
-        [line.here, line.carried_out, line.held, line.written_off].map(|t| t.to_string()),
+        [line.recorded, line.carried_out, line.held, line.written_off].map(|t| t.to_string()),
         ["4", "1.5", "0", "0.5"]
     );
     let mut books = Books::default();
@@ -112,11 +112,14 @@ fn a_refused_record_closes_with_all_of_its_quantity() {
             quantity: "0.02".parse().unwrap(),
         })
         .collect();
-    assert_eq!(ending(&refused), Ending::Free);
+    assert_eq!(closing_rule(&refused), ClosingRule::Free);
     for state in [State::Disputed, State::Unconfirmed] {
-        assert_eq!(ending(&record(state, "5")), Ending::Checked);
+        assert_eq!(closing_rule(&record(state, "5")), ClosingRule::Checked);
     }
-    assert_eq!(ending(&record(State::Accepted, "5")), Ending::Never);
+    assert_eq!(
+        closing_rule(&record(State::Accepted, "5")),
+        ClosingRule::Never
+    );
     for (untagged, entries) in [(false, MOVEMENT_ENTRIES_MAX), (true, 1)] {
         let at = Timestamp::UNIX_EPOCH;
         let movement = close_record(&refused, carried(), untagged, at, &reason()).unwrap();

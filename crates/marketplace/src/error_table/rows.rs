@@ -3,16 +3,16 @@
 mod own;
 
 use super::{
-    ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, ErrorRow, Met,
-    NO_CREDENTIALS, NOT_CONNECTED, NOT_SENT, RESPONSE_UNREADABLE, Retry, SERVER_ERROR, TIMEOUT,
-    UNANSWERED, UNPROCESSED,
+    ANY_OTHER_CODE, ANY_OTHER_STATUS, About, Alarm, CONNECTION_FAILED, ErrorRow, NO_CREDENTIALS,
+    NOT_CONNECTED, NOT_SENT, Origin, RESPONSE_UNREADABLE, Retry, SERVER_ERROR, TIMEOUT, UNANSWERED,
+    UNPROCESSED,
 };
 
 /// The row for a status that is not in the table. It ends no record.
 pub(super) const OTHER_STATUS: ErrorRow = ErrorRow {
     code: ANY_OTHER_STATUS,
     also: &[],
-    met: Met::Status,
+    origin: Origin::Status,
     about: About::Request,
     retry: Retry::Soon,
     alarm: Alarm::AnswersUnknown,
@@ -24,7 +24,7 @@ pub(super) const OTHER_STATUS: ErrorRow = ErrorRow {
 pub(super) const OTHER_CODE: ErrorRow = ErrorRow {
     code: ANY_OTHER_CODE,
     also: &[],
-    met: Met::Error,
+    origin: Origin::Error,
     about: About::Request,
     retry: Retry::SoonInParts,
     alarm: Alarm::AnswersUnknown,
@@ -37,7 +37,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "Success",
         also: &[],
-        met: Met::Status,
+        origin: Origin::Status,
         about: About::Record,
         retry: Retry::Never,
         alarm: Alarm::None,
@@ -47,7 +47,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "CustomerNotSubscribed",
         also: &[],
-        met: Met::Status,
+        origin: Origin::Status,
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
@@ -57,7 +57,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "DuplicateRecord",
         also: &[],
-        met: Met::Status,
+        origin: Origin::Status,
         about: About::Record,
         retry: Retry::Never,
         alarm: Alarm::RecordsDisputed,
@@ -67,7 +67,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: UNPROCESSED,
         also: &[],
-        met: Met::Status,
+        origin: Origin::Status,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::HalfOfWindowUsed,
@@ -77,7 +77,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: UNANSWERED,
         also: &[],
-        met: Met::Status,
+        origin: Origin::Status,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::HalfOfWindowUsed,
@@ -88,7 +88,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "InvalidUsageDimensionException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Record,
         retry: Retry::HourlyAmongSuspects,
         alarm: Alarm::RecordsRefused,
@@ -98,7 +98,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "InvalidTagException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Record,
         retry: Retry::HourlyAmongSuspects,
         alarm: Alarm::RecordsRefused,
@@ -108,7 +108,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "InvalidUsageAllocationsException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Record,
         retry: Retry::HourlyAmongSuspects,
         alarm: Alarm::RecordsRefused,
@@ -118,7 +118,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "InvalidCustomerIdentifierException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
@@ -128,7 +128,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "InvalidLicenseException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
@@ -138,7 +138,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "TimestampOutOfBoundsException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
@@ -148,7 +148,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "ValidationException",
         also: &["ValidationError"],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
@@ -158,7 +158,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "SerializationException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::RecordForNow,
         retry: Retry::Slowly,
         alarm: Alarm::HalfOfWindowUsed,
@@ -172,7 +172,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
             "TooManyRequestsException",
             "RequestLimitExceeded",
         ],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -186,7 +186,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
             "InternalServerError",
             "InternalServerException",
         ],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
@@ -201,7 +201,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
             "RequestTimeoutException",
             "RequestTimeout",
         ],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
@@ -211,7 +211,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "DisabledApiException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -221,7 +221,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "InvalidProductCodeException",
         also: &[],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -237,7 +237,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
             "NotAuthorized",
             "OptInRequired",
         ],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -247,7 +247,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "ExpiredTokenException",
         also: &["ExpiredToken"],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -257,7 +257,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "UnrecognizedClientException",
         also: &["InvalidClientTokenId", "InvalidAccessKeyId"],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -267,7 +267,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "MissingAuthenticationTokenException",
         also: &["MissingAuthenticationToken"],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -281,7 +281,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
             "IncompleteSignature",
             "IncompleteSignatureException",
         ],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -291,7 +291,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "RequestExpired",
         also: &["RequestTimeTooSkewed", "RequestInTheFuture"],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -301,7 +301,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: "RequestEntityTooLargeException",
         also: &["RequestEntityTooLarge"],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -315,7 +315,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
             "MalformedHttpRequestException",
             "MalformedQueryString",
         ],
-        met: Met::Error,
+        origin: Origin::Error,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -326,7 +326,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: SERVER_ERROR,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
@@ -336,7 +336,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: TIMEOUT,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
@@ -346,7 +346,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: CONNECTION_FAILED,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
@@ -356,7 +356,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: NOT_CONNECTED,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -366,7 +366,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: RESPONSE_UNREADABLE,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::SoonInParts,
         alarm: Alarm::MeteringFailing,
@@ -376,7 +376,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: NO_CREDENTIALS,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,
@@ -386,7 +386,7 @@ pub const ERROR_TABLE: &[ErrorRow] = &[
     ErrorRow {
         code: NOT_SENT,
         also: &[],
-        met: Met::Failure,
+        origin: Origin::Failure,
         about: About::Request,
         retry: Retry::Soon,
         alarm: Alarm::MeteringFailing,

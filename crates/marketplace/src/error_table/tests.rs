@@ -141,7 +141,8 @@ fn every_code_occurs_once_and_says_what_to_do() {
 #[test]
 fn a_code_that_ends_no_record_is_always_tried_again() {
     for row in ERROR_TABLE {
-        let ends = row.met == Met::Here || matches!(row.code, "Success" | "DuplicateRecord");
+        let ends =
+            row.origin == Origin::OwnDecision || matches!(row.code, "Success" | "DuplicateRecord");
         assert_eq!(row.retry.after(3).is_none(), ends, "{}", row.code);
     }
 }
@@ -166,7 +167,15 @@ fn different_things_have_different_words() {
         assert!(words.iter().all(|word| word.len() > 4), "{words:?}");
     }
     all_differ(&[About::Record, About::RecordForNow, About::Request].map(About::words));
-    all_differ(&[Met::Status, Met::Error, Met::Failure, Met::Here].map(Met::words));
+    all_differ(
+        &[
+            Origin::Status,
+            Origin::Error,
+            Origin::Failure,
+            Origin::OwnDecision,
+        ]
+        .map(Origin::words),
+    );
     let retries = [
         Retry::Never,
         Retry::Soon,

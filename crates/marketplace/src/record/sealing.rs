@@ -107,7 +107,7 @@ pub fn seal(
         due: first_due(state, now),
         outcome: None,
     };
-    let needs_recount = !frozen.complete || record.here().is_zero();
+    let needs_recount = !frozen.complete || record.recorded().is_zero();
     Ok(Some(Sealing {
         record,
         needs_recount,

@@ -13,7 +13,7 @@ use ledger::Written;
 use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Inquiry, conflict_text, second_look};
 use marketplace::{MeteringRecord, State};
-use startup::Budget;
+use runtime::Budget;
 
 use super::judge::read_into;
 use super::{AuditError, written_count};
@@ -70,7 +70,7 @@ pub(super) async fn look(
             }
             Finding::BilledByInference | Finding::NotBilled | Finding::Unknown(_) => {
                 let next = second_look(concluded_at(app, record, now).await?, now);
-                app.ledger.look_again(record, next, None).await?;
+                app.ledger.postpone_audit(record, next, None).await?;
             }
         }
     }

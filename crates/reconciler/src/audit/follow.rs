@@ -45,7 +45,7 @@ use jiff::{SignedDuration, Timestamp};
 use marketplace::audit::Source;
 use marketplace::hour::shift;
 use marketplace::limits::CLOUDTRAIL_DELAY_MINUTES;
-use startup::Budget;
+use runtime::Budget;
 
 use super::AuditError;
 use crate::{App, Report};

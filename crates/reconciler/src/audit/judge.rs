@@ -7,7 +7,7 @@ use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look, next_look_for_witness};
 use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State};
-use startup::Budget;
+use runtime::Budget;
 
 use super::history::LATE;
 use super::{AuditError, again, written_count};
@@ -86,7 +86,7 @@ pub(super) async fn read_into(
     now: Timestamp,
     budget: Budget,
 ) -> Result<bool, AuditError> {
-    let spans = inquiry.spans(now);
+    let spans = inquiry.periods(now);
     let complete = app
         .history
         .read(&spans, LATE, now, Some(budget), |event| match event {
@@ -126,7 +126,7 @@ async fn judge_together(
         close(app, record, finding, now, report).await?;
     }
     if lacks_witness {
-        app.ledger.want_witness(now).await?;
+        app.ledger.request_witness(now).await?;
     }
     Ok(true)
 }
@@ -191,7 +191,9 @@ async fn leave(
         _ => next_look(record, app.history.source(), now),
     };
     let reason = doubt.to_string();
-    app.ledger.look_again(record, next, Some(&reason)).await?;
+    app.ledger
+        .postpone_audit(record, next, Some(&reason))
+        .await?;
     if next.is_none() {
         report.audit.given_up += 1;
         tracing::error!(slot = %record.slot, state = %record.state, quantity = %record.quantity, %doubt, "CloudTrail does not reach back to this record any more; a person must decide");

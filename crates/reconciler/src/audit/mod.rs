@@ -130,12 +130,12 @@ impl AuditReport {
             let Difference {
                 slot: key,
                 kind,
-                here,
+                in_ledger,
                 at_aws,
                 event_id,
                 ..
             } = difference;
-            tracing::error!(slot = %key, kind = kind.as_str(), ?here, ?at_aws, ?event_id, "the ledger and CloudTrail differ");
+            tracing::error!(slot = %key, kind = kind.as_str(), ?in_ledger, ?at_aws, ?event_id, "the ledger and CloudTrail differ");
         }
     }
 }

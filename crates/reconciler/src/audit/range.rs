@@ -6,12 +6,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{Consistency, Ledger, LedgerError};
 use marketplace::audit::{
-    CLOCK_MARGIN_MINUTES, Comparison, Event, Source, Span, UNCONFIRMED_WAIT_MINUTES,
+    CLOCK_MARGIN_MINUTES, Comparison, Event, Period, Source, UNCONFIRMED_WAIT_MINUTES,
 };
 use marketplace::hour::shift;
 use marketplace::window::Window;
 use marketplace::{Subscription, UsageHour};
-use startup::settings::Products;
+use runtime::settings::Products;
 
 use super::history::LATE;
 use super::{AuditError, History};
@@ -182,7 +182,7 @@ pub async fn compare_range(
         events += 1;
         on_progress(Progress::Events(events));
     };
-    let span = Span { from, to };
+    let span = Period { from, to };
     history.read(&[span], LATE, now, None, each).await?;
     comparison.judge_unseen(now);
     drop_unserved_products(ledger, products, &mut comparison).await?;
@@ -218,7 +218,7 @@ pub(super) async fn drop_unserved_products(
             elsewhere.insert(subscription);
         }
     }
-    comparison.not_ours(|subscription| elsewhere.contains(subscription));
+    comparison.drop_unserved_products(|subscription| elsewhere.contains(subscription));
     Ok(())
 }
 

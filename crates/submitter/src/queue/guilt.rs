@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use marketplace::lane::{Guilt, Lane};
+use marketplace::lane::{Lane, RefusedLane};
 use marketplace::{MeteringRecord, State, Subscription};
 
 use super::class::Class;
@@ -19,7 +19,7 @@ const GUILTY_FOR_ALL: usize = 8;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LaneChange {
     /// The lane was refused, for the first time or again.
-    Refused(Guilt),
+    Refused(RefusedLane),
     /// A record of the lane was answered, so the lane is no longer remembered.
     PutRight(Lane),
 }
@@ -45,9 +45,9 @@ pub(super) struct Guilty {
 }
 
 impl Guilty {
-    pub fn remembered(lanes: Vec<Guilt>) -> Self {
+    pub fn remembered(lanes: Vec<RefusedLane>) -> Self {
         let known = lanes.into_iter().map(|guilt| {
-            let Guilt {
+            let RefusedLane {
                 lane,
                 code,
                 refused_at,
@@ -124,7 +124,7 @@ impl Guilty {
             return;
         }
         if let Class::Lane(lane) = &class {
-            self.changes.push(LaneChange::Refused(Guilt {
+            self.changes.push(LaneChange::Refused(RefusedLane {
                 lane: lane.clone(),
                 code: code.to_owned(),
                 refused_at: at,

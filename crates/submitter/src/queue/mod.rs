@@ -47,7 +47,7 @@ use std::ops::Bound;
 use marketplace::MeteringRecord;
 use marketplace::batch::{Batch, BatchGroup};
 use marketplace::error_table::{About, about};
-use marketplace::lane::Guilt;
+use marketplace::lane::RefusedLane;
 
 pub use attempt::Attempt;
 use attempt::attempts;
@@ -92,7 +92,7 @@ fn weight_of(record: &MeteringRecord) -> usize {
 impl Queue {
     /// Makes an empty queue. Suspects may be refused `allowance` times, and the records of `lanes`
     /// are suspects from the beginning.
-    pub fn new(allowance: u64, lanes: Vec<Guilt>) -> Self {
+    pub fn new(allowance: u64, lanes: Vec<RefusedLane>) -> Self {
         Self {
             guilty: Guilty::remembered(lanes),
             suspects: Suspects::with_allowance(allowance),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use marketplace::lane::{Guilt, Lane};
+use marketplace::lane::{Lane, RefusedLane};
 use marketplace::record::Outcome;
 use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State, UsageHour};
@@ -146,7 +146,7 @@ fn hours_with_guilty(per_hundred: usize, hours: i64) -> Vec<usize> {
         // The guilty buyers are spread over the order of sending.
         (number * 37) % 100 < per_hundred
     };
-    let mut lanes: BTreeMap<_, Guilt> = BTreeMap::new();
+    let mut lanes: BTreeMap<_, RefusedLane> = BTreeMap::new();
     let mut waiting: Vec<(i64, MeteringRecord)> = Vec::new();
     let mut calls_by_hour = Vec::new();
     for hour in 0..hours {
@@ -257,7 +257,7 @@ fn a_lane_that_was_put_right_is_sent_again_and_forgotten() {
         });
         record
     };
-    let guilt = |lane| Guilt {
+    let guilt = |lane| RefusedLane {
         lane,
         code: NO_DIMENSION.to_owned(),
         refused_at: now(),
@@ -342,7 +342,7 @@ fn one_agreement_without_a_dimension_does_not_hold_up_the_dimension() {
 
 #[test]
 fn suspects_of_one_class_do_not_use_up_the_allowance_of_another() {
-    let known = |dimension: &str| Guilt {
+    let known = |dimension: &str| RefusedLane {
         lane: Lane::Dimension(record(0, "gb").product, dimension.parse().unwrap()),
         code: NO_DIMENSION.to_owned(),
         refused_at: now(),

@@ -1,7 +1,7 @@
 //! Decides the fate of each call in a seed.
 
 use fastrand::Rng;
-use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Met, may_have_recorded};
+use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Origin, may_have_recorded};
 
 use super::family::{Family, stream};
 use crate::proof::wire::{Call, Fate, Plan, Service};
@@ -172,7 +172,7 @@ fn refusals(rates: CallTrouble, call: &Call, draws: &mut Rng) -> Fate {
     }
     let errors: Vec<&'static str> = ERROR_TABLE
         .iter()
-        .filter(|row| row.met == Met::Error)
+        .filter(|row| row.origin == Origin::Error)
         .filter(|row| row.code == ANY_OTHER_CODE || !may_have_recorded(row.code))
         .map(|row| row.code)
         .collect();

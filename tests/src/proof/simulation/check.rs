@@ -16,7 +16,7 @@ use super::owed::{Excuse, excuse};
 use super::story::{Row, Story, after};
 use super::subscribed::Subscribed;
 use super::trouble::Trouble;
-use crate::proof::verdict::billed;
+use crate::proof::bill::billed;
 use crate::proof::world::World;
 
 /// The result of a seed. Quantities are in micro-units.

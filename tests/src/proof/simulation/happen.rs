@@ -272,7 +272,7 @@ impl Drive {
                     mark(&world, "reconciler", serde_json::to_value(&report));
                     let audit = &report.audit;
                     let found = [
-                        ("slots out of balance", report.slots_astray),
+                        ("slots out of balance", report.slots_unbalanced),
                         ("days altered", report.days_altered),
                         ("sums that overflowed", report.sums_overflowed),
                         ("successes without a record", audit.unknown),

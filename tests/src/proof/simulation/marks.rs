@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use emulator::Readings;
-use marketplace::error_table::{ERROR_TABLE, Met, look_up};
+use marketplace::error_table::{ERROR_TABLE, Origin, look_up};
 use serde_json::Value;
 
 use super::family::Family;
@@ -257,7 +257,8 @@ fn named_by_records(marks: &mut Marks) {
         .iter()
         .filter_map(|(name, times)| {
             let code = name.strip_prefix("record ")?.split_once(" by ")?.1;
-            let row = look_up(code).filter(|row| matches!(row.met, Met::Failure | Met::Here))?;
+            let row = look_up(code)
+                .filter(|row| matches!(row.origin, Origin::Failure | Origin::OwnDecision))?;
             Some((format!("answer {}", row.code), *times))
         })
         .collect();

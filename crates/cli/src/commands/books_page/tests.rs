@@ -6,9 +6,9 @@ fn units(text: &str) -> Total {
 }
 
 /// Creates a slot in conflict from the quantity of its record and the quantity at AWS Marketplace.
-fn conflict(here: &str, at_aws: &str) -> SlotBooks {
+fn conflict(recorded: &str, at_aws: &str) -> SlotBooks {
     SlotBooks {
-        here: units(here),
+        recorded: units(recorded),
         at_aws: units(at_aws),
         state: Some(State::Conflict),
         ..SlotBooks::default()

@@ -6,7 +6,7 @@ use ledger::profile::Profile;
 use ledger::{Ledger, Written};
 use marketplace::carry::open_hour;
 use marketplace::decision::{
-    Ending, Reason, close_hold, close_record, ending, move_shortfall, open_holds,
+    ClosingRule, Reason, close_hold, close_record, closing_rule, move_shortfall, open_holds,
 };
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::{Dimension, MeteringRecord, Quantity, Slot};
@@ -227,7 +227,7 @@ impl Decision<'_> {
     /// Returns whether some usage of the record can be decided only by a person who has checked it,
     /// and --i-checked is missing.
     fn needs_check(&self, record: &MeteringRecord, short: Quantity) -> bool {
-        let is_in_doubt = ending(record) == Ending::Checked || short > Quantity::ZERO;
+        let is_in_doubt = closing_rule(record) == ClosingRule::Checked || short > Quantity::ZERO;
         is_in_doubt && !self.is_checked
     }
 
@@ -245,10 +245,10 @@ impl Decision<'_> {
             let movement = move_shortfall(record, short, self.kind.clone(), self.now, self.reason);
             return Ok(Some(Step::Move(movement)));
         }
-        match ending(record) {
-            Ending::Free => {}
-            Ending::Checked if self.is_checked => {}
-            Ending::Checked | Ending::Never => return Ok(None),
+        match closing_rule(record) {
+            ClosingRule::Free => {}
+            ClosingRule::Checked if self.is_checked => {}
+            ClosingRule::Checked | ClosingRule::Never => return Ok(None),
         }
         let code = record.outcome.as_ref().map(|o| o.code.as_str());
         let refused_dimension = code == Some("InvalidUsageDimensionException");

@@ -3,7 +3,7 @@
 
 use clap::Args;
 use ledger::Ledger;
-use marketplace::audit::{CLOCK_MARGIN_MINUTES, Span, span_of};
+use marketplace::audit::{CLOCK_MARGIN_MINUTES, Period, period_of};
 use marketplace::{MeteringRecord, Slot, State};
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Show {
         };
         let movements = ledger.movements_of(&record).await?;
         let doubt = doubt(&ledger, &record).await?;
-        let check = is_in_doubt(&record).then(|| what_to_check(span_of(&record, now)));
+        let check = is_in_doubt(&record).then(|| what_to_check(period_of(&record, now)));
         if self.json {
             let movements: Vec<Value> = movements.iter().map(view::movement).collect();
             return output::print_json(&json!({
@@ -92,7 +92,7 @@ async fn doubt(ledger: &Ledger, record: &MeteringRecord) -> Result<Option<String
     ))
 }
 
-fn what_to_check(span: Span) -> String {
+fn what_to_check(span: Period) -> String {
     format!(
         "CloudTrail's events BatchMeterUsage from {} to {}, in every Region, and the hour in AWS Marketplace's usage reports",
         span.from, span.to
@@ -115,7 +115,7 @@ pub(super) async fn unchecked(
     let code = record.outcome.as_ref().map_or("none", |o| o.code.as_str());
     let doubt = doubt(ledger, record).await?.unwrap_or_default();
     let end = record.outcome.as_ref().map_or(record.deadline, |o| o.at);
-    let span = span_of(record, end.max(record.deadline));
+    let span = period_of(record, end.max(record.deadline));
     Ok(Failure::usage(format!(
         "{slot} is {}: AWS Marketplace may bill it (last answer {code}; the audit: {doubt}). Check {}; allow {CLOCK_MARGIN_MINUTES} minutes for clocks. If it is certainly not billed, confirm that with --i-checked",
         record.state,

@@ -10,7 +10,7 @@ pub enum DifferenceKind {
     /// The ledger's record is accepted, but the history has no Success for it.
     MissingAtAws,
     /// The history has a Success for a slot that has no record in the ledger.
-    UnknownHere,
+    UnknownInLedger,
     /// AWS Marketplace billed another quantity than the ledger's.
     Quantity,
     /// AWS Marketplace billed a record that the ledger has as not billed.
@@ -22,7 +22,7 @@ impl DifferenceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MissingAtAws => "missing-at-aws",
-            Self::UnknownHere => "unknown-here",
+            Self::UnknownInLedger => "unknown-here",
             Self::Quantity => "different-quantity",
             Self::BilledUnexpectedly => "billed-unexpectedly",
         }
@@ -37,7 +37,7 @@ pub struct Difference {
     /// How the ledger and AWS Marketplace differ.
     pub kind: DifferenceKind,
     /// The quantity of the ledger's record; `None` if it has no record.
-    pub here: Option<Quantity>,
+    pub in_ledger: Option<Quantity>,
     /// The quantity of the Success; `None` if there is no Success.
     pub at_aws: Option<Quantity>,
     /// The state of the ledger's record; `None` if it has no record.

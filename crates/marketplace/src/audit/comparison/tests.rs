@@ -104,11 +104,14 @@ fn each_difference_is_named() {
     let found = compare(&[record("gb", State::Accepted)], &[]);
     assert_eq!(kinds(&found), [("gb", DifferenceKind::MissingAtAws)]);
     let found = compare(&[], &[success("gb", 5)]);
-    assert_eq!(kinds(&found), [("gb", DifferenceKind::UnknownHere)]);
+    assert_eq!(kinds(&found), [("gb", DifferenceKind::UnknownInLedger)]);
     let found = compare(&[record("gb", State::Accepted)], &[success("gb", 7)]);
     assert_eq!(kinds(&found), [("gb", DifferenceKind::Quantity)]);
     assert_eq!(
-        (found.differences()[0].here, found.differences()[0].at_aws),
+        (
+            found.differences()[0].in_ledger,
+            found.differences()[0].at_aws
+        ),
         (Some(units(5)), Some(units(7)))
     );
     for state in [State::Expired, State::Moved] {
@@ -149,14 +152,14 @@ fn a_record_that_cannot_be_in_the_history_is_not_missing() {
 fn a_success_is_looked_for_around_its_outcome_and_then_in_the_whole_window() {
     let mut comparison = Comparison::default();
     comparison.record(&record("gb", State::Accepted));
-    let spans = comparison.spans_of_unseen(None, at(NOW));
+    let spans = comparison.periods_of_unseen(None, at(NOW));
     assert_eq!(spans.len(), 1);
     assert!(spans[0].contains(at("2026-11-21T11:31:05Z")));
     assert!(!spans[0].contains(at("2026-11-21T12:00:00Z")));
-    let wide = comparison.spans_of_unseen(Some(25 * 60), at(NOW));
+    let wide = comparison.periods_of_unseen(Some(25 * 60), at(NOW));
     assert!(wide[0].contains(at("2026-11-22T10:59:00Z")));
-    comparison.witness(&success("gb", 5));
-    assert!(comparison.spans_of_unseen(None, at(NOW)).is_empty());
+    comparison.mark_seen(&success("gb", 5));
+    assert!(comparison.periods_of_unseen(None, at(NOW)).is_empty());
     comparison.count_seen();
     assert_eq!(comparison.counts().matched, 1);
 }
@@ -177,12 +180,15 @@ fn is_elsewhere(subscription: &Subscription) -> bool {
 #[test]
 fn successes_of_products_that_are_not_served_are_counted_apart() {
     let mut comparison = compare(&[], &[success("gb", 5), success_elsewhere("gb")]);
-    comparison.not_ours(is_elsewhere);
+    comparison.drop_unserved_products(is_elsewhere);
     assert_eq!(
         (comparison.counts().unknown, comparison.counts().elsewhere),
         (1, 1)
     );
-    assert_eq!(kinds(&comparison), [("gb", DifferenceKind::UnknownHere)]);
+    assert_eq!(
+        kinds(&comparison),
+        [("gb", DifferenceKind::UnknownInLedger)]
+    );
 }
 
 #[test]
@@ -192,7 +198,7 @@ fn successes_beyond_the_kept_details_are_counted_apart_too() {
         .collect();
     calls.push(success("gb", 5));
     let mut comparison = compare(&[], &calls);
-    comparison.not_ours(is_elsewhere);
+    comparison.drop_unserved_products(is_elsewhere);
     assert_eq!(
         (comparison.counts().unknown, comparison.counts().elsewhere),
         (1, 1_005)
@@ -206,7 +212,7 @@ fn a_record_that_was_not_found_is_read_again_before_it_is_judged() {
     for dimension in ["gone", "held", "gb", "other"] {
         comparison.record(&record(dimension, State::Accepted));
     }
-    comparison.witness(&success("other", 5));
+    comparison.mark_seen(&success("other", 5));
     let unseen = comparison.unseen_keys();
     assert_eq!(unseen, ["gb", "gone", "held"].map(slot));
     let mut later = record("gb", State::Accepted);
@@ -225,7 +231,7 @@ fn a_record_that_was_not_found_is_read_again_before_it_is_judged() {
 fn a_difference_counts_whatever_its_kind() {
     let kinds = [
         DifferenceKind::MissingAtAws,
-        DifferenceKind::UnknownHere,
+        DifferenceKind::UnknownInLedger,
         DifferenceKind::Quantity,
         DifferenceKind::BilledUnexpectedly,
     ];
@@ -265,7 +271,7 @@ fn pages_add_up_and_their_records_are_forgotten() {
         comparison.absorb(page);
     }
     assert!(comparison.is_empty());
-    comparison.not_ours(is_elsewhere);
+    comparison.drop_unserved_products(is_elsewhere);
     let counts = comparison.counts();
     assert_eq!(
         (

@@ -262,7 +262,7 @@ fn other_events_are_foreign_and_other_texts_are_unreadable() {
     let at = "2026-11-21T11:31:00Z".parse().ok();
     for text in ["", "[]", "{\"eventName\": 3}"] {
         match Event::read(text, at) {
-            Event::Unreadable { at: found, .. } => assert_eq!(found, at.map(Span::at)),
+            Event::Unreadable { at: found, .. } => assert_eq!(found, at.map(Period::at)),
             other => panic!("{text}: {other:?}"),
         }
     }

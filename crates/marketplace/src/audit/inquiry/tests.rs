@@ -456,15 +456,15 @@ fn the_spans_have_every_call_that_can_prove_something() {
         record(State::Disputed, "legacy|code|CUST"),
     ];
     // The history is read from the hour until now, because the witness may be the latest call.
-    let spans = Inquiry::about(&records, at(NOW)).spans(at(NOW));
-    let span = |from: &str, to: &str| Span {
+    let spans = Inquiry::about(&records, at(NOW)).periods(at(NOW));
+    let span = |from: &str, to: &str| Period {
         from: at(from),
         to: at(to),
     };
     assert_eq!(spans, [span("2026-11-21T09:55:00Z", NOW)]);
-    assert!(Inquiry::about(&[], at(NOW)).spans(at(NOW)).is_empty());
+    assert!(Inquiry::about(&[], at(NOW)).periods(at(NOW)).is_empty());
     // A record that waits for weeks does not require reading weeks.
-    let spans = Inquiry::about(&records[..1], at(NOW)).spans(at("2026-12-20T12:00:00Z"));
+    let spans = Inquiry::about(&records[..1], at(NOW)).periods(at("2026-12-20T12:00:00Z"));
     assert_eq!(
         spans,
         [
@@ -477,7 +477,7 @@ fn the_spans_have_every_call_that_can_prove_something() {
 #[test]
 fn too_many_unreadable_events_make_every_record_doubtful() {
     let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
-    let long_after = Some(Span::at(at("2026-11-22T11:30:00Z")));
+    let long_after = Some(Period::at(at("2026-11-22T11:30:00Z")));
     for _ in 0..OPAQUE_KEPT_MAX {
         inquiry.unreadable(long_after, "no JSON");
     }
@@ -589,7 +589,7 @@ fn an_unreadable_event_is_a_doubt_about_every_record_of_its_period() {
         ("2026-11-22T11:00:01Z", "2026-11-23T00:00:00Z", false),
     ] {
         let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
-        let span = Span {
+        let span = Period {
             from: at(from),
             to: at(to),
         };

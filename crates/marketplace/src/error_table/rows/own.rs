@@ -1,12 +1,14 @@
 //! The rows for outcomes that this stack writes by itself, without an answer of AWS Marketplace.
 
-use crate::error_table::{About, Alarm, DEADLINE_PASSED, ErrorRow, Met, Retry, STAMP_NOT_IN_FORCE};
+use crate::error_table::{
+    About, Alarm, DEADLINE_PASSED, ErrorRow, Origin, Retry, STAMP_NOT_IN_FORCE,
+};
 
 /// The deadline passed without an outcome.
 pub(super) const DEADLINE_PASSED_ROW: ErrorRow = ErrorRow {
     code: DEADLINE_PASSED,
     also: &[],
-    met: Met::Here,
+    origin: Origin::OwnDecision,
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::RecordsUnconfirmed,
@@ -18,7 +20,7 @@ pub(super) const DEADLINE_PASSED_ROW: ErrorRow = ErrorRow {
 pub(super) const STAMP_NOT_IN_FORCE_ROW: ErrorRow = ErrorRow {
     code: STAMP_NOT_IN_FORCE,
     also: &[],
-    met: Met::Here,
+    origin: Origin::OwnDecision,
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::None,
@@ -30,7 +32,7 @@ pub(super) const STAMP_NOT_IN_FORCE_ROW: ErrorRow = ErrorRow {
 pub(super) const INFERRED_ROW: ErrorRow = ErrorRow {
     code: "InferredFromDuplicate",
     also: &[],
-    met: Met::Here,
+    origin: Origin::OwnDecision,
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::None,
@@ -42,7 +44,7 @@ pub(super) const INFERRED_ROW: ErrorRow = ErrorRow {
 pub(super) const NOT_BILLED_ROW: ErrorRow = ErrorRow {
     code: "NotBilled",
     also: &[],
-    met: Met::Here,
+    origin: Origin::OwnDecision,
     about: About::Record,
     retry: Retry::Never,
     alarm: Alarm::None,

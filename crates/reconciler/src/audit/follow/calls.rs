@@ -6,11 +6,11 @@ use ledger::audit_steps::SettledStep;
 use ledger::{Consistency, Written};
 use marketplace::MeteringRecord;
 use marketplace::audit::event::Effect;
-use marketplace::audit::{Call, Comparison, Counts, DifferenceKind, Event, Span};
+use marketplace::audit::{Call, Comparison, Counts, DifferenceKind, Event, Period};
 use marketplace::hour::shift;
 use marketplace::limits::CLOUDTRAIL_DELAY_MINUTES;
 use marketplace::slot::Slot;
-use startup::Budget;
+use runtime::Budget;
 
 use super::{minutes, oldest, whole_second};
 use crate::audit::call_ids::CallIds;
@@ -204,9 +204,9 @@ fn is_settled(counts: Counts) -> bool {
 }
 
 /// Returns the span from `from` to the last second before `end`. Both ends of a span belong to it.
-pub(super) fn before(from: Timestamp, end: Timestamp) -> Span {
+pub(super) fn before(from: Timestamp, end: Timestamp) -> Period {
     let to = shift(end, SignedDuration::from_secs(-1));
-    Span {
+    Period {
         from,
         to: to.max(from),
     }

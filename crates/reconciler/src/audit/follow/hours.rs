@@ -7,7 +7,7 @@ use ledger::{Consistency, Written};
 use marketplace::audit::{CLOCK_MARGIN_MINUTES, Comparison, Event, UNCONFIRMED_WAIT_MINUTES};
 use marketplace::window::Window;
 use marketplace::{State, UsageHour};
-use startup::Budget;
+use runtime::Budget;
 
 use super::{minutes, oldest};
 use crate::audit::AuditError;
@@ -158,7 +158,7 @@ async fn mark_successes(
     now: Timestamp,
     budget: Budget,
 ) -> Result<bool, AuditError> {
-    let spans = comparison.spans_of_unseen(wide, now);
+    let spans = comparison.periods_of_unseen(wide, now);
     let complete = app
         .history
         .read(
@@ -167,7 +167,7 @@ async fn mark_successes(
             now,
             Some(budget),
             |event| match event {
-                Event::Call(call) => comparison.witness(call),
+                Event::Call(call) => comparison.mark_seen(call),
                 Event::Unreadable { .. } => comparison.unreadable(),
                 Event::Foreign(_) => {}
             },

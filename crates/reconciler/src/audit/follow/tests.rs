@@ -1,6 +1,6 @@
 use jiff::Timestamp;
 use marketplace::UsageHour;
-use marketplace::audit::{Event, Span};
+use marketplace::audit::{Event, Period};
 use marketplace::window::Window;
 
 use super::calls::{before, cut_short};
@@ -12,7 +12,7 @@ fn at(text: &str) -> Timestamp {
 
 fn page(times: &[&str]) -> Vec<Event> {
     let events = times.iter().map(|time| Event::Unreadable {
-        at: Some(Span::at(at(time))),
+        at: Some(Period::at(at(time))),
         problem: String::new(),
     });
     events.collect()

@@ -11,9 +11,9 @@ use aws_sdk_cloudtrail::operation::lookup_events::LookupEventsOutput;
 use aws_sdk_cloudtrail::primitives::DateTime;
 use aws_sdk_cloudtrail::types::{LookupAttribute, LookupAttributeKey};
 use jiff::Timestamp;
-use marketplace::audit::{Event, Span};
+use marketplace::audit::{Event, Period};
 use marketplace::limits::{LOOKUP_EVENTS_PAGE_MAX, LOOKUP_EVENTS_PER_SECOND};
-use startup::Budget;
+use runtime::Budget;
 
 use super::passing::{Answer, Failed, Pace, with_retries};
 use super::{HistoryError, Step};
@@ -33,7 +33,7 @@ pub struct EventHistory {
 /// A span that is being read.
 pub(in super::super) struct Pages {
     history: EventHistory,
-    span: Span,
+    span: Period,
     token: Option<String>,
     pages: u32,
 }
@@ -58,7 +58,7 @@ impl EventHistory {
         }
     }
 
-    pub(super) fn open(&self, span: Span) -> Pages {
+    pub(super) fn open(&self, span: Period) -> Pages {
         Pages {
             history: self.clone(),
             span,
@@ -67,7 +67,7 @@ impl EventHistory {
         }
     }
 
-    async fn ask(&self, span: Span, token: Option<String>) -> Result<LookupEventsOutput, Failed> {
+    async fn ask(&self, span: Period, token: Option<String>) -> Result<LookupEventsOutput, Failed> {
         let by_name = LookupAttribute::builder()
             .attribute_key(LookupAttributeKey::EventName)
             .attribute_value("BatchMeterUsage")
@@ -137,7 +137,7 @@ fn read(event: &aws_sdk_cloudtrail::types::Event) -> Event {
     match event.cloud_trail_event() {
         Some(text) => Event::read(text, at),
         None => Event::Unreadable {
-            at: at.map(Span::at),
+            at: at.map(Period::at),
             problem: format!("event {} has no text", event.event_id().unwrap_or("?")),
         },
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::{BufReader, Read};
 
 use flate2::read::MultiGzDecoder;
-use marketplace::audit::{Event, Span};
+use marketplace::audit::{Event, Period};
 use marketplace::limits::TRAIL_FILE_BYTES_MAX;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -21,14 +21,14 @@ const CHUNK_BYTES: usize = 64 << 10;
 
 /// Reads the events of a file that lie in `span` or may lie in it. `possible` is the period from
 /// which the file can have events. It is the time of an event without a readable time.
-pub(super) fn read(gzipped: &[u8], span: Span, possible: Span) -> Result<Vec<Event>, String> {
+pub(super) fn read(gzipped: &[u8], span: Period, possible: Period) -> Result<Vec<Event>, String> {
     read_at_most(gzipped, span, possible, TRAIL_FILE_BYTES_MAX)
 }
 
 fn read_at_most(
     gzipped: &[u8],
-    span: Span,
-    possible: Span,
+    span: Period,
+    possible: Period,
     bytes_max: u64,
 ) -> Result<Vec<Event>, String> {
     let limited = Limited {
@@ -74,8 +74,8 @@ impl<R: Read> Read for Limited<R> {
 
 /// The events of a file that are kept.
 struct Events {
-    span: Span,
-    possible: Span,
+    span: Period,
+    possible: Period,
     kept: Vec<Event>,
 }
 

@@ -8,7 +8,7 @@
 use jiff::civil::Date;
 use jiff::tz::Offset;
 use jiff::{Span as Stretch, Timestamp};
-use startup::trail::TrailPlace;
+use runtime::trail::TrailPlace;
 
 /// Returns the folder of a day, with a slash at its end.
 pub(super) fn of_day(place: &TrailPlace, day: Date) -> String {

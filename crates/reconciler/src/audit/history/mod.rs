@@ -17,9 +17,9 @@ mod passing;
 mod trail;
 
 use jiff::Timestamp;
-use marketplace::audit::{Event, Source, Span};
-use startup::trail::TrailPlace;
-use startup::{Budget, Env, SettingError, clients};
+use marketplace::audit::{Event, Period, Source};
+use runtime::trail::TrailPlace;
+use runtime::{Budget, Env, SettingError, clients};
 
 pub use event_history::EventHistory;
 use event_history::Pages;
@@ -139,7 +139,7 @@ impl History {
     /// Begins to read a span at `now`. `late_minutes` concerns a trail only: files that were made
     /// up to this many minutes after the span's end are read for its events. The Event history
     /// finds each event by its own time.
-    pub(super) fn open(&self, span: Span, late_minutes: i64, now: Timestamp) -> Reading {
+    pub(super) fn open(&self, span: Period, late_minutes: i64, now: Timestamp) -> Reading {
         match self {
             Self::Events(events) => Reading::Pages(events.open(span)),
             Self::Trail(trail) => Reading::Files(Box::new(trail.open(span, late_minutes, now))),
@@ -150,7 +150,7 @@ impl History {
     /// out. Then nothing may be concluded from missing events.
     pub(super) async fn read(
         &self,
-        spans: &[Span],
+        spans: &[Period],
         late_minutes: i64,
         now: Timestamp,
         budget: Option<Budget>,

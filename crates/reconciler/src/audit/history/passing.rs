@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use aws_sdk_cloudtrail::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use startup::Budget;
+use runtime::Budget;
 
 /// The largest number of times that one request is made. Our own choice: with LookupEvents the
 /// pauses add up to half a minute.
@@ -71,10 +71,10 @@ where
 {
     let mut tries = 0;
     loop {
-        startup::run::pause(pace.before).await;
+        runtime::run::pause(pace.before).await;
         tries += 1;
         let answer = match budget {
-            Some(budget) => match startup::run::within(budget, request()).await {
+            Some(budget) => match runtime::run::within(budget, request()).await {
                 Some(answer) => answer,
                 None => return Answer::OutOfTime,
             },
@@ -94,7 +94,7 @@ where
             tries,
             "reading a part of the history failed; it is requested again"
         );
-        startup::run::pause(again).await;
+        runtime::run::pause(again).await;
     }
 }
 

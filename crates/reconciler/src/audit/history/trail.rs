@@ -22,11 +22,11 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
-use marketplace::audit::{Event, Source, Span};
+use marketplace::audit::{Event, Period, Source};
 use marketplace::hour::shift;
 use marketplace::limits::TRAIL_OBJECT_BYTES_MAX;
-use startup::Budget;
-use startup::trail::TrailPlace;
+use runtime::Budget;
+use runtime::trail::TrailPlace;
 
 use super::passing::{Answer, Failed, Pace, with_retries};
 use super::{HistoryError, LATE, Step, file, folder};
@@ -79,7 +79,7 @@ enum Fetched {
 /// A span that is being read.
 pub(in super::super) struct Files {
     trail: Trail,
-    span: Span,
+    span: Period,
     /// Files that were made later than this are not read.
     until: Timestamp,
     is_begun: bool,
@@ -114,7 +114,7 @@ impl Trail {
         }
     }
 
-    pub(super) fn open(&self, span: Span, late_minutes: i64, now: Timestamp) -> Files {
+    pub(super) fn open(&self, span: Period, late_minutes: i64, now: Timestamp) -> Files {
         let minutes = |time, minutes| shift(time, SignedDuration::from_mins(minutes));
         let from = minutes(span.from, -MARGIN_MINUTES).max(Source::Trail.oldest(now));
         let until = minutes(span.to, late_minutes).min(now);
@@ -218,7 +218,7 @@ impl Trail {
     }
 
     /// Fetches a file and reads the events of a span in it.
-    async fn fetch(self, key: Key, span: Span, budget: Option<Budget>) -> Fetched {
+    async fn fetch(self, key: Key, span: Period, budget: Option<Budget>) -> Fetched {
         if budget.is_some_and(|budget| budget.is_spent()) {
             return Fetched::OutOfTime;
         }
@@ -259,7 +259,7 @@ impl Trail {
 
     /// Reports a file that cannot be read, and makes it an unreadable event, so that nothing is
     /// concluded about the calls that it may have.
-    fn unreadable(&self, key: &Key, span: Span, problem: &str) -> Fetched {
+    fn unreadable(&self, key: &Key, span: Period, problem: &str) -> Fetched {
         let (bucket, name) = (&self.place.bucket, &key.name);
         let mut known = self.files_unreadable();
         // Each file is logged once, even if it is read several times.
@@ -287,9 +287,9 @@ impl Trail {
 
 /// Returns the period from which a file can have events. A file without a time in its name can have
 /// events from the whole span.
-fn period_of(key: &Key, span: Span) -> Span {
+fn period_of(key: &Key, span: Period) -> Period {
     match folder::time_of(&key.name) {
-        Some(made) => Span {
+        Some(made) => Period {
             from: shift(made, SignedDuration::from_mins(-LATE)),
             // The name gives only the minute, and clocks differ.
             to: shift(made, SignedDuration::from_mins(MARGIN_MINUTES)),
@@ -336,7 +336,7 @@ impl Files {
     fn before(&self, begins: Timestamp) -> Option<Event> {
         let TrailPlace { bucket, folder, .. } = &self.trail.place;
         (begins > self.span.from).then(|| Event::Unreadable {
-            at: Some(Span {
+            at: Some(Period {
                 from: self.span.from,
                 to: begins.min(self.span.to),
             }),

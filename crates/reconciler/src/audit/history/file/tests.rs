@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn span(from: &str, to: &str) -> Span {
+fn span(from: &str, to: &str) -> Period {
     let at = |text: &str| -> Timestamp { format!("2026-11-21T{text}Z").parse().unwrap() };
-    Span {
+    Period {
         from: at(from),
         to: at(to),
     }

@@ -1,16 +1,16 @@
-//! The verdict for each event, and the answer with all verdicts.
+//! The event_result for each event, and the answer with all results.
 
 use std::future::Future;
 
 use futures_util::future::{Either, select};
 use ledger::LedgerError;
 use ledger::usage_event::PutEvent;
+use runtime::Budget;
 use serde::Serialize;
-use startup::Budget;
 
-use crate::catalogue::log_unavailable;
 use crate::event::Usage;
 use crate::rejection::Rejection;
+use crate::request_data::log_unavailable;
 
 /// DynamoDB failed, or did not answer in time. It is unknown whether the event is stored. Sending
 /// it again is safe, because it is stored only once.
@@ -20,7 +20,7 @@ pub(crate) struct Unavailable;
 
 /// The result for one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum EventResult {
     /// The event was stored.
     Stored,
     /// The same event was stored before.
@@ -31,14 +31,14 @@ pub(crate) enum Verdict {
     Failed(Unavailable),
 }
 
-impl From<Rejection> for Verdict {
+impl From<Rejection> for EventResult {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)
     }
 }
 
-impl Verdict {
-    /// The verdict for the result of a put.
+impl EventResult {
+    /// The event_result for the result of a put.
     pub fn of(usage: &Usage, put: Result<PutEvent, Unavailable>) -> Self {
         match put {
             Ok(PutEvent::Stored) => Self::Stored,
@@ -64,7 +64,7 @@ pub(crate) async fn within<T>(
     if budget.is_spent() {
         return Err(Unavailable);
     }
-    let time_is_up = std::pin::pin!(startup::run::pause(budget.left()));
+    let time_is_up = std::pin::pin!(runtime::run::pause(budget.left()));
     match select(std::pin::pin!(call), time_is_up).await {
         Either::Left((Ok(answer), _)) => Ok(answer),
         Either::Left((Err(error), _)) => {
@@ -106,24 +106,24 @@ fn is_zero(n: &u64) -> bool {
 }
 
 impl Answer {
-    /// Creates the answer from ids and verdicts in the order of the request.
-    pub fn of(verdicts: impl IntoIterator<Item = (Option<String>, Verdict)>) -> Self {
+    /// Creates the answer from ids and results in the order of the request.
+    pub fn of(results: impl IntoIterator<Item = (Option<String>, EventResult)>) -> Self {
         let mut answer = Self::default();
-        for (id, verdict) in verdicts {
-            answer.add(id, verdict);
+        for (id, event_result) in results {
+            answer.add(id, event_result);
         }
         answer
     }
 
-    fn add(&mut self, id: Option<String>, verdict: Verdict) {
-        let (count, status, reason) = match verdict {
-            Verdict::Stored => (&mut self.stored, "stored", None),
-            Verdict::Repeated => (&mut self.repeated, "repeated", None),
-            Verdict::Rejected(reason) => {
+    fn add(&mut self, id: Option<String>, event_result: EventResult) {
+        let (count, status, reason) = match event_result {
+            EventResult::Stored => (&mut self.stored, "stored", None),
+            EventResult::Repeated => (&mut self.repeated, "repeated", None),
+            EventResult::Rejected(reason) => {
                 let text = Some((reason.code(), reason.to_string()));
                 (&mut self.rejected, "rejected", text)
             }
-            Verdict::Failed(reason) => {
+            EventResult::Failed(reason) => {
                 let text = Some(("unavailable", reason.to_string()));
                 (&mut self.failed, "failed", text)
             }

@@ -1,9 +1,9 @@
 //! Merges the facts that lifecycle events state about a profile's agreements and customer into the
 //! profile.
 //!
-//! Two sides write to a joint, in any order and possibly at the same time:
+//! Two sides write to a lifecycle key, in any order and possibly at the same time:
 //! * The side that knows the **subscription** (a registration, a license event) writes the link,
-//!   then writes the profile, and then reads the joint's facts.
+//!   then writes the profile, and then reads the lifecycle key's facts.
 //! * The side that knows a **sign** (a license, agreement or SNS event) writes the fact, then reads
 //!   the links, and then updates the linked profiles.
 //!
@@ -19,7 +19,7 @@ use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subsc
 
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
-use crate::joint::Joint;
+use crate::lifecycle_key::LifecycleKey;
 use crate::profile::Profile;
 
 /// The most tries of a conditional write; each try decides again. A try fails only if another
@@ -38,53 +38,58 @@ pub struct Known {
     pub agreement: Option<AgreementId>,
     /// The time of the registration, if this is a registration.
     pub registered_at: Option<Timestamp>,
-    /// A sign that names no joint, so that only the profile can keep it.
+    /// A sign that names no lifecycle key, so that only the profile can keep it.
     pub sign: Option<(Sign, Timestamp)>,
 }
 
 impl Ledger {
-    /// Adds a sign to the facts of a joint.
+    /// Adds a sign to the facts of a lifecycle key.
     pub async fn observe_at(
         &self,
-        joint: &Joint,
+        lifecycle_key: &LifecycleKey,
         sign: Sign,
         at: Timestamp,
     ) -> Result<(), LedgerError> {
         for _ in 0..TRIES_MAX {
-            let facts = self.joint_facts(joint).await?;
+            let facts = self.lifecycle_facts(lifecycle_key).await?;
             let mut lifecycle = facts.lifecycle.clone();
             if !lifecycle.observe(sign, at) {
                 return Ok(());
             }
-            let written = self.write_joint_facts(joint, &facts, &lifecycle).await?;
+            let written = self
+                .write_lifecycle_facts(lifecycle_key, &facts, &lifecycle)
+                .await?;
             if written == Written::Done {
                 return Ok(());
             }
         }
-        Err(self.contended(&joint.to_string()))
+        Err(self.contended(&lifecycle_key.to_string()))
     }
 
-    /// Links a subscription to its joints, creates its profile or adds missing parts to it, and
-    /// merges the facts of all its joints into its lifecycle. Returns the profile as it is
+    /// Links a subscription to its lifecycle keys, creates its profile or adds missing parts to it, and
+    /// merges the facts of all its lifecycle keys into its lifecycle. Returns the profile as it is
     /// afterwards.
     pub async fn join(
         &self,
         subscription: &Subscription,
         product: &ProductCode,
-        joints: &[Joint],
+        lifecycle_keys: &[LifecycleKey],
         known: &Known,
         now: Timestamp,
     ) -> Result<Profile, LedgerError> {
-        for joint in joints {
-            self.link_both_ways(joint, subscription).await?;
+        for lifecycle_key in lifecycle_keys {
+            self.link_both_ways(lifecycle_key, subscription).await?;
         }
         // License events may have stored agreements for the account before it was known that this
         // subscription belongs to the account. They are read after the link to the account was
         // written, because those events store the agreement first and read the link second.
-        for buyer in joints.iter().filter(|j| matches!(j, Joint::Buyer(..))) {
-            for joint in self.joints(&buyer.to_string()).await? {
-                if !joints.contains(&joint) {
-                    self.link_both_ways(&joint, subscription).await?;
+        for buyer in lifecycle_keys
+            .iter()
+            .filter(|j| matches!(j, LifecycleKey::Buyer(..)))
+        {
+            for lifecycle_key in self.lifecycle_keys(&buyer.to_string()).await? {
+                if !lifecycle_keys.contains(&lifecycle_key) {
+                    self.link_both_ways(&lifecycle_key, subscription).await?;
                 }
             }
         }
@@ -112,7 +117,7 @@ impl Ledger {
         Err(self.contended(&subscription.to_string()))
     }
 
-    /// Merges the facts of all its joints into a profile's lifecycle. `None` if there is no
+    /// Merges the facts of all its lifecycle keys into a profile's lifecycle. `None` if there is no
     /// profile; the writer that creates it reads the facts afterwards.
     pub async fn bring_up_to_date(
         &self,
@@ -130,15 +135,16 @@ impl Ledger {
         Err(self.contended(&subscription.to_string()))
     }
 
-    /// Stores the joint under the subscription first. A reader that finds a subscription through a
-    /// joint must find the joint under the subscription as well.
+    /// Stores the lifecycle key under the subscription first. A reader that finds a subscription through a
+    /// lifecycle key must find the lifecycle key under the subscription as well.
     async fn link_both_ways(
         &self,
-        joint: &Joint,
+        lifecycle_key: &LifecycleKey,
         subscription: &Subscription,
     ) -> Result<(), LedgerError> {
-        self.note_joint(&subscription.to_string(), joint).await?;
-        self.link(joint, subscription).await
+        self.store_lifecycle_key(&subscription.to_string(), lifecycle_key)
+            .await?;
+        self.link(lifecycle_key, subscription).await
     }
 
     /// Reads the facts after the profile was read, merges them into the profile, and writes it if
@@ -151,13 +157,18 @@ impl Ledger {
     ) -> Result<Option<Profile>, LedgerError> {
         let mut agreements: Vec<(AgreementId, Lifecycle)> = Vec::new();
         let mut customer = None;
-        for joint in self.joints(&stored.subscription.to_string()).await? {
-            let facts = match &joint {
-                Joint::Agreement(_) | Joint::Customer(..) => self.joint_facts(&joint).await?,
-                Joint::Buyer(..) => continue,
+        for lifecycle_key in self
+            .lifecycle_keys(&stored.subscription.to_string())
+            .await?
+        {
+            let facts = match &lifecycle_key {
+                LifecycleKey::Agreement(_) | LifecycleKey::Customer(..) => {
+                    self.lifecycle_facts(&lifecycle_key).await?
+                }
+                LifecycleKey::Buyer(..) => continue,
             };
-            match joint {
-                Joint::Agreement(id) => agreements.push((id, facts.lifecycle)),
+            match lifecycle_key {
+                LifecycleKey::Agreement(id) => agreements.push((id, facts.lifecycle)),
                 _ => customer = Some(facts.lifecycle),
             }
         }

@@ -8,7 +8,7 @@ use marketplace::{AccountId, AgreementId, CustomerIdentifier, LicenseArn, Produc
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reading {
     /// The message is about an agreement, a license or a customer.
-    News(Message),
+    Message(Message),
     /// The message is about something else.
     Ignored {
         /// The message's detail-type or action.
@@ -26,12 +26,12 @@ pub struct Message {
     /// The message's detail-type or action.
     pub kind: String,
     /// The content of the message.
-    pub news: News,
+    pub content: Content,
 }
 
 /// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum News {
+pub enum Content {
     /// License Updated or License Deprovisioned.
     License {
         /// The sign that the event gives: activated or deprovisioned.

@@ -9,13 +9,13 @@ use ledger::{Ledger, LedgerError};
 use marketplace::ProductCode;
 
 /// The configurations read so far.
-pub(crate) struct Catalogue<'a> {
+pub(crate) struct ProductCache<'a> {
     ledger: &'a Ledger,
     known: Mutex<BTreeMap<ProductCode, Option<Arc<Product>>>>,
     damaged: AtomicU64,
 }
 
-impl<'a> Catalogue<'a> {
+impl<'a> ProductCache<'a> {
     pub fn new(ledger: &'a Ledger) -> Self {
         Self {
             ledger,

@@ -1,8 +1,8 @@
-//! Joints connect lifecycle events with subscriptions. A joint is an agreement, a legacy customer
+//! Lifecycle keys connect lifecycle events with subscriptions. A lifecycle key is an agreement, a legacy customer
 //! of a product, or an AWS account that bought a product.
 //!
 //! Agreement events name no product and no license. They and the license's events may come in any
-//! order. So each side first stores its facts under the joint, and then reads the facts of the
+//! order. So each side first stores its facts under the lifecycle key, and then reads the facts of the
 //! other side. The side that stores second sees both.
 
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::tables::TTL_ATTRIBUTE;
 
 /// A name that a lifecycle event can have instead of the subscription's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Joint {
+pub enum LifecycleKey {
     /// An agreement, by its agreement id.
     Agreement(AgreementId),
     /// A customer of a product, by the legacy customer identifier.
@@ -30,7 +30,7 @@ pub enum Joint {
     Buyer(ProductCode, AccountId),
 }
 
-impl fmt::Display for Joint {
+impl fmt::Display for LifecycleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Agreement(id) => write!(f, "agreement|{id}"),
@@ -40,7 +40,7 @@ impl fmt::Display for Joint {
     }
 }
 
-impl FromStr for Joint {
+impl FromStr for LifecycleKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -61,44 +61,51 @@ impl FromStr for Joint {
     }
 }
 
-/// The stored facts about a joint, from lifecycle events.
+/// The stored facts about a lifecycle key, from lifecycle events.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JointFacts {
-    /// The signs of the lifecycle events that named the joint.
+pub struct LifecycleFacts {
+    /// The signs of the lifecycle events that named the lifecycle key.
     pub lifecycle: Lifecycle,
     /// The version of the item; 0 if nothing is stored. Every write raises it.
     pub version: u64,
 }
 
 impl Ledger {
-    /// The facts about a joint, strongly consistent; an empty lifecycle if nothing is stored.
-    pub async fn joint_facts(&self, joint: &Joint) -> Result<JointFacts, LedgerError> {
+    /// The facts about a lifecycle key, strongly consistent; an empty lifecycle if nothing is stored.
+    pub async fn lifecycle_facts(
+        &self,
+        lifecycle_key: &LifecycleKey,
+    ) -> Result<LifecycleFacts, LedgerError> {
         let item = self
-            .get(&self.tables.subscriptions, &joint.to_string(), "facts")
+            .get(
+                &self.tables.subscriptions,
+                &lifecycle_key.to_string(),
+                "facts",
+            )
             .await?;
         let Some(item) = item else {
-            return Ok(JointFacts {
+            return Ok(LifecycleFacts {
                 lifecycle: Lifecycle::default(),
                 version: 0,
             });
         };
         let read = Reader::new(&item);
-        Ok(JointFacts {
+        Ok(LifecycleFacts {
             lifecycle: read.lifecycle()?,
             version: read.version()?,
         })
     }
 
-    /// Writes the facts about a joint, if they were not changed since `old` was read.
-    pub async fn write_joint_facts(
+    /// Writes the facts about a lifecycle key, if they were not changed since `old` was read.
+    pub async fn write_lifecycle_facts(
         &self,
-        joint: &Joint,
-        old: &JointFacts,
+        lifecycle_key: &LifecycleKey,
+        old: &LifecycleFacts,
         lifecycle: &Lifecycle,
     ) -> Result<Written, LedgerError> {
         let item = |lifecycle: &Lifecycle, version: u64| {
             let mut item = Item::from([
-                ("subscription".to_owned(), text(joint)),
+                ("subscription".to_owned(), text(lifecycle_key)),
                 ("item".to_owned(), text("facts")),
                 ("version".to_owned(), number(version)),
             ]);
@@ -117,24 +124,31 @@ impl Ledger {
         .await
     }
 
-    /// Stores that a subscription belongs to a joint. Storing it twice changes nothing.
+    /// Stores that a subscription belongs to a lifecycle key. Storing it twice changes nothing.
     pub async fn link(
         &self,
-        joint: &Joint,
+        lifecycle_key: &LifecycleKey,
         subscription: &Subscription,
     ) -> Result<(), LedgerError> {
         let item = Item::from([
-            ("subscription".to_owned(), text(joint)),
+            ("subscription".to_owned(), text(lifecycle_key)),
             ("item".to_owned(), text(format!("link#{subscription}"))),
             ("version".to_owned(), number(1)),
         ]);
         self.put_any(&self.tables.subscriptions, item).await
     }
 
-    /// The subscriptions that belong to a joint, strongly consistent.
-    pub async fn linked(&self, joint: &Joint) -> Result<Vec<Subscription>, LedgerError> {
+    /// The subscriptions that belong to a lifecycle key, strongly consistent.
+    pub async fn linked(
+        &self,
+        lifecycle_key: &LifecycleKey,
+    ) -> Result<Vec<Subscription>, LedgerError> {
         let items = self
-            .query_all(&self.tables.subscriptions, &joint.to_string(), "link#")
+            .query_all(
+                &self.tables.subscriptions,
+                &lifecycle_key.to_string(),
+                "link#",
+            )
             .await?;
         let read = |item: &Item| -> Result<Subscription, Malformed> {
             let read = Reader::new(item);
@@ -144,23 +158,27 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Stores a joint under `about`, which is a subscription or another joint. This is the opposite
+    /// Stores a lifecycle key under `about`, which is a subscription or another lifecycle key. This is the opposite
     /// direction of [`Ledger::link`]. Storing it twice changes nothing.
-    pub async fn note_joint(&self, about: &str, joint: &Joint) -> Result<(), LedgerError> {
+    pub async fn store_lifecycle_key(
+        &self,
+        about: &str,
+        lifecycle_key: &LifecycleKey,
+    ) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(about)),
-            ("item".to_owned(), text(format!("joint#{joint}"))),
+            ("item".to_owned(), text(format!("joint#{lifecycle_key}"))),
             ("version".to_owned(), number(1)),
         ]);
         self.put_any(&self.tables.subscriptions, item).await
     }
 
-    /// The joints that are stored under `about`, strongly consistent.
-    pub async fn joints(&self, about: &str) -> Result<Vec<Joint>, LedgerError> {
+    /// The lifecycle keys that are stored under `about`, strongly consistent.
+    pub async fn lifecycle_keys(&self, about: &str) -> Result<Vec<LifecycleKey>, LedgerError> {
         let items = self
             .query_all(&self.tables.subscriptions, about, "joint#")
             .await?;
-        let read = |item: &Item| -> Result<Joint, Malformed> {
+        let read = |item: &Item| -> Result<LifecycleKey, Malformed> {
             let read = Reader::new(item);
             let key = read.text("item")?;
             let key = key.strip_prefix("joint#").unwrap_or(key);
@@ -169,7 +187,7 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Keeps a lifecycle event as it was received, under the subscription or joint that it names.
+    /// Keeps a lifecycle event as it was received, under the subscription or lifecycle key that it names.
     /// Storing the same event twice changes nothing.
     ///
     /// The item is only evidence. The content of an event goes into the facts and the profile, and
@@ -177,10 +195,10 @@ impl Ledger {
     /// subscription is active. An event that was not understood waits for a person. Nothing shows
     /// when the person is done, so the event never expires.
     ///
-    /// No other item of Subscriptions ever expires. Facts, links and joints are read when a buyer
+    /// No other item of Subscriptions ever expires. Facts, links and lifecycle keys are read when a buyer
     /// comes back or an event comes late. A profile says when a subscription was in force. Products
     /// and contacts are the seller's own data.
-    pub async fn note_event(
+    pub async fn store_event(
         &self,
         about: &str,
         event_id: &str,
@@ -215,10 +233,10 @@ mod tests {
             "customer|code1|cust|with a bar",
             "buyer|code1|111122223333",
         ] {
-            assert_eq!(text.parse::<Joint>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<LifecycleKey>().unwrap().to_string(), text);
         }
         for text in ["", "agreement|", "buyer|code1|abc", "license|x"] {
-            assert!(text.parse::<Joint>().is_err(), "{text:?}");
+            assert!(text.parse::<LifecycleKey>().is_err(), "{text:?}");
         }
     }
 }

@@ -9,21 +9,21 @@ use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Status;
 use marketplace::{ProductCode, Subscription};
-use startup::Budget;
+use runtime::Budget;
 
 use crate::event::Usage;
+use crate::event_result::{EventResult, Unavailable, within};
 use crate::limits::AT_ONCE;
 use crate::rejection::Rejection;
-use crate::verdict::{Unavailable, Verdict, within};
 
 /// The profiles and products of one request, with an error for each item that could not be read.
 #[derive(Default)]
-pub(crate) struct Catalogue {
+pub(crate) struct RequestData {
     profiles: HashMap<Subscription, Result<Option<Profile>, Unavailable>>,
     products: HashMap<ProductCode, Result<Option<Product>, Unavailable>>,
 }
 
-impl Catalogue {
+impl RequestData {
     /// Reads the profiles of `usages` and then the products of those profiles.
     pub async fn read<'u>(
         ledger: &Ledger,
@@ -55,20 +55,20 @@ impl Catalogue {
         Self { profiles, products }
     }
 
-    /// The verdict for an event that must not be stored; `None` if it may be stored.
+    /// The event_result for an event that must not be stored; `None` if it may be stored.
     ///
     /// Usage of a pending subscription is accepted. Its rows wait, and are metered as soon as the
     /// subscription is active. For a product without a configuration every dimension is accepted,
     /// as in the sealer.
-    pub fn objection(&self, usage: &Usage) -> Option<Verdict> {
+    pub fn objection(&self, usage: &Usage) -> Option<EventResult> {
         let profile = match self.profiles.get(&usage.subscription) {
             Some(Ok(Some(profile))) => profile,
             Some(Ok(None)) => {
                 let name = shown(&usage.subscription);
                 return Some(Rejection::UnknownSubscription(name).into());
             }
-            Some(Err(unavailable)) => return Some(Verdict::Failed(*unavailable)),
-            None => return Some(Verdict::Failed(Unavailable)),
+            Some(Err(unavailable)) => return Some(EventResult::Failed(*unavailable)),
+            None => return Some(EventResult::Failed(Unavailable)),
         };
         if profile.status() == Status::Ended {
             return Some(Rejection::Ended(shown(&usage.subscription)).into());
@@ -76,8 +76,8 @@ impl Catalogue {
         match self.products.get(&profile.product) {
             Some(Ok(Some(product))) => unknown_dimension(product, usage),
             Some(Ok(None)) => None,
-            Some(Err(unavailable)) => Some(Verdict::Failed(*unavailable)),
-            None => Some(Verdict::Failed(Unavailable)),
+            Some(Err(unavailable)) => Some(EventResult::Failed(*unavailable)),
+            None => Some(EventResult::Failed(Unavailable)),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Catalogue {
 /// The most dimensions that an error message lists.
 const DIMENSIONS_SHOWN_MAX: usize = 10;
 
-fn unknown_dimension(product: &Product, usage: &Usage) -> Option<Verdict> {
+fn unknown_dimension(product: &Product, usage: &Usage) -> Option<EventResult> {
     if product.dimensions.contains(&usage.event.dimension) {
         return None;
     }

@@ -75,7 +75,7 @@ impl Ledger {
     /// Makes a record urgent, if it was not changed since it was read. `final_at` is the end of its
     /// subscription's final hour, and `due` is the record's new due time. A record that is not sent
     /// any more is not changed, which is a conflict.
-    pub async fn hurry(
+    pub async fn make_urgent(
         &self,
         record: &MeteringRecord,
         final_at: Timestamp,
@@ -96,7 +96,7 @@ impl Ledger {
     /// Makes an urgent record an ordinary one again, if it was not changed since it was read,
     /// because its subscription has no final hour any more. Its due time stays. A record that is
     /// not sent any more is not changed, which is a conflict.
-    pub async fn calm(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
+    pub async fn make_ordinary(&self, record: &MeteringRecord) -> Result<Written, LedgerError> {
         if !record.state.is_sendable() {
             return Ok(Written::Conflict);
         }

@@ -15,14 +15,14 @@ use marketplace::IdentityKind;
 use tokio::sync::Mutex;
 
 /// Configures products that are listed in the emulator and not yet in the tables.
-pub(crate) struct Catalogue {
+pub(crate) struct ProductSetup {
     emulator: Emulator,
     ledger: Ledger,
     /// The product codes that need no second check.
     seen: Mutex<BTreeSet<String>>,
 }
 
-impl Catalogue {
+impl ProductSetup {
     pub fn new(emulator: Emulator, ledger: Ledger) -> Self {
         Self {
             emulator,
