@@ -11,6 +11,7 @@ use ledger::lifecycle_key::LifecycleKey;
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Sign;
+use marketplace::subscription::BuyerIdentifiers;
 use marketplace::{
     AccountId, AgreementId, CustomerIdentifier, IdentityKind, LicenseArn, ProductCode, Subscription,
 };
@@ -103,16 +104,18 @@ impl Context<'_> {
         // A product without a configuration is assumed to be metered by license, because the event
         // names a license.
         let kind = configured.map_or(IdentityKind::License, |product| product.identity);
-        let subscription = match (kind, names.license, names.account) {
-            (IdentityKind::License, Some(arn), _) => Subscription::License(arn.clone()),
-            (IdentityKind::License, None, _) => return Ok(self.lacks("/detail/license/arn", kind)),
-            (IdentityKind::Account, _, Some(account)) => {
-                Subscription::Account(names.product.clone(), account.clone())
-            }
-            (IdentityKind::Account, _, None) => {
-                return Ok(self.lacks("/detail/acceptor/accountId", kind));
-            }
-            (IdentityKind::Customer, _, _) => return self.license_of_customer(sign, names).await,
+        let missing = match kind {
+            IdentityKind::License => "/detail/license/arn",
+            IdentityKind::Account => "/detail/acceptor/accountId",
+            IdentityKind::Customer => return self.license_of_customer(sign, names).await,
+        };
+        let buyer = BuyerIdentifiers {
+            license: names.license,
+            account: names.account,
+            customer: None,
+        };
+        let Some(subscription) = Subscription::of_buyer(names.product, kind, buyer) else {
+            return Ok(self.lacks(missing, kind));
         };
         self.store_event(&subscription.to_string()).await?;
         let mut known = Known {

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use marketplace::text::excerpt;
 use serde_json::Value;
 
 /// The largest number of characters of an event's id. The id becomes part of a sort key. The limit
@@ -36,7 +37,7 @@ impl<'a> Fields<'a> {
     /// Creates a reader of a message. `id` is `None` if the message has no id.
     pub fn new(value: &'a Value, id: Option<&str>) -> Self {
         let id = match id.filter(|id| !id.is_empty()) {
-            Some(id) => id.chars().take(EVENT_ID_CHARS_MAX).collect(),
+            Some(id) => excerpt(id, EVENT_ID_CHARS_MAX),
             // The digest is the same in every version of this program, so that a repeated event has
             // the same id.
             None => format!("without-id-{}", ledger::content_digest(&value.to_string())),

@@ -27,7 +27,7 @@ use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
 use runtime::metrics::{Unit, emit};
 use runtime::settings::Products;
-use runtime::{BatchResponse, Budget, Clock, ClockError, Env, StartError, clients};
+use runtime::{BatchResponse, Budget, Clock, Env, InvocationError, StartError, clients};
 use serde_json::{Value, json};
 
 use crate::content::{Message, Reading};
@@ -62,17 +62,6 @@ impl App {
     }
 }
 
-/// The reason why an invocation failed and must be repeated.
-#[derive(Debug, thiserror::Error)]
-pub enum HandleError {
-    /// A table could not be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The time could not be read.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-}
-
 /// The number of messages that one invocation handled, by result.
 #[derive(Debug, Default)]
 struct Counts {
@@ -85,7 +74,11 @@ struct Counts {
 /// other input is an EventBridge event. The answer to a batch names the messages that could not be
 /// stored, so that SQS delivers only those again. A message that cannot be read is stored for a
 /// person. It is not delivered again, because a second delivery could not be read either.
-pub async fn handle(app: &App, event: Value, budget: Budget) -> Result<BatchResponse, HandleError> {
+pub async fn handle(
+    app: &App,
+    event: Value,
+    budget: Budget,
+) -> Result<BatchResponse, InvocationError> {
     let now = app.clock.now().await?;
     let mut counts = Counts::default();
     let answer = match event.get("Records").and_then(Value::as_array) {
@@ -120,7 +113,7 @@ async fn receive_batch(
     budget: Budget,
     now: Timestamp,
     counts: &mut Counts,
-) -> Result<BatchResponse, HandleError> {
+) -> Result<BatchResponse, InvocationError> {
     let mut failed = Vec::new();
     for record in records {
         let id = record.get("messageId").and_then(Value::as_str);

@@ -1,8 +1,9 @@
 //! Reads one event, and checks all rules that need no table.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use marketplace::hour::shift;
-use marketplace::schedule::MONTH_CATCH_HOURS;
+use marketplace::schedule::catch_due;
+use marketplace::text::excerpt;
 use marketplace::usage::{CARRY_PREFIX, UsageEvent, split_key};
 use marketplace::{Dimension, EventId, Month, Quantity, Subscription, TagSet};
 use serde_json::value::RawValue;
@@ -38,7 +39,7 @@ pub(crate) fn read(raw: &RawValue, now: Timestamp) -> Read {
     };
     let id = text("id", members.id).ok();
     Read {
-        id: id.map(|id| id.chars().take(128).collect()),
+        id: id.map(|id| excerpt(&id, 128)),
         usage: judge(members, now),
     }
 }
@@ -103,14 +104,14 @@ fn read_quantity(value: Option<&RawValue>) -> Result<Quantity, Rejection> {
 fn read_time(text: &str, now: Timestamp) -> Result<Timestamp, Rejection> {
     let time: Timestamp = text
         .parse()
-        .map_err(|_| Rejection::Time(text.chars().take(60).collect()))?;
+        .map_err(|_| Rejection::Time(excerpt(text, 60)))?;
     if time > shift(now, CLOCK_SKEW_MAX) {
         return Err(Rejection::InFuture { time, now });
     }
     // A month's late usage is carried into its last hour, the catch hour, until that hour is
     // sealed. Afterwards AWS Marketplace accepts no usage of the month.
     let month = Month::of(time);
-    let closed = shift(month.end(), SignedDuration::from_hours(MONTH_CATCH_HOURS));
+    let closed = catch_due(month);
     if now >= closed {
         return Err(Rejection::TooOld {
             time,

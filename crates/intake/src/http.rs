@@ -5,6 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::response::Response;
+use marketplace::text::excerpt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -115,12 +116,12 @@ pub(crate) fn json(status: StatusCode, answer: &impl Serialize) -> Response {
 
 /// The answer for every path other than `/usage`.
 pub(crate) async fn not_found(uri: Uri) -> Response {
-    Unreadable::Path(uri.path().chars().take(60).collect()).response()
+    Unreadable::Path(excerpt(uri.path(), 60)).response()
 }
 
 /// The answer for every method other than POST.
 pub(crate) async fn method_not_allowed(method: Method) -> Response {
-    Unreadable::Method(method.as_str().chars().take(20).collect()).response()
+    Unreadable::Method(excerpt(method.as_str(), 20)).response()
 }
 
 /// Returns the body, if its headers say that it is uncompressed JSON.
@@ -140,21 +141,19 @@ pub(crate) fn body(
     };
     if !content_type.is_some_and(is_json) {
         let shown = content_type.map_or("not given".to_owned(), |value| {
-            format!("{:?}", value.chars().take(60).collect::<String>())
+            format!("{:?}", excerpt(value, 60))
         });
         return Err(Unreadable::ContentType(shown));
     }
     match header(CONTENT_ENCODING) {
         None | Some("identity") => {}
         Some(other) => {
-            return Err(Unreadable::ContentEncoding(
-                other.chars().take(60).collect(),
-            ));
+            return Err(Unreadable::ContentEncoding(excerpt(other, 60)));
         }
     }
     body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Unreadable::TooLong,
-        _ => Unreadable::Broken(rejection.body_text().chars().take(200).collect()),
+        _ => Unreadable::Broken(excerpt(&rejection.body_text(), 200)),
     })
 }
 

@@ -34,7 +34,7 @@ use axum::routing::post;
 use jiff::Timestamp;
 use ledger::Ledger;
 use runtime::clients;
-use runtime::metrics::{Unit, emit};
+use runtime::metrics::{count, emit};
 use runtime::{Budget, Clock, Env, StartError};
 use serde_json::value::RawValue;
 
@@ -161,7 +161,6 @@ async fn judge_and_store(
 }
 
 fn publish(answer: &Answer, now: Timestamp) {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(
         stored = answer.stored,
         repeated = answer.repeated,
@@ -173,10 +172,10 @@ fn publish(answer: &Answer, now: Timestamp) {
         "intake",
         now,
         &[
-            ("EventsStored", Unit::Count, count(answer.stored)),
-            ("EventsRepeated", Unit::Count, count(answer.repeated)),
-            ("EventsRejected", Unit::Count, count(answer.rejected)),
-            ("EventsFailed", Unit::Count, count(answer.failed)),
+            count("EventsStored", answer.stored),
+            count("EventsRepeated", answer.repeated),
+            count("EventsRejected", answer.rejected),
+            count("EventsFailed", answer.failed),
         ],
     );
 }

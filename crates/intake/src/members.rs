@@ -5,6 +5,7 @@ use std::collections::btree_map::Entry;
 use std::fmt;
 
 use marketplace::Tags;
+use marketplace::text::excerpt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -60,7 +61,7 @@ impl<'a> Members<'a> {
             "time" => ("time", &mut self.time),
             "tags" => ("tags", &mut self.tags),
             _ => {
-                let name = name.chars().take(60).collect();
+                let name = excerpt(name, 60);
                 self.fault.get_or_insert(Rejection::UnknownMember(name));
                 return;
             }
@@ -92,7 +93,7 @@ pub(crate) fn tags(value: Option<&RawValue>) -> Result<Tags, Rejection> {
         Ok(TagMap {
             repeated: Some(key),
             ..
-        }) => Err(Rejection::RepeatedTag(key.chars().take(60).collect())),
+        }) => Err(Rejection::RepeatedTag(excerpt(&key, 60))),
         Ok(TagMap { tags, .. }) => Ok(tags),
         Err(_) => Err(wrong_type("tags", value, "a JSON object of strings")),
     }
@@ -150,5 +151,5 @@ pub(crate) fn wrong_type(
 
 /// A value's JSON, cut off after 60 characters.
 pub(crate) fn shown(value: &RawValue) -> String {
-    value.get().chars().take(60).collect()
+    excerpt(value.get(), 60)
 }

@@ -8,6 +8,7 @@ use ledger::product::Product;
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Status;
+use marketplace::text::excerpt;
 use marketplace::{ProductCode, Subscription};
 use runtime::Budget;
 
@@ -111,7 +112,7 @@ fn unknown_dimension(product: &Product, usage: &Usage) -> Option<EventResult> {
 }
 
 fn shown(value: impl std::fmt::Display) -> String {
-    value.to_string().chars().take(100).collect()
+    excerpt(&value.to_string(), 100)
 }
 
 /// Logs the error of a read or write that [`within`] awaited. Until a person has corrected a

@@ -18,7 +18,7 @@ mod write;
 use jiff::Timestamp;
 use ledger::Ledger;
 use runtime::clients;
-use runtime::metrics::{Unit, emit};
+use runtime::metrics::{Unit, count, emit};
 use runtime::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
 use serde_json::value::RawValue;
 
@@ -49,14 +49,6 @@ impl App {
     }
 }
 
-/// The error of an invocation that failed as a whole. Lambda delivers the whole batch again.
-#[derive(Debug, thiserror::Error)]
-pub enum LateUsageError {
-    /// The clock gave no time, which can happen only in a local stack.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-}
-
 /// Handles one invocation: a DynamoDB event of up to 10,000 records and 6 MB of JSON.
 ///
 /// If DynamoDB failed or the time ran out, the response names the first record that could not be
@@ -65,12 +57,12 @@ pub enum LateUsageError {
 ///
 /// # Errors
 ///
-/// [`LateUsageError`] if the clock fails. In that case nothing was written.
+/// [`ClockError`] if the clock fails. In that case nothing was written.
 pub async fn handle(
     app: &App,
     event: Box<RawValue>,
     budget: Budget,
-) -> Result<BatchResponse, LateUsageError> {
+) -> Result<BatchResponse, ClockError> {
     let now = app.clock.now().await?;
     let delivery = Delivery::read(&event);
     let handled = write::write_all(&app.ledger, &delivery, now, budget).await;
@@ -82,7 +74,6 @@ pub async fn handle(
 }
 
 fn publish(delivery: &Delivery<'_>, handled: &Handled<'_>, now: Timestamp) {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let broken_off = handled.again_from.is_some();
     tracing::info!(
         changes = delivery.changes,
@@ -99,18 +90,13 @@ fn publish(delivery: &Delivery<'_>, handled: &Handled<'_>, now: Timestamp) {
         "late-usage",
         now,
         &[
-            ("UsageChanges", Unit::Count, count(delivery.changes)),
-            ("LateHoursFlagged", Unit::Count, count(handled.flagged)),
-            (
+            count("UsageChanges", delivery.changes),
+            count("LateHoursFlagged", handled.flagged),
+            count(
                 "RowsUnattributed",
-                Unit::Count,
-                count(handled.set_aside.saturating_add(handled.refused)),
+                handled.set_aside.saturating_add(handled.refused),
             ),
-            (
-                "UnreadableStreamRecords",
-                Unit::Count,
-                count(delivery.unreadable),
-            ),
+            count("UnreadableStreamRecords", delivery.unreadable),
             ("BatchesBrokenOff", Unit::Count, i64::from(broken_off)),
         ],
     );

@@ -7,7 +7,7 @@
 //! to all calls that sent them.
 
 use jiff::Timestamp;
-use marketplace::audit::comparison::INFERRED;
+use marketplace::error_table::INFERRED;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::{MeteringRecord, Quantity, Slot, State, UsageHour};
 

@@ -19,6 +19,7 @@
 
 use jiff::Timestamp;
 use marketplace::lane::{Lane, RefusedLane};
+use marketplace::text::hex;
 use sha2::{Digest, Sha256};
 
 use crate::Ledger;
@@ -45,8 +46,7 @@ fn sort_key(lane: &Lane) -> String {
         }
         Lane::Subscription(subscription) => format!("subscription\n{subscription}"),
     };
-    let digest = Sha256::digest(named);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(named))
 }
 
 fn to_item(guilt: &RefusedLane) -> Item {

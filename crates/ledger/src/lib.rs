@@ -56,6 +56,7 @@ pub mod usage_event;
 use aws_sdk_dynamodb::Client;
 use marketplace::Subscription;
 use marketplace::retention::Retention;
+use marketplace::text::hex;
 use sha2::{Digest, Sha256};
 
 pub use error::{LedgerError, Malformed, Written};
@@ -124,9 +125,5 @@ pub fn shard_of(subscription: &Subscription) -> u8 {
 
 /// A short digest of a text: 32 hexadecimal digits.
 pub fn content_digest(content: &str) -> String {
-    Sha256::digest(content)
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(content)[..16])
 }

@@ -14,6 +14,7 @@ use marketplace::Subscription;
 use marketplace::UsageHour;
 use marketplace::fold::SetAside;
 use marketplace::retention::Retention;
+use marketplace::text::hex;
 use marketplace::usage::SetAsideReason;
 use sha2::{Digest, Sha256};
 
@@ -93,12 +94,8 @@ fn digest_of(content: &str) -> [u8; 32] {
 }
 
 fn sort_key(hour: &str, digest: &[u8; 32]) -> String {
-    let digest: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    format!("x#{hour}#{digest}")
+    let (start, _) = digest.split_at(16);
+    format!("x#{hour}#{}", hex(start))
 }
 
 fn unattributed_partition(number: u8) -> String {

@@ -14,6 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use marketplace::hour::shift;
 use marketplace::quantity::Overflow;
 use marketplace::tags::Tags;
+use marketplace::text::excerpt;
 use marketplace::usage::{Field, SetAsideReason, UsageEvent, UsageRow, read_row};
 use marketplace::{Subscription, TagSet, UsageHour};
 
@@ -33,7 +34,7 @@ pub fn partition_key(subscription: &Subscription, hour: UsageHour) -> String {
 
 /// Reads a partition key, `<subscription>@<hour>`. It is split at the last `@`.
 pub fn read_partition_key(key: &str) -> Result<(Subscription, UsageHour), SetAsideReason> {
-    let malformed = || SetAsideReason::PartitionKey(key.chars().take(200).collect());
+    let malformed = || SetAsideReason::PartitionKey(excerpt(key, 200));
     let (subscription, hour) = key.rsplit_once('@').ok_or_else(malformed)?;
     let subscription = subscription.parse().map_err(|_| malformed())?;
     let hour = hour.parse().map_err(|_| malformed())?;
@@ -74,7 +75,7 @@ pub fn to_item(subscription: &Subscription, event: &UsageEvent) -> Item {
         ("time".to_owned(), text(event.time)),
         (TTL_ATTRIBUTE.to_owned(), number(expires_at.as_second())),
     ]);
-    if !event.tags.is_untagged() {
+    if !event.tags.is_empty() {
         item.insert("tags".to_owned(), tags_attribute(&event.tags));
     }
     item

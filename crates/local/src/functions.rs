@@ -20,7 +20,7 @@ use crate::crash::CrashPoints;
 use crate::stack::StackError;
 
 /// The time that an invocation has, as in the template.
-const INVOCATION: Duration = Duration::from_secs(890);
+pub(crate) const INVOCATION: Duration = Duration::from_secs(890);
 /// The pause before the SDK's first retry, doubled each time. The pause is short, because no real
 /// service needs to be protected.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
@@ -154,7 +154,7 @@ impl Functions {
     pub async fn invoke_agreements(
         &self,
         event: Value,
-    ) -> Result<BatchResponse, agreements::HandleError> {
+    ) -> Result<BatchResponse, runtime::InvocationError> {
         agreements::handle(&self.agreements, event, Budget::of(INVOCATION)).await
     }
 

@@ -154,7 +154,7 @@ pub fn close_record(
     let mut rest = Total::from(record.quantity);
     if !untagged {
         // One entry is kept for untagged usage and for allocations that do not fit.
-        let tagged = record.allocations.iter().filter(|a| !a.tags.is_untagged());
+        let tagged = record.allocations.iter().filter(|a| !a.tags.is_empty());
         for allocation in tagged.take(MOVEMENT_ENTRIES_MAX.saturating_sub(1)) {
             rest = rest.minus(allocation.quantity)?;
             entries.push((allocation.tags.clone(), allocation.quantity));

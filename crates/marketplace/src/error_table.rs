@@ -35,6 +35,11 @@ pub const UNPROCESSED: &str = "Unprocessed";
 pub const UNANSWERED: &str = "Unanswered";
 /// This project's code for a record whose deadline passed without an outcome.
 pub const DEADLINE_PASSED: &str = "DeadlinePassed";
+/// This project's code for a record that is concluded to be billed: only its own call can have taken
+/// the slot.
+pub const INFERRED: &str = "InferredFromDuplicate";
+/// This project's code for a record that CloudTrail proves to be unbilled.
+pub const NOT_BILLED: &str = "NotBilled";
 /// This project's code for a record whose timestamp no known agreement covers any more.
 pub const STAMP_NOT_IN_FORCE: &str = "StampNotInForce";
 /// The code of the row for every status that is not in the table.

@@ -13,6 +13,7 @@ use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::Allocation;
 use crate::subscription::Subscription;
 use crate::tags::TagSet;
+use crate::text::hex;
 use crate::usage::{CARRY_PREFIX, SetAsideReason, UsageRow, check_row};
 
 /// The sums of the rows of one hour.
@@ -82,12 +83,9 @@ pub fn origin_hash(subscription: &Subscription, dimension: &Dimension) -> String
     hasher.update(subscription.to_string());
     hasher.update(b"\n");
     hasher.update(dimension.as_str());
-    hasher
-        .finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digest: [u8; 32] = hasher.finalize().into();
+    let (start, _) = digest.split_at(8);
+    hex(start)
 }
 
 impl std::fmt::Display for CarryId {
@@ -270,7 +268,7 @@ impl DimensionFold {
         let mut tagged: Vec<(&TagSet, Quantity)> = Vec::new();
         for (tags, bucket) in &self.buckets {
             if let Some(quantity) = bucket.to_quantity()
-                && !tags.is_untagged()
+                && !tags.is_empty()
                 && quantity > Quantity::ZERO
             {
                 tagged.push((tags, quantity));

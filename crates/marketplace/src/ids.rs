@@ -8,6 +8,7 @@ use crate::limits::{
     ACCOUNT_ID_CHARS_MAX, CUSTOMER_IDENTIFIER_CHARS_MAX, DIMENSION_BYTES_MAX, DIMENSION_CHARS_MAX,
     EVENT_ID_CHARS_MAX, PRODUCT_CODE_CHARS_MAX,
 };
+use crate::text::excerpt;
 
 /// Why a text is not a valid identifier of the expected kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +26,7 @@ impl InvalidId {
     pub(crate) fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
         Self {
             what,
-            value: value.chars().take(100).collect(),
+            value: excerpt(value, 100),
             rule,
         }
     }

@@ -56,6 +56,7 @@ pub mod slot;
 pub mod spans;
 pub mod subscription;
 pub mod tags;
+pub mod text;
 pub mod usage;
 pub mod window;
 

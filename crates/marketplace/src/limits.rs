@@ -81,6 +81,9 @@ pub const BATCH_METER_USAGE_PER_SECOND: u32 = 10;
 /// Hours for which BatchMeterUsage accepts usage, as of July 2026 (M4). It was 1 and 6 before, so
 /// it is a setting, and this is only the default. Source: BatchMeterUsage API reference.
 pub const WINDOW_HOURS_DEFAULT: i64 = 24;
+/// The longest window that can be set, in hours: 31 days, because a month closes after it ends. The
+/// limit is this project's.
+pub const WINDOW_HOURS_MAX: i64 = 31 * 24;
 
 /// Minutes after which a call is assumed to be in CloudTrail's Event history (M52). AWS says
 /// "typically within 15 minutes"; this project adds five. Source: CloudTrail user guide, Event

@@ -6,6 +6,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::limits::{MICROS_PER_UNIT, QUANTITY_INTEGER_MAX, QUANTITY_MICROS_MAX};
+use crate::text::excerpt;
+
+/// The characters of a wrong text that an error shows. The limit is this project's.
+const EXCERPT_CHARS_MAX: usize = 60;
 
 /// A quantity that a record can hold: 0 to 9999999999.999999, six decimals, exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -68,16 +72,24 @@ impl Quantity {
         match read_decimal(text) {
             Ok(micros) => match u64::try_from(micros) {
                 Ok(micros) => Self::from_micros(micros)
-                    .ok_or_else(|| InvalidQuantity::TooLarge(excerpt(text))),
-                Err(_) if micros.is_negative() => Err(InvalidQuantity::Negative(excerpt(text))),
-                Err(_) => Err(InvalidQuantity::TooLarge(excerpt(text))),
+                    .ok_or_else(|| InvalidQuantity::TooLarge(excerpt(text, EXCERPT_CHARS_MAX))),
+                Err(_) if micros.is_negative() => {
+                    Err(InvalidQuantity::Negative(excerpt(text, EXCERPT_CHARS_MAX)))
+                }
+                Err(_) => Err(InvalidQuantity::TooLarge(excerpt(text, EXCERPT_CHARS_MAX))),
             },
-            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(excerpt(text))),
-            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(excerpt(text))),
+            Err(Unreadable::NotANumber) => Err(InvalidQuantity::NotANumber(excerpt(
+                text,
+                EXCERPT_CHARS_MAX,
+            ))),
+            Err(Unreadable::TooPrecise) => Err(InvalidQuantity::TooPrecise(excerpt(
+                text,
+                EXCERPT_CHARS_MAX,
+            ))),
             Err(Unreadable::TooLarge) => Err(if text.starts_with('-') {
-                InvalidQuantity::Negative(excerpt(text))
+                InvalidQuantity::Negative(excerpt(text, EXCERPT_CHARS_MAX))
             } else {
-                InvalidQuantity::TooLarge(excerpt(text))
+                InvalidQuantity::TooLarge(excerpt(text, EXCERPT_CHARS_MAX))
             }),
         }
     }
@@ -96,13 +108,19 @@ impl FromStr for Quantity {
         let unsigned = whole.strip_prefix('-').unwrap_or(whole);
         let padded = unsigned.len() > 1 && unsigned.starts_with('0');
         if !digits(unsigned) || padded || !fraction.is_none_or(digits) {
-            return Err(InvalidQuantity::NotANumber(excerpt(text)));
+            return Err(InvalidQuantity::NotANumber(excerpt(
+                text,
+                EXCERPT_CHARS_MAX,
+            )));
         }
         if fraction.is_some_and(|f| f.len() > 6) {
-            return Err(InvalidQuantity::TooPrecise(excerpt(text)));
+            return Err(InvalidQuantity::TooPrecise(excerpt(
+                text,
+                EXCERPT_CHARS_MAX,
+            )));
         }
         if whole.starts_with('-') {
-            return Err(InvalidQuantity::Negative(excerpt(text)));
+            return Err(InvalidQuantity::Negative(excerpt(text, EXCERPT_CHARS_MAX)));
         }
         Self::from_number(text)
     }
@@ -183,9 +201,9 @@ impl Total {
     /// Reads the text that [`fmt::Display`] prints, or any DynamoDB number of at most six decimals.
     pub fn from_number(text: &str) -> Result<Self, InvalidQuantity> {
         read_decimal(text).map(Self).map_err(|e| match e {
-            Unreadable::NotANumber => InvalidQuantity::NotANumber(excerpt(text)),
-            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(excerpt(text)),
-            Unreadable::TooLarge => InvalidQuantity::TooLarge(excerpt(text)),
+            Unreadable::NotANumber => InvalidQuantity::NotANumber(excerpt(text, EXCERPT_CHARS_MAX)),
+            Unreadable::TooPrecise => InvalidQuantity::TooPrecise(excerpt(text, EXCERPT_CHARS_MAX)),
+            Unreadable::TooLarge => InvalidQuantity::TooLarge(excerpt(text, EXCERPT_CHARS_MAX)),
         })
     }
 }
@@ -293,11 +311,6 @@ fn read_decimal(text: &str) -> Result<i128, Unreadable> {
         digits = digits.checked_neg().ok_or(Unreadable::TooLarge)?;
     }
     Ok(digits)
-}
-
-/// The first 60 characters, so that an error stays short.
-fn excerpt(text: &str) -> String {
-    text.chars().take(60).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hour::{UsageHour, shift};
+use crate::hour::{Month, UsageHour, shift};
 
 /// The rule for the times at which hours are due to be sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,25 @@ pub struct Schedule {
 /// Hours after a month's end at which its last hour, the catch hour for late usage, is sealed: one
 /// hour before AWS Marketplace closes the month.
 pub const MONTH_CATCH_HOURS: i64 = 5;
+
+/// When a month's catch hour is sealed at the earliest. Usage of the month that comes later cannot
+/// be billed any more.
+pub fn catch_due(month: Month) -> Timestamp {
+    catch_due_after(month.end())
+}
+
+fn catch_due_after(month_end: Timestamp) -> Timestamp {
+    shift(month_end, SignedDuration::from_hours(MONTH_CATCH_HOURS))
+}
+
+/// The first hour of the earliest month whose catch hour is not sealed yet.
+pub fn first_open_hour(now: Timestamp) -> UsageHour {
+    let open_since = shift(
+        now,
+        SignedDuration::from_hours(MONTH_CATCH_HOURS.saturating_neg()),
+    );
+    UsageHour::of(open_since).month().first_hour()
+}
 
 /// Minutes after a sign of an agreement's end at which the hour of that sign is sealed, even if it
 /// is not over. AWS Marketplace accepts usage for an hour after the end.
@@ -53,12 +72,11 @@ impl Schedule {
     /// take late usage. The new month's first hours wait too, because hours are sealed in order.
     pub fn due(self, hour: UsageHour) -> Timestamp {
         let settled = shift(hour.end(), self.settle);
-        let catch = SignedDuration::from_hours(MONTH_CATCH_HOURS);
         let month = hour.month();
         if hour == month.last_hour() {
-            settled.max(shift(month.end(), catch))
+            settled.max(catch_due(month))
         } else {
-            settled.max(shift(month.start(), catch))
+            settled.max(catch_due_after(month.start()))
         }
     }
 

@@ -53,6 +53,17 @@ impl FromStr for IdentityKind {
     }
 }
 
+/// The identifiers that AWS names for a buyer of a product, as far as they are known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BuyerIdentifiers<'a> {
+    /// The license.
+    pub license: Option<&'a LicenseArn>,
+    /// The legacy customer identifier.
+    pub customer: Option<&'a CustomerIdentifier>,
+    /// The buyer's AWS account.
+    pub account: Option<&'a AccountId>,
+}
+
 /// One buyer's subscription to one product. It is the key of everything that is stored about it.
 ///
 /// Its text is the license's ARN, `legacy|<product>|<customer>` or `account|<product>|<account>`
@@ -68,6 +79,26 @@ pub enum Subscription {
 }
 
 impl Subscription {
+    /// The subscription of a buyer of a product whose buyers are identified by `kind`. `None` if the
+    /// identifier of that kind is not known.
+    pub fn of_buyer(
+        product: &ProductCode,
+        kind: IdentityKind,
+        buyer: BuyerIdentifiers<'_>,
+    ) -> Option<Self> {
+        match kind {
+            IdentityKind::License => buyer.license.cloned().map(Self::License),
+            IdentityKind::Customer => {
+                let customer = buyer.customer.cloned()?;
+                Some(Self::Customer(product.clone(), customer))
+            }
+            IdentityKind::Account => {
+                let account = buyer.account.cloned()?;
+                Some(Self::Account(product.clone(), account))
+            }
+        }
+    }
+
     /// The kind of identity.
     pub fn kind(&self) -> IdentityKind {
         match self {

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::limits::{TAG_KEY_CHARS_MAX, TAG_VALUE_CHARS_MAX, TAGS_MAX};
+use crate::text::excerpt;
 
 /// The tags of one usage event, by key.
 pub type Tags = BTreeMap<String, String>;
@@ -40,11 +41,6 @@ impl TagSet {
         Self::default()
     }
 
-    /// Whether this set stands for untagged usage, which means that it is empty.
-    pub fn is_untagged(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The key and value of each tag, sorted by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
@@ -57,7 +53,7 @@ impl TagSet {
         self.0.len()
     }
 
-    /// Whether there are no tags.
+    /// Whether there are no tags, so that the set stands for untagged usage.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -72,12 +68,12 @@ impl TryFrom<Tags> for TagSet {
         }
         for (key, value) in &tags {
             if !is_tag_text(key, TAG_KEY_CHARS_MAX) {
-                return Err(InvalidTags::Key(key.chars().take(60).collect()));
+                return Err(InvalidTags::Key(excerpt(key, 60)));
             }
             if !is_tag_text(value, TAG_VALUE_CHARS_MAX) {
                 return Err(InvalidTags::Value {
-                    key: key.chars().take(60).collect(),
-                    value: value.chars().take(60).collect(),
+                    key: excerpt(key, 60),
+                    value: excerpt(value, 60),
                 });
             }
         }
@@ -145,16 +141,10 @@ mod tests {
     fn a_set_is_read_in_the_order_of_its_keys() {
         let set = TagSet::try_from(tags(&[("b", "2"), ("a", "1")])).unwrap();
         assert_eq!(set.iter().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
-        assert_eq!(
-            (set.len(), set.is_empty(), set.is_untagged()),
-            (2, false, false)
-        );
+        assert_eq!((set.len(), set.is_empty()), (2, false));
         assert_eq!(Tags::from(&set), tags(&[("a", "1"), ("b", "2")]));
         let untagged = TagSet::untagged();
-        assert_eq!(
-            (untagged.len(), untagged.is_empty(), untagged.is_untagged()),
-            (0, true, true)
-        );
+        assert_eq!((untagged.len(), untagged.is_empty()), (0, true));
         let five = tags(&[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"), ("e", "1")]);
         assert!(TagSet::try_from(five).is_ok());
     }

@@ -9,6 +9,7 @@ use crate::ids::{Dimension, EventId};
 use crate::limits::DIMENSION_EVENT_BYTES_MAX;
 use crate::quantity::{InvalidQuantity, Quantity};
 use crate::tags::{InvalidTags, TagSet, Tags};
+use crate::text::excerpt;
 
 /// The prefix of event ids that are reserved for late usage carried from an earlier hour.
 pub const CARRY_PREFIX: &str = "carry:";
@@ -142,7 +143,7 @@ impl SetAsideReason {
 
 /// Splits `<dimension>#<event id>` at the last `#`: a dimension may contain one, an id may not.
 pub fn split_key(dimension_event: &str) -> Result<(&str, &str), SetAsideReason> {
-    let malformed = || SetAsideReason::Key(dimension_event.chars().take(100).collect());
+    let malformed = || SetAsideReason::Key(excerpt(dimension_event, 100));
     let (dimension, id) = dimension_event.rsplit_once('#').ok_or_else(malformed)?;
     Dimension::check(dimension).map_err(|_| malformed())?;
     EventId::check(id).map_err(|_| malformed())?;
@@ -181,7 +182,7 @@ pub(crate) fn check_row<'r>(
     let time = match &row.time {
         Field::Value(text) => text
             .parse::<Timestamp>()
-            .map_err(|_| SetAsideReason::Time(text.chars().take(60).collect()))?,
+            .map_err(|_| SetAsideReason::Time(excerpt(text, 60)))?,
         Field::Absent => return Err(SetAsideReason::NoTime),
         Field::WrongType(expected) => {
             return Err(SetAsideReason::WrongType {
@@ -215,7 +216,7 @@ pub(crate) fn check_row<'r>(
 /// Checks a row of `hour` and copies it into an event.
 pub fn read_row(row: &UsageRow<'_>, hour: UsageHour) -> Result<UsageEvent, SetAsideReason> {
     let checked = check_row(row, hour)?;
-    let malformed = |_| SetAsideReason::Key(row.dimension_event.chars().take(100).collect());
+    let malformed = |_| SetAsideReason::Key(excerpt(&row.dimension_event, 100));
     Ok(UsageEvent {
         dimension: checked.dimension.parse().map_err(malformed)?,
         id: checked.id.parse().map_err(malformed)?,

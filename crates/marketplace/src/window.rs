@@ -4,8 +4,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hour::{Month, shift};
-use crate::limits::{MONTH_CLOSE_HOURS, WINDOW_HOURS_DEFAULT};
+use crate::hour::{Month, UsageHour, shift};
+use crate::limits::{MONTH_CLOSE_HOURS, WINDOW_HOURS_DEFAULT, WINDOW_HOURS_MAX};
 
 /// The two rules that set a record's deadline: how old usage may be, and when its month closes.
 ///
@@ -51,13 +51,26 @@ impl Default for Window {
 impl Window {
     /// A window of this many hours, 3 to 744.
     pub fn from_hours(hours: i64) -> Result<Self, InvalidWindow> {
-        if (3..=744).contains(&hours) {
+        if (3..=WINDOW_HOURS_MAX).contains(&hours) {
             Ok(Self {
                 max_age: SignedDuration::from_hours(hours),
             })
         } else {
             Err(InvalidWindow(hours))
         }
+    }
+
+    /// The latest hour, not later than `from`, whose records have a deadline of `by` or earlier.
+    pub fn latest_closed(self, from: UsageHour, by: Timestamp) -> UsageHour {
+        let mut hour = from;
+        // No window is longer than WINDOW_HOURS_MAX, which bounds the search.
+        for _ in 0..=WINDOW_HOURS_MAX {
+            if self.deadline(hour.start()) <= by {
+                return hour;
+            }
+            hour = hour.previous();
+        }
+        hour
     }
 
     /// Checks that a record stamped with its hour's start can be sent in time, if its hour settles

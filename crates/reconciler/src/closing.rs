@@ -16,7 +16,7 @@ use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
 use runtime::Budget;
 
-use crate::{AT_ONCE, App, ReconcileError, Report, first_possible_hour};
+use crate::{AT_ONCE, App, ReconcileError, Report};
 
 /// The shortest time that attention lasts, in minutes: far longer than an index lags behind its
 /// table.
@@ -211,7 +211,9 @@ impl Task<'_> {
         let (ledger, subscription) = (&self.app.ledger, &profile.subscription);
         let product = ledger.product(&profile.product).await?;
         let known = product.as_ref().map(|p| &p.dimensions);
-        let begin = first_possible_hour(profile).max(Month::of(first_end).first_hour());
+        let begin = profile
+            .first_possible_hour()
+            .max(Month::of(first_end).first_hour());
         // No round seals the hours after the end, so this check reads them as well.
         for (first, last) in begin.through_days(last.max(UsageHour::of(self.now).next())) {
             if self.budget.is_spent() {

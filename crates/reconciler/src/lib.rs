@@ -29,7 +29,6 @@ mod run;
 pub mod task;
 mod walk;
 
-use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
 use marketplace::schedule::Schedule;
@@ -212,10 +211,4 @@ pub(crate) fn is_finished(
         }
         result => result,
     }
-}
-
-/// Returns the first hour to which usage of a subscription can belong: 24 hours before its profile
-/// was created.
-pub(crate) fn first_possible_hour(profile: &Profile) -> UsageHour {
-    UsageHour::of(profile.created_at).plus(-24)
 }

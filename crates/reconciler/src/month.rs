@@ -19,7 +19,6 @@ use marketplace::{Month, Subscription, UsageHour};
 use runtime::Budget;
 
 use crate::day::{Flagged, count_day, flag};
-use crate::first_possible_hour;
 use crate::recount::{first_recount_due, recount};
 use crate::run::Run;
 use crate::walk::{List, Walk, kept};
@@ -241,7 +240,7 @@ async fn days_to_count(
 ) -> Result<Vec<UsageHour>, LedgerError> {
     let from = match round {
         Round::Older(day) => return Ok(vec![day]),
-        Round::Must => first.max(first_of_day(first_possible_hour(profile))),
+        Round::Must => first.max(first_of_day(profile.first_possible_hour())),
     };
     let ledger = &run.app.ledger;
     let proved = ledger

@@ -22,7 +22,6 @@ use runtime::Budget;
 
 use crate::books::Unbalanced;
 use crate::day::{Flagged, Transit, count_day, flag};
-use crate::first_possible_hour;
 use crate::recount::first_recount_due;
 use crate::run::Run;
 use crate::walk::{List, Walk, kept};
@@ -176,7 +175,7 @@ async fn prove(
     let stored = ledger
         .proved_days(subscription, first, last, run.now)
         .await?;
-    let begin = first.max(first_of_day(first_possible_hour(&profile)));
+    let begin = first.max(first_of_day(profile.first_possible_hour()));
     let mut days = stored.days();
     days.extend(begin.through_days(last).map(|(day, _)| day));
     let books = OfDays {

@@ -113,15 +113,8 @@ pub(crate) fn first_recount_due(run: &Run<'_>) -> UsageHour {
 /// Returns the latest hour whose records' deadline is two hours away or less.
 fn latest_near_deadline(run: &Run<'_>) -> UsageHour {
     let horizon = shift(run.now, SignedDuration::from_hours(LAST_RECOUNT_HOURS));
-    let mut hour = UsageHour::of(run.now);
-    // The window of AWS Marketplace is 31 days at most.
-    for _ in 0..=31 * 24 {
-        if run.app.window.deadline(hour.start()) <= horizon {
-            return hour;
-        }
-        hour = hour.previous();
-    }
-    hour
+    let window = run.app.window;
+    window.latest_closed(UsageHour::of(run.now), horizon)
 }
 
 fn round_name(first: UsageHour, last: UsageHour) -> String {

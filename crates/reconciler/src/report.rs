@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use marketplace::record::Urgency;
-use runtime::metrics::{Unit, emit};
+use runtime::metrics::{Unit, count, emit};
 use serde::Serialize;
 
 use crate::audit::AuditReport;
@@ -98,44 +98,26 @@ pub(crate) fn publish(report: &Report, now: Timestamp) {
 
 /// Returns the metrics of a report. A value that the task does not measure is zero or absent.
 fn metrics(report: &Report) -> Vec<(&'static str, Unit, i64)> {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     let mut values = vec![
-        ("RecordsUnconfirmed", Unit::Count, count(report.unconfirmed)),
-        ("HoursFlagged", Unit::Count, count(report.hours_flagged)),
+        count("RecordsUnconfirmed", report.unconfirmed),
+        count("HoursFlagged", report.hours_flagged),
         ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
         (
             "AuditFailures",
             Unit::Count,
             i64::from(report.audit.failure.is_some()),
         ),
-        (
-            "AuditDifferences",
-            Unit::Count,
-            count(report.audit.differences()),
-        ),
-        (
-            "RecordsInConflict",
-            Unit::Count,
-            count(report.audit.conflicts),
-        ),
-        (
+        count("AuditDifferences", report.audit.differences()),
+        count("RecordsInConflict", report.audit.conflicts),
+        count(
             "RecordsUndecided",
-            Unit::Count,
-            count(report.audit.undecided + report.audit.given_up),
+            report.audit.undecided + report.audit.given_up,
         ),
-        (
-            "RecordsProvedUnbilled",
-            Unit::Count,
-            count(report.audit.expired),
-        ),
-        ("RecordsMatched", Unit::Count, count(report.audit.matched)),
-        ("AuditUnclear", Unit::Count, count(report.audit.unclear)),
-        ("DamagedItems", Unit::Count, count(report.damaged_items)),
-        (
-            "PendingWithUsage",
-            Unit::Count,
-            count(report.pending_with_usage),
-        ),
+        count("RecordsProvedUnbilled", report.audit.expired),
+        count("RecordsMatched", report.audit.matched),
+        count("AuditUnclear", report.audit.unclear),
+        count("DamagedItems", report.damaged_items),
+        count("PendingWithUsage", report.pending_with_usage),
     ];
     if let Some(minutes) = report.minutes_to_nearest_deadline {
         values.push((
@@ -148,7 +130,7 @@ fn metrics(report: &Report) -> Vec<(&'static str, Unit, i64)> {
         values.push(("PercentOfTimeUsed", Unit::Percent, percent));
     }
     if report.balanced.is_some() {
-        values.push(("BooksOutOfBalance", Unit::Count, count(report.imbalances())));
+        values.push(count("BooksOutOfBalance", report.imbalances()));
     }
     values
 }

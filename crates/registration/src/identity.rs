@@ -2,6 +2,7 @@
 //! refer to it.
 
 use ledger::lifecycle_key::LifecycleKey;
+use marketplace::subscription::BuyerIdentifiers;
 use marketplace::{IdentityKind, Subscription};
 use metering_api::ResolvedCustomer;
 
@@ -31,27 +32,19 @@ pub fn subscription_of(
         (None, Some(_)) => IdentityKind::Customer,
         (None, None) => IdentityKind::Account,
     });
-    let missing = |missing| MissingIdentity {
+    let buyer = BuyerIdentifiers {
+        license: resolved.license.as_ref(),
+        customer: resolved.customer.as_ref(),
+        account: resolved.account.as_ref(),
+    };
+    Subscription::of_buyer(&resolved.product, kind, buyer).ok_or_else(|| MissingIdentity {
         product: resolved.product.to_string(),
         kind,
-        missing,
-    };
-    let product = || resolved.product.clone();
-    Ok(match kind {
-        IdentityKind::License => {
-            let license = resolved.license.clone();
-            Subscription::License(license.ok_or_else(|| missing("LicenseArn"))?)
-        }
-        IdentityKind::Customer => {
-            let customer = resolved.customer.clone();
-            let customer = customer.ok_or_else(|| missing("CustomerIdentifier"))?;
-            Subscription::Customer(product(), customer)
-        }
-        IdentityKind::Account => {
-            let account = resolved.account.clone();
-            let account = account.ok_or_else(|| missing("CustomerAWSAccountId"))?;
-            Subscription::Account(product(), account)
-        }
+        missing: match kind {
+            IdentityKind::License => "LicenseArn",
+            IdentityKind::Customer => "CustomerIdentifier",
+            IdentityKind::Account => "CustomerAWSAccountId",
+        },
     })
 }
 

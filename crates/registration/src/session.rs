@@ -10,6 +10,7 @@ use aws_lc_rs::hmac;
 use jiff::{SignedDuration, Timestamp};
 use marketplace::Subscription;
 use marketplace::hour::shift;
+use marketplace::text::hex;
 
 /// The smallest length of a key, in bytes: the length of the HMAC's output.
 pub const KEY_BYTES_MIN: usize = 32;
@@ -62,12 +63,7 @@ impl SessionKey {
     pub fn sign(&self, subscription: &Subscription, now: Timestamp) -> String {
         let expires = shift(now, LIFETIME).as_second();
         let signature = hmac::sign(&self.0, &signed(expires, &subscription.to_string()));
-        let mut value = String::new();
-        for byte in signature.as_ref() {
-            value.push_str(&format!("{byte:02x}"));
-        }
-        value.push_str(&format!(".{expires}.{subscription}"));
-        value
+        format!("{}.{expires}.{subscription}", hex(signature.as_ref()))
     }
 
     /// Returns the subscription in a value of [`SessionKey::sign`]. The signature is compared in

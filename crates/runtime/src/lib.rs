@@ -15,6 +15,7 @@ pub mod budget;
 pub mod clients;
 pub mod clock;
 pub mod env;
+mod invocation_error;
 pub mod metrics;
 pub mod run;
 pub mod settings;
@@ -23,6 +24,7 @@ pub mod trail;
 pub use budget::Budget;
 pub use clock::{Clock, ClockError};
 pub use env::{Env, SettingError};
+pub use invocation_error::InvocationError;
 pub use run::{BatchResponse, block_on, run};
 
 /// The error that prevents a function from starting.

@@ -17,6 +17,11 @@ pub enum Unit {
     Percent,
 }
 
+/// A metric that counts items.
+pub fn count(name: &'static str, items: u64) -> (&'static str, Unit, i64) {
+    (name, Unit::Count, i64::try_from(items).unwrap_or(i64::MAX))
+}
+
 /// Metrics that are written at every run, even when they are zero, because alarms depend on their
 /// absence or on their minimum over several runs. Other metrics are omitted when they are zero,
 /// because CloudWatch charges for every hour in which a metric was written.

@@ -13,12 +13,11 @@
 //! (`ending`).
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ledger::profile::Profile;
 use ledger::{LedgerError, SHARDS, Written, shard_of};
-use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
-use marketplace::schedule::MONTH_CATCH_HOURS;
+use marketplace::schedule::first_open_hour;
 use marketplace::{Subscription, UsageHour};
 use runtime::Budget;
 
@@ -26,9 +25,6 @@ use crate::pass::{Kind, Work, over_attention};
 use crate::settle::recount_hour;
 use crate::{AT_ONCE, Report, Run, ending};
 
-/// The number of hours before the first sign of a subscription that are also sealed, because usage
-/// may be reported before the purchase becomes known.
-const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
 /// The number of hours of one subscription that are worked on at the same time.
 const HOURS_AT_ONCE: usize = 4;
 /// The share of the time for all subscriptions with attention that the ending ones may use, in
@@ -218,14 +214,5 @@ pub(crate) async fn recount_all(
 
 /// Returns the earliest hour whose usage may still be billed.
 pub(crate) fn first_hour(profile: &Profile, now: Timestamp) -> UsageHour {
-    let first_sign = profile
-        .lifecycle
-        .activated_at()
-        .map_or(profile.created_at, |activated| {
-            activated.min(profile.created_at)
-        });
-    let first = UsageHour::of(first_sign).plus(-HOURS_BEFORE_FIRST_SIGN);
-    // The past month is open until its catch hour is sealed.
-    let open_since = shift(now, SignedDuration::from_hours(-MONTH_CATCH_HOURS));
-    first.max(UsageHour::of(open_since).month().first_hour())
+    profile.first_possible_hour().max(first_open_hour(now))
 }

@@ -31,8 +31,8 @@ use marketplace::carry::LatePolicy;
 use marketplace::record::SealPolicy;
 use marketplace::schedule::Schedule;
 use runtime::clients;
-use runtime::metrics::{Unit, emit};
-use runtime::{Budget, Clock, ClockError, Env, StartError, settings};
+use runtime::metrics::{Unit, count, emit};
+use runtime::{Budget, Clock, Env, InvocationError, StartError, settings};
 use serde::Serialize;
 
 use product_cache::ProductCache;
@@ -69,17 +69,6 @@ impl App {
             late: settings::late_policy(env)?,
         })
     }
-}
-
-/// The error that ended a run early. The next run continues where this run stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// A table could not be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The time could not be read.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
 }
 
 /// The report of a run.
@@ -137,7 +126,7 @@ pub(crate) struct Run<'a> {
 
 /// Handles one run: raises the watermark, then seals the hours that are due and recounts flagged
 /// hours.
-pub async fn handle(app: &App, budget: Budget) -> Result<Report, SealError> {
+pub async fn handle(app: &App, budget: Budget) -> Result<Report, InvocationError> {
     let now = app.clock.now().await?;
     let before = app.ledger.watermark().await?;
     let due = app.schedule.latest_due(now);
@@ -191,19 +180,18 @@ async fn seal(
 }
 
 fn publish(report: &Report, now: Timestamp) {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(?report, "sealed");
     emit(
         "sealer",
         now,
         &[
-            ("RecordsSealed", Unit::Count, count(report.records_sealed)),
-            ("LateMovements", Unit::Count, count(report.movements)),
-            ("UsageHeld", Unit::Count, count(report.held)),
-            ("HoursLeftFlagged", Unit::Count, count(report.left_flagged)),
-            ("OverMeteredSlots", Unit::Count, count(report.over_metered)),
-            ("RowsSetAside", Unit::Count, count(report.rows_set_aside)),
-            ("DamagedItems", Unit::Count, count(report.damaged)),
+            count("RecordsSealed", report.records_sealed),
+            count("LateMovements", report.movements),
+            count("UsageHeld", report.held),
+            count("HoursLeftFlagged", report.left_flagged),
+            count("OverMeteredSlots", report.over_metered),
+            count("RowsSetAside", report.rows_set_aside),
+            count("DamagedItems", report.damaged),
             ("HoursBehind", Unit::Count, report.hours_behind),
             ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
         ],

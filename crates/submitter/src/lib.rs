@@ -28,13 +28,14 @@ mod write;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use ledger::Ledger;
 use ledger::stream::StreamRecord;
-use ledger::{Ledger, LedgerError};
+use marketplace::limits::BATCH_METER_USAGE_PER_SECOND;
 use marketplace::slot::Slot;
 use metering_api::MeteringApi;
 use runtime::clients;
-use runtime::metrics::{Unit, emit};
-use runtime::{BatchResponse, Budget, Clock, ClockError, Env, StartError};
+use runtime::metrics::{Unit, count, emit};
+use runtime::{BatchResponse, Budget, Clock, Env, InvocationError, StartError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
@@ -45,8 +46,6 @@ use queue::{STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
 pub use send::Tally;
 use source::Source;
 
-/// BatchMeterUsage requests per second that AWS grants an account in a Region by default.
-const QUOTA_PER_SECOND: u32 = 10;
 /// The largest quota that the setting accepts. The limit is this project's, not AWS's.
 const PER_SECOND_MAX: u32 = 1_000;
 
@@ -84,7 +83,7 @@ impl App {
         if !(1..=16).contains(&calls_at_once) {
             return Err(env.invalid("SUBMIT_AT_ONCE", "it must be 1 to 16").into());
         }
-        let per_second = env.parsed_or("SUBMIT_PER_SECOND", QUOTA_PER_SECOND)?;
+        let per_second = env.parsed_or("SUBMIT_PER_SECOND", BATCH_METER_USAGE_PER_SECOND)?;
         if per_second > PER_SECOND_MAX {
             let rule =
                 "it must be 0 to 1000 requests per second: the quota that AWS grants the account";
@@ -111,17 +110,6 @@ pub struct Trigger {
     pub records: Option<Vec<Box<RawValue>>>,
 }
 
-/// The error of an invocation. Its records stay due, and a later invocation sends them.
-#[derive(Debug, thiserror::Error)]
-pub enum SubmitError {
-    /// A table could not be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The time could not be read.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-}
-
 /// The answer of an invocation. It never asks the stream to deliver records again: records that the
 /// invocation could not send stay due in the work index, and a sweep sends them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -135,7 +123,11 @@ pub struct Answer {
 
 /// Handles one invocation: a delivery sends the records that it names, and a sweep sends every
 /// record that is due.
-pub async fn handle(app: &App, trigger: Trigger, budget: Budget) -> Result<Answer, SubmitError> {
+pub async fn handle(
+    app: &App,
+    trigger: Trigger,
+    budget: Budget,
+) -> Result<Answer, InvocationError> {
     let mut tally = Tally::default();
     let now = app.clock.now().await?;
     let holder = turn::new_holder();
@@ -175,7 +167,7 @@ fn send<'a>(
     allowance: u64,
     budget: Budget,
     tally: &'a mut Tally,
-) -> BoxFuture<'a, Result<(), SubmitError>> {
+) -> BoxFuture<'a, Result<(), InvocationError>> {
     Box::pin(async move {
         let is_sweep = matches!(source, Source::Due { .. });
         send::send_all(app, source, allowance, budget, tally).await?;
@@ -206,31 +198,18 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
 }
 
 fn publish(tally: &Tally, now: Timestamp) {
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     tracing::info!(?tally, "submitted");
     let mut values = vec![
-        ("BatchMeterUsageCalls", Unit::Count, count(tally.calls)),
-        (
-            "BatchMeterUsageFailures",
-            Unit::Count,
-            count(tally.failed_calls),
-        ),
-        ("RecordsAccepted", Unit::Count, count(tally.accepted)),
-        (
-            "RecordsNotSubscribed",
-            Unit::Count,
-            count(tally.not_subscribed),
-        ),
-        ("RecordsRefused", Unit::Count, count(tally.refused)),
-        ("RecordsDisputed", Unit::Count, count(tally.disputed)),
-        ("RecordsSuspected", Unit::Count, count(tally.suspected)),
-        (
-            "RecordsGroupFailing",
-            Unit::Count,
-            count(tally.group_failing),
-        ),
-        ("AnswersUnknown", Unit::Count, count(tally.unknown)),
-        ("RecordsLeft", Unit::Count, count(tally.left)),
+        count("BatchMeterUsageCalls", tally.calls),
+        count("BatchMeterUsageFailures", tally.failed_calls),
+        count("RecordsAccepted", tally.accepted),
+        count("RecordsNotSubscribed", tally.not_subscribed),
+        count("RecordsRefused", tally.refused),
+        count("RecordsDisputed", tally.disputed),
+        count("RecordsSuspected", tally.suspected),
+        count("RecordsGroupFailing", tally.group_failing),
+        count("AnswersUnknown", tally.unknown),
+        count("RecordsLeft", tally.left),
     ];
     if let Some(seconds) = tally.seconds_to_nearest_deadline {
         values.push(("SecondsToNearestDeadline", Unit::Seconds, seconds));

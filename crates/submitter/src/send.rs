@@ -17,7 +17,8 @@ use serde::Serialize;
 use crate::queue::{Attempt, Queue};
 use crate::source::Source;
 use crate::unwritten::Unwritten;
-use crate::{App, SubmitError, write};
+use crate::{App, write};
+use runtime::InvocationError;
 
 /// The number of tries of a request, or of a record that was left unprocessed, within one
 /// invocation.
@@ -98,7 +99,7 @@ struct Sending<'a> {
     failures_in_a_row: u32,
     /// The first error; `None` if there was none. After an error nothing more is sent, but the
     /// answers of calls under way are still written. Then the invocation fails.
-    failure: Option<SubmitError>,
+    failure: Option<InvocationError>,
     budget: Budget,
     tally: &'a mut Tally,
     unwritten: Unwritten,
@@ -112,7 +113,7 @@ pub(crate) async fn send_all(
     allowance: u64,
     budget: Budget,
     tally: &mut Tally,
-) -> Result<(), SubmitError> {
+) -> Result<(), InvocationError> {
     let now = app.clock.now().await?;
     let lanes = app.ledger.lanes(now).await?;
     let mut sending = Sending {
@@ -130,7 +131,7 @@ pub(crate) async fn send_all(
 }
 
 impl Sending<'_> {
-    async fn run(&mut self) -> Result<(), SubmitError> {
+    async fn run(&mut self) -> Result<(), InvocationError> {
         let app = self.app;
         let mut under_way = FuturesUnordered::new();
         loop {
@@ -171,7 +172,7 @@ impl Sending<'_> {
         self.budget.is_spent() || self.tally.gave_up || self.failure.is_some()
     }
 
-    fn keep_failure(&mut self, result: Result<(), SubmitError>) {
+    fn keep_failure(&mut self, result: Result<(), InvocationError>) {
         if let Err(error) = result {
             tracing::error!(%error, "the invocation fails; answers of calls under way are still written");
             self.failure.get_or_insert(error);
@@ -180,7 +181,7 @@ impl Sending<'_> {
 
     /// Reads records until there are enough to send. The records are read from the table, because a
     /// delivery can be hours old and the index lags behind.
-    async fn read_more(&mut self) -> Result<(), SubmitError> {
+    async fn read_more(&mut self) -> Result<(), InvocationError> {
         let ledger = &self.app.ledger;
         while self.has_more && self.queue.wants_more() {
             let Some(keys) = self.source.next(ledger).await? else {
@@ -204,7 +205,7 @@ impl Sending<'_> {
         Ok(())
     }
 
-    async fn handle_exchange(&mut self, exchange: Exchange) -> Result<(), SubmitError> {
+    async fn handle_exchange(&mut self, exchange: Exchange) -> Result<(), InvocationError> {
         let Exchange { attempt, outcome } = exchange;
         self.tally.calls += 1;
         let ends = match outcome {
@@ -256,7 +257,7 @@ impl Sending<'_> {
         &mut self,
         mut attempt: Attempt,
         error: &CallError,
-    ) -> Result<Vec<(MeteringRecord, Verdict)>, SubmitError> {
+    ) -> Result<Vec<(MeteringRecord, Verdict)>, InvocationError> {
         let code = error.code.as_str();
         let records = attempt.batch.records.iter_mut();
         match (may_have_recorded(code), was_transmitted(code)) {
@@ -316,7 +317,7 @@ impl Sending<'_> {
 
     /// Writes a later due time for the suspects that were not sent, so that the next invocation
     /// does not read them first.
-    async fn leave_suspects(&mut self) -> Result<(), SubmitError> {
+    async fn leave_suspects(&mut self) -> Result<(), InvocationError> {
         let unsent = self.queue.take_unsent_suspects();
         let suspected = |(record, code)| (record, Verdict::Suspected { code });
         let unsent = unsent.into_iter().map(suspected).collect();
@@ -325,7 +326,7 @@ impl Sending<'_> {
 
     /// Ends an invocation that has not sent everything. Writes the failure of the records that were
     /// tried. The other records stay due as they are.
-    async fn leave_rest(&mut self) -> Result<(), SubmitError> {
+    async fn leave_rest(&mut self) -> Result<(), InvocationError> {
         let now = self.app.clock.now().await?;
         let mut tried = Vec::new();
         for (record, failed) in self.queue.rest() {

@@ -15,7 +15,8 @@ use ledger::sender::Turn;
 use marketplace::hour::shift;
 use runtime::Budget;
 
-use crate::{App, SubmitError};
+use crate::App;
+use runtime::InvocationError;
 
 /// The longest time that a delivery may send.
 pub(crate) const DELIVERY_TIME_MAX: Duration = Duration::from_secs(50);
@@ -35,7 +36,7 @@ pub(crate) async fn take(
     holder: &str,
     budget: Budget,
     waits: bool,
-) -> Result<bool, SubmitError> {
+) -> Result<bool, InvocationError> {
     if !app.pace.is_kept() {
         return Ok(true);
     }

@@ -13,11 +13,12 @@ use marketplace::error_table::{CONNECTION_FAILED, TIMEOUT, was_transmitted};
 use metering_api::CallError;
 use serde_json::json;
 
-use crate::{App, SubmitError, Tally};
+use crate::{App, Tally};
+use runtime::InvocationError;
 
 /// Makes an empty call if the audit asks for one. A call of this sweep that was answered serves the
 /// same purpose, and then no empty call is made.
-pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), SubmitError> {
+pub(crate) async fn call_if_wanted(app: &App, tally: &mut Tally) -> Result<(), InvocationError> {
     if tally.gave_up {
         return Ok(());
     }

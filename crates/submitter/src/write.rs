@@ -8,10 +8,11 @@ use marketplace::outcome::{Next, Verdict, next};
 use marketplace::record::Transmissions;
 use marketplace::{MeteringRecord, State};
 
+use crate::App;
 use crate::queue::LaneChange;
 use crate::send::Tally;
 use crate::unwritten::Unwritten;
-use crate::{App, SubmitError};
+use runtime::InvocationError;
 
 /// The number of outcomes that are written at the same time.
 const AT_ONCE: usize = 16;
@@ -23,7 +24,7 @@ pub(crate) async fn outcomes(
     verdicts: Vec<(MeteringRecord, Verdict)>,
     tally: &mut Tally,
     unwritten: &mut Unwritten,
-) -> Result<(), SubmitError> {
+) -> Result<(), InvocationError> {
     if verdicts.is_empty() {
         return Ok(());
     }

@@ -5,6 +5,7 @@ use marketplace::record::{Allocation, MeteringRecord, Outcome, State, Transmissi
 use marketplace::retention::Retention;
 use marketplace::slot::Slot;
 use marketplace::tags::Tags;
+use marketplace::text::hex;
 use marketplace::{Dimension, TagSet, UsageHour};
 use sha2::{Digest, Sha256};
 
@@ -174,11 +175,7 @@ pub(super) fn read_allocations(written: &str) -> Result<Vec<Allocation>, String>
 }
 
 fn digest(written: &str) -> String {
-    Sha256::digest(written)
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(written)[..8])
 }
 
 pub(super) fn part_key(

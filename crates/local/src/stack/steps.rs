@@ -1,16 +1,14 @@
 //! Runs the schedules, streams and lifecycle events that are due when the stack's clock moves.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 use runtime::Budget;
 use serde_json::json;
 
 use super::{Stack, StackError};
+use crate::functions::INVOCATION;
+use crate::pump::WINDOW_MAX;
 use crate::set_back;
 
-/// The time that an invocation has, as in the template.
-const INVOCATION: Duration = Duration::from_secs(890);
 /// The longest step of the clock. Streams are polled at least this often.
 const STEP: SignedDuration = SignedDuration::from_secs(60);
 
@@ -18,9 +16,6 @@ const STEP: SignedDuration = SignedDuration::from_secs(60);
 /// the present. Usage that was reported before the move is sent within AWS Marketplace's window,
 /// even if the clock was moved further than this.
 const CATCH_UP_MAX: SignedDuration = SignedDuration::from_hours(6);
-/// Lambda's longest batching window. A stream that is polled this much later delivers all waiting
-/// records.
-const WINDOW_MAX: SignedDuration = SignedDuration::from_secs(300);
 
 /// The intervals of the schedules in `template.yaml`.
 const SEALER_EVERY: SignedDuration = SignedDuration::from_mins(5);
@@ -132,6 +127,7 @@ impl Stack {
     /// closed. It is for a clock that stands still, on which no window ever closes.
     pub async fn close_windows(&mut self) -> Result<(), StackError> {
         let now = self.emulator.now();
+        // A stream that is polled after the longest batching window delivers all waiting records.
         self.poll_streams(now.checked_add(WINDOW_MAX).unwrap_or(now))
             .await
     }

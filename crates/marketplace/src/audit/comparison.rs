@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use super::event::{Call, Effect};
 use super::{CLOCK_MARGIN_MINUTES, Period, minutes_after};
 use crate::batch::may_be_cut_off;
+use crate::error_table::INFERRED;
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::{CLOUDTRAIL_DELAY_MINUTES, INVOCATION_MINUTES_MAX};
@@ -30,10 +31,6 @@ pub use difference::{Difference, DifferenceKind};
 /// The most differences that are kept with their details. Further ones are only counted. The limit
 /// is this project's.
 pub const DIFFERENCES_KEPT_MAX: usize = 1_000;
-
-/// The outcome code of a record that the audit inferred to be billed. The history has no Success
-/// for it.
-pub const INFERRED: &str = "InferredFromDuplicate";
 
 /// The number of the subscription, the number of the dimension, and the number of the hour.
 type SlotIds = (u32, u32, i64);

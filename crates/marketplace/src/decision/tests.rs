@@ -26,7 +26,7 @@ fn record(state: State, quantity: &str) -> MeteringRecord {
         sent: crate::record::Transmissions::default(),
         due: None,
         outcome: None,
-        slot: slot,
+        slot,
     }
 }
 

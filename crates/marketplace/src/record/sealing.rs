@@ -89,23 +89,10 @@ pub fn seal(
         State::Sealed
     };
     let record = MeteringRecord {
-        slot,
-        product: terms.product.clone(),
-        account: terms.account.clone(),
         quantity: frozen.quantity,
         allocations: frozen.allocations,
-        stamp,
-        deadline,
-        sealed_at: now,
-        state,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
         final_at: in_force.and_then(|span| final_at(&span)),
-        attempts: 0,
-        sent: Transmissions::default(),
-        due: first_due(state, now),
-        outcome: None,
+        ..zero(slot, terms, stamp, policy, state, now)
     };
     let needs_recount = !frozen.complete || record.recorded().is_zero();
     Ok(Some(Sealing {
@@ -140,14 +127,26 @@ pub fn heartbeat(
     } else {
         State::Sealed
     };
-    Some(MeteringRecord {
+    Some(zero(slot, terms, hour.start(), policy, state, now))
+}
+
+/// A new record of zero.
+fn zero(
+    slot: Slot,
+    terms: &Terms,
+    stamp: Timestamp,
+    policy: SealPolicy,
+    state: State,
+    now: Timestamp,
+) -> MeteringRecord {
+    MeteringRecord {
         slot,
         product: terms.product.clone(),
         account: terms.account.clone(),
         quantity: Quantity::ZERO,
         allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline,
+        stamp,
+        deadline: policy.window.deadline(stamp),
         sealed_at: now,
         state,
         version: 1,
@@ -158,7 +157,7 @@ pub fn heartbeat(
         sent: Transmissions::default(),
         due: first_due(state, now),
         outcome: None,
-    })
+    }
 }
 
 fn first_due(state: State, now: Timestamp) -> Option<Timestamp> {

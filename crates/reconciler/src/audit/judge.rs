@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use ledger::{SHARDS, Written};
 use marketplace::audit::inquiry::Finding;
 use marketplace::audit::{Doubt, Event, Inquiry, conflict_text, next_look, next_look_for_witness};
+use marketplace::error_table::NOT_BILLED;
 use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State};
 use runtime::Budget;
@@ -170,7 +171,7 @@ async fn close(
             // never carried.
             let key = &record.slot;
             ledger.flag_late(&key.subscription, key.hour, now).await?;
-            let written = ledger.write_state(record, State::Expired, "NotBilled", now);
+            let written = ledger.write_state(record, State::Expired, NOT_BILLED, now);
             audit.expired += written_count(written.await?);
         }
         Finding::Unknown(doubt) => leave(app, record, &doubt, now, report).await?,

@@ -114,15 +114,7 @@ impl Range {
 
     /// Returns the first and the last hour of each day of the range.
     fn days(&self) -> Vec<(UsageHour, UsageHour)> {
-        let mut days = Vec::new();
-        let mut first = self.first;
-        while first <= self.last {
-            let end_of_day = first.plus(23 - first.number().rem_euclid(24));
-            let last = end_of_day.min(self.last);
-            days.push((first, last));
-            first = last.next();
-        }
-        days
+        self.first.through_days(self.last).collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! The rows for outcomes that this stack writes by itself, without an answer of AWS Marketplace.
 
 use crate::error_table::{
-    About, Alarm, DEADLINE_PASSED, ErrorRow, Origin, Retry, STAMP_NOT_IN_FORCE,
+    About, Alarm, DEADLINE_PASSED, ErrorRow, INFERRED, NOT_BILLED, Origin, Retry,
+    STAMP_NOT_IN_FORCE,
 };
 
 /// The deadline passed without an outcome.
@@ -30,7 +31,7 @@ pub(super) const STAMP_NOT_IN_FORCE_ROW: ErrorRow = ErrorRow {
 
 /// The audit inferred that the record is billed.
 pub(super) const INFERRED_ROW: ErrorRow = ErrorRow {
-    code: "InferredFromDuplicate",
+    code: INFERRED,
     also: &[],
     origin: Origin::OwnDecision,
     about: About::Record,
@@ -42,7 +43,7 @@ pub(super) const INFERRED_ROW: ErrorRow = ErrorRow {
 
 /// The audit concluded that the record is not billed.
 pub(super) const NOT_BILLED_ROW: ErrorRow = ErrorRow {
-    code: "NotBilled",
+    code: NOT_BILLED,
     also: &[],
     origin: Origin::OwnDecision,
     about: About::Record,

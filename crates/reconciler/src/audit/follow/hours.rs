@@ -57,15 +57,7 @@ pub(super) fn last_of_block(hour: UsageHour) -> UsageHour {
 /// Returns the latest hour whose records' deadline passed an hour ago or earlier.
 pub(super) fn latest_over(window: Window, now: Timestamp) -> UsageHour {
     let horizon = minutes(now, -UNCONFIRMED_WAIT_MINUTES);
-    let mut hour = UsageHour::of(now);
-    // The window of AWS Marketplace is 31 days at most.
-    for _ in 0..=31 * 24 {
-        if window.deadline(hour.start()) <= horizon {
-            return hour;
-        }
-        hour = hour.previous();
-    }
-    hour
+    window.latest_closed(UsageHour::of(now), horizon)
 }
 
 /// Looks for the success of every accepted record of some hours. First it looks at the time of
