@@ -11,14 +11,13 @@ use marketplace::error_table::{
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::record::Urgency;
 use metering_api::CallError;
-use runtime::Budget;
+use runtime::{Budget, InvocationError};
 use serde::Serialize;
 
 use crate::queue::{Attempt, Queue};
 use crate::source::Source;
 use crate::unwritten::Unwritten;
 use crate::{App, write};
-use runtime::InvocationError;
 
 /// The number of tries of a request, or of a record that was left unprocessed, within one
 /// invocation.

@@ -13,10 +13,9 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use ledger::sender::Turn;
 use marketplace::hour::shift;
-use runtime::Budget;
+use runtime::{Budget, InvocationError};
 
 use crate::App;
-use runtime::InvocationError;
 
 /// The longest time that a delivery may send.
 pub(crate) const DELIVERY_TIME_MAX: Duration = Duration::from_secs(50);

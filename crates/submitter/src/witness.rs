@@ -11,10 +11,10 @@
 use ledger::LedgerError;
 use marketplace::error_table::{CONNECTION_FAILED, TIMEOUT, was_transmitted};
 use metering_api::CallError;
+use runtime::InvocationError;
 use serde_json::json;
 
 use crate::{App, Tally};
-use runtime::InvocationError;
 
 /// Makes an empty call if the audit asks for one. A call of this sweep that was answered serves the
 /// same purpose, and then no empty call is made.

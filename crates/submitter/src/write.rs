@@ -7,12 +7,12 @@ use ledger::{LedgerError, Written};
 use marketplace::outcome::{Next, Verdict, next};
 use marketplace::record::Transmissions;
 use marketplace::{MeteringRecord, State};
+use runtime::InvocationError;
 
 use crate::App;
 use crate::queue::LaneChange;
 use crate::send::Tally;
 use crate::unwritten::Unwritten;
-use runtime::InvocationError;
 
 /// The number of outcomes that are written at the same time.
 const AT_ONCE: usize = 16;

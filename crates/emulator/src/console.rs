@@ -39,8 +39,8 @@ use crate::emulator::Emulator;
 /// no script, cannot be framed, and send forms only to the console.
 const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const STYLE: &str = include_str!("console.css");
-const ICON: &str = include_str!("icon.svg");
+const STYLE: &str = include_str!("console/console.css");
+const ICON: &str = include_str!("console/icon.svg");
 
 pub(crate) fn routes() -> Router<Emulator> {
     Router::new()
