@@ -27,7 +27,9 @@ use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
 use runtime::metrics::{Unit, emit};
 use runtime::settings::Products;
-use runtime::{BatchResponse, Budget, Clock, Env, InvocationError, StartError, clients};
+use runtime::{
+    BatchResponse, Budget, Clock, Env, InvocationError, SettingError, StartError, clients,
+};
 use serde_json::{Value, json};
 
 use crate::content::{Message, Reading};
@@ -54,9 +56,15 @@ pub struct App {
 impl App {
     /// Reads the settings: the table names and `PRODUCT_CODES`.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
+        let ledger = clients::ledger(env).await?;
+        Ok(Self::new(env, ledger, Clock::from_env(env)?)?)
+    }
+
+    /// Makes the function of its parts, with the settings in `env`.
+    pub fn new(env: &Env, ledger: Ledger, clock: Clock) -> Result<Self, SettingError> {
         Ok(Self {
-            ledger: clients::ledger(env).await?,
-            clock: Clock::from_env(env)?,
+            ledger,
+            clock,
             products: Products::from_env(env)?,
         })
     }

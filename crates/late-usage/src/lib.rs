@@ -42,10 +42,13 @@ impl App {
     ///
     /// [`StartError`] names the setting that is missing or wrong.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
-        Ok(Self {
-            ledger: clients::ledger(env).await?,
-            clock: Clock::from_env(env)?,
-        })
+        let ledger = clients::ledger(env).await?;
+        Ok(Self::new(ledger, Clock::from_env(env)?))
+    }
+
+    /// Makes the function of its parts.
+    pub fn new(ledger: Ledger, clock: Clock) -> Self {
+        Self { ledger, clock }
     }
 }
 

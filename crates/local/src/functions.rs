@@ -89,54 +89,35 @@ impl Functions {
         let metering = MeteringApi::new(metering_client(&wiring, plain.clone()));
         let mortal = wiring.crashes.around(plain);
 
-        let mut registration = registration::App::start(&env)
-            .await
-            .map_err(StackError::failed)?;
-        registration.ledger = ledger.clone();
-        registration.metering = metering;
-        registration.clock = wiring.clock.clone();
-        let mut agreements = agreements::App::start(&env)
-            .await
-            .map_err(StackError::failed)?;
-        agreements.ledger = ledger.clone();
-        agreements.clock = wiring.clock.clone();
-        let mut intake = intake::App::start(&env).await.map_err(StackError::failed)?;
-        intake.ledger = ledger.clone();
-        intake.clock = wiring.clock.clone();
-        let mut late_usage = late_usage::App::start(&env)
-            .await
-            .map_err(StackError::failed)?;
-        late_usage.ledger = ledger.clone();
-        late_usage.clock = wiring.step_clock.clone();
-        let mut sealer = sealer::App::start(&env).await.map_err(StackError::failed)?;
-        sealer.ledger = ledger.clone();
-        sealer.clock = wiring.step_clock.clone();
-        let mut submitter = submitter::App::start(&env)
-            .await
-            .map_err(StackError::failed)?;
-        submitter.ledger = ledger.clone();
-        submitter.metering = MeteringApi::new(metering_client(&wiring, mortal));
-        submitter.clock = wiring.step_clock.clone();
+        let clock = || wiring.clock.clone();
+        let step_clock = || wiring.step_clock.clone();
+        let failed = StackError::failed;
+        let registration = registration::App::new(&env, ledger.clone(), metering, clock());
+        let mut submitter = submitter::App::new(
+            &env,
+            ledger.clone(),
+            MeteringApi::new(metering_client(&wiring, mortal)),
+            step_clock(),
+        )
+        .map_err(failed)?;
         submitter.pause = RETRY_PAUSE;
-        let mut reconciler = reconciler::App::start(&env)
-            .await
-            .map_err(StackError::failed)?;
-        reconciler.ledger = ledger.clone();
-        reconciler.clock = wiring.step_clock.clone();
-        if let History::Events(_) = reconciler.history {
-            let client = cloudtrail_client(&wiring);
-            reconciler.history = History::Events(EventHistory::new(client));
-        }
+        let history = match History::from_env(&env).await.map_err(failed)? {
+            History::Events(_) => History::Events(EventHistory::new(cloudtrail_client(&wiring))),
+            trail @ History::Trail(_) => trail,
+        };
         // The emulator answers at any rate.
-        reconciler.history = reconciler.history.without_pauses();
+        let history = history.without_pauses();
+        let agreements = agreements::App::new(&env, ledger.clone(), clock());
+        let sealer = sealer::App::new(&env, ledger.clone(), step_clock());
+        let reconciler = reconciler::App::new(&env, ledger.clone(), history, step_clock());
         Ok(Self {
-            registration: Arc::new(registration),
-            agreements,
-            intake: Arc::new(intake),
-            late_usage,
-            sealer,
+            registration: Arc::new(registration.map_err(failed)?),
+            agreements: agreements.map_err(failed)?,
+            intake: Arc::new(intake::App::new(ledger.clone(), clock())),
+            late_usage: late_usage::App::new(ledger.clone(), step_clock()),
+            sealer: sealer.map_err(failed)?,
             submitter,
-            reconciler,
+            reconciler: reconciler.map_err(failed)?,
             ledger,
         })
     }

@@ -35,7 +35,7 @@ use marketplace::schedule::Schedule;
 use marketplace::window::Window;
 use runtime::clients;
 use runtime::settings::Products;
-use runtime::{Budget, Clock, ClockError, Env, StartError, settings};
+use runtime::{Budget, Clock, ClockError, Env, SettingError, StartError, settings};
 use serde_json::Value;
 
 use crate::audit::History;
@@ -70,12 +70,24 @@ pub struct App {
 impl App {
     /// Reads the settings from the environment and makes the clients.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
+        let ledger = clients::ledger(env).await?;
+        let history = History::from_env(env).await?;
+        Ok(Self::new(env, ledger, history, Clock::from_env(env)?)?)
+    }
+
+    /// Makes the function of its parts, with the settings in `env`.
+    pub fn new(
+        env: &Env,
+        ledger: Ledger,
+        history: History,
+        clock: Clock,
+    ) -> Result<Self, SettingError> {
         Ok(Self {
-            ledger: clients::ledger(env).await?,
-            clock: Clock::from_env(env)?,
+            ledger,
+            clock,
             schedule: settings::schedule(env)?,
             window: settings::seal_policy(env)?.window,
-            history: History::from_env(env).await?,
+            history,
             products: Products::from_env(env)?,
         })
     }

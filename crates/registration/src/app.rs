@@ -34,10 +34,22 @@ impl App {
     /// `PRODUCT_CODES`, `SELLER_NAME` (by default "the seller"), `SUPPORT_CONTACT` (an e-mail
     /// address or a URL) and `SESSION_KEY` (a secret of at least 32 bytes).
     pub async fn start(env: &Env) -> Result<Self, StartError> {
+        let ledger = clients::ledger(env).await?;
+        let metering = clients::metering_api(env, TRANSMISSIONS_MAX).await?;
+        Ok(Self::new(env, ledger, metering, Clock::from_env(env)?)?)
+    }
+
+    /// Makes the function of its parts, with the settings in `env`.
+    pub fn new(
+        env: &Env,
+        ledger: Ledger,
+        metering: MeteringApi,
+        clock: Clock,
+    ) -> Result<Self, SettingError> {
         Ok(Self {
-            ledger: clients::ledger(env).await?,
-            metering: clients::metering_api(env, TRANSMISSIONS_MAX).await?,
-            clock: Clock::from_env(env)?,
+            ledger,
+            metering,
+            clock,
             products: Products::from_env(env)?,
             seller: seller(env)?,
             session: session_key(env)?,

@@ -32,7 +32,7 @@ use marketplace::record::SealPolicy;
 use marketplace::schedule::Schedule;
 use runtime::clients;
 use runtime::metrics::{Unit, count, emit};
-use runtime::{Budget, Clock, Env, InvocationError, StartError, settings};
+use runtime::{Budget, Clock, Env, InvocationError, SettingError, StartError, settings};
 use serde::Serialize;
 
 use product_cache::ProductCache;
@@ -58,9 +58,15 @@ pub struct App {
 impl App {
     /// Reads the settings from the environment, and fails if one is invalid.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
+        let ledger = clients::ledger(env).await?;
+        Ok(Self::new(env, ledger, Clock::from_env(env)?)?)
+    }
+
+    /// Makes the function of its parts, with the settings in `env`.
+    pub fn new(env: &Env, ledger: Ledger, clock: Clock) -> Result<Self, SettingError> {
         Ok(Self {
-            ledger: clients::ledger(env).await?,
-            clock: Clock::from_env(env)?,
+            ledger,
+            clock,
             schedule: settings::schedule(env)?,
             policy: SealPolicy {
                 heartbeats: settings::heartbeats(env)?,

@@ -35,7 +35,7 @@ use marketplace::slot::Slot;
 use metering_api::MeteringApi;
 use runtime::clients;
 use runtime::metrics::{Unit, count, emit};
-use runtime::{BatchResponse, Budget, Clock, Env, InvocationError, StartError};
+use runtime::{BatchResponse, Budget, Clock, Env, InvocationError, SettingError, StartError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
@@ -79,20 +79,32 @@ impl App {
     /// Reads the settings. `SUBMIT_AT_ONCE` is 1 to 16 calls, by default 4. `SUBMIT_PER_SECOND` is
     /// the account's quota, 1 to 1000 and by default 10; 0 means no pace.
     pub async fn start(env: &Env) -> Result<Self, StartError> {
+        let ledger = clients::ledger(env).await?;
+        let metering = clients::metering_api(env, ONE_TRANSMISSION).await?;
+        Ok(Self::new(env, ledger, metering, Clock::from_env(env)?)?)
+    }
+
+    /// Makes the function of its parts, with the settings in `env`.
+    pub fn new(
+        env: &Env,
+        ledger: Ledger,
+        metering: MeteringApi,
+        clock: Clock,
+    ) -> Result<Self, SettingError> {
         let calls_at_once = env.parsed_or("SUBMIT_AT_ONCE", 4_usize)?;
         if !(1..=16).contains(&calls_at_once) {
-            return Err(env.invalid("SUBMIT_AT_ONCE", "it must be 1 to 16").into());
+            return Err(env.invalid("SUBMIT_AT_ONCE", "it must be 1 to 16"));
         }
         let per_second = env.parsed_or("SUBMIT_PER_SECOND", BATCH_METER_USAGE_PER_SECOND)?;
         if per_second > PER_SECOND_MAX {
             let rule =
                 "it must be 0 to 1000 requests per second: the quota that AWS grants the account";
-            return Err(env.invalid("SUBMIT_PER_SECOND", rule).into());
+            return Err(env.invalid("SUBMIT_PER_SECOND", rule));
         }
         Ok(Self {
-            ledger: clients::ledger(env).await?,
-            metering: clients::metering_api(env, ONE_TRANSMISSION).await?,
-            clock: Clock::from_env(env)?,
+            ledger,
+            metering,
+            clock,
             calls_at_once,
             pace: Pace::per_second(per_second),
             pause: Duration::from_millis(250),

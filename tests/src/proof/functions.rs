@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use ledger::{Ledger, TableNames};
+use ledger::Ledger;
 use marketplace::audit::Source;
 use metering_api::MeteringApi;
 use reconciler::audit::{EventHistory, History, Trail};
@@ -70,12 +70,6 @@ pub struct Functions {
     pub reconciler: reconciler::App,
 }
 
-thread_local! {
-    /// The functions from which those of every world of this thread are copied. Reading settings
-    /// and building clients takes longer than a whole world lives, so each thread does it once.
-    static PROTOTYPE: Functions = Functions::prototype();
-}
-
 /// The bucket and the account of the emulator's trail.
 fn trail_place() -> TrailPlace {
     let settings = emulator::Settings::default();
@@ -89,45 +83,6 @@ fn trail_place() -> TrailPlace {
 }
 
 impl Functions {
-    fn prototype() -> Self {
-        let names = TableNames::of_stack(STACK);
-        let env = Env::of(
-            [
-                ("SUBSCRIPTIONS_TABLE", names.subscriptions.as_str()),
-                ("USAGE_EVENTS_TABLE", &names.usage_events),
-                ("METERING_RECORDS_TABLE", &names.metering_records),
-                ("DYNAMODB_ENDPOINT", "http://dynamodb.example"),
-                ("MARKETPLACE_ENDPOINT", "http://metering.example"),
-                ("CLOUDTRAIL_ENDPOINT", "http://cloudtrail.example"),
-                ("AWS_REGION", "us-east-1"),
-                ("SELLER_NAME", "Example Seller"),
-                ("SUPPORT_CONTACT", "support@example.com"),
-                (
-                    "SESSION_KEY",
-                    "a key for this machine only, never used on AWS",
-                ),
-                ("SUBMIT_AT_ONCE", "1"),
-                ("SUBMIT_PER_SECOND", "0"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        runtime.block_on(async {
-            Self {
-                registration: registration::App::start(&env).await.expect("settings"),
-                agreements: agreements::App::start(&env).await.expect("settings"),
-                intake: intake::App::start(&env).await.expect("settings"),
-                late_usage: late_usage::App::start(&env).await.expect("settings"),
-                sealer: sealer::App::start(&env).await.expect("settings"),
-                submitter: submitter::App::start(&env).await.expect("settings"),
-                reconciler: reconciler::App::start(&env).await.expect("settings"),
-            }
-        })
-    }
-
     /// The functions of a world, with its wire, tables and clocks.
     pub(super) fn on(
         wire: &Wire,
@@ -136,30 +91,43 @@ impl Functions {
         off_ms: &[Arc<AtomicI64>; 7],
         source: Source,
     ) -> Self {
-        let mut all = PROTOTYPE.with(Clone::clone);
+        let env = &settings();
         let metering = MeteringApi::new(clients::metering(wire));
-        all.registration.ledger = ledger.clone();
-        all.registration.metering = metering.clone();
-        all.registration.clock = now.clock(&off_ms[0]);
-        all.agreements.ledger = ledger.clone();
-        all.agreements.clock = now.clock(&off_ms[1]);
-        all.intake.ledger = ledger.clone();
-        all.intake.clock = now.clock(&off_ms[2]);
-        all.late_usage.ledger = ledger.clone();
-        all.late_usage.clock = now.clock(&off_ms[3]);
-        all.sealer.ledger = ledger.clone();
-        all.sealer.clock = now.clock(&off_ms[4]);
-        all.submitter.ledger = ledger.clone();
-        all.submitter.metering = metering;
-        all.submitter.clock = now.clock(&off_ms[5]);
-        all.submitter.pause = Duration::ZERO;
-        all.reconciler.ledger = ledger.clone();
-        all.reconciler.clock = now.clock(&off_ms[6]);
+        let clock = |function: usize| now.clock(&off_ms[function]);
+        let tables = || ledger.clone();
         let history = match source {
             Source::EventHistory => History::Events(EventHistory::new(clients::cloudtrail(wire))),
             Source::Trail => History::Trail(Trail::new(clients::s3(wire), trail_place())),
         };
-        all.reconciler.history = history.without_pauses();
-        all
+        let registration = registration::App::new(env, tables(), metering.clone(), clock(0));
+        let submitter = submitter::App::new(env, tables(), metering, clock(5));
+        let history = history.without_pauses();
+        let reconciler = reconciler::App::new(env, tables(), history, clock(6));
+        Self {
+            registration: registration.expect("settings"),
+            agreements: agreements::App::new(env, tables(), clock(1)).expect("settings"),
+            intake: intake::App::new(tables(), clock(2)),
+            late_usage: late_usage::App::new(tables(), clock(3)),
+            sealer: sealer::App::new(env, tables(), clock(4)).expect("settings"),
+            submitter: submitter::App {
+                pause: Duration::ZERO,
+                ..submitter.expect("settings")
+            },
+            reconciler: reconciler.expect("settings"),
+        }
     }
+}
+
+/// The settings of all functions.
+fn settings() -> Env {
+    Env::of(
+        [
+            ("SELLER_NAME", "Example Seller"),
+            ("SUPPORT_CONTACT", "support@example.com"),
+            ("SESSION_KEY", "a key for tests only, never used on AWS"),
+            ("SUBMIT_AT_ONCE", "1"),
+            ("SUBMIT_PER_SECOND", "0"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    )
 }
