@@ -14,6 +14,7 @@ use marketplace::{MeteringRecord, Quantity, Slot, State, UsageHour};
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, Reader, number, text};
+use crate::item_update::ItemUpdate;
 use crate::record::{Changes, DuePage, LifeSpan, RecordChange, audit_partition, sort_key};
 
 const PROGRESS: (&str, &str) = ("audit", "progress");
@@ -78,16 +79,11 @@ impl Ledger {
         wanted: &WitnessWanted,
     ) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
-        let request = self
-            .client
-            .update_item()
-            .table_name(table)
-            .key("subscription", text(WITNESS.0))
-            .key("item", text(WITNESS.1))
-            .update_expression("REMOVE #since")
-            .condition_expression("#since = :since")
-            .expression_attribute_names("#since", "wanted_since")
-            .expression_attribute_values(":since", text(wanted.since));
+        let request = ItemUpdate::new()
+            .remove("wanted_since")
+            .value("wanted_since", text(wanted.since))
+            .request(self, table, WITNESS)
+            .condition_expression("#wanted_since = :wanted_since");
         self.write("UpdateItem", table, || request.clone().send())
             .await
     }

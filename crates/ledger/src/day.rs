@@ -31,6 +31,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{LedgerError, Malformed};
 use crate::item::{Item, Reader, number, put_opt, text};
+use crate::item_update::ItemUpdate;
 use crate::tables::TTL_ATTRIBUTE;
 use crate::{Ledger, content_digest};
 
@@ -325,20 +326,13 @@ impl Ledger {
         let end = end_of_day(day, until, self.retention).as_second();
         let until = until.as_second();
         let table = &self.tables.metering_records;
-        let request = self
-            .client
-            .update_item()
-            .table_name(table)
-            .key("subscription", text(subscription))
-            .key("item", text(change_key(day)))
-            .update_expression("SET #at = :until, #expires_at = :expires_at ADD #version :one")
-            .condition_expression("attribute_not_exists(#at) OR #at < :until")
-            .expression_attribute_names("#at", "changed_at")
-            .expression_attribute_names("#expires_at", TTL_ATTRIBUTE)
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":until", number(until))
-            .expression_attribute_values(":expires_at", number(end))
-            .expression_attribute_values(":one", number(1));
+        let (partition, sort) = (subscription.to_string(), change_key(day));
+        let request = ItemUpdate::new()
+            .set("changed_at", number(until))
+            .set(TTL_ATTRIBUTE, number(end))
+            .raise_version()
+            .request(self, table, (&partition, &sort))
+            .condition_expression("attribute_not_exists(#changed_at) OR #changed_at < :changed_at");
         // A failed condition means that there is a note of this time or a later one.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await?;

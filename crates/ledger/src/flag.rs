@@ -16,6 +16,7 @@ use marketplace::{Subscription, UsageHour};
 
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
+use crate::item_update::ItemUpdate;
 use crate::{Ledger, shard_of};
 
 /// A late flag, as it was read before the recount.
@@ -176,20 +177,14 @@ impl Ledger {
     ) -> Result<Written, LedgerError> {
         let table = &self.tables.metering_records;
         let due = shift(now, postponed_by(flag.tries, most));
-        let request = self
-            .client
-            .update_item()
-            .table_name(table)
-            .key("subscription", text(&flag.subscription))
-            .key("item", text(sort_key(flag.hour)))
-            .update_expression("SET #due = :due, #tries = :tries")
-            .condition_expression("#version = :read")
-            .expression_attribute_names("#due", "due")
-            .expression_attribute_names("#tries", "tries")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":due", number(due.as_second()))
-            .expression_attribute_values(":tries", number(flag.tries.saturating_add(1)))
-            .expression_attribute_values(":read", text(&flag.mark));
+        let (partition, sort) = (flag.subscription.to_string(), sort_key(flag.hour));
+        let request = ItemUpdate::new()
+            .set("due", number(due.as_second()))
+            .set("tries", number(flag.tries.saturating_add(1)))
+            .name("version")
+            .value("read", text(&flag.mark))
+            .request(self, table, (&partition, &sort))
+            .condition_expression("#version = :read");
         self.write("UpdateItem", table, || request.clone().send())
             .await
     }

@@ -9,6 +9,7 @@ use marketplace::lifecycle::{Lifecycle, Sign};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
+use crate::item_update::ItemUpdate;
 
 /// An item in the form of the SDK: attribute values by name.
 pub type Item = HashMap<String, AttributeValue>;
@@ -257,71 +258,39 @@ impl Ledger {
         old: &Item,
         new: &Item,
     ) -> Result<Written, LedgerError> {
-        let Some(update) = Change::between(old, new) else {
+        let Some(update) = change_between(old, new) else {
             return Ok(Written::Done);
         };
-        let mut request = self
-            .client
-            .update_item()
-            .table_name(table)
-            .update_expression(update.expression)
-            .condition_expression("#version = :read")
-            .set_expression_attribute_names(Some(update.names))
-            .set_expression_attribute_values(Some(update.values));
-        for key in ["subscription", "item"] {
-            if let Some(value) = old.get(key) {
-                request = request.key(key, value.clone());
-            }
-        }
+        let key = |attribute: &str| {
+            let value = old.get(attribute).and_then(|value| value.as_s().ok());
+            value.map_or("", String::as_str)
+        };
+        let request = update
+            .request(self, table, (key("subscription"), key("item")))
+            .condition_expression("#version = :read");
         self.write("UpdateItem", table, || request.clone().send())
             .await
     }
 }
 
-/// The difference between two versions of one item, as an update expression.
-pub(crate) struct Change {
-    pub expression: String,
-    pub names: HashMap<String, String>,
-    pub values: HashMap<String, AttributeValue>,
-}
-
-impl Change {
-    /// The difference; `None` if only the versions differ. `:read` is the old version.
-    pub fn between(old: &Item, new: &Item) -> Option<Self> {
-        let attributes: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        let mut names = HashMap::from([("#version".to_owned(), "version".to_owned())]);
-        let mut values = HashMap::new();
-        let (mut set, mut remove) = (Vec::new(), Vec::new());
-        for (n, attribute) in attributes.into_iter().enumerate() {
-            if attribute == "version" || old.get(attribute) == new.get(attribute) {
-                continue;
-            }
-            names.insert(format!("#a{n}"), attribute.clone());
-            match new.get(attribute) {
-                Some(value) => {
-                    set.push(format!("#a{n} = :a{n}"));
-                    values.insert(format!(":a{n}"), value.clone());
-                }
-                None => remove.push(format!("#a{n}")),
-            }
+/// The difference between two versions of one item; `None` if only the versions differ. `:read` is
+/// the old version.
+pub(crate) fn change_between(old: &Item, new: &Item) -> Option<ItemUpdate> {
+    let attributes: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let mut update = ItemUpdate::new();
+    for (n, attribute) in attributes.into_iter().enumerate() {
+        if attribute == "version" || old.get(attribute) == new.get(attribute) {
+            continue;
         }
-        if set.is_empty() && remove.is_empty() {
-            return None;
-        }
-        set.push("#version = #version + :one".to_owned());
-        values.insert(":one".to_owned(), number(1));
-        values.insert(
-            ":read".to_owned(),
-            old.get("version").cloned().unwrap_or_else(|| number(0)),
-        );
-        let mut expression = format!("SET {}", set.join(", "));
-        if !remove.is_empty() {
-            expression.push_str(&format!(" REMOVE {}", remove.join(", ")));
-        }
-        Some(Self {
-            expression,
-            names,
-            values,
-        })
+        let alias = format!("a{n}");
+        update = match new.get(attribute) {
+            Some(value) => update.set_as(&alias, attribute, value.clone()),
+            None => update.remove_as(&alias, attribute),
+        };
     }
+    if update.is_empty() {
+        return None;
+    }
+    let read = old.get("version").cloned().unwrap_or_else(|| number(0));
+    Some(update.raise_version().value("read", read))
 }

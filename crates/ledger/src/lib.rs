@@ -32,6 +32,7 @@ pub mod error;
 pub mod flag;
 pub mod hour;
 pub mod item;
+mod item_update;
 pub mod lane;
 mod life_span;
 pub mod lifecycle;

@@ -8,13 +8,14 @@
 //!
 //! [`settle_life_span`]: Ledger::settle_life_span
 
-use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{ConditionCheck, TransactWriteItem};
 use marketplace::record::MeteringRecord;
 use marketplace::slot::Slot;
 
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Item, number, text};
+use crate::item_update::ItemUpdate;
 use crate::movement::movement_key;
 use crate::record::{LifeSpan, from_item, part_keys, sort_key};
 use crate::tables::TTL_ATTRIBUTE;
@@ -138,22 +139,12 @@ impl Ledger {
         life: LifeSpan,
     ) -> Result<TransactWriteItem, LedgerError> {
         let table = &self.tables.metering_records;
-        let update = Update::builder()
-            .table_name(table)
-            .key("subscription", text(&slot.subscription))
-            .key("item", text(sort))
-            .condition_expression("attribute_exists(#version)")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_names("#expires_at", TTL_ATTRIBUTE);
+        let update = ItemUpdate::new().name("version");
         let update = match life.attribute() {
-            Some(until) => update
-                .update_expression("SET #expires_at = :expires_at")
-                .expression_attribute_values(":expires_at", until),
-            None => update.update_expression("REMOVE #expires_at"),
+            Some(until) => update.set(TTL_ATTRIBUTE, until),
+            None => update.remove(TTL_ATTRIBUTE),
         };
-        let update = update
-            .build()
-            .map_err(|e| LedgerError::not_built("TransactWriteItems", table, &e))?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        let partition = slot.subscription.to_string();
+        update.in_transaction(table, (&partition, sort), "attribute_exists(#version)")
     }
 }

@@ -5,6 +5,7 @@ use marketplace::{Subscription, UsageHour};
 
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_opt, text};
+use crate::item_update::ItemUpdate;
 use crate::{Consistency, Ledger, SHARDS};
 
 const WATERMARK: (&str, &str) = ("stack", "watermark");
@@ -66,19 +67,14 @@ impl Ledger {
     /// Raises the watermark; it never falls. Call it **before** reading any row of the hour.
     pub async fn raise_watermark(&self, hour: UsageHour) -> Result<(), LedgerError> {
         let table = &self.tables.metering_records;
-        let request = self
-            .client
-            .update_item()
-            .table_name(table)
-            .key("subscription", text(WATERMARK.0))
-            .key("item", text(WATERMARK.1))
-            .update_expression("SET #through = :hour ADD #version :one")
-            // The order of hours is the order of their texts.
-            .condition_expression("attribute_not_exists(#through) OR #through < :hour")
-            .expression_attribute_names("#through", "sealing_through")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":hour", text(hour))
-            .expression_attribute_values(":one", number(1));
+        // The order of hours is the order of their texts.
+        let is_higher =
+            "attribute_not_exists(#sealing_through) OR #sealing_through < :sealing_through";
+        let request = ItemUpdate::new()
+            .set("sealing_through", text(hour))
+            .raise_version()
+            .request(self, table, WATERMARK)
+            .condition_expression(is_higher);
         // A failed condition means that the watermark is at this hour or later already.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await

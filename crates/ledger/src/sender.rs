@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
 use crate::item::{Reader, number, text};
+use crate::item_update::ItemUpdate;
 
 const SENDER: (&str, &str) = ("stack", "sender");
 
@@ -68,36 +69,23 @@ impl Ledger {
     }
 
     fn turn_update(&self, holder: &str, until: Timestamp) -> UpdateItemFluentBuilder {
-        self.client
-            .update_item()
-            .table_name(&self.tables.metering_records)
-            .key("subscription", text(SENDER.0))
-            .key("item", text(SENDER.1))
-            .update_expression("SET #holder = :holder, #until = :until ADD #version :one")
-            .expression_attribute_names("#holder", "holder")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":holder", text(holder))
-            .expression_attribute_values(":until", number(until.as_second()))
-            .expression_attribute_values(":one", number(1))
+        ItemUpdate::new()
+            .set("holder", text(holder))
+            .set("until", number(until.as_second()))
+            .raise_version()
+            .request(self, &self.tables.metering_records, SENDER)
     }
 
     /// Ends the turn of `holder`, if it still has it.
     pub async fn end_turn(&self, holder: &str) -> Result<(), LedgerError> {
         let table = &self.tables.metering_records;
-        let request = self
-            .client
-            .update_item()
-            .table_name(table)
-            .key("subscription", text(SENDER.0))
-            .key("item", text(SENDER.1))
-            .update_expression("REMOVE #holder, #until ADD #version :one")
-            .condition_expression("#holder = :holder")
-            .expression_attribute_names("#holder", "holder")
-            .expression_attribute_names("#until", "until")
-            .expression_attribute_names("#version", "version")
-            .expression_attribute_values(":holder", text(holder))
-            .expression_attribute_values(":one", number(1));
+        let request = ItemUpdate::new()
+            .remove("holder")
+            .remove("until")
+            .raise_version()
+            .value("holder", text(holder))
+            .request(self, table, SENDER)
+            .condition_expression("#holder = :holder");
         // A failed condition means that the turn was over and another invocation has taken it.
         self.write_if("UpdateItem", table, || request.clone().send())
             .await

@@ -4,10 +4,8 @@
 //! that attribute, and a change that leaves a record open removes it. [`RecordChange`] is the only
 //! way to change a record's item, and it cannot be made without a [`LifeSpan`].
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, TransactWriteItem};
 use jiff::Timestamp;
 use marketplace::record::{MeteringRecord, State, is_closed};
 use marketplace::retention::Retention;
@@ -16,7 +14,8 @@ use marketplace::slot::Slot;
 use super::codec::{part_keys, sort_key};
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
-use crate::item::{number, text};
+use crate::item::number;
+use crate::item_update::ItemUpdate;
 use crate::tables::TTL_ATTRIBUTE;
 
 /// The time for which an item is kept.
@@ -75,27 +74,22 @@ pub(crate) enum Changes {
 pub(crate) struct RecordChange {
     life: LifeSpan,
     changes: Changes,
-    set: Vec<String>,
-    remove: Vec<String>,
-    names: HashMap<String, String>,
-    values: HashMap<String, AttributeValue>,
+    update: ItemUpdate,
 }
 
 impl RecordChange {
     /// A change after which the record has this life span.
     pub fn new(life: LifeSpan, changes: Changes) -> Self {
-        let change = Self {
+        let update = ItemUpdate::new().raise_version();
+        let update = match (life, life.attribute()) {
+            (_, Some(until)) => update.set(TTL_ATTRIBUTE, until),
+            (LifeSpan::Open, None) => update.remove(TTL_ATTRIBUTE),
+            _ => update,
+        };
+        Self {
             life,
             changes,
-            set: vec!["#version = #version + :one".to_owned()],
-            remove: Vec::new(),
-            names: HashMap::from([("#version".to_owned(), "version".to_owned())]),
-            values: HashMap::from([(":one".to_owned(), number(1))]),
-        };
-        match (life, life.attribute()) {
-            (_, Some(until)) => change.set(TTL_ATTRIBUTE, until),
-            (LifeSpan::Open, None) => change.remove(TTL_ATTRIBUTE),
-            _ => change,
+            update,
         }
     }
 
@@ -104,19 +98,13 @@ impl RecordChange {
         self.life
     }
 
-    pub fn set(mut self, attribute: &str, value: AttributeValue) -> Self {
-        self.set.push(format!("#{attribute} = :{attribute}"));
-        self.value(attribute, value).name(attribute)
+    pub fn set(self, attribute: &str, value: AttributeValue) -> Self {
+        self.with(|update| update.set(attribute, value))
     }
 
     /// Adds `more` to a number. An absent number counts as zero.
-    pub fn add(mut self, attribute: &str, more: u32) -> Self {
-        self.set.push(format!(
-            "#{attribute} = if_not_exists(#{attribute}, :zero) + :{attribute}"
-        ));
-        self.value("zero", number(0))
-            .value(attribute, number(more))
-            .name(attribute)
+    pub fn add(self, attribute: &str, more: u32) -> Self {
+        self.with(|update| update.add(attribute, more))
     }
 
     /// Sets an attribute, or removes it if `value` is `None`.
@@ -127,35 +115,23 @@ impl RecordChange {
         }
     }
 
-    pub fn remove(mut self, attribute: &str) -> Self {
-        self.remove.push(format!("#{attribute}"));
-        self.name(attribute)
+    pub fn remove(self, attribute: &str) -> Self {
+        self.with(|update| update.remove(attribute))
     }
 
     /// Defines `#<attribute>`, for a condition.
-    pub fn name(mut self, attribute: &str) -> Self {
-        self.names
-            .insert(format!("#{attribute}"), attribute.to_owned());
-        self
+    pub fn name(self, attribute: &str) -> Self {
+        self.with(|update| update.name(attribute))
     }
 
     /// Defines `:<name>`, for a condition.
-    pub fn value(mut self, name: &str, value: AttributeValue) -> Self {
-        self.values.insert(format!(":{name}"), value);
+    pub fn value(self, name: &str, value: AttributeValue) -> Self {
+        self.with(|update| update.value(name, value))
+    }
+
+    fn with(mut self, change: impl FnOnce(ItemUpdate) -> ItemUpdate) -> Self {
+        self.update = change(self.update);
         self
-    }
-
-    fn expression(&self) -> String {
-        let mut expression = format!("SET {}", self.set.join(", "));
-        if !self.remove.is_empty() {
-            expression.push_str(" REMOVE ");
-            expression.push_str(&self.remove.join(", "));
-        }
-        expression
-    }
-
-    fn into_names_and_values(self) -> (HashMap<String, String>, HashMap<String, AttributeValue>) {
-        (self.names, self.values)
     }
 }
 
@@ -216,17 +192,12 @@ impl Ledger {
         change: RecordChange,
         condition: &str,
     ) -> UpdateItemFluentBuilder {
-        let expression = change.expression();
-        let (names, values) = change.into_names_and_values();
-        self.client
-            .update_item()
-            .table_name(&self.tables.metering_records)
-            .key("subscription", text(&slot.subscription))
-            .key("item", text(sort_key(slot.hour, &slot.dimension)))
-            .update_expression(expression)
+        let table = &self.tables.metering_records;
+        let (partition, sort) = key_of(slot);
+        change
+            .update
+            .request(self, table, (&partition, &sort))
             .condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
     }
 
     /// Makes the part of a transaction that changes a record under a condition.
@@ -236,20 +207,11 @@ impl Ledger {
         change: RecordChange,
         condition: &str,
     ) -> Result<TransactWriteItem, LedgerError> {
+        let (partition, sort) = key_of(slot);
         let table = &self.tables.metering_records;
-        let expression = change.expression();
-        let (names, values) = change.into_names_and_values();
-        let update = Update::builder()
-            .table_name(table)
-            .key("subscription", text(&slot.subscription))
-            .key("item", text(sort_key(slot.hour, &slot.dimension)))
-            .update_expression(expression)
-            .condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
-            .set_expression_attribute_values(Some(values))
-            .build()
-            .map_err(|e| LedgerError::not_built("TransactWriteItems", table, &e))?;
-        Ok(TransactWriteItem::builder().update(update).build())
+        change
+            .update
+            .in_transaction(table, (&partition, &sort), condition)
     }
 
     /// Gives the items that hold a closed record's allocations the same end as the record.
@@ -262,21 +224,24 @@ impl Ledger {
         };
         let table = &self.tables.metering_records;
         for part in part_keys(record) {
-            let request = self
-                .client
-                .update_item()
-                .table_name(table)
-                .key("subscription", text(&record.slot.subscription))
-                .key("item", text(&part))
-                .update_expression("SET #expires_at = :expires_at")
-                .condition_expression("attribute_exists(#version)")
-                .expression_attribute_names("#expires_at", TTL_ATTRIBUTE)
-                .expression_attribute_names("#version", "version")
-                .expression_attribute_values(":expires_at", until.clone());
+            let partition = record.slot.subscription.to_string();
+            let request = ItemUpdate::new()
+                .set(TTL_ATTRIBUTE, until.clone())
+                .name("version")
+                .request(self, table, (&partition, &part))
+                .condition_expression("attribute_exists(#version)");
             let written = self.write("UpdateItem", table, || request.clone().send());
             if let Err(error) = written.await {
                 tracing::warn!(slot = %record.slot, part, %error, "allocations of a closed record have no expiry yet; the reconciler sets it");
             }
         }
     }
+}
+
+/// The partition and sort key of a record's item.
+fn key_of(slot: &Slot) -> (String, String) {
+    (
+        slot.subscription.to_string(),
+        sort_key(slot.hour, &slot.dimension),
+    )
 }
