@@ -10,6 +10,7 @@ use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::wire::Fate;
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
+use ledger::books::of_subscription;
 use ledger::{SHARDS, Written};
 use marketplace::books::Books;
 use marketplace::lifecycle::Sign;
@@ -17,7 +18,6 @@ use marketplace::outcome::{Next, Verdict};
 use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
-use reconciler::books::of_subscription;
 use runtime::Budget;
 
 #[test]

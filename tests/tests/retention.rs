@@ -8,6 +8,7 @@ use end_to_end::proof::clients;
 use end_to_end::proof::run::{Executor, on_a_thread};
 use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
+use ledger::books::of_all;
 use ledger::{Written, shard_of};
 use marketplace::limits::ALLOCATIONS_MAX;
 use marketplace::outcome::{Next, Verdict};
@@ -19,7 +20,6 @@ use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Month, State, Subscription, TagSet, UsageHour};
 use reconciler::Task;
-use reconciler::books::of_all;
 use runtime::Budget;
 use serde_json::{Value, json};
 

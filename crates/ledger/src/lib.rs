@@ -2,8 +2,8 @@
 //!
 //! # Layout
 //! * [`tables`]: keys, indexes and streams of all tables
-//! * [`item`]: reading and writing attributes
-//! * [`profile`], [`lifecycle key`], [`joined`], [`product`]: the table Subscriptions
+//! * [`item`], `item_update`: reading, writing and updating attributes
+//! * [`profile`], [`lifecycle_key`], [`lifecycle`], [`product`]: the table Subscriptions
 //! * [`usage_event`]: the table UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`stop`], [`set_aside`]: the
 //!   table MeteringRecords
@@ -15,6 +15,7 @@
 //!   that it has settled
 //! * [`lane`], [`sender`]: the refused lanes that the submitter remembers, and the turn to send
 //! * [`hour`]: an hour's records, movements and rows, read in an order in which no row is lost
+//! * [`books`], [`transit`]: the books, counted again from the rows
 //! * [`stream`]: reads the deliveries of the tables' streams
 //!
 //! An item has a `version`. A write after its creation depends on the version that was read before
@@ -25,6 +26,7 @@
 
 pub mod audit;
 pub mod audit_steps;
+pub mod books;
 pub mod damage;
 pub mod day;
 pub mod ended;
@@ -52,6 +54,7 @@ pub mod stop;
 pub mod stream;
 pub mod tables;
 mod transaction;
+pub mod transit;
 pub mod usage_event;
 
 use aws_sdk_dynamodb::Client;

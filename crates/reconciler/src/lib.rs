@@ -10,14 +10,12 @@
 //! * `recount`, `month`: read hours again, whether or not a stream reported a change
 //! * `closing`: clears the attention of subscriptions, and ends them
 //! * `prove`, `day`: prove that no unit was lost or billed twice; each day is proved once
-//! * [`books`]: the same proof in full, for the command line and for tests
 //! * `walk`, `run`: a walk over a shard, which the next run continues, and the state of one run
 //!
 //! The reconciler never bills. If it finds uncounted rows, it puts a late flag, and the sealer
 //! recounts the hour. So only one code path turns rows into records.
 
 pub mod audit;
-pub mod books;
 mod closing;
 mod day;
 mod expiry;
@@ -105,6 +103,12 @@ pub enum ReconcileError {
     /// The event names no task of the reconciler.
     #[error(transparent)]
     Task(#[from] UnknownTask),
+}
+
+impl From<marketplace::quantity::Overflow> for ReconcileError {
+    fn from(error: marketplace::quantity::Overflow) -> Self {
+        Self::Ledger(error.into())
+    }
 }
 
 /// Runs the task that an event names; see [`Task::of_event`].

@@ -13,15 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use ledger::LedgerError;
+use ledger::books::Unbalanced;
 use ledger::day::{DayDigest, ProvedDays, digest_of_known, first_of_day};
 use ledger::profile::Profile;
+use ledger::transit::Transit;
 use marketplace::books::Books;
 use marketplace::hour::shift;
 use marketplace::{Month, Subscription, UsageHour};
 use runtime::Budget;
 
-use crate::books::Unbalanced;
-use crate::day::{Flagged, Transit, count_day, flag};
+use crate::day::{Flagged, count_day, flag};
 use crate::recount::first_recount_due;
 use crate::run::Run;
 use crate::walk::{List, Walk, kept};

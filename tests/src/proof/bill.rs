@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use ledger::books::of_subscription;
 use marketplace::books::Books;
 use marketplace::{Quantity, Subscription, UsageHour};
-use reconciler::books::of_subscription;
 
 use super::world::World;
 

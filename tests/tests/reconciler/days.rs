@@ -344,7 +344,7 @@ async fn compare_sums() {
             sum.merge(&digest.books).unwrap();
         }
     }
-    let full = reconciler::books::of_all(ledger, first, last, |_| {}).await;
+    let full = ledger::books::of_all(ledger, first, last, |_| {}).await;
     assert_eq!(sum, full.unwrap());
     assert_eq!(sum.carried_in.to_string(), "1");
 }

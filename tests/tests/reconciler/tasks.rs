@@ -133,7 +133,7 @@ async fn run_at_once() {
         let profile = town.world.ledger.profile(subscription).await.unwrap();
         let profile = profile.expect("a profile");
         let (first, last) = ("2026-11-26T00", "2026-11-28T12");
-        let books = reconciler::books::of_subscription(
+        let books = ledger::books::of_subscription(
             &town.world.ledger,
             &profile,
             first.parse().unwrap(),

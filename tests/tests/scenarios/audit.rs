@@ -101,7 +101,7 @@ async fn somebody_else_meters(market: &Market, hour_text: &str, record: Value) -
 
 async fn sum_of(market: &Market) -> Books {
     let now = marketplace::UsageHour::of(market.stack.emulator().now());
-    let sum = reconciler::books::of_all(market.stack.ledger(), now.plus(-60), now, |_| {})
+    let sum = ledger::books::of_all(market.stack.ledger(), now.plus(-60), now, |_| {})
         .await
         .expect("the books can be read");
     assert!(sum.is_balanced().expect("in range"), "{sum:?}");

@@ -157,7 +157,7 @@ impl Market {
     /// The books of the days around now. They must balance.
     pub async fn books(&self) -> Books {
         let now = UsageHour::of(self.stack.emulator().now());
-        let books = reconciler::books::of_all(self.stack.ledger(), now.plus(-60), now, |_| {})
+        let books = ledger::books::of_all(self.stack.ledger(), now.plus(-60), now, |_| {})
             .await
             .expect("the books can be read");
         assert!(books.is_balanced().expect("in range"), "{books:?}");

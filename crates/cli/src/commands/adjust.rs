@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
+use ledger::books::{Line, of_subscription};
 use ledger::lifecycle_key::LifecycleKey;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
@@ -12,7 +13,6 @@ use marketplace::lifecycle::Lifecycle;
 use marketplace::{
     AgreementId, Month, ProductCode, Quantity, Slot, Subscription, Total, UsageHour,
 };
-use reconciler::books::{Line, of_subscription};
 use serde_json::{Value, json};
 
 use crate::commands::kept::Kept;

@@ -3,9 +3,9 @@
 use clap::Args;
 use jiff::Timestamp;
 use ledger::Ledger;
+use ledger::books::{SubscriptionBooks, of_all, of_subscription};
 use marketplace::books::Books;
 use marketplace::{Month, Slot, State, Subscription, UsageHour};
-use reconciler::books::{SubscriptionBooks, of_all, of_subscription};
 use serde_json::{Value, json};
 
 use crate::commands::books_page::Page;
@@ -213,7 +213,7 @@ impl<'a> Report<'a> {
     }
 }
 
-fn line(line: &reconciler::books::Line) -> Value {
+fn line(line: &ledger::books::Line) -> Value {
     let mut value = view::slot(&line.slot);
     value["hour"] = json!(line.hour.to_string());
     value["dimension"] = json!(line.dimension.as_str());

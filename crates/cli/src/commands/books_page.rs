@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger::books::{Line, SubscriptionBooks};
 use marketplace::books::{Books, SlotBooks};
 use marketplace::{Month, Slot, State, Subscription, UsageHour};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use reconciler::books::{Line, SubscriptionBooks};
 
 use crate::view;
 

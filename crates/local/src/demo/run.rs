@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use emulator::{Fault, FaultKind, Faults, NewAgreement, NewProduct};
 use jiff::Timestamp;
+use ledger::books::of_all;
 use ledger::product::Product;
 use marketplace::books::Books;
 use marketplace::limits::BATCH_RECORDS_MAX;
 use marketplace::{IdentityKind, ProductCode, Subscription, Total, UsageHour};
-use reconciler::books::of_all;
 
 use super::plan::{
     Action, DemoOptions, FaultLevel, LICENSE_UPDATED_DELAY_S, PRODUCTS, Plan, Route, after, draw,

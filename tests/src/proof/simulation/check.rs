@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use emulator::LicenseOnRenewal;
 use jiff::Timestamp;
 use ledger::LedgerError;
+use ledger::books::of_subscription;
 use ledger::day::digest_of_known;
 use marketplace::{Subscription, UsageHour};
-use reconciler::books::of_subscription;
 
 use super::owed::{Excuse, excuse};
 use super::story::{Row, Story, after};

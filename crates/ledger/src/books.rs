@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use ledger::hour::HourBooks;
-use ledger::profile::Profile;
-use ledger::{Ledger, LedgerError};
 use marketplace::books::{Books, SlotBooks};
 use marketplace::{Dimension, Subscription, Total, UsageHour};
 
-use crate::ReconcileError;
-use crate::day::Transit;
+use crate::Ledger;
+use crate::error::LedgerError;
+use crate::hour::HourBooks;
+use crate::profile::Profile;
+use crate::transit::Transit;
 
 /// The number of days of a subscription that are read at the same time.
 const DAYS_AT_ONCE: usize = 2;
@@ -134,11 +134,5 @@ pub async fn of_all(
         if start.is_none() {
             return Ok(sum);
         }
-    }
-}
-
-impl From<marketplace::quantity::Overflow> for ReconcileError {
-    fn from(error: marketplace::quantity::Overflow) -> Self {
-        Self::Ledger(error.into())
     }
 }
