@@ -135,8 +135,8 @@ impl Ledger {
         Err(self.contended(&subscription.to_string()))
     }
 
-    /// Stores the lifecycle key under the subscription first. A reader that finds a subscription through a
-    /// lifecycle key must find the lifecycle key under the subscription as well.
+    /// Stores the lifecycle key under the subscription first. A reader that finds a subscription
+    /// through a lifecycle key must find the lifecycle key under the subscription as well.
     async fn link_both_ways(
         &self,
         lifecycle_key: &LifecycleKey,

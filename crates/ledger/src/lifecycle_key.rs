@@ -1,9 +1,9 @@
-//! Lifecycle keys connect lifecycle events with subscriptions. A lifecycle key is an agreement, a legacy customer
-//! of a product, or an AWS account that bought a product.
+//! Lifecycle keys connect lifecycle events with subscriptions. A lifecycle key is an agreement, a
+//! legacy customer of a product, or an AWS account that bought a product.
 //!
 //! Agreement events name no product and no license. They and the license's events may come in any
-//! order. So each side first stores its facts under the lifecycle key, and then reads the facts of the
-//! other side. The side that stores second sees both.
+//! order. So each side first stores its facts under the lifecycle key, and then reads the facts of
+//! the other side. The side that stores second sees both.
 
 use std::fmt;
 use std::str::FromStr;
@@ -158,8 +158,8 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Stores a lifecycle key under `about`, which is a subscription or another lifecycle key. This is the opposite
-    /// direction of [`Ledger::link`]. Storing it twice changes nothing.
+    /// Stores a lifecycle key under `about`, which is a subscription or another lifecycle key. This
+    /// is the opposite direction of [`Ledger::link`]. Storing it twice changes nothing.
     pub async fn store_lifecycle_key(
         &self,
         about: &str,
@@ -187,17 +187,17 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Keeps a lifecycle event as it was received, under the subscription or lifecycle key that it names.
-    /// Storing the same event twice changes nothing.
+    /// Keeps a lifecycle event as it was received, under the subscription or lifecycle key that it
+    /// names. Storing the same event twice changes nothing.
     ///
     /// The item is only evidence. The content of an event goes into the facts and the profile, and
     /// no decision reads this item again. So an event that was understood expires, even while its
     /// subscription is active. An event that was not understood waits for a person. Nothing shows
     /// when the person is done, so the event never expires.
     ///
-    /// No other item of Subscriptions ever expires. Facts, links and lifecycle keys are read when a buyer
-    /// comes back or an event comes late. A profile says when a subscription was in force. Products
-    /// and contacts are the seller's own data.
+    /// No other item of Subscriptions ever expires. Facts, links and lifecycle keys are read when a
+    /// buyer comes back or an event comes late. A profile says when a subscription was in force.
+    /// Products and contacts are the seller's own data.
     pub async fn store_event(
         &self,
         about: &str,

@@ -5,11 +5,10 @@
 //! One row arrived after its hour was sealed. So each sample has work to do: `late-usage` flags the
 //! late row, the sealer carries it and seals hour 03, and the submitter sends hour 02.
 //!
-//! | subscription | hour 02, sealed | hour 02, late | hour 03 |
-//! |---|---|---|---|
-//! | `arn:..:l-0123456789abcdef0123456789abcdef` | gb 3.5 (1.5 of team red), requests 1200 | gb 0.75 | gb 4.25, requests 800 |
-//! | `legacy\|examplecode2\|CUSTEXAMPLE2` | seats 12, gb 0.25 | | seats 12 |
-//! | `account\|examplecode3\|111122223333` | gb 7 | | gb 6.5 |
+//! | subscription | hour 02, sealed | hour 02, late | hour 03 | |---|---|---|---| |
+//! `arn:..:l-0123456789abcdef0123456789abcdef` | gb 3.5 (1.5 of team red), requests 1200 | gb 0.75
+//! | gb 4.25, requests 800 | | `legacy\|examplecode2\|CUSTEXAMPLE2` | seats 12, gb 0.25 | | seats
+//! 12 | | `account\|examplecode3\|111122223333` | gb 7 | | gb 6.5 |
 
 use emulator::{ControlError, Emulator, Identity, NewAgreement, NewProduct};
 use jiff::Timestamp;
