@@ -6,11 +6,12 @@ mod faults;
 mod status;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequest, Path, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
-use http::StatusCode;
 use http::header::CONTENT_TYPE;
+use http::{StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -224,15 +225,22 @@ struct InvoiceQuery {
 
 async fn invoices(
     State(emulator): State<Emulator>,
-    Query(query): Query<InvoiceQuery>,
+    query: Result<Query<InvoiceQuery>, QueryRejection>,
 ) -> Result<Json<Vec<Invoice>>, ControlError> {
+    let Query(query) = query.map_err(|e| ControlError::Query {
+        problem: e.body_text(),
+    })?;
     Ok(Json(emulator.invoices(query.month.as_deref())?))
 }
 
 async fn public_key(
     State(emulator): State<Emulator>,
-    Path(version): Path<usize>,
+    Path(version): Path<String>,
+    uri: Uri,
 ) -> Result<Json<PublicKey>, ControlError> {
+    let version = version.parse().map_err(|_| ControlError::NoSuchPath {
+        path: uri.path().to_owned(),
+    })?;
     Ok(Json(emulator.public_key(version)?))
 }
 

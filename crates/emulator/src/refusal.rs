@@ -141,6 +141,12 @@ pub enum ControlError {
     /// The set of faults is not valid.
     #[error(transparent)]
     Faults(#[from] FaultError),
+    /// The query after the `?` is not what the path expects.
+    #[error("the query after `?` is not what this path expects: {problem}")]
+    Query {
+        /// The problem in the query.
+        problem: String,
+    },
     /// The body is not the JSON that the path expects.
     #[error("the body is not the JSON that this path expects: {problem}")]
     Body {

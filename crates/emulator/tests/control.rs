@@ -132,6 +132,15 @@ async fn bad_input_is_answered_with_the_value_and_the_rule() {
             .to_owned();
         assert!(error.contains(word), "{word} is not in {error}");
     }
+    for (path, status, word) in [
+        ("invoices?mouth=2026-11", 400, "mouth"),
+        ("public-keys/first", 404, "public-keys/first"),
+    ] {
+        let answer = running.control("GET", path, &Value::Null).await;
+        assert_eq!(answer.status, status, "{path}");
+        let error = answer.json()["error"].to_string();
+        assert!(error.contains(word), "{word} is not in {error}");
+    }
     let gone = running
         .control("DELETE", "agreements/agmt-none", &Value::Null)
         .await;

@@ -665,6 +665,22 @@ async fn a_month_is_invoiced_when_it_closes_and_a_billing_adjustment_refunds_mon
             .map(Vec::len),
         Some(2)
     );
+    let mut page = with(&list, "maxResults", 1);
+    let first = agreement_api(&running, "ListAgreementInvoiceLineItems", &page)
+        .await
+        .json();
+    page["nextToken"] = first["nextToken"].clone();
+    let second = agreement_api(&running, "ListAgreementInvoiceLineItems", &page).await;
+    assert_eq!(second.status, 200);
+    for (member, value) in [
+        ("invoiceBillingPeriod", json!({"month": 11, "year": 2026})),
+        ("beforeIssuedTime", json!(1_800_000_000)),
+        ("afterIssuedTime", json!(1_700_000_000)),
+    ] {
+        let other = with(&page, member, value);
+        let other = agreement_api(&running, "ListAgreementInvoiceLineItems", &other).await;
+        assert_eq!(other.error(), "ValidationException", "{member}");
+    }
     assert_eq!(
         running
             .control("GET", "invoices?month=soon", &Value::Null)

@@ -258,7 +258,12 @@ pub(crate) fn invoice_line_items(
         .iter()
         .map(|item| item.print(&request.agreement_id))
         .collect();
-    let question = (&request.agreement_id, &request.invoice_id, request.kind);
+    let question = (
+        (&request.agreement_id, &request.invoice_id, request.kind),
+        request.month,
+        request.issued_before.map(Timestamp::as_nanosecond),
+        request.issued_after.map(Timestamp::as_nanosecond),
+    );
     let (page, next) = cut(summaries, request.page, &request.next_token, &question)?;
     let mut answer = json!({"agreementInvoiceLineItemGroupSummaries": page});
     if let Some(next) = next {

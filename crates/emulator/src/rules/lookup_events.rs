@@ -57,7 +57,7 @@ pub(crate) fn lookup_events(
 ) -> Result<Value, LookupEventsError> {
     let page_size = check(request)?;
     let question = (
-        &request.attributes,
+        (&request.attributes, &request.event_category),
         request.start.map(Timestamp::as_nanosecond),
         request.end.map(Timestamp::as_nanosecond),
         arrival.region,
