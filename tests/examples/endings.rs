@@ -13,15 +13,15 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use emulator::Agreement;
-use end_to_end::proof::bill::billed;
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{SHARDS, Written};
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use runtime::Budget;
+use simulation::bill::billed;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
+use simulation::world::{Listing, World};
 
 const PURCHASE: &str = "2026-11-19T09:20:00Z";
 const END: &str = "2026-11-21T10:24:57Z";

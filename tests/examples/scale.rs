@@ -9,13 +9,13 @@
 
 use std::collections::BTreeMap;
 
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Metered;
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::{SHARDS, Written};
 use marketplace::{IdentityKind, Subscription, UsageHour};
 use reconciler::Task;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Metered;
+use simulation::world::{Listing, World};
 
 /// The first hour of two days of usage. Only the calls of the second day are counted. On that day
 /// the first day is proved.

@@ -7,10 +7,10 @@
 //! * [`runtime_api`]: the Lambda Runtime API that those processes call
 //! * [`recorder`]: records the calls that those processes make
 //! * [`alarms`]: compares the template's alarms with the metrics that those processes print
-//! * [`proof`]: the stack without sockets or real time, for the crash matrix and the simulation
+//!
+//! The stack without sockets or real time, which many tests use, is the crate `simulation`.
 
 pub mod alarms;
-pub mod proof;
 pub mod recorder;
 pub mod runtime_api;
 pub mod template;

@@ -6,9 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::{Listing, World};
 use jiff::Timestamp;
 use ledger::SHARDS;
 use marketplace::slot::Slot;
@@ -17,6 +14,9 @@ use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use reconciler::Task;
 use runtime::Budget;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
+use simulation::world::{Listing, World};
 
 /// The most queries of a run that are not counted by hour or day: those of indexes and of proofs.
 const OTHERS_MAX: u64 = 60;

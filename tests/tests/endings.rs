@@ -5,10 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use emulator::Agreement;
-use end_to_end::proof::bill::billed;
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::books::of_subscription;
 use ledger::{SHARDS, Written};
@@ -19,6 +15,10 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
 use runtime::Budget;
+use simulation::bill::billed;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
+use simulation::world::{Listing, World};
 
 #[test]
 fn a_record_with_a_final_hour_waits_apart_until_it_is_accepted() {

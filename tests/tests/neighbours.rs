@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use emulator::{Fault, FaultKind, Faults};
-use end_to_end::proof::run::{Executor, on_a_thread, on_all_cores};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::sender::Turn;
 use marketplace::slot::Slot;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, UsageHour};
 use runtime::Budget;
+use simulation::run::{Executor, on_a_thread, on_all_cores};
+use simulation::wire::Fate;
+use simulation::world::{Listing, World};
 use submitter::pace::Pace;
 
 const START: &str = "2026-11-21T00:20:00Z";

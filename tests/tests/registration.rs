@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use buyers::{Buyers, TOKEN, at, request, sample};
 use emulator::{Fault, FaultKind, Faults, NewAgreement};
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::world::World;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use marketplace::lifecycle::Status;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use runtime::Env;
+use simulation::run::{Executor, on_a_thread};
+use simulation::world::World;
 
 #[tokio::test]
 async fn a_token_becomes_a_subscription_of_the_products_identity() {

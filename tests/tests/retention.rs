@@ -4,9 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use end_to_end::proof::clients;
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::books::of_all;
 use ledger::{Written, shard_of};
@@ -22,6 +19,9 @@ use marketplace::{IdentityKind, Month, State, Subscription, TagSet, UsageHour};
 use reconciler::Task;
 use runtime::Budget;
 use serde_json::{Value, json};
+use simulation::clients;
+use simulation::run::{Executor, on_a_thread};
+use simulation::world::{Listing, World};
 
 type Item = HashMap<String, AttributeValue>;
 

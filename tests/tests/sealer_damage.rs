@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use end_to_end::proof::bill::billed;
-use end_to_end::proof::clients;
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use ledger::shard_of;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+use simulation::bill::billed;
+use simulation::clients;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
+use simulation::world::{Listing, World};
 
 const BUYERS: usize = 8;
 const HOUR: &str = "2026-11-21T09";

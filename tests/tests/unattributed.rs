@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::World;
 use serde_json::{Value, json};
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
+use simulation::world::World;
 
 const ROWS: usize = 10_000;
 const BUYER: &str = "account|examplecode3|111122223333";

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
 use ledger::{Consistency, Written};
 use marketplace::{State, UsageHour};
 use reconciler::Task;
 use serde_json::json;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
 
 use crate::town::{Town, at};
 

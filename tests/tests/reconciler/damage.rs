@@ -1,9 +1,9 @@
 //! One damaged item of each kind does not keep the reconciler from the healthy items of its kind.
 
-use end_to_end::proof::run::{Executor, on_a_thread};
 use ledger::record::{send_partition, sort_key};
 use marketplace::State;
 use marketplace::lifecycle::Status;
+use simulation::run::{Executor, on_a_thread};
 
 use crate::town::{Town, at};
 

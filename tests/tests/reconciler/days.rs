@@ -5,9 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use end_to_end::proof::clients;
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
 use ledger::Written;
 use ledger::day::digest_of_known;
 use marketplace::UsageHour;
@@ -16,6 +13,9 @@ use marketplace::fold::{CarryId, origin_hash};
 use marketplace::record::Transmissions;
 use marketplace::recount::MovementKind;
 use reconciler::{Report, Task};
+use simulation::clients;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
 
 use crate::town::{Town, at};
 

@@ -1,10 +1,10 @@
 //! A CloudTrail that is slow, that fails, or that shows events hours late.
 
 use emulator::{Fault, FaultKind, Faults};
-use end_to_end::proof::run::{Executor, on_a_thread};
 use marketplace::UsageHour;
 use marketplace::audit::Source;
 use serde_json::json;
+use simulation::run::{Executor, on_a_thread};
 
 use crate::town::{Town, at};
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
 use marketplace::fold::{CarryId, origin_hash};
 use marketplace::recount::MovementKind;
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
 
 use crate::town::{Town, at};
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use end_to_end::proof::run::{Executor, on_a_thread};
 use jiff::SignedDuration;
 use ledger::{SHARDS, shard_of};
 use marketplace::window::Window;
 use reconciler::Task;
 use runtime::Budget;
+use simulation::run::{Executor, on_a_thread};
 
 use crate::town::{Town, at};
 

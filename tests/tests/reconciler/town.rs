@@ -4,12 +4,12 @@
 use std::rc::Rc;
 
 use emulator::Agreement;
-use end_to_end::proof::world::{Listing, World};
 use jiff::Timestamp;
 use marketplace::audit::Source;
 use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
+use simulation::world::{Listing, World};
 
 /// A world with several buyers.
 pub struct Town {

@@ -2,10 +2,10 @@
 //! the Event history.
 
 use emulator::{Fault, FaultKind, Faults, Settings};
-use end_to_end::proof::run::{Executor, on_a_thread};
 use marketplace::State;
 use marketplace::audit::Source;
 use reconciler::Task;
+use simulation::run::{Executor, on_a_thread};
 
 use crate::town::{Town, at};
 

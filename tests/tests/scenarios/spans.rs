@@ -6,10 +6,6 @@
 use std::cell::RefCell;
 
 use emulator::{Agreement, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings};
-use end_to_end::proof::bill::{Outcome, outcome};
-use end_to_end::proof::run::{Executor, on_a_thread};
-use end_to_end::proof::wire::Fate;
-use end_to_end::proof::world::{Listing, World};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::function_event;
 use marketplace::lifecycle::Status;
@@ -17,6 +13,10 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, UsageHour};
 use serde_json::Value;
+use simulation::bill::{Outcome, outcome};
+use simulation::run::{Executor, on_a_thread};
+use simulation::wire::Fate;
+use simulation::world::{Listing, World};
 
 /// One buyer of one product, and the messages that are on their way.
 struct Story {

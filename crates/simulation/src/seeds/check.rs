@@ -16,8 +16,8 @@ use super::owed::{Excuse, excuse};
 use super::story::{Row, Story, after};
 use super::subscribed::Subscribed;
 use super::trouble::Trouble;
-use crate::proof::bill::billed;
-use crate::proof::world::World;
+use crate::bill::billed;
+use crate::world::World;
 
 /// The result of a seed. Quantities are in micro-units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::family::Family;
 use super::readings::readings_by;
 use super::subscribed::Subscribed;
 use super::trouble::{KINDS, Trouble};
-use crate::proof::world::World;
+use crate::world::World;
 
 /// The number of times that each state was reached, by name.
 pub type Marks = BTreeMap<String, u64>;

@@ -10,10 +10,10 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use end_to_end::proof::run::{on_a_thread, on_all_cores};
-use end_to_end::proof::simulation::marks;
-use end_to_end::proof::simulation::owed::Excuse;
-use end_to_end::proof::simulation::{self, SeedReport};
+use simulation::run::{on_a_thread, on_all_cores};
+use simulation::seeds::marks;
+use simulation::seeds::owed::Excuse;
+use simulation::seeds::{self, SeedReport};
 
 /// A faster allocator, because clients and tables allocate many small pieces of memory.
 #[global_allocator]
@@ -84,7 +84,7 @@ fn wanted(args: &[String]) -> Result<Wanted, String> {
 }
 
 fn one(seed: u64, calls: usize) -> ExitCode {
-    let report = on_a_thread(|| simulation::run(seed, calls));
+    let report = on_a_thread(|| seeds::run(seed, calls));
     for line in &report.story {
         println!("{line}");
     }
@@ -98,7 +98,7 @@ fn many(seeds: Range<u64>) -> ExitCode {
     let done = AtomicU64::new(0);
     let began = std::time::Instant::now();
     let reports: Vec<SeedReport> = on_all_cores(&all, |seed| {
-        let report = simulation::judge(*seed);
+        let report = seeds::judge(*seed);
         for violation in &report.verdict.violations {
             println!("seed {seed}: {violation}");
         }

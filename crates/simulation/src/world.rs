@@ -789,8 +789,8 @@ fn form_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proof::run::{Executor, on_a_thread};
-    use crate::proof::wire::Fate;
+    use crate::run::{Executor, on_a_thread};
+    use crate::wire::Fate;
 
     #[test]
     #[should_panic(expected = "the lifecycle event {")]

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::races::{self, RACES};
 use super::run::on_all_cores;
 use super::scenarios::{Scenario, ScenarioRun, run_scenario};
-use super::simulation;
+use super::seeds;
 
 /// A suite that must find a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,7 +190,7 @@ fn by_simulation(first: u64) -> Option<String> {
     let others = SEEDS.filter(|seed| *seed != first);
     std::iter::once(first).chain(others).find_map(|seed| {
         finding(|| {
-            let verdict = simulation::judge(seed).verdict;
+            let verdict = seeds::judge(seed).verdict;
             let violation = verdict.violations.first()?;
             Some(format!("seed {seed}: {violation}"))
         })

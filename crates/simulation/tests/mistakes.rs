@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use end_to_end::proof::run::on_all_cores;
-use end_to_end::proof::scenarios::Scenario;
-use end_to_end::proof::suites::{Reference, Suite};
-use end_to_end::proof::wire::mistakes::{Mistake, plant};
-use end_to_end::template::workspace;
+use simulation::run::on_all_cores;
+use simulation::scenarios::Scenario;
+use simulation::suites::{Reference, Suite};
+use simulation::wire::mistakes::{Mistake, plant};
+use simulation::workspace;
 
 fn suite_of(mistake: Mistake) -> Suite {
     use Suite::*;

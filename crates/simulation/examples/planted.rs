@@ -1,7 +1,7 @@
 //! Checks deliberate mistakes that are patches. Each patch is applied to a copy of the sources, the
 //! copy is built, and the suite that the patch names must find the mistake.
 //!
-//! Mistakes that can be made at the wire are planted there (`proof::wire::mistakes`). All other
+//! Mistakes that can be made at the wire are planted there (`wire::mistakes`). All other
 //! mistakes are patches. They never change the sources themselves.
 
 use std::fmt;
@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use end_to_end::proof::run::on_a_thread;
-use end_to_end::proof::suites::{Reference, Suite};
-use end_to_end::template::workspace;
+use simulation::run::on_a_thread;
+use simulation::suites::{Reference, Suite};
+use simulation::workspace;
 
 /// A faster allocator, because clients and tables allocate many small pieces of memory.
 #[global_allocator]

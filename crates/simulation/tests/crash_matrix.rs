@@ -1,8 +1,8 @@
 //! Lets the process die just before and just after each call of the standard scenarios, if a death
 //! there makes a difference. In two scenarios the connection also breaks at each call.
 
-use end_to_end::proof::run::on_all_cores;
-use end_to_end::proof::scenarios::{Scenario, ScenarioRun, run_scenario};
+use simulation::run::on_all_cores;
+use simulation::scenarios::{Scenario, ScenarioRun, run_scenario};
 
 #[test]
 fn a_death_at_any_call_leaves_the_final_books_unchanged() {

@@ -17,9 +17,9 @@ use super::readings::readings;
 use super::story::{Story, after};
 use super::subscribed::Subscribed;
 use super::trouble::{Trouble, Whom};
-use crate::proof::run::Executor;
-use crate::proof::wire::Writes;
-use crate::proof::world::World;
+use crate::run::Executor;
+use crate::wire::Writes;
+use crate::world::World;
 
 /// Minutes that an invocation may take. All its calls are released before that time is over.
 const INVOCATION_MINUTES_MAX: i64 = 14;

@@ -4,7 +4,7 @@ use fastrand::Rng;
 use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Origin, may_have_recorded};
 
 use super::family::{Family, stream};
-use crate::proof::wire::{Call, Fate, Plan, Service};
+use crate::wire::{Call, Fate, Plan, Service};
 
 /// The rates of the fates of calls, in ten thousand. A rate concerns all calls unless its field
 /// names certain calls.

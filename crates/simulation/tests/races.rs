@@ -1,7 +1,7 @@
 //! Stops a function's run before each of its calls, while something else changes the world.
 
-use end_to_end::proof::races::{RACES, race};
-use end_to_end::proof::run::on_all_cores;
+use simulation::races::{RACES, race};
+use simulation::run::on_all_cores;
 
 #[test]
 fn usage_written_in_the_middle_of_a_run_is_billed_once_and_soon() {

@@ -14,8 +14,8 @@ use super::family::{Family, stream};
 use super::marks;
 use super::story::{BadRow, Row};
 use super::subscribed::Subscribed;
-use crate::proof::wire::Writes;
-use crate::proof::world::World;
+use crate::wire::Writes;
+use crate::world::World;
 
 /// An event of a seed. The numbers are indexes of the story's buyers and rows.
 #[derive(Debug, Clone)]

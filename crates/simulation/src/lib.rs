@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+pub mod bill;
+pub mod clients;
+pub mod functions;
+pub mod races;
+pub mod run;
+pub mod scenarios;
+pub mod seeds;
+pub mod suites;
+pub mod wire;
+pub mod world;
+
+use std::path::Path;
+
+/// The folder of the whole workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
