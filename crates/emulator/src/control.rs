@@ -24,7 +24,7 @@ use crate::faults::Faults;
 use crate::keys::PublicKey;
 use crate::limits::CONTROL_BODY_BYTES_MAX;
 use crate::readings::Readings;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::target::{Delivery, Target};
 use crate::world::{Agreement, AgreementView, Call, Invoice, Metered, NewAgreement, NewProduct};
@@ -69,20 +69,20 @@ pub(crate) fn routes() -> axum::Router<Emulator> {
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Body<T> {
-    type Rejection = ControlError;
+    type Rejection = Refusal;
 
-    async fn from_request(request: Request, _: &S) -> Result<Body<T>, ControlError> {
+    async fn from_request(request: Request, _: &S) -> Result<Body<T>, Refusal> {
         let body = Limited::new(request.into_body(), CONTROL_BODY_BYTES_MAX)
             .collect()
             .await
-            .map_err(|e| ControlError::Body {
+            .map_err(|e| Refusal::Body {
                 problem: e.to_string(),
             })?
             .to_bytes();
         let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
         serde_json::from_slice(body)
             .map(Body)
-            .map_err(|e| ControlError::Body {
+            .map_err(|e| Refusal::Body {
                 problem: e.to_string(),
             })
     }
@@ -112,14 +112,14 @@ async fn index() -> Json<Vec<&'static str>> {
     ])
 }
 
-async fn not_found(request: Request) -> ControlError {
-    ControlError::NoSuchPath {
+async fn not_found(request: Request) -> Refusal {
+    Refusal::NoSuchPath {
         path: request.uri().path().to_owned(),
     }
 }
 
-async fn method_not_allowed(request: Request) -> ControlError {
-    ControlError::Method {
+async fn method_not_allowed(request: Request) -> Refusal {
+    Refusal::Method {
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
     }
@@ -128,7 +128,7 @@ async fn method_not_allowed(request: Request) -> ControlError {
 async fn add_product(
     State(emulator): State<Emulator>,
     Body(product): Body<NewProduct>,
-) -> Result<(StatusCode, Json<NewProduct>), ControlError> {
+) -> Result<(StatusCode, Json<NewProduct>), Refusal> {
     emulator.add_product(product.clone())?;
     Ok((StatusCode::CREATED, Json(product)))
 }
@@ -140,7 +140,7 @@ async fn products(State(emulator): State<Emulator>) -> Json<Vec<NewProduct>> {
 async fn add_agreement(
     State(emulator): State<Emulator>,
     Body(agreement): Body<NewAgreement>,
-) -> Result<(StatusCode, Json<Agreement>), ControlError> {
+) -> Result<(StatusCode, Json<Agreement>), Refusal> {
     let agreement = emulator.add_agreement(agreement)?;
     Ok((StatusCode::CREATED, Json(agreement)))
 }
@@ -148,7 +148,7 @@ async fn add_agreement(
 async fn cancel_agreement(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
-) -> Result<StatusCode, ControlError> {
+) -> Result<StatusCode, Refusal> {
     emulator.cancel_agreement(&agreement_id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -169,7 +169,7 @@ async fn registration_token(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
     Body(chosen): Body<ChosenToken>,
-) -> Result<Json<Token>, ControlError> {
+) -> Result<Json<Token>, Refusal> {
     let registration_token = match chosen.token {
         Some(token) => {
             emulator.choose_registration_token(&agreement_id, &token)?;
@@ -183,7 +183,7 @@ async fn registration_token(
 async fn renew(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
-) -> Result<(StatusCode, Json<Agreement>), ControlError> {
+) -> Result<(StatusCode, Json<Agreement>), Refusal> {
     let agreement = emulator.renew_agreement(&agreement_id)?;
     Ok((StatusCode::CREATED, Json(agreement)))
 }
@@ -191,7 +191,7 @@ async fn renew(
 async fn amend(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
-) -> Result<StatusCode, ControlError> {
+) -> Result<StatusCode, Refusal> {
     emulator.amend_agreement(&agreement_id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -203,7 +203,7 @@ async fn agreements(State(emulator): State<Emulator>) -> Json<Vec<AgreementView>
 async fn suspend(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
-) -> Result<StatusCode, ControlError> {
+) -> Result<StatusCode, Refusal> {
     emulator.suspend_agreement(&agreement_id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -211,7 +211,7 @@ async fn suspend(
 async fn resume(
     State(emulator): State<Emulator>,
     Path(agreement_id): Path<String>,
-) -> Result<StatusCode, ControlError> {
+) -> Result<StatusCode, Refusal> {
     emulator.resume_agreement(&agreement_id)?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -226,8 +226,8 @@ struct InvoiceQuery {
 async fn invoices(
     State(emulator): State<Emulator>,
     query: Result<Query<InvoiceQuery>, QueryRejection>,
-) -> Result<Json<Vec<Invoice>>, ControlError> {
-    let Query(query) = query.map_err(|e| ControlError::Query {
+) -> Result<Json<Vec<Invoice>>, Refusal> {
+    let Query(query) = query.map_err(|e| Refusal::Query {
         problem: e.body_text(),
     })?;
     Ok(Json(emulator.invoices(query.month.as_deref())?))
@@ -237,8 +237,8 @@ async fn public_key(
     State(emulator): State<Emulator>,
     Path(version): Path<String>,
     uri: Uri,
-) -> Result<Json<PublicKey>, ControlError> {
-    let version = version.parse().map_err(|_| ControlError::NoSuchPath {
+) -> Result<Json<PublicKey>, Refusal> {
+    let version = version.parse().map_err(|_| Refusal::NoSuchPath {
         path: uri.path().to_owned(),
     })?;
     Ok(Json(emulator.public_key(version)?))
@@ -246,7 +246,7 @@ async fn public_key(
 
 async fn rotate_public_key(
     State(emulator): State<Emulator>,
-) -> Result<(StatusCode, Json<PublicKey>), ControlError> {
+) -> Result<(StatusCode, Json<PublicKey>), Refusal> {
     let version = emulator.rotate_public_key()?;
     Ok((StatusCode::CREATED, Json(emulator.public_key(version)?)))
 }
@@ -275,7 +275,7 @@ struct NewTarget {
 async fn set_target(
     State(emulator): State<Emulator>,
     Body(new): Body<NewTarget>,
-) -> Result<Json<TargetState>, ControlError> {
+) -> Result<Json<TargetState>, Refusal> {
     emulator.set_target(new.url.map(Target::Url))?;
     Ok(target(State(emulator)).await)
 }
@@ -298,13 +298,13 @@ async fn fulfillment_url(State(emulator): State<Emulator>) -> Json<FulfillmentUr
 async fn set_fulfillment_url(
     State(emulator): State<Emulator>,
     Body(new): Body<FulfillmentUrl>,
-) -> Result<Json<FulfillmentUrl>, ControlError> {
+) -> Result<Json<FulfillmentUrl>, Refusal> {
     emulator.set_fulfillment_url(new.url.as_deref())?;
     Ok(fulfillment_url(State(emulator)).await)
 }
 
-async fn save(State(emulator): State<Emulator>) -> Result<Response, ControlError> {
-    let json = emulator.save().map_err(|e| ControlError::Body {
+async fn save(State(emulator): State<Emulator>) -> Result<Response, Refusal> {
+    let json = emulator.save().map_err(|e| Refusal::Body {
         problem: e.to_string(),
     })?;
     Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
@@ -313,10 +313,10 @@ async fn save(State(emulator): State<Emulator>) -> Result<Response, ControlError
 async fn load(
     State(emulator): State<Emulator>,
     Body(world): Body<serde_json::Value>,
-) -> Result<StatusCode, ControlError> {
+) -> Result<StatusCode, Refusal> {
     emulator
         .load(&world.to_string())
-        .map_err(|e| ControlError::Body {
+        .map_err(|e| Refusal::Body {
             problem: e.to_string(),
         })?;
     Ok(StatusCode::NO_CONTENT)
@@ -329,7 +329,7 @@ async fn faults(State(emulator): State<Emulator>) -> Json<Faults> {
 async fn set_faults(
     State(emulator): State<Emulator>,
     Body(faults): Body<Faults>,
-) -> Result<Json<Faults>, ControlError> {
+) -> Result<Json<Faults>, Refusal> {
     emulator.check_and_set_faults(faults)?;
     Ok(Json(emulator.faults()))
 }
@@ -371,7 +371,7 @@ async fn reset(State(emulator): State<Emulator>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-impl IntoResponse for ControlError {
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let body = serde_json::json!({"error": self.to_string()});
         (self.status(), Json(body)).into_response()

@@ -14,7 +14,7 @@ use crate::limits::KEY_ROTATIONS_MAX;
 use crate::month::Month;
 use crate::rates::Rates;
 use crate::readings::Readings;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::target::{Delivery, Target, TargetError};
 use crate::world::{Call, Invoice, LifecycleMessage, Metered, World};
@@ -54,7 +54,7 @@ impl Default for Options {
 /// let agreement = emulator.add_agreement(NewAgreement::of("examplecode1"))?;
 /// assert!(agreement.license_arn.starts_with("arn:aws:license-manager::"));
 /// assert_eq!(emulator.take_lifecycle().len(), 2);
-/// # Ok::<(), emulator::ControlError>(())
+/// # Ok::<(), emulator::Refusal>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Emulator {
@@ -144,10 +144,10 @@ impl Emulator {
 
     /// The buyers' invoices by month and agreement, for one month (`2026-11`) or, with `None`, for
     /// all months.
-    pub fn invoices(&self, month: Option<&str>) -> Result<Vec<Invoice>, ControlError> {
+    pub fn invoices(&self, month: Option<&str>) -> Result<Vec<Invoice>, Refusal> {
         let month = month
             .map(|text| {
-                Month::parse(text).ok_or_else(|| ControlError::Month {
+                Month::parse(text).ok_or_else(|| Refusal::Month {
                     month: text.to_owned(),
                 })
             })
@@ -157,22 +157,22 @@ impl Emulator {
     }
 
     /// The public key that verifies the signatures of `RegisterUsage`, by its version from 1.
-    pub fn public_key(&self, version: usize) -> Result<PublicKey, ControlError> {
+    pub fn public_key(&self, version: usize) -> Result<PublicKey, Refusal> {
         let (keys, newest) = {
             let core = &*self.core();
             (core.keys.clone(), core.world.newest_key_version())
         };
         if version == 0 || version > newest {
-            return Err(ControlError::KeyVersion { version, newest });
+            return Err(Refusal::KeyVersion { version, newest });
         }
         Ok(keys.public(version)?)
     }
 
     /// Lets the current key expire now and adds a new version of the key. Returns the new version.
-    pub fn rotate_public_key(&self) -> Result<usize, ControlError> {
+    pub fn rotate_public_key(&self) -> Result<usize, Refusal> {
         let core = &mut *self.core();
         if core.world.key_rotations.len() >= KEY_ROTATIONS_MAX {
-            return Err(ControlError::KeyRotations);
+            return Err(Refusal::KeyRotations);
         }
         core.world.key_rotations.push(core.clock.now());
         Ok(core.world.newest_key_version())
@@ -225,7 +225,7 @@ impl Emulator {
 
     /// Puts back a message that [`Emulator::take_lifecycle`] returned and that was not delivered.
     /// The message is due again after `delay`. Until then it is saved with the world.
-    pub fn return_lifecycle(&self, message: LifecycleMessage, delay: SignedDuration) {
+    pub fn put_back_lifecycle(&self, message: LifecycleMessage, delay: SignedDuration) {
         let core = &mut *self.core();
         let now = core.clock.now();
         let due = now.checked_add(delay).unwrap_or(Timestamp::MAX);
@@ -246,11 +246,11 @@ impl Emulator {
 
     /// Sets the URL to which "Set up your account" sends buyers of products that have no
     /// fulfillment URL of their own. `None` removes the URL.
-    pub fn set_fulfillment_url(&self, url: Option<&str>) -> Result<(), ControlError> {
+    pub fn set_fulfillment_url(&self, url: Option<&str>) -> Result<(), Refusal> {
         if let Some(url) = url
             && !is_fulfillment_url(url)
         {
-            return Err(ControlError::FulfillmentUrl {
+            return Err(Refusal::FulfillmentUrl {
                 url: url.to_owned(),
             });
         }

@@ -5,7 +5,7 @@ mod strike;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub(crate) use strike::{Choice, FaultState, Struck};
+pub(crate) use strike::{CallFaults, Choice, FaultState};
 
 use crate::limits::{DELAY_MS_MAX, FAULTS_MAX};
 
@@ -62,7 +62,7 @@ pub enum When {
 
 /// One rule: the operation, the kind of fault and how often it occurs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "FaultText", into = "FaultText")]
+#[serde(try_from = "FaultJson", into = "FaultJson")]
 pub struct Fault {
     /// The name of an operation (`BatchMeterUsage`), or `*` for every operation.
     pub operation: String,
@@ -181,7 +181,7 @@ pub enum FaultError {
 /// The JSON form of a fault.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FaultText {
+struct FaultJson {
     #[serde(default = "every_operation")]
     operation: String,
     kind: FaultKind,
@@ -205,10 +205,10 @@ fn one() -> u32 {
     1
 }
 
-impl TryFrom<FaultText> for Fault {
+impl TryFrom<FaultJson> for Fault {
     type Error = FaultError;
 
-    fn try_from(text: FaultText) -> Result<Fault, FaultError> {
+    fn try_from(text: FaultJson) -> Result<Fault, FaultError> {
         let kind = text.kind.name();
         let when = match (text.rate, text.next) {
             (Some(rate), None) if (0.0..=1.0).contains(&rate) => When::Rate(rate),
@@ -238,13 +238,13 @@ impl TryFrom<FaultText> for Fault {
     }
 }
 
-impl From<Fault> for FaultText {
-    fn from(fault: Fault) -> FaultText {
+impl From<Fault> for FaultJson {
+    fn from(fault: Fault) -> FaultJson {
         let (rate, next) = match fault.when {
             When::Rate(rate) => (Some(rate), None),
             When::Next(next) => (None, Some(next)),
         };
-        FaultText {
+        FaultJson {
             operation: fault.operation,
             kind: fault.kind,
             rate,

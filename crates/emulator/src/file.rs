@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::emulator::{Core, Emulator};
 use crate::faults::{FaultState, Faults};
 use crate::readings::Readings;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::world::{NewAgreement, NewProduct, Snapshot, World};
 
@@ -20,7 +20,7 @@ pub enum FileError {
     Json(#[from] serde_json::Error),
     /// The emulator refused a part of a setup.
     #[error("the setup is refused: {0}")]
-    Setup(#[from] ControlError),
+    Setup(#[from] Refusal),
 }
 
 /// A saved world with its clock and faults.
@@ -84,8 +84,7 @@ impl Emulator {
             self.set_readings(readings);
         }
         if let Some(faults) = setup.faults {
-            self.check_and_set_faults(faults)
-                .map_err(ControlError::from)?;
+            self.check_and_set_faults(faults).map_err(Refusal::from)?;
         }
         if let Some(clock) = setup.clock {
             self.set_clock(clock.now, clock.speed);

@@ -53,7 +53,7 @@ pub use readings::{
     IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
     SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
-pub use refusal::ControlError;
+pub use refusal::Refusal;
 pub use replace::replace_file;
 pub use settings::{Platform, Settings};
 pub use target::{Delivery, Target, TargetError};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use emulator::{ControlError, Emulator, FileError, Options, Target, TargetError, replace_file};
+use emulator::{Emulator, FileError, Options, Refusal, Target, TargetError, replace_file};
 use jiff::Timestamp;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -124,7 +124,7 @@ enum RunError {
     #[error("--lifecycle-url: {0}")]
     Target(#[from] TargetError),
     #[error("--fulfillment-url: {0}")]
-    FulfillmentUrl(#[from] ControlError),
+    FulfillmentUrl(#[from] Refusal),
     #[error("cannot serve: {0}")]
     Serve(std::io::Error),
 }

@@ -13,7 +13,7 @@ use crate::world::ChosenError;
 
 /// Why the world cannot be changed as requested.
 #[derive(Debug, Error, PartialEq)]
-pub enum ControlError {
+pub enum Refusal {
     /// The text is not a product code.
     #[error(
         "`code` is `{code}`, but a product code is 1 to {PRODUCT_CODE_CHARS_MAX} of the characters -a-zA-Z0-9/=:_.@"

@@ -30,7 +30,7 @@ pub use slots::{Metered, MeteredAllocation};
 pub use views::AgreementView;
 
 pub(crate) use calls::{CallEntry, CallFilter, CallLog, Outcome, RecordOutcome, Verdict};
-pub(crate) use hours::{HOURS, Hour, Line, Lines};
+pub(crate) use hours::{HOURS, Hour, Line, LineFilter};
 pub(crate) use instances::{Instances, TokenUse};
 pub(crate) use invoices::{Adjustment, Bill};
 pub(crate) use licenses::{AgreementState, Customer, License, Parts, Token};

@@ -10,7 +10,7 @@
 //! | gb 4.25, requests 800 | | `legacy\|examplecode2\|CUSTEXAMPLE2` | seats 12, gb 0.25 | | seats
 //! 12 | | `account\|examplecode3\|111122223333` | gb 7 | | gb 6.5 |
 
-use emulator::{ControlError, Emulator, Identity, NewAgreement, NewProduct};
+use emulator::{Emulator, Identity, NewAgreement, NewProduct, Refusal};
 use jiff::Timestamp;
 use ledger::lifecycle::Known;
 use ledger::lifecycle_key::LifecycleKey;
@@ -150,7 +150,7 @@ pub enum SampleError {
     Ledger(#[from] LedgerError),
     /// The emulator refused a part of the sample world.
     #[error("the sample world does not fit into the emulator's: {0}")]
-    Emulator(#[from] ControlError),
+    Emulator(#[from] Refusal),
     /// A part of the sample exists already and differs.
     #[error("{0} exists already; the sample needs an empty stack, without --data-dir")]
     Exists(String),

@@ -10,7 +10,7 @@ use super::fields::Fields;
 use super::page::{self, Place, link, time};
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::wire::operation_names;
 use crate::world::{Call, CallFilter, CallRecord, Verdict};
 
@@ -41,13 +41,13 @@ pub(super) async fn show(State(emulator): State<Emulator>, Path(number): Path<St
     }
 }
 
-fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
+fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, Refusal> {
     let page = page::number(query, "page")?;
     let operation = query.get("operation");
     let names = operation_names();
     if let Some(name) = operation.filter(|name| !names.contains(name)) {
         let names = names.join(", ");
-        return Err(ControlError::Body {
+        return Err(Refusal::Body {
             problem: format!("`operation` is `{name}`, but must be one of {names}, or blank"),
         });
     }
@@ -59,7 +59,7 @@ fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
     let size = CONSOLE_PAGE_ROWS_MAX;
     let (count, calls) = {
         let world = &emulator.core().world;
-        world.calls_of(of, page::skipped(page), size)
+        world.select_calls(of, page::skipped(page), size)
     };
     let parameters = [
         ("operation", operation.unwrap_or_default()),
@@ -236,11 +236,11 @@ const CHOICES: [Choice; 5] = [
     },
 ];
 
-fn verdict_named(text: &str) -> Result<Choice, ControlError> {
+fn verdict_named(text: &str) -> Result<Choice, Refusal> {
     let found = CHOICES.iter().find(|choice| choice.name == text).copied();
     found.ok_or_else(|| {
         let names = CHOICES.map(|choice| choice.name).join(", ");
-        ControlError::Body {
+        Refusal::Body {
             problem: format!("`verdict` is `{text}`, but must be one of {names}, or blank"),
         }
     })

@@ -8,7 +8,7 @@ use super::fields::Fields;
 use super::page::{self, Refused};
 use super::purchases;
 use crate::emulator::Emulator;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::world::AgreementView;
 
 /// A change of an agreement that is in force.
@@ -43,12 +43,12 @@ pub(super) async fn change(State(emulator): State<Emulator>, form: Fields) -> Re
 }
 
 /// Makes the change that the form asks for. Returns the name of the notice about it.
-fn apply(emulator: &Emulator, form: &Fields) -> Result<&'static str, ControlError> {
+fn apply(emulator: &Emulator, form: &Fields) -> Result<&'static str, Refusal> {
     let requested = form.text("change");
     let Some((change, _, _, done)) = CHANGES.iter().find(|(_, name, _, _)| *name == requested)
     else {
         let names = CHANGES.map(|(_, name, _, _)| name).join(", ");
-        return Err(ControlError::Body {
+        return Err(Refusal::Body {
             problem: format!("`change` is `{requested}`, but must be one of {names}"),
         });
     };

@@ -10,7 +10,7 @@ use super::fields::{Fields, object, read};
 use super::page::{self, Place, Refused, notice, pace, refusal, time, typed};
 use crate::control::ClockChange;
 use crate::emulator::Emulator;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
     view(&emulator, StatusCode::OK, &query, None)
@@ -31,7 +31,7 @@ pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Respo
     }
 }
 
-fn change(emulator: &Emulator, form: &Fields) -> Result<(), ControlError> {
+fn change(emulator: &Emulator, form: &Fields) -> Result<(), Refusal> {
     let change: ClockChange = read(object([
         ("now", form.get("now").map(|text| json!(text))),
         ("speed", form.number("speed")?.map(|speed| json!(speed))),

@@ -9,17 +9,17 @@ use maud::{Markup, html};
 
 use super::fields::Fields;
 use super::page::link;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// The day in the query, such as `2026-11-21`. If the query names none, the day of the emulator's
 /// clock.
-pub(super) fn requested(query: &Fields, now: Timestamp) -> Result<Date, ControlError> {
+pub(super) fn requested(query: &Fields, now: Timestamp) -> Result<Date, Refusal> {
     let Some(text) = query.get("day") else {
         return Ok(Offset::UTC.to_datetime(now).date());
     };
     let day = text.parse::<Date>().ok();
     let day = day.filter(|day| start(*day).is_some() && end(*day).is_some());
-    day.ok_or_else(|| ControlError::Body {
+    day.ok_or_else(|| Refusal::Body {
         problem: format!("`day` is `{text}`, but a day is written like 2026-11-21"),
     })
 }

@@ -10,7 +10,7 @@ use super::fields::{Fields, object, read};
 use super::page::{self, Place, Refused, notice, refusal, typed};
 use crate::emulator::Emulator;
 use crate::faults::{Fault, FaultKind, Faults, When};
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::wire::operation_names;
 
 /// Every kind of fault with its description.
@@ -76,10 +76,10 @@ pub(super) async fn remove(State(emulator): State<Emulator>, form: Fields) -> Re
 pub(super) async fn clear(State(emulator): State<Emulator>, form: Fields) -> Response {
     let none = Faults::default();
     let cleared = emulator.check_and_set_faults(none);
-    settle(&emulator, cleared.map_err(ControlError::from), form)
+    settle(&emulator, cleared.map_err(Refusal::from), form)
 }
 
-fn settle(emulator: &Emulator, set: Result<(), ControlError>, form: Fields) -> Response {
+fn settle(emulator: &Emulator, set: Result<(), Refusal>, form: Fields) -> Response {
     match set {
         Ok(()) => page::redirect("/faults", &[("done", "faults")]),
         Err(error) => {
@@ -89,7 +89,7 @@ fn settle(emulator: &Emulator, set: Result<(), ControlError>, form: Fields) -> R
     }
 }
 
-fn with_added(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError> {
+fn with_added(mut faults: Faults, form: &Fields) -> Result<Faults, Refusal> {
     if let Some(seed) = form.whole("seed")? {
         faults.seed = seed;
     }
@@ -114,14 +114,14 @@ fn with_added(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError>
 
 /// The faults without the one whose button was pressed. If another kind of fault is at that place
 /// now, the form is refused.
-fn with_removed(mut faults: Faults, form: &Fields) -> Result<Faults, ControlError> {
+fn with_removed(mut faults: Faults, form: &Fields) -> Result<Faults, Refusal> {
     let place = form.whole::<usize>("place")?;
     let found = place.filter(|place| {
         let fault = faults.faults.get(*place);
         fault.is_some_and(|fault| fault.kind.name() == form.text("kind"))
     });
     let Some(place) = found else {
-        return Err(ControlError::Body {
+        return Err(Refusal::Body {
             problem: "the faults have changed since this page was loaded; look at them again"
                 .to_owned(),
         });

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::page;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// The fields of a form or a query, in their order. A body may have at most 2 MB.
 #[derive(Debug, Default)]
@@ -65,10 +65,7 @@ impl Fields {
     }
 
     /// A whole number, 0 or more. `None` if the field is blank.
-    pub(super) fn whole<N: std::str::FromStr>(
-        &self,
-        name: &str,
-    ) -> Result<Option<N>, ControlError> {
+    pub(super) fn whole<N: std::str::FromStr>(&self, name: &str) -> Result<Option<N>, Refusal> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
@@ -77,7 +74,7 @@ impl Fields {
     }
 
     /// A number such as 0.25. `None` if the field is blank.
-    pub(super) fn number(&self, name: &str) -> Result<Option<f64>, ControlError> {
+    pub(super) fn number(&self, name: &str) -> Result<Option<f64>, Refusal> {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
@@ -88,8 +85,8 @@ impl Fields {
     }
 }
 
-pub(super) fn not_a_number(name: &str, text: &str, rule: &str) -> ControlError {
-    ControlError::Body {
+pub(super) fn not_a_number(name: &str, text: &str, rule: &str) -> Refusal {
+    Refusal::Body {
         problem: format!("`{name}` is `{text}`, but must be {rule}"),
     }
 }
@@ -103,8 +100,8 @@ pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Val
 }
 
 /// Reads JSON in the same way as the control interface.
-pub(super) fn read<T: DeserializeOwned>(json: Value) -> Result<T, ControlError> {
-    serde_json::from_value(json).map_err(|error| ControlError::Body {
+pub(super) fn read<T: DeserializeOwned>(json: Value) -> Result<T, Refusal> {
+    serde_json::from_value(json).map_err(|error| Refusal::Body {
         problem: error.to_string(),
     })
 }

@@ -13,9 +13,9 @@ use super::heat_map::{self, Drawing, tail};
 use super::page::{self, Place, time};
 use crate::emulator::Emulator;
 use crate::limits::{CONSOLE_LINES_MAX, CONSOLE_PAGE_ROWS_MAX};
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::rules::window::Window;
-use crate::world::{Lines, Metered, NewProduct};
+use crate::world::{LineFilter, Metered, NewProduct};
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
     match view(&emulator, &query) {
@@ -30,13 +30,13 @@ pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Res
     }
 }
 
-fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
+fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, Refusal> {
     let day = days::requested(query, emulator.now())?;
     let line_page = page::number(query, "lines")?;
     let slot_page = page::number(query, "slots")?;
     let products = emulator.products();
     let (product, dimension) = (query.text("product"), query.text("dimension"));
-    let of = Lines {
+    let of = LineFilter {
         from: days::start(day).unwrap_or_else(|| emulator.now()),
         product_code: Some(product).filter(|code| !code.is_empty()),
         dimension: Some(dimension).filter(|name| !name.is_empty()),
@@ -61,7 +61,7 @@ fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, ControlError> {
         (
             drawing,
             world.lines(of, skip, CONSOLE_LINES_MAX),
-            world.metered_of(of, page::skipped(slot_page), size),
+            world.metered_page(of, page::skipped(slot_page), size),
             by_day.unwrap_or_default(),
         )
     };

@@ -17,7 +17,7 @@ pub(super) async fn show(State(emulator): State<Emulator>) -> Response {
                 operation: None,
                 verdicts,
             };
-            world.calls_of(of, 0, 0).0
+            world.select_calls(of, 0, 0).0
         };
         (
             world.products.len(),

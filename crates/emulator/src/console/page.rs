@@ -10,7 +10,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::fields::Fields;
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// A page that the navigation links to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    pub(super) fn of(error: &ControlError, fields: Fields) -> Refused {
+    pub(super) fn of(error: &Refusal, fields: Fields) -> Refused {
         let problem = message(error);
         Refused { problem, fields }
     }
@@ -73,15 +73,15 @@ impl Refused {
 
 /// The message of an error, as the console shows it. It does not mention a body: a person who fills
 /// in a form does not see one, and a query has none.
-fn message(error: &ControlError) -> String {
+fn message(error: &Refusal) -> String {
     match error {
-        ControlError::Body { problem } => problem.clone(),
+        Refusal::Body { problem } => problem.clone(),
         error => error.to_string(),
     }
 }
 
 /// The page for an address whose query cannot be read.
-pub(super) fn unreadable(error: &ControlError) -> Response {
+pub(super) fn unreadable(error: &Refusal) -> Response {
     let problem = format!(
         "The address asks for a page that does not exist: {}. Correct the address, or use the links and forms of the console.",
         message(error)
@@ -291,10 +291,10 @@ pub(super) fn pace(speed: f64) -> String {
 
 /// The number of the requested page of a long list, counted from 1. It is 1 if the query has no
 /// number.
-pub(super) fn number(fields: &Fields, name: &str) -> Result<usize, ControlError> {
+pub(super) fn number(fields: &Fields, name: &str) -> Result<usize, Refusal> {
     match fields.whole(name)? {
         None => Ok(1),
-        Some(0) => Err(ControlError::Body {
+        Some(0) => Err(Refusal::Body {
             problem: format!("`{name}` is `0`, but pages are counted from 1"),
         }),
         Some(number) => Ok(number),

@@ -10,7 +10,7 @@ use super::fields::{Fields, object, read};
 use super::page::{self, Place, Refused, link, notice, refusal, typed};
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::world::{Identity, NewProduct, Pricing};
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
@@ -37,7 +37,7 @@ pub(super) async fn set_fulfillment_url(
     }
 }
 
-fn refuse(emulator: &Emulator, error: &ControlError, form: Fields) -> Response {
+fn refuse(emulator: &Emulator, error: &Refusal, form: Fields) -> Response {
     let refused = Refused::of(error, form);
     view(
         emulator,

@@ -10,7 +10,7 @@ use super::fields::{Fields, read};
 use super::page::{self, Place, Refused, notice, refusal};
 use crate::emulator::Emulator;
 use crate::readings::Readings;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// A reading as the page asks for it: its name, the beginning of a sentence, and for each value the
 /// end of that sentence.
@@ -145,7 +145,7 @@ pub(super) async fn set(State(emulator): State<Emulator>, form: Fields) -> Respo
 
 /// All readings, as `PUT /_emulator/readings` accepts them. A reading that is not in the form gets
 /// its default.
-fn readings_of(form: &Fields) -> Result<Readings, ControlError> {
+fn readings_of(form: &Fields) -> Result<Readings, Refusal> {
     let fields = form.with_prefix("");
     let members: Map<String, Value> = fields
         .map(|(name, text)| (name.to_owned(), Value::from(text)))
@@ -154,7 +154,7 @@ fn readings_of(form: &Fields) -> Result<Readings, ControlError> {
         let allowed = question.values.map(|(value, _)| value);
         if let Some(given) = form.get(question.name).filter(|v| !allowed.contains(v)) {
             let (name, allowed) = (question.name, allowed.join(" or "));
-            return Err(ControlError::Body {
+            return Err(Refusal::Body {
                 problem: format!("`{name}` is `{given}`, but must be {allowed}"),
             });
         }

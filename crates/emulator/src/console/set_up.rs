@@ -10,7 +10,7 @@ use maud::html;
 use super::fields::Fields;
 use super::page::{self, Place};
 use crate::emulator::Emulator;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::world::AgreementView;
 
 /// The content security policy of this page. It allows a form to be sent to any web address,
@@ -38,10 +38,10 @@ pub(super) fn fulfillment_url(emulator: &Emulator, product_code: &str) -> Option
 fn destination(
     emulator: &Emulator,
     agreement_id: &str,
-) -> Result<(AgreementView, String, String), ControlError> {
+) -> Result<(AgreementView, String, String), Refusal> {
     let agreement = emulator.agreement(agreement_id)?;
     let url = fulfillment_url(emulator, &agreement.product_code).ok_or_else(|| {
-        ControlError::NoFulfillmentUrl {
+        Refusal::NoFulfillmentUrl {
             code: agreement.product_code.clone(),
         }
     })?;

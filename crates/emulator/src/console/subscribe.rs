@@ -13,7 +13,7 @@ use super::page::{self, Place, Refused, refusal, typed};
 use super::products::{dimensions, identity, pricing};
 use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::world::{Agreement, NewAgreement, NewProduct, Pricing};
 
 pub(super) async fn show(State(emulator): State<Emulator>, query: Fields) -> Response {
@@ -34,7 +34,7 @@ pub(super) async fn subscribe(State(emulator): State<Emulator>, form: Fields) ->
     }
 }
 
-fn agreement_of(emulator: &Emulator, form: &Fields) -> Result<Agreement, ControlError> {
+fn agreement_of(emulator: &Emulator, form: &Fields) -> Result<Agreement, Refusal> {
     let entitlements = form
         .with_prefix("entitlement:")
         .map(|(dimension, value)| {
@@ -44,7 +44,7 @@ fn agreement_of(emulator: &Emulator, form: &Fields) -> Result<Agreement, Control
                 .map_err(|_| not_a_number(dimension, value, rule))?;
             Ok(json!({"dimension": dimension, "value": units}))
         })
-        .collect::<Result<Vec<Value>, ControlError>>()?;
+        .collect::<Result<Vec<Value>, Refusal>>()?;
     let new: NewAgreement = read(object([
         ("product_code", Some(json!(form.text("product_code")))),
         ("account_id", form.get("account_id").map(|text| json!(text))),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Body;
 use crate::emulator::Emulator;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 #[derive(Serialize)]
 pub(super) struct ClockState {
@@ -39,24 +39,24 @@ pub(super) async fn read(State(emulator): State<Emulator>) -> Json<ClockState> {
 pub(super) async fn set(
     State(emulator): State<Emulator>,
     Body(change): Body<ClockChange>,
-) -> Result<Json<ClockState>, ControlError> {
+) -> Result<Json<ClockState>, Refusal> {
     change.apply(&emulator)?;
     Ok(read(State(emulator)).await)
 }
 
 impl ClockChange {
     /// Changes the clock. If any member is refused, nothing changes.
-    pub(crate) fn apply(self, emulator: &Emulator) -> Result<(), ControlError> {
+    pub(crate) fn apply(self, emulator: &Emulator) -> Result<(), Refusal> {
         if let Some(speed) = self.speed
             && !(speed.is_finite() && speed >= 0.0)
         {
-            return Err(ControlError::Clock {
+            return Err(Refusal::Clock {
                 problem: format!("`speed` is {speed}, but must be 0 (frozen) or more"),
             });
         }
         let now = match (self.now, self.advance) {
             (Some(_), Some(_)) => {
-                return Err(ControlError::Clock {
+                return Err(Refusal::Clock {
                     problem: "give `now` or `advance`, but not both".to_owned(),
                 });
             }
@@ -68,8 +68,8 @@ impl ClockChange {
     }
 }
 
-fn advanced(now: Timestamp, advance: &str) -> Result<Timestamp, ControlError> {
-    let problem = |reason: String| ControlError::Clock {
+fn advanced(now: Timestamp, advance: &str) -> Result<Timestamp, Refusal> {
+    let problem = |reason: String| Refusal::Clock {
         problem: format!("`advance` is `{advance}`: {reason}"),
     };
     let by: SignedDuration = advance.parse().map_err(|e: jiff::Error| {

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, Method};
 
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// Refuses a request that would change the world and comes from a page of another site.
 pub(super) async fn refuse(request: Request, next: Next) -> Response {
@@ -22,7 +22,7 @@ pub(super) async fn refuse(request: Request, next: Next) -> Response {
 
 /// The error for a request that would change the world and comes from a page of another site.
 /// `None` for any other request.
-pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<ControlError> {
+pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<Refusal> {
     if method.is_safe() {
         return None;
     }
@@ -39,7 +39,7 @@ pub(crate) fn other_site(method: &Method, headers: &HeaderMap) -> Option<Control
         }
         (None, None) => true,
     };
-    (!is_own).then(|| ControlError::CrossSite {
+    (!is_own).then(|| Refusal::CrossSite {
         origin: origin.unwrap_or("of unknown origin").to_owned(),
     })
 }

@@ -2,21 +2,21 @@
 
 use http::StatusCode;
 
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
-impl ControlError {
+impl Refusal {
     /// The HTTP status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            ControlError::NoSuchAgreement { .. }
-            | ControlError::KeyVersion { .. }
-            | ControlError::NoSuchPath { .. } => StatusCode::NOT_FOUND,
-            ControlError::CrossSite { .. } => StatusCode::FORBIDDEN,
-            ControlError::Key(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            ControlError::AgreementEnded { .. } | ControlError::NoFulfillmentUrl { .. } => {
+            Refusal::NoSuchAgreement { .. }
+            | Refusal::KeyVersion { .. }
+            | Refusal::NoSuchPath { .. } => StatusCode::NOT_FOUND,
+            Refusal::CrossSite { .. } => StatusCode::FORBIDDEN,
+            Refusal::Key(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Refusal::AgreementEnded { .. } | Refusal::NoFulfillmentUrl { .. } => {
                 StatusCode::CONFLICT
             }
-            ControlError::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             _ => StatusCode::BAD_REQUEST,
         }
     }

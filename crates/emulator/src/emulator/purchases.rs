@@ -1,25 +1,25 @@
 //! Products, and the actions of buyers: purchases, changes of agreements, and registration tokens.
 
 use super::Emulator;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 use crate::world::{Agreement, AgreementView, NewAgreement, NewProduct};
 
 impl Emulator {
     /// Lists a product. Listing the same product again changes nothing.
-    pub fn add_product(&self, product: NewProduct) -> Result<(), ControlError> {
+    pub fn add_product(&self, product: NewProduct) -> Result<(), Refusal> {
         self.core().world.add_product(product)
     }
 
     /// Makes a purchase: a buyer accepts an offer. This creates an agreement, a license and a
     /// registration token, and emits the lifecycle messages about them.
-    pub fn add_agreement(&self, agreement: NewAgreement) -> Result<Agreement, ControlError> {
+    pub fn add_agreement(&self, agreement: NewAgreement) -> Result<Agreement, Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.add_agreement(agreement, now)
     }
 
     /// Cancels the agreement, as the buyer does. Usage is accepted through the final hour.
-    pub fn cancel_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+    pub fn cancel_agreement(&self, agreement_id: &str) -> Result<(), Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.cancel_agreement(agreement_id, now)
@@ -27,14 +27,14 @@ impl Emulator {
 
     /// Renews the agreement. A new agreement replaces it, with the same license or a new one
     /// according to [`Readings::license_on_renewal`].
-    pub fn renew_agreement(&self, agreement_id: &str) -> Result<Agreement, ControlError> {
+    pub fn renew_agreement(&self, agreement_id: &str) -> Result<Agreement, Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.renew_agreement(agreement_id, now)
     }
 
     /// Amends the agreement. Messages report it, and the license stays the same.
-    pub fn amend_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+    pub fn amend_agreement(&self, agreement_id: &str) -> Result<(), Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.amend_agreement(agreement_id, now)
@@ -47,28 +47,28 @@ impl Emulator {
     }
 
     /// One agreement with its license and its state.
-    pub fn agreement(&self, agreement_id: &str) -> Result<AgreementView, ControlError> {
+    pub fn agreement(&self, agreement_id: &str) -> Result<AgreementView, Refusal> {
         let core = &*self.core();
         let number = core.world.agreement(agreement_id)?;
         let view = core.world.agreement_view(number, core.clock.now());
-        view.ok_or_else(|| ControlError::NoSuchAgreement {
+        view.ok_or_else(|| Refusal::NoSuchAgreement {
             agreement_id: agreement_id.to_owned(),
         })
     }
 
     /// Suspends the buyer's account: its usage is answered with `CustomerNotSubscribed`. No message
     /// reports this to the seller.
-    pub fn suspend_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+    pub fn suspend_agreement(&self, agreement_id: &str) -> Result<(), Refusal> {
         self.core().world.suspend(agreement_id, true)
     }
 
     /// Lifts the suspension of the buyer's account.
-    pub fn resume_agreement(&self, agreement_id: &str) -> Result<(), ControlError> {
+    pub fn resume_agreement(&self, agreement_id: &str) -> Result<(), Refusal> {
         self.core().world.suspend(agreement_id, false)
     }
 
     /// Makes a registration token, as a click on "Set up your account" does.
-    pub fn registration_token(&self, agreement_id: &str) -> Result<String, ControlError> {
+    pub fn registration_token(&self, agreement_id: &str) -> Result<String, Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();
         core.world.registration_token(agreement_id, now)
@@ -80,10 +80,10 @@ impl Emulator {
         &self,
         agreement_id: &str,
         token: &str,
-    ) -> Result<(), ControlError> {
+    ) -> Result<(), Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();
-        core.world.take_token(agreement_id, token, now)
+        core.world.choose_token(agreement_id, token, now)
     }
 
     /// The products, in the order in which they were added.

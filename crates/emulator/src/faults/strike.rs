@@ -5,7 +5,7 @@ use crate::ids::mix;
 
 /// The faults that affect one call.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Struck {
+pub(crate) struct CallFaults {
     /// The error that is answered instead of doing the work. If several rules demand an error, the
     /// first rule counts.
     pub(crate) refusal: Option<FaultKind>,
@@ -45,8 +45,8 @@ impl FaultState {
 
     /// Draws once for every rule that covers the call. A draw depends only on the seed, on the
     /// rule's place and on the number of the rule's earlier draws.
-    pub(crate) fn strike(&mut self, operation: &str, body: &[u8]) -> Struck {
-        let mut struck = Struck::default();
+    pub(crate) fn strike(&mut self, operation: &str, body: &[u8]) -> CallFaults {
+        let mut struck = CallFaults::default();
         let seed = self.faults.seed;
         let rules = self.faults.faults.iter_mut().zip(self.draws.iter_mut());
         for (place, (fault, draws)) in rules.enumerate() {
@@ -81,7 +81,7 @@ fn strikes(when: &mut When, draw: u64) -> bool {
     }
 }
 
-impl Struck {
+impl CallFaults {
     fn add(&mut self, fault: &Fault, seed: u64) {
         self.kinds.push(fault.kind);
         self.seed ^= seed;
@@ -162,7 +162,7 @@ mod tests {
             seed: 7,
             faults: vec![Fault::rate("*", FaultKind::Throttling, 0.3)],
         };
-        let story = |mut state: FaultState| -> Vec<Struck> {
+        let story = |mut state: FaultState| -> Vec<CallFaults> {
             (0..100)
                 .map(|_| state.strike("BatchMeterUsage", b""))
                 .collect()

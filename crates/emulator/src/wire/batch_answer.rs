@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::faults::{Choice, Struck};
+use crate::faults::{CallFaults, Choice};
 use crate::ids::{self, Kind};
 use crate::model::UsageRecord;
 use crate::world::{Outcome, RecordOutcome};
@@ -29,7 +29,7 @@ struct UsageRecordResult<'a> {
 }
 
 /// For each record, whether a fault leaves it unprocessed. Empty if there is no such fault.
-pub(super) fn unprocessed(struck: &Struck, total: usize) -> Vec<bool> {
+pub(super) fn unprocessed(struck: &CallFaults, total: usize) -> Vec<bool> {
     match struck.unprocessed {
         0 => Vec::new(),
         count => Choice::new(struck.seed).mark(total, count),
@@ -41,7 +41,7 @@ pub(super) fn body(
     seed: u64,
     records: &[UsageRecord],
     outcomes: &[RecordOutcome],
-    struck: &Struck,
+    struck: &CallFaults,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let mut choice = Choice::new(!struck.seed);
     let missing = choice.mark(records.len(), struck.missing);

@@ -10,7 +10,7 @@ use super::operation::Operation;
 use super::protocol::Protocol;
 use super::{Handled, Reply, agreement_api, batch_answer, simple};
 use crate::emulator::{Core, Emulator};
-use crate::faults::{FaultKind, Struck};
+use crate::faults::{CallFaults, FaultKind};
 use crate::model::{self, BatchMeterUsageRequest, ShapeError, UsageRecord};
 use crate::rules::Arrival;
 use crate::rules::batch_meter_usage::batch_meter_usage;
@@ -108,7 +108,7 @@ impl Core {
         number: u64,
         at: Timestamp,
         result: CallResult,
-        struck: Struck,
+        struck: CallFaults,
     ) -> Handled {
         let error = match &result.reply {
             Reply::Refusal(error) => Some(error.for_log()),
@@ -201,7 +201,7 @@ fn batch(
     core: &mut Core,
     request: BatchMeterUsageRequest,
     arrival: Arrival<'_>,
-    struck: &Struck,
+    struck: &CallFaults,
 ) -> CallResult {
     let marks = batch_answer::unprocessed(struck, request.usage_records.len());
     let (reply, mut outcomes) = match batch_meter_usage(&mut core.world, &request, arrival, &marks)

@@ -244,7 +244,7 @@ impl World {
     }
 
     /// The number of calls that the filter selects, and one page of these calls, newest first.
-    pub(crate) fn calls_of(
+    pub(crate) fn select_calls(
         &self,
         filter: CallFilter<'_>,
         skip: usize,

@@ -8,7 +8,7 @@ use super::licenses::seconds_after;
 use super::{Identity, NewAgreement, Token, World};
 use crate::limits::{CUSTOMER_CHARS_MAX, REGISTRATION_TOKEN_CHARS_MAX, RESOURCE_ID_CHARS_MAX};
 use crate::model::is_license_arn;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// Why an identifier cannot be chosen.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -109,12 +109,12 @@ impl World {
 
     /// Makes `token` a registration token of the agreement. Choosing the same token again renews
     /// its lifetime.
-    pub(crate) fn take_token(
+    pub(crate) fn choose_token(
         &mut self,
         agreement_id: &str,
         token: &str,
         now: Timestamp,
-    ) -> Result<(), ControlError> {
+    ) -> Result<(), Refusal> {
         let agreement = self.agreement(agreement_id)?;
         let fits = is_visible(token, REGISTRATION_TOKEN_CHARS_MAX);
         let rule = "1 to 8192 visible ASCII characters";

@@ -64,14 +64,14 @@ pub(crate) struct Line {
 
 /// The filter for lines.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Lines<'a> {
+pub(crate) struct LineFilter<'a> {
     /// The first second of the day.
     pub(crate) from: Timestamp,
     pub(crate) product_code: Option<&'a str>,
     pub(crate) dimension: Option<&'a str>,
 }
 
-impl Lines<'_> {
+impl LineFilter<'_> {
     fn has(&self, stamp_s: i64) -> bool {
         let from = self.from.as_second();
         (from..from.saturating_add(DAY_S)).contains(&stamp_s)
@@ -89,7 +89,12 @@ impl World {
     /// The number of lines, and the lines of one page. Every holder of a license in force on that
     /// day has a line for each dimension, even without usage. Every holder and dimension with a
     /// slot of that day has a line, too.
-    pub(crate) fn lines(&self, filter: Lines<'_>, skip: usize, take: usize) -> (usize, Vec<Line>) {
+    pub(crate) fn lines(
+        &self,
+        filter: LineFilter<'_>,
+        skip: usize,
+        take: usize,
+    ) -> (usize, Vec<Line>) {
         let mut keys = self.lines_in_force(filter);
         for slot in self
             .slots
@@ -116,7 +121,7 @@ impl World {
         )
     }
 
-    fn lines_in_force(&self, filter: Lines<'_>) -> BTreeSet<LineKey> {
+    fn lines_in_force(&self, filter: LineFilter<'_>) -> BTreeSet<LineKey> {
         let mut keys = BTreeSet::new();
         let day_end_s = filter.from.as_second().saturating_add(DAY_S);
         for (number, license) in self.licenses.iter().enumerate() {
@@ -140,7 +145,7 @@ impl World {
         keys
     }
 
-    fn is_wanted(&self, key: LineKey, filter: Lines<'_>) -> bool {
+    fn is_wanted(&self, key: LineKey, filter: LineFilter<'_>) -> bool {
         self.named(key).is_some_and(|(listing, _, dimension)| {
             filter.product_code.is_none_or(|code| code == listing.code)
                 && filter.dimension.is_none_or(|name| name == dimension)
@@ -158,7 +163,7 @@ impl World {
         Some((listing, customer, dimension))
     }
 
-    fn count_slots(&self, filter: Lines<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
+    fn count_slots(&self, filter: LineFilter<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
         for slot in self.slots.iter() {
             let key = (Holder::of(slot.key.scope), slot.key.dimension);
             let place = filter.hour(slot.sent_stamp_s);
@@ -174,7 +179,7 @@ impl World {
         }
     }
 
-    fn count_refusals(&self, filter: Lines<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
+    fn count_refusals(&self, filter: LineFilter<'_>, hours: &mut BTreeMap<LineKey, [Hour; HOURS]>) {
         for entry in self.calls.iter() {
             for (record, outcome) in entry.records.iter().zip(&entry.outcomes) {
                 let is_duplicate = match outcome.outcome {
@@ -253,9 +258,9 @@ impl World {
 
     /// The number of slots of a day that pass the filter, and the slots of one page, in the
     /// order of their timestamps.
-    pub(crate) fn metered_of(
+    pub(crate) fn metered_page(
         &self,
-        filter: Lines<'_>,
+        filter: LineFilter<'_>,
         skip: usize,
         take: usize,
     ) -> (usize, Vec<Metered>) {

@@ -8,7 +8,7 @@ use crate::ids;
 use crate::limits::FINAL_HOUR_S;
 use crate::model::is_digits;
 use crate::readings::FinalHourFrom;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// The request for a purchase.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ impl World {
         &mut self,
         new: NewAgreement,
         now: Timestamp,
-    ) -> Result<Agreement, ControlError> {
+    ) -> Result<Agreement, Refusal> {
         let product = self.check_agreement(&new)?;
         self.check_chosen(&new, product)?;
         let account = match new.account_id {
@@ -198,8 +198,8 @@ impl World {
         Ok(self.describe(agreement, token))
     }
 
-    fn check_agreement(&self, new: &NewAgreement) -> Result<usize, ControlError> {
-        let unknown = || ControlError::NoSuchProduct {
+    fn check_agreement(&self, new: &NewAgreement) -> Result<usize, Refusal> {
+        let unknown = || Refusal::NoSuchProduct {
             code: new.product_code.clone(),
         };
         let number = *self
@@ -210,13 +210,13 @@ impl World {
         if let Some(account) = &new.account_id
             && (account.len() != 12 || !is_digits(account))
         {
-            return Err(ControlError::AccountId {
+            return Err(Refusal::AccountId {
                 account_id: account.clone(),
             });
         }
         for entitlement in &new.entitlements {
             if product.dimension(&entitlement.dimension).is_none() {
-                return Err(ControlError::EntitledDimension {
+                return Err(Refusal::EntitledDimension {
                     dimension: entitlement.dimension.clone(),
                     code: new.product_code.clone(),
                 });
@@ -303,7 +303,7 @@ impl World {
         &mut self,
         agreement_id: &str,
         now: Timestamp,
-    ) -> Result<(), ControlError> {
+    ) -> Result<(), Refusal> {
         let agreement = self.agreement_in_force(agreement_id)?;
         let deprovisioned = seconds_after(now, self.settings.license_deprovisioned_delay_s);
         self.end(agreement, "CANCELLED", now);
@@ -321,7 +321,7 @@ impl World {
         &mut self,
         agreement_id: &str,
         now: Timestamp,
-    ) -> Result<String, ControlError> {
+    ) -> Result<String, Refusal> {
         let agreement = self.agreement(agreement_id)?;
         Ok(self.issue_token(agreement, now))
     }
@@ -335,20 +335,20 @@ impl World {
         token
     }
 
-    pub(crate) fn agreement(&self, agreement_id: &str) -> Result<usize, ControlError> {
+    pub(crate) fn agreement(&self, agreement_id: &str) -> Result<usize, Refusal> {
         self.agreement_by_id
             .get(agreement_id)
             .copied()
-            .ok_or_else(|| ControlError::NoSuchAgreement {
+            .ok_or_else(|| Refusal::NoSuchAgreement {
                 agreement_id: agreement_id.to_owned(),
             })
     }
 
-    pub(crate) fn agreement_in_force(&self, agreement_id: &str) -> Result<usize, ControlError> {
+    pub(crate) fn agreement_in_force(&self, agreement_id: &str) -> Result<usize, Refusal> {
         let agreement = self.agreement(agreement_id)?;
         match self.agreements.get(agreement).and_then(|a| a.ended) {
             None => Ok(agreement),
-            Some(ended) => Err(ControlError::AgreementEnded {
+            Some(ended) => Err(Refusal::AgreementEnded {
                 agreement_id: agreement_id.to_owned(),
                 ended,
             }),

@@ -7,7 +7,7 @@ use crate::fulfillment::is_fulfillment_url;
 use crate::ids;
 use crate::limits::{DIMENSION_CHARS_MAX, PRODUCT_CODE_CHARS_MAX};
 use crate::model::is_product_code;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 /// How usage records identify a product's buyers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ impl Product {
 impl World {
     /// Lists a product. Listing a product again can change only its fulfillment URL. Without a URL
     /// it changes nothing.
-    pub(crate) fn add_product(&mut self, product: NewProduct) -> Result<(), ControlError> {
+    pub(crate) fn add_product(&mut self, product: NewProduct) -> Result<(), Refusal> {
         check(&product)?;
         if let Some(number) = self.product_by_code.get(&product.code)
             && let Some(existing) = self.products.get_mut(*number)
@@ -106,7 +106,7 @@ impl World {
     }
 }
 
-fn relist(listing: &mut NewProduct, mut product: NewProduct) -> Result<(), ControlError> {
+fn relist(listing: &mut NewProduct, mut product: NewProduct) -> Result<(), Refusal> {
     if product.fulfillment_url.is_none() {
         product.fulfillment_url.clone_from(&listing.fulfillment_url);
     }
@@ -115,19 +115,19 @@ fn relist(listing: &mut NewProduct, mut product: NewProduct) -> Result<(), Contr
         ..listing.clone()
     };
     if moved != product {
-        return Err(ControlError::ProductDiffers { code: product.code });
+        return Err(Refusal::ProductDiffers { code: product.code });
     }
     *listing = product;
     Ok(())
 }
 
-fn check(product: &NewProduct) -> Result<(), ControlError> {
+fn check(product: &NewProduct) -> Result<(), Refusal> {
     let code = &product.code;
     if code.is_empty() || code.len() > PRODUCT_CODE_CHARS_MAX || !is_product_code(code) {
-        return Err(ControlError::ProductCode { code: code.clone() });
+        return Err(Refusal::ProductCode { code: code.clone() });
     }
     if product.dimensions.is_empty() {
-        return Err(ControlError::NoDimensions { code: code.clone() });
+        return Err(Refusal::NoDimensions { code: code.clone() });
     }
     for (place, dimension) in product.dimensions.iter().enumerate() {
         let length = dimension.chars().count();
@@ -137,15 +137,13 @@ fn check(product: &NewProduct) -> Result<(), ControlError> {
             .take(place)
             .any(|d| d == dimension);
         if length == 0 || length > DIMENSION_CHARS_MAX || repeated {
-            return Err(ControlError::Dimension {
+            return Err(Refusal::Dimension {
                 dimension: dimension.clone(),
             });
         }
     }
     match &product.fulfillment_url {
-        Some(url) if !is_fulfillment_url(url) => {
-            Err(ControlError::FulfillmentUrl { url: url.clone() })
-        }
+        Some(url) if !is_fulfillment_url(url) => Err(Refusal::FulfillmentUrl { url: url.clone() }),
         _ => Ok(()),
     }
 }

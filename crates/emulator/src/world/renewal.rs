@@ -8,7 +8,7 @@ use super::licenses::seconds_after;
 use super::{Agreement, AgreementState, World};
 use crate::ids;
 use crate::readings::LicenseOnRenewal;
-use crate::refusal::ControlError;
+use crate::refusal::Refusal;
 
 impl World {
     /// Renews an agreement. A new agreement replaces it. The reading in force decides whether the
@@ -17,10 +17,10 @@ impl World {
         &mut self,
         agreement_id: &str,
         now: Timestamp,
-    ) -> Result<Agreement, ControlError> {
+    ) -> Result<Agreement, Refusal> {
         let old = self.agreement_in_force(agreement_id)?;
         let Some(parts) = self.parts(old) else {
-            return Err(ControlError::NoSuchAgreement {
+            return Err(Refusal::NoSuchAgreement {
                 agreement_id: agreement_id.to_owned(),
             });
         };
@@ -72,7 +72,7 @@ impl World {
         &mut self,
         agreement_id: &str,
         now: Timestamp,
-    ) -> Result<(), ControlError> {
+    ) -> Result<(), Refusal> {
         let agreement = self.agreement_in_force(agreement_id)?;
         self.emit_agreement(agreement, "Amended", now);
         self.emit_license_updated(agreement, now);
@@ -88,11 +88,7 @@ impl World {
 
     /// Suspends the buyer's account, or lifts the suspension. Usage of a suspended account is
     /// answered with `CustomerNotSubscribed`. No event reports the suspension to the seller.
-    pub(crate) fn suspend(
-        &mut self,
-        agreement_id: &str,
-        suspended: bool,
-    ) -> Result<(), ControlError> {
+    pub(crate) fn suspend(&mut self, agreement_id: &str, suspended: bool) -> Result<(), Refusal> {
         let agreement = self.agreement_in_force(agreement_id)?;
         let license = self.agreements.get(agreement).map(|a| a.license);
         if let Some(license) = license.and_then(|license| self.licenses.get_mut(license)) {

@@ -34,7 +34,7 @@ impl Stack {
                     message = id,
                     "the agreements function could not handle a lifecycle message; it is delivered again after {AGAIN_AFTER:#}"
                 );
-                self.emulator.return_lifecycle(message, AGAIN_AFTER);
+                self.emulator.put_back_lifecycle(message, AGAIN_AFTER);
             }
         }
     }
