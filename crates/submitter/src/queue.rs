@@ -50,7 +50,7 @@ use marketplace::error_table::{About, about};
 use marketplace::lane::RefusedLane;
 
 pub use attempt::Attempt;
-use attempt::attempts;
+use attempt::{Purpose, attempts};
 pub use class::Class;
 use group::Group;
 use guilt::Guilty;
@@ -156,9 +156,9 @@ impl Queue {
             ..attempt
         };
         // The search that an attempt belongs to goes on when the attempt is repeated.
-        match again.other {
-            Some(_) => group.search.insert(0, again),
-            None => group.ordinary.push_back(again),
+        match again.purpose.has_other() {
+            true => group.search.insert(0, again),
+            false => group.ordinary.push_back(again),
         }
     }
 
@@ -175,7 +175,7 @@ impl Queue {
             self.last = Some(group);
             let attempt = popped?;
             if let Some(attempt) = self.without_accused(attempt) {
-                if attempt.suspects.is_none() {
+                if attempt.purpose.probed().is_none() {
                     self.suspects.other_sent();
                 }
                 self.group_of(&attempt).sent(&attempt);
@@ -207,12 +207,7 @@ impl Queue {
         let (class, record) = self
             .suspects
             .next(|class| guilty.refused_at(class), may_call)?;
-        let suspects = Some(class);
-        let attempt = Attempt::of(vec![record])?;
-        Some(Attempt {
-            suspects,
-            ..attempt
-        })
+        Attempt::of(vec![record], Purpose::Probe(class))
     }
 
     fn group_of(&mut self, attempt: &Attempt) -> &mut Group {
@@ -221,7 +216,7 @@ impl Queue {
 
     fn returned(&mut self, attempt: &Attempt) {
         self.group_of(attempt).returned(attempt);
-        if let Some(class) = &attempt.suspects {
+        if let Some(class) = attempt.purpose.probed() {
             self.suspects.returned(class);
         }
     }
@@ -237,7 +232,7 @@ impl Queue {
         self.returned(&attempt);
         self.group_of(&attempt).works();
         self.subtract_weight(&attempt.batch.records);
-        if attempt.is_searched {
+        if attempt.purpose.is_search() {
             self.found.1 = self
                 .found
                 .1
@@ -253,8 +248,9 @@ impl Queue {
                 self.add_ordinary(ordinary, 0);
             }
         }
-        if let Some((culprits, code)) = attempt.other {
-            self.search_in(culprits, code, true, attempt.is_left_over);
+        let is_left_over = attempt.purpose.is_left_over();
+        if let Some(part) = attempt.purpose.into_other() {
+            self.search_in(part.records, part.code, true, is_left_over);
         }
         attempt.batch
     }
@@ -263,7 +259,7 @@ impl Queue {
     /// its records. The other part, which was not sent, stays in the queue.
     pub fn given_up(&mut self, attempt: Attempt) -> Vec<MeteringRecord> {
         self.returned(&attempt);
-        self.queue_other_part(attempt.other, attempt.is_left_over);
+        self.queue_other_part(attempt.purpose);
         self.subtract_weight(&attempt.batch.records);
         attempt.batch.records
     }

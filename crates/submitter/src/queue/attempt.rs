@@ -15,32 +15,97 @@ pub struct Attempt {
     pub tries: u32,
     /// The error code of the last failed try; `None` if no try has failed.
     pub failed: Option<String>,
-    /// The class of suspects that this attempt probes; `None` for other attempts.
-    pub(super) suspects: Option<Class>,
-    /// The other part of a refused batch, and the error code of the refusal. If this attempt is not
-    /// refused, the culprit is in the other part.
-    pub(super) other: Option<(Vec<MeteringRecord>, String)>,
-    /// Whether the attempt is a part of a batch that was refused.
-    pub(super) is_searched: bool,
-    /// Whether earlier searches left these records over. Such records may contain many culprits. So
-    /// if this attempt is searched, the part that is not sent is not mixed with other records that
-    /// are left over, but sent as batches of its own.
-    pub(super) is_left_over: bool,
+    /// The reason for which the batch is sent.
+    pub(super) purpose: Purpose,
+}
+
+/// The reason for which a batch is sent.
+#[derive(Debug, Clone)]
+pub(super) enum Purpose {
+    /// Its records are due, and no search concerns them.
+    Send,
+    /// Its records were left over by earlier searches. They may contain many culprits. So if this
+    /// batch is searched, the part that is not sent is not mixed with other records that are left
+    /// over, but sent as batches of its own.
+    SendLeftOver,
+    /// Its one record shows whether the class of suspects is still refused.
+    Probe(Class),
+    /// It is a part of a batch that was refused.
+    Search {
+        /// The other part; `None` if it is sent already. If this part is not refused, the culprit
+        /// is in the other part.
+        other: Option<OtherPart>,
+        /// Whether the batch that was refused was left over by earlier searches.
+        is_left_over: bool,
+    },
+}
+
+/// The part of a refused batch that is not sent yet.
+#[derive(Debug, Clone)]
+pub(super) struct OtherPart {
+    pub records: Vec<MeteringRecord>,
+    /// The error code of the refusal.
+    pub code: String,
+}
+
+impl Purpose {
+    /// The class of suspects that the batch probes.
+    pub fn probed(&self) -> Option<&Class> {
+        match self {
+            Self::Probe(class) => Some(class),
+            _ => None,
+        }
+    }
+
+    /// Whether the batch is a part of a batch that was refused.
+    pub fn is_search(&self) -> bool {
+        matches!(self, Self::Search { .. })
+    }
+
+    /// Whether the other part of the refused batch waits for the answer to this part.
+    pub fn has_other(&self) -> bool {
+        matches!(self, Self::Search { other: Some(_), .. })
+    }
+
+    /// Whether earlier searches have left the records over.
+    pub fn is_left_over(&self) -> bool {
+        match self {
+            Self::SendLeftOver => true,
+            Self::Search { is_left_over, .. } => *is_left_over,
+            Self::Send | Self::Probe(_) => false,
+        }
+    }
+
+    /// The other part of the refused batch, if it waits for the answer to this part.
+    pub fn into_other(self) -> Option<OtherPart> {
+        match self {
+            Self::Search { other, .. } => other,
+            _ => None,
+        }
+    }
+
+    /// The same purpose for a half of the batch. The other part is not with it.
+    pub fn of_half(&self) -> Self {
+        match self {
+            Self::Search { is_left_over, .. } => Self::Search {
+                other: None,
+                is_left_over: *is_left_over,
+            },
+            other => other.clone(),
+        }
+    }
 }
 
 impl Attempt {
     /// Makes an attempt of records of one group that were not tried yet; `None` if there are no
     /// records.
-    pub(super) fn of(records: Vec<MeteringRecord>) -> Option<Self> {
+    pub(super) fn of(records: Vec<MeteringRecord>, purpose: Purpose) -> Option<Self> {
         let group = group_of(records.first()?);
         Some(Self {
             batch: Batch { group, records },
             tries: 0,
             failed: None,
-            suspects: None,
-            other: None,
-            is_searched: false,
-            is_left_over: false,
+            purpose,
         })
     }
 }
@@ -56,10 +121,7 @@ pub(super) fn attempts(mut records: Vec<MeteringRecord>, tries: u32) -> Vec<Atte
         batch,
         tries,
         failed: None,
-        suspects: None,
-        other: None,
-        is_searched: false,
-        is_left_over: false,
+        purpose: Purpose::Send,
     };
     batches.into_iter().map(attempt).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use marketplace::MeteringRecord;
 
-use super::attempt::{Attempt, attempts};
+use super::attempt::{Attempt, Purpose, attempts};
 
 /// A group is set aside for the invocation after this many failures in a row for reasons outside
 /// its records. The number is this project's: three requests that are tried four times each.
@@ -48,7 +48,7 @@ impl Group {
             let together = std::mem::take(&mut self.left_over);
             for attempt in attempts(together, 0).into_iter().rev() {
                 self.ordinary.push_front(Attempt {
-                    is_left_over: true,
+                    purpose: Purpose::SendLeftOver,
                     ..attempt
                 });
             }
@@ -60,14 +60,14 @@ impl Group {
         self.under_way = self.under_way.saturating_add(1);
         self.searching = self
             .searching
-            .saturating_add(usize::from(attempt.other.is_some()));
+            .saturating_add(usize::from(attempt.purpose.has_other()));
     }
 
     pub fn returned(&mut self, attempt: &Attempt) {
         self.under_way = self.under_way.saturating_sub(1);
         self.searching = self
             .searching
-            .saturating_sub(usize::from(attempt.other.is_some()));
+            .saturating_sub(usize::from(attempt.purpose.has_other()));
     }
 
     /// Handles a call that was answered, or refused because of one record: the group as a whole
@@ -109,7 +109,8 @@ impl Group {
         let mut rest: Vec<(MeteringRecord, Option<String>)> = attempts
             .flat_map(|attempt| {
                 let failed = attempt.failed;
-                let other = attempt.other.into_iter().flat_map(|(records, _)| records);
+                let other = attempt.purpose.into_other().into_iter();
+                let other = other.flat_map(|part| part.records);
                 let sent = attempt.batch.records.into_iter();
                 sent.map(move |record| (record, failed.clone()))
                     .chain(other.map(|record| (record, None)))

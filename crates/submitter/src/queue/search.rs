@@ -5,7 +5,7 @@ use marketplace::MeteringRecord;
 use marketplace::batch::Batch;
 
 use super::Queue;
-use super::attempt::{Attempt, attempts};
+use super::attempt::{Attempt, OtherPart, Purpose, attempts};
 use super::class::Class;
 use super::parts::{group_of, split};
 
@@ -22,7 +22,8 @@ impl Queue {
     /// the end. Returns the record if it was alone.
     pub fn failed_again(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
         self.returned(&attempt);
-        self.queue_other_part(attempt.other, attempt.is_left_over);
+        let purpose = attempt.purpose.of_half();
+        self.queue_other_part(attempt.purpose);
         let Batch { group, mut records } = attempt.batch;
         if records.len() <= 1 {
             self.subtract_weight(&records);
@@ -36,10 +37,7 @@ impl Queue {
             },
             tries: attempt.tries,
             failed: Some(code.to_owned()),
-            suspects: attempt.suspects.clone(),
-            other: None,
-            is_searched: attempt.is_searched,
-            is_left_over: attempt.is_left_over,
+            purpose: purpose.clone(),
         });
         self.groups
             .entry(group)
@@ -59,17 +57,18 @@ impl Queue {
     ) -> Option<MeteringRecord> {
         self.returned(&attempt);
         self.group_of(&attempt).works();
-        self.queue_other_part(attempt.other, attempt.is_left_over);
+        let purpose = attempt.purpose.of_half();
+        self.queue_other_part(attempt.purpose);
         let mut records = attempt.batch.records;
         if records.len() == 1 {
             self.subtract_weight(&records);
             let culprit = records.pop()?;
             self.found.0 = self.found.0.saturating_add(1);
-            match attempt.suspects {
+            match purpose.probed() {
                 // Its class was suspected already, so this refusal says nothing new about others.
                 Some(class) => {
                     self.guilty.add(class.clone(), code, now);
-                    self.suspects.was_refused(&class);
+                    self.suspects.was_refused(class);
                 }
                 None => {
                     if let Some(wide) = self.guilty.accuse(code, &culprit, now) {
@@ -87,8 +86,8 @@ impl Queue {
         self.search_in(
             records,
             code.to_owned(),
-            attempt.is_searched,
-            attempt.is_left_over,
+            purpose.is_search(),
+            purpose.is_left_over(),
         );
         None
     }
@@ -97,12 +96,12 @@ impl Queue {
     /// queues its records again, the guilty ones as suspects, and returns `None`.
     pub(super) fn without_accused(&mut self, attempt: Attempt) -> Option<Attempt> {
         let is_accused = |record: &MeteringRecord| self.guilty.class_of(record).is_some();
-        if attempt.suspects.is_some() || !attempt.batch.records.iter().any(is_accused) {
+        if attempt.purpose.probed().is_some() || !attempt.batch.records.iter().any(is_accused) {
             return Some(attempt);
         }
         // This attempt is not sent, so no answer will show which part has the culprit.
         self.add_left_over(attempt.batch.records);
-        self.queue_other_part(attempt.other, attempt.is_left_over);
+        self.queue_other_part(attempt.purpose);
         None
     }
 
@@ -117,24 +116,26 @@ impl Queue {
     }
 
     /// Queues the other part of a refused batch when its search does not go on.
-    pub(super) fn queue_other_part(
-        &mut self,
-        other: Option<(Vec<MeteringRecord>, String)>,
-        is_left_over: bool,
-    ) {
-        match other {
-            None => {}
-            Some((records, _)) if is_left_over => {
-                for attempt in attempts(records, 0) {
-                    let group = self.groups.entry(attempt.batch.group.clone()).or_default();
-                    group.search.push(Attempt {
-                        is_searched: true,
-                        is_left_over,
-                        ..attempt
-                    });
-                }
-            }
-            Some((records, _)) => self.add_left_over(records),
+    pub(super) fn queue_other_part(&mut self, purpose: Purpose) {
+        let Purpose::Search {
+            other: Some(part),
+            is_left_over,
+        } = purpose
+        else {
+            return;
+        };
+        if !is_left_over {
+            return self.add_left_over(part.records);
+        }
+        for attempt in attempts(part.records, 0) {
+            let group = self.groups.entry(attempt.batch.group.clone()).or_default();
+            group.search.push(Attempt {
+                purpose: Purpose::Search {
+                    other: None,
+                    is_left_over,
+                },
+                ..attempt
+            });
         }
     }
 
@@ -155,26 +156,28 @@ impl Queue {
             return;
         }
         let (first, second) = split(records, &code, is_searched);
-        let other = (!second.is_empty()).then_some((second, code));
+        let other = (!second.is_empty()).then_some(OtherPart {
+            records: second,
+            code,
+        });
         self.search(first, other, is_left_over);
     }
 
     fn search(
         &mut self,
         records: Vec<MeteringRecord>,
-        other: Option<(Vec<MeteringRecord>, String)>,
+        other: Option<OtherPart>,
         is_left_over: bool,
     ) {
-        let Some(attempt) = Attempt::of(records) else {
+        let purpose = Purpose::Search {
+            other,
+            is_left_over,
+        };
+        let Some(attempt) = Attempt::of(records, purpose) else {
             return;
         };
         let group = self.groups.entry(attempt.batch.group.clone()).or_default();
-        group.search.push(Attempt {
-            other,
-            is_searched: true,
-            is_left_over,
-            ..attempt
-        });
+        group.search.push(attempt);
     }
 
     /// Removes the records of a newly accused class from the batches that were not tried yet. The
@@ -182,8 +185,9 @@ impl Queue {
     fn batch_again(&mut self, accused: &Class) {
         let mut fresh = Vec::new();
         for group in self.groups.values_mut() {
-            let is_fresh = |a: &Attempt| {
-                a.tries == 0 && a.suspects.is_none() && a.other.is_none() && !a.is_searched
+            let is_fresh = |attempt: &Attempt| {
+                let is_sent = matches!(attempt.purpose, Purpose::Send | Purpose::SendLeftOver);
+                attempt.tries == 0 && is_sent
             };
             let (taken, kept) = group.ordinary.drain(..).partition::<Vec<_>, _>(is_fresh);
             group.ordinary.extend(kept);
