@@ -11,7 +11,7 @@ use marketplace::{
 use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, put_lifecycle, put_opt, text};
 use crate::tables::{ATTENTION_INDEX, LIVE_INDEX};
-use crate::{Ledger, SHARDS, shard_of};
+use crate::{Ledger, shard_of};
 
 const ITEM: &str = "profile";
 /// The most subscriptions in one page of an index.
@@ -259,31 +259,6 @@ impl Ledger {
     ) -> Result<SubscriptionPage, LedgerError> {
         self.index_page(ATTENTION_INDEX, "attention", "yes", after)
             .await
-    }
-
-    /// All subscriptions that have not ended, shard by shard.
-    pub async fn live(&self) -> Result<Vec<Subscription>, LedgerError> {
-        let mut all = Vec::new();
-        for shard in 0..SHARDS {
-            let mut after = None;
-            loop {
-                let page = self.live_page(shard, after.as_ref()).await?;
-                all.extend(page.subscriptions);
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// The start with which [`Ledger::profiles_page`] continues after a subscription's profile.
-    pub fn start_after_profile(subscription: &Subscription) -> Item {
-        Item::from([
-            ("subscription".to_owned(), text(subscription)),
-            ("item".to_owned(), text(ITEM)),
-        ])
     }
 
     /// A page of all profiles, also of ended subscriptions, in no particular order. A damaged

@@ -6,99 +6,29 @@
 
 use std::borrow::Cow;
 
-use marketplace::slot::Slot;
-use serde::Deserialize;
-
 use crate::record::read_sort_key;
+use marketplace::slot::Slot;
 
-/// The members of one stream record that the stack needs.
-#[derive(Debug, Clone, Deserialize)]
-pub struct StreamRecord {
-    /// The kind of the change: `INSERT`, `MODIFY` or `REMOVE`.
-    #[serde(rename = "eventName", default)]
-    pub event_name: String,
-    /// The item that changed.
-    pub dynamodb: StreamChange,
-    /// The identity of TTL if TTL removed the item; absent otherwise.
-    #[serde(rename = "userIdentity", default)]
-    pub user_identity: Option<UserIdentity>,
-}
-
-/// The item that a stream record is about.
-#[derive(Debug, Clone, Deserialize)]
-pub struct StreamChange {
-    /// The key attributes of the item.
-    #[serde(rename = "Keys")]
-    pub keys: Keys,
-    /// The record's place in the stream. A partial batch response names the first failed record by
-    /// it.
-    #[serde(rename = "SequenceNumber", default)]
-    pub sequence_number: String,
-}
-
-/// The key attributes of an item of either table.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct Keys {
-    /// The partition key, if the item is of UsageEvents.
-    #[serde(default)]
-    pub subscription_hour: Option<Text>,
-    /// The sort key, if the item is of UsageEvents.
-    #[serde(default)]
-    pub dimension_event: Option<Text>,
-    /// The partition key, if the item is of MeteringRecords.
-    #[serde(default)]
-    pub subscription: Option<Text>,
-    /// The sort key, if the item is of MeteringRecords.
-    #[serde(default)]
-    pub item: Option<Text>,
-}
-
-/// A string attribute in a stream record.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Text {
-    /// The value of the attribute.
-    #[serde(rename = "S")]
-    pub s: String,
-}
-
-/// The identity that made a change.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct UserIdentity {
-    /// The id of the principal. That of TTL is `dynamodb.amazonaws.com`.
-    #[serde(rename = "principalId", default)]
-    pub principal_id: Option<String>,
-}
-
-impl StreamRecord {
-    /// Returns whether DynamoDB's TTL removed the item. That is no change in usage.
-    pub fn is_ttl_removal(&self) -> bool {
-        self.event_name == "REMOVE"
-            && self
-                .user_identity
-                .as_ref()
-                .and_then(|who| who.principal_id.as_deref())
-                == Some("dynamodb.amazonaws.com")
-    }
-
-    /// The partition key and sort key of a row of UsageEvents; `None` for an item of another table.
-    pub fn usage_key(&self) -> Option<(&str, &str)> {
-        let keys = &self.dynamodb.keys;
-        Some((
-            &keys.subscription_hour.as_ref()?.s,
-            &keys.dimension_event.as_ref()?.s,
-        ))
-    }
-
-    /// The key of a metering record; `None` for every other item.
-    pub fn record_key(&self) -> Option<Slot> {
-        let keys = &self.dynamodb.keys;
-        let (hour, dimension) = read_sort_key(&keys.item.as_ref()?.s)?;
+/// Reads the slot of the metering record that a stream record of MeteringRecords is about; `None` if
+/// it is about another item.
+///
+/// # Errors
+///
+/// The error of `serde_json` if the text is not a stream record with the keys of its item.
+pub fn changed_record(json: &str) -> Result<Option<Slot>, serde_json::Error> {
+    let record: wire::RecordChange<'_> = serde_json::from_str(json)?;
+    let wire::RecordKeys { subscription, item } = record.dynamodb.keys;
+    let (Some(subscription), Some(item)) = (subscription, item) else {
+        return Ok(None);
+    };
+    let slot = read_sort_key(&item.s).and_then(|(hour, dimension)| {
         Some(Slot {
-            subscription: keys.subscription.as_ref()?.s.parse().ok()?,
+            subscription: subscription.s.parse().ok()?,
             hour,
             dimension,
         })
-    }
+    });
+    Ok(slot)
 }
 
 /// A change in UsageEvents, borrowed from its delivery. One delivery has up to 10,000 changes, and
@@ -187,6 +117,27 @@ mod wire {
         pub dimension_event: Text<'a>,
     }
 
+    /// A stream record of MeteringRecords.
+    #[derive(Deserialize)]
+    pub(super) struct RecordChange<'a> {
+        #[serde(borrow)]
+        pub dynamodb: RecordItem<'a>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct RecordItem<'a> {
+        #[serde(rename = "Keys", borrow)]
+        pub keys: RecordKeys<'a>,
+    }
+
+    #[derive(Deserialize)]
+    pub(super) struct RecordKeys<'a> {
+        #[serde(default, borrow)]
+        pub subscription: Option<Text<'a>>,
+        #[serde(default, borrow)]
+        pub item: Option<Text<'a>>,
+    }
+
     #[derive(Deserialize)]
     pub(super) struct Text<'a> {
         #[serde(rename = "S", borrow)]
@@ -257,7 +208,7 @@ mod tests {
             let part: String = whole.chars().take(cut).collect();
             for json in [text.as_ref(), &whole, &part] {
                 let _change = UsageChange::read(json);
-                let _record = serde_json::from_str::<StreamRecord>(json).map(|r| r.record_key());
+                let _record = changed_record(json);
             }
         }
     }

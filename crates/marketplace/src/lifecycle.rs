@@ -226,13 +226,6 @@ impl Lifecycle {
             (Some(_), None) => Status::Ending,
         }
     }
-
-    /// The time until which an ending subscription's hours are recounted in every run: an hour
-    /// after its license was removed, or 26 hours after the announcement if no removal comes.
-    /// `None` if there is no end.
-    pub fn recount_until(&self) -> Option<Timestamp> {
-        self.spans().last().and_then(Span::certain_at)
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod write;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use ledger::Ledger;
-use ledger::stream::StreamRecord;
+use ledger::stream::changed_record;
 use marketplace::limits::BATCH_METER_USAGE_PER_SECOND;
 use marketplace::slot::Slot;
 use metering_api::MeteringApi;
@@ -194,7 +194,7 @@ fn send<'a>(
 fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
     let mut keys = BTreeSet::new();
     for raw in records {
-        match serde_json::from_str::<StreamRecord>(raw.get()).map(|record| record.record_key()) {
+        match changed_record(raw.get()) {
             Ok(Some(key)) => {
                 keys.insert(key);
             }
