@@ -36,27 +36,18 @@ fn listing(code: &str) -> Listing {
 
 fn record(subscription: &Subscription, hour: UsageHour, sealed_at: Timestamp) -> MeteringRecord {
     MeteringRecord {
-        slot: Slot {
-            subscription: subscription.clone(),
-            hour,
-            dimension: "gb".parse().unwrap(),
-        },
-        product: subscription.product().unwrap().clone(),
-        account: None,
-        quantity: "1.5".parse().unwrap(),
-        allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline: hour.plus(24).start(),
-        sealed_at,
-        state: State::Sealed,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: marketplace::record::Transmissions::default(),
         due: Some(sealed_at),
-        outcome: None,
+        ..MeteringRecord::new(
+            Slot {
+                subscription: subscription.clone(),
+                hour,
+                dimension: "gb".parse().unwrap(),
+            },
+            subscription.product().unwrap().clone(),
+            "1.5".parse().unwrap(),
+            hour.plus(24).start(),
+            sealed_at,
+        )
     }
 }
 

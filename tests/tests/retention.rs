@@ -40,30 +40,23 @@ fn record(dimension: &str, state: State) -> MeteringRecord {
     let hour: UsageHour = HOUR.parse().unwrap();
     let waits = !marketplace::record::is_closed(state, None, 0);
     MeteringRecord {
-        slot: Slot {
-            subscription: BUYER.parse().unwrap(),
-            hour,
-            dimension: dimension.parse().unwrap(),
-        },
-        product: "closedproduct".parse().unwrap(),
-        account: None,
-        quantity: "5".parse().unwrap(),
-        allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline: hour.plus(24).start(),
-        sealed_at: hour.end(),
         state,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
         sent: Transmissions {
             doubtful: 1,
             answered: 0,
         },
         due: waits.then(|| hour.end()),
-        outcome: None,
+        ..MeteringRecord::new(
+            Slot {
+                subscription: BUYER.parse().unwrap(),
+                hour,
+                dimension: dimension.parse().unwrap(),
+            },
+            "closedproduct".parse().unwrap(),
+            "5".parse().unwrap(),
+            hour.plus(24).start(),
+            hour.end(),
+        )
     }
 }
 

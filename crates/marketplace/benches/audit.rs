@@ -91,34 +91,27 @@ fn record(hour: UsageHour, n: usize) -> MeteringRecord {
     let start = hour.start();
     let sealed_at = shift(start, SignedDuration::from_mins(90));
     MeteringRecord {
-        slot: Slot {
-            subscription: format!("arn:aws:license-manager::294406891311:license:l-{n:032x}")
-                .parse()
-                .expect("an ARN"),
-            hour,
-            dimension: "gb".parse().expect("a dimension"),
-        },
-        product: "code".parse().expect("a code"),
-        account: None,
-        quantity: Quantity::from_micros(n as u64 * 250_000 + 1).expect("in range"),
-        allocations: Vec::new(),
-        stamp: start,
-        deadline: shift(start, SignedDuration::from_hours(24)),
-        sealed_at,
         state: State::Accepted,
         version: 2,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: marketplace::record::Transmissions::default(),
-        due: None,
         outcome: Some(Outcome {
             at: sealed_at,
             code: "Success".to_owned(),
             metering_record_id: None,
             quantity_at_aws: None,
         }),
+        ..MeteringRecord::new(
+            Slot {
+                subscription: format!("arn:aws:license-manager::294406891311:license:l-{n:032x}")
+                    .parse()
+                    .expect("an ARN"),
+                hour,
+                dimension: "gb".parse().expect("a dimension"),
+            },
+            "code".parse().expect("a code"),
+            Quantity::from_micros(n as u64 * 250_000 + 1).expect("in range"),
+            shift(start, SignedDuration::from_hours(24)),
+            sealed_at,
+        )
     }
 }
 

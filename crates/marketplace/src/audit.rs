@@ -287,24 +287,16 @@ mod tests {
     #[test]
     fn a_doubtful_record_is_looked_at_hourly_then_daily_until_the_history_ends() {
         let slot: crate::slot::Slot = "legacy|code|cust@2026-11-01T00#gb".parse().unwrap();
+        let end = slot.hour.end();
         let record = MeteringRecord {
-            product: "code".parse().unwrap(),
-            account: None,
-            quantity: "1".parse().unwrap(),
-            allocations: Vec::new(),
-            stamp: slot.hour.start(),
-            deadline: slot.hour.end(),
-            sealed_at: slot.hour.end(),
             state: State::Disputed,
-            version: 1,
-            movements: 0,
-            open_holds: 0,
-            final_at: None,
-            attempts: 0,
-            sent: crate::record::Transmissions::default(),
-            due: None,
-            outcome: None,
-            slot,
+            ..MeteringRecord::new(
+                slot,
+                "code".parse().unwrap(),
+                "1".parse().unwrap(),
+                end,
+                end,
+            )
         };
         let next = |now: &str| next_look(&record, Source::EventHistory, at(now));
         for (now, then) in [

@@ -209,29 +209,17 @@ mod tests {
 
     fn record(subscription: &str, dimension: &str, hour: &str) -> MeteringRecord {
         let hour: UsageHour = hour.parse().unwrap();
-        MeteringRecord {
-            slot: Slot {
+        MeteringRecord::new(
+            Slot {
                 subscription: subscription.parse().unwrap(),
                 hour,
                 dimension: dimension.parse().unwrap(),
             },
-            product: "code".parse().unwrap(),
-            account: None,
-            quantity: Quantity::MAX,
-            allocations: Vec::new(),
-            stamp: hour.start(),
-            deadline: hour.end(),
-            sealed_at: hour.end(),
-            state: State::Sealed,
-            version: 1,
-            movements: 0,
-            open_holds: 0,
-            final_at: None,
-            attempts: 0,
-            sent: crate::record::Transmissions::default(),
-            due: None,
-            outcome: None,
-        }
+            "code".parse().unwrap(),
+            Quantity::MAX,
+            hour.end(),
+            hour.end(),
+        )
     }
 
     fn echo(record: &MeteringRecord) -> AnsweredRecord {

@@ -189,6 +189,36 @@ pub struct MeteringRecord {
 }
 
 impl MeteringRecord {
+    /// A record that was just frozen and will be sent: stamped with its hour's start, in version 1,
+    /// without allocations, movements, transmissions or an outcome, and not due in the work index.
+    pub fn new(
+        slot: Slot,
+        product: ProductCode,
+        quantity: Quantity,
+        deadline: Timestamp,
+        sealed_at: Timestamp,
+    ) -> Self {
+        Self {
+            product,
+            account: None,
+            quantity,
+            allocations: Vec::new(),
+            stamp: slot.hour.start(),
+            deadline,
+            sealed_at,
+            state: State::Sealed,
+            version: 1,
+            movements: 0,
+            open_holds: 0,
+            final_at: None,
+            attempts: 0,
+            sent: Transmissions::default(),
+            due: None,
+            outcome: None,
+            slot,
+        }
+    }
+
     /// The quantity that this record itself counts. It is zero once the record is Moved or Expired.
     /// In a conflict it is the larger of the frozen quantity and the one that AWS Marketplace
     /// holds. So a surplus shows as over-metered, and a shortfall is not metered again.

@@ -130,27 +130,15 @@ fn with_refusal(mut record: MeteringRecord) -> MeteringRecord {
 
 fn record(buyer: usize, dimension: &str) -> Option<MeteringRecord> {
     let hour: UsageHour = "2026-11-21T02".parse().ok()?;
-    Some(MeteringRecord {
-        slot: Slot {
+    Some(MeteringRecord::new(
+        Slot {
             subscription: format!("legacy|examplecode|c{buyer:06}").parse().ok()?,
             hour,
             dimension: dimension.parse().ok()?,
         },
-        product: "examplecode".parse().ok()?,
-        account: None,
-        quantity: "1".parse().ok()?,
-        allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline: hour.plus(24).start(),
-        sealed_at: hour.end(),
-        state: State::Sealed,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: marketplace::record::Transmissions::default(),
-        due: None,
-        outcome: None,
-    })
+        "examplecode".parse().ok()?,
+        "1".parse().ok()?,
+        hour.plus(24).start(),
+        hour.end(),
+    ))
 }

@@ -20,27 +20,18 @@ fn rows(own: u64, carried_in: u64) -> DimensionFold {
 fn record(state: State, n: u64) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T02".parse().unwrap();
     MeteringRecord {
-        slot: Slot {
-            subscription: "legacy|code|cust".parse().unwrap(),
-            hour,
-            dimension: "gb".parse().unwrap(),
-        },
-        product: "code".parse().unwrap(),
-        account: None,
-        quantity: units(n),
-        allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline: hour.end(),
-        sealed_at: hour.end(),
         state,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: crate::record::Transmissions::default(),
-        due: None,
-        outcome: None,
+        ..MeteringRecord::new(
+            Slot {
+                subscription: "legacy|code|cust".parse().unwrap(),
+                hour,
+                dimension: "gb".parse().unwrap(),
+            },
+            "code".parse().unwrap(),
+            units(n),
+            hour.end(),
+            hour.end(),
+        )
     }
 }
 

@@ -9,24 +9,16 @@ use crate::usage::{Field, UsageRow};
 
 fn record(state: State, quantity: &str) -> MeteringRecord {
     let slot: Slot = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
+    let end = slot.hour.end();
     MeteringRecord {
-        product: "code".parse().unwrap(),
-        account: None,
-        quantity: quantity.parse().unwrap(),
-        allocations: Vec::new(),
-        stamp: slot.hour.start(),
-        deadline: slot.hour.end(),
-        sealed_at: slot.hour.end(),
         state,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: crate::record::Transmissions::default(),
-        due: None,
-        outcome: None,
-        slot,
+        ..MeteringRecord::new(
+            slot,
+            "code".parse().unwrap(),
+            quantity.parse().unwrap(),
+            end,
+            end,
+        )
     }
 }
 

@@ -5,7 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{MeteringRecord, State, Transmissions};
+use super::{MeteringRecord, State};
 use crate::fold::DimensionFold;
 use crate::hour::{UsageHour, shift};
 use crate::ids::{AccountId, ProductCode};
@@ -140,23 +140,17 @@ fn zero(
     now: Timestamp,
 ) -> MeteringRecord {
     MeteringRecord {
-        slot,
-        product: terms.product.clone(),
-        account: terms.account.clone(),
-        quantity: Quantity::ZERO,
-        allocations: Vec::new(),
         stamp,
-        deadline: policy.window.deadline(stamp),
-        sealed_at: now,
+        account: terms.account.clone(),
         state,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: Transmissions::default(),
         due: first_due(state, now),
-        outcome: None,
+        ..MeteringRecord::new(
+            slot,
+            terms.product.clone(),
+            Quantity::ZERO,
+            policy.window.deadline(stamp),
+            now,
+        )
     }
 }
 

@@ -18,14 +18,7 @@ fn units(n: u64) -> Quantity {
 fn record(state: State, split: &[(&str, u64)]) -> MeteringRecord {
     let at: Timestamp = "2026-11-21T02:00:00Z".parse().unwrap();
     MeteringRecord {
-        slot: Slot {
-            subscription: "legacy|code|cust".parse().unwrap(),
-            hour: UsageHour::of(at),
-            dimension: "gb".parse().unwrap(),
-        },
-        product: "code".parse().unwrap(),
-        account: None,
-        quantity: units(split.iter().map(|(_, n)| n).sum()),
+        stamp: at,
         allocations: if split.iter().all(|(team, _)| team.is_empty()) {
             Vec::new()
         } else {
@@ -37,18 +30,18 @@ fn record(state: State, split: &[(&str, u64)]) -> MeteringRecord {
                 })
                 .collect()
         },
-        stamp: at,
-        deadline: at,
-        sealed_at: at,
         state,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: crate::record::Transmissions::default(),
-        due: None,
-        outcome: None,
+        ..MeteringRecord::new(
+            Slot {
+                subscription: "legacy|code|cust".parse().unwrap(),
+                hour: UsageHour::of(at),
+                dimension: "gb".parse().unwrap(),
+            },
+            "code".parse().unwrap(),
+            units(split.iter().map(|(_, n)| n).sum()),
+            at,
+            at,
+        )
     }
 }
 

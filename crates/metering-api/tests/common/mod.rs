@@ -13,7 +13,7 @@ use aws_sdk_marketplacemetering::config::timeout::TimeoutConfig;
 use aws_sdk_marketplacemetering::config::{BehaviorVersion, Builder, Credentials, Region};
 use aws_sdk_marketplacemetering::{Client, Config};
 use marketplace::record::Allocation;
-use marketplace::{MeteringRecord, Slot, State, TagSet, Tags, UsageHour};
+use marketplace::{MeteringRecord, Slot, TagSet, Tags, UsageHour};
 use metering_api::MeteringApi;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -197,27 +197,18 @@ pub fn run<F: Future<Output = T>, T>(test: F) -> T {
 pub fn record(subscription: &str, dimension: &str, quantity: &str) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T11".parse().unwrap();
     MeteringRecord {
-        slot: Slot {
-            subscription: subscription.parse().unwrap(),
-            hour,
-            dimension: dimension.parse().unwrap(),
-        },
-        product: "code1".parse().unwrap(),
         account: Some("111122223333".parse().unwrap()),
-        quantity: quantity.parse().unwrap(),
-        allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline: hour.plus(24).start(),
-        sealed_at: hour.end(),
-        state: State::Sealed,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: marketplace::record::Transmissions::default(),
-        due: None,
-        outcome: None,
+        ..MeteringRecord::new(
+            Slot {
+                subscription: subscription.parse().unwrap(),
+                hour,
+                dimension: dimension.parse().unwrap(),
+            },
+            "code1".parse().unwrap(),
+            quantity.parse().unwrap(),
+            hour.plus(24).start(),
+            hour.end(),
+        )
     }
 }
 

@@ -18,29 +18,17 @@ fn now() -> jiff::Timestamp {
 
 fn record(buyer: usize, dimension: &str) -> MeteringRecord {
     let hour: UsageHour = "2026-11-21T02".parse().unwrap();
-    MeteringRecord {
-        slot: Slot {
+    MeteringRecord::new(
+        Slot {
             subscription: format!("legacy|code|c{buyer:06}").parse().unwrap(),
             hour,
             dimension: dimension.parse().unwrap(),
         },
-        product: "code".parse().unwrap(),
-        account: None,
-        quantity: "1".parse().unwrap(),
-        allocations: Vec::new(),
-        stamp: hour.start(),
-        deadline: hour.plus(24).start(),
-        sealed_at: hour.end(),
-        state: State::Sealed,
-        version: 1,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: marketplace::record::Transmissions::default(),
-        due: None,
-        outcome: None,
-    }
+        "code".parse().unwrap(),
+        "1".parse().unwrap(),
+        hour.plus(24).start(),
+        hour.end(),
+    )
 }
 
 #[derive(Debug, Default)]

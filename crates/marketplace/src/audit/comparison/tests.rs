@@ -22,30 +22,22 @@ fn units(n: u64) -> Quantity {
 
 fn record(dimension: &str, state: State) -> MeteringRecord {
     let key = slot(dimension);
-    let start = key.hour.start();
     MeteringRecord {
-        slot: key,
-        product: "code".parse().unwrap(),
-        account: None,
-        quantity: units(5),
-        allocations: Vec::new(),
-        stamp: start,
-        deadline: at("2026-11-22T10:00:00Z"),
-        sealed_at: at("2026-11-21T11:30:00Z"),
         state,
         version: 2,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
-        attempts: 0,
-        sent: crate::record::Transmissions::default(),
-        due: None,
         outcome: Some(Outcome {
             at: at("2026-11-21T11:31:00Z"),
             code: "Success".to_owned(),
             metering_record_id: None,
             quantity_at_aws: None,
         }),
+        ..MeteringRecord::new(
+            key,
+            "code".parse().unwrap(),
+            units(5),
+            at("2026-11-22T10:00:00Z"),
+            at("2026-11-21T11:30:00Z"),
+        )
     }
 }
 

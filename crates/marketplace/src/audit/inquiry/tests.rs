@@ -26,22 +26,10 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
     let key = slot(subscription);
     let stamp = key.hour.start();
     MeteringRecord {
-        slot: key,
-        product: "code".parse().unwrap(),
-        account: None,
-        quantity: units(5),
-        allocations: Vec::new(),
         stamp,
-        deadline: at("2026-11-22T10:00:00Z"),
-        sealed_at: at("2026-11-21T11:30:00Z"),
         state,
         version: 3,
-        movements: 0,
-        open_holds: 0,
-        final_at: None,
         attempts: 1,
-        sent: crate::record::Transmissions::default(),
-        due: None,
         outcome: Some(Outcome {
             at: match state {
                 State::Disputed => at("2026-11-21T11:40:00Z"),
@@ -51,6 +39,13 @@ fn record(state: State, subscription: &str) -> MeteringRecord {
             metering_record_id: None,
             quantity_at_aws: None,
         }),
+        ..MeteringRecord::new(
+            key,
+            "code".parse().unwrap(),
+            units(5),
+            at("2026-11-22T10:00:00Z"),
+            at("2026-11-21T11:30:00Z"),
+        )
     }
 }
 
