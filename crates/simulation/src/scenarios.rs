@@ -153,7 +153,7 @@ impl ScenarioRun {
 }
 
 /// The buyer and the product of a story.
-pub(super) struct Cast {
+pub(super) struct Buyer {
     pub listing: Listing,
     pub agreement: Agreement,
     pub subscription: Subscription,
@@ -196,15 +196,15 @@ pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> Scenario
     let recorded = Arc::clone(&steps);
     let outcome = executor.finish(async move {
         let world = &*inside;
-        let cast = begin(world, Some(scenario)).await;
+        let buyer = begin(world, Some(scenario)).await;
         world.wire.keep_lines(40);
         world.wire.follow(plan(strike, recorded));
-        act(world, scenario, &cast).await;
+        perform(world, scenario, &buyer).await;
         world.wire.heal();
         go_on(world).await;
         let first = UsageHour::of(at(scenario.start())).previous();
         let last = UsageHour::of(world.now.get());
-        outcome(world, &[cast.subscription], first, last).await
+        outcome(world, &[buyer.subscription], first, last).await
     });
     ScenarioRun {
         calls: world.wire.calls(),
@@ -233,7 +233,7 @@ fn plan(
 
 /// Sets up a product and a buyer. The subscription is registered and in the rounds, except in the
 /// scenario of a registration.
-pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
+pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Buyer {
     let listing = Listing {
         code: "storyproduct".to_owned(),
         identity: IdentityKind::License,
@@ -246,15 +246,15 @@ pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
         world.list_renamed(&listing, "dropped").await;
     }
     let (agreement, subscription) = world.subscribe(&listing);
-    let cast = Cast {
+    let buyer = Buyer {
         listing,
         agreement,
         subscription,
     };
     if scenario == Some(Scenario::Registration) {
-        return cast;
+        return buyer;
     }
-    world.register(&cast.agreement.registration_token).await;
+    world.register(&buyer.agreement.registration_token).await;
     let start = world.now.get();
     for minutes in [0, 10, 71] {
         world.set_time(
@@ -264,15 +264,15 @@ pub(super) async fn begin(world: &World, scenario: Option<Scenario>) -> Cast {
         );
         world.tick(minutes == 71).await;
     }
-    cast
+    buyer
 }
 
 /// The part of the story whose calls are numbered.
-async fn act(world: &World, scenario: Scenario, cast: &Cast) {
-    let who = &cast.subscription;
+async fn perform(world: &World, scenario: Scenario, buyer: &Buyer) {
+    let who = &buyer.subscription;
     match scenario {
         Scenario::Registration => {
-            world.register(&cast.agreement.registration_token).await;
+            world.register(&buyer.agreement.registration_token).await;
             world.deliver_lifecycle().await;
             world.set_time(at("2026-11-01T09:40:00Z"));
             world
@@ -280,7 +280,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
                 .await;
             let body = serde_json::json!({"events": [
                 {"id": "b", "subscription": who.to_string(), "dimension": "gb", "quantity": "0.25", "time": "2026-11-01T09:36:00Z"},
-                {"id": "c", "subscription": who.to_string(), "dimension": cast.listing.dimensions[1], "quantity": "3", "time": "2026-11-01T09:37:00Z"},
+                {"id": "c", "subscription": who.to_string(), "dimension": buyer.listing.dimensions[1], "quantity": "3", "time": "2026-11-01T09:37:00Z"},
             ]});
             world.post_usage(&body).await;
         }
@@ -352,7 +352,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
                 .await;
             let cancelled = world
                 .emulator
-                .cancel_agreement(&cast.agreement.agreement_id);
+                .cancel_agreement(&buyer.agreement.agreement_id);
             cancelled.expect("cancelled");
             world.set_time(at("2026-11-01T06:22:00Z"));
             world.deliver_lifecycle().await;
@@ -402,8 +402,8 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
                 world.report(who, &row).await;
             }
             let theirs = serde_json::json!({"UsageRecords": [{
-                "LicenseArn": cast.agreement.license_arn,
-                "CustomerAWSAccountId": cast.agreement.account_id,
+                "LicenseArn": buyer.agreement.license_arn,
+                "CustomerAWSAccountId": buyer.agreement.account_id,
                 "Dimension": "gb",
                 "Quantity": 3,
                 "Timestamp": at("2026-11-01T10:00:00Z").as_second(),
@@ -438,7 +438,7 @@ async fn act(world: &World, scenario: Scenario, cast: &Cast) {
         Scenario::Silence => {
             let row = usage("gb", "a", "5", "2026-11-01T10:05:00Z", None);
             world.report(who, &row).await;
-            let agreement = &cast.agreement.agreement_id;
+            let agreement = &buyer.agreement.agreement_id;
             let suspended = world.emulator.suspend_agreement(agreement);
             suspended.expect("suspended");
             fault(world, FaultKind::MissingRecord);

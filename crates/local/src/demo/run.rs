@@ -65,7 +65,7 @@ pub async fn run(
     let mut sent = 0;
     for (done, (at, action)) in plan.actions.iter().enumerate() {
         day.stack.run_until(*at).await?;
-        day.act(&plan, action).await?;
+        day.perform(&plan, action).await?;
         if let Action::Send { events, .. } = action {
             sent += events.len() as u64;
         }
@@ -161,7 +161,7 @@ impl Day {
         })
     }
 
-    async fn act(&mut self, plan: &Plan, action: &Action) -> Result<(), DemoError> {
+    async fn perform(&mut self, plan: &Plan, action: &Action) -> Result<(), DemoError> {
         match action {
             Action::Purchase { buyer } => self.purchase(plan, *buyer),
             Action::Register { buyer } => {
