@@ -175,8 +175,18 @@ impl Ledger {
         now: Timestamp,
         most: SignedDuration,
     ) -> Result<Written, LedgerError> {
-        let table = &self.tables.metering_records;
         let due = shift(now, postponed_by(flag.tries, most));
+        self.postpone_late_flag_until(flag, due).await
+    }
+
+    /// Postpones a flag until `due`, unless the flag was put again meanwhile. Its mark stays the
+    /// same.
+    pub async fn postpone_late_flag_until(
+        &self,
+        flag: &LateFlag,
+        due: Timestamp,
+    ) -> Result<Written, LedgerError> {
+        let table = &self.tables.metering_records;
         let (partition, sort) = (flag.subscription.to_string(), sort_key(flag.hour));
         let request = ItemUpdate::new()
             .set("due", number(due.as_second()))

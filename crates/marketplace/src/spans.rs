@@ -223,6 +223,14 @@ impl Spans {
         last.last_hour().filter(|_| is_over)
     }
 
+    /// Whether `hour` is due at `now` because the latest span ends in it or later.
+    pub fn is_due_for_end(&self, hour: UsageHour, now: Timestamp) -> bool {
+        self.last().is_some_and(|span| {
+            let is_within = span.last_hour().is_some_and(|last| hour <= last);
+            is_within && span.due(hour).is_some_and(|due| due <= now)
+        })
+    }
+
     /// The hours that must be sealed early because the latest span ends, and that are due at `now`.
     /// They lie between the hour of the first sign and the hour of the removal, both included.
     pub fn final_hours(&self, now: Timestamp) -> Vec<UsageHour> {

@@ -8,8 +8,9 @@
 //! damaged. Such a flag is put off, so that it does not delay the others.
 
 use futures_util::{StreamExt, stream};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ledger::flag::LateFlag;
+use ledger::profile::Profile;
 use ledger::{LedgerError, SHARDS, Written};
 use marketplace::lifecycle::Status;
 use marketplace::{Subscription, UsageHour};
@@ -144,9 +145,27 @@ async fn recount_flag(
         }
         Err(error) => return Err(error),
     };
+    if let Some(due) = not_before(run, &profile, hour) {
+        let written = ledger.postpone_late_flag_until(&flag, due).await?;
+        tracing::debug!(%subscription, %hour, %due, ?written, "this hour is flagged, but it is not due to be sealed yet");
+        return Ok(HourResult::default());
+    }
     let settled = recount_hour(run, &profile, hour).await?;
     let cleared = !settled.left_flagged && ledger.clear_late_flag(&flag).await? == Written::Done;
     Ok(HourResult { settled, cleared })
+}
+
+/// Returns when a flagged hour is due to be sealed; `None` if it is due now.
+///
+/// A recount seals the slots that have no record, so it must not come before the hour is due: rows
+/// that are put later in the hour would be late usage of a record that is already frozen. Such an
+/// hour is flagged if a purchase has ended, the buyer uses the product after a new purchase, and the
+/// new purchase is not known yet.
+fn not_before(run: &Run<'_>, profile: &Profile, hour: UsageHour) -> Option<Timestamp> {
+    let due = run.app.schedule.due(hour);
+    let is_early = hour > run.watermark && run.now < due;
+    let is_due_for_end = || profile.lifecycle.spans().is_due_for_end(hour, run.now);
+    (is_early && !is_due_for_end()).then_some(due)
 }
 
 /// Puts a flag off by at most `hours_max` hours. If the hour was flagged again meanwhile, the new

@@ -228,6 +228,51 @@ fn an_account_that_buys_again_is_billed_from_the_new_purchase_on() {
     run_story(|| bought_again(IdentityKind::Account));
 }
 
+/// A buyer comes back in the last hour of a month, and uses the product before the stack knows of
+/// the new purchase. The known purchase is over, so the row flags its hour. The hour must stay open
+/// all the same until it is due, because it is the last one that can take usage of the month.
+async fn used_before_the_new_purchase_is_known(identity: IdentityKind, known_at: &str) {
+    let story = Story::begin("2026-11-30T08:20:00Z", identity).await;
+    story.until("2026-11-30T10:05:00Z", 5).await;
+    let id = story.agreement.agreement_id.clone();
+    story
+        .world
+        .emulator
+        .cancel_agreement(&id)
+        .expect("cancelled");
+    story.until("2026-11-30T16:05:00Z", 10).await;
+    assert_eq!(story.status().await, Status::Ended);
+    story.until("2026-11-30T23:05:00Z", 60).await;
+    story.world.set_time(at("2026-11-30T23:07:00Z"));
+    let again = NewAgreement::of(&story.listing.code).by(&story.agreement.account_id);
+    let again = story.world.emulator.add_agreement(again).expect("bought");
+    // Every message is late.
+    *story.late.borrow_mut() = Some(String::new());
+    story.world.register(&again.registration_token).await;
+    story.world.set_time(at("2026-11-30T23:10:00Z"));
+    story.uses("a", "1", "2026-11-30T23:09:00Z").await;
+    story.until(known_at, 1).await;
+    assert_eq!(story.status().await, Status::Ended);
+    story.deliver_kept().await;
+    story.until("2026-11-30T23:50:00Z", 1).await;
+    assert_eq!(story.status().await, Status::Active);
+    story.uses("b", "2", "2026-11-30T23:49:00Z").await;
+    assert_eq!(story.record("2026-11-30T23").await, None);
+    story.until("2026-12-01T05:30:00Z", 5).await;
+    let (bill, held) = story.end().await;
+    assert_eq!(bill, ["2026-11-30T23 3"]);
+    assert_eq!(held, "0");
+}
+
+#[test]
+fn usage_before_a_new_purchase_is_known_does_not_seal_its_hour_early() {
+    for identity in [IdentityKind::Customer, IdentityKind::Account] {
+        for known_at in ["2026-11-30T23:14:00Z", "2026-11-30T23:40:00Z"] {
+            run_story(|| used_before_the_new_purchase_is_known(identity, known_at));
+        }
+    }
+}
+
 /// A record is frozen with a stamp that was right at the time. Later news puts the stamp between
 /// two purchases, where AWS Marketplace accepts none. The record is given up long before its
 /// deadline, and its usage is carried.
