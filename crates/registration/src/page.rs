@@ -168,7 +168,7 @@ pub(crate) fn set_up_again(seller: &Seller) -> Page {
         StatusCode::BAD_REQUEST,
         "Please start once more from AWS",
         html! {
-            p { "This registration is not valid, or not valid any more. Your subscription itself is not affected." }
+            p { "This registration is not valid, or is no longer valid. Your subscription itself is not affected." }
             p { (SET_UP_AGAIN) }
         },
     )
