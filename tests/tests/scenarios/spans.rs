@@ -341,7 +341,7 @@ async fn renewed_late(identity: IdentityKind, license: LicenseOnRenewal) -> Stor
         story.until(until, 5).await;
         story.uses(id, quantity, time).await;
     }
-    story.until("2026-11-21T13:25:00Z", 5).await;
+    story.until("2026-11-21T13:35:00Z", 5).await;
     story
 }
 
