@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(quantities, ["2", "0.5"]);
         assert_eq!(read[0].tags.iter().next(), Some(("team", "red")));
         for (text, complaint) in [
-            ("{}", "no list"),
+            ("{}", "not a list"),
             (r#"[{}]"#, "either"),
             (r#"[{"AllocatedUsageQuantity": 1, "Extra": 1}]"#, "Extra"),
             (r#"[{"AllocatedUsageQuantityAsDecimal": "-1"}]"#, "negative"),
