@@ -13,11 +13,12 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use emulator::Agreement;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ledger::{SHARDS, Written};
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use runtime::Budget;
+use simulation::at;
 use simulation::bill::billed;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Fate;
@@ -144,8 +145,4 @@ async fn use_in(world: &World, subscription: &Subscription, hour: &str) {
         tags: TagSet::untagged(),
     };
     world.report(subscription, &event).await;
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().expect("a time")
 }

@@ -9,10 +9,11 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ledger::{SHARDS, Written};
 use marketplace::{IdentityKind, Subscription, UsageHour};
 use reconciler::Task;
+use simulation::at;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Metered;
 use simulation::world::{Listing, World};
@@ -211,8 +212,4 @@ async fn use_in(world: &World, subscription: &Subscription, hour: UsageHour, row
     let partition = format!("{subscription}@{hour}");
     let time = hour.start() + SignedDuration::from_mins(10);
     world.put_many(&partition, &sorts, &time.to_string()).await;
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().expect("a time")
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use ledger::SHARDS;
 use marketplace::slot::Slot;
 use marketplace::tags::Tags;
@@ -14,6 +13,7 @@ use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use reconciler::Task;
 use runtime::Budget;
+use simulation::at;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Fate;
 use simulation::world::{Listing, World};
@@ -204,8 +204,4 @@ async fn reconcile(world: &World, hour: UsageHour) -> reconciler::Report {
     let report = world.reconcile().await.unwrap();
     assert!(report.finished, "{report:?}");
     report
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
 }

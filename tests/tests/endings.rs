@@ -15,6 +15,7 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
 use runtime::Budget;
+use simulation::at;
 use simulation::bill::billed;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Fate;
@@ -328,8 +329,4 @@ async fn use_in(world: &World, subscription: &Subscription, hour: &str) {
         tags: TagSet::untagged(),
     };
     world.report(subscription, &event).await;
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
 }

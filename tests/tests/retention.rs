@@ -19,6 +19,7 @@ use marketplace::{IdentityKind, Month, State, Subscription, TagSet, UsageHour};
 use reconciler::Task;
 use runtime::Budget;
 use serde_json::{Value, json};
+use simulation::at;
 use simulation::clients;
 use simulation::run::{Executor, on_a_thread};
 use simulation::world::{Listing, World};
@@ -27,10 +28,6 @@ type Item = HashMap<String, AttributeValue>;
 
 const BUYER: &str = "legacy|closedproduct|CUSTEXAMPLE1";
 const HOUR: &str = "2026-11-21T02";
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
 
 fn world() -> World {
     World::at(at("2026-11-21T08:20:00Z"), 7)

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ledger::shard_of;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+use simulation::at;
 use simulation::bill::billed;
 use simulation::clients;
 use simulation::run::{Executor, on_a_thread};
@@ -352,8 +353,4 @@ async fn report(world: &World, subscription: &Subscription, hour: &str) {
         tags: TagSet::untagged(),
     };
     world.report(subscription, &event).await;
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
 }

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{
-    BehaviorVersion, Credentials, IdentityCache, Region, StalledStreamProtectionConfig,
-};
+use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::config::ResponseChecksumValidation;
-use aws_smithy_async::rt::sleep::{AsyncSleep, Sleep};
+use aws_smithy_async::rt::sleep::{AsyncSleep, SharedAsyncSleep, Sleep};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
     SharedHttpConnector,
@@ -22,70 +23,44 @@ use super::wire::{TIMED_OUT, Wire};
 
 /// A DynamoDB client whose calls go to the wire.
 pub fn dynamodb(wire: &Wire) -> aws_sdk_dynamodb::Client {
-    let config = aws_sdk_dynamodb::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(credentials())
-        .endpoint_url("http://dynamodb.example")
-        .http_client(http_client(wire))
-        .sleep_impl(AtOnce)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .identity_cache(IdentityCache::no_cache())
-        .build();
-    aws_sdk_dynamodb::Client::from_conf(config)
+    aws_sdk_dynamodb::Client::new(&config(wire))
 }
 
 /// A metering client whose calls go to the wire.
 pub fn metering(wire: &Wire) -> aws_sdk_marketplacemetering::Client {
-    let config = aws_sdk_marketplacemetering::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(credentials())
-        .endpoint_url("http://metering.example")
-        .http_client(http_client(wire))
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .identity_cache(IdentityCache::no_cache())
-        .build();
-    aws_sdk_marketplacemetering::Client::from_conf(config)
+    aws_sdk_marketplacemetering::Client::new(&config(wire))
 }
 
 /// A CloudTrail client whose calls go to the wire.
 pub fn cloudtrail(wire: &Wire) -> aws_sdk_cloudtrail::Client {
-    let config = aws_sdk_cloudtrail::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(credentials())
-        .endpoint_url("http://cloudtrail.example")
-        .http_client(http_client(wire))
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .identity_cache(IdentityCache::no_cache())
-        .build();
-    aws_sdk_cloudtrail::Client::from_conf(config)
+    aws_sdk_cloudtrail::Client::new(&config(wire))
 }
 
 /// An S3 client whose calls go to the wire.
 pub fn s3(wire: &Wire) -> aws_sdk_s3::Client {
-    let config = aws_sdk_s3::Config::builder()
+    let config = aws_sdk_s3::config::Builder::from(&config(wire))
+        .force_path_style(true)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .build();
+    aws_sdk_s3::Client::from_conf(config)
+}
+
+/// The configuration that all clients have. The wire tells services apart by the operation, so all
+/// have the same endpoint.
+fn config(wire: &Wire) -> SdkConfig {
+    let credentials = Credentials::new("proof", "proof", None, None, "proof");
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
-        .credentials_provider(credentials())
-        .endpoint_url("http://s3.example")
-        .force_path_style(true)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url("http://aws.example")
         .http_client(http_client(wire))
-        .sleep_impl(AtOnce)
+        .sleep_impl(SharedAsyncSleep::new(AtOnce))
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled())
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .identity_cache(IdentityCache::no_cache())
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .build();
-    aws_sdk_s3::Client::from_conf(config)
+        .build()
 }
 
 /// A sleep that ends at once, so that nothing waits for real time.
@@ -96,10 +71,6 @@ impl AsyncSleep for AtOnce {
     fn sleep(&self, _: Duration) -> Sleep {
         Sleep::new(std::future::ready(()))
     }
-}
-
-fn credentials() -> Credentials {
-    Credentials::new("proof", "proof", None, None, "proof")
 }
 
 /// An HTTP client whose calls go to the wire.

@@ -13,7 +13,18 @@ pub mod world;
 
 use std::path::Path;
 
+use jiff::Timestamp;
+
 /// The folder of the whole workspace.
 pub fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// The time that a test writes as text.
+///
+/// # Panics
+///
+/// If the text is no time.
+pub fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
 }

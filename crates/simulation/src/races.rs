@@ -7,12 +7,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use marketplace::{Subscription, UsageHour};
 
+use super::at;
 use super::bill::{Outcome, outcome};
 use super::run::Executor;
-use super::scenarios::{begin, usage};
+use super::scenarios::{Setup, begin, usage};
 use super::wire::{Call, Fate};
 use super::world::World;
 
@@ -85,10 +86,6 @@ impl Raced {
 /// The usage of a race in micro-units: 1.5 at first, 0.25 late and 4 meanwhile.
 const WRITTEN_MICROS: u64 = 5_750_000;
 
-fn at(text: &str) -> Timestamp {
-    text.parse().expect("a time")
-}
-
 /// Stops a run before its call number `point`. Returns `None` if it makes fewer calls.
 ///
 /// # Panics
@@ -140,7 +137,7 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
 /// Writes two rows of the hour 10. Unless the run that is stopped seals this hour, the hour is
 /// sealed between the two rows, and the second row raises a late flag.
 async fn before(world: &World, stopped: Stopped) -> Subscription {
-    let who = begin(world, None).await.subscription;
+    let who = begin(world, Setup::Registered).await.subscription;
     let row = usage("gb", "a", "1.5", "2026-11-01T10:05:00Z", None);
     world.report(&who, &row).await;
     let late = usage("gb", "b", "0.25", "2026-11-01T10:06:00Z", Some("red"));

@@ -15,7 +15,7 @@ use base64::Engine;
 use emulator::{
     Agreement, Emulator, Identity, LifecycleMessage, NewAgreement, NewProduct, Options,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use ledger::product::Product;
 use ledger::profile::Profile;
 use ledger::{Ledger, TableNames, Written};
@@ -23,6 +23,7 @@ use local::dynamodb::EmbeddedDynamoDb;
 use marketplace::{IdentityKind, Subscription};
 use runtime::{BatchResponse, Budget, Clock, Env};
 use serde_json::{Value, json};
+pub use simulation::at;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -330,10 +331,6 @@ fn encoded(text: &str) -> String {
 
 pub fn budget() -> Budget {
     Budget::of(Duration::from_secs(60))
-}
-
-pub fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
 }
 
 /// The event with which the function is invoked for a lifecycle message.

@@ -4,11 +4,11 @@
 use std::rc::Rc;
 
 use emulator::Agreement;
-use jiff::Timestamp;
 use marketplace::audit::Source;
 use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
+pub use simulation::at;
 use simulation::world::{Listing, World};
 
 /// A world with several buyers.
@@ -93,8 +93,4 @@ impl Town {
         self.world.set_time(at(time));
         self.world.reconcile().await.unwrap()
     }
-}
-
-pub fn at(text: &str) -> Timestamp {
-    text.parse().unwrap()
 }

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use emulator::{Agreement, Identity, NewAgreement, NewProduct};
-use jiff::Timestamp;
 use ledger::product::Product;
 use local::stack::{DeliveryTrouble, Stack, StackOptions, Trouble};
 use marketplace::books::Books;
 use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet, UsageHour};
+pub use simulation::at;
 
 pub const PRODUCT: &str = "storyproduct";
 
@@ -17,10 +17,6 @@ pub struct Market {
     pub stack: Stack,
     pub agreement: Agreement,
     pub subscription: Subscription,
-}
-
-pub fn at(text: &str) -> Timestamp {
-    text.parse().expect("a time")
 }
 
 pub fn hour(text: &str) -> UsageHour {

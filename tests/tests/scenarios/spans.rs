@@ -13,6 +13,7 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, UsageHour};
 use serde_json::Value;
+use simulation::at;
 use simulation::bill::{Outcome, outcome};
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Fate;
@@ -28,10 +29,6 @@ struct Story {
     /// Messages that contain this text are kept back. `None` keeps nothing back.
     late: RefCell<Option<String>>,
     kept: RefCell<Vec<Value>>,
-}
-
-fn at(text: &str) -> Timestamp {
-    text.parse().expect("a time")
 }
 
 fn run_story<Story>(story: impl FnOnce() -> Story + Send)

@@ -4,13 +4,46 @@ use local::dynamodb::{EmbeddedDynamoDb, WireAnswer};
 use marketplace::error_table::ANY_OTHER_CODE;
 use serde_json::Value;
 
+use super::{Fate, Service};
+
 pub(super) fn reply(answer: WireAnswer) -> http::Response<Vec<u8>> {
     let mut response = http::Response::new(answer.body.into_bytes());
     *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
     response
 }
 
-pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Response<Vec<u8>> {
+/// The error that a call gets from its fate without being carried out, if the fate has one.
+pub(super) fn error_of_fate(
+    fate: Fate,
+    service: Service,
+    operation: &str,
+    body: &[u8],
+) -> Option<http::Response<Vec<u8>>> {
+    match fate {
+        Fate::Throttled if service == Service::DynamoDb => Some(exception(
+            400,
+            "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
+            "too much at once",
+        )),
+        Fate::Failed if service == Service::DynamoDb => Some(exception(
+            500,
+            "com.amazonaws.dynamodb.v20120810#InternalServerError",
+            "something broke",
+        )),
+        Fate::Conflicting if operation == "TransactWriteItems" => Some(transaction_conflict(body)),
+        Fate::Conflicting if matches!(operation, "PutItem" | "UpdateItem" | "DeleteItem") => {
+            Some(exception(
+                400,
+                "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+                "Transaction is ongoing for the item",
+            ))
+        }
+        Fate::Refused(code) if service == Service::Marketplace => Some(refusal(code)),
+        _ => None,
+    }
+}
+
+fn exception(status: u16, code: &str, message: &str) -> http::Response<Vec<u8>> {
     reply(WireAnswer {
         status,
         body: serde_json::json!({"__type": code, "message": message}).to_string(),
@@ -19,7 +52,7 @@ pub(super) fn exception(status: u16, code: &str, message: &str) -> http::Respons
 
 /// AWS Marketplace's answer with an error code. [`ANY_OTHER_CODE`] is replaced by a code that the
 /// error table does not have.
-pub(super) fn refusal(code: &str) -> http::Response<Vec<u8>> {
+fn refusal(code: &str) -> http::Response<Vec<u8>> {
     let code = match code {
         ANY_OTHER_CODE => "NeverSeenException",
         code => code,
@@ -35,7 +68,7 @@ pub(super) fn cut_off(answer: http::Response<Vec<u8>>) -> http::Response<Vec<u8>
 }
 
 /// The answer to a transaction whose first item is part of another transaction.
-pub(super) fn transaction_conflict(body: &[u8]) -> http::Response<Vec<u8>> {
+fn transaction_conflict(body: &[u8]) -> http::Response<Vec<u8>> {
     let items = serde_json::from_slice::<Value>(body)
         .ok()
         .and_then(|body| Some(body["TransactItems"].as_array()?.len()))

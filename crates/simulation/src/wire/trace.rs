@@ -1,8 +1,8 @@
 //! The trace of all calls and answers, in order.
 
 use std::collections::VecDeque;
-use std::fmt::Write;
 
+use marketplace::text::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -45,13 +45,7 @@ impl Trace {
 
     /// The digest of all lines, whether or not they are kept.
     pub fn digest(&self) -> String {
-        let digest = self.digest.clone().finalize();
-        digest.iter().fold(String::new(), |mut text, byte| {
-            if write!(text, "{byte:02x}").is_err() {
-                text.push('?');
-            }
-            text
-        })
+        hex(&self.digest.clone().finalize())
     }
 
     /// The latest lines that are kept.
