@@ -40,6 +40,8 @@ in the target folder of the workspace.
 
 /// The seconds of a day. The sample changes every day.
 const DAY_SECONDS: u64 = 86_400;
+/// The largest number of characters that are shown of one line of cargo's errors.
+const LINE_MAX: usize = 300;
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -73,7 +75,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(problem) => {
-            eprintln!("{problem}\n\n{HELP}");
+            eprintln!("{problem}\n`planted --help` describes the command.");
             ExitCode::from(2)
         }
     }
@@ -299,12 +301,13 @@ fn build_and_find(copy: &Path, patch: &Patch, reference: &Path) -> Result<bool, 
         .current_dir(copy)
         .env("CARGO_TARGET_DIR", &target);
     let built = build
-        .status()
+        .output()
         .map_err(|error| Problem::new(format!("cargo: {error}")))?;
-    if !built.success() {
-        return Err(Problem::at(&patch.path)(
-            "the patched sources cannot be built",
-        ));
+    if !built.status.success() {
+        let words = shortened(&String::from_utf8_lossy(&built.stderr));
+        return Err(Problem::at(&patch.path)(format!(
+            "the patched sources cannot be built:\n{words}"
+        )));
     }
     let program = target.join("debug/examples/planted");
     let mut find = Command::new(&program);
@@ -320,4 +323,15 @@ fn build_and_find(copy: &Path, patch: &Patch, reference: &Path) -> Result<bool, 
             "the suite could not be run: exit code {code:?}"
         ))),
     }
+}
+
+/// A text with each line cut after [`LINE_MAX`] characters. The linker's command takes one line of
+/// many thousand characters, and its error comes after it.
+fn shortened(text: &str) -> String {
+    text.lines()
+        .map(|line| match line.char_indices().nth(LINE_MAX) {
+            Some((end, _)) => format!("{} …\n", &line[..end]),
+            None => format!("{line}\n"),
+        })
+        .collect()
 }
