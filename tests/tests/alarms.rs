@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use emulator::{Fault, FaultKind, Faults};
 use end_to_end::alarms::raised;
 use end_to_end::runtime_api::Answer;
 use end_to_end::template::Template;
@@ -185,5 +186,26 @@ async fn usage_of_a_subscription_that_is_not_active() {
     has(
         &alarms(&world, "Reconciler", "reconciler-schedule").await,
         "PendingWithUsage",
+    );
+}
+
+#[tokio::test]
+async fn registrations_that_fail() {
+    let world = World::start().await;
+    let calm = alarms(&world, "Registration", "registration-post").await;
+    assert!(calm.is_empty(), "{calm:?}");
+    let unknown = alarms(&world, "Registration", "registration-post-unknown-token").await;
+    assert!(unknown.is_empty(), "a buyer's own mistake: {unknown:?}");
+    world.emulator.set_faults(Faults {
+        seed: 0,
+        faults: vec![Fault::rate(
+            "ResolveCustomer",
+            FaultKind::InternalError,
+            1.0,
+        )],
+    });
+    has(
+        &alarms(&world, "Registration", "registration-post").await,
+        "RegistrationsFailed",
     );
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
+use emulator::AgreementView;
 use jiff::SignedDuration;
 use ledger::shard_of;
 use marketplace::usage::UsageEvent;
@@ -305,6 +306,44 @@ fn a_damaged_place_costs_no_more_than_the_place() {
             ledger.place_of_pass(pass).await.unwrap();
         }
         assert_eq!(ledger.damaged(), ["places / recount"]);
+    });
+}
+
+#[test]
+fn a_damaged_record_of_an_ending_buyer_does_not_keep_the_final_hour_from_being_sealed() {
+    on_damaged(true, |damaged| async move {
+        let world = &damaged.world;
+        let victim = &damaged.buyers[3];
+        // An earlier hour gets a record, which is then damaged.
+        report(world, victim, "2026-11-21T08").await;
+        for time in ["2026-11-21T09:33:00Z", "2026-11-21T09:35:00Z"] {
+            world.set_time(at(time));
+            world.pump_usage(at(time)).await;
+        }
+        let sealed = world.seal().await.unwrap();
+        assert!(sealed.flags_cleared > 0, "{sealed:?}");
+        let slot = format!("{victim}@2026-11-21T08#gb").parse().unwrap();
+        world.damage(&slot).await;
+        let agreements = world.emulator.agreements();
+        let of_victim = |agreement: &&AgreementView| agreement.license_arn == victim.to_string();
+        let agreement = agreements.iter().find(of_victim).unwrap();
+        world.set_time(at("2026-11-21T09:40:00Z"));
+        let cancelled = world.emulator.cancel_agreement(&agreement.agreement_id);
+        cancelled.unwrap();
+        world.deliver_lifecycle().await;
+        // The hour of the end is due twenty minutes after the end.
+        world.set_time(at("2026-11-21T10:02:00Z"));
+        let sealed = world.seal().await.unwrap();
+        assert!(sealed.damaged > 0, "{sealed:?}");
+        world.set_time(at("2026-11-21T10:10:00Z"));
+        world.sweep().await.unwrap();
+        let slots = billed(world);
+        let hour: UsageHour = HOUR.parse().unwrap();
+        let victim = victim.to_string();
+        assert!(
+            slots.contains_key(&(victim, "gb".to_owned(), hour)),
+            "{slots:?}"
+        );
     });
 }
 

@@ -146,7 +146,7 @@ fn the_books_are_printed_for_people_for_machines_and_for_spreadsheets() {
 fn products_are_configured_and_the_change_is_printed() {
     let sample = Sample::start();
     let put = |identity: &str, dimensions: &[&str]| {
-        let mut arguments = vec![
+        let arguments = [
             "products",
             "put",
             "--code",
@@ -154,14 +154,20 @@ fn products_are_configured_and_the_change_is_printed() {
             "--identity",
             identity,
         ];
-        for dimension in dimensions {
-            arguments.extend(["--dimension", dimension]);
-        }
-        sample.tables(&arguments).ok()
+        sample.tables(&[&arguments[..], dimensions].concat())
     };
-    assert!(put("license", &["gb"]).contains("configured, identity license, dimensions gb"));
-    assert!(put("license", &["gb"]).contains("nothing to change"));
-    let changed = put("customer", &["requests"]);
+    let gb = ["--dimension", "gb"];
+    let configured = put("license", &gb).ok();
+    assert!(configured.contains("configured, identity license, dimensions gb"));
+    assert!(put("license", &gb).ok().contains("nothing to change"));
+    // A dimension that is forgotten on the command line stays.
+    let forgotten = put("customer", &["--dimension", "requests"]);
+    assert_eq!(forgotten.code, 2, "{}", forgotten.out);
+    assert!(forgotten.err.contains("--remove gb"), "{}", forgotten.err);
+    let kept = put("customer", &["--dimension", "gb", "--remove", "gb"]);
+    assert_eq!(kept.code, 2, "{}", kept.out);
+    assert!(kept.err.contains("removes nothing"), "{}", kept.err);
+    let changed = put("customer", &["--dimension", "requests", "--remove", "gb"]).ok();
     for words in [
         "identity license -> customer",
         "+ dimension requests",

@@ -181,9 +181,26 @@ impl Ledger {
         hour: UsageHour,
         dimensions_known: Option<&'d BTreeSet<Dimension>>,
     ) -> Result<Fold<'d>, LedgerError> {
+        let no_records = BTreeMap::new();
+        self.fold_beside_records(subscription, hour, &no_records, dimensions_known)
+            .await
+    }
+
+    /// Folds an hour as [`Ledger::fold_hour`] does. Rows of a dimension that has one of `records`
+    /// count even if the product's configuration does not have the dimension any more.
+    async fn fold_beside_records<'d>(
+        &self,
+        subscription: &Subscription,
+        hour: UsageHour,
+        records: &BTreeMap<Dimension, MeteringRecord>,
+        dimensions_known: Option<&'d BTreeSet<Dimension>>,
+    ) -> Result<Fold<'d>, LedgerError> {
         let mut fold = Fold::new(hour, dimensions_known);
-        self.for_each_row(subscription, hour, |row| fold.add(row))
-            .await?;
+        let has_record = |dimension: &str| records.contains_key(dimension);
+        self.for_each_row(subscription, hour, |row| {
+            fold.add_beside_records(row, has_record)
+        })
+        .await?;
         // Several rows can name the same movement, which is read only once.
         let mut movements: BTreeMap<_, Option<(Dimension, Movement)>> = BTreeMap::new();
         for row in fold.take_carries() {
@@ -217,7 +234,9 @@ impl Ledger {
             .with_movements(subscription, records, &format!("{hour}#"))
             .await?;
         let Stored { records, movements } = stored.take(hour);
-        let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
+        let fold = self
+            .fold_beside_records(subscription, hour, &records, dimensions_known)
+            .await?;
         Ok(HourCount {
             records,
             movements,
@@ -250,7 +269,9 @@ impl Ledger {
         dimensions_known: Option<&'d BTreeSet<Dimension>>,
     ) -> Result<HourBooks<'d>, LedgerError> {
         let Stored { records, movements } = stored;
-        let fold = self.fold_hour(subscription, hour, dimensions_known).await?;
+        let fold = self
+            .fold_beside_records(subscription, hour, &records, dimensions_known)
+            .await?;
         Ok(HourBooks(HourCount {
             records,
             movements,

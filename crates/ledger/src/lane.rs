@@ -132,7 +132,10 @@ impl Ledger {
             }
         }
         for lane in stale.iter().take(FORGOTTEN_AT_ONCE_MAX) {
-            self.forget_lane(lane).await?;
+            // A stale lane has no effect, so a failure must not stop the invocation.
+            if let Err(error) = self.forget_lane(lane).await {
+                tracing::warn!(%error, ?lane, "a stale lane could not be removed; a later invocation tries again");
+            }
         }
         Ok(lanes)
     }

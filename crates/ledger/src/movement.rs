@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use marketplace::audit::due;
+use marketplace::decision::{ClosingRule, closing_rule};
 use marketplace::fold::{CarryId, origin_hash};
 use marketplace::record::MeteringRecord;
 use marketplace::recount::{Movement, MovementKind, OF_SHORTFALL};
@@ -247,7 +248,7 @@ impl Ledger {
         movement: &Movement,
     ) -> Result<Written, LedgerError> {
         let again = due(State::Moved, record.deadline, movement.at)
-            .filter(|_| matches!(record.state, State::Disputed | State::Unconfirmed));
+            .filter(|_| closing_rule(record) == ClosingRule::Checked);
         let state = (State::Moved, again, holds_after(record, movement));
         let partition = audit_partition(shard_of(&record.slot.subscription));
         let change = self

@@ -36,9 +36,13 @@ impl Ledger {
         until: Timestamp,
     ) -> Result<Turn, LedgerError> {
         let table = &self.tables.metering_records;
+        // The turn may be this invocation's own, if the answer was lost and the SDK repeated the
+        // write.
         let request = self
             .turn_update(holder, until)
-            .condition_expression("attribute_not_exists(#until) OR #until <= :now")
+            .condition_expression(
+                "attribute_not_exists(#until) OR #until <= :now OR #holder = :holder",
+            )
             .expression_attribute_values(":now", number(now.as_second()));
         if self
             .write_if("UpdateItem", table, || request.clone().send())

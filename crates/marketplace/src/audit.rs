@@ -170,20 +170,23 @@ pub fn second_look(concluded_at: Timestamp, now: Timestamp) -> Option<Timestamp>
         .find(|look| *look > now)
 }
 
-/// When a record that could not be judged at `now` is judged again: hourly, later daily; `None`
-/// once the source does not reach back to its hour any more.
+/// Whether the events of the record's whole period are still read from the source at `now`.
+/// Otherwise nothing can be concluded from the absence of an event.
+pub fn reaches_back_to(record: &MeteringRecord, source: Source, now: Timestamp) -> bool {
+    period_of(record, now).from >= source.oldest(now)
+}
+
+/// When a record that could not be judged at `now` is judged again: hourly, later daily; `None` if
+/// the source will not reach back to its period any more by then.
 pub fn next_look(record: &MeteringRecord, source: Source, now: Timestamp) -> Option<Timestamp> {
-    let hour = record.slot.hour.start();
-    if hour <= source.oldest(now) {
-        return None;
-    }
-    let age = now.duration_since(hour);
+    let age = now.duration_since(record.slot.hour.start());
     let hours = if age < SignedDuration::from_hours(DAILY_AFTER_HOURS) {
         RETRY_HOURS
     } else {
         24
     };
-    Some(shift(now, SignedDuration::from_hours(hours)))
+    let next = shift(now, SignedDuration::from_hours(hours));
+    reaches_back_to(record, source, next).then_some(next)
 }
 
 /// When a record that waits for a witness is judged again, if the witness is requested at `now`.
@@ -303,11 +306,16 @@ mod tests {
             ("2026-11-01T02:00:00Z", "2026-11-01T03:00:00Z"),
             ("2026-11-02T23:59:59Z", "2026-11-03T00:59:59Z"),
             ("2026-11-03T00:00:00Z", "2026-11-04T00:00:00Z"),
-            ("2027-01-29T23:59:59Z", "2027-01-30T23:59:59Z"),
+            // The period of a record begins five minutes before its hour.
+            ("2027-01-28T23:55:00Z", "2027-01-29T23:55:00Z"),
         ] {
             assert_eq!(next(now), Some(at(then)), "{now}");
+            assert!(reaches_back_to(&record, Source::EventHistory, at(then)));
         }
-        assert_eq!(next("2027-01-30T00:00:00Z"), None);
+        // In a day, the history would not show all of the period.
+        assert_eq!(next("2027-01-28T23:55:01Z"), None);
+        let gone = at("2027-01-29T23:55:01Z");
+        assert!(!reaches_back_to(&record, Source::EventHistory, gone));
         // A trail is kept for longer.
         let late = at("2027-01-30T00:00:00Z");
         let next = next_look(&record, Source::Trail, late);

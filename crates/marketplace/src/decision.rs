@@ -82,7 +82,8 @@ pub fn close_hold(
 /// Whether a person may close a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClosingRule {
-    /// Allowed: AWS Marketplace has refused the record, so it is certainly not billed.
+    /// Allowed: AWS Marketplace has refused every transmission of the record, so it is certainly
+    /// not billed.
     Free,
     /// Allowed only after the person has checked it: the record may have been billed, and the audit
     /// has not decided yet.
@@ -94,6 +95,8 @@ pub enum ClosingRule {
 /// Whether a person may close a record in its current state.
 pub fn closing_rule(record: &MeteringRecord) -> ClosingRule {
     match record.state {
+        // AWS Marketplace may have recorded an earlier transmission whose answer was lost.
+        State::Refused if record.sent.doubtful > 0 => ClosingRule::Checked,
         State::Refused => ClosingRule::Free,
         State::Disputed | State::Unconfirmed => ClosingRule::Checked,
         _ => ClosingRule::Never,

@@ -118,7 +118,8 @@ impl CarryId {
 }
 
 impl<'d> Fold<'d> {
-    /// An empty fold of `hour`. Rows of dimensions outside `dimensions_known` are set aside. With
+    /// An empty fold of `hour`. Rows of dimensions outside `dimensions_known` are set aside, unless
+    /// the hour has a record of the dimension. With
     /// `None`, for a product without a configuration, rows of every dimension count.
     pub fn new(hour: UsageHour, dimensions_known: Option<&'d BTreeSet<Dimension>>) -> Self {
         Self {
@@ -131,8 +132,20 @@ impl<'d> Fold<'d> {
         }
     }
 
-    /// Adds one row. A bad row is set aside; the only error is an overflow.
+    /// Adds one row of an hour without records. A bad row is set aside; the only error is an
+    /// overflow.
     pub fn add(&mut self, row: &UsageRow<'_>) -> Result<(), Overflow> {
+        self.add_beside_records(row, |_| false)
+    }
+
+    /// Adds one row as [`Fold::add`] does. A row whose dimension has a record in this hour counts
+    /// even if the product's configuration does not have the dimension any more. Otherwise usage
+    /// that was billed correctly would look over-metered after its dimension was removed.
+    pub fn add_beside_records(
+        &mut self,
+        row: &UsageRow<'_>,
+        has_record: impl Fn(&str) -> bool,
+    ) -> Result<(), Overflow> {
         let checked = match check_row(row, self.hour) {
             Ok(checked) => checked,
             Err(reason) => return self.set_aside(&row.dimension_event, reason),
@@ -154,6 +167,7 @@ impl<'d> Fold<'d> {
         }
         if let Some(known) = self.dimensions_known
             && !known.contains(checked.dimension)
+            && !has_record(checked.dimension)
         {
             let reason = SetAsideReason::UnknownDimension(checked.dimension.to_owned());
             return self.set_aside(&row.dimension_event, reason);

@@ -95,11 +95,12 @@ impl CallError {
         let code = match error {
             SdkError::ServiceError(_) => service.and_then(E::code).unwrap_or(RESPONSE_UNREADABLE),
             SdkError::ResponseError(_) => RESPONSE_UNREADABLE,
+            // If there were several attempts, an earlier attempt may have been connected. A
+            // connection that is not opened in time is a time-out too, but nothing was sent.
+            _ if transmissions == 1 && was_never_connected(error) => NOT_CONNECTED,
             SdkError::TimeoutError(_) => TIMEOUT,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => TIMEOUT,
             _ if causes(error).any(|cause| cause.is::<CredentialsError>()) => NO_CREDENTIALS,
-            // If there were several attempts, an earlier attempt may have been connected.
-            _ if transmissions == 1 && was_never_connected(error) => NOT_CONNECTED,
             _ if transmissions > 0 => CONNECTION_FAILED,
             // The call failed before it was sent: no Region, no endpoint, or no signature.
             _ => NOT_SENT,

@@ -2,15 +2,19 @@
 
 mod common;
 
+use std::time::Duration;
+
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::future;
 use aws_sdk_marketplacemetering::config::ProvideCredentials;
+use aws_sdk_marketplacemetering::config::timeout::TimeoutConfig;
 use common::{Service, Turn, exception, impatient, ok, record, run};
 use marketplace::batch::BatchGroup;
 use marketplace::error_table::{ANY_OTHER_CODE, ERROR_TABLE, Origin};
 use marketplace::{IdentityKind, MeteringRecord};
 use metering_api::{CallError, request_body};
 use serde_json::json;
+use tokio::net::{TcpSocket, TcpStream};
 
 fn legacy() -> BatchGroup {
     BatchGroup {
@@ -205,6 +209,35 @@ fn a_port_without_a_listener_is_a_failed_connection() {
         let error = refused(&service, 1).await;
         assert_eq!(error.code, "NotConnected");
         assert!(error.to_string().contains("nothing was sent"), "{error}");
+    });
+}
+
+#[test]
+fn a_connection_that_is_not_opened_in_time_sends_nothing() {
+    run(async {
+        let mut service = Service::answering([]).await;
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let full = socket.listen(1).unwrap();
+        service.address = full.local_addr().unwrap();
+        // Nobody accepts, so these connections fill the queue of the listener.
+        let mut queue = Vec::new();
+        loop {
+            let connect = TcpStream::connect(service.address);
+            match tokio::time::timeout(Duration::from_millis(200), connect).await {
+                Ok(connection) => queue.push(connection.unwrap()),
+                Err(_) => break,
+            }
+        }
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_millis(200))
+            .build();
+        let api = service.api_with(1, |config| config.timeout_config(timeouts));
+        let error = api
+            .batch_meter_usage(&legacy(), &[&one()])
+            .await
+            .unwrap_err();
+        assert_eq!(error.code, "NotConnected", "{error}");
     });
 }
 

@@ -27,6 +27,7 @@ mod run;
 pub mod task;
 mod walk;
 
+use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
 use marketplace::schedule::Schedule;
@@ -144,23 +145,37 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
         ledger: app.ledger.with_new_damage_list(),
         ..app.clone()
     };
+    let done = run_parts(app, task, now, budget, &mut report).await;
+    report.finished = matches!(done, Ok(true));
+    report.damaged = app.ledger.damaged();
+    report.damaged_items = report.damaged.len() as u64;
+    report.damaged.truncate(NAMES_MAX);
+    // A run that fails has found something too. Later runs may go on behind it and not find it
+    // again.
+    report::publish(&report, now, done.is_ok());
+    done.map(|_| report)
+}
+
+/// Runs the parts of a task. Returns `false` if one of them was not finished.
+async fn run_parts(
+    app: &App,
+    task: Task,
+    now: Timestamp,
+    budget: Budget,
+    report: &mut Report,
+) -> Result<bool, ReconcileError> {
     let watermark = app.ledger.watermark().await;
     let watermark = app.ledger.unless_damaged(&"the watermark", watermark)?;
     let mut finished = watermark.is_some();
     if task.includes(Task::Expire) {
-        let due = expiry::expire(app, now, budget, &mut report).await;
+        let due = expiry::expire(app, now, budget, report).await;
         finished &= is_finished(app, due)?;
     }
     if let Some(watermark) = watermark.flatten() {
         let run = Run::new(app, now, watermark);
-        finished &= after_sealing(&run, task, budget, &mut report).await?;
+        finished &= after_sealing(&run, task, budget, report).await?;
     }
-    report.finished = finished;
-    report.damaged = app.ledger.damaged();
-    report.damaged_items = report.damaged.len() as u64;
-    report.damaged.truncate(NAMES_MAX);
-    report::publish(&report, now);
-    Ok(report)
+    Ok(finished)
 }
 
 /// Runs the tasks that need sealed hours. If one invocation runs all of them, each task gets a

@@ -77,9 +77,9 @@ pub(crate) async fn prove_due(
     report.hours_flagged += proved.flagged;
     report.pending_with_usage += proved.pending;
     report.sums_overflowed += overflowed;
-    let finished = finished?;
-    report.judge_balance(finished.then_some(true));
-    Ok(finished)
+    // What was found is reported even if the walk broke off.
+    report.judge_balance(matches!(finished, Ok(true)).then_some(true));
+    Ok(finished?)
 }
 
 /// Returns the [`UsageHour::number`] of the hour in which a shard's latest turn began.

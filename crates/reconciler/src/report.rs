@@ -86,22 +86,23 @@ impl Report {
 }
 
 /// Writes the report and its metrics into the log.
-pub(crate) fn publish(report: &Report, now: Timestamp) {
+pub(crate) fn publish(report: &Report, now: Timestamp, is_run: bool) {
     tracing::info!(
         task = report.task,
         shard = report.shard,
         ?report,
         "reconciled"
     );
-    emit("reconciler", now, &metrics(report));
+    emit("reconciler", now, &metrics(report, is_run));
 }
 
-/// Returns the metrics of a report. A value that the task does not measure is zero or absent.
-fn metrics(report: &Report) -> Vec<(&'static str, Unit, i64)> {
+/// Returns the metrics of a report. A value that the task does not measure is zero or absent. With
+/// `is_run` false the run failed. It then counts as no run, so that the alarm for missing runs goes
+/// off.
+fn metrics(report: &Report, is_run: bool) -> Vec<(&'static str, Unit, i64)> {
     let mut values = vec![
         count("RecordsUnconfirmed", report.unconfirmed),
         count("HoursFlagged", report.hours_flagged),
-        ("UnfinishedRuns", Unit::Count, i64::from(!report.finished)),
         (
             "AuditFailures",
             Unit::Count,
@@ -119,6 +120,9 @@ fn metrics(report: &Report) -> Vec<(&'static str, Unit, i64)> {
         count("DamagedItems", report.damaged_items),
         count("PendingWithUsage", report.pending_with_usage),
     ];
+    if is_run {
+        values.push(("UnfinishedRuns", Unit::Count, i64::from(!report.finished)));
+    }
     if let Some(minutes) = report.minutes_to_nearest_deadline {
         values.push((
             "SecondsToNearestDeadline",
@@ -140,9 +144,25 @@ mod tests {
     use super::*;
 
     fn out_of_balance(report: &Report) -> Option<i64> {
-        let all = metrics(report);
+        let all = metrics(report, true);
         let found = all.iter().find(|(name, ..)| *name == "BooksOutOfBalance");
         found.map(|(_, _, value)| *value)
+    }
+
+    #[test]
+    fn a_run_that_fails_reports_what_it_found_but_counts_as_no_run() {
+        let mut report = Report {
+            days_altered: 1,
+            ..Report::default()
+        };
+        report.judge_balance(None);
+        let of = |is_run| -> Vec<&str> {
+            let all = metrics(&report, is_run);
+            all.iter().map(|(name, ..)| *name).collect()
+        };
+        assert!(of(true).contains(&"UnfinishedRuns"));
+        assert!(!of(false).contains(&"UnfinishedRuns"));
+        assert!(of(false).contains(&"BooksOutOfBalance"));
     }
 
     #[test]

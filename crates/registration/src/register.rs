@@ -9,6 +9,7 @@ use ledger::LedgerError;
 use ledger::lifecycle::Known;
 use ledger::profile::Profile;
 use metering_api::{BuyerAdvice, RegistrationToken, ResolvedCustomer};
+use runtime::metrics::{count, emit};
 use serde::Deserialize;
 
 use crate::app::App;
@@ -50,11 +51,13 @@ pub(crate) async fn register(
         Ok(resolved) => resolved,
         Err(error) => {
             tracing::warn!(%error, "a registration token was not resolved");
-            return match error.advice() {
-                BuyerAdvice::SetUpAgain => page::set_up_again(&app.seller),
+            let page = match error.advice() {
+                BuyerAdvice::SetUpAgain => return page::set_up_again(&app.seller),
                 BuyerAdvice::TryAgainSoon => page::try_again_soon(&app.seller),
                 BuyerAdvice::ContactSupport => page::contact_support(&app.seller),
             };
+            count_failure(&app).await;
+            return page;
         }
     };
     if !app.products.serve(&resolved.product) {
@@ -72,7 +75,19 @@ pub(crate) async fn register(
             };
             page::registered(&app.seller, saved.profile.status(), free_trial, &form)
         }
-        Err(page) => page,
+        Err(page) => {
+            count_failure(&app).await;
+            page
+        }
+    }
+}
+
+/// Counts a registration that failed for a reason that is not the buyer's. The function itself
+/// answers, so Lambda counts no error.
+async fn count_failure(app: &App) {
+    match app.clock.now().await {
+        Ok(now) => emit("registration", now, &[count("RegistrationsFailed", 1)]),
+        Err(error) => tracing::error!(%error, "a failed registration could not be counted"),
     }
 }
 

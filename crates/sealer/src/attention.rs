@@ -22,7 +22,7 @@ use marketplace::{Subscription, UsageHour};
 use runtime::Budget;
 
 use crate::pass::{Kind, Work, over_attention};
-use crate::settle::recount_hour;
+use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run, ending};
 
 /// The number of hours of one subscription that are worked on at the same time.
@@ -202,14 +202,43 @@ pub(crate) async fn recount_all(
             return Ok(last);
         }
         let settled: Vec<_> = stream::iter(chunk.to_vec())
-            .map(|hour| recount_hour(run, profile, hour))
+            .map(|hour| recount_or_flag(run, profile, hour))
             .buffered(HOURS_AT_ONCE)
             .try_collect()
             .await?;
-        work.settled.extend(settled);
+        for (one, is_damaged) in settled {
+            work.settled.push(one);
+            work.damaged += u64::from(is_damaged);
+        }
         last = chunk.last().copied();
     }
     Ok(last)
+}
+
+/// Recounts an hour, or flags it if one of its items cannot be used. A damaged hour must not keep
+/// the other hours from being sealed in time. Also returns whether a damaged item was the cause. If
+/// DynamoDB fails, so does this function, and the next run tries again.
+pub(crate) async fn recount_or_flag(
+    run: &Run<'_>,
+    profile: &Profile,
+    hour: UsageHour,
+) -> Result<(Settled, bool), LedgerError> {
+    let subscription = &profile.subscription;
+    let error = match recount_hour(run, profile, hour).await {
+        Ok(settled) => return Ok((settled, false)),
+        Err(error @ LedgerError::Unavailable { .. }) => return Err(error),
+        Err(error) => error,
+    };
+    tracing::error!(%subscription, %hour, %error, "this hour could not be recounted and stays flagged");
+    run.app
+        .ledger
+        .flag_late(subscription, hour, run.now)
+        .await?;
+    let settled = Settled {
+        left_flagged: true,
+        ..Settled::default()
+    };
+    Ok((settled, matches!(error, LedgerError::Malformed(_))))
 }
 
 /// Returns the earliest hour whose usage may still be billed.

@@ -9,9 +9,10 @@ use marketplace::spans::Span;
 use marketplace::{MeteringRecord, Subscription, UsageHour};
 use runtime::Budget;
 
-use crate::attention::{first_hour, read_profile, recount_all, store_sealed_through};
+use crate::attention::{
+    first_hour, read_profile, recount_all, recount_or_flag, store_sealed_through,
+};
 use crate::pass::{Kind, Work, over_attention};
-use crate::settle::recount_hour;
 use crate::{Report, Run};
 
 /// The number of hours after its activation in which a subscription is young. The rounds may have
@@ -73,8 +74,9 @@ async fn seal_hours(
     // sealed.
     let mut sealed_through = recount_all(run, profile, &hours.open, budget, work).await?;
     if hours.is_settled && !work.is_cut {
-        work.settled
-            .push(recount_hour(run, profile, hours.last).await?);
+        let (settled, is_damaged) = recount_or_flag(run, profile, hours.last).await?;
+        work.settled.push(settled);
+        work.damaged += u64::from(is_damaged);
         sealed_through = Some(hours.last);
     }
     store_sealed_through(run, profile, sealed_through).await

@@ -163,7 +163,7 @@ pub async fn handle(
         tally.is_turn_taken = true;
     }
     // A failed invocation has made calls too, and the alarms must count them.
-    publish(&tally, now);
+    publish(&tally, now, waits && sent.is_ok());
     sent?;
     Ok(Answer {
         batch: BatchResponse::done(),
@@ -181,7 +181,7 @@ fn send<'a>(
     tally: &'a mut Tally,
 ) -> BoxFuture<'a, Result<(), InvocationError>> {
     Box::pin(async move {
-        let is_sweep = matches!(source, Source::Due { .. });
+        let is_sweep = source.is_sweep();
         send::send_all(app, source, allowance, budget, tally).await?;
         match is_sweep {
             true => witness::call_if_wanted(app, tally).await,
@@ -209,7 +209,8 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
     keys.into_iter().collect()
 }
 
-fn publish(tally: &Tally, now: Timestamp) {
+/// Publishes the metrics of an invocation. `is_sweep` is true for a sweep that did not fail.
+fn publish(tally: &Tally, now: Timestamp, is_sweep: bool) {
     tracing::info!(?tally, "submitted");
     let mut values = vec![
         count("BatchMeterUsageCalls", tally.calls),
@@ -223,6 +224,9 @@ fn publish(tally: &Tally, now: Timestamp) {
         count("AnswersUnknown", tally.unknown),
         count("RecordsLeft", tally.left),
     ];
+    if is_sweep {
+        values.push(("UnfinishedRuns", Unit::Count, i64::from(tally.gave_up)));
+    }
     if let Some(seconds) = tally.seconds_to_nearest_deadline {
         values.push(("SecondsToNearestDeadline", Unit::Seconds, seconds));
     }

@@ -106,6 +106,12 @@ impl Queue {
         self.weight < WEIGHT_MAX && ready < READY_MIN
     }
 
+    /// Returns whether there is room for more records besides these.
+    pub fn has_room_beside(&self, records: &[MeteringRecord]) -> bool {
+        let weight: usize = records.iter().map(weight_of).sum();
+        self.weight.saturating_add(weight) < WEIGHT_MAX
+    }
+
     /// Returns whether there is no room for more records.
     pub fn is_full(&self) -> bool {
         self.weight >= WEIGHT_MAX

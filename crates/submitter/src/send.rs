@@ -10,6 +10,7 @@ use marketplace::error_table::{
 };
 use marketplace::outcome::{Verdict, interpret};
 use marketplace::record::Urgency;
+use marketplace::slot::Slot;
 use metering_api::CallError;
 use runtime::{Budget, InvocationError};
 use serde::Serialize;
@@ -30,13 +31,19 @@ const DOUBTFUL_BEFORE_PARTS: u32 = 4 * TRIES_MAX;
 /// that concerns every request. Credentials, permissions and the quota rarely recover within
 /// minutes.
 const FAILURES_IN_A_ROW_MAX: u32 = 3;
+/// The number of keys whose records are read together, so that their batches are full.
+const KEYS_IN_A_PAGE: usize = 1_000;
+/// The invocation sends nothing more after this many failures of DynamoDB in a row. A single one, a
+/// throttled write for example, must not stop the other records. More would mean that calls are
+/// made whose answers cannot be stored.
+const STORAGE_FAILURES_IN_A_ROW_MAX: u32 = 5;
 
 /// The numbers of records and calls that an invocation handled.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
     /// Calls of BatchMeterUsage, one for each transmission.
     pub calls: u64,
-    /// Calls that failed as a whole.
+    /// Calls that failed as a whole, for a reason that is not in their records.
     pub failed_calls: u64,
     /// Records that AWS Marketplace billed.
     pub accepted: u64,
@@ -96,9 +103,12 @@ struct Sending<'a> {
     /// The number of calls since the last answered one that failed for a reason that concerns every
     /// request.
     failures_in_a_row: u32,
-    /// The first error; `None` if there was none. After an error nothing more is sent, but the
-    /// answers of calls under way are still written. Then the invocation fails.
+    /// The first error; `None` if there was none. With an error the invocation fails at its end.
     failure: Option<InvocationError>,
+    /// The number of errors since the last answer that was written completely. After
+    /// [`STORAGE_FAILURES_IN_A_ROW_MAX`] nothing more is sent, but the answers of calls under way
+    /// are still written.
+    storage_failures: u32,
     budget: Budget,
     tally: &'a mut Tally,
     unwritten: Unwritten,
@@ -122,6 +132,7 @@ pub(crate) async fn send_all(
         queue: Queue::new(allowance, lanes),
         failures_in_a_row: 0,
         failure: None,
+        storage_failures: 0,
         budget,
         tally,
         unwritten: Unwritten::default(),
@@ -135,7 +146,7 @@ impl Sending<'_> {
         let mut under_way = FuturesUnordered::new();
         loop {
             if !self.is_over() {
-                let read = self.read_more().await;
+                let read = self.read_more(under_way.is_empty()).await;
                 self.keep_failure(read);
             }
             while under_way.len() < app.calls_at_once.max(1) && !self.is_over() {
@@ -149,6 +160,9 @@ impl Sending<'_> {
                     // The answer is written even if the outcomes of another call could not be
                     // written.
                     let handled = self.handle_exchange(exchange).await;
+                    if handled.is_ok() {
+                        self.storage_failures = 0;
+                    }
                     self.keep_failure(handled);
                 }
                 None if self.is_over() => {
@@ -159,8 +173,9 @@ impl Sending<'_> {
                 None => {
                     let left = self.leave_suspects().await;
                     self.keep_failure(left);
-                    if !self.has_more && self.failure.is_none() {
-                        return Ok(self.unwritten.write(&app.ledger).await?);
+                    if !self.has_more && !self.is_over() {
+                        let written = self.unwritten.write(&app.ledger).await;
+                        return self.failure.take().map_or(Ok(written?), Err);
                     }
                 }
             }
@@ -168,31 +183,25 @@ impl Sending<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.budget.is_spent() || self.tally.gave_up || self.failure.is_some()
+        self.budget.is_spent()
+            || self.tally.gave_up
+            || self.storage_failures >= STORAGE_FAILURES_IN_A_ROW_MAX
     }
 
     fn keep_failure(&mut self, result: Result<(), InvocationError>) {
         if let Err(error) = result {
-            tracing::error!(%error, "the invocation fails; answers of calls under way are still written");
+            tracing::error!(%error, "the invocation fails at its end; other records are still sent");
+            self.storage_failures = self.storage_failures.saturating_add(1);
             self.failure.get_or_insert(error);
         }
     }
 
-    /// Reads records until there are enough to send. The records are read from the table, because a
-    /// delivery can be hours old and the index lags behind.
-    async fn read_more(&mut self) -> Result<(), InvocationError> {
-        let ledger = &self.app.ledger;
-        while self.has_more && self.queue.wants_more() {
-            let Some(keys) = self.source.next(ledger).await? else {
-                self.has_more = false;
-                return Ok(());
-            };
-            if keys.is_empty() {
-                continue;
-            }
-            let now = self.app.clock.now().await?;
-            let mut records = ledger.records(&keys).await?;
-            records.retain(|record| is_to_be_sent(record, now));
+    /// Reads records until there are enough to send. While calls are under way, `is_idle` is false
+    /// and only one page is read, so that their answers need not wait.
+    async fn read_more(&mut self, is_idle: bool) -> Result<(), InvocationError> {
+        while self.has_more && self.queue.wants_more() && !self.is_over() {
+            let mut records = Vec::new();
+            let read = self.read_page(&mut records).await;
             let aside = self.queue.add(records);
             let failing = |(record, code)| (record, Verdict::GroupFailing { code });
             let aside = aside.into_iter().map(failing).collect();
@@ -200,8 +209,50 @@ impl Sending<'_> {
             if self.queue.is_full() {
                 self.leave_suspects().await?;
             }
+            read?;
+            if !is_idle {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Reads the records of a page of keys, or of fewer keys if the queue has no room for more. The
+    /// records are read from the table, because a delivery can be hours old and the index lags
+    /// behind. After an error, `records` has those that were read before it.
+    async fn read_page(
+        &mut self,
+        records: &mut Vec<MeteringRecord>,
+    ) -> Result<(), InvocationError> {
+        let ledger = &self.app.ledger;
+        let mut keys_read = 0;
+        while keys_read < KEYS_IN_A_PAGE && self.queue.has_room_beside(records) {
+            let Some(keys) = self.source.next(ledger).await? else {
+                self.has_more = false;
+                return Ok(());
+            };
+            keys_read += keys.len();
+            let read = match keys.is_empty() {
+                true => continue,
+                false => self.read_records(&keys).await,
+            };
+            match read {
+                Ok(read) => records.extend(read),
+                Err(error) => {
+                    self.source.put_back(keys);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads those of the records that may be sent now.
+    async fn read_records(&self, keys: &[Slot]) -> Result<Vec<MeteringRecord>, InvocationError> {
+        let now = self.app.clock.now().await?;
+        let mut records = self.app.ledger.records(keys).await?;
+        records.retain(|record| is_to_be_sent(record, now));
+        Ok(records)
     }
 
     async fn handle_exchange(&mut self, exchange: Exchange) -> Result<(), InvocationError> {
@@ -213,7 +264,9 @@ impl Sending<'_> {
                 self.answered(attempt, verdicts)
             }
             Err(error) => {
-                self.tally.failed_calls += 1;
+                // A refusal because of a record is reported with the record. It must not hide that
+                // other calls fail.
+                self.tally.failed_calls += u64::from(error.about() == About::Request);
                 self.tally.unknown += u64::from(!is_known_error(&error.code));
                 tracing::warn!(%error, records = attempt.batch.records.len(), "BatchMeterUsage failed");
                 self.failed(attempt, &error).await?
@@ -237,7 +290,10 @@ impl Sending<'_> {
         for (mut record, verdict) in batch.records.into_iter().zip(verdicts) {
             match verdict {
                 Verdict::Accepted { .. } => {}
-                Verdict::Unanswered => self.unwritten.doubtful(&mut record),
+                // A status that is not known here may say that the record was billed.
+                Verdict::Unanswered | Verdict::UnknownStatus(_) => {
+                    self.unwritten.doubtful(&mut record);
+                }
                 _ => self.unwritten.answered(&mut record),
             }
             let is_transient = matches!(verdict, Verdict::Unprocessed | Verdict::Unanswered);

@@ -9,39 +9,48 @@ use ledger::item::Item;
 use ledger::{Ledger, LedgerError, SHARDS};
 use marketplace::slot::Slot;
 
-/// The largest number of keys in one page of a delivery.
-const DELIVERED_AT_ONCE: usize = 1_000;
+/// The largest number of keys that are returned at once. A record can have thousands of
+/// allocations, so the number bounds the memory of an invocation. It is also the number of records
+/// that DynamoDB reads with one request.
+const KEYS_AT_ONCE: usize = 100;
 /// Seconds after which a sweep begins at the next shard: the interval of its schedule.
 const SHARD_SECONDS: i64 = 300;
 
 /// The keys of an invocation's records. A key says nothing about whether its record may still be
 /// sent. That is checked after the record is read.
 #[derive(Debug)]
-pub(crate) enum Source {
-    /// The keys that a delivery of the stream names.
-    Delivered(VecDeque<Slot>),
-    /// The keys that are due in the work index.
-    Due {
-        /// The start of the sweep. Records that become due later are left to the next sweep.
-        now: Timestamp,
-        /// The pages that must still be read. Those of subscriptions in their final hour come
-        /// first, then one page of each shard in turn, so that no shard waits until another is
-        /// empty.
-        pages: VecDeque<Page>,
-    },
+pub(crate) struct Source {
+    /// Keys that were read and not returned yet.
+    keys: VecDeque<Slot>,
+    /// The index to read more keys from; `None` for a delivery of the stream, which names its keys.
+    index: Option<WorkIndex>,
+}
+
+/// The part of the work index that a sweep must still read.
+#[derive(Debug)]
+struct WorkIndex {
+    /// The start of the sweep. Records that become due later are left to the next sweep.
+    now: Timestamp,
+    /// The pages that must still be read. Those of subscriptions in their final hour come first,
+    /// then one page of each shard in turn, so that no shard waits until another is empty.
+    pages: VecDeque<Page>,
 }
 
 /// A page of the work index that must still be read.
 #[derive(Debug)]
-pub(crate) struct Page {
+struct Page {
     shard: u8,
     is_urgent: bool,
     start: Option<Item>,
 }
 
 impl Source {
+    /// Makes the source of a delivery of the stream, which names its keys.
     pub fn delivered(keys: Vec<Slot>) -> Self {
-        Self::Delivered(keys.into())
+        Self {
+            keys: keys.into(),
+            index: None,
+        }
     }
 
     /// Makes the source of a sweep: everything that is due at `now`. Each sweep begins at another
@@ -57,50 +66,72 @@ impl Source {
                 start: None,
             }
         };
-        Self::Due {
-            now,
-            pages: shards()
-                .map(page(true))
-                .chain(shards().map(page(false)))
-                .collect(),
+        let pages = shards()
+            .map(page(true))
+            .chain(shards().map(page(false)))
+            .collect();
+        Self {
+            keys: VecDeque::new(),
+            index: Some(WorkIndex { now, pages }),
         }
     }
 
-    /// Reads the next page of keys; `None` if all were read. A page may be empty.
+    /// Whether this is the source of a sweep.
+    pub fn is_sweep(&self) -> bool {
+        self.index.is_some()
+    }
+
+    /// The next keys, at most [`KEYS_AT_ONCE`]; `None` if all were returned. The list is empty if a
+    /// page of the index was.
     pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<Slot>>, LedgerError> {
-        match self {
-            Self::Delivered(keys) => {
-                let count = keys.len().min(DELIVERED_AT_ONCE);
-                let next: Vec<Slot> = keys.drain(..count).collect();
-                Ok((!next.is_empty()).then_some(next))
+        if self.keys.is_empty() {
+            let Some(page) = (match &mut self.index {
+                Some(index) => index.next_page(ledger).await?,
+                None => None,
+            }) else {
+                return Ok(None);
+            };
+            self.keys.extend(page);
+        }
+        let count = self.keys.len().min(KEYS_AT_ONCE);
+        Ok(Some(self.keys.drain(..count).collect()))
+    }
+
+    /// Puts keys back whose records could not be read.
+    pub fn put_back(&mut self, keys: Vec<Slot>) {
+        self.keys.extend(keys);
+    }
+}
+
+impl WorkIndex {
+    /// Reads the next page of keys; `None` if all were read. A page that cannot be read is read
+    /// again after the others.
+    async fn next_page(&mut self, ledger: &Ledger) -> Result<Option<Vec<Slot>>, LedgerError> {
+        let Some(page) = self.pages.pop_front() else {
+            return Ok(None);
+        };
+        let start = page.start.clone();
+        let read = match page.is_urgent {
+            true => ledger.due_urgent(page.shard, self.now, start).await,
+            false => ledger.due_records(page.shard, self.now, start).await,
+        };
+        let read = match read {
+            Ok(read) => read,
+            Err(error) => {
+                self.pages.push_back(page);
+                return Err(error);
             }
-            Self::Due { now, pages } => {
-                let Some(Page {
-                    shard,
-                    is_urgent,
-                    start,
-                }) = pages.pop_front()
-                else {
-                    return Ok(None);
-                };
-                let page = match is_urgent {
-                    true => ledger.due_urgent(shard, *now, start).await?,
-                    false => ledger.due_records(shard, *now, start).await?,
-                };
-                if page.next.is_some() {
-                    let start = page.next;
-                    let next = Page {
-                        shard,
-                        is_urgent,
-                        start,
-                    };
-                    match is_urgent {
-                        true => pages.push_front(next),
-                        false => pages.push_back(next),
-                    }
-                }
-                Ok(Some(page.keys))
+        };
+        if read.next.is_some() {
+            let next = Page {
+                start: read.next,
+                ..page
+            };
+            match next.is_urgent {
+                true => self.pages.push_front(next),
+                false => self.pages.push_back(next),
             }
         }
+        Ok(Some(read.keys))
     }
 }

@@ -21,11 +21,13 @@ use crate::App;
 pub(crate) const DELIVERY_TIME_MAX: Duration = Duration::from_secs(50);
 /// The time by which a turn outlasts the invocation's budget, so that calls under way can end.
 const TURN_RESERVE: Duration = Duration::from_secs(20);
+/// The time by which the clocks of two invocations may differ. The number is this project's.
+const CLOCK_MARGIN: Duration = Duration::from_secs(10);
 /// The pause of a sweep before it asks again whether the turn is free.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The number of times that a sweep asks. In total it waits a little longer than a delivery's turn
 /// lasts.
-const POLLS_MAX: u32 = 40;
+const POLLS_MAX: u32 = 45;
 
 /// Takes the turn for the invocation `holder`, until its budget ends. Returns `false` if another
 /// invocation has the turn. With `waits`, it first waits for that invocation to end, unless that
@@ -58,11 +60,13 @@ pub(crate) async fn take(
     Ok(false)
 }
 
-/// The longest time that a delivery's turn can still last. A turn that lasts longer belongs to a
-/// sweep.
+/// The longest time that a delivery's turn can still last, by this invocation's clock. A turn that
+/// lasts longer belongs to a sweep.
 fn wait_max() -> SignedDuration {
-    SignedDuration::try_from(DELIVERY_TIME_MAX.saturating_add(TURN_RESERVE))
-        .unwrap_or(SignedDuration::ZERO)
+    let lasts = DELIVERY_TIME_MAX
+        .saturating_add(TURN_RESERVE)
+        .saturating_add(CLOCK_MARGIN);
+    SignedDuration::try_from(lasts).unwrap_or(SignedDuration::ZERO)
 }
 
 /// Gives the turn back. A failure does not fail the invocation, because the turn expires.

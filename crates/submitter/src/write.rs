@@ -41,7 +41,9 @@ pub(crate) async fn outcomes(
     let written: Vec<_> = stream::iter(verdicts)
         .map(|(record, verdict, transmissions)| {
             let next = next(&verdict, record.state, record.attempts);
-            if next.retry_after.is_some() {
+            // A refused record has an alarm of its own. It can wait until its deadline, and must
+            // not hide that others wait.
+            if next.retry_after.is_some() && next.state != State::Refused {
                 tally.add_waiting(&record, now);
             }
             async move {

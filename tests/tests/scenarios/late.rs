@@ -1,8 +1,9 @@
 use jiff::SignedDuration;
+use ledger::Written;
 use local::stack::StackOptions;
 use marketplace::State;
 
-use crate::market::{Market, at, without_streams};
+use crate::market::{Market, PRODUCT, at, without_streams};
 
 fn env(name: &str, value: &str) -> StackOptions {
     StackOptions {
@@ -149,4 +150,35 @@ async fn a_dry_run_sends_nothing_and_what_it_froze_is_never_sent() {
     }
     assert!(!record.is_sendable(at("2026-11-21T11:00:00Z")));
     assert_eq!(market.books().await.dry_run.to_string(), "1");
+}
+
+#[tokio::test]
+async fn usage_of_a_dimension_that_is_removed_later_is_not_over_metered() {
+    let mut market = Market::open("2026-11-21T09:20:00Z").await;
+    market.uses("gb", "a", "1", "2026-11-21T10:05:00Z").await;
+    let time = "2026-11-21T10:06:00Z";
+    market.uses("requests", "a", "2", time).await;
+    market.until("2026-11-21T12:10:00Z").await;
+    let ledger = market.stack.ledger();
+    let code = PRODUCT.parse().expect("a product code");
+    let before = ledger.product(&code).await.expect("readable");
+    let mut after = before.clone().expect("configured");
+    after.dimensions.retain(|name| name.as_str() != "gb");
+    after.version += 1;
+    let written = ledger.write_product(before.as_ref(), &after).await;
+    assert_eq!(written.expect("configured"), Written::Done);
+    // The hour is recounted because of this row.
+    market.uses("requests", "late", "0.5", time).await;
+    market.until("2026-11-21T13:40:00Z").await;
+    assert_eq!(
+        market.bill(),
+        [
+            "2026-11-21T10 gb 1",
+            "2026-11-21T10 requests 2",
+            "2026-11-21T12 requests 0.5",
+        ]
+    );
+    let books = market.books().await;
+    assert_eq!(books.ingested.to_string(), "3.5");
+    assert!(books.is_balanced().expect("in range"), "{books:?}");
 }

@@ -39,6 +39,8 @@ Examples:
   metering products put --local --code examplecode1 --identity license \\
     --dimension gb --dimension requests
   metering products put --stack metering --code examplecode2 --identity customer --dimension seats
+  metering products put --local --code examplecode1 --identity license \\
+    --dimension gb --remove requests
 
 The identity decides how a usage record identifies the buyer:
   license   LicenseArn and CustomerAWSAccountId: products of June 2026 and later
@@ -55,6 +57,9 @@ pub struct Put {
     /// API name of a dimension; repeat it for each. Usage of other dimensions is set aside
     #[arg(long = "dimension", value_name = "NAME", required = true)]
     dimensions: Vec<Dimension>,
+    /// API name of a dimension to remove; repeat it for each. New usage of it is set aside
+    #[arg(long = "remove", value_name = "NAME")]
+    removed: Vec<Dimension>,
     #[command(flatten)]
     tables: Tables,
 }
@@ -113,6 +118,7 @@ impl Put {
             dimensions: self.dimensions.iter().cloned().collect(),
             version: old.as_ref().map_or(1, |old| old.version),
         };
+        self.check_removed(old.as_ref(), &new)?;
         let changes = changes(old.as_ref(), &new);
         if changes.is_empty() {
             return output::print(format!("product {}: nothing to change", self.code));
@@ -126,6 +132,32 @@ impl Put {
                 self.code
             ))),
         }
+    }
+}
+
+impl Put {
+    /// Checks that the dimensions that would be removed are exactly those of --remove. Usage of a
+    /// dimension that was forgotten on the command line would be set aside and not billed.
+    fn check_removed(&self, old: Option<&Product>, new: &Product) -> Result<(), Failure> {
+        let before = old.map(|old| &old.dimensions);
+        let removed: BTreeSet<&Dimension> = before
+            .into_iter()
+            .flat_map(|before| before.difference(&new.dimensions))
+            .collect();
+        let named: BTreeSet<&Dimension> = self.removed.iter().collect();
+        if let Some(forgotten) = removed.difference(&named).next() {
+            return Err(Failure::usage(format!(
+                "product {}: dimension {forgotten} is configured and would be removed, and new usage of it would be set aside; keep it with --dimension {forgotten}, or remove it with --remove {forgotten}",
+                self.code
+            )));
+        }
+        if let Some(kept) = named.difference(&removed).next() {
+            return Err(Failure::usage(format!(
+                "product {}: --remove {kept} removes nothing, because the dimension is not configured or --dimension names it too",
+                self.code
+            )));
+        }
+        Ok(())
     }
 }
 

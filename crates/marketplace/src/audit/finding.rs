@@ -67,6 +67,13 @@ pub enum Doubt {
         /// How many calls were made for it without a success.
         sent: u32,
     },
+    /// The answer was DuplicateRecord, and the history does not show that call.
+    RefusalNotShown {
+        /// When the answer was written.
+        since: Timestamp,
+    },
+    /// The history does not reach back to the beginning of the record's hour any more.
+    OutOfReach,
     /// Events may still be missing, because too little time has passed.
     TooEarly,
 }
@@ -97,6 +104,13 @@ impl fmt::Display for Doubt {
                 f,
                 "it was sent {sent} times without a success, and the history has only {seen} calls that name its slot"
             ),
+            Self::RefusalNotShown { since } => write!(
+                f,
+                "the history does not show the call that was answered DuplicateRecord at {since}, so it may lag behind"
+            ),
+            Self::OutOfReach => {
+                f.write_str("the history does not reach back to the beginning of its hour any more")
+            }
             Self::TooEarly => f.write_str("the history is not complete yet"),
         }
     }

@@ -43,8 +43,10 @@ struct Watched {
     billed: Option<(Timestamp, Option<String>)>,
     /// The first Success with another quantity, and its metering record id.
     conflict: Option<(Timestamp, Quantity, Option<String>)>,
-    /// The latest DuplicateRecord of the slot.
-    duplicate_at: Option<Timestamp>,
+    /// When the record got its last outcome; `None` before the first one.
+    outcome_at: Option<Timestamp>,
+    /// The first and the latest DuplicateRecord of the slot.
+    duplicates: Option<Period>,
     /// The first call that may have recorded exactly this record, and its error code.
     doubt_same_content: Option<(Timestamp, Option<String>)>,
     /// The first call that may have recorded another quantity in the slot, and its error code.
@@ -110,20 +112,21 @@ impl Inquiry {
             seen: BTreeSet::new(),
             billed: None,
             conflict: None,
-            duplicate_at: None,
+            outcome_at: record.outcome.as_ref().map(|outcome| outcome.at),
+            duplicates: None,
             doubt_same_content: None,
             doubt_other_content: None,
             has_other_identity: false,
         });
     }
 
-    /// The spans that must be read to their ends before anything is concluded.
+    /// The periods that must be read to their ends before anything is concluded.
     pub fn periods(&self, now: Timestamp) -> Vec<Period> {
-        let spans = self.records.iter().flat_map(|record| {
+        let periods = self.records.iter().flat_map(|record| {
             let witnesses = super::witness::periods_after(record.calls_over_at, now);
             std::iter::once(record.span).chain(witnesses)
         });
-        super::union(spans.collect())
+        super::union(periods.collect())
     }
 
     /// Takes a call into account.
@@ -205,7 +208,7 @@ impl Inquiry {
         }
         match self.doubt_of_span(record) {
             Some(doubt) => Finding::Unknown(doubt),
-            None if record.is_duplicate || record.duplicate_at.is_some() => {
+            None if record.is_duplicate || record.duplicates.is_some() => {
                 record.finding_of_duplicate(now, &self.witness)
             }
             None => record.finding_of_absence(now, &self.witness),
@@ -250,8 +253,11 @@ impl Watched {
         match effect {
             Effect::Nothing => {}
             Effect::Duplicate => {
-                let last = self.duplicate_at.map_or(call.at, |at| at.max(call.at));
-                self.duplicate_at = Some(last);
+                let Period { from, to } = self.duplicates.unwrap_or(Period::at(call.at));
+                self.duplicates = Some(Period {
+                    from: from.min(call.at),
+                    to: to.max(call.at),
+                });
             }
             Effect::Success {
                 quantity,
@@ -287,18 +293,25 @@ impl Watched {
     /// The finding if the slot is taken. If every call that can have taken it carried exactly this
     /// record, then this record took it.
     fn finding_of_duplicate(&self, now: Timestamp, witness: &Witness) -> Finding {
-        let Some(duplicate_at) = self.duplicate_at else {
+        let Some(Period {
+            from: first,
+            to: last,
+        }) = self.duplicates
+        else {
             // The call that was answered DuplicateRecord is not in the history yet.
-            return Finding::Unknown(Doubt::TooEarly);
+            return Finding::Unknown(Doubt::RefusalNotShown {
+                since: self.outcome_at.unwrap_or(now),
+            });
         };
-        if now < minutes_after(duplicate_at, CLOUDTRAIL_DELAY_MINUTES) {
+        if now < minutes_after(last, CLOUDTRAIL_DELAY_MINUTES) {
             return Finding::Unknown(Doubt::TooEarly);
         }
         match (&self.doubt_other_content, &self.doubt_same_content) {
             (Some(_), _) => Finding::Unknown(Doubt::OtherContent),
-            (None, Some((at, _))) if *at <= duplicate_at => {
-                // The slot was taken before that answer, so the history must reach to it.
-                let since = minutes_after(duplicate_at, CLOCK_MARGIN_MINUTES);
+            // The slot was taken before the first such answer.
+            (None, Some((at, _))) if *at <= first => {
+                // The history must reach to the latest one.
+                let since = minutes_after(last, CLOCK_MARGIN_MINUTES);
                 match self.doubt_of_absence(since, witness) {
                     Some(doubt) => Finding::Unknown(doubt),
                     None => Finding::BilledByInference,

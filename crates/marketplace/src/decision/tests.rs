@@ -105,6 +105,10 @@ fn a_refused_record_closes_with_all_of_its_quantity() {
         })
         .collect();
     assert_eq!(closing_rule(&refused), ClosingRule::Free);
+    // An earlier transmission may have been recorded before its answer was lost.
+    let mut doubtful = record(State::Refused, "5");
+    doubtful.sent.doubtful = 1;
+    assert_eq!(closing_rule(&doubtful), ClosingRule::Checked);
     for state in [State::Disputed, State::Unconfirmed] {
         assert_eq!(closing_rule(&record(state, "5")), ClosingRule::Checked);
     }

@@ -247,3 +247,17 @@ proptest! {
         prop_assert_eq!(make(&rows), frozen);
     }
 }
+
+#[test]
+fn rows_of_a_removed_dimension_count_if_the_hour_has_a_record_of_it() {
+    let known = BTreeSet::from(["seats".parse().unwrap()]);
+    let mut fold = Fold::new(HOUR.parse().unwrap(), Some(&known));
+    for key in ["gb#1", "requests#1", "seats#1"] {
+        let row = row(key.into(), "2", None);
+        fold.add_beside_records(&row, |dimension| dimension == "gb")
+            .unwrap();
+    }
+    let counted: Vec<_> = fold.dimensions().keys().map(Dimension::as_str).collect();
+    assert_eq!(counted, ["gb", "seats"]);
+    assert_eq!(fold.rows_set_aside_count(), 1);
+}

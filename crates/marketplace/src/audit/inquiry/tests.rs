@@ -203,7 +203,26 @@ fn nothing_is_inferred_before_the_history_has_caught_up_with_the_refusal() {
         ask_at(State::Disputed, &calls, "2026-11-21T12:00:00Z"),
         Finding::BilledByInference
     );
-    assert_eq!(ask_at(State::Disputed, &calls[1..], NOW), early);
+    let not_shown = Doubt::RefusalNotShown {
+        since: at("2026-11-21T11:40:00Z"),
+    };
+    assert_eq!(
+        ask_at(State::Disputed, &calls[1..], NOW),
+        Finding::Unknown(not_shown)
+    );
+}
+
+#[test]
+fn a_call_after_the_first_refusal_did_not_take_the_slot() {
+    let calls = [
+        call(31, 5, DUPLICATE),
+        call(35, 5, LOST),
+        call(40, 5, DUPLICATE),
+    ];
+    assert_eq!(
+        ask(State::Disputed, &calls),
+        Finding::Unknown(Doubt::Unexplained)
+    );
 }
 
 #[test]
@@ -512,6 +531,13 @@ fn each_doubt_has_its_own_text() {
             Doubt::CallsMissing { seen: 2, sent: 3 },
             "sent 3 times without a success",
         ),
+        (
+            Doubt::RefusalNotShown {
+                since: at("2026-11-21T11:40:00Z"),
+            },
+            "answered DuplicateRecord at 2026-11-21T11:40:00Z",
+        ),
+        (Doubt::OutOfReach, "does not reach back"),
         (Doubt::TooEarly, "not complete yet"),
     ] {
         assert!(doubt.to_string().contains(part), "{doubt}");
