@@ -10,6 +10,7 @@
 //! * `happen`: what each event does
 //! * [`check`]: compares what was sent with what was billed; [`owed`]: which usage had to be billed
 //! * [`marks`]: counts how often the seeds have reached each state
+//! * [`totals`]: the sums of many seeds, which can be stored
 
 pub mod calls;
 pub mod check;
@@ -22,6 +23,7 @@ pub mod owed;
 mod readings;
 pub mod story;
 mod subscribed;
+pub mod totals;
 pub mod trouble;
 
 pub use drive::{SeedReport, judge, run};

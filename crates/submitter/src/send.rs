@@ -162,6 +162,8 @@ impl Sending<'_> {
                     let handled = self.handle_exchange(exchange).await;
                     if handled.is_ok() {
                         self.storage_failures = 0;
+                        let written = self.unwritten.write_failed(&app.ledger).await;
+                        self.keep_failure(written.map_err(InvocationError::from));
                     }
                     self.keep_failure(handled);
                 }

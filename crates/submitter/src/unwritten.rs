@@ -77,6 +77,31 @@ impl Unwritten {
         }
     }
 
+    /// Adds the transmissions of failed writes to those stored in the records. The ones that fail
+    /// again stay here. Without this they would be lost if the process died before the end of a
+    /// long invocation.
+    pub async fn write_failed(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
+        let failed = self.0.extract_if(|_, entry| entry.doubtful.is_some());
+        let failed: Vec<_> = failed.collect();
+        let mut written = stream::iter(failed)
+            .map(|(slot, entry)| async move {
+                let doubtful = entry.doubtful.as_ref();
+                let written = ledger
+                    .add_transmissions(&slot, entry.transmissions, doubtful)
+                    .await;
+                (written, slot, entry)
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut result = Ok(());
+        while let Some((one, slot, entry)) = written.next().await {
+            if let Err(error) = one {
+                self.0.insert(slot, entry);
+                result = Err(error);
+            }
+        }
+        result
+    }
+
     /// Adds all unwritten transmissions to those stored in the records. If one write fails, the
     /// others are still made.
     pub async fn write(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
