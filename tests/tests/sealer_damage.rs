@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use emulator::AgreementView;
 use jiff::SignedDuration;
 use ledger::shard_of;
+use ledger::usage_event::to_item;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
 use simulation::at;
@@ -348,6 +349,53 @@ fn a_damaged_record_of_an_ending_buyer_does_not_keep_the_final_hour_from_being_s
 }
 
 #[test]
+fn a_row_that_expires_too_soon_is_itemised_and_billed_once_its_end_is_set_later() {
+    on_damaged(false, |damaged| async move {
+        let world = &damaged.world;
+        let buyer = &damaged.buyers[0];
+        let hour: UsageHour = HOUR.parse().unwrap();
+        let event = UsageEvent {
+            id: "short-lived".parse().unwrap(),
+            ..event_of(hour)
+        };
+        let table = world.ledger.tables().usage_events.clone();
+        let row = |kept_days: i64| {
+            let end = hour.start() + SignedDuration::from_hours(24 * kept_days);
+            let end = AttributeValue::N(end.as_second().to_string());
+            let mut row = to_item(buyer, &event);
+            row.insert("expires_at".to_owned(), end);
+            row
+        };
+        let put = |row| {
+            let request = damaged.client.put_item().table_name(&table);
+            request.set_item(Some(row)).send()
+        };
+        put(row(99)).await.unwrap();
+        damaged.run_ten_times().await;
+        assert_eq!(damaged.billed(), BUYERS);
+        let slots = billed(world);
+        assert!(slots.values().all(|billed| billed.to_string() == "1"));
+        let itemised = world.ledger.itemised(buyer, hour).await.unwrap();
+        let codes: Vec<&str> = itemised.iter().map(|row| row.code.as_str()).collect();
+        assert_eq!(codes, ["expires-too-soon"]);
+
+        // The seller's software sets a later end. The stream reports the row again.
+        put(row(100)).await.unwrap();
+        for time in ["2026-11-21T11:20:00Z", "2026-11-21T12:31:00Z"] {
+            world.set_time(at(time));
+            world.pump_usage(at(time)).await;
+            world.seal().await.unwrap();
+            world.sweep().await.unwrap();
+        }
+        let slots = billed(world);
+        let of_buyer = |slot: &(String, String, UsageHour)| slot.0 == buyer.to_string();
+        let mut of_buyer = slots.iter().filter(|(slot, _)| of_buyer(slot));
+        assert_eq!(of_buyer.clone().count(), 2, "{slots:?}");
+        assert!(of_buyer.all(|(_, billed)| billed.to_string() == "1"));
+    });
+}
+
+#[test]
 fn hours_that_cannot_be_settled_yet_are_tried_less_and_less() {
     on_damaged(false, |damaged| async move {
         let world = &damaged.world;
@@ -383,13 +431,17 @@ fn hours_that_cannot_be_settled_yet_are_tried_less_and_less() {
 }
 
 async fn report(world: &World, subscription: &Subscription, hour: &str) {
-    let hour: UsageHour = hour.parse().unwrap();
-    let event = UsageEvent {
+    let event = event_of(hour.parse().unwrap());
+    world.report(subscription, &event).await;
+}
+
+/// An event in the middle of an hour.
+fn event_of(hour: UsageHour) -> UsageEvent {
+    UsageEvent {
         dimension: "gb".parse().unwrap(),
         id: format!("of-{hour}").parse().unwrap(),
         quantity: "1".parse().unwrap(),
         time: hour.start() + Duration::from_secs(1_500),
         tags: TagSet::untagged(),
-    };
-    world.report(subscription, &event).await;
+    }
 }

@@ -5,7 +5,8 @@
 //! * `quantity` is a number with at most six decimals.
 //! * `time` is in RFC 3339 and inside the key's hour.
 //! * `tags` is an optional map of strings.
-//! * `expires_at` is the optional second since the epoch for TTL.
+//! * `expires_at` is the optional second since the epoch for TTL, at least 100 days after the start
+//!   of the key's hour.
 
 use std::borrow::Cow;
 
@@ -114,6 +115,10 @@ pub fn to_row(item: &Item) -> UsageRow<'_> {
             }
             Some(_) => Field::WrongType("map"),
         },
+        expires_at: item
+            .get(TTL_ATTRIBUTE)
+            .and_then(|value| value.as_n().ok())
+            .map(|digits| Cow::Borrowed(digits.as_str())),
     }
 }
 

@@ -60,6 +60,7 @@ fn rows(tagged: bool) -> Vec<UsageRow<'static>> {
             } else {
                 Field::Absent
             },
+            expires_at: None,
         })
         .collect()
 }

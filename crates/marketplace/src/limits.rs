@@ -126,8 +126,9 @@ pub const MONTH_CLOSE_HOURS: i64 = 6;
 /// guide.
 pub const FINAL_HOURS: i64 = 1;
 
-/// Days for which every row of usage stays after its hour. The number is this project's: the public
-/// interface requires it of producers, and all tasks that count the rows end before.
+/// Days for which every row of usage stays after the start of its hour. The number is this
+/// project's: the public interface requires it of producers, and all tasks that count the rows end
+/// before.
 pub const ROWS_KEPT_DAYS: i64 = 100;
 
 /// Months for which closed records are kept by default. The number is this project's: two years,

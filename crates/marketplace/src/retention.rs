@@ -64,11 +64,17 @@ impl Retention {
     }
 }
 
-/// Whether rows of an hour may be gone at `now`. Producers let their rows expire, at the earliest
-/// [`ROWS_KEPT_DAYS`] days after their hour. A slot whose rows are gone looks over-metered.
-pub fn rows_may_be_gone(hour: UsageHour, now: Timestamp) -> bool {
+/// The earliest time at which a row of an hour may expire: [`ROWS_KEPT_DAYS`] days after the start
+/// of the hour. So a producer that adds the days to an event's own time keeps the rule. A row that
+/// expires earlier is not counted.
+pub fn rows_kept_until(hour: UsageHour) -> Timestamp {
     let kept = SignedDuration::from_hours(ROWS_KEPT_DAYS.saturating_mul(24));
-    shift(hour.end(), kept) <= now
+    shift(hour.start(), kept)
+}
+
+/// Whether rows of an hour may be gone at `now`. A slot whose rows are gone looks over-metered.
+pub fn rows_may_be_gone(hour: UsageHour, now: Timestamp) -> bool {
+    rows_kept_until(hour) <= now
 }
 
 #[cfg(test)]
@@ -108,7 +114,7 @@ mod tests {
     #[test]
     fn rows_stay_for_a_hundred_days_and_every_record_stays_longer() {
         let hour: UsageHour = "2026-01-01T00".parse().unwrap();
-        let gone = at("2026-04-11T01:00:00Z");
+        let gone = at("2026-04-11T00:00:00Z");
         assert!(rows_may_be_gone(hour, gone));
         assert!(!rows_may_be_gone(
             hour,

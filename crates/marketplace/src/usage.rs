@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use crate::hour::UsageHour;
 use crate::ids::{Dimension, EventId};
-use crate::limits::DIMENSION_EVENT_BYTES_MAX;
+use crate::limits::{DIMENSION_EVENT_BYTES_MAX, ROWS_KEPT_DAYS};
 use crate::quantity::{InvalidQuantity, Quantity};
+use crate::retention::rows_kept_until;
 use crate::tags::{InvalidTags, TagSet, Tags};
 use crate::text::excerpt;
 
@@ -36,6 +37,10 @@ pub struct UsageRow<'a> {
     pub time: Field<Cow<'a, str>>,
     /// The tags for usage allocations; may be absent.
     pub tags: Field<Tags>,
+    /// The second since the epoch at which DynamoDB may remove the row, as DynamoDB prints the
+    /// number; may be absent. DynamoDB ignores an attribute that is not a number, so such an
+    /// attribute counts as absent.
+    pub expires_at: Option<Cow<'a, str>>,
 }
 
 /// A row that passed all checks.
@@ -92,6 +97,16 @@ pub enum SetAsideReason {
         /// The hour in the partition key.
         hour: UsageHour,
     },
+    /// DynamoDB would remove the row while it is still needed for recounts.
+    #[error(
+        "expires_at {expires_at} is less than {ROWS_KEPT_DAYS} days after the start of hour {hour}: set a later second since the epoch, or remove the attribute"
+    )]
+    ExpiresTooSoon {
+        /// The row's attribute as DynamoDB prints it.
+        expires_at: String,
+        /// The hour in the partition key.
+        hour: UsageHour,
+    },
     /// AWS Marketplace would refuse the tags.
     #[error(transparent)]
     Tags(#[from] InvalidTags),
@@ -131,6 +146,7 @@ impl SetAsideReason {
             Self::Quantity(_) => "invalid-quantity",
             Self::Time(_) => "invalid-time",
             Self::OutsideHour { .. } => "time-outside-hour",
+            Self::ExpiresTooSoon { .. } => "expires-too-soon",
             Self::Tags(_) => "invalid-tags",
             Self::UnknownDimension(_) => "unknown-dimension",
             Self::ForeignCarry(_) => "reserved-id",
@@ -194,6 +210,14 @@ pub(crate) fn check_row<'r>(
     if !hour.contains(time) {
         return Err(SetAsideReason::OutsideHour { time, hour });
     }
+    if let Some(expires_at) = &row.expires_at
+        && expires_too_soon(expires_at, hour)
+    {
+        return Err(SetAsideReason::ExpiresTooSoon {
+            expires_at: excerpt(expires_at, 60),
+            hour,
+        });
+    }
     let tags = match &row.tags {
         Field::Absent => TagSet::untagged(),
         Field::Value(tags) => TagSet::try_from(tags.clone())?,
@@ -211,6 +235,16 @@ pub(crate) fn check_row<'r>(
         time,
         tags,
     })
+}
+
+/// Returns whether a row with this `expires_at` may be removed before [`rows_may_be_gone`] expects
+/// it. Such a row would make usage that was billed correctly look over-metered.
+fn expires_too_soon(expires_at: &str, hour: UsageHour) -> bool {
+    let whole = expires_at.split('.').next().unwrap_or_default();
+    // A number that does not fit is so far from the present that DynamoDB does not remove the row.
+    whole
+        .parse::<i64>()
+        .is_ok_and(|second| second < rows_kept_until(hour).as_second())
 }
 
 /// Checks a row of `hour` and copies it into an event.
@@ -237,6 +271,7 @@ mod tests {
             quantity: Field::Value("1.5".into()),
             time: Field::Value("2026-11-21T02:15:00Z".into()),
             tags: Field::Absent,
+            expires_at: None,
         }
     }
 
@@ -306,14 +341,43 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_row_must_stay_for_a_hundred_days_after_the_start_of_its_hour() {
+        let earliest: Timestamp = "2027-03-01T02:00:00Z".parse().unwrap();
+        let earliest = earliest.as_second();
+        for (expires_at, expect) in [
+            (earliest.to_string(), "ok"),
+            ((earliest - 1).to_string(), "expires-too-soon"),
+            (format!("{}.5", earliest - 1), "expires-too-soon"),
+            (format!("{earliest}.5"), "ok"),
+            ("0".to_owned(), "expires-too-soon"),
+            ("-1".to_owned(), "expires-too-soon"),
+            // Milliseconds instead of seconds lie in the far future.
+            (format!("{earliest}000"), "ok"),
+            ("9".repeat(38), "ok"),
+        ] {
+            let mut row = row("gb#1");
+            row.expires_at = Some(expires_at.clone().into());
+            assert_eq!(code(&row), expect, "{expires_at}");
+        }
+        let mut row = row("gb#1");
+        row.expires_at = Some("1".into());
+        let reason = read_row(&row, "2026-11-21T02".parse().unwrap()).unwrap_err();
+        let text = reason.to_string();
+        for words in ["expires_at 1 ", "100 days", "2026-11-21T02", "remove"] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn no_row_makes_the_reader_panic(key in ".{0,60}", quantity in ".{0,20}", time in ".{0,30}") {
+        fn no_row_makes_the_reader_panic(key in ".{0,60}", quantity in ".{0,20}", time in ".{0,30}", expires_at in ".{0,25}") {
             let row = UsageRow {
                 dimension_event: key.into(),
                 quantity: Field::Value(quantity.into()),
                 time: Field::Value(time.into()),
                 tags: Field::Absent,
+                expires_at: Some(expires_at.into()),
             };
             let _verdict = code(&row);
         }

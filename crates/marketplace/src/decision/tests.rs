@@ -52,6 +52,7 @@ fn rows(quantity: &str) -> Fold<'static> {
         quantity: Field::Value(quantity.into()),
         time: Field::Value("2026-11-21T02:00:00Z".into()),
         tags: Field::Absent,
+        expires_at: None,
     })
     .unwrap();
     fold

@@ -12,6 +12,7 @@ fn row(key: String, quantity: &str, team: Option<&str>) -> UsageRow<'static> {
         tags: team.map_or(Field::Absent, |team| {
             Field::Value([("team".to_owned(), team.to_owned())].into())
         }),
+        expires_at: None,
     }
 }
 

@@ -34,6 +34,7 @@ fn seal_two_units(hour: UsageHour, spans: Spans, dry_run: bool, now: Timestamp) 
         quantity: Field::Value("2".into()),
         time: Field::Value(hour.start().to_string().into()),
         tags: Field::Absent,
+        expires_at: None,
     })
     .unwrap();
     let slot = Slot {
