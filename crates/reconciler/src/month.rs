@@ -21,7 +21,7 @@ use runtime::Budget;
 use crate::day::{Flagged, count_day, flag};
 use crate::recount::{first_recount_due, recount};
 use crate::run::Run;
-use crate::walk::{List, Walk, kept};
+use crate::walk::{End, List, Walk, kept};
 use crate::{ReconcileError, Report};
 
 /// Minutes after a month's end at which its recount begins.
@@ -60,6 +60,7 @@ pub(crate) async fn recount_month(
             shard,
             lists: &[List::Live],
             budget,
+            end: End::InPlace,
         };
         let count = |subscription| count_one(run, subscription, *round, (first, last), budget);
         let walked = walk.go(count, |one: Recounted| {

@@ -25,7 +25,7 @@ use runtime::Budget;
 use crate::day::{Flagged, count_day, flag};
 use crate::recount::first_recount_due;
 use crate::run::Run;
-use crate::walk::{List, Walk, kept};
+use crate::walk::{End, List, Walk, kept};
 use crate::{ReconcileError, Report};
 
 /// The number of hours from one turn of a shard to its next. A new day is proved in the first turn
@@ -61,6 +61,7 @@ pub(crate) async fn prove_due(
         shard,
         lists: &lists,
         budget,
+        end: End::InPlace,
     };
     let mut sum = Sum::default();
     let prove = |subscription: Subscription| async move {

@@ -18,7 +18,7 @@ use runtime::Budget;
 
 use crate::day::{Flagged, flag};
 use crate::run::{Known, Run};
-use crate::walk::{List, Walk, kept};
+use crate::walk::{End, List, Walk, kept};
 use crate::{App, ReconcileError, Report};
 
 /// The number of hours after which a due hour is recounted.
@@ -53,6 +53,7 @@ pub(crate) async fn recount_due(
             shard,
             lists: &[List::Live],
             budget,
+            end: End::InProgress,
         };
         let recount = |subscription| recount_one(run, subscription, (first, last), budget);
         let finished = walk.go(recount, |one: Recounted| {

@@ -36,6 +36,17 @@ pub(crate) struct Walk<'a> {
     pub(crate) shard: u8,
     pub(crate) lists: &'a [List],
     pub(crate) budget: Budget,
+    pub(crate) end: End,
+}
+
+/// Where it is stored that a round is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The walk stores it as its place.
+    InPlace,
+    /// The caller stores it in the progress that names the next round. So the walk saves a write. If
+    /// the process dies before the caller's write, a part of the round is repeated.
+    InProgress,
 }
 
 /// A place: `<round>|<list>|<subscription>`, or `<round>|done`. All lists before this list are
@@ -118,7 +129,8 @@ impl Walk<'_> {
             return Ok(true);
         }
         let finished = self.go_on(&mut place, each, add).await;
-        if kept.as_ref() != Some(&place) {
+        let is_stored_elsewhere = self.end == End::InProgress && place.is_done();
+        if kept.as_ref() != Some(&place) && !is_stored_elsewhere {
             let text = place.to_text();
             self.app.ledger.stop_at(self.name, Some(&text)).await?;
         }
