@@ -1,4 +1,5 @@
-"""Checks that the demo's day ends in the same bill with faults (harsh) and without them (calm)."""
+"""Checks that the demo's day ends in the same bill with faults (harsh) and without them (calm), and that
+the calm day is cheap."""
 
 import json
 import sys
@@ -23,6 +24,10 @@ def main(calm_path, harsh_path):
     calls = calm["api_calls"]
     if calls["batch_meter_usage"] * 100 > calls["minimum"] * 105:
         problems.append(f"the calm day took {calls['batch_meter_usage']} calls, the minimum is {calls['minimum']}")
+    units = calm["write_units"]
+    for name, most in (("per_event", "1.1"), ("per_record", "6")):
+        if not Decimal(units[name]) <= Decimal(most):
+            problems.append(f"the calm day took {units[name]} write units {name}, the most is {most}")
     sys.exit("\n".join(problems) or None)
 
 

@@ -38,7 +38,8 @@ fn the_same_usage_is_billed_on_a_calm_and_on_a_harsh_day() {
             "events",
             "quantity",
             "records",
-            "subscriptions"
+            "subscriptions",
+            "write_units"
         ]
     );
     assert_eq!(

@@ -10,6 +10,7 @@
 //! [`TableCapacity::failed_write_milli_units`].
 
 mod estimate;
+mod partition;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,6 +71,10 @@ pub struct TableCapacity {
     /// the larger of the present and the new item. Only the request is known, so this is a lower
     /// bound for present items above 1 KB.
     pub failed_write_milli_units: u64,
+    /// The part of the write units that was spent on single items whose partition key, the attribute
+    /// `subscription`, names no subscription. In MeteringRecords these are the items of the whole
+    /// stack, such as progress and places. Failed writes and batches are left out.
+    pub stack_write_milli_units: u64,
     /// The part of the read units that each secondary index consumed, by index name.
     pub index_read_milli_units: BTreeMap<String, u64>,
     /// The part of the write units that each secondary index consumed, by index name.
@@ -125,7 +130,12 @@ impl CapacityCounter {
             Value::Array(tables) => tables
                 .iter()
                 .for_each(|table| sums.consumed(operation, table)),
-            Value::Object(_) => sums.consumed(operation, &answer["ConsumedCapacity"]),
+            consumed @ Value::Object(_) => {
+                sums.consumed(operation, consumed);
+                if WRITES.contains(&operation) && partition::is_of_the_stack(request) {
+                    sums.consumed_by_the_stack(consumed);
+                }
+            }
             _ => {
                 for (table, milli_units) in estimate::failed_writes(operation, request, &answer) {
                     let table = sums.tables.entry(table).or_default();
@@ -165,6 +175,20 @@ impl Sums {
                 );
             }
         }
+    }
+}
+
+impl Sums {
+    /// Adds one ConsumedCapacity to the units of the stack's own items.
+    fn consumed_by_the_stack(&mut self, consumed: &Value) {
+        let Some(name) = consumed["TableName"].as_str() else {
+            return;
+        };
+        let table = self.tables.entry(name.to_owned()).or_default();
+        add(
+            &mut table.stack_write_milli_units,
+            milli_units(&consumed["CapacityUnits"]),
+        );
     }
 }
 

@@ -12,4 +12,4 @@ mod summary;
 
 pub use plan::{DemoOptions, FaultLevel, InvalidDemo};
 pub use run::{DemoError, Progress, run};
-pub use summary::Summary;
+pub use summary::{Summary, thousandths};

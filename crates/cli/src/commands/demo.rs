@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use local::demo::{DemoOptions, FaultLevel, Progress, Summary, run};
+use local::demo::{DemoOptions, FaultLevel, Progress, Summary, run, thousandths};
 
 use crate::failure::Failure;
 use crate::{output, view};
@@ -149,9 +149,8 @@ impl ProgressDisplay {
 }
 
 fn text(summary: &Summary) -> String {
-    let records: u64 = summary.books.records.values().sum();
     let mut day = output::table(&["the day", ""]);
-    let rows: [(&str, String); 8] = [
+    let rows: [(&str, String); 9] = [
         ("subscriptions", summary.subscriptions.to_string()),
         (
             "events sent, repeats included",
@@ -180,9 +179,13 @@ fn text(summary: &Summary) -> String {
             "write units per event, per record",
             format!(
                 "{}, {}",
-                thousandths(summary.usage_write_milli_units, summary.events_sent),
-                thousandths(summary.record_write_milli_units, records)
+                summary.write_units_per_event(),
+                summary.write_units_per_record()
             ),
+        ),
+        (
+            "write units of the stack itself, per hour",
+            summary.write_units_per_hour(),
         ),
     ];
     for (name, value) in rows {
@@ -227,15 +230,6 @@ fn faults(summary: &Summary) -> Option<String> {
 /// `part / whole` with three decimals.
 fn ratio(part: u64, whole: u64) -> String {
     thousandths(part.saturating_mul(1_000), whole)
-}
-
-/// `milli / count` thousandths as a decimal with three places, rounded down. `-` if `count` is
-/// zero.
-fn thousandths(milli: u64, count: u64) -> String {
-    match milli.checked_div(count) {
-        Some(each) => format!("{}.{:03}", each / 1_000, each % 1_000),
-        None => "-".to_owned(),
-    }
 }
 
 #[cfg(test)]

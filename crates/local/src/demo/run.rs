@@ -244,9 +244,11 @@ impl Day {
     ) -> Result<Summary, DemoError> {
         let first = UsageHour::of(after(options.start(), -2 * 3_600));
         let mut books = Books::default();
+        let mut ended_at = options.end();
         for hour in 2..=SETTLING_HOURS_MAX {
             let until = after(options.end(), i64::from(hour) * 3_600);
             self.stack.run_until(until).await?;
+            ended_at = until;
             progress(Progress {
                 now: until,
                 done: plan.actions.len(),
@@ -274,6 +276,9 @@ impl Day {
         let writes = |capacity: &BTreeMap<String, crate::capacity::TableCapacity>, table: &str| {
             capacity.get(table).map_or(0, |c| c.write_milli_units)
         };
+        let records = functions.get(&names.metering_records);
+        let of_the_stack = records.map_or(0, |c| c.stack_write_milli_units);
+        let seconds = ended_at.duration_since(options.start()).as_secs();
         let summary = Summary {
             subscriptions: options.subscriptions,
             events_sent: plan.sent,
@@ -286,7 +291,10 @@ impl Day {
             calls_minimum,
             usage_write_milli_units: writes(&functions, &names.usage_events)
                 + writes(&producers, &names.usage_events),
-            record_write_milli_units: writes(&functions, &names.metering_records),
+            record_write_milli_units: writes(&functions, &names.metering_records)
+                .saturating_sub(of_the_stack),
+            progress_write_milli_units: of_the_stack,
+            hours: u64::try_from(seconds).unwrap_or(0).div_ceil(3_600),
             counts: self.stack.counts(),
         };
         self.stack.shutdown()?;

@@ -32,8 +32,14 @@ pub struct Summary {
     pub calls_minimum: u64,
     /// Write units that the events cost in UsageEvents, in thousandths.
     pub usage_write_milli_units: u64,
-    /// Write units that the functions cost in MeteringRecords, in thousandths.
+    /// Write units that the functions cost in MeteringRecords for records, late usage and rows that
+    /// were set aside, in thousandths.
     pub record_write_milli_units: u64,
+    /// Write units that the functions cost in MeteringRecords for the stack's own items, such as
+    /// progress and places, in thousandths. They depend on the time, not on the usage.
+    pub progress_write_milli_units: u64,
+    /// The hours of the stack's time that the demo took, rounded up.
+    pub hours: u64,
     /// The invocations, failures and faults during the demo.
     pub counts: Counts,
 }
@@ -74,6 +80,22 @@ impl Summary {
         self.problems().is_empty()
     }
 
+    /// Write units per event, with three decimals; `-` without events.
+    pub fn write_units_per_event(&self) -> String {
+        thousandths(self.usage_write_milli_units, self.events_sent)
+    }
+
+    /// Write units per metering record, with three decimals; `-` without records.
+    pub fn write_units_per_record(&self) -> String {
+        let records = self.books.records.values().sum();
+        thousandths(self.record_write_milli_units, records)
+    }
+
+    /// Write units per hour for the stack's own items, with three decimals.
+    pub fn write_units_per_hour(&self) -> String {
+        thousandths(self.progress_write_milli_units, self.hours)
+    }
+
     /// The summary as `--json` prints it.
     pub fn to_json(&self) -> Value {
         let records: BTreeMap<&str, u64> = self
@@ -99,7 +121,21 @@ impl Summary {
             "billed_by_marketplace": self.billed_by_marketplace.to_string(),
             "records": records,
             "api_calls": {"batch_meter_usage": self.calls, "minimum": self.calls_minimum},
+            "write_units": {
+                "per_event": self.write_units_per_event(),
+                "per_record": self.write_units_per_record(),
+                "of_the_stack_per_hour": self.write_units_per_hour(),
+            },
             "balanced": self.is_balanced(),
         })
+    }
+}
+
+/// `milli / count` thousandths as a decimal with three places, rounded down. `-` if `count` is
+/// zero.
+pub fn thousandths(milli: u64, count: u64) -> String {
+    match milli.checked_div(count) {
+        Some(each) => format!("{}.{:03}", each / 1_000, each % 1_000),
+        None => "-".to_owned(),
     }
 }
