@@ -625,7 +625,7 @@ fn an_imbalance_names_its_slots() {
     let json: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(json["balanced"], false);
     assert_eq!(
-        json["astray"],
+        json["unbalanced"],
         json!([{"slot": slot, "sent": "0.75", "arrived": "0"}])
     );
     let page = sample.run(&["books", "--month", "2026-11", "--html"]);

@@ -50,7 +50,7 @@ fn every_command_explains_itself_with_an_example() {
 
 #[test]
 fn wrong_usage_ends_with_2_and_names_value_and_rule() {
-    let licence = "arn:aws:license-manager::1:license:l-1";
+    let license = "arn:aws:license-manager::1:license:l-1";
     let cases: &[(&[&str], &str)] = &[
         (&[], "Usage"),
         (&["demo", "--hours", "1"], "2 to 600"),
@@ -78,7 +78,7 @@ fn wrong_usage_ends_with_2_and_names_value_and_rule() {
                 "records",
                 "list",
                 "--subscription",
-                licence,
+                license,
                 "--state",
                 "lost",
             ],
@@ -89,7 +89,7 @@ fn wrong_usage_ends_with_2_and_names_value_and_rule() {
                 "records",
                 "show",
                 "--subscription",
-                licence,
+                license,
                 "--hour",
                 "2026-11-21T24",
                 "--dimension",

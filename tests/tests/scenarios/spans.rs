@@ -226,8 +226,8 @@ fn an_account_that_buys_again_is_billed_from_the_new_purchase_on() {
 }
 
 /// A buyer comes back in the last hour of a month, and uses the product before the stack knows of
-/// the new purchase. The known purchase is over, so the row flags its hour. The hour must stay open
-/// all the same until it is due, because it is the last one that can take usage of the month.
+/// the new purchase. The known purchase is over, so the row flags its hour. Nevertheless the hour must
+/// stay open until it is due, because it is the last one that can take usage of the month.
 async fn used_before_the_new_purchase_is_known(identity: IdentityKind, known_at: &str) {
     let story = Story::begin("2026-11-30T08:20:00Z", identity).await;
     story.until("2026-11-30T10:05:00Z", 5).await;

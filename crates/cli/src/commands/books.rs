@@ -92,7 +92,7 @@ impl BooksOf {
                 "month": month.to_string(),
                 "balanced": is_balanced,
                 "sum": view::books(&sum),
-                "astray": report.unbalanced,
+                "unbalanced": report.unbalanced,
                 "subscriptions": report.subscriptions,
             }))?;
         } else if self.html {

@@ -52,7 +52,7 @@ impl ScenarioRun {
     }
 }
 
-/// The plan of a run: each call is noted, and one of them meets its fate.
+/// The plan of a run: each call is written down, and one of them meets its fate.
 pub(super) fn plan(
     strike: Option<(u64, Fate)>,
     steps: Arc<Mutex<Vec<Step>>>,
