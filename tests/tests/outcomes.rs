@@ -1,7 +1,8 @@
-//! Outcomes that cannot be written, answers that are not clear, and calls that were not sent. No
-//! record is lost or billed twice because of them.
+//! Outcomes that cannot be written, answers that are not clear, calls that were not sent, and
+//! refusals that say nothing about a record. No record is lost, billed twice or given up because of
+//! them.
 //!
-//! The tests run the real submitter on the proof's wire.
+//! The tests run the real submitter and sealer on the proof's wire.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,13 +11,16 @@ use std::time::Duration;
 use aws_sdk_marketplacemetering::config::retry::RetryConfig;
 use aws_sdk_marketplacemetering::config::timeout::TimeoutConfig;
 use aws_sdk_marketplacemetering::config::{BehaviorVersion, Credentials, Region};
-use emulator::{Call, Fault, FaultKind, Faults};
+use emulator::{Agreement, Call, Fault, FaultKind, Faults, LifecycleMessage};
 use jiff::{SignedDuration, Timestamp};
 use ledger::sender::Turn;
 use ledger::{Ledger, Written};
+use local::stack::function_event;
 use marketplace::error_table::{NOT_CONNECTED, look_up};
 use marketplace::record::{Allocation, Transmissions};
-use marketplace::{IdentityKind, MeteringRecord, Slot, State, TagSet, Tags, UsageHour};
+use marketplace::slot::Slot;
+use marketplace::usage::UsageEvent;
+use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, Tags, UsageHour};
 use metering_api::MeteringApi;
 use simulation::at;
 use simulation::clients;
@@ -422,5 +426,107 @@ fn a_connection_that_is_not_opened_in_time_is_no_transmission() {
             .build()
             .unwrap()
             .block_on(send_without_a_connection());
+    });
+}
+
+/// Delivers messages and fires schedules every five minutes, until `time`.
+async fn until(world: &World, time: &str) {
+    while world.now.get() < at(time) {
+        let before = world.now.get();
+        let next = (before + SignedDuration::from_mins(5)).min(at(time));
+        world.set_time(next);
+        let reconcile = UsageHour::of(next) != UsageHour::of(before);
+        world.tick(reconcile).await;
+    }
+}
+
+/// Delivers an SNS message of a legacy listing with the time at which it was sent.
+async fn sns(world: &World, code: &str, buyer: &Agreement, action: &str, time: &str) {
+    let message = LifecycleMessage::Sns {
+        topic_arn: format!(
+            "arn:aws:sns:us-east-1:287250355862:aws-mp-subscription-notification-{code}"
+        ),
+        message: serde_json::json!({
+            "action": action,
+            "customer-identifier": buyer.customer_identifier,
+            "product-code": code,
+        })
+        .to_string(),
+        message_id: format!("{action}-{time}"),
+        timestamp: at(time),
+    };
+    let delivered = world.deliver_event(function_event(message)).await;
+    delivered.expect("delivered");
+}
+
+async fn the_record(world: &World, buyer: &Subscription, hour: &str) -> MeteringRecord {
+    let slot = Slot {
+        subscription: buyer.clone(),
+        hour: hour.parse().expect("an hour"),
+        dimension: "gb".parse().expect("a dimension"),
+    };
+    let mut records = world.ledger.records(&[slot]).await.expect("readable");
+    records.pop().expect("a record")
+}
+
+/// A buyer cancels at 08:20 and buys again at 08:50. All messages are hours late, and the one of
+/// 08:50 comes last. Before it comes, the timestamp of the hour 09 seems to lie between two
+/// purchases. AWS Marketplace never refuses the record. It only throttles its calls.
+#[test]
+fn a_record_that_was_only_throttled_is_not_given_up_and_is_billed_with_its_own_hour() {
+    run(|| async {
+        let world = World::at(at("2026-11-21T06:20:00Z"), 7);
+        let listing = Listing {
+            code: "aproduct".to_owned(),
+            identity: IdentityKind::Customer,
+            dimensions: vec!["gb".to_owned()],
+        };
+        world.list(&listing).await;
+        let (agreement, buyer) = world.subscribe(&listing);
+        world.register(&agreement.registration_token).await;
+        until(&world, "2026-11-21T09:10:00Z").await;
+        let event = UsageEvent {
+            dimension: "gb".parse().unwrap(),
+            id: "a".parse().unwrap(),
+            quantity: "2".parse().unwrap(),
+            time: at("2026-11-21T09:05:00Z"),
+            tags: TagSet::untagged(),
+        };
+        world.report(&buyer, &event).await;
+        world
+            .wire
+            .follow(Box::new(|call| match call.operation.as_str() {
+                "BatchMeterUsage" => Fate::Refused("ThrottlingException"),
+                _ => Fate::Answered,
+            }));
+        until(&world, "2026-11-21T10:40:00Z").await;
+        let frozen = the_record(&world, &buyer, "2026-11-21T09").await;
+        assert_eq!(frozen.stamp, at("2026-11-21T09:00:00Z"));
+        assert!(frozen.sent.answered > 0, "{frozen:?}");
+        for (action, time) in [
+            ("unsubscribe-success", "2026-11-21T08:20:00Z"),
+            ("subscribe-success", "2026-11-21T09:40:00Z"),
+        ] {
+            sns(&world, &listing.code, &agreement, action, time).await;
+        }
+        until(&world, "2026-11-21T11:00:00Z").await;
+        let profile = world.ledger.profile(&buyer).await.unwrap();
+        let spans = profile.expect("a profile").lifecycle.spans();
+        assert!(!spans.accept(frozen.stamp), "{spans:?}");
+        let waiting = the_record(&world, &buyer, "2026-11-21T09").await;
+        assert_eq!(waiting.state, State::Sealed, "{waiting:?}");
+        assert_eq!(waiting.deadline, frozen.deadline);
+        world.wire.heal();
+        let time = "2026-11-21T08:50:00Z";
+        sns(&world, &listing.code, &agreement, "subscribe-success", time).await;
+        until(&world, "2026-11-21T11:30:00Z").await;
+        let billed = the_record(&world, &buyer, "2026-11-21T09").await;
+        assert_eq!((billed.state, billed.movements), (State::Accepted, 0));
+        let metered = world.emulator.metered();
+        let lines: Vec<(Timestamp, &str)> = metered
+            .iter()
+            .map(|one| (one.hour, one.quantity.as_str()))
+            .collect();
+        assert_eq!(lines, [(at("2026-11-21T09:00:00Z"), "2")]);
     });
 }
