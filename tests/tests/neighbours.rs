@@ -380,9 +380,9 @@ async fn lost_if_a_write_fails(nth: u64, calls: u64, fate: Fate) -> (bool, usize
 /// More calls than a sweep makes.
 const WHOLE: u64 = 1_000;
 
-/// A failing write of an outcome ends the invocation. The transmissions of its own record and of
-/// the other records must be written down nevertheless. If the write took effect and only its
-/// answer was lost, they must not be written down twice.
+/// A failing write of an outcome makes the invocation fail at its end. The transmissions of its own
+/// record and of the other records must be written down nevertheless. If the write took effect and
+/// only its answer was lost, they must not be written down twice.
 #[test]
 fn a_failing_write_of_an_outcome_keeps_no_transmission_from_being_written_down_once() {
     let fates = [Fate::Failed, Fate::Unanswered];

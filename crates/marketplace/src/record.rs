@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::error_table::{About, look_up};
 use crate::hour::shift;
 use crate::ids::{AccountId, InvalidId, ProductCode};
 use crate::quantity::{Quantity, Total};
@@ -272,9 +273,23 @@ impl MeteringRecord {
     /// purchase that is unknown to this stack.
     pub fn is_out_of_force(&self, spans: &Spans, now: Timestamp) -> bool {
         self.is_sendable(now)
-            && self.sent.answered > 0
+            && self.was_refused()
             && !spans.accept(self.stamp)
             && spans.standing(self.slot.hour, now) != Standing::Undecided
+    }
+
+    /// Whether AWS Marketplace refused this record itself. A call that was throttled or failed says
+    /// nothing about the record.
+    ///
+    /// A record that was refused alone because of its content has the state Refused, whatever a
+    /// later call was answered. A refusal for now leaves the state as it is, so only the last
+    /// outcome shows it. That outcome is also written for a record that was not sent because
+    /// similar ones were refused, so the record must have been answered as well.
+    fn was_refused(&self) -> bool {
+        let code = self.outcome.as_ref().map(|outcome| outcome.code.as_str());
+        let row = code.and_then(look_up);
+        let is_for_now = row.is_some_and(|row| row.about == About::RecordForNow);
+        self.state == State::Refused || (is_for_now && self.sent.answered > 0)
     }
 
     /// The time until which AWS Marketplace accepts the record: its deadline, or the end of its

@@ -7,7 +7,9 @@
 //! * [`pace`]: keeps calls within the quota
 //! * `source`: reads the keys of an invocation's records
 //! * `turn`: lets one invocation send at a time
-//! * `send`: makes the calls, repeats them, and acts on their answers
+//! * `send`: reads the records, has calls made, repeats them, and acts on their answers
+//! * `exchange`: makes one call
+//! * `tally`: counts what an invocation did
 //! * `witness`: makes the empty call that the audit of a quiet stack waits for
 //! * `write`: stores the outcomes of the records
 //!
@@ -17,10 +19,12 @@
 //! billed once. A crash after the call and before its outcome is written leaves the record sealed
 //! and due, and the schedule sends it again.
 
+mod exchange;
 pub mod pace;
 pub mod queue;
 mod send;
 mod source;
+mod tally;
 mod turn;
 mod unwritten;
 mod witness;
@@ -43,8 +47,8 @@ use std::time::Duration;
 
 use pace::Pace;
 use queue::{STREAM_ALLOWANCE, SWEEP_ALLOWANCE};
-pub use send::Tally;
 use source::Source;
+pub use tally::Tally;
 
 /// The largest quota that the setting accepts. The limit is this project's, not AWS's.
 const PER_SECOND_MAX: u32 = 1_000;

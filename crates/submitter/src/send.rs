@@ -1,4 +1,4 @@
-//! Makes the calls, repeats them, and acts on their answers.
+//! Sends the records of an invocation: reads them, has calls made, and acts on their answers.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -8,15 +8,15 @@ use marketplace::error_table::{
     About, is_known_error, is_of_every_request, may_have_recorded, may_hide_a_record,
     was_transmitted,
 };
-use marketplace::outcome::{Verdict, interpret};
-use marketplace::record::Urgency;
+use marketplace::outcome::Verdict;
 use marketplace::slot::Slot;
 use metering_api::CallError;
 use runtime::{Budget, InvocationError};
-use serde::Serialize;
 
+use crate::exchange::{Exchange, exchange};
 use crate::queue::{Attempt, Queue};
 use crate::source::Source;
+use crate::tally::Tally;
 use crate::unwritten::Unwritten;
 use crate::{App, write};
 
@@ -37,62 +37,6 @@ const KEYS_IN_A_PAGE: usize = 1_000;
 /// throttled write for example, must not stop the other records. More would mean that calls are
 /// made whose answers cannot be stored.
 const STORAGE_FAILURES_IN_A_ROW_MAX: u32 = 5;
-
-/// The numbers of records and calls that an invocation handled.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct Tally {
-    /// Calls of BatchMeterUsage, one for each transmission.
-    pub calls: u64,
-    /// Calls that failed as a whole, for a reason that is not in their records.
-    pub failed_calls: u64,
-    /// Records that AWS Marketplace billed.
-    pub accepted: u64,
-    /// Records of customers that are not subscribed (yet, or any more).
-    pub not_subscribed: u64,
-    /// Records found to be the cause of a refusal.
-    pub refused: u64,
-    /// Records for whose slot AWS Marketplace already has a record, perhaps with another quantity.
-    pub disputed: u64,
-    /// Records that wait for an hour because similar ones were refused.
-    pub suspected: u64,
-    /// Statuses and error codes that the error table does not have.
-    pub unknown: u64,
-    /// Records that were not sent, because the requests of their product and identity kind fail.
-    pub group_failing: u64,
-    /// Records that were left for later.
-    pub left: u64,
-    /// Stream records that cannot be read or name no metering record.
-    pub unreadable: u64,
-    /// Whether the invocation ended early because every request fails.
-    pub gave_up: bool,
-    /// Whether this invocation sent nothing because another invocation had the turn to send.
-    pub is_turn_taken: bool,
-    /// Seconds to the nearest deadline among the records that must still be sent; `None` if there
-    /// are none.
-    pub seconds_to_nearest_deadline: Option<i64>,
-    /// The largest part of the time between sealing and deadline that one of those records has
-    /// used, in percent; `None` if there are none.
-    pub percent_of_time_used: Option<i64>,
-}
-
-impl Tally {
-    /// Includes a record that must still be sent in the two numbers about deadlines.
-    pub(crate) fn add_waiting(&mut self, record: &MeteringRecord, now: Timestamp) {
-        let Urgency {
-            seconds_left,
-            percent_used,
-        } = record.urgency(now);
-        let nearest = self.seconds_to_nearest_deadline.unwrap_or(i64::MAX);
-        self.seconds_to_nearest_deadline = Some(nearest.min(seconds_left));
-        self.percent_of_time_used = self.percent_of_time_used.max(Some(percent_used));
-    }
-}
-
-/// A call and its result: a verdict for each record, or the error of the whole request.
-struct Exchange {
-    attempt: Attempt,
-    outcome: Result<Vec<Verdict>, CallError>,
-}
 
 /// The state of sending in one invocation.
 struct Sending<'a> {
@@ -407,33 +351,6 @@ impl Sending<'_> {
 fn is_to_be_sent(record: &MeteringRecord, now: Timestamp) -> bool {
     let waits = record.attempts > 0 && record.due.is_some_and(|due| due > now);
     record.is_sendable(now) && !waits
-}
-
-async fn exchange(app: &App, attempt: Attempt) -> Exchange {
-    pause_before(app, &attempt).await;
-    let sent: Vec<&MeteringRecord> = attempt.batch.records.iter().collect();
-    app.pace.turn().await;
-    let answer = app
-        .metering
-        .batch_meter_usage(&attempt.batch.group, &sent)
-        .await;
-    let outcome = answer.map(|answer| interpret(&sent, &answer.results, &answer.unprocessed));
-    Exchange { attempt, outcome }
-}
-
-/// Waits before a repeated call. The pause grows with each repetition, and it has jitter.
-async fn pause_before(app: &App, attempt: &Attempt) {
-    if attempt.tries > 0 {
-        let base = app.pause.saturating_mul(1 << attempt.tries.min(6));
-        runtime::run::pause(base / 1_000 * jitter_per_mille()).await;
-    }
-}
-
-/// Returns a random factor from a half to one, in thousandths.
-fn jitter_per_mille() -> u32 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    let random = RandomState::new().build_hasher().finish();
-    u32::try_from(500 + random % 501).unwrap_or(1_000)
 }
 
 fn request_failed(records: Vec<MeteringRecord>, code: &str) -> Vec<(MeteringRecord, Verdict)> {

@@ -11,7 +11,7 @@ use runtime::InvocationError;
 
 use crate::App;
 use crate::queue::LaneChange;
-use crate::send::Tally;
+use crate::tally::Tally;
 use crate::unwritten::Unwritten;
 
 /// The number of outcomes that are written at the same time.

@@ -305,6 +305,73 @@ fn only_sealed_and_refused_records_are_sent_and_only_before_their_deadline() {
 }
 
 #[test]
+fn a_record_is_given_up_only_after_a_refusal_of_the_record_itself() {
+    let now: Timestamp = "2026-11-21T04:00:00Z".parse().unwrap();
+    let removed = spans("2026-11-01T00:00:00Z", Some("2026-11-21T01:30:00Z"));
+    let slot: Slot = "legacy|code|cust@2026-11-21T02#gb".parse().unwrap();
+    let deadline = slot.hour.plus(24).start();
+    let record = |state: State, answered: u32, code: Option<&str>| MeteringRecord {
+        state,
+        sent: Transmissions {
+            doubtful: 1,
+            answered,
+        },
+        outcome: code.map(|code| Outcome {
+            at: now,
+            code: code.to_owned(),
+            metering_record_id: None,
+            quantity_at_aws: None,
+        }),
+        ..MeteringRecord::new(
+            slot.clone(),
+            "code".parse().unwrap(),
+            "2".parse().unwrap(),
+            deadline,
+            now,
+        )
+    };
+    let is_given_up = |state: State, answered: u32, code: Option<&str>| {
+        record(state, answered, code).is_out_of_force(&removed, now)
+    };
+    assert!(!is_given_up(State::Sealed, 0, None));
+    for code in [
+        // These say nothing about the record. It may also have been in a batch that was refused
+        // because of another record.
+        "ThrottlingException",
+        "AccessDeniedException",
+        "InvalidProductCodeException",
+        "InternalServiceErrorException",
+        "Unprocessed",
+        "Postponed",
+        // Similar records were refused, and this one was not sent alone.
+        "InvalidUsageDimensionException",
+    ] {
+        assert!(!is_given_up(State::Sealed, 4, Some(code)), "{code}");
+    }
+    for code in [
+        "TimestampOutOfBoundsException",
+        "InvalidLicenseException",
+        "CustomerNotSubscribed",
+    ] {
+        assert!(is_given_up(State::Sealed, 1, Some(code)), "{code}");
+        // Similar records were refused, and this one was never answered.
+        assert!(!is_given_up(State::Sealed, 0, Some(code)), "{code}");
+        assert!(!is_given_up(State::Unconfirmed, 1, Some(code)), "{code}");
+    }
+    // The refusal counts even if a later call was throttled.
+    for code in ["InvalidUsageDimensionException", "ThrottlingException"] {
+        assert!(is_given_up(State::Refused, 2, Some(code)), "{code}");
+    }
+    let refused = record(State::Sealed, 1, Some("InvalidLicenseException"));
+    let in_force = spans("2026-11-01T00:00:00Z", None);
+    assert!(!refused.is_out_of_force(&in_force, now));
+    assert!(!refused.is_out_of_force(&removed, deadline));
+    // A renewal may still become known.
+    let soon = "2026-11-21T02:15:00Z".parse().unwrap();
+    assert!(!refused.is_out_of_force(&removed, soon));
+}
+
+#[test]
 fn only_a_record_with_an_outcome_and_nothing_to_come_is_closed() {
     let at = Timestamp::UNIX_EPOCH;
     for state in State::ALL {
