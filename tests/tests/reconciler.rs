@@ -1,6 +1,6 @@
-//! Tests of the reconciler: its single tasks, days that are proved once, damaged items, runs that
-//! have no time left, the reads of the comparison with CloudTrail, and a CloudTrail that is slow or
-//! late.
+//! Tests of the reconciler: its single tasks, days that are proved once, subscriptions that become
+//! active late, damaged items, runs that have no time left, the reads of the comparison with
+//! CloudTrail, and a CloudTrail that is slow or late.
 
 #[path = "reconciler/compare.rs"]
 mod compare;
@@ -10,6 +10,8 @@ mod damage;
 mod days;
 #[path = "reconciler/history.rs"]
 mod history;
+#[path = "reconciler/pending.rs"]
+mod pending;
 #[path = "reconciler/places.rs"]
 mod places;
 #[path = "reconciler/tasks.rs"]

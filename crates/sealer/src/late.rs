@@ -20,7 +20,8 @@ use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
 /// The largest number of hours by which a flag is put off while its subscription is not active.
-/// Once the subscription is active, all its hours are sealed, flagged or not.
+/// Once the subscription is active, the next run seals its hours of the open month, flagged or not.
+/// Usage of an earlier month cannot be billed any more, so it can wait for its flag.
 const PUT_OFF_HOURS_MAX: i64 = 6;
 /// The largest number of hours by which a flag is put off while the subscription's profile is
 /// damaged. The profile may be repaired at any time, and no event reports that.
