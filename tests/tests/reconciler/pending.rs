@@ -20,7 +20,7 @@ use simulation::run::{Executor, on_a_thread};
 use simulation::wire::{Call, Fate};
 use simulation::world::{Listing, World};
 
-use crate::town::at;
+use crate::town::{at, result, start};
 
 const PRODUCT: &str = "pendingproduct";
 const HOUR: &str = "2026-11-27T02";
@@ -332,28 +332,6 @@ async fn find_at_month_end() {
     buyer.seal_at("2026-12-03T09:31:00Z").await;
     let sums = ["0", "1", "0"].map(str::to_owned);
     assert_eq!(buyer.stand().await, (Vec::new(), sums));
-}
-
-/// The result of a run that was started; `None` until the run has ended.
-type Ended<T> = Rc<RefCell<Option<Result<T, String>>>>;
-
-/// Starts a run, which goes on when the calls are released that it waits for.
-fn start<T: 'static>(
-    executor: &Executor,
-    run: impl Future<Output = Result<T, String>> + 'static,
-) -> Ended<T> {
-    let ended: Ended<T> = Rc::default();
-    let slot = Rc::clone(&ended);
-    executor.spawn(async move {
-        let result = run.await;
-        *slot.borrow_mut() = Some(result);
-    });
-    ended
-}
-
-fn result<T>(ended: &Ended<T>) -> T {
-    let result = ended.borrow_mut().take();
-    result.expect("the run has ended").unwrap()
 }
 
 /// The reconciler has read that the subscription is pending. Then it becomes active, and the sealer
