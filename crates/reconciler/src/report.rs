@@ -29,7 +29,8 @@ pub struct Report {
     /// Subscriptions that were set to ended because all their usage is metered or itemised.
     pub subscriptions_closed: u64,
     /// Minutes until the nearest deadline of a record that must still be sent; `None` if there is
-    /// no such record.
+    /// no such record. Records that AWS Marketplace has refused because of their content are left
+    /// out of this number and of the next one.
     pub minutes_to_nearest_deadline: Option<i64>,
     /// The largest part of the time between sealing and deadline that one of these records has
     /// used, in percent; `None` if there is no such record.

@@ -177,8 +177,8 @@ async fn judge_in_parts() {
     use State::{Expired, Unconfirmed};
     let town = Town::of(1).await;
     for hour in OLD_HOURS {
-        let created = town.world.ledger.create_record(&unconfirmed(&town, hour));
-        created.await.unwrap();
+        let record = unconfirmed(&town, hour);
+        town.world.ledger.create_record(&record).await.unwrap();
     }
     witness_at(&town, "2026-11-27T10:00:00Z").await;
     // A run has time for three pages of the history, and each group needs two.
@@ -192,22 +192,19 @@ async fn judge_in_parts() {
         town.world.set_time(at(time));
         let budget = Budget::of_calls(pages, 4);
         let report = town.world.reconcile_task_as(Task::Judge, budget).await;
-        report.unwrap()
+        let report = report.unwrap();
+        let audit = &report.audit;
+        (report.finished, audit.expired, audit.undecided)
     };
-    let report = judge_at("2026-11-27T12:00:00Z").await;
-    let found = (report.finished, report.audit.expired, report.audit.undecided);
-    assert_eq!(found, (false, 2, 1), "{report:?}");
+    let found = judge_at("2026-11-27T12:00:00Z").await;
+    assert_eq!(found, (false, 2, 1));
     let (states, next) = stand(&town).await;
     assert_eq!(states, [Expired, Expired, Unconfirmed, Unconfirmed]);
     assert_eq!(next, Some(at("2026-11-27T15:00:00Z")));
     // The third record is put off, so the last one has its turn.
-    let report = judge_at("2026-11-27T13:00:00Z").await;
-    let found = (report.finished, report.audit.expired, report.audit.undecided);
-    assert_eq!(found, (true, 1, 0), "{report:?}");
+    assert_eq!(judge_at("2026-11-27T13:00:00Z").await, (true, 1, 0));
     let (states, _) = stand(&town).await;
     assert_eq!(states, [Expired, Expired, Unconfirmed, Expired]);
-    let report = judge_at("2026-11-27T15:00:00Z").await;
-    let found = (report.finished, report.audit.expired, report.audit.undecided);
-    assert_eq!(found, (true, 1, 0), "{report:?}");
+    assert_eq!(judge_at("2026-11-27T15:00:00Z").await, (true, 1, 0));
     assert_eq!(stand(&town).await.0, [Expired; 4]);
 }
