@@ -1,6 +1,6 @@
-//! Tests of the reconciler: its single tasks, days that are proved once, damaged items, runs that
-//! have no time left, the reads of the comparison with CloudTrail, and a CloudTrail that is slow or
-//! late.
+//! Tests of the reconciler: its single tasks, days that are proved once, subscriptions that become
+//! active late, the judgement of records, damaged items, runs that fail or have no time left, the
+//! reads of the comparison with CloudTrail, and a CloudTrail that is slow or late.
 
 #[path = "reconciler/compare.rs"]
 mod compare;
@@ -8,8 +8,14 @@ mod compare;
 mod damage;
 #[path = "reconciler/days.rs"]
 mod days;
+#[path = "reconciler/failure.rs"]
+mod failure;
 #[path = "reconciler/history.rs"]
 mod history;
+#[path = "reconciler/judgement.rs"]
+mod judgement;
+#[path = "reconciler/pending.rs"]
+mod pending;
 #[path = "reconciler/places.rs"]
 mod places;
 #[path = "reconciler/tasks.rs"]

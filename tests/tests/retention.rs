@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use ledger::books::of_all;
 use ledger::{Written, shard_of};
+use marketplace::audit::Source;
 use marketplace::limits::ALLOCATIONS_MAX;
 use marketplace::outcome::{Next, Verdict};
 use marketplace::record::{Allocation, MeteringRecord, Transmissions};
@@ -309,8 +310,8 @@ fn usage(hour: &str, quantity: &str) -> UsageEvent {
     }
 }
 
-/// Sets up a buyer whose usage of one hour is billed.
-async fn billed_once(world: &World) -> Subscription {
+/// Sets up a buyer whose usage of one hour is sealed, and not sent.
+async fn sealed_once(world: &World) -> Subscription {
     let listing = Listing {
         code: "closedproduct".to_owned(),
         identity: IdentityKind::Customer,
@@ -329,6 +330,12 @@ async fn billed_once(world: &World) -> Subscription {
         world.set_time(at(time));
         world.seal().await.unwrap();
     }
+    subscription
+}
+
+/// Sets up a buyer whose usage of one hour is billed.
+async fn billed_once(world: &World) -> Subscription {
+    let subscription = sealed_once(world).await;
     world.set_time(at("2026-11-21T10:45:00Z"));
     world.sweep().await.unwrap();
     let records = world
@@ -640,6 +647,59 @@ fn rows_that_expired_are_not_metered_too_much() {
             assert_eq!(over, 0);
         });
     });
+}
+
+/// A record was never sent, and it is judged three months later. Rows are kept for a hundred days
+/// only. After that, a recount may not find the usage of the record.
+#[test]
+fn usage_that_was_not_billed_stays_held_once_its_rows_may_have_expired() {
+    for (time, is_usage_gone) in [
+        ("2027-03-01T09:59:59Z", false),
+        ("2027-03-01T10:00:00Z", true),
+    ] {
+        on_a_thread(|| Executor::default().finish(judge_late(time, is_usage_gone)));
+    }
+}
+
+async fn judge_late(time: &str, is_usage_gone: bool) {
+    let world = World::with_source(at("2026-11-21T08:20:00Z"), 7, Source::Trail);
+    let subscription = sealed_once(&world).await;
+    let hour: UsageHour = "2026-11-21T09".parse().unwrap();
+    world.set_time(at("2026-11-22T09:01:00Z"));
+    let expired = world.reconcile_task(Task::Expire).await.unwrap();
+    assert_eq!(expired.unconfirmed, 1, "{expired:?}");
+    // A call that bills nothing shows that the trail reaches so far.
+    world.set_time(at("2027-03-01T08:00:00Z"));
+    let metering = &world.functions.submitter.metering;
+    let witness = metering.batch_meter_usage_raw(json!({"UsageRecords": []}));
+    witness.await.unwrap();
+    if is_usage_gone {
+        let row = format!("gb#of-{hour}");
+        let partition = format!("{subscription}@{hour}");
+        world.delete_row(&partition, &row).await;
+    }
+    world.set_time(at(time));
+    let report = world.reconcile_task(Task::Judge).await.unwrap();
+    let found = (report.audit.expired, report.audit.given_up);
+    let expected = (u64::from(!is_usage_gone), u64::from(is_usage_gone));
+    assert_eq!(found, expected, "{report:?}");
+    let records = world.ledger.records_with_prefix(&subscription, "r#").await;
+    let records = records.unwrap();
+    let record = &records[0];
+    let flag = world.ledger.late_flag(&subscription, hour).await.unwrap();
+    assert_eq!(flag.is_some(), !is_usage_gone);
+    if !is_usage_gone {
+        assert_eq!(record.state, State::Expired);
+        return;
+    }
+    // The record waits for a person, however long that takes.
+    assert_eq!((record.state, record.due), (State::Unconfirmed, None));
+    let doubt = world.ledger.doubt_about(&record.slot).await.unwrap();
+    let doubt = doubt.expect("a reason");
+    assert!(doubt.contains("its rows may have expired"), "{doubt}");
+    world.set_time(at("2028-12-22T12:00:00Z"));
+    world.sweep_ttl();
+    assert_eq!(read(&world, &record.slot).await, *record);
 }
 
 #[test]

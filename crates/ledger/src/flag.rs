@@ -5,8 +5,11 @@
 //! meanwhile survives.
 //!
 //! A flag whose hour cannot be recounted yet is postponed, longer each time, so that it does not
-//! block the flags after it. A flag that is put meanwhile is due at once.
+//! block the flags after it. A flag that is put meanwhile is due at once. So a caller who finds the
+//! same uncounted rows again and again must not put the flag each time: see
+//! [`Ledger::flagged_hours`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -67,6 +70,29 @@ fn read_key(item: &Item) -> Result<(Subscription, UsageHour), Malformed> {
     let hour = read.text("item")?.trim_start_matches("l#");
     let hour = hour.parse().map_err(|e| read.malformed("item", e))?;
     Ok((read.parsed("subscription")?, hour))
+}
+
+/// Reads a whole flag.
+fn read_flag(item: &Item) -> Result<LateFlag, Malformed> {
+    let read = Reader::new(item);
+    let (subscription, hour) = read_key(item)?;
+    Ok(LateFlag {
+        subscription,
+        hour,
+        mark: read.text("version")?.to_owned(),
+        tries: read.number_opt("tries")?.unwrap_or_default(),
+    })
+}
+
+/// Reads the hour of a flag. It is an error if the flag lacks something that its recount needs.
+fn read_due_flag(item: &Item) -> Result<UsageHour, Malformed> {
+    let read = Reader::new(item);
+    let flag = read_flag(item)?;
+    read.second("due")?;
+    match read.text("work")? == partition(shard_of(&flag.subscription)) {
+        true => Ok(flag.hour),
+        false => Err(read.malformed("work", "is not the partition of its shard")),
+    }
 }
 
 /// Makes the marks of flags. No two flags ever have the same mark.
@@ -157,14 +183,35 @@ impl Ledger {
                 &sort_key(hour),
             )
             .await?;
-        let Some(item) = item else { return Ok(None) };
-        let read = Reader::new(&item);
-        Ok(Some(LateFlag {
-            subscription: subscription.clone(),
-            hour,
-            mark: read.text("version")?.to_owned(),
-            tries: read.number_opt("tries")?.unwrap_or_default(),
-        }))
+        Ok(item.as_ref().map(read_flag).transpose()?)
+    }
+
+    /// The hours from `first` through `last` that are flagged, strongly consistent, read with one
+    /// query. A damaged flag is reported and left out, because no recount follows from it. If it is
+    /// put again, it is whole again.
+    ///
+    /// An hour that is flagged already need not be flagged again, unless a recount may be under way
+    /// that has read the hour before the caller has. That recount removes the flag, although it has
+    /// not counted the newer rows.
+    pub async fn flagged_hours(
+        &self,
+        subscription: &Subscription,
+        first: UsageHour,
+        last: UsageHour,
+    ) -> Result<BTreeSet<UsageHour>, LedgerError> {
+        let table = &self.tables.metering_records;
+        let partition = subscription.to_string();
+        let bounds = (&*sort_key(first), &*sort_key(last));
+        let mut hours = BTreeSet::new();
+        for item in self.query_between(table, &partition, bounds).await? {
+            match read_due_flag(&item) {
+                Ok(hour) => {
+                    hours.insert(hour);
+                }
+                Err(damaged) => self.report_damaged(&damaged),
+            }
+        }
+        Ok(hours)
     }
 
     /// Postpones a flag whose hour cannot be recounted now, longer each time and `most` at most,

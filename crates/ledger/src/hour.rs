@@ -153,6 +153,11 @@ impl HourBooks<'_> {
         self.0.books()
     }
 
+    /// The number of the hour's rows that were set aside.
+    pub fn rows_set_aside(&self) -> u64 {
+        self.0.fold.rows_set_aside_count()
+    }
+
     /// The hour that was counted.
     pub fn hour(&self) -> UsageHour {
         self.0.fold.hour()

@@ -93,6 +93,14 @@ impl State {
     pub fn is_sendable(self) -> bool {
         matches!(self, Self::Sealed | Self::Refused)
     }
+
+    /// Whether a record in this state waits because of its own content, which AWS Marketplace has
+    /// refused. Such a record has an alarm of its own and can wait until its deadline. It has no
+    /// part in the alarms about used time, so that it does not hide that other records wait. In
+    /// every other state a record waits for a request: calls fail, or it has not been sent yet.
+    pub fn waits_because_of_content(self) -> bool {
+        self == Self::Refused
+    }
 }
 
 /// Whether nothing will happen to a record any more. That depends on its state, on the time when it

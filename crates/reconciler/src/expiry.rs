@@ -56,7 +56,8 @@ pub(crate) async fn expire(
     Ok(true)
 }
 
-/// Ends the records that are past their deadline, and reports the urgency of the others.
+/// Ends the records that are past their deadline, and reports the urgency of the others. A record
+/// that waits because of its own content is not reported, by the same rule as in the submitter.
 async fn end_overdue(
     app: &App,
     mut records: Vec<MeteringRecord>,
@@ -68,7 +69,9 @@ async fn end_overdue(
         .into_iter()
         .partition(|record| record.deadline <= now);
     for record in &waiting {
-        report.add_urgency(record.urgency(now));
+        if !record.state.waits_because_of_content() {
+            report.add_urgency(record.urgency(now));
+        }
     }
     let mut all = stream::iter(&overdue)
         .map(|record| end(app, record, now))

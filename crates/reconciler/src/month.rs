@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use ledger::LedgerError;
 use ledger::day::{DayDigest, digest_of_known, first_of_day};
 use ledger::profile::Profile;
-use marketplace::lifecycle::Status;
 use marketplace::{Month, Subscription, UsageHour};
 use runtime::Budget;
 
@@ -66,6 +65,7 @@ pub(crate) async fn recount_month(
         let walked = walk.go(count, |one: Recounted| {
             report.hours_recounted += one.hours;
             report.hours_flagged += one.flagged.hours;
+            report.pending_with_usage += u64::from(one.flagged.has_pending_usage);
             report.days_altered += one.altered;
         });
         let walked = walked.await;
@@ -171,9 +171,7 @@ async fn count_days(
     budget: Budget,
 ) -> Result<(Recounted, bool), LedgerError> {
     let mut recounted = Recounted::default();
-    let profile = run.app.ledger.profile(subscription).await?;
-    // If the subscription is not active yet, the recount of the hours has reported its usage.
-    let Some(profile) = profile.filter(|profile| profile.status() != Status::Pending) else {
+    let Some(profile) = run.app.ledger.profile(subscription).await? else {
         return Ok((recounted, true));
     };
     for day in days_to_count(run, &profile, round, (first, last)).await? {
@@ -188,8 +186,8 @@ async fn count_days(
             // One damaged item must not keep the other hours of its day from being counted.
             let known = run.known(&profile.product).await?;
             for hour in day.through(end) {
-                if recount(run.app, subscription, hour, None, &known).await? {
-                    recounted.flagged.hours += flag(run, &profile, [hour]).await?.hours;
+                if recount(run.app, &profile, hour, None, &known).await? {
+                    recounted.flagged.add(flag(run, &profile, [hour]).await?);
                 }
             }
             continue;
@@ -197,7 +195,9 @@ async fn count_days(
         let is_whole = end == day.plus(23);
         let altered = is_whole && was_altered(run, &profile, &counted.digest).await?;
         recounted.altered += u64::from(altered);
-        recounted.flagged.hours += flag(run, &profile, counted.uncounted).await?.hours;
+        recounted
+            .flagged
+            .add(flag(run, &profile, counted.to_flag).await?);
         // The stored sums of an altered day are not replaced. So if this run dies, the next one
         // finds the difference again, unless an hour of the day was flagged. The log has the
         // difference in any case.

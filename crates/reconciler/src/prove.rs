@@ -263,7 +263,7 @@ impl OfDays<'_> {
         Ok(transit)
     }
 
-    /// Reads a day in full, flags its hours that have uncounted rows, and stores its sums.
+    /// Reads a day in full, flags its hours that must be flagged, and stores its sums.
     async fn prove_day(
         &self,
         day: UsageHour,
@@ -274,7 +274,7 @@ impl OfDays<'_> {
         let Flagged {
             hours,
             has_pending_usage,
-        } = flag(run, profile, counted.uncounted).await?;
+        } = flag(run, profile, counted.to_flag).await?;
         proved.days += 1;
         proved.flagged += hours;
         proved.pending += u64::from(has_pending_usage);

@@ -10,13 +10,14 @@
 
 use jiff::SignedDuration;
 use ledger::hour::{Stored, StoredDay};
+use ledger::profile::Profile;
 use ledger::progress::SweepProgress;
 use ledger::{LedgerError, Written};
 use marketplace::hour::shift;
 use marketplace::{Subscription, UsageHour};
 use runtime::Budget;
 
-use crate::day::{Flagged, flag};
+use crate::day::{Flagged, flag, must_be_flagged};
 use crate::run::{Known, Run};
 use crate::walk::{End, List, Walk, kept};
 use crate::{App, ReconcileError, Report};
@@ -181,12 +182,10 @@ async fn recount_subscription(
     let mut stored = stored_of_hours(run.app, subscription, first, last).await?;
     for hour in first.through(last) {
         let stored = stored.as_mut().map(|stored| stored.take(hour));
-        let has_uncounted = recount(run.app, subscription, hour, stored, &known).await?;
+        let must_flag = recount(run.app, &profile, hour, stored, &known).await?;
         recounted.hours += 1;
-        if has_uncounted && !recounted.flagged.has_pending_usage {
-            let flagged = flag(run, &profile, [hour]).await?;
-            recounted.flagged.hours += flagged.hours;
-            recounted.flagged.has_pending_usage |= flagged.has_pending_usage;
+        if must_flag {
+            recounted.flagged.add(flag(run, &profile, [hour]).await?);
         }
     }
     Ok(recounted)
@@ -211,27 +210,29 @@ async fn stored_of_hours(
     }
 }
 
-/// Returns whether an hour has uncounted rows.
+/// Counts an hour, and returns whether it must be flagged.
 pub(crate) async fn recount(
     app: &App,
-    subscription: &Subscription,
+    profile: &Profile,
     hour: UsageHour,
     stored: Option<Stored>,
     known: &Known,
 ) -> Result<bool, LedgerError> {
     let (ledger, known) = (&app.ledger, known.as_ref().as_ref());
-    let lines = match stored {
+    let subscription = &profile.subscription;
+    let counted = match stored {
         Some(stored) => {
             let count = ledger.count_for_books(subscription, hour, stored, known);
-            count.await.and_then(|count| count.lines())
+            let count = count.await;
+            count.and_then(|count| Ok((count.lines()?, count.rows_set_aside())))
         }
         None => {
-            let count = ledger.count_hour(subscription, hour, known);
-            count.await.and_then(|count| count.lines())
+            let count = ledger.count_hour(subscription, hour, known).await;
+            count.and_then(|count| Ok((count.lines()?, count.fold.rows_set_aside_count())))
         }
     };
     // One damaged item must not keep the rest from being counted.
-    let lines = ledger.unless_damaged(&format_args!("{subscription} / {hour}"), lines)?;
-    let lines = lines.unwrap_or_default();
-    Ok(lines.iter().any(|(_, line)| line.uncounted.is_positive()))
+    let counted = ledger.unless_damaged(&format_args!("{subscription} / {hour}"), counted)?;
+    let (lines, rows_set_aside) = counted.unwrap_or_default();
+    Ok(must_be_flagged(profile, &lines, rows_set_aside))
 }

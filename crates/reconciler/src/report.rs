@@ -18,7 +18,8 @@ pub struct Report {
     pub unconfirmed: u64,
     /// Hours that were read again, counted for each subscription.
     pub hours_recounted: u64,
-    /// Hours that were flagged because they have uncounted rows, counted for each subscription.
+    /// Hours that were flagged because they have rows that nothing has counted, counted for each
+    /// subscription.
     pub hours_flagged: u64,
     /// The earliest day (`yyyy-mm-dd`) of the past month that was recounted in every shard of this
     /// run; `None` if no round of the month's recount is over.
@@ -28,7 +29,8 @@ pub struct Report {
     /// Subscriptions that were set to ended because all their usage is metered or itemised.
     pub subscriptions_closed: u64,
     /// Minutes until the nearest deadline of a record that must still be sent; `None` if there is
-    /// no such record.
+    /// no such record. Records that AWS Marketplace has refused because of their content are left
+    /// out of this number and of the next one.
     pub minutes_to_nearest_deadline: Option<i64>,
     /// The largest part of the time between sealing and deadline that one of these records has
     /// used, in percent; `None` if there is no such record.
@@ -52,8 +54,8 @@ pub struct Report {
     pub damaged_items: u64,
     /// The names of the first 100 damaged items.
     pub damaged: Vec<String>,
-    /// Findings of usage of a subscription that is not active yet. The usage is not counted until
-    /// the subscription is active. The log names the subscriptions.
+    /// Findings of usage of a subscription that is not active yet. Its hours are flagged, and the
+    /// usage is counted once the subscription is active. The log names the subscriptions.
     pub pending_with_usage: u64,
     /// Whether the run did all its work; otherwise the next run continues.
     pub finished: bool,

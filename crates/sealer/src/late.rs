@@ -20,7 +20,8 @@ use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
 /// The largest number of hours by which a flag is put off while its subscription is not active.
-/// Once the subscription is active, all its hours are sealed, flagged or not.
+/// Once the subscription is active, the next run seals its hours of the open month, flagged or not.
+/// Usage of an earlier month cannot be billed any more, so it can wait for its flag.
 const PUT_OFF_HOURS_MAX: i64 = 6;
 /// The largest number of hours by which a flag is put off while the subscription's profile is
 /// damaged. The profile may be repaired at any time, and no event reports that.
@@ -133,9 +134,14 @@ async fn recount_flag(
     };
     let profile = match ledger.profile(subscription).await {
         Ok(Some(profile)) if profile.status() != Status::Pending => profile,
-        Ok(known) => {
-            let is_known = known.is_some();
-            tracing::warn!(%subscription, %hour, is_known, "this hour is flagged, but its subscription is not active yet");
+        Ok(Some(_)) => {
+            tracing::info!(%subscription, %hour, "this hour is flagged, but its subscription is not active yet");
+            put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
+            // The reconciler reports such a subscription as PendingWithUsage.
+            return Ok(HourResult::default());
+        }
+        Ok(None) => {
+            tracing::warn!(%subscription, %hour, "this hour is flagged, but its subscription is not known");
             put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
             return Ok(HourResult::left_flagged());
         }

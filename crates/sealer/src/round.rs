@@ -185,7 +185,7 @@ async fn seal_one(
             seal_hour(run, &profile, hour).await
         }
         // The subscription is not active yet, or it has ended. Once it is active, it has attention,
-        // and every hour since its activation is sealed.
+        // and every hour of the open month is sealed. The reconciler flags its earlier hours.
         _ => Ok(Settled::default()),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use ledger::{SHARDS, shard_of};
 use marketplace::window::Window;
+use marketplace::{MeteringRecord, State};
 use reconciler::Task;
 use runtime::Budget;
 use simulation::run::{Executor, on_a_thread};
@@ -204,4 +205,49 @@ async fn ask_for_nothing() {
         .await
         .unwrap();
     assert_eq!(report.task, "everything");
+}
+
+/// A record of this hour that waits in this state. It is due at once.
+fn waiting(town: &Town, n: usize, hour: &str, state: State) -> MeteringRecord {
+    let slot = town.slot(n, hour);
+    let (sealed_at, deadline) = (slot.hour.end(), slot.hour.plus(24).start());
+    let product = "townproduct".parse().unwrap();
+    let quantity = "1".parse().unwrap();
+    MeteringRecord {
+        state,
+        due: Some(sealed_at),
+        ..MeteringRecord::new(slot, product, quantity, deadline, sealed_at)
+    }
+}
+
+#[test]
+fn a_refused_record_has_no_part_in_the_used_time() {
+    on_a_thread(|| Executor::default().finish(wait_beside_refused()));
+}
+
+async fn wait_beside_refused() {
+    let town = Town::of(2).await;
+    let expire_at = async |time: &str| {
+        town.world.set_time(at(time));
+        let report = town.world.reconcile_task(Task::Expire).await.unwrap();
+        assert!(report.finished, "{report:?}");
+        let urgency = (
+            report.minutes_to_nearest_deadline,
+            report.percent_of_time_used,
+        );
+        (urgency, report.unconfirmed)
+    };
+    // A single minute is left for the refused record.
+    let refused = waiting(&town, 0, "2026-11-26T04", State::Refused);
+    town.world.ledger.create_record(&refused).await.unwrap();
+    let found = expire_at("2026-11-27T03:59:00Z").await;
+    assert_eq!(found, ((None, None), 0));
+    // The other record has used 59 minutes of its 23 hours.
+    let sealed = waiting(&town, 1, "2026-11-27T02", State::Sealed);
+    town.world.ledger.create_record(&sealed).await.unwrap();
+    let found = expire_at("2026-11-27T03:59:00Z").await;
+    assert_eq!(found, ((Some(22 * 60 + 1), Some(4)), 0));
+    // The deadline of a refused record ends it nevertheless.
+    let found = expire_at("2026-11-27T04:00:00Z").await;
+    assert_eq!(found, ((Some(22 * 60), Some(4)), 1));
 }

@@ -1,6 +1,7 @@
 //! A town: a world with several buyers of one product. Its time stands still between the steps of a
 //! test.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use emulator::Agreement;
@@ -9,6 +10,7 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, Subscription, TagSet};
 pub use simulation::at;
+use simulation::run::Executor;
 use simulation::world::{Listing, World};
 
 /// A world with several buyers.
@@ -93,4 +95,27 @@ impl Town {
         self.world.set_time(at(time));
         self.world.reconcile().await.unwrap()
     }
+}
+
+/// The result of a run that was started; `None` until the run has ended.
+pub type Ended<T> = Rc<RefCell<Option<Result<T, String>>>>;
+
+/// Starts a run. If one of its calls waits, the run goes on when that call is released.
+pub fn start<T: 'static>(
+    executor: &Executor,
+    run: impl Future<Output = Result<T, String>> + 'static,
+) -> Ended<T> {
+    let ended: Ended<T> = Rc::default();
+    let slot = Rc::clone(&ended);
+    executor.spawn(async move {
+        let result = run.await;
+        *slot.borrow_mut() = Some(result);
+    });
+    ended
+}
+
+/// The result of a run that has ended.
+pub fn result<T>(ended: &Ended<T>) -> T {
+    let result = ended.borrow_mut().take();
+    result.expect("the run has ended").unwrap()
 }

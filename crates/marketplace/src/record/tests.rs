@@ -372,6 +372,17 @@ fn a_record_is_given_up_only_after_a_refusal_of_the_record_itself() {
 }
 
 #[test]
+fn of_all_records_that_are_sent_only_a_refused_one_waits_because_of_its_content() {
+    let sendable = State::ALL.into_iter().filter(|state| state.is_sendable());
+    let (content, request): (Vec<_>, Vec<_>) =
+        sendable.partition(|state| state.waits_because_of_content());
+    assert_eq!(
+        (content, request),
+        (vec![State::Refused], vec![State::Sealed])
+    );
+}
+
+#[test]
 fn only_a_record_with_an_outcome_and_nothing_to_come_is_closed() {
     let at = Timestamp::UNIX_EPOCH;
     for state in State::ALL {
