@@ -335,7 +335,7 @@ impl Sending<'_> {
                 Some(code) => tried.push((record, Verdict::RequestFailed { code })),
                 None => {
                     self.tally.left += 1;
-                    self.tally.add_waiting(&record, now);
+                    self.tally.add_waiting(&record, record.state, now);
                 }
             }
         }

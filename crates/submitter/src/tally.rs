@@ -1,8 +1,8 @@
 //! Counts what an invocation did, for its answer and its metrics.
 
 use jiff::Timestamp;
-use marketplace::MeteringRecord;
 use marketplace::record::Urgency;
+use marketplace::{MeteringRecord, State};
 use serde::Serialize;
 
 /// The numbers of records and calls that an invocation handled.
@@ -43,8 +43,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Includes a record that must still be sent in the two numbers about deadlines.
-    pub(crate) fn add_waiting(&mut self, record: &MeteringRecord, now: Timestamp) {
+    /// Includes a record that must still be sent in the two numbers about deadlines. `state` is its
+    /// state after this invocation. A record that waits because of its content is left out.
+    pub(crate) fn add_waiting(&mut self, record: &MeteringRecord, state: State, now: Timestamp) {
+        if state.waits_because_of_content() {
+            return;
+        }
         let Urgency {
             seconds_left,
             percent_used,

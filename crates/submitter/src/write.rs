@@ -41,10 +41,8 @@ pub(crate) async fn outcomes(
     let written: Vec<_> = stream::iter(verdicts)
         .map(|(record, verdict, transmissions)| {
             let next = next(&verdict, record.state, record.attempts);
-            // A refused record has an alarm of its own. It can wait until its deadline, and must
-            // not hide that others wait.
-            if next.retry_after.is_some() && next.state != State::Refused {
-                tally.add_waiting(&record, now);
+            if next.retry_after.is_some() {
+                tally.add_waiting(&record, next.state, now);
             }
             async move {
                 let written = write_one(app, &record, &verdict, &next, transmissions, now).await;
