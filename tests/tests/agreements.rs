@@ -241,6 +241,47 @@ async fn a_renewal_outlives_the_end_of_the_agreement_it_renews() {
     }
 }
 
+/// The old agreement's end is never reported. It still looks in force when the license is removed.
+#[tokio::test]
+async fn an_agreement_whose_end_is_never_reported_does_not_keep_a_license_in_force() {
+    // An account can have several agreements in force, so there the old agreement goes on.
+    for (product, subscription, status) in [
+        ("examplecode1", LICENSE, Status::Ending),
+        (
+            "examplecode3",
+            "account|examplecode3|111122223333",
+            Status::Active,
+        ),
+    ] {
+        let event = |kind, agreement, time| {
+            license_event(kind, product, agreement, "111122223333", time)
+        };
+        let events = [
+            event("Updated", "agmt-OLD", "2026-11-01T00:00:00Z"),
+            event("Updated", "agmt-NEW", "2026-11-20T00:00:00Z"),
+            event("Deprovisioned", "agmt-NEW", "2026-11-21T00:00:00Z"),
+        ];
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [2, 1, 0],
+            [1, 2, 0],
+            [2, 0, 1],
+            [1, 0, 2],
+        ] {
+            let buyers = Buyers::new().await;
+            buyers.configure_products().await;
+            for step in order {
+                buyers.deliver(events[step].clone()).await;
+            }
+            let profile = buyers.profile(&subscription.parse().unwrap()).await;
+            let profile = profile.unwrap();
+            assert_eq!(profile.status(), status, "{product} {order:?}");
+            assert_eq!(profile.agreement.unwrap().as_str(), "agmt-NEW");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_renewal_finds_the_legacy_customer_by_the_account() {
     for renewal_first in [false, true] {

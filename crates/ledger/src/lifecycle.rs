@@ -13,7 +13,7 @@
 //! and a fact without a link waits.
 
 use jiff::Timestamp;
-use marketplace::agreements::lifecycle_of;
+use marketplace::agreements::{AgreementsInForce, lifecycle_of};
 use marketplace::lifecycle::{Lifecycle, Sign, Status};
 use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subscription};
 
@@ -178,7 +178,8 @@ impl Ledger {
             new.agreement = Some(current.clone());
         }
         let agreements: Vec<Lifecycle> = agreements.into_iter().map(|(_, life)| life).collect();
-        new.lifecycle = lifecycle_of(new.lifecycle.clone(), &agreements, customer);
+        let in_force = AgreementsInForce::of(stored.subscription.kind());
+        new.lifecycle = lifecycle_of(new.lifecycle.clone(), &agreements, customer, in_force);
         call_attention_if_due(stored, &mut new, now);
         if new == *stored {
             return Ok(Some(new));

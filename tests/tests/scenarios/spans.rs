@@ -5,7 +5,9 @@
 
 use std::cell::RefCell;
 
-use emulator::{Agreement, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings};
+use emulator::{
+    Agreement, EndedOnRenewal, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings,
+};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::function_event;
 use marketplace::lifecycle::Status;
@@ -416,6 +418,44 @@ fn a_release_survives_a_death_at_each_of_its_transactions() {
             });
         }
     }
+}
+
+/// The end of the renewed agreement is never reported, so it still looks in force when the new
+/// agreement is cancelled. The last hour must be sealed early all the same: a round would seal it
+/// at 13:30, and its final hour is over at 13:10.
+#[test]
+fn a_cancellation_after_a_renewal_without_an_end_is_billed_in_the_final_hour() {
+    run_story(|| async {
+        let story = Story::begin("2026-11-21T08:20:00Z", IdentityKind::License).await;
+        let emulator = &story.world.emulator;
+        emulator.set_readings(Readings {
+            ended_on_renewal: EndedOnRenewal::NotSent,
+            ..emulator.readings()
+        });
+        story.uses("a", "1", "2026-11-21T09:05:00Z").await;
+        story.until("2026-11-21T10:10:00Z", 5).await;
+        let old = &story.agreement;
+        let renewed = emulator.renew_agreement(&old.agreement_id);
+        let renewed = renewed.expect("renewed");
+        assert_eq!(renewed.license_arn, old.license_arn);
+        story.until("2026-11-21T12:10:00Z", 5).await;
+        assert_eq!(story.status().await, Status::Active);
+        story.uses("b", "2", "2026-11-21T12:05:00Z").await;
+        emulator
+            .cancel_agreement(&renewed.agreement_id)
+            .expect("cancelled");
+        story.until("2026-11-21T12:15:00Z", 5).await;
+        assert_eq!(story.status().await, Status::Ending);
+        story.until("2026-11-21T13:10:00Z", 5).await;
+        let record = story.record("2026-11-21T12").await.expect("a record");
+        assert_eq!(record.state, State::Accepted);
+        assert_eq!(record.final_at, Some(at("2026-11-21T13:10:31Z")));
+        let (bill, held) = story.end().await;
+        assert_eq!(bill, ["2026-11-21T09 1", "2026-11-21T12 2"]);
+        assert_eq!(held, "0");
+        story.until("2026-11-21T18:10:00Z", 10).await;
+        assert_eq!(story.status().await, Status::Ended);
+    });
 }
 
 #[test]
