@@ -4,14 +4,29 @@ mod buyers;
 
 use buyers::{Buyers, at, budget, event_of, sample};
 use jiff::Timestamp;
+use ledger::lifecycle::Known;
 use ledger::lifecycle_key::LifecycleKey;
 use marketplace::Subscription;
-use marketplace::lifecycle::Status;
+use marketplace::lifecycle::{Sign, Status};
 use runtime::{BatchResponse, Budget};
 use serde_json::{Value, json};
 
 const LICENSE: &str =
     "arn:aws:license-manager::294406891311:license:l-0123456789abcdef0123456789abcdef";
+
+/// Another license, which the same agreement may grant.
+const OTHER_LICENSE: &str =
+    "arn:aws:license-manager::294406891311:license:l-fedcba9876543210fedcba9876543210";
+
+/// Every order of three events.
+const ORDERS: [[usize; 3]; 6] = [
+    [0, 1, 2],
+    [0, 2, 1],
+    [2, 1, 0],
+    [1, 2, 0],
+    [2, 0, 1],
+    [1, 0, 2],
+];
 
 /// A license event in the form in which AWS sends it.
 fn license_event(kind: &str, product: &str, agreement: &str, account: &str, time: &str) -> Value {
@@ -22,6 +37,14 @@ fn license_event(kind: &str, product: &str, agreement: &str, account: &str, time
     event["detail"]["product"]["code"] = json!(product);
     event["detail"]["agreement"]["id"] = json!(agreement);
     event["detail"]["acceptor"]["accountId"] = json!(account);
+    event
+}
+
+/// The same event about the other license.
+fn of_other_license(mut event: Value) -> Value {
+    let id = format!("other-{}", event["id"].as_str().unwrap());
+    event["id"] = json!(id);
+    event["detail"]["license"]["arn"] = json!(OTHER_LICENSE);
     event
 }
 
@@ -210,14 +233,7 @@ async fn a_renewal_outlives_the_end_of_the_agreement_it_renews() {
         "2026-11-20T00:00:00Z",
     );
     let old_ended = ended_event("agmt-OLD", "2026-11-20T00:05:00Z");
-    for order in [
-        [0, 1, 2],
-        [0, 2, 1],
-        [2, 1, 0],
-        [1, 2, 0],
-        [2, 0, 1],
-        [1, 0, 2],
-    ] {
+    for order in ORDERS {
         let buyers = Buyers::new().await;
         for step in order {
             buyers.deliver([&old, &new, &old_ended][step].clone()).await;
@@ -238,6 +254,40 @@ async fn a_renewal_outlives_the_end_of_the_agreement_it_renews() {
             (profile.status(), profile.lifecycle.first_end()),
             (Status::Ending, Some(at("2026-11-21T00:00:00Z")))
         );
+    }
+}
+
+/// The old agreement's end is never reported. It still looks in force when the license is removed.
+#[tokio::test]
+async fn an_agreement_whose_end_is_never_reported_does_not_keep_a_license_in_force() {
+    // An account can have several agreements in force, so there the old agreement goes on.
+    for (product, subscription, status) in [
+        ("examplecode1", LICENSE, Status::Ending),
+        (
+            "examplecode3",
+            "account|examplecode3|111122223333",
+            Status::Active,
+        ),
+    ] {
+        let event = |kind, agreement, time| {
+            license_event(kind, product, agreement, "111122223333", time)
+        };
+        let events = [
+            event("Updated", "agmt-OLD", "2026-11-01T00:00:00Z"),
+            event("Updated", "agmt-NEW", "2026-11-20T00:00:00Z"),
+            event("Deprovisioned", "agmt-NEW", "2026-11-21T00:00:00Z"),
+        ];
+        for order in ORDERS {
+            let buyers = Buyers::new().await;
+            buyers.configure_products().await;
+            for step in order {
+                buyers.deliver(events[step].clone()).await;
+            }
+            let profile = buyers.profile(&subscription.parse().unwrap()).await;
+            let profile = profile.unwrap();
+            assert_eq!(profile.status(), status, "{product} {order:?}");
+            assert_eq!(profile.agreement.unwrap().as_str(), "agmt-NEW");
+        }
     }
 }
 
@@ -278,6 +328,191 @@ async fn a_renewal_finds_the_legacy_customer_by_the_account() {
         let profile = buyers.profile(&subscription).await.unwrap();
         assert_eq!(profile.status(), Status::Ending);
     }
+}
+
+/// One agreement grants two licenses, of the same product or of two products. Each license is a
+/// subscription of its own.
+#[tokio::test]
+async fn the_removal_of_one_license_does_not_end_another_of_its_agreement() {
+    let account = "111122223333";
+    // A product that is not configured is metered by license.
+    for other_product in ["examplecode1", "examplecode9"] {
+        let event = |kind, product, time| license_event(kind, product, "agmt-BOTH", account, time);
+        let bought = "2026-11-01T00:00:00Z";
+        let removed = event("Deprovisioned", other_product, "2026-11-02T00:00:00Z");
+        let events = [
+            event("Updated", "examplecode1", bought),
+            of_other_license(event("Updated", other_product, bought)),
+            of_other_license(removed),
+        ];
+        for order in ORDERS {
+            let buyers = Buyers::new().await;
+            for step in order {
+                buyers.deliver(events[step].clone()).await;
+            }
+            let licenses = [LICENSE, OTHER_LICENSE].map(|arn| arn.parse().unwrap());
+            let stays = buyers.profile(&licenses[0]).await.unwrap();
+            let ends = buyers.profile(&licenses[1]).await.unwrap();
+            assert_eq!(
+                (stays.status(), ends.status()),
+                (Status::Active, Status::Ending),
+                "{other_product} {order:?}"
+            );
+            assert_eq!(stays.product.as_str(), "examplecode1");
+            assert_eq!(ends.product.as_str(), other_product);
+
+            // The end of the agreement ends both.
+            let ended = ended_event("agmt-BOTH", "2026-11-03T00:00:00Z");
+            buyers.deliver(ended).await;
+            let stays = buyers.profile(&licenses[0]).await.unwrap();
+            assert_eq!(
+                (stays.status(), stays.lifecycle.first_end()),
+                (Status::Ending, Some(at("2026-11-03T00:00:00Z")))
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_account_with_two_licenses_of_one_agreement_ends_with_the_last_of_them() {
+    let subscription: Subscription = "account|examplecode3|111122223333".parse().unwrap();
+    let event = |kind, time| license_event(kind, "examplecode3", "agmt-BOTH", "111122223333", time);
+    let events = [
+        event("Updated", "2026-11-01T00:00:00Z"),
+        of_other_license(event("Updated", "2026-11-01T00:00:00Z")),
+        of_other_license(event("Deprovisioned", "2026-11-02T00:00:00Z")),
+    ];
+    for order in ORDERS {
+        let buyers = Buyers::new().await;
+        buyers.configure_products().await;
+        for step in order {
+            buyers.deliver(events[step].clone()).await;
+        }
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Active, "{order:?}");
+        buyers
+            .deliver(event("Deprovisioned", "2026-11-05T00:00:00Z"))
+            .await;
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(
+            (profile.status(), profile.lifecycle.first_end()),
+            (Status::Ending, Some(at("2026-11-05T00:00:00Z")))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_customer_with_two_licenses_of_one_agreement_ends_with_the_last_of_them() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    // The number of events that come before the buyer's post.
+    for before in 0..=3 {
+        let bought = buyers.subscribe("examplecode2");
+        buyers.emulator.take_lifecycle();
+        let event = |kind, time| {
+            let (agreement, account) = (&bought.agreement_id, &bought.account_id);
+            license_event(kind, "examplecode2", agreement, account, time)
+        };
+        let events = [
+            of_other_license(event("Deprovisioned", "2026-11-20T14:30:00Z")),
+            event("Updated", "2026-11-20T14:24:23Z"),
+            of_other_license(event("Updated", "2026-11-20T14:24:23Z")),
+        ];
+        let (early, late) = events.split_at(before);
+        for event in early {
+            buyers.deliver(event.clone()).await;
+        }
+        let answer = buyers.register(&bought.registration_token).await;
+        assert_eq!(answer.status, 200);
+        for event in late {
+            buyers.deliver(event.clone()).await;
+        }
+        let subscription = buyers.subscription("examplecode2", &bought);
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Active, "{before}");
+        buyers
+            .deliver(event("Deprovisioned", "2026-11-20T14:40:00Z"))
+            .await;
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(
+            (profile.status(), profile.lifecycle.first_end()),
+            (Status::Ending, Some(at("2026-11-20T14:40:00Z")))
+        );
+    }
+}
+
+/// A license event is stored under its license. A registration that comes later finds it there,
+/// even if the event names no account, or came before the product was configured.
+#[tokio::test]
+async fn a_license_event_that_came_first_is_found_by_the_registration() {
+    for (product, is_configured, names_account) in [
+        ("examplecode2", true, true),
+        ("examplecode2", true, false),
+        ("examplecode2", false, true),
+        ("examplecode3", false, true),
+    ] {
+        let buyers = Buyers::new().await;
+        if is_configured {
+            buyers.configure_products().await;
+        }
+        let bought = buyers.subscribe(product);
+        buyers.emulator.take_lifecycle();
+        let mut event = license_event(
+            "Updated",
+            product,
+            &bought.agreement_id,
+            &bought.account_id,
+            "2026-11-20T14:24:23Z",
+        );
+        event["detail"]["license"]["arn"] = json!(bought.license_arn);
+        if !names_account {
+            event["detail"]["acceptor"] = json!({});
+        }
+        buyers.deliver(event).await;
+        if !is_configured {
+            buyers.configure_products().await;
+        }
+        let answer = buyers.register(&bought.registration_token).await;
+        assert_eq!(answer.status, 200);
+        let subscription = buyers.subscription(product, &bought);
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Active, "{subscription}");
+    }
+}
+
+/// Earlier versions stored the signs of license events under the agreement.
+#[tokio::test]
+async fn a_sign_that_an_earlier_version_stored_under_the_agreement_counts() {
+    let buyers = Buyers::new().await;
+    let agreement = LifecycleKey::Agreement("agmt-EXAMPLE1".parse().unwrap());
+    let activation = at("2026-11-01T00:00:00Z");
+    buyers
+        .ledger
+        .observe_at(&agreement, Sign::Activated, activation)
+        .await
+        .unwrap();
+    let subscription: Subscription = LICENSE.parse().unwrap();
+    let product = "examplecode1".parse().unwrap();
+    let known = Known::default();
+    let joined = buyers
+        .ledger
+        .join(&subscription, &product, &[agreement], &known, activation)
+        .await
+        .unwrap();
+    assert_eq!(joined.status(), Status::Active);
+    buyers
+        .deliver(license_event(
+            "Deprovisioned",
+            "examplecode1",
+            "agmt-EXAMPLE1",
+            "111122223333",
+            "2026-11-20T00:00:00Z",
+        ))
+        .await;
+    let life = buyers.profile(&subscription).await.unwrap().lifecycle;
+    assert_eq!(life.status(), Status::Ending);
+    assert_eq!(life.activated_at(), Some(activation));
+    assert_eq!(life.first_end(), Some(at("2026-11-20T00:00:00Z")));
 }
 
 #[tokio::test]

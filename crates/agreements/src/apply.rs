@@ -1,13 +1,13 @@
 //! Writes the changes of a message to the tables.
 //!
-//! First the event is stored. Then its sign is written under the agreement or the customer that the
-//! event names. Then the subscriptions linked to that agreement or customer are read and brought up
-//! to date. After a crash between two steps the event is delivered again. Each step can be
-//! repeated, so the second delivery completes them all.
+//! First the event is stored. Then its sign is written under the license, the agreement or the
+//! customer that the event names. Then the subscriptions linked to that license, agreement or
+//! customer are read and brought up to date. After a crash between two steps the event is delivered
+//! again. Each step can be repeated, so the second delivery completes them all.
 
 use jiff::Timestamp;
 use ledger::lifecycle::Known;
-use ledger::lifecycle_key::LifecycleKey;
+use ledger::lifecycle_key::{LifecycleKey, licenses_of};
 use ledger::profile::Profile;
 use ledger::{Ledger, LedgerError};
 use marketplace::lifecycle::Sign;
@@ -84,6 +84,24 @@ struct LicenseNames<'a> {
     agreement: Option<&'a AgreementId>,
 }
 
+impl LicenseNames<'_> {
+    /// The keys to which the event's subscription is linked: the agreement, and the license of the
+    /// agreement. The sign of the event is written under the last one. A license has its own sign,
+    /// because the removal of one license does not end another one of its agreement.
+    fn lifecycle_keys(&self) -> Vec<LifecycleKey> {
+        let agreement = self.agreement.cloned().map(LifecycleKey::Agreement);
+        agreement.into_iter().chain(self.license_key()).collect()
+    }
+
+    /// The license of the agreement; `None` if the event does not name both.
+    fn license_key(&self) -> Option<LifecycleKey> {
+        Some(LifecycleKey::License {
+            agreement: self.agreement?.clone(),
+            license: self.license?.clone(),
+        })
+    }
+}
+
 /// One message with the tables that it is written to, and the current time.
 struct Context<'a> {
     ledger: &'a Ledger,
@@ -123,29 +141,28 @@ impl Context<'_> {
             agreement: names.agreement.cloned(),
             ..Known::default()
         };
-        let lifecycle_key = names.agreement.cloned().map(LifecycleKey::Agreement);
-        match &lifecycle_key {
+        let lifecycle_keys = names.lifecycle_keys();
+        match lifecycle_keys.last() {
             Some(lifecycle_key) => self.observe(lifecycle_key, sign).await?,
             None => known.sign = Some((sign, self.message.at)),
         }
-        self.join(
-            &subscription,
-            names.product,
-            lifecycle_key.as_slice(),
-            &known,
-        )
-        .await?;
+        self.list_license(names).await?;
+        self.join(&subscription, names.product, &lifecycle_keys, &known)
+            .await?;
         Ok(MessageResult::Applied)
     }
 
     /// Applies a license event of a legacy listing. The event names the account but not the
-    /// customer identifier. Its sign is written under the agreement. It updates the subscriptions
-    /// that are linked to the agreement or to the account, because a renewal's agreement is not
-    /// linked to any subscription yet.
+    /// customer identifier. Its sign is written under the license, or under the agreement if it
+    /// names no license. It updates the product's subscriptions that are linked to the agreement or
+    /// to the account, because a renewal's agreement is not linked to any subscription yet.
+    /// Subscriptions of other products are not linked to the license, even if the agreement covers
+    /// them too.
     ///
-    /// The agreement is written under the account before the account's subscription is read. The
-    /// registration first writes the subscription and then reads the agreements. So at least one of
-    /// the two finds what the other wrote.
+    /// The license is listed under the agreement and the product, and with the agreement under the
+    /// account, before their subscriptions are read. The registration first writes the
+    /// subscription's links and then reads these lists. So at least one of the two finds what the
+    /// other wrote.
     async fn license_of_customer(
         &self,
         sign: Sign,
@@ -154,18 +171,24 @@ impl Context<'_> {
         let Some(agreement) = names.agreement else {
             return Ok(self.lacks("/detail/agreement/id", IdentityKind::Customer));
         };
-        let lifecycle_key = LifecycleKey::Agreement(agreement.clone());
-        self.store_event(&lifecycle_key.to_string()).await?;
-        self.observe(&lifecycle_key, sign).await?;
-        let mut subscriptions = Vec::new();
+        let lifecycle_keys = names.lifecycle_keys();
+        let agreement_key = LifecycleKey::Agreement(agreement.clone());
+        let sign_key = lifecycle_keys.last().unwrap_or(&agreement_key);
+        self.store_event(&agreement_key.to_string()).await?;
+        self.observe(sign_key, sign).await?;
+        let mut subscriptions: Vec<Subscription> = Vec::new();
         if let Some(account) = names.account {
             let buyer = LifecycleKey::Buyer(names.product.clone(), account.clone());
-            self.ledger
-                .store_lifecycle_key(&buyer.to_string(), &lifecycle_key)
-                .await?;
+            for lifecycle_key in &lifecycle_keys {
+                self.ledger
+                    .store_lifecycle_key(&buyer.to_string(), lifecycle_key)
+                    .await?;
+            }
             subscriptions.extend(self.ledger.linked(&buyer).await?);
         }
-        subscriptions.extend(self.ledger.linked(&lifecycle_key).await?);
+        self.list_license(names).await?;
+        subscriptions.extend(self.ledger.linked(&agreement_key).await?);
+        subscriptions.retain(|one| one.product() == Some(names.product));
         subscriptions.sort();
         subscriptions.dedup();
         if subscriptions.is_empty() {
@@ -177,15 +200,27 @@ impl Context<'_> {
             ..Known::default()
         };
         for subscription in &subscriptions {
-            self.join(
-                subscription,
-                names.product,
-                std::slice::from_ref(&lifecycle_key),
-                &known,
-            )
-            .await?;
+            self.join(subscription, names.product, &lifecycle_keys, &known)
+                .await?;
         }
+        // The sign may also count for a subscription that was linked to its key while the product
+        // had another identity, or for the other products of the agreement.
+        self.bring_linked_up_to_date(sign_key, &subscriptions)
+            .await?;
         Ok(MessageResult::Applied)
+    }
+
+    /// Lists the license of an event under its agreement and product. A subscription that is not
+    /// identified by the license finds it there. This event may not name that subscription, or the
+    /// product's configured identity may change later.
+    async fn list_license(&self, names: LicenseNames<'_>) -> Result<(), LedgerError> {
+        let (Some(agreement), Some(license_key)) = (names.agreement, names.license_key()) else {
+            return Ok(());
+        };
+        let licenses = licenses_of(agreement, names.product);
+        self.ledger
+            .store_lifecycle_key(&licenses, &license_key)
+            .await
     }
 
     /// Applies Purchase Agreement events. They name neither a product nor a license, so they only
@@ -200,7 +235,7 @@ impl Context<'_> {
         self.store_event(&lifecycle_key.to_string()).await?;
         if let Some(sign) = sign {
             self.observe(&lifecycle_key, sign).await?;
-            self.bring_linked_up_to_date(&lifecycle_key).await?;
+            self.bring_linked_up_to_date(&lifecycle_key, &[]).await?;
         }
         Ok(MessageResult::Applied)
     }
@@ -236,7 +271,7 @@ impl Context<'_> {
         } else {
             // The product is metered by account, or not configured. Only the registration knows the
             // subscription.
-            self.bring_linked_up_to_date(&lifecycle_key).await?;
+            self.bring_linked_up_to_date(&lifecycle_key, &[]).await?;
         }
         Ok(MessageResult::Applied)
     }
@@ -266,11 +301,17 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// Brings the subscriptions that are linked to a lifecycle key up to date, without those in
+    /// `done`.
     async fn bring_linked_up_to_date(
         &self,
         lifecycle_key: &LifecycleKey,
+        done: &[Subscription],
     ) -> Result<(), LedgerError> {
         for subscription in self.ledger.linked(lifecycle_key).await? {
+            if done.contains(&subscription) {
+                continue;
+            }
             let profile = self
                 .ledger
                 .bring_up_to_date(&subscription, self.now)

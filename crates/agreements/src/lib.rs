@@ -10,10 +10,10 @@
 //!
 //! # Any order, at least once
 //! Events come late, repeatedly and in any order, and the buyer's registration may come before or
-//! after them. Each sign is stored with its own time under the agreement or the customer that the
-//! event names. Then every subscription that is linked to the agreement or customer is brought up
-//! to date. [`ledger::lifecycle`] explains why no sign is lost between the two steps. A repeated
-//! event changes nothing.
+//! after them. Each sign is stored with its own time under the license, the agreement or the
+//! customer that the event names. Then every subscription that is linked to the license, agreement
+//! or customer is brought up to date. [`ledger::lifecycle`] explains why no sign is lost between
+//! the two steps. A repeated event changes nothing.
 //!
 //! Facts: M41, M42, M46 (docs/marketplace-rules.md).
 

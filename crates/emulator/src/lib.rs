@@ -49,8 +49,8 @@ pub use keys::{KeyError, PublicKey};
 pub use model::Tag;
 pub use quantity::Quantity;
 pub use readings::{
-    BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
-    IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
+    BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, EndedOnRenewal, FinalHourFrom,
+    FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
     SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
 pub use refusal::Refusal;

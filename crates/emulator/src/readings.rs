@@ -118,6 +118,18 @@ pub enum LicenseOnRenewal {
     Replaced,
 }
 
+/// Whether a renewal sends `Purchase Agreement Ended` for the old agreement. AWS says so only in the
+/// documents for buyers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedOnRenewal {
+    /// The event is sent (according to the documents for buyers).
+    #[default]
+    Sent,
+    /// The event is never sent for an agreement that was renewed.
+    NotSent,
+}
+
 /// How CloudTrail prints the timestamps inside an event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -175,6 +187,8 @@ pub struct Readings {
     pub final_hour_from: FinalHourFrom,
     /// M44: the effect of a renewal on the license.
     pub license_on_renewal: LicenseOnRenewal,
+    /// M43: whether a renewal sends `Purchase Agreement Ended` for the old agreement.
+    pub ended_on_renewal: EndedOnRenewal,
     /// M56: how CloudTrail prints timestamps.
     pub cloudtrail_timestamps: CloudTrailTimestamps,
     /// M14: the scope of the limit of five tags.

@@ -14,7 +14,7 @@ use stage::{Stage, cases, stage};
 const BATCH_METER_USAGE: &str = "AWSMPMeteringService.BatchMeterUsage";
 const METER_USAGE: &str = "AWSMPMeteringService.MeterUsage";
 /// Every reading with its two values.
-const READINGS: [(&str, [&str; 2]); 13] = [
+const READINGS: [(&str, [&str; 2]); 14] = [
     ("identical_resubmission", ["success", "duplicate-record"]),
     ("identical_record_id", ["same", "new"]),
     ("empty_customer_identifier", ["tolerated", "refused"]),
@@ -25,6 +25,7 @@ const READINGS: [(&str, [&str; 2]); 13] = [
     ("invalid_customer", ["customer-not-subscribed", "exception"]),
     ("final_hour_from", ["deprovisioned", "ended"]),
     ("license_on_renewal", ["survives", "replaced"]),
+    ("ended_on_renewal", ["sent", "not-sent"]),
     ("cloudtrail_timestamps", ["printed", "iso8601"]),
     ("five_tags", ["per-allocation", "per-record"]),
     ("slot_granularity", ["hour", "exact-timestamp"]),

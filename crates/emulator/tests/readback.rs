@@ -9,8 +9,8 @@ use common::{
     Answer, LEGACY, LICENSED, Running, at, by_customer, by_license, epoch, running, with,
 };
 use emulator::{
-    CloudTrailTimestamps, Entitlement, Fault, FaultKind, Faults, LicenseOnRenewal, NewAgreement,
-    Readings,
+    CloudTrailTimestamps, EndedOnRenewal, Entitlement, Fault, FaultKind, Faults, LicenseOnRenewal,
+    NewAgreement, Readings,
 };
 use serde_json::{Value, json};
 
@@ -757,6 +757,39 @@ async fn reading_9_a_renewal_keeps_the_license_or_replaces_it() {
             "CustomerNotSubscribed"
         };
         assert_eq!(running.meter(&[later]).await.statuses(), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn reading_13_a_renewal_reports_the_end_of_the_old_agreement_or_does_not() {
+    for (reading, reported) in [
+        (EndedOnRenewal::Sent, true),
+        (EndedOnRenewal::NotSent, false),
+    ] {
+        let running = running().await;
+        running.emulator.set_readings(Readings {
+            ended_on_renewal: reading,
+            ..Readings::default()
+        });
+        let buyer = running.buys(LICENSED);
+        running
+            .emulator
+            .renew_agreement(&buyer.agreement_id)
+            .expect("renewed");
+        // The old agreement has ended under both readings.
+        let old = running.emulator.agreement(&buyer.agreement_id);
+        assert_eq!(old.expect("the old one").status, "RENEWED");
+        running
+            .emulator
+            .set_clock(Some(at("2026-11-22T12:00:00Z")), None);
+        let messages = serde_json::to_value(running.emulator.take_lifecycle()).expect("JSON");
+        let ended = messages
+            .as_array()
+            .expect("messages")
+            .iter()
+            .map(|message| &message["event-bridge"])
+            .filter(|event| event["detail-type"] == "Purchase Agreement Ended - Proposer");
+        assert_eq!(ended.count(), usize::from(reported));
     }
 }
 

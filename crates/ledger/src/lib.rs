@@ -3,7 +3,7 @@
 //! # Layout
 //! * [`tables`]: keys, indexes and streams of all tables
 //! * [`item`], `item_update`: reading, writing and updating attributes
-//! * [`profile`], [`lifecycle_key`], [`lifecycle`], [`product`]: the table Subscriptions
+//! * [`profile`], [`lifecycle_key`], [`facts`], [`lifecycle`], [`product`]: the table Subscriptions
 //! * [`usage_event`]: the table UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`stop`], [`set_aside`]: the
 //!   table MeteringRecords
@@ -31,6 +31,7 @@ pub mod damage;
 pub mod day;
 pub mod ended;
 pub mod error;
+pub mod facts;
 pub mod flag;
 pub mod hour;
 pub mod item;

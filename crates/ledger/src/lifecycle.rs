@@ -11,15 +11,32 @@
 //! profile existed before the second side read the links. So one of the two always sees both. If a
 //! side crashes, its repetition completes the work. Until then a link without a profile is skipped,
 //! and a fact without a link waits.
+//!
+//! The same holds for the key of a **license of an agreement**, to which only license events write:
+//! * Most license events name the subscription, and are both sides at once. They write the fact,
+//!   then the links of the agreement and of the license, then the profile, and then they read the
+//!   facts of both. An agreement event that comes at the same time finds the link of the agreement,
+//!   or has written its fact before that link.
+//! * A license event of a legacy listing does not name the subscription, and a registration may
+//!   not name the license. So one of them must find the other. The event writes the fact, then
+//!   lists the license under the agreement and the product, and under the buyer's account. Then it
+//!   reads the links of the agreement and of the account, and links the license to every
+//!   subscription that it finds. The registration writes the links of the agreement and of the
+//!   account, then reads the lists and links the licenses in them, then writes the profile, and
+//!   then reads the facts. If the registration read the lists before the event wrote to them, then
+//!   its links existed before the event read the links. So one of the two links the license, and
+//!   reads its facts afterwards.
+//!
+//! If a side crashes before it has listed or linked a license, its repetition does so. A fact, a
+//! link and an entry of a list are never removed, and writing one again changes nothing.
 
 use jiff::Timestamp;
-use marketplace::agreements::lifecycle_of;
 use marketplace::lifecycle::{Lifecycle, Sign, Status};
 use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subscription};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Written};
-use crate::lifecycle_key::LifecycleKey;
+use crate::lifecycle_key::{LifecycleKey, licenses_of};
 use crate::profile::Profile;
 
 /// The most tries of a conditional write; each try decides again. A try fails only if another
@@ -80,14 +97,11 @@ impl Ledger {
         for lifecycle_key in lifecycle_keys {
             self.link_both_ways(lifecycle_key, subscription).await?;
         }
-        // License events may have stored agreements for the account before it was known that this
-        // subscription belongs to the account. They are read after the link to the account was
-        // written, because those events store the agreement first and read the link second.
-        for buyer in lifecycle_keys
-            .iter()
-            .filter(|j| matches!(j, LifecycleKey::Buyer(..)))
-        {
-            for lifecycle_key in self.lifecycle_keys(&buyer.to_string()).await? {
+        // License events may have listed agreements and licenses before it was known that they
+        // belong to this subscription. The lists are read after the links were written, because
+        // those events write to the lists first and read the links second.
+        for list in lists_of(lifecycle_keys, subscription) {
+            for lifecycle_key in self.lifecycle_keys(&list).await? {
                 if !lifecycle_keys.contains(&lifecycle_key) {
                     self.link_both_ways(&lifecycle_key, subscription).await?;
                 }
@@ -155,30 +169,13 @@ impl Ledger {
         known: &Known,
         now: Timestamp,
     ) -> Result<Option<Profile>, LedgerError> {
-        let mut agreements: Vec<(AgreementId, Lifecycle)> = Vec::new();
-        let mut customer = None;
-        for lifecycle_key in self
-            .lifecycle_keys(&stored.subscription.to_string())
-            .await?
-        {
-            let facts = match &lifecycle_key {
-                LifecycleKey::Agreement(_) | LifecycleKey::Customer(..) => {
-                    self.lifecycle_facts(&lifecycle_key).await?
-                }
-                LifecycleKey::Buyer(..) => continue,
-            };
-            match lifecycle_key {
-                LifecycleKey::Agreement(id) => agreements.push((id, facts.lifecycle)),
-                _ => customer = Some(facts.lifecycle),
-            }
-        }
+        let facts = self.subscription_facts(&stored.subscription).await?;
         let mut new = stored.clone();
         known.add_to(&mut new);
-        if let Some(current) = current_agreement(&agreements) {
+        if let Some(current) = current_agreement(&facts.agreements()) {
             new.agreement = Some(current.clone());
         }
-        let agreements: Vec<Lifecycle> = agreements.into_iter().map(|(_, life)| life).collect();
-        new.lifecycle = lifecycle_of(new.lifecycle.clone(), &agreements, customer);
+        new.lifecycle = facts.lifecycle_of(&stored.subscription, new.lifecycle.clone());
         call_attention_if_due(stored, &mut new, now);
         if new == *stored {
             return Ok(Some(new));
@@ -219,6 +216,18 @@ impl Known {
             profile.lifecycle.observe(sign, at);
         }
     }
+}
+
+/// The partitions that list further lifecycle keys of a subscription: those of the buyer's account,
+/// and those of the subscription's product in each agreement. A subscription that is identified by
+/// its license has no such lists, because other licenses do not belong to it.
+fn lists_of(lifecycle_keys: &[LifecycleKey], subscription: &Subscription) -> Vec<String> {
+    let list = |lifecycle_key: &LifecycleKey| match lifecycle_key {
+        LifecycleKey::Buyer(..) => Some(lifecycle_key.to_string()),
+        LifecycleKey::Agreement(agreement) => Some(licenses_of(agreement, subscription.product()?)),
+        LifecycleKey::License { .. } | LifecycleKey::Customer(..) => None,
+    };
+    lifecycle_keys.iter().filter_map(list).collect()
 }
 
 /// The agreement whose license was updated last, by the time of the events.

@@ -1,5 +1,6 @@
 //! Lifecycle keys connect lifecycle events with subscriptions. A lifecycle key is an agreement, a
-//! legacy customer of a product, or an AWS account that bought a product.
+//! license of an agreement, a legacy customer of a product, or an AWS account that bought a
+//! product.
 //!
 //! Agreement events name no product and no license. They and the license's events may come in any
 //! order. So each side first stores its facts under the lifecycle key, and then reads the facts of
@@ -11,7 +12,9 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use marketplace::ids::InvalidId;
 use marketplace::lifecycle::Lifecycle;
-use marketplace::{AccountId, AgreementId, CustomerIdentifier, ProductCode, Subscription};
+use marketplace::{
+    AccountId, AgreementId, CustomerIdentifier, LicenseArn, ProductCode, Subscription,
+};
 
 use crate::Ledger;
 use crate::error::{LedgerError, Malformed, Written};
@@ -21,8 +24,17 @@ use crate::tables::TTL_ATTRIBUTE;
 /// A name that a lifecycle event can have instead of the subscription's.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LifecycleKey {
-    /// An agreement, by its agreement id.
+    /// An agreement, by its agreement id. Its facts are the signs of agreement events, and of
+    /// license events that name no license.
     Agreement(AgreementId),
+    /// A license that an agreement grants. Its facts are the signs of license events. An agreement
+    /// can grant several licenses, and each of them is removed by itself.
+    License {
+        /// The agreement that grants the license.
+        agreement: AgreementId,
+        /// The license.
+        license: LicenseArn,
+    },
     /// A customer of a product, by the legacy customer identifier.
     Customer(ProductCode, CustomerIdentifier),
     /// An AWS account that bought a product. It connects license events, which name no customer
@@ -34,6 +46,7 @@ impl fmt::Display for LifecycleKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Agreement(id) => write!(f, "agreement|{id}"),
+            Self::License { agreement, license } => write!(f, "license|{agreement}|{license}"),
             Self::Customer(product, customer) => write!(f, "customer|{product}|{customer}"),
             Self::Buyer(product, account) => write!(f, "buyer|{product}|{account}"),
         }
@@ -48,6 +61,10 @@ impl FromStr for LifecycleKey {
         let mut parts = text.splitn(3, '|');
         match (parts.next(), parts.next(), parts.next()) {
             (Some("agreement"), Some(id), None) => id.parse().map(Self::Agreement).map_err(invalid),
+            (Some("license"), Some(agreement), Some(license)) => Ok(Self::License {
+                agreement: agreement.parse().map_err(invalid)?,
+                license: license.parse().map_err(invalid)?,
+            }),
             (Some("customer"), Some(product), Some(customer)) => Ok(Self::Customer(
                 product.parse().map_err(invalid)?,
                 customer.parse().map_err(invalid)?,
@@ -56,9 +73,18 @@ impl FromStr for LifecycleKey {
                 product.parse().map_err(invalid)?,
                 account.parse().map_err(invalid)?,
             )),
-            _ => Err(format!("{text:?} is not an agreement, customer or buyer")),
+            _ => Err(format!(
+                "{text:?} is not an agreement, license, customer or buyer"
+            )),
         }
     }
+}
+
+/// The partition that lists the licenses of one product in an agreement, each by its lifecycle key.
+/// A subscription that is identified by its account or its legacy customer finds its licenses here,
+/// even if a registration names neither a license nor an account.
+pub fn licenses_of(agreement: &AgreementId, product: &ProductCode) -> String {
+    format!("agreement|{agreement}|{product}")
 }
 
 /// The stored facts about a lifecycle key, from lifecycle events.
@@ -158,8 +184,9 @@ impl Ledger {
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
     }
 
-    /// Stores a lifecycle key under `about`, which is a subscription or another lifecycle key. This
-    /// is the opposite direction of [`Ledger::link`]. Storing it twice changes nothing.
+    /// Stores a lifecycle key under `about`, which is a subscription, another lifecycle key or a
+    /// list of licenses ([`licenses_of`]). For a subscription, this is the opposite direction of
+    /// [`Ledger::link`]. Storing it twice changes nothing.
     pub async fn store_lifecycle_key(
         &self,
         about: &str,
@@ -230,12 +257,21 @@ mod tests {
     fn every_joint_survives_its_text() {
         for text in [
             "agreement|agmt-1",
+            "license|agmt-1|arn:aws:license-manager::1:license:l-1",
             "customer|code1|cust|with a bar",
             "buyer|code1|111122223333",
         ] {
             assert_eq!(text.parse::<LifecycleKey>().unwrap().to_string(), text);
         }
-        for text in ["", "agreement|", "buyer|code1|abc", "license|x"] {
+        for text in [
+            "",
+            "agreement|",
+            "agreement|agmt-1|code1",
+            "buyer|code1|abc",
+            "license|x",
+            "license|agmt-1|l-1",
+            "license||arn:aws:license-manager::1:license:l-1",
+        ] {
             assert!(text.parse::<LifecycleKey>().is_err(), "{text:?}");
         }
     }

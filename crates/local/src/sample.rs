@@ -251,9 +251,20 @@ impl Sold {
         })
     }
 
+    /// The license of the agreement, under which license events store their signs.
+    fn license_key(&self) -> Result<LifecycleKey, SampleError> {
+        Ok(LifecycleKey::License {
+            agreement: self.agreement.parse()?,
+            license: self.license.parse()?,
+        })
+    }
+
     /// The identifiers by which lifecycle events name the subscription.
     fn lifecycle_keys(&self) -> Result<Vec<LifecycleKey>, SampleError> {
-        let mut lifecycle_keys = vec![LifecycleKey::Agreement(self.agreement.parse()?)];
+        let mut lifecycle_keys = vec![
+            LifecycleKey::Agreement(self.agreement.parse()?),
+            self.license_key()?,
+        ];
         if let Some(customer) = self.customer {
             lifecycle_keys.push(LifecycleKey::Customer(
                 self.code.parse()?,
@@ -272,10 +283,9 @@ impl Sold {
 async fn subscribe(ledger: &Ledger, sold: &Sold) -> Result<(), SampleError> {
     let subscription = sold.subscription()?;
     let lifecycle_keys = sold.lifecycle_keys()?;
-    let agreement = LifecycleKey::Agreement(sold.agreement.parse()?);
     let activation: Timestamp = ACTIVATION.parse()?;
     ledger
-        .observe_at(&agreement, Sign::Activated, activation)
+        .observe_at(&sold.license_key()?, Sign::Activated, activation)
         .await?;
     let known = Known {
         account: Some(ACCOUNT.parse()?),

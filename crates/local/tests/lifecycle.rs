@@ -105,7 +105,10 @@ async fn an_event_whose_three_tries_failed_is_delivered_again() {
     let mut world = World::start(None).await;
     let agreement = world.sell(Identity::License);
     let subscription: Subscription = agreement.license_arn.parse().unwrap();
-    let whom = format!("agreement|{}", agreement.agreement_id);
+    let whom = format!(
+        "license|{}|{}",
+        agreement.agreement_id, agreement.license_arn
+    );
     world.damage(&whom).await;
     world.pass(5).await;
     assert!(world.failures() >= 3, "{}", world.failures());
@@ -122,7 +125,10 @@ async fn an_unhandled_message_survives_a_restart() {
     let mut world = World::start(data_dir.clone()).await;
     let agreement = world.sell(Identity::License);
     let subscription: Subscription = agreement.license_arn.parse().unwrap();
-    let whom = format!("agreement|{}", agreement.agreement_id);
+    let whom = format!(
+        "license|{}|{}",
+        agreement.agreement_id, agreement.license_arn
+    );
     world.damage(&whom).await;
     world.pass(5).await;
     world.stack.shutdown().unwrap();

@@ -4,9 +4,9 @@
 //! A renewal, an amendment or a replacement creates a new agreement, often for the same license.
 //! The old agreement's end may be dated after the new one's start. If all signs were folded into
 //! one lifecycle, the old end would close a subscription that goes on. So each agreement keeps its
-//! own lifecycle, and a subscription ends only when none of its agreements is in force.
+//! own lifecycle, and the end of an agreement counts only if no other agreement overrules it.
 //!
-//! Facts: M28, M49 (docs/marketplace-rules.md).
+//! Facts: M28, M43, M49 (docs/marketplace-rules.md).
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,32 +14,85 @@ use crate::hour::shift;
 use crate::ids::AgreementId;
 use crate::lifecycle::{Lifecycle, Sign};
 use crate::spans::{Span, Spans};
+use crate::subscription::IdentityKind;
+
+/// How many agreements of one subscription can be in force at the same time. That decides which
+/// agreements overrule the end of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgreementsInForce {
+    /// Only one agreement: the one that was activated last. A license belongs to one agreement at a
+    /// time, and a renewal that keeps the license gives it to the new agreement. The end of the old
+    /// agreement may never be reported. So the old agreement must not overrule the end of the new
+    /// one, even if it still looks in force.
+    OnlyTheLatest,
+    /// Any number of agreements. An account or a legacy customer can have several purchases of one
+    /// product, and the subscription goes on until the last of them has ended.
+    Several,
+}
+
+impl AgreementsInForce {
+    /// The rule for the subscriptions that are identified by `kind`.
+    pub fn of(kind: IdentityKind) -> Self {
+        match kind {
+            IdentityKind::License => Self::OnlyTheLatest,
+            IdentityKind::Customer | IdentityKind::Account => Self::Several,
+        }
+    }
+
+    /// Whether the agreement `other`, while it is in force, overrules an end of the agreement
+    /// `ended`.
+    fn overrules(self, other: &Lifecycle, ended: &Lifecycle) -> bool {
+        match self {
+            // An unknown activation is `None`, which is less than every time.
+            Self::OnlyTheLatest => other.activated_at() > ended.activated_at(),
+            Self::Several => true,
+        }
+    }
+}
 
 /// Combines everything that is known about one subscription: `own` is the lifecycle in its profile,
 /// `agreements` are the lifecycles of its agreements, and `customer` is the lifecycle in the SNS
-/// messages about its legacy customer.
+/// messages about its legacy customer. If an agreement grants several licenses of the subscription,
+/// it has one lifecycle for each of them.
 ///
-/// An agreement's end counts unless another agreement is in force at that time. The result depends
-/// on the known signs, not on the order in which they became known.
+/// An agreement's end does not count if another agreement is in force at that time and overrules
+/// it. `in_force` says which agreements do so:
+/// * [`AgreementsInForce::Several`]: every other agreement.
+/// * [`AgreementsInForce::OnlyTheLatest`]: every agreement whose first activation is later than the
+///   first activation of the agreement that ended. If both have the same time, nothing shows which
+///   one has the license, and the end counts. An end that counts wrongly only makes a person decide
+///   about usage, while an end that is overruled wrongly loses the usage of the final hour.
+///
+/// An agreement without any activation is never in force, so it overrules nothing. Its own end is
+/// overruled by every other agreement that is in force, under both rules: it may be the old
+/// agreement of a renewal, whose activation came before the stack existed or is still on its way.
+///
+/// The result depends on the known signs, not on the order in which they became known.
 pub fn lifecycle_of(
     own: Lifecycle,
     agreements: &[Lifecycle],
     customer: Option<Lifecycle>,
+    in_force: AgreementsInForce,
 ) -> Lifecycle {
     let spans: Vec<Spans> = agreements.iter().map(Lifecycle::spans).collect();
     let mut life = Lifecycle::default();
     for (sign, at) in own.signs() {
         // An end that is also an agreement's end is skipped here. It counts only if no other
-        // agreement is in force, and the next loop decides that.
+        // agreement overrules it, and the next loop decides that.
         let is_accounted_for = agreements.iter().any(|one| one.has(sign, at));
         if sign == Sign::Activated || !is_accounted_for {
             life.observe(sign, at);
         }
     }
     for (number, agreement) in agreements.iter().enumerate() {
+        let others = agreements.iter().zip(&spans).enumerate();
+        let overruling: Vec<&Spans> = others
+            .filter(|(n, (other, _))| *n != number && in_force.overrules(other, agreement))
+            .map(|(_, (_, spans))| spans)
+            .collect();
         for (sign, at) in agreement.signs() {
             let is_end = sign != Sign::Activated;
-            if !is_end || !is_another_in_force(&spans, number, at) {
+            if !is_end || !is_any_in_force(&overruling, at) {
                 life.observe(sign, at);
             }
         }
@@ -112,14 +165,15 @@ fn first_of_its_span<'a>(
     }
 }
 
-/// Whether an agreement other than number `this` is in force at `at`.
-fn is_another_in_force(spans: &[Spans], this: usize, at: Timestamp) -> bool {
-    let mut others = spans.iter().enumerate().filter(|(n, _)| *n != this);
-    others.any(|(_, spans)| spans.iter().any(|span: &Span| span.contains(at)))
+/// Whether one of the agreements with these spans is in force at `at`.
+fn is_any_in_force(agreements: &[&Spans], at: Timestamp) -> bool {
+    let mut spans = agreements.iter().flat_map(|spans| spans.iter());
+    spans.any(|span: &Span| span.contains(at))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::AgreementsInForce::*;
     use super::*;
     use crate::lifecycle::Sign::*;
     use crate::lifecycle::Status;
@@ -139,34 +193,85 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(agreements: &[&[(Sign, i64)]], status: Status, end: Option<i64>) {
+    fn check(
+        in_force: AgreementsInForce,
+        agreements: &[&[(Sign, i64)]],
+        status: Status,
+        end: Option<i64>,
+    ) {
         let agreements: Vec<_> = agreements.iter().map(|signs| life(signs)).collect();
-        let one = lifecycle_of(Lifecycle::default(), &agreements, None);
-        assert_eq!((one.status(), one.first_end()), (status, end.map(at)));
+        let one = lifecycle_of(Lifecycle::default(), &agreements, None, in_force);
+        let found = (one.status(), one.first_end());
+        assert_eq!(found, (status, end.map(at)), "{in_force:?}");
     }
 
     #[test]
-    fn a_subscription_ends_when_none_of_its_agreements_is_in_force() {
+    fn a_subscription_ends_when_no_later_agreement_is_in_force() {
         let old = &[(Activated, 0), (EndAnnounced, 100), (Deprovisioned, 131)];
-        check(&[old], Status::Ending, Some(100));
-        // The subscription was renewed before the old agreement's end.
-        check(&[old, &[(Activated, 90)]], Status::Active, None);
-        check(
-            &[old, &[(Activated, 90), (EndAnnounced, 500)]],
-            Status::Ending,
-            Some(500),
-        );
+        for rule in [OnlyTheLatest, Several] {
+            check(rule, &[old], Status::Ending, Some(100));
+            // The subscription was renewed before the old agreement's end.
+            check(rule, &[old, &[(Activated, 90)]], Status::Active, None);
+            check(
+                rule,
+                &[old, &[(Activated, 90), (EndAnnounced, 500)]],
+                Status::Ending,
+                Some(500),
+            );
+            // An agreement without any sign changes nothing.
+            check(rule, &[old, &[]], Status::Ending, Some(100));
+        }
+    }
+
+    #[test]
+    fn an_older_agreement_overrules_the_end_of_a_newer_one_only_if_both_can_be_in_force() {
+        let new: &[(Sign, i64)] = &[(Activated, 90), (EndAnnounced, 200), (Deprovisioned, 231)];
         // The older of two agreements ends after the newer one.
-        check(
-            &[
-                &[(Activated, 0), (EndAnnounced, 300)],
-                &[(Activated, 90), (EndAnnounced, 200), (Deprovisioned, 231)],
-            ],
-            Status::Ending,
-            Some(300),
-        );
-        // An agreement without any sign changes nothing.
-        check(&[old, &[]], Status::Ending, Some(100));
+        let late: &[(Sign, i64)] = &[(Activated, 0), (EndAnnounced, 300)];
+        // The end of the older agreement is never reported.
+        let endless: &[(Sign, i64)] = &[(Activated, 0)];
+        for agreements in [[late, new], [new, late]] {
+            check(OnlyTheLatest, &agreements, Status::Ending, Some(200));
+            check(Several, &agreements, Status::Ending, Some(300));
+        }
+        for agreements in [[endless, new], [new, endless]] {
+            check(OnlyTheLatest, &agreements, Status::Ending, Some(200));
+            check(Several, &agreements, Status::Active, None);
+        }
+        // Both were activated at the same time.
+        let same: &[(Sign, i64)] = &[(Activated, 90)];
+        for agreements in [[same, new], [new, same]] {
+            check(OnlyTheLatest, &agreements, Status::Ending, Some(200));
+            check(Several, &agreements, Status::Active, None);
+        }
+        // The first activation counts, not the last one: the old agreement was amended.
+        let amended: &[(Sign, i64)] = &[(Activated, 0), (Activated, 95)];
+        check(OnlyTheLatest, &[amended, new], Status::Ending, Some(200));
+    }
+
+    #[test]
+    fn an_end_without_an_activation_is_overruled_by_every_agreement_in_force() {
+        for rule in [OnlyTheLatest, Several] {
+            for end in [EndAnnounced, Deprovisioned] {
+                let unknown: &[(Sign, i64)] = &[(end, 100)];
+                check(rule, &[unknown], Status::Ending, Some(100));
+                check(rule, &[unknown, &[(Activated, 0)]], Status::Active, None);
+                check(rule, &[unknown, &[(Activated, 100)]], Status::Active, None);
+                // An agreement that is not in force at that time overrules nothing.
+                let ended: &[(Sign, i64)] = &[(Activated, 0), (Deprovisioned, 60)];
+                check(rule, &[unknown, ended], Status::Ending, Some(60));
+                // The agreement without an activation overrules nothing.
+                let known: &[(Sign, i64)] = &[(Activated, 0), (EndAnnounced, 50)];
+                check(rule, &[known, &[(end, 40)]], Status::Ending, Some(50));
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_license_belongs_to_one_agreement_at_a_time() {
+        assert_eq!(AgreementsInForce::of(IdentityKind::License), OnlyTheLatest);
+        assert_eq!(AgreementsInForce::of(IdentityKind::Customer), Several);
+        assert_eq!(AgreementsInForce::of(IdentityKind::Account), Several);
     }
 
     #[test]
@@ -226,20 +331,26 @@ mod tests {
 
     #[test]
     fn an_end_without_any_agreement_counts() {
-        let own = life(&[(Activated, 0), (Deprovisioned, 100)]);
-        assert_eq!(lifecycle_of(own.clone(), &[], None), own);
-        let customer = life(&[(Activated, 0), (EndAnnounced, 50)]);
-        let both = lifecycle_of(own, &[life(&[(Activated, 0)])], Some(customer));
-        assert_eq!(both.first_end(), Some(at(50)));
+        for rule in [OnlyTheLatest, Several] {
+            let own = life(&[(Activated, 0), (Deprovisioned, 100)]);
+            assert_eq!(lifecycle_of(own.clone(), &[], None, rule), own);
+            let customer = life(&[(Activated, 0), (EndAnnounced, 50)]);
+            let both = lifecycle_of(own, &[life(&[(Activated, 0)])], Some(customer), rule);
+            assert_eq!(both.first_end(), Some(at(50)));
+        }
     }
 
     #[test]
     fn a_purchase_made_and_ended_again_after_closing_is_open_again() {
-        let mut own = life(&[(Activated, 0), (Deprovisioned, 100)]);
-        own.closed_at = Some(at(5_000));
-        assert_eq!(lifecycle_of(own.clone(), &[], None).status(), Status::Ended);
-        let again = life(&[(Activated, 9_000), (Deprovisioned, 9_500)]);
-        assert_eq!(lifecycle_of(own, &[again], None).status(), Status::Ending);
+        for rule in [OnlyTheLatest, Several] {
+            let mut own = life(&[(Activated, 0), (Deprovisioned, 100)]);
+            own.closed_at = Some(at(5_000));
+            let closed = lifecycle_of(own.clone(), &[], None, rule);
+            assert_eq!(closed.status(), Status::Ended);
+            let again = life(&[(Activated, 9_000), (Deprovisioned, 9_500)]);
+            let open = lifecycle_of(own, &[again], None, rule);
+            assert_eq!(open.status(), Status::Ending);
+        }
     }
 
     proptest! {
@@ -249,13 +360,13 @@ mod tests {
             swaps in proptest::collection::vec((0usize..10, 0usize..10), 0..10),
         ) {
             // Lives 0 to 2 are those of agreements, and life 3 is that of the legacy customer.
-            let deliver = |events: &[(usize, usize, i64)]| {
+            let deliver = |events: &[(usize, usize, i64)], rule: AgreementsInForce| {
                 let mut lives: [Lifecycle; 4] = Default::default();
                 let mut own = Lifecycle::default();
                 for (owner, sign, second) in events {
                     let sign = [Activated, EndAnnounced, Deprovisioned, Failed][*sign];
                     lives[*owner].observe(sign, at(*second));
-                    own = lifecycle_of(own, &lives[..3], Some(lives[3].clone()));
+                    own = lifecycle_of(own, &lives[..3], Some(lives[3].clone()), rule);
                 }
                 own
             };
@@ -265,7 +376,9 @@ mod tests {
                     other.swap(a, b);
                 }
             }
-            prop_assert_eq!(deliver(&events), deliver(&other));
+            for rule in [OnlyTheLatest, Several] {
+                prop_assert_eq!(deliver(&events, rule), deliver(&other, rule));
+            }
         }
     }
 }

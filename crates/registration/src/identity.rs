@@ -51,9 +51,9 @@ pub fn subscription_of(
 /// The names by which lifecycle events may refer to `subscription`.
 ///
 /// SNS messages name the customer. A customer may have several licenses for a product that is
-/// metered by license, so a subscription with a license is not linked to the customer. License
-/// events name the account, which is not part of a legacy subscription's key. So legacy
-/// subscriptions are also linked to the account.
+/// metered by license, so a subscription with a license is not linked to the customer. It is linked
+/// to its own license of the agreement. License events name the account, which is not part of a
+/// legacy subscription's key. So legacy subscriptions are also linked to the account.
 pub fn lifecycle_keys_of(
     resolved: &ResolvedCustomer,
     subscription: &Subscription,
@@ -62,6 +62,12 @@ pub fn lifecycle_keys_of(
     let mut lifecycle_keys = Vec::new();
     if let Some(agreement) = &resolved.agreement {
         lifecycle_keys.push(LifecycleKey::Agreement(agreement.clone()));
+        if let Subscription::License(license) = subscription {
+            lifecycle_keys.push(LifecycleKey::License {
+                agreement: agreement.clone(),
+                license: license.clone(),
+            });
+        }
     }
     let kind = subscription.kind();
     if let (Some(customer), IdentityKind::Customer | IdentityKind::Account) =
@@ -126,7 +132,13 @@ mod tests {
                 .collect()
         };
         let arn = "arn:aws:license-manager::1:license:l-1";
-        assert_eq!(lifecycle_keys(arn), ["agreement|agmt-1"]);
+        assert_eq!(
+            lifecycle_keys(arn),
+            [
+                "agreement|agmt-1".to_owned(),
+                format!("license|agmt-1|{arn}")
+            ]
+        );
         assert_eq!(
             lifecycle_keys("account|code1|111122223333"),
             ["agreement|agmt-1", "customer|code1|cust1"]

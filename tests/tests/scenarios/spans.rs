@@ -5,7 +5,9 @@
 
 use std::cell::RefCell;
 
-use emulator::{Agreement, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings};
+use emulator::{
+    Agreement, EndedOnRenewal, LicenseOnRenewal, LifecycleMessage, NewAgreement, Readings,
+};
 use jiff::{SignedDuration, Timestamp};
 use local::stack::function_event;
 use marketplace::lifecycle::Status;
@@ -82,6 +84,25 @@ impl Story {
                 false => self.world.deliver_event(event).await.expect("delivered"),
             }
         }
+    }
+
+    /// Delivers license events as if the story's agreement also granted the license of the
+    /// agreement `other`. Other messages are left out. Returns the events.
+    async fn deliver_license_events(&self, other: &str) -> Vec<Value> {
+        let mut delivered = Vec::new();
+        for message in self.world.emulator.take_lifecycle() {
+            let event = function_event(message);
+            let kind = event["detail-type"].as_str().unwrap_or_default();
+            if kind.starts_with("License ") {
+                let text = event.to_string();
+                let text = text.replace(other, &self.agreement.agreement_id);
+                let event: Value = serde_json::from_str(&text).expect("JSON");
+                let answer = self.world.deliver_event(event.clone()).await;
+                answer.expect("delivered");
+                delivered.push(event);
+            }
+        }
+        delivered
     }
 
     /// Delivers the messages that were kept back, twice and in the wrong order.
@@ -415,6 +436,85 @@ fn a_release_survives_a_death_at_each_of_its_transactions() {
                 assert_eq!(held, "0");
             });
         }
+    }
+}
+
+/// The end of the renewed agreement is never reported, so it still looks in force when the new
+/// agreement is cancelled. The last hour must be sealed early all the same: a round would seal it
+/// at 13:30, and its final hour is over at 13:10.
+#[test]
+fn a_cancellation_after_a_renewal_without_an_end_is_billed_in_the_final_hour() {
+    run_story(|| async {
+        let story = Story::begin("2026-11-21T08:20:00Z", IdentityKind::License).await;
+        let emulator = &story.world.emulator;
+        emulator.set_readings(Readings {
+            ended_on_renewal: EndedOnRenewal::NotSent,
+            ..emulator.readings()
+        });
+        story.uses("a", "1", "2026-11-21T09:05:00Z").await;
+        story.until("2026-11-21T10:10:00Z", 5).await;
+        let old = &story.agreement;
+        let renewed = emulator.renew_agreement(&old.agreement_id);
+        let renewed = renewed.expect("renewed");
+        assert_eq!(renewed.license_arn, old.license_arn);
+        story.until("2026-11-21T12:10:00Z", 5).await;
+        assert_eq!(story.status().await, Status::Active);
+        story.uses("b", "2", "2026-11-21T12:05:00Z").await;
+        emulator
+            .cancel_agreement(&renewed.agreement_id)
+            .expect("cancelled");
+        story.until("2026-11-21T12:15:00Z", 5).await;
+        assert_eq!(story.status().await, Status::Ending);
+        story.until("2026-11-21T13:10:00Z", 5).await;
+        let record = story.record("2026-11-21T12").await.expect("a record");
+        assert_eq!(record.state, State::Accepted);
+        assert_eq!(record.final_at, Some(at("2026-11-21T13:10:31Z")));
+        let (bill, held) = story.end().await;
+        assert_eq!(bill, ["2026-11-21T09 1", "2026-11-21T12 2"]);
+        assert_eq!(held, "0");
+        story.until("2026-11-21T18:10:00Z", 10).await;
+        assert_eq!(story.status().await, Status::Ended);
+    });
+}
+
+/// One agreement grants two licenses of a product, and one of them is removed. If the product is
+/// metered by license, the other license is a subscription of its own. If it is metered by account,
+/// both licenses belong to one subscription.
+async fn one_of_two_licenses_is_removed(identity: IdentityKind) {
+    let story = Story::begin("2026-11-21T08:20:00Z", identity).await;
+    let emulator = &story.world.emulator;
+    let other = NewAgreement::of(&story.listing.code).by(&story.agreement.account_id);
+    let other = emulator.add_agreement(other).expect("bought");
+    let bought = story.deliver_license_events(&other.agreement_id).await;
+    assert_eq!(bought.len(), 2);
+    story.uses("a", "1", "2026-11-21T09:05:00Z").await;
+    story.until("2026-11-21T10:05:00Z", 5).await;
+    emulator
+        .cancel_agreement(&other.agreement_id)
+        .expect("cancelled");
+    // The legacy listing's messages about the customer are kept back, because the customer goes on.
+    *story.late.borrow_mut() = Some("unsubscribe".to_owned());
+    story.world.set_time(at("2026-11-21T10:06:00Z"));
+    let removed = story.deliver_license_events(&other.agreement_id).await;
+    assert_eq!(removed.len(), 1);
+    // The events of the purchase come once more.
+    for event in bought {
+        story.world.deliver_event(event).await.expect("delivered");
+    }
+    assert_eq!(story.status().await, Status::Active);
+    story.until("2026-11-21T12:10:00Z", 5).await;
+    story.uses("b", "2", "2026-11-21T12:05:00Z").await;
+    story.until("2026-11-21T14:10:00Z", 5).await;
+    assert_eq!(story.status().await, Status::Active);
+    let (bill, held) = story.end().await;
+    assert_eq!(bill, ["2026-11-21T09 1", "2026-11-21T12 2"]);
+    assert_eq!(held, "0");
+}
+
+#[test]
+fn usage_is_billed_on_when_another_license_of_the_agreement_is_removed() {
+    for identity in [IdentityKind::License, IdentityKind::Account] {
+        run_story(move || one_of_two_licenses_is_removed(identity));
     }
 }
 

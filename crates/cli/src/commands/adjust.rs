@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use clap::{Args, Subcommand};
 use ledger::books::{Line, of_subscription};
-use ledger::lifecycle_key::LifecycleKey;
 use ledger::profile::Profile;
 use ledger::{Ledger, Written};
 use marketplace::agreements::agreement_at;
@@ -237,19 +236,8 @@ async fn agreements_of(
     ledger: &Ledger,
     profile: &Profile,
 ) -> Result<Vec<(AgreementId, Lifecycle)>, Failure> {
-    let mut known = Vec::new();
-    for lifecycle_key in ledger
-        .lifecycle_keys(&profile.subscription.to_string())
-        .await?
-    {
-        let LifecycleKey::Agreement(id) = &lifecycle_key else {
-            continue;
-        };
-        known.push((
-            id.clone(),
-            ledger.lifecycle_facts(&lifecycle_key).await?.lifecycle,
-        ));
-    }
+    let facts = ledger.subscription_facts(&profile.subscription).await?;
+    let mut known = facts.agreements();
     if let Some(current) = &profile.agreement
         && !known.iter().any(|(id, _)| id == current)
     {

@@ -8,6 +8,8 @@ from urllib.error import HTTPError
 from stage import LEGACY, NOON, expect, hours, text
 from suite import rule, titled
 
+from .lifecycle import CREATED, ENDED, UPDATED, messages, skip_purchase_messages, types
+
 
 def under(name, value, case):
     """The case with one reading in force, under a title of its own."""
@@ -263,6 +265,29 @@ def a_slot_is_an_exact_timestamp(s):
     assert two_stamps_of_an_hour(s) == ["Success", "Success"] and s.billed() == ["1", "2"]
 
 
+# 13
+
+
+def messages_of_a_renewal(s, count):
+    """The types of a renewal's messages, sorted. An amendment shows that no more messages of the renewal come."""
+    buyer = s.buys()
+    skip_purchase_messages(s)
+    after = s.does(buyer, "renew")
+    got = messages(s, count)
+    s.does(after, "amend")
+    amended = messages(s, count + 2)[count:]
+    assert all(event["detail"]["agreement"]["id"] == after["agreement_id"] for event in amended), amended
+    return sorted(types(got))
+
+
+def a_renewal_reports_the_end_of_the_old_agreement(s):
+    assert messages_of_a_renewal(s, 3) == [UPDATED, CREATED, ENDED]
+
+
+def a_renewal_reports_no_end(s):
+    assert messages_of_a_renewal(s, 2) == [UPDATED, CREATED]
+
+
 def every_switch_is_listed_and_nothing_else_is_accepted(s):
     switches = s.control("GET", "readings")
     assert switches == {name: values[0] for name, values in SWITCHES.items()}, switches
@@ -286,6 +311,7 @@ SWITCHES = {
     "invalid_customer": ("customer-not-subscribed", "exception"),
     "final_hour_from": ("deprovisioned", "ended"),
     "license_on_renewal": ("survives", "replaced"),
+    "ended_on_renewal": ("sent", "not-sent"),
     "cloudtrail_timestamps": ("printed", "iso8601"),
     "five_tags": ("per-allocation", "per-record"),
     "slot_granularity": ("hour", "exact-timestamp"),
@@ -374,6 +400,13 @@ RULES = (
         "license_on_renewal",
         the_license_survives,
         the_license_is_replaced,
+    ),
+    reading(
+        "M43.3",
+        "A renewal sends Purchase Agreement Ended for the old agreement, or it does not.",
+        "ended_on_renewal",
+        a_renewal_reports_the_end_of_the_old_agreement,
+        a_renewal_reports_no_end,
     ),
     reading(
         "M56",

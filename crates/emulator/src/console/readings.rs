@@ -20,7 +20,7 @@ struct Question {
     values: [(&'static str, &'static str); 2],
 }
 
-const QUESTIONS: [Question; 13] = [
+const QUESTIONS: [Question; 14] = [
     Question {
         name: "identical_resubmission",
         question: "A record that is identical to an accepted one is answered with",
@@ -97,6 +97,11 @@ const QUESTIONS: [Question; 13] = [
             ("survives", "stays the same"),
             ("replaced", "is replaced by a new one"),
         ],
+    },
+    Question {
+        name: "ended_on_renewal",
+        question: "When an agreement is renewed, the event Purchase Agreement Ended of the old one",
+        values: [("sent", "is sent"), ("not-sent", "is never sent")],
     },
     Question {
         name: "cloudtrail_timestamps",

@@ -26,7 +26,8 @@ impl Emulator {
     }
 
     /// Renews the agreement. A new agreement replaces it, with the same license or a new one
-    /// according to [`Readings::license_on_renewal`].
+    /// according to [`Readings::license_on_renewal`]. [`Readings::ended_on_renewal`] decides whether
+    /// a message reports the end of the old agreement.
     pub fn renew_agreement(&self, agreement_id: &str) -> Result<Agreement, Refusal> {
         let core = &mut *self.core();
         let now = core.clock.now();

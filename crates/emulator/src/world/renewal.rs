@@ -7,12 +7,13 @@ use jiff::Timestamp;
 use super::licenses::seconds_after;
 use super::{Agreement, AgreementState, World};
 use crate::ids;
-use crate::readings::LicenseOnRenewal;
+use crate::readings::{EndedOnRenewal, LicenseOnRenewal};
 use crate::refusal::Refusal;
 
 impl World {
-    /// Renews an agreement. A new agreement replaces it. The reading in force decides whether the
-    /// license stays or a new one replaces it.
+    /// Renews an agreement. A new agreement replaces it. The readings in force decide whether the
+    /// license stays or a new one replaces it, and whether an event reports the end of the old
+    /// agreement.
     pub(crate) fn renew_agreement(
         &mut self,
         agreement_id: &str,
@@ -51,7 +52,9 @@ impl World {
         }
         self.emit_agreement(new, "Created", now);
         let updated = self.emit_license_updated(new, now);
-        self.emit_ended(old, "RENEWED", now);
+        if self.readings.ended_on_renewal == EndedOnRenewal::Sent {
+            self.emit_ended(old, "RENEWED", now);
+        }
         if !survives {
             let gone = seconds_after(now, self.settings.license_deprovisioned_delay_s);
             if let Some(license) = self.licenses.get_mut(old_license) {

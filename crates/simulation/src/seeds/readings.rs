@@ -1,8 +1,8 @@
 //! Settings for the behaviours that AWS does not document.
 
 use emulator::{
-    BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, FinalHourFrom, FiveTags,
-    IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
+    BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, EndedOnRenewal, FinalHourFrom,
+    FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
     SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
 use fastrand::Rng;
@@ -53,6 +53,9 @@ pub(super) fn readings_by(mut flip: impl FnMut() -> bool) -> Readings {
     }
     if flip() {
         readings.slot_granularity = SlotGranularity::ExactTimestamp;
+    }
+    if flip() {
+        readings.ended_on_renewal = EndedOnRenewal::NotSent;
     }
     readings
 }
