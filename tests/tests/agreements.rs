@@ -269,9 +269,8 @@ async fn an_agreement_whose_end_is_never_reported_does_not_keep_a_license_in_for
             Status::Active,
         ),
     ] {
-        let event = |kind, agreement, time| {
-            license_event(kind, product, agreement, "111122223333", time)
-        };
+        let event =
+            |kind, agreement, time| license_event(kind, product, agreement, "111122223333", time);
         let events = [
             event("Updated", "agmt-OLD", "2026-11-01T00:00:00Z"),
             event("Updated", "agmt-NEW", "2026-11-20T00:00:00Z"),

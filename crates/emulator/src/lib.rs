@@ -50,8 +50,8 @@ pub use model::Tag;
 pub use quantity::Quantity;
 pub use readings::{
     BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, EndedOnRenewal, FinalHourFrom,
-    FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
-    SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
+    FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal,
+    Readings, SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
 pub use refusal::Refusal;
 pub use replace::replace_file;

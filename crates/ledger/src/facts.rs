@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use marketplace::agreements::{AgreementsInForce, lifecycle_of};
+use marketplace::agreements::lifecycle_of;
 use marketplace::lifecycle::Lifecycle;
 use marketplace::{AgreementId, Subscription};
 
@@ -65,9 +65,8 @@ impl SubscriptionFacts {
     /// The agreements, each with one lifecycle. An agreement is in force while one of its licenses
     /// is.
     pub fn agreements(&self) -> Vec<(AgreementId, Lifecycle)> {
-        let merged = |licenses: &[Lifecycle]| {
-            let several = AgreementsInForce::Several;
-            lifecycle_of(Lifecycle::default(), licenses, None, several)
+        let merged = |licenses: &Vec<Lifecycle>| {
+            lifecycle_of(Lifecycle::default(), std::slice::from_ref(licenses), None)
         };
         self.agreements
             .iter()
@@ -75,11 +74,10 @@ impl SubscriptionFacts {
             .collect()
     }
 
-    /// The lifecycle of `subscription`. `own` is the lifecycle in its profile.
-    pub(crate) fn lifecycle_of(&self, subscription: &Subscription, own: Lifecycle) -> Lifecycle {
-        let licenses: Vec<Lifecycle> = self.agreements.values().flatten().cloned().collect();
-        let in_force = AgreementsInForce::of(subscription.kind());
-        lifecycle_of(own, &licenses, self.customer.clone(), in_force)
+    /// The lifecycle of the subscription. `own` is the lifecycle in its profile.
+    pub(crate) fn lifecycle_of(&self, own: Lifecycle) -> Lifecycle {
+        let agreements: Vec<Vec<Lifecycle>> = self.agreements.values().cloned().collect();
+        lifecycle_of(own, &agreements, self.customer.clone())
     }
 }
 
@@ -111,10 +109,6 @@ mod tests {
 
     use super::*;
 
-    const ACCOUNT: &str = "account|code1|111122223333";
-    const CUSTOMER: &str = "legacy|code1|cust1";
-    const LICENSE: &str = "arn:aws:license-manager::1:license:l-1";
-
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
@@ -135,11 +129,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(subscription: &str, known: Known<'_>, status: Status, end: Option<i64>) {
-        let subscription = subscription.parse().unwrap();
+    fn check(known: Known<'_>, status: Status, end: Option<i64>) {
         let reversed: Vec<_> = known.iter().rev().copied().collect();
         for known in [known, reversed.as_slice()] {
-            let life = facts(known).lifecycle_of(&subscription, Lifecycle::default());
+            let life = facts(known).lifecycle_of(Lifecycle::default());
             let found = (life.status(), life.first_end());
             assert_eq!(found, (status, end.map(at)), "{known:?}");
         }
@@ -151,60 +144,51 @@ mod tests {
         let two = "license|agmt-1|arn:aws:license-manager::1:license:l-2";
         let removed: &[(Sign, i64)] = &[(Activated, 0), (Deprovisioned, 100)];
         let in_force: &[(Sign, i64)] = &[(Activated, 0)];
-        for subscription in [ACCOUNT, CUSTOMER] {
-            check(
-                subscription,
-                &[(one, removed), (two, in_force)],
-                Status::Active,
-                None,
-            );
-            // The agreement's end ends all of its licenses.
-            check(
-                subscription,
-                &[
-                    ("agreement|agmt-1", &[(EndAnnounced, 200)]),
-                    (one, removed),
-                    (two, in_force),
-                ],
-                Status::Ending,
-                Some(200),
-            );
-        }
+        check(&[(one, removed), (two, in_force)], Status::Active, None);
+        // The agreement's end ends all of its licenses.
+        check(
+            &[
+                ("agreement|agmt-1", &[(EndAnnounced, 200)]),
+                (one, removed),
+                (two, in_force),
+            ],
+            Status::Ending,
+            Some(200),
+        );
     }
 
     #[test]
     fn the_signs_under_an_agreement_count_for_its_license() {
         let license = "license|agmt-1|arn:aws:license-manager::1:license:l-1";
-        for subscription in [LICENSE, ACCOUNT, CUSTOMER] {
-            // An earlier version stored the activation.
-            check(
-                subscription,
-                &[
-                    ("agreement|agmt-1", &[(Activated, 0)]),
-                    (license, &[(Deprovisioned, 100)]),
-                ],
-                Status::Ending,
-                Some(100),
-            );
-            // No license event has named a license.
-            check(
-                subscription,
-                &[("agreement|agmt-1", &[(Activated, 0)])],
-                Status::Active,
-                None,
-            );
-            let unknown: Known<'_> = &[("agreement|agmt-1", &[])];
-            check(subscription, unknown, Status::Pending, None);
-        }
+        // An earlier version stored the activation.
+        check(
+            &[
+                ("agreement|agmt-1", &[(Activated, 0)]),
+                (license, &[(Deprovisioned, 100)]),
+            ],
+            Status::Ending,
+            Some(100),
+        );
+        // No license event has named a license.
+        check(
+            &[("agreement|agmt-1", &[(Activated, 0)])],
+            Status::Active,
+            None,
+        );
+        let unknown: Known<'_> = &[("agreement|agmt-1", &[])];
+        check(unknown, Status::Pending, None);
     }
 
     #[test]
     fn a_customer_and_an_account_are_no_agreements() {
         let known: Known<'_> = &[
             ("buyer|code1|111122223333", &[]),
-            ("customer|code1|cust1", &[(Activated, 0), (EndAnnounced, 50)]),
+            (
+                "customer|code1|cust1",
+                &[(Activated, 0), (EndAnnounced, 50)],
+            ),
         ];
-        check(CUSTOMER, known, Status::Ending, Some(50));
+        check(known, Status::Ending, Some(50));
         assert!(facts(known).agreements().is_empty());
     }
 
@@ -225,9 +209,7 @@ mod tests {
         let agreements = joined.agreements();
         let names: Vec<&str> = agreements.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(names, ["agmt-1", "agmt-2"]);
-        let spans = joined
-            .lifecycle_of(&ACCOUNT.parse().unwrap(), Lifecycle::default())
-            .spans();
+        let spans = joined.lifecycle_of(Lifecycle::default()).spans();
         for (second, expect) in [(0, "agmt-1"), (300, "agmt-1"), (500, "agmt-2")] {
             let found = agreement_at(&agreements, &spans, at(second));
             assert_eq!(found.map(AgreementId::as_str), Some(expect), "{second}");

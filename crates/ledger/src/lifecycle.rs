@@ -175,7 +175,7 @@ impl Ledger {
         if let Some(current) = current_agreement(&facts.agreements()) {
             new.agreement = Some(current.clone());
         }
-        new.lifecycle = facts.lifecycle_of(&stored.subscription, new.lifecycle.clone());
+        new.lifecycle = facts.lifecycle_of(new.lifecycle.clone());
         call_attention_if_due(stored, &mut new, now);
         if new == *stored {
             return Ok(Some(new));

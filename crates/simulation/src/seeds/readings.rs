@@ -2,8 +2,8 @@
 
 use emulator::{
     BeforeException, CloudTrailTimestamps, EmptyCustomerIdentifier, EndedOnRenewal, FinalHourFrom,
-    FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal, Readings,
-    SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
+    FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal,
+    Readings, SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
 use fastrand::Rng;
 
