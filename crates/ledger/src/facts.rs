@@ -31,25 +31,21 @@ impl SubscriptionFacts {
     /// matter.
     fn of(facts: impl IntoIterator<Item = (LifecycleKey, Lifecycle)>) -> Self {
         let mut of_agreements = BTreeMap::new();
-        let mut joined = Self::default();
+        let mut all = Self::default();
         for (lifecycle_key, lifecycle) in facts {
             match lifecycle_key {
                 LifecycleKey::Agreement(id) => {
                     of_agreements.insert(id, lifecycle);
                 }
                 LifecycleKey::License { agreement, .. } => {
-                    joined
-                        .agreements
-                        .entry(agreement)
-                        .or_default()
-                        .push(lifecycle);
+                    all.agreements.entry(agreement).or_default().push(lifecycle);
                 }
-                LifecycleKey::Customer(..) => joined.customer = Some(lifecycle),
+                LifecycleKey::Customer(..) => all.customer = Some(lifecycle),
                 LifecycleKey::Buyer(..) => {}
             }
         }
         for (id, of_agreement) in of_agreements {
-            let licenses = joined.agreements.entry(id).or_default();
+            let licenses = all.agreements.entry(id).or_default();
             if licenses.is_empty() {
                 licenses.push(Lifecycle::default());
             }
@@ -59,7 +55,7 @@ impl SubscriptionFacts {
                 }
             }
         }
-        joined
+        all
     }
 
     /// The agreements, each with one lifecycle. An agreement is in force while one of its licenses
@@ -194,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_agreement_has_one_lifecycle_and_is_in_force_while_one_license_is() {
-        let joined = facts(&[
+        let all = facts(&[
             ("agreement|agmt-1", &[]),
             (
                 "license|agmt-1|arn:aws:license-manager::1:license:l-1",
@@ -206,10 +202,10 @@ mod tests {
             ),
             ("agreement|agmt-2", &[(Activated, 500)]),
         ]);
-        let agreements = joined.agreements();
+        let agreements = all.agreements();
         let names: Vec<&str> = agreements.iter().map(|(id, _)| id.as_str()).collect();
         assert_eq!(names, ["agmt-1", "agmt-2"]);
-        let spans = joined.lifecycle_of(Lifecycle::default()).spans();
+        let spans = all.lifecycle_of(Lifecycle::default()).spans();
         for (second, expect) in [(0, "agmt-1"), (300, "agmt-1"), (500, "agmt-2")] {
             let found = agreement_at(&agreements, &spans, at(second));
             assert_eq!(found.map(AgreementId::as_str), Some(expect), "{second}");

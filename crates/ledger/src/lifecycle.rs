@@ -124,8 +124,8 @@ impl Ledger {
                     new
                 }
             };
-            if let Some(joined) = self.write_joined(&stored, known, now).await? {
-                return Ok(joined);
+            if let Some(merged) = self.write_merged(&stored, known, now).await? {
+                return Ok(merged);
             }
         }
         Err(self.contended(&subscription.to_string()))
@@ -142,8 +142,8 @@ impl Ledger {
             let Some(stored) = self.profile(subscription).await? else {
                 return Ok(None);
             };
-            if let Some(joined) = self.write_joined(&stored, &Known::default(), now).await? {
-                return Ok(Some(joined));
+            if let Some(merged) = self.write_merged(&stored, &Known::default(), now).await? {
+                return Ok(Some(merged));
             }
         }
         Err(self.contended(&subscription.to_string()))
@@ -163,7 +163,7 @@ impl Ledger {
 
     /// Reads the facts after the profile was read, merges them into the profile, and writes it if
     /// it differs. `None` if the profile was changed meanwhile.
-    async fn write_joined(
+    async fn write_merged(
         &self,
         stored: &Profile,
         known: &Known,

@@ -194,7 +194,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(about)),
-            ("item".to_owned(), text(format!("joint#{lifecycle_key}"))),
+            ("item".to_owned(), text(format!("key#{lifecycle_key}"))),
             ("version".to_owned(), number(1)),
         ]);
         self.put_any(&self.tables.subscriptions, item).await
@@ -203,12 +203,12 @@ impl Ledger {
     /// The lifecycle keys that are stored under `about`, strongly consistent.
     pub async fn lifecycle_keys(&self, about: &str) -> Result<Vec<LifecycleKey>, LedgerError> {
         let items = self
-            .query_all(&self.tables.subscriptions, about, "joint#")
+            .query_all(&self.tables.subscriptions, about, "key#")
             .await?;
         let read = |item: &Item| -> Result<LifecycleKey, Malformed> {
             let read = Reader::new(item);
             let key = read.text("item")?;
-            let key = key.strip_prefix("joint#").unwrap_or(key);
+            let key = key.strip_prefix("key#").unwrap_or(key);
             key.parse().map_err(|e| read.malformed("item", e))
         };
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)
@@ -254,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_joint_survives_its_text() {
+    fn every_key_survives_its_text() {
         for text in [
             "agreement|agmt-1",
             "license|agmt-1|arn:aws:license-manager::1:license:l-1",
