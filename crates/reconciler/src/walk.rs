@@ -39,7 +39,7 @@ pub(crate) struct Walk<'a> {
     pub(crate) end: End,
 }
 
-/// Where it is stored that a round is over.
+/// The item that records the end of a round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// The walk stores it as its place.

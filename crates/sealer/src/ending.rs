@@ -15,9 +15,9 @@ use crate::attention::{
 use crate::pass::{Kind, Work, over_attention};
 use crate::{Report, Run};
 
-/// The number of hours after its activation in which a subscription is young. The rounds may have
-/// passed some hours of a young subscription before they knew of it. Older hours are past their
-/// deadline and left to the recounts.
+/// A subscription is young for this many hours after its activation. The rounds may have passed
+/// some hours of a young subscription before they knew of it. Older hours are past their deadline,
+/// and the recounts read them.
 const YOUNG_HOURS: i64 = 26;
 /// The longest window that can be set, in hours.
 const WINDOW_HOURS_MAX: i64 = 744;

@@ -24,8 +24,8 @@ use crate::{App, write};
 /// invocation.
 const TRIES_MAX: u32 = 4;
 /// If each record of a batch was sent this many times without a clear answer, one of the records
-/// may be the cause of the failure. Then the batch is split. These are all tries of four
-/// invocations: the current one and three earlier ones.
+/// may be the cause of the failure. Then the batch is split. The number is four invocations with
+/// [`TRIES_MAX`] tries each.
 const DOUBTFUL_BEFORE_PARTS: u32 = 4 * TRIES_MAX;
 /// The invocation ends after this many requests in a row failed in all their tries for a reason
 /// that concerns every request. Credentials, permissions and the quota rarely recover within
@@ -34,8 +34,8 @@ const FAILURES_IN_A_ROW_MAX: u32 = 3;
 /// The number of keys whose records are read together, so that their batches are full.
 const KEYS_IN_A_PAGE: usize = 1_000;
 /// The invocation sends nothing more after this many failures of DynamoDB in a row. A single one, a
-/// throttled write for example, must not stop the other records. More would mean that calls are
-/// made whose answers cannot be stored.
+/// throttled write for example, must not stop the other records. After more failures, calls would
+/// only produce answers that cannot be stored.
 const STORAGE_FAILURES_IN_A_ROW_MAX: u32 = 5;
 
 /// The state of sending in one invocation.

@@ -45,8 +45,9 @@ pub struct SeedReport {
     pub story: Vec<String>,
 }
 
-/// The time when a schedule last finished: the number of writes that concern it, and the number of
-/// the half hour or of the ten minutes. `None` if its last run failed or no run has finished.
+/// The state of the world when a schedule last finished: the number of relevant writes so far, and
+/// the number of the current half hour (after the faults: of the current ten minutes). `None` if
+/// its last run failed or no run has finished.
 pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 
 /// A seed while it runs.
