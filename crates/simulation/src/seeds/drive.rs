@@ -9,7 +9,7 @@ use emulator::Settings;
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::check::{self, Verdict};
+use super::check::{self, CheckResult};
 use super::family::stream;
 use super::happen::Happening;
 use super::marks::{self, Marks};
@@ -32,7 +32,7 @@ pub struct SeedReport {
     /// The number of the seed.
     pub seed: u64,
     /// The result of the check.
-    pub verdict: Verdict,
+    pub result: CheckResult,
     /// The states that the seed has reached.
     pub marks: Marks,
     /// A digest of the trace. It is equal whenever the same seed is run with a trace.
@@ -360,24 +360,24 @@ impl Drive {
         let calls = self.world.wire.calls();
         let strikes = self.world.wire.strikes();
         let running = self.running.get();
-        let (mut verdict, marks) = {
+        let (mut result, marks) = {
             let world = Rc::clone(&self.world);
             let story = self.story.clone();
             let trouble = self.trouble.clone();
             let buyers = std::mem::take(&mut self.buyers);
             self.executor.finish(async move {
-                let verdict = check::verdict(&world, &story, &trouble, &buyers).await;
-                (verdict, marks::of_seed(&world, &trouble, &buyers).await)
+                let result = check::check(&world, &story, &trouble, &buyers).await;
+                (result, marks::of_seed(&world, &trouble, &buyers).await)
             })
         };
         assert_eq!(running, 0, "seed {}: an invocation never ended", self.seed);
-        verdict.violations.append(&mut self.alarms.borrow_mut());
+        result.violations.append(&mut self.alarms.borrow_mut());
         let (trace, called) = self.world.wire.trace();
         let mut story: Vec<String> = self.lines.into();
         story.extend(called);
         SeedReport {
             seed: self.seed,
-            verdict,
+            result,
             marks,
             trace,
             strikes,
