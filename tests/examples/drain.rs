@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use ledger::{Ledger, SHARDS, TableNames, shard_of};
 use marketplace::Subscription;
 use metering_api::MeteringApi;
-use runtime::{Budget, Clock};
+use runtime::{Budget, Clock, INVOCATION_TIME};
 use serde_json::{Value, json};
 use submitter::pace::Pace;
 use tokio::time::Instant;
@@ -42,8 +42,6 @@ const QUOTA_PER_SECOND: u32 = 10;
 const RECORDS_PER_REQUEST: usize = 25;
 /// The time between two sweeps of the submitter.
 const SCHEDULE: Duration = Duration::from_secs(300);
-/// The longest time of an invocation.
-const INVOCATION: Duration = Duration::from_secs(890);
 /// The time that DynamoDB takes to answer within one Region.
 const DYNAMODB_ANSWERS_IN: Duration = Duration::from_millis(6);
 const MARKETPLACE_ANSWERS_IN: Duration = Duration::from_millis(120);
@@ -415,7 +413,7 @@ async fn deliver(http: &InProcess, started: Instant, numbers: Vec<usize>) {
         };
         let event = json!({"Records": batch.iter().map(record).collect::<Vec<_>>()});
         let trigger = serde_json::from_str(&event.to_string()).expect("a trigger");
-        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION)).await;
+        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION_TIME)).await;
         assert_eq!(answer.expect("every call is answered").tally.unreadable, 0);
     }
 }
@@ -426,7 +424,7 @@ async fn sweep(http: &InProcess, started: Instant) -> BTreeMap<u64, u64> {
     loop {
         let begun = Instant::now();
         let trigger = serde_json::from_str("{}").expect("a trigger");
-        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION)).await;
+        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION_TIME)).await;
         let tally = answer.expect("every call is answered").tally;
         sweeps.insert(begun.duration_since(started).as_secs(), tally.accepted);
         if http.aws().written.iter().all(|written| *written) {

@@ -12,15 +12,13 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ledger::{Ledger, TableNames};
 use metering_api::MeteringApi;
 use reconciler::audit::{EventHistory, History};
-use runtime::{BatchResponse, Budget, Clock, Env};
+use runtime::{BatchResponse, Budget, Clock, Env, INVOCATION_TIME};
 use serde_json::Value;
 
 use crate::capacity::CapacityCounter;
 use crate::crash::CrashPoints;
 use crate::stack::StackError;
 
-/// The time that an invocation has, as in the template.
-pub(crate) const INVOCATION: Duration = Duration::from_secs(890);
 /// The pause before the SDK's first retry, doubled each time. The pause is short, because no real
 /// service needs to be protected.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
@@ -136,12 +134,12 @@ impl Functions {
         &self,
         event: Value,
     ) -> Result<BatchResponse, runtime::InvocationError> {
-        agreements::handle(&self.agreements, event, Budget::of(INVOCATION)).await
+        agreements::handle(&self.agreements, event, Budget::of(INVOCATION_TIME)).await
     }
 
     pub async fn invoke_late_usage(&self, event: Value) -> Result<Value, String> {
         let event = serde_json::from_value(event).map_err(|e| e.to_string())?;
-        let answer = late_usage::handle(&self.late_usage, event, Budget::of(INVOCATION)).await;
+        let answer = late_usage::handle(&self.late_usage, event, Budget::of(INVOCATION_TIME)).await;
         serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
     }
 
@@ -153,7 +151,7 @@ impl Functions {
         tokio::select! {
             biased;
             () = crashes.struck() => Err("the function's process died".to_owned()),
-            answer = submitter::handle(&self.submitter, event, Budget::of(INVOCATION)) => {
+            answer = submitter::handle(&self.submitter, event, Budget::of(INVOCATION_TIME)) => {
                 serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
             }
         }
