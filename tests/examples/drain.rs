@@ -31,9 +31,8 @@ use jiff::Timestamp;
 use ledger::{Ledger, SHARDS, TableNames, shard_of};
 use marketplace::Subscription;
 use metering_api::MeteringApi;
-use runtime::{Budget, Clock, INVOCATION_TIME};
+use runtime::{Budget, Clock, Env, INVOCATION_TIME};
 use serde_json::{Value, json};
-use submitter::pace::Pace;
 use tokio::time::Instant;
 
 const RECORDS: usize = 900_000;
@@ -370,17 +369,17 @@ fn app(http: &InProcess, started: Instant) -> submitter::App {
         let elapsed = i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX);
         Timestamp::from_second(SEALED_AT + elapsed).unwrap_or(Timestamp::MAX)
     };
-    submitter::App {
-        ledger: Ledger::new(
-            aws_sdk_dynamodb::Client::from_conf(dynamodb),
-            TableNames::of_stack("metering"),
-        ),
-        metering: MeteringApi::new(aws_sdk_marketplacemetering::Client::from_conf(metering)),
-        clock: Clock::InProcess(Arc::new(clock)),
-        calls_at_once: 4,
-        pace: Pace::per_second(QUOTA_PER_SECOND),
-        pause: Duration::from_millis(250),
-    }
+    let env = Env::of([
+        ("SUBMIT_AT_ONCE", "4".to_owned()),
+        ("SUBMIT_PER_SECOND", QUOTA_PER_SECOND.to_string()),
+    ]);
+    let ledger = Ledger::new(
+        aws_sdk_dynamodb::Client::from_conf(dynamodb),
+        TableNames::of_stack("metering"),
+    );
+    let metering = MeteringApi::new(aws_sdk_marketplacemetering::Client::from_conf(metering));
+    let clock = Clock::InProcess(Arc::new(clock));
+    submitter::App::new(&env, ledger, metering, clock).expect("settings")
 }
 
 /// The most records of one delivery, as in the template.

@@ -19,8 +19,8 @@ use crate::capacity::CapacityCounter;
 use crate::crash::CrashPoints;
 use crate::stack::StackError;
 
-/// The pause before the SDK's first retry, doubled each time. The pause is short, because no real
-/// service needs to be protected.
+/// The pause before the first retry of the SDK or of the submitter, doubled each time. The pause is
+/// short, because no real service needs to be protected.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
 /// The addresses, clocks and settings with which the functions are started.
@@ -91,14 +91,8 @@ impl Functions {
         let step_clock = || wiring.step_clock.clone();
         let failed = StackError::failed;
         let registration = registration::App::new(&env, ledger.clone(), metering, clock());
-        let mut submitter = submitter::App::new(
-            &env,
-            ledger.clone(),
-            MeteringApi::new(metering_client(&wiring, mortal)),
-            step_clock(),
-        )
-        .map_err(failed)?;
-        submitter.pause = RETRY_PAUSE;
+        let metering = MeteringApi::new(metering_client(&wiring, mortal));
+        let submitter = submitter::App::new(&env, ledger.clone(), metering, step_clock());
         let history = match History::from_env(&env).await.map_err(failed)? {
             History::Events(_) => History::Events(EventHistory::new(cloudtrail_client(&wiring))),
             trail @ History::Trail(_) => trail,
@@ -114,7 +108,7 @@ impl Functions {
             intake: Arc::new(intake::App::new(ledger.clone(), clock())),
             late_usage: late_usage::App::new(ledger.clone(), step_clock()),
             sealer: sealer.map_err(failed)?,
-            submitter,
+            submitter: submitter.map_err(failed)?.with_pause(RETRY_PAUSE),
             reconciler: reconciler.map_err(failed)?,
             ledger,
         })
