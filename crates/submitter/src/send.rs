@@ -148,10 +148,10 @@ impl Sending<'_> {
         while self.has_more && self.queue.wants_more() && !self.is_over() {
             let mut records = Vec::new();
             let read = self.read_page(&mut records).await;
-            let aside = self.queue.add(records);
+            let left_out = self.queue.add(records);
             let failing = |(record, code)| (record, Verdict::GroupFailing { code });
-            let aside = aside.into_iter().map(failing).collect();
-            write::outcomes(self.app, aside, self.tally, &mut self.unwritten).await?;
+            let left_out = left_out.into_iter().map(failing).collect();
+            write::outcomes(self.app, left_out, self.tally, &mut self.unwritten).await?;
             if self.queue.is_full() {
                 self.leave_suspects().await?;
             }
@@ -283,11 +283,11 @@ impl Sending<'_> {
             self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
             self.tally.gave_up |= self.failures_in_a_row >= FAILURES_IN_A_ROW_MAX * TRIES_MAX;
         } else {
-            let aside = self.queue.group_failed(&group, code);
-            if !aside.is_empty() {
-                tracing::error!(product = %group.product, kind = %group.kind, code, records = aside.len(), "the requests of this product fail; its records are not sent until a later invocation");
+            let left_out = self.queue.group_failed(&group, code);
+            if !left_out.is_empty() {
+                tracing::error!(product = %group.product, kind = %group.kind, code, records = left_out.len(), "the requests of this product fail; its records are not sent until a later invocation");
             }
-            ends.extend(aside.into_iter().map(|(record, failed)| {
+            ends.extend(left_out.into_iter().map(|(record, failed)| {
                 let verdict = match failed {
                     Some(code) => Verdict::RequestFailed { code },
                     None => Verdict::GroupFailing {
