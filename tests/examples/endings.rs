@@ -65,7 +65,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
         made.fetch_add(u64::from(call.function == "sealer"), Ordering::Relaxed);
         Fate::Answered
     }));
-    println!("run    calls  seconds  sealed  hurried  recounts  hours behind  finished");
+    println!("run    calls  seconds  sealed   urgent  recounts  hours behind  finished");
     let mut now = at(END);
     while now <= at("2026-11-21T11:24:00Z") {
         world.set_time(now);
@@ -80,7 +80,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
             now.strftime("%H:%M"),
             calls.div_ceil(CALLS_PER_SECOND),
             report.records_sealed,
-            report.records_hurried,
+            report.records_made_urgent,
             report.recounts,
             report.hours_behind,
             report.finished,
