@@ -2,7 +2,7 @@
 //! refusals that say nothing about a record. No record is lost, billed twice or given up because of
 //! them.
 //!
-//! The tests run the real submitter and sealer on the proof's wire.
+//! The tests run the real submitter and sealer on the simulation's wire.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
