@@ -5,8 +5,8 @@
 //! * [`item`], `item_update`: reading, writing and updating attributes
 //! * [`profile`], [`lifecycle_key`], [`facts`], [`lifecycle`], [`product`]: the table Subscriptions
 //! * [`usage_event`]: the table UsageEvents, the public interface
-//! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`stop`], [`set_aside`]: the
-//!   table MeteringRecords
+//! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`set_aside`]: the table
+//!   MeteringRecords
 //! * [`day`], [`ended`]: days that are proved, and ended subscriptions whose days are still to be
 //!   proved
 //! * `life_span`: when the movements and allocations of a record may expire
@@ -22,7 +22,7 @@
 //! the decision, and does not replace the whole item. There are three exceptions:
 //! * A success is a fact. It is written whatever the version is, and changes only the outcome.
 //! * A late flag is put without a condition, with a version that is never used again.
-//! * A lane is a hint, and a stop only saves work. Both are put whole and without a condition.
+//! * A lane is a hint. It is put whole and without a condition.
 
 pub mod audit;
 pub mod audit_steps;
@@ -51,7 +51,6 @@ pub mod record;
 mod round_trips;
 pub mod sender;
 pub mod set_aside;
-pub mod stop;
 pub mod stream;
 pub mod tables;
 mod transaction;

@@ -39,7 +39,7 @@ pub(crate) async fn forget_progress(
     for shard in 0..SHARDS {
         keys.push(("sweeps".to_owned(), format!("recount-first#{shard}")));
         for walk in ["recount-first", "recount-month", "books"] {
-            keys.push(("stops".to_owned(), format!("{walk}#{shard}")));
+            keys.push(("places".to_owned(), format!("{walk}#{shard}")));
         }
         keys.push((format!("shard#{shard}"), "progress".to_owned()));
     }

@@ -21,8 +21,8 @@ use crate::{AT_ONCE, App, ReconcileError, Report};
 /// The shortest time that attention lasts, in minutes: far longer than an index lags behind its
 /// table.
 const ATTENTION_MINUTES_MIN: i64 = 60;
-/// The name under which the walk over the subscriptions with attention keeps its place.
-const PLACE: &str = "closing";
+/// The name under which the walk over the subscriptions with attention stores its place.
+const PASS: &str = "closing";
 
 #[derive(Clone, Copy)]
 struct Task<'a> {
@@ -60,31 +60,28 @@ pub(crate) async fn close(
         watermark,
         budget,
     };
-    let kept = app.ledger.stopped_at(PLACE).await?;
-    let begin: Option<Subscription> = kept.as_deref().and_then(|place| place.parse().ok());
-    let mut place = begin.clone();
-    let mut finished = task.walk(&mut place, None, report).await?;
+    let mut place = app.ledger.place_of_pass(PASS).await?;
+    let begin = place.at.clone();
+    let mut reached = begin.clone();
+    let mut finished = task.walk(&mut reached, None, report).await?;
     if let (true, Some(begin)) = (finished, &begin) {
         // The walk began in the middle, so the part before its beginning follows.
-        place = None;
-        finished = task.walk(&mut place, Some(begin), report).await?;
+        reached = None;
+        finished = task.walk(&mut reached, Some(begin), report).await?;
     }
-    let reached = match finished {
-        true => None,
-        false => place.map(|place| place.to_string()),
-    };
-    if reached != kept {
-        app.ledger.stop_at(PLACE, reached.as_deref()).await?;
+    let next = reached.filter(|_| !finished);
+    if app.ledger.move_place(&mut place, next).await? == Written::Conflict {
+        tracing::debug!("another run has moved the place of the closing");
     }
     Ok(finished)
 }
 
 impl Task<'_> {
-    /// Examines the subscriptions after `place`, up to and including `last` if there is one.
-    /// `place` becomes the last subscription that was begun.
+    /// Examines the subscriptions after `reached`, up to and including `last` if there is one.
+    /// `reached` becomes the last subscription that was begun.
     async fn walk(
         self,
-        place: &mut Option<Subscription>,
+        reached: &mut Option<Subscription>,
         last: Option<&Subscription>,
         report: &mut Report,
     ) -> Result<bool, LedgerError> {
@@ -93,7 +90,7 @@ impl Task<'_> {
             if self.budget.is_spent() {
                 return Ok(false);
             }
-            let page = self.app.ledger.attention_page(place.as_ref()).await?;
+            let page = self.app.ledger.attention_page(reached.as_ref()).await?;
             let is_within =
                 |one: &Subscription| last.as_ref().is_none_or(|last| one.to_string() <= *last);
             let is_last_page = !page.subscriptions.iter().all(is_within);
@@ -106,7 +103,7 @@ impl Task<'_> {
                 report.attention_cleared += u64::from(examined == Examined::Cleared);
                 report.subscriptions_closed += u64::from(examined == Examined::Closed);
                 finished &= examined != Examined::Unfinished;
-                *place = Some(subscription);
+                *reached = Some(subscription);
                 if !finished && self.budget.is_spent() {
                     return Ok(false);
                 }
@@ -114,7 +111,7 @@ impl Task<'_> {
             if page.next.is_none() || is_last_page {
                 return Ok(finished);
             }
-            *place = page.next;
+            *reached = page.next;
         }
     }
 

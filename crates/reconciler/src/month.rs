@@ -20,7 +20,7 @@ use runtime::Budget;
 use crate::day::{Flagged, count_day, flag};
 use crate::recount::{first_recount_due, recount};
 use crate::run::Run;
-use crate::walk::{End, List, Walk, kept};
+use crate::walk::{End, List, Walk, reached};
 use crate::{ReconcileError, Report};
 
 /// Minutes after a month's end at which its recount begins.
@@ -44,9 +44,9 @@ pub(crate) async fn recount_month(
     };
     let name = format!("recount-month#{shard}");
     let passes = Pass::all(first, last);
-    let begun = kept(run.app, &name).await?;
-    let begun = begun.and_then(|place| {
-        let is_same = |pass: &Pass| pass.name(first) == place.pass;
+    let reached = reached(run.app, &name).await?;
+    let begun = reached.and_then(|reached| {
+        let is_same = |pass: &Pass| pass.name(first) == reached.pass;
         passes.iter().position(is_same)
     });
     let mut oldest: Option<String> = None;

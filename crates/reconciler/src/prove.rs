@@ -25,7 +25,7 @@ use runtime::Budget;
 use crate::day::{Flagged, count_day, flag};
 use crate::recount::first_recount_due;
 use crate::run::Run;
-use crate::walk::{End, List, Walk, kept};
+use crate::walk::{End, List, Reached, Walk, reached};
 use crate::{ReconcileError, Report};
 
 /// The number of hours from one turn of a shard to its next. A new day is proved in the first turn
@@ -43,8 +43,8 @@ pub(crate) async fn prove_due(
 ) -> Result<bool, ReconcileError> {
     let name = format!("books#{shard}");
     let pass = turn(run.now, shard).to_string();
-    let is_done = |place: crate::walk::Place| place.pass == pass && place.is_done();
-    if kept(run.app, &name).await?.is_some_and(is_done) {
+    let is_done = |reached: Reached| reached.pass == pass && reached.is_done();
+    if reached(run.app, &name).await?.is_some_and(is_done) {
         return Ok(true);
     }
     let Some((first, last)) = days_to_prove(run) else {

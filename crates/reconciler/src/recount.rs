@@ -19,7 +19,7 @@ use runtime::Budget;
 
 use crate::day::{Flagged, flag, must_be_flagged};
 use crate::run::{Known, Run};
-use crate::walk::{End, List, Walk, kept};
+use crate::walk::{End, List, Walk, reached};
 use crate::{App, ReconcileError, Report};
 
 /// The number of hours after which a due hour is recounted.
@@ -132,9 +132,9 @@ async fn next_block(
 ) -> Result<(UsageHour, UsageHour), LedgerError> {
     let block = first.number().rem_euclid(BLOCK_HOURS);
     let end = first.plus(BLOCK_HOURS - 1 - block).min(through);
-    let begun = kept(app, name).await?;
-    let begun = begun.and_then(|place| {
-        let (begin, last) = place.pass.split_once('_')?;
+    let reached = reached(app, name).await?;
+    let begun = reached.and_then(|reached| {
+        let (begin, last) = reached.pass.split_once('_')?;
         let (begin, last): (UsageHour, UsageHour) = (begin.parse().ok()?, last.parse().ok()?);
         (begin == first && first <= last && last <= end).then_some(last)
     });

@@ -1,14 +1,17 @@
 //! A walk over the subscriptions of a shard. If a run has no time left, the next run continues its
 //! walk.
 //!
-//! The place of a walk is only a hint: two runs at the same time do some of the work twice. If the
-//! place cannot be read, the walk begins again.
+//! The place of a walk is only a hint: two runs at the same time do some of the work twice, and the
+//! place that was stored first stays. If the place cannot be read, the walk begins again.
 
+use std::fmt;
 use std::future::Future;
+use std::str::FromStr;
 
 use futures_util::{StreamExt, stream};
-use ledger::LedgerError;
+use ledger::place::Place;
 use ledger::profile::SubscriptionPage;
+use ledger::{LedgerError, Written};
 use marketplace::{Month, Subscription};
 use runtime::Budget;
 
@@ -49,10 +52,10 @@ pub(crate) enum End {
     InProgress,
 }
 
-/// A place: `<pass>|<list>|<subscription>`, or `<pass>|done`. All lists before this list are
-/// done. In this list all subscriptions up to and including this subscription are done.
+/// How far a walk has come: `<pass>|<list>|<subscription>`, or `<pass>|done`. All lists before this
+/// list are done. In this list all subscriptions up to and including this subscription are done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct Reached {
     pub(crate) pass: String,
     at: At,
 }
@@ -63,7 +66,7 @@ enum At {
     Behind(usize, Option<Subscription>),
 }
 
-impl Place {
+impl Reached {
     fn beginning(pass: &str) -> Self {
         Self {
             pass: pass.to_owned(),
@@ -71,8 +74,7 @@ impl Place {
         }
     }
 
-    /// Reads a stored place; `None` if the text is not a place.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    fn read(text: &str) -> Option<Self> {
         let (pass, rest) = text.split_once('|')?;
         let at = match rest.split_once('|') {
             None if rest == DONE => At::Done,
@@ -84,27 +86,36 @@ impl Place {
         Some(Self { pass, at })
     }
 
-    /// Returns whether the pass of this place is over.
+    /// Returns whether the pass is over.
     pub(crate) fn is_done(&self) -> bool {
         self.at == At::Done
     }
+}
 
-    fn to_text(&self) -> String {
+impl FromStr for Reached {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(text).ok_or("it is not the place of a walk")
+    }
+}
+
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pass = &self.pass;
         match &self.at {
-            At::Done => format!("{}|{DONE}", self.pass),
-            At::Behind(list, after) => {
-                let after = after.as_ref().map(Subscription::to_string);
-                format!("{}|{list}|{}", self.pass, after.unwrap_or_default())
-            }
+            At::Done => write!(f, "{pass}|{DONE}"),
+            At::Behind(list, None) => write!(f, "{pass}|{list}|"),
+            At::Behind(list, Some(after)) => write!(f, "{pass}|{list}|{after}"),
         }
     }
 }
 
-/// Reads the place that the last run of a walk has stored; `None` if there is none or it cannot be
-/// read.
-pub(crate) async fn kept(app: &App, name: &str) -> Result<Option<Place>, LedgerError> {
-    let text = app.ledger.stopped_at(name).await?;
-    Ok(text.as_deref().and_then(Place::read))
+/// Reads how far the last run of a walk has come; `None` if no run has stored it, or if it cannot
+/// be read.
+pub(crate) async fn reached(app: &App, name: &str) -> Result<Option<Reached>, LedgerError> {
+    let place = app.ledger.place_of::<Reached>(name).await?;
+    Ok(place.at)
 }
 
 impl Walk<'_> {
@@ -120,35 +131,37 @@ impl Walk<'_> {
     where
         Working: Future<Output = Result<(T, bool), LedgerError>>,
     {
-        let kept = kept(self.app, self.name).await?;
-        let mut place = match &kept {
-            Some(kept) if kept.pass == self.pass => kept.clone(),
-            _ => Place::beginning(self.pass),
+        let mut place: Place<Reached> = self.app.ledger.place_of(self.name).await?;
+        let mut reached = match &place.at {
+            Some(reached) if reached.pass == self.pass => reached.clone(),
+            _ => Reached::beginning(self.pass),
         };
-        if place.is_done() {
+        if reached.is_done() {
             return Ok(true);
         }
-        let finished = self.go_on(&mut place, each, add).await;
-        let is_stored_elsewhere = self.end == End::InProgress && place.is_done();
-        if kept.as_ref() != Some(&place) && !is_stored_elsewhere {
-            let text = place.to_text();
-            self.app.ledger.stop_at(self.name, Some(&text)).await?;
+        let finished = self.go_on(&mut reached, each, add).await;
+        let is_stored_elsewhere = self.end == End::InProgress && reached.is_done();
+        if !is_stored_elsewhere {
+            let moved = self.app.ledger.move_place(&mut place, Some(reached));
+            if moved.await? == Written::Conflict {
+                tracing::debug!(walk = self.name, "another run has moved the place of this walk");
+            }
         }
         finished
     }
 
     async fn go_on<T, Working>(
         &self,
-        place: &mut Place,
+        reached: &mut Reached,
         each: impl Fn(Subscription) -> Working,
         mut add: impl FnMut(T),
     ) -> Result<bool, LedgerError>
     where
         Working: Future<Output = Result<(T, bool), LedgerError>>,
     {
-        while let At::Behind(list, after) = &mut place.at {
+        while let At::Behind(list, after) = &mut reached.at {
             let Some(which) = self.lists.get(*list) else {
-                place.at = At::Done;
+                reached.at = At::Done;
                 break;
             };
             if self.budget.is_spent() {
@@ -172,7 +185,7 @@ impl Walk<'_> {
             drop(working);
             match page.next {
                 Some(next) => *after = Some(next),
-                None => place.at = At::Behind(list.saturating_add(1), None),
+                None => reached.at = At::Behind(list.saturating_add(1), None),
             }
         }
         Ok(true)
@@ -196,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_read_as_it_was_kept() {
+    fn a_place_is_read_as_it_was_written() {
         let subscription: Subscription = "account|code|111122223333".parse().unwrap();
         for at in [
             At::Done,
@@ -204,11 +217,11 @@ mod tests {
             At::Behind(2, Some(subscription)),
         ] {
             let pass = "2026-11-21T00_2026-11-21T05".to_owned();
-            let place = Place { pass, at };
-            assert_eq!(Place::read(&place.to_text()), Some(place));
+            let reached = Reached { pass, at };
+            assert_eq!(reached.to_string().parse::<Reached>(), Ok(reached));
         }
         for text in ["", "x", "x|", "x|0", "x|-1|", "x|1|nobody", "x|done|"] {
-            assert_eq!(Place::read(text), None, "{text}");
+            assert!(text.parse::<Reached>().is_err(), "{text}");
         }
     }
 }

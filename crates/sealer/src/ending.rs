@@ -240,7 +240,7 @@ async fn recount_one(
         return Ok(work);
     };
     let ledger = &run.app.ledger;
-    let place = ledger.place_of_recount(subscription).await?;
+    let mut place = ledger.place_of_recount(subscription).await?;
     // Hours after the watermark are recounted with the open hours.
     let mut hours: Vec<UsageHour> = first_hour(&profile, run.now)
         .through(complete(last, run.now).min(run.watermark))
@@ -252,7 +252,7 @@ async fn recount_one(
         true => last_recounted.or(place.at),
         false => None,
     };
-    if ledger.move_place(&place, at).await? == Written::Conflict {
+    if ledger.move_place(&mut place, at).await? == Written::Conflict {
         tracing::debug!(%subscription, "another run has moved the place of this recount");
     }
     Ok(work)

@@ -72,7 +72,7 @@ where
     Working: Future<Output = Result<Work, LedgerError>>,
 {
     let ledger = &run.app.ledger;
-    let place = ledger.place_of_pass(pass).await?;
+    let mut place = ledger.place_of_pass(pass).await?;
     let mut ring = Ring::new(ledger, place.at.clone());
     let mut at_work = FuturesUnordered::new();
     let mut passed = Passed {
@@ -114,7 +114,7 @@ where
             .next_back()
             .or(place.at.clone()),
     };
-    if ledger.move_place(&place, next).await? == Written::Conflict {
+    if ledger.move_place(&mut place, next).await? == Written::Conflict {
         tracing::debug!(pass, "another run has moved the place of this pass");
     }
     Ok(passed)

@@ -136,7 +136,7 @@ async fn damage(town: &Town) -> Vec<String> {
         "now",
     )
     .await;
-    set_attribute(records, "stops".to_owned(), "books#0", "place", "nowhere").await;
+    set_attribute(records, "places".to_owned(), "books#0", "place", "nowhere").await;
     // Every index gets an item that has only its keys.
     for (attribute, value) in [("live", "0"), ("attention", "yes")] {
         set_attribute(
@@ -156,9 +156,9 @@ async fn damage(town: &Town) -> Vec<String> {
     set_attribute(subscriptions, lifecycle_key, &event, "sign", "nothing").await;
     let row = format!("{}@{HOUR}", name(HEALTHY));
     world.put_raw(&row, "gb#strange", "-1", "never").await;
-    // The reconciler does not report these: a stop may have any text, it does not read lifecycle
-    // events, and an item without `due` is in no index.
-    let unread = ["stops / ", "key#1 / ", "r#yesterday"];
+    // The reconciler does not report these: it does not read lifecycle events, and an item without
+    // `due` is in no index.
+    let unread = ["key#1 / ", "r#yesterday"];
     names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
     names.sort();
     names.dedup();

@@ -1,9 +1,10 @@
-//! A run that has no time left keeps its place, and the next run continues there.
+//! A run that has no time left stores its place, and the next run continues there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ledger::Written;
 use marketplace::fold::{CarryId, origin_hash};
 use marketplace::recount::MovementKind;
 use simulation::run::{Executor, on_a_thread};
@@ -99,6 +100,35 @@ fn recounts_and_proofs_go_on_where_the_time_was_up() {
     );
     assert!(bit_by_bit.balanced.contains(&Some(true)));
     assert!(!bit_by_bit.balanced.contains(&Some(false)));
+}
+
+#[test]
+fn a_run_does_not_move_a_place_that_another_run_has_moved() {
+    on_a_thread(|| Executor::default().finish(move_place_of_two_runs()));
+}
+
+async fn move_place_of_two_runs() {
+    let town = Town::of(2).await;
+    let ledger = &town.world.ledger;
+    let read = || async { ledger.place_of_pass("closing").await.unwrap() };
+    let (mut one, mut other) = (read().await, read().await);
+    let buyers = [town.buyer(0).clone(), town.buyer(1).clone()];
+    // The first write creates the item, and the second one changes it.
+    for buyer in &buyers {
+        let moved = ledger.move_place(&mut one, Some(buyer.clone())).await;
+        assert_eq!(moved.unwrap(), Written::Done);
+    }
+    for at in [Some(buyers[0].clone()), Some(buyers[1].clone())] {
+        let moved = ledger.move_place(&mut other, at).await;
+        assert_eq!(moved.unwrap(), Written::Conflict);
+    }
+    assert_eq!(read().await.at.as_ref(), Some(&buyers[1]));
+    let mut other = read().await;
+    let moved = ledger.move_place(&mut other, None).await;
+    assert_eq!(moved.unwrap(), Written::Done);
+    let late = ledger.move_place(&mut one, Some(buyers[0].clone())).await;
+    assert_eq!(late.unwrap(), Written::Conflict);
+    assert_eq!(read().await.at, None);
 }
 
 #[test]

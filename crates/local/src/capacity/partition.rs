@@ -27,13 +27,13 @@ mod tests {
         let item = |name: &str| json!({"subscription": {"S": name}, "item": {"S": "x"}});
         let is_of = |request: Value| is_of_the_stack(request.to_string().as_bytes());
         assert!(is_of(json!({"Key": item("shard#3")})));
-        assert!(is_of(json!({"Item": item("stops")})));
+        assert!(is_of(json!({"Item": item("places")})));
         assert!(!is_of(json!({"Item": item("account|code|111122223333")})));
         assert!(!is_of(
-            json!({"Item": {"subscription_hour": {"S": "stops"}}})
+            json!({"Item": {"subscription_hour": {"S": "places"}}})
         ));
         assert!(!is_of(
-            json!({"TransactItems": [{"Put": {"Item": item("stops")}}]})
+            json!({"TransactItems": [{"Put": {"Item": item("places")}}]})
         ));
         assert!(!is_of_the_stack(b"no JSON"));
     }

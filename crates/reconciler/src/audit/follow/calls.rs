@@ -76,11 +76,11 @@ pub(super) async fn calls_again(
 ) -> Result<bool, AuditError> {
     let back = SignedDuration::from_hours(-AGAIN_AFTER_HOURS);
     let through = shift(progress.calls_through, back);
-    let place = app.ledger.stopped_at(AGAIN).await?;
-    let kept = place.and_then(|place| place.parse::<Timestamp>().ok());
+    let mut place = app.ledger.place_of::<Timestamp>(AGAIN).await?;
     // In the first run, or if the place cannot be read, the comparison begins one step before
     // `through`.
-    let mut calls = kept
+    let mut calls = place
+        .at
         .unwrap_or_else(|| minutes(through, -STEP_MINUTES))
         .max(oldest(app.history.source(), now));
     if calls >= through {
@@ -109,7 +109,10 @@ pub(super) async fn calls_again(
             return Ok(false);
         };
         calls = until;
-        app.ledger.stop_at(AGAIN, Some(&calls.to_string())).await?;
+        // Another run that has moved the place compares the later calls.
+        if app.ledger.move_place(&mut place, Some(calls)).await? == Written::Conflict {
+            return Ok(false);
+        }
     }
     Ok(true)
 }
