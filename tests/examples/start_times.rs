@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
+use end_to_end::bootstrap::{binary, environment};
 use end_to_end::runtime_api::Bootstrap;
 use end_to_end::template::{FUNCTIONS, Template};
-use end_to_end::world::{binary, environment};
 
 const RUNS: usize = 15;
 

@@ -2,6 +2,7 @@
 //!
 //! # Layout
 //! * [`template`]: reads `template.yaml` as CloudFormation does
+//! * [`bootstrap`]: the bootstrap of a function, and the environment in which it is started
 //! * [`world`]: the world that the samples in `events/` refer to, and the functions as processes in
 //!   it
 //! * [`runtime_api`]: the Lambda Runtime API that those processes call
@@ -11,6 +12,7 @@
 //! The stack without sockets or real time, which many tests use, is the crate `simulation`.
 
 pub mod alarms;
+pub mod bootstrap;
 pub mod recorder;
 pub mod runtime_api;
 pub mod template;

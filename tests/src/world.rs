@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -19,15 +17,13 @@ use metering_api::MeteringApi;
 use runtime::{Env, clients};
 use serde_json::{Map, Value, json};
 
+use crate::bootstrap::{binary, environment};
 use crate::recorder::Recorder;
 use crate::runtime_api::{Answer, Bootstrap};
-use crate::template::{Call, FUNCTIONS, Template, workspace};
+use crate::template::{Call, Template, workspace};
 
 /// The name of the stack in the samples.
-pub const STACK: &str = "metering";
-/// The addresses at which `events/env.json` expects DynamoDB and AWS Marketplace.
-const DYNAMODB: &str = "http://host.docker.internal:8000";
-const MARKETPLACE: &str = "http://host.docker.internal:8081";
+pub const STACK: &str = local::stack::STACK_NAME;
 
 /// The example world of `metering local --sample`, without the functions.
 pub struct World {
@@ -291,38 +287,6 @@ impl Function {
     }
 }
 
-/// A function's environment as `sam local` makes it: the template's variables, with the parameters'
-/// defaults. The values of `events/env.json` replace them, with these addresses filled in.
-///
-/// # Panics
-///
-/// If a variable has no value in either place.
-pub fn environment(
-    template: &Template,
-    function: &str,
-    dynamodb: &str,
-    marketplace: &str,
-) -> BTreeMap<String, String> {
-    let parameters = template.section("Parameters");
-    let overrides = overrides();
-    template
-        .environment(function)
-        .into_iter()
-        .map(|(name, value)| {
-            let value = match (overrides.get(&name), value["Ref"].as_str()) {
-                (Some(value), _) => value
-                    .replace(DYNAMODB, dynamodb)
-                    .replace(MARKETPLACE, marketplace),
-                (None, Some("AWS::StackName")) => STACK.to_owned(),
-                (None, Some("AWS::AccountId")) => "222222222222".to_owned(),
-                (None, Some(parameter)) => plain_text(&parameters[parameter]["Default"]),
-                (None, None) => plain_text(&value),
-            };
-            (name, value)
-        })
-        .collect()
-}
-
 /// A sample of `events/`, by its name without `.json`.
 ///
 /// # Panics
@@ -334,92 +298,10 @@ pub fn sample(name: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// The values of `events/env.json` that apply to every function.
-fn overrides() -> BTreeMap<String, String> {
-    let text =
-        std::fs::read_to_string(workspace().join("events/env.json")).expect("events/env.json");
-    let read: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_str(&text).expect("variables");
-    read.into_values()
-        .next()
-        .expect("variables for all functions")
-}
-
-/// The variable that names a folder of bootstraps from `sam build`. They are tested instead of our
-/// own build.
-const BOOTSTRAPS_VARIABLE: &str = "METERING_BOOTSTRAPS";
-
-/// The bootstrap of a function, by the prefix of its resources' names.
-///
-/// `cargo test` builds no binaries of other packages. So this function builds all of them, once per
-/// process, into the folder into which the tests were built. If `METERING_BOOTSTRAPS` names a
-/// folder, such as `.aws-sam/build`, the bootstraps in it are used instead.
-///
-/// # Panics
-///
-/// If the binaries do not compile or do not exist.
-pub fn binary(name: &str) -> PathBuf {
-    if let Some(folder) = std::env::var_os(BOOTSTRAPS_VARIABLE) {
-        let binary = workspace()
-            .join(folder)
-            .join(format!("{name}Function"))
-            .join("bootstrap");
-        assert!(
-            binary.exists(),
-            "{BOOTSTRAPS_VARIABLE}: {} is missing",
-            binary.display()
-        );
-        return binary;
-    }
-    // A build that failed once is not repeated for every test.
-    static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let test = std::env::current_exe().expect("the test's own path");
-        let folder = test
-            .ancestors()
-            .nth(2)
-            .expect("<target>/<profile>/deps/<test>");
-        is_built(folder).then(|| folder.to_owned())
-    });
-    let folder = folder
-        .as_ref()
-        .expect("the functions do not compile; see above");
-    let (_, binary) = FUNCTIONS
-        .iter()
-        .find(|(function, _)| *function == name)
-        .unwrap_or_else(|| panic!("there is no function {name}"));
-    folder.join(binary)
-}
-
-fn is_built(folder: &Path) -> bool {
-    let profile = match folder.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(profile) => profile,
-    };
-    // The build covers the whole workspace with its tests, as the build that runs these tests did.
-    // So the features are the same and almost nothing has to be compiled.
-    Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--workspace", "--bins", "--tests"])
-        .args(["--profile", profile, "--target-dir"])
-        .arg(folder.parent().expect("a target folder"))
-        .current_dir(workspace())
-        .status()
-        .expect("cargo")
-        .success()
-}
-
 fn key_names(table: &str) -> [&'static str; 2] {
     match table {
         "UsageEvents" => ["subscription_hour", "dimension_event"],
         _ => ["subscription", "item"],
-    }
-}
-
-fn plain_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        other => panic!("events/env.json has no value for {other}"),
     }
 }
 

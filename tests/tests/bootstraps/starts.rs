@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use end_to_end::bootstrap::{binary, environment};
 use end_to_end::runtime_api::run_to_its_end;
 use end_to_end::template::{FUNCTIONS, Template};
-use end_to_end::world::{binary, environment};
 
 /// The environment of a function that starts.
 fn settings(function: &str) -> BTreeMap<String, String> {
