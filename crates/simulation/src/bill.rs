@@ -1,4 +1,4 @@
-//! Compares what the seller's software sent with what AWS Marketplace billed.
+//! Reads the bill at AWS Marketplace, and the stack's books.
 
 use std::collections::BTreeMap;
 

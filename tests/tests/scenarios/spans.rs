@@ -291,9 +291,9 @@ fn usage_before_a_new_purchase_is_known_does_not_seal_its_hour_early() {
     }
 }
 
-/// A record is frozen with a stamp that was right at the time. Later news puts the stamp between
-/// two purchases, where AWS Marketplace accepts none. The record is given up long before its
-/// deadline, and its usage is carried.
+/// A record is frozen with a stamp that was right at the time. Events that come later put the stamp
+/// between two purchases, where AWS Marketplace accepts none. The record is given up long before
+/// its deadline, and its usage is carried.
 async fn stamped_between_two_purchases(identity: IdentityKind) {
     let story = Story::begin("2026-11-21T06:20:00Z", identity).await;
     story.uses("a", "1", "2026-11-21T07:05:00Z").await;
@@ -440,7 +440,7 @@ fn a_release_survives_a_death_at_each_of_its_transactions() {
 }
 
 /// The end of the renewed agreement is never reported, so it still looks in force when the new
-/// agreement is cancelled. The last hour must be sealed early all the same: a round would seal it
+/// agreement is cancelled. The last hour must be sealed early nevertheless. A round would seal it
 /// at 13:30, and its final hour is over at 13:10.
 #[test]
 fn a_cancellation_after_a_renewal_without_an_end_is_billed_in_the_final_hour() {

@@ -26,8 +26,8 @@ pub(super) fn describe(record: &MeteringRecord) -> (BatchGroup, usize) {
     (group_of(record), record_bytes(record))
 }
 
-/// Splits records into two parts, the first of which is never empty. The place of the split depends
-/// on the classes that span all subscriptions and that the error may concern:
+/// Splits records into two parts. The first part is never empty. The place of the split depends on
+/// the classes that span all subscriptions and that the error may concern:
 /// * If the records belong to several such classes, the split is between two classes.
 /// * If all records belong to one such class and were not searched before, the first record is sent
 ///   alone, because its answer is likely to hold for the whole class.
