@@ -29,7 +29,7 @@ pub use products::{Identity, NewProduct, Pricing};
 pub use slots::{Metered, MeteredAllocation};
 pub use views::AgreementView;
 
-pub(crate) use calls::{CallEntry, CallFilter, CallLog, Outcome, RecordOutcome, Verdict};
+pub(crate) use calls::{CallEntry, CallFilter, CallLog, CallVerdict, RecordOutcome, RecordStatus};
 pub(crate) use hours::{HOURS, Hour, Line, LineFilter};
 pub(crate) use instances::{Instances, TokenUse};
 pub(crate) use invoices::{Adjustment, Bill};

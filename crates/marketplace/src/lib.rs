@@ -12,7 +12,7 @@
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
 //! * [`decision`], [`slot`]: decisions of a person about waiting usage, and the text form of a slot
-//! * [`batch`], [`outcome`], [`error_table`]: the records of one request, and the meaning of an
+//! * [`batch`], [`answer`], [`error_table`]: the records of one request, and the meaning of an
 //!   answer
 //! * [`retention`]: how long closed records are kept
 //! * [`lane`]: groups of records that AWS Marketplace refuses again and again
@@ -34,6 +34,7 @@
 )]
 
 pub mod agreements;
+pub mod answer;
 pub mod audit;
 pub mod batch;
 pub mod books;
@@ -46,7 +47,6 @@ pub mod ids;
 pub mod lane;
 pub mod lifecycle;
 pub mod limits;
-pub mod outcome;
 pub mod quantity;
 pub mod record;
 pub mod recount;

@@ -4,11 +4,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use marketplace::MeteringRecord;
+use marketplace::answer::Verdict;
 use marketplace::error_table::{
     About, is_known_error, is_of_every_request, may_have_recorded, may_hide_a_record,
     was_transmitted,
 };
-use marketplace::outcome::Verdict;
 use marketplace::slot::Slot;
 use metering_api::CallError;
 use runtime::{Budget, InvocationError};

@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::record::DoubtfulWrite;
 use ledger::{LedgerError, Written};
-use marketplace::outcome::{Next, Verdict, next};
+use marketplace::answer::{Next, Verdict, next};
 use marketplace::record::Transmissions;
 use marketplace::{MeteringRecord, State};
 use runtime::InvocationError;

@@ -1,8 +1,8 @@
 //! Writes the outcome of a record: a verdict, a success, a new state, or its transmissions.
 
 use jiff::Timestamp;
+use marketplace::answer::{Next, Verdict};
 use marketplace::audit::due;
-use marketplace::outcome::{Next, Verdict};
 use marketplace::record::{MeteringRecord, State, Transmissions};
 use marketplace::slot::Slot;
 
