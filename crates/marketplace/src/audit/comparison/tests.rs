@@ -229,7 +229,7 @@ fn a_difference_counts_whatever_its_kind() {
     ];
     assert_eq!(
         kinds.map(DifferenceKind::as_str).join(" "),
-        "missing-at-aws unknown-here different-quantity billed-unexpectedly"
+        "missing-at-aws unknown-in-ledger different-quantity billed-unexpectedly"
     );
     let counts = Counts {
         missing: 1,
