@@ -296,9 +296,9 @@ async fn waiting(world: &World, time: Timestamp) -> (usize, usize) {
     let (mut urgent, mut others) = (0, 0);
     for shard in 0..SHARDS {
         let page = world.ledger.due_urgent(shard, time, None).await.unwrap();
-        urgent += page.keys.len();
+        urgent += page.slots.len();
         let page = world.ledger.due_records(shard, time, None).await.unwrap();
-        others += page.keys.len();
+        others += page.slots.len();
     }
     (urgent, others)
 }

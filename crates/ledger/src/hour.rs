@@ -18,7 +18,7 @@ pub struct StoredDay {
 }
 
 impl StoredDay {
-    /// The keys of the closed records that have movements, which must expire with their record.
+    /// The slots of the closed records that have movements, which must expire with their record.
     pub fn closed_with_movements(&self) -> Vec<Slot> {
         let records = self.hours.values().flat_map(|hour| hour.records.values());
         records

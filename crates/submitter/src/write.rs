@@ -62,8 +62,8 @@ pub(crate) async fn outcomes(
     for one in written {
         match one {
             Ok((next, verdict)) => count(tally, next.state, &verdict),
-            Err((key, transmissions, doubtful, error)) => {
-                unwritten.put_back(key, transmissions, doubtful);
+            Err((slot, transmissions, doubtful, error)) => {
+                unwritten.put_back(slot, transmissions, doubtful);
                 failure = Some(error);
             }
         }

@@ -59,7 +59,7 @@ struct Watched {
 #[derive(Debug, Default)]
 pub struct Inquiry {
     records: Vec<Watched>,
-    by_key: HashMap<Slot, usize>,
+    by_slot: HashMap<Slot, usize>,
     /// The records that identify their buyer by product code and customer, or by product code and
     /// account.
     by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
@@ -94,14 +94,14 @@ impl Inquiry {
 
     fn watch(&mut self, record: &MeteringRecord, now: Timestamp) {
         let place = self.records.len();
-        let key = &record.slot;
-        if let Some(product) = key.subscription.product() {
-            let slot = (product.clone(), key.dimension.clone(), key.hour);
-            self.by_product.entry(slot).or_default().push(place);
+        let slot = &record.slot;
+        if let Some(product) = slot.subscription.product() {
+            let of_product = (product.clone(), slot.dimension.clone(), slot.hour);
+            self.by_product.entry(of_product).or_default().push(place);
         }
-        self.by_key.insert(key.clone(), place);
+        self.by_slot.insert(slot.clone(), place);
         self.records.push(Watched {
-            slot: key.clone(),
+            slot: slot.clone(),
             quantity: record.quantity,
             is_duplicate: record.state == State::Disputed,
             may_be_cut_off: may_be_cut_off(record),
@@ -140,14 +140,15 @@ impl Inquiry {
                 what: format!("event {} at {}", call.event_id, call.at),
             });
         }
-        for key in call.slots() {
-            let effect = call.effect(key);
+        for slot in call.slots() {
+            let effect = call.effect(slot);
             let is_something = effect != Effect::Nothing;
-            if let Some(record) = self.by_key.get(key).and_then(|n| self.records.get_mut(*n)) {
+            let place = self.by_slot.get(slot);
+            if let Some(record) = place.and_then(|n| self.records.get_mut(*n)) {
                 record.add(call, effect);
             }
             if is_something {
-                self.mark_other_identity(key);
+                self.mark_other_identity(slot);
             }
         }
     }
@@ -190,7 +191,7 @@ impl Inquiry {
     /// The conclusion from the calls about a record. The caller must first pass in all events of
     /// [`Inquiry::periods`].
     pub fn finding(&self, slot: &Slot, now: Timestamp) -> Finding {
-        let Some(record) = self.by_key.get(slot).and_then(|n| self.records.get(*n)) else {
+        let Some(record) = self.by_slot.get(slot).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);
         };
         if let Some((at, id)) = &record.billed {

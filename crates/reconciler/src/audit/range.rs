@@ -167,7 +167,7 @@ pub async fn compare_range(
     let mut events: u64 = 0;
     let each = |event: &Event| {
         match event {
-            Event::Call(call) => comparison.call(call, |key| range.contains(key.hour)),
+            Event::Call(call) => comparison.call(call, |slot| range.contains(slot.hour)),
             Event::Unreadable { .. } => comparison.unreadable(),
             Event::Foreign(_) => comparison.foreign(),
         }

@@ -205,7 +205,7 @@ fn a_record_that_was_not_found_is_read_again_before_it_is_judged() {
         comparison.record(&record(dimension, State::Accepted));
     }
     comparison.mark_seen(&success("other", 5));
-    let unseen = comparison.unseen_keys();
+    let unseen = comparison.unseen_slots();
     assert_eq!(unseen, ["gb", "gone", "held"].map(slot));
     let mut later = record("gb", State::Accepted);
     later.outcome.as_mut().unwrap().at = at("2026-11-22T23:59:00Z");

@@ -76,7 +76,7 @@ async fn look_for_hours(
     if !mark_successes(app, &mut comparison, (None, SOON), now, budget).await? {
         return Ok(false);
     }
-    let unseen = comparison.unseen_keys();
+    let unseen = comparison.unseen_slots();
     if !unseen.is_empty() {
         // The records may have been out of date.
         let read_again = app.ledger.records(&unseen).await?;
