@@ -260,11 +260,11 @@ impl Comparison {
         }
     }
 
-    /// The spans in which the missing successes of accepted records should lie: the time around
+    /// The periods in which the missing successes of accepted records should lie: the time around
     /// each record's outcome. With `wide` they are the whole time in which each record could be
     /// sent: that many minutes from its hour's start.
     pub fn periods_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Period> {
-        let spans = self.unseen().map(|(slot, entry)| {
+        let periods = self.unseen().map(|(slot, entry)| {
             let (from, to) = match wide {
                 None => (
                     minutes_after(entry.outcome_at, CLOCK_MARGIN_MINUTES.saturating_neg()),
@@ -284,7 +284,7 @@ impl Comparison {
                 to: to.min(now).max(from),
             }
         });
-        super::union(spans.collect())
+        super::union(periods.collect())
     }
 
     fn unseen(&self) -> impl Iterator<Item = (&SlotIds, &Entry)> {

@@ -1,4 +1,4 @@
-//! Finds what the calls of a completely read span prove about frozen records.
+//! Finds what the calls of a completely read period prove about frozen records.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ struct Watched {
     is_duplicate: bool,
     /// Whether a request with this record alone may be larger than CloudTrail keeps.
     may_be_cut_off: bool,
-    span: Period,
+    period: Period,
     /// The time from which the absence of a call proves something.
     calls_shown_at: Timestamp,
     /// The time from which no call can carry it any more.
@@ -105,7 +105,7 @@ impl Inquiry {
             quantity: record.quantity,
             is_duplicate: record.state == State::Disputed,
             may_be_cut_off: may_be_cut_off(record),
-            span: period_of(record, now),
+            period: period_of(record, now),
             calls_shown_at: super::calls_shown_at(record, now),
             calls_over_at: super::witness::calls_over_at(record, now),
             sent: record.sent,
@@ -124,7 +124,7 @@ impl Inquiry {
     pub fn periods(&self, now: Timestamp) -> Vec<Period> {
         let periods = self.records.iter().flat_map(|record| {
             let witnesses = super::witness::periods_after(record.calls_over_at, now);
-            std::iter::once(record.span).chain(witnesses)
+            std::iter::once(record.period).chain(witnesses)
         });
         super::union(periods.collect())
     }
@@ -207,7 +207,7 @@ impl Inquiry {
                 metering_record_id: id.clone(),
             };
         }
-        match self.doubt_of_span(record) {
+        match self.doubt_of_period(record) {
             Some(doubt) => Finding::Unknown(doubt),
             None if record.is_duplicate || record.duplicates.is_some() => {
                 record.finding_of_duplicate(now, &self.witness)
@@ -216,7 +216,7 @@ impl Inquiry {
         }
     }
 
-    fn doubt_of_span(&self, record: &Watched) -> Option<Doubt> {
+    fn doubt_of_period(&self, record: &Watched) -> Option<Doubt> {
         if self.has_too_many_opaque {
             return Some(Doubt::Opaque(format!("more than {OPAQUE_KEPT_MAX} events")));
         }
@@ -236,7 +236,7 @@ impl OpaqueEvent {
             _ => false,
         };
         let fits = record.may_be_cut_off || !self.is_of_large_record;
-        fits && !is_of_another && self.at.is_none_or(|at| record.span.overlaps(at))
+        fits && !is_of_another && self.at.is_none_or(|at| record.period.overlaps(at))
     }
 }
 

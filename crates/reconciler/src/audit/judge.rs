@@ -108,10 +108,10 @@ pub(super) async fn read_into(
     now: Timestamp,
     budget: Budget,
 ) -> Result<bool, AuditError> {
-    let spans = inquiry.periods(now);
+    let periods = inquiry.periods(now);
     let complete = app
         .history
-        .read(&spans, LATE, now, Some(budget), |event| match event {
+        .read(&periods, LATE, now, Some(budget), |event| match event {
             Event::Call(call) => inquiry.call(call),
             Event::Unreadable { at, problem } => inquiry.unreadable(*at, problem),
             Event::Foreign(_) => {}

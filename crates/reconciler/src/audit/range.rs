@@ -174,8 +174,8 @@ pub async fn compare_range(
         events += 1;
         on_progress(Progress::Events(events));
     };
-    let span = Period { from, to };
-    history.read(&[span], LATE, now, None, each).await?;
+    let period = Period { from, to };
+    history.read(&[period], LATE, now, None, each).await?;
     comparison.judge_unseen(now);
     drop_unserved_products(ledger, products, &mut comparison).await?;
     Ok(comparison)

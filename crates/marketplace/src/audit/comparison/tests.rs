@@ -144,10 +144,10 @@ fn a_record_that_cannot_be_in_the_history_is_not_missing() {
 fn a_success_is_looked_for_around_its_outcome_and_then_in_the_whole_window() {
     let mut comparison = Comparison::default();
     comparison.record(&record("gb", State::Accepted));
-    let spans = comparison.periods_of_unseen(None, at(NOW));
-    assert_eq!(spans.len(), 1);
-    assert!(spans[0].contains(at("2026-11-21T11:31:05Z")));
-    assert!(!spans[0].contains(at("2026-11-21T12:00:00Z")));
+    let periods = comparison.periods_of_unseen(None, at(NOW));
+    assert_eq!(periods.len(), 1);
+    assert!(periods[0].contains(at("2026-11-21T11:31:05Z")));
+    assert!(!periods[0].contains(at("2026-11-21T12:00:00Z")));
     let wide = comparison.periods_of_unseen(Some(25 * 60), at(NOW));
     assert!(wide[0].contains(at("2026-11-22T10:59:00Z")));
     comparison.mark_seen(&success("gb", 5));

@@ -124,10 +124,10 @@ async fn settled_again(
     report: &mut Report,
 ) -> Result<Option<Timestamp>, AuditError> {
     let mut seen = CallIds::default();
-    let span = before(step.from, step.until);
+    let period = before(step.from, step.until);
     let complete = app
         .history
-        .read(&[span], LATE_CALLS, now, Some(budget), |event| {
+        .read(&[period], LATE_CALLS, now, Some(budget), |event| {
             seen.add(event);
         })
         .await?;
@@ -203,7 +203,8 @@ fn is_settled(counts: Counts) -> bool {
     counts.differences() == 0 && counts.open == 0 && counts.elsewhere == 0
 }
 
-/// Returns the span from `from` to the last second before `end`. Both ends of a span belong to it.
+/// Returns the period from `from` to the last second before `end`. Both ends of a period belong to
+/// it.
 pub(super) fn before(from: Timestamp, end: Timestamp) -> Period {
     let to = shift(end, SignedDuration::from_secs(-1));
     Period {

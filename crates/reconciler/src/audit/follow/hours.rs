@@ -150,11 +150,11 @@ async fn mark_successes(
     now: Timestamp,
     budget: Budget,
 ) -> Result<bool, AuditError> {
-    let spans = comparison.periods_of_unseen(wide, now);
+    let periods = comparison.periods_of_unseen(wide, now);
     let complete = app
         .history
         .read(
-            &spans,
+            &periods,
             late_minutes,
             now,
             Some(budget),
