@@ -36,7 +36,7 @@ use crate::content::{Message, Reading};
 use crate::field::{Malformed, bounded};
 
 /// The partition of the Subscriptions table that contains the events that could not be read.
-pub const UNATTRIBUTED: &str = "unattributed";
+const UNATTRIBUTED: &str = "unattributed";
 
 /// The largest number of bytes that are stored of an event. The limit is this project's. A DynamoDB
 /// item may have 400 KB.

@@ -37,10 +37,10 @@ impl FromStr for LatePolicy {
 /// The reason of a movement that holds usage because no agreement was in force. A hold with this
 /// reason is released if an agreement turns out to have been in force. A person writes other
 /// reasons.
-pub const NOT_IN_FORCE: &str = "no agreement was in force to bill it with";
+const NOT_IN_FORCE: &str = "no agreement was in force to bill it with";
 
 /// The reason of a movement that releases a hold with the reason [`NOT_IN_FORCE`].
-pub const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
+const IN_FORCE_AFTER_ALL: &str = "an agreement was in force after all";
 
 /// The destination of late usage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,8 +160,8 @@ fn at_the_end(
     }
 }
 
-/// The movement that releases the first open hold with the reason [`NOT_IN_FORCE`]. `None` if there
-/// is no such hold, or if `destination` is not an open hour.
+/// The movement that releases the first open hold of usage for which no agreement was in force.
+/// `None` if there is no such hold, or if `destination` is not an open hour.
 pub fn release(
     record: &MeteringRecord,
     movements: &[Movement],

@@ -12,7 +12,7 @@ pub struct Schedule {
 
 /// Hours after a month's end at which its last hour, the catch hour for late usage, is sealed: one
 /// hour before AWS Marketplace closes the month.
-pub const MONTH_CATCH_HOURS: i64 = 5;
+const MONTH_CATCH_HOURS: i64 = 5;
 
 /// When a month's catch hour is sealed at the earliest. Usage of the month that comes later cannot
 /// be billed any more.

@@ -24,7 +24,7 @@ pub struct InvalidWindow(pub i64);
 
 /// The least minutes between a record's sealing and its deadline, in which it can be sent. The
 /// limit is this project's: a sweep every five minutes, and time for failures.
-pub const SEND_MINUTES_MIN: i64 = 60;
+const SEND_MINUTES_MIN: i64 = 60;
 
 /// The error for a settle time after which records could not be sent in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -13,10 +13,10 @@ use marketplace::hour::shift;
 use marketplace::text::hex;
 
 /// The smallest length of a key, in bytes: the length of the HMAC's output.
-pub const KEY_BYTES_MIN: usize = 32;
+const KEY_BYTES_MIN: usize = 32;
 
 /// The time that a buyer has for the form.
-pub const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// The format and the purpose, as a part of the signed text. So a value that was signed for another
 /// purpose is not accepted.
