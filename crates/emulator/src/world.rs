@@ -21,7 +21,6 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 pub use calls::{Call, CallError, CallRecord};
-pub use chosen::ChosenError;
 pub use invoices::{Invoice, InvoiceLine};
 pub use licenses::{Agreement, Entitlement, NewAgreement};
 pub use lifecycle::LifecycleMessage;
