@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use marketplace::books::{Books, SlotBooks};
-use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
+use marketplace::carry_id::origin_hash;
+use marketplace::fold::{CarriedRow, DimensionFold, Fold};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::slot::Slot;
 use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};

@@ -11,6 +11,7 @@
 //! * [`hour`], [`window`], [`schedule`]: usage hours, deadlines, and when an hour is sealed
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
+//! * [`carry_id`]: the event ids of carried usage
 //! * [`decision`], [`slot`]: decisions of a person about waiting usage, and the text form of a slot
 //! * [`batch`], [`answer`], [`error_table`]: the records of one request, and the meaning of an
 //!   answer
@@ -39,6 +40,7 @@ pub mod audit;
 pub mod batch;
 pub mod books;
 pub mod carry;
+pub mod carry_id;
 pub mod decision;
 pub mod error_table;
 pub mod fold;
