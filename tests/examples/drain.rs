@@ -31,9 +31,8 @@ use jiff::Timestamp;
 use ledger::{Ledger, SHARDS, TableNames, shard_of};
 use marketplace::Subscription;
 use metering_api::MeteringApi;
-use runtime::{Budget, Clock};
+use runtime::{Budget, Clock, Env, INVOCATION_TIME};
 use serde_json::{Value, json};
-use submitter::pace::Pace;
 use tokio::time::Instant;
 
 const RECORDS: usize = 900_000;
@@ -42,8 +41,6 @@ const QUOTA_PER_SECOND: u32 = 10;
 const RECORDS_PER_REQUEST: usize = 25;
 /// The time between two sweeps of the submitter.
 const SCHEDULE: Duration = Duration::from_secs(300);
-/// The longest time of an invocation.
-const INVOCATION: Duration = Duration::from_secs(890);
 /// The time that DynamoDB takes to answer within one Region.
 const DYNAMODB_ANSWERS_IN: Duration = Duration::from_millis(6);
 const MARKETPLACE_ANSWERS_IN: Duration = Duration::from_millis(120);
@@ -372,17 +369,17 @@ fn app(http: &InProcess, started: Instant) -> submitter::App {
         let elapsed = i64::try_from(started.elapsed().as_secs()).unwrap_or(i64::MAX);
         Timestamp::from_second(SEALED_AT + elapsed).unwrap_or(Timestamp::MAX)
     };
-    submitter::App {
-        ledger: Ledger::new(
-            aws_sdk_dynamodb::Client::from_conf(dynamodb),
-            TableNames::of_stack("metering"),
-        ),
-        metering: MeteringApi::new(aws_sdk_marketplacemetering::Client::from_conf(metering)),
-        clock: Clock::InProcess(Arc::new(clock)),
-        calls_at_once: 4,
-        pace: Pace::per_second(QUOTA_PER_SECOND),
-        pause: Duration::from_millis(250),
-    }
+    let env = Env::of([
+        ("SUBMIT_AT_ONCE", "4".to_owned()),
+        ("SUBMIT_PER_SECOND", QUOTA_PER_SECOND.to_string()),
+    ]);
+    let ledger = Ledger::new(
+        aws_sdk_dynamodb::Client::from_conf(dynamodb),
+        TableNames::of_stack("metering"),
+    );
+    let metering = MeteringApi::new(aws_sdk_marketplacemetering::Client::from_conf(metering));
+    let clock = Clock::InProcess(Arc::new(clock));
+    submitter::App::new(&env, ledger, metering, clock).expect("settings")
 }
 
 /// The most records of one delivery, as in the template.
@@ -415,7 +412,7 @@ async fn deliver(http: &InProcess, started: Instant, numbers: Vec<usize>) {
         };
         let event = json!({"Records": batch.iter().map(record).collect::<Vec<_>>()});
         let trigger = serde_json::from_str(&event.to_string()).expect("a trigger");
-        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION)).await;
+        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION_TIME)).await;
         assert_eq!(answer.expect("every call is answered").tally.unreadable, 0);
     }
 }
@@ -426,7 +423,7 @@ async fn sweep(http: &InProcess, started: Instant) -> BTreeMap<u64, u64> {
     loop {
         let begun = Instant::now();
         let trigger = serde_json::from_str("{}").expect("a trigger");
-        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION)).await;
+        let answer = submitter::handle(&app, trigger, Budget::of(INVOCATION_TIME)).await;
         let tally = answer.expect("every call is answered").tally;
         sweeps.insert(begun.duration_since(started).as_secs(), tally.accepted);
         if http.aws().written.iter().all(|written| *written) {

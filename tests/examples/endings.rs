@@ -5,8 +5,9 @@
 //! `cargo build --workspace --example endings && target/debug/examples/endings [ENDED [OTHERS
 //! [SECONDS]]]`
 //!
-//! The default is 2,000 subscriptions of each kind, and 890 seconds for a run. The exit code is 1
-//! if a record of an ended subscription is missing at the end of the final hour.
+//! The default is 2,000 subscriptions of each kind, and the time of an invocation on Lambda for a
+//! run. The exit code is 1 if a record of an ended subscription is missing at the end of the final
+//! hour.
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ use jiff::SignedDuration;
 use ledger::{SHARDS, Written};
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
-use runtime::Budget;
+use runtime::{Budget, INVOCATION_TIME};
 use simulation::at;
 use simulation::bill::billed;
 use simulation::run::{Executor, on_a_thread};
@@ -30,15 +31,13 @@ const END: &str = "2026-11-21T10:24:57Z";
 const SEALED_THROUGH: &str = "2026-11-21T08";
 /// The number of calls that a run makes in a second.
 const CALLS_PER_SECOND: u64 = 16 * 1_000 / 6;
-/// The longest time of a run in seconds.
-const RUN_SECONDS: usize = 890;
 
 fn main() -> ExitCode {
     let mut sizes = std::env::args().skip(1).map(|size| size.parse().ok());
     let ended = sizes.next().flatten().unwrap_or(2_000);
     let others = sizes.next().flatten().unwrap_or(2_000);
-    let seconds = sizes.next().flatten().unwrap_or(RUN_SECONDS);
-    let seconds = u64::try_from(seconds).expect("a time");
+    let seconds: Option<usize> = sizes.next().flatten();
+    let seconds = seconds.map_or(INVOCATION_TIME.as_secs(), |seconds| seconds as u64);
     on_a_thread(|| Executor::default().finish(end_together(ended, others, seconds)))
 }
 
@@ -66,7 +65,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
         made.fetch_add(u64::from(call.function == "sealer"), Ordering::Relaxed);
         Fate::Answered
     }));
-    println!("run    calls  seconds  sealed  hurried  recounts  hours behind  finished");
+    println!("run    calls  seconds  sealed   urgent  recounts  hours behind  finished");
     let mut now = at(END);
     while now <= at("2026-11-21T11:24:00Z") {
         world.set_time(now);
@@ -81,7 +80,7 @@ async fn end_together(ended: usize, others: usize, run_seconds: u64) -> ExitCode
             now.strftime("%H:%M"),
             calls.div_ceil(CALLS_PER_SECOND),
             report.records_sealed,
-            report.records_hurried,
+            report.records_made_urgent,
             report.recounts,
             report.hours_behind,
             report.finished,

@@ -13,6 +13,7 @@ use jiff::SignedDuration;
 use ledger::{SHARDS, Written};
 use marketplace::{IdentityKind, Subscription, UsageHour};
 use reconciler::Task;
+use runtime::INVOCATION_TIME;
 use simulation::at;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Metered;
@@ -25,8 +26,6 @@ const COUNTED: &str = "2026-11-21T00";
 const DIMENSIONS: [&str; 2] = ["gb", "requests"];
 /// The number of reads that one invocation makes in a second.
 const READS_PER_SECOND: f64 = 3_200.0;
-/// The longest time of an invocation in seconds.
-const RUN_SECONDS: f64 = 890.0;
 const RUNS_PER_DAY: f64 = 24.0;
 /// The numbers of subscriptions for which the results are extrapolated.
 const SIZES: [f64; 2] = [1_000.0, 100_000.0];
@@ -156,7 +155,7 @@ fn print(taken: &[(f64, Taken); 2]) {
         // hour.
         let day = match *name {
             "seal" | "submit" => 86_400.0,
-            _ => RUNS_PER_DAY * RUN_SECONDS,
+            _ => RUNS_PER_DAY * INVOCATION_TIME.as_secs_f64(),
         };
         let line = line(name, reads);
         let seconds = |size: f64| line.at(size) / shards / READS_PER_SECOND;

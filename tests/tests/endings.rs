@@ -23,12 +23,12 @@ use simulation::world::{Listing, World};
 
 #[test]
 fn a_record_with_a_final_hour_waits_apart_until_it_is_accepted() {
-    on_a_thread(|| Executor::default().finish(hurry_one()));
+    on_a_thread(|| Executor::default().finish(make_one_urgent()));
 }
 
-async fn hurry_one() {
+async fn make_one_urgent() {
     let world = World::at(at("2026-11-21T00:20:00Z"), 7);
-    let listing = listing("hurriedproduct");
+    let listing = listing("urgentproduct");
     world.list(&listing).await;
     let (_, buyer) = buy(&world, &listing).await;
     use_in(&world, &buyer, "2026-11-21T01").await;
@@ -46,12 +46,12 @@ async fn hurry_one() {
     assert_eq!(waiting(&world, later).await, (0, 1));
 
     let final_at = at("2026-11-21T03:25:00Z");
-    let hurried = world
+    let urgent = world
         .ledger
         .make_urgent(&sealed, final_at, now)
         .await
         .unwrap();
-    assert_eq!(hurried, Written::Done);
+    assert_eq!(urgent, Written::Done);
     // The record has changed since it was read.
     let again = world.ledger.make_urgent(&sealed, later, now).await.unwrap();
     assert_eq!(again, Written::Conflict);
@@ -85,7 +85,7 @@ async fn hurry_one() {
 }
 
 #[test]
-fn a_waiting_record_is_hurried_by_an_end_and_calmed_by_a_renewal() {
+fn a_waiting_record_is_made_urgent_by_an_end_and_ordinary_by_a_renewal() {
     on_a_thread(|| Executor::default().finish(end_and_renew()));
 }
 
@@ -120,7 +120,7 @@ async fn end_and_renew() {
     let now = now + SignedDuration::from_mins(5);
     world.set_time(now);
     world.deliver_lifecycle().await;
-    assert_eq!(world.seal().await.unwrap().records_hurried, 1);
+    assert_eq!(world.seal().await.unwrap().records_made_urgent, 1);
     assert_eq!(waiting(&world, now).await, (1, 0));
     assert!(read().await.final_at.is_some());
 
@@ -269,7 +269,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         Fate::Answered
     }));
     let mut now = world.now.get();
-    let mut hurried = 0;
+    let mut made_urgent = 0;
     loop {
         world.set_time(now);
         // The removal of a license becomes known somewhat later than the end.
@@ -277,7 +277,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         let before = made.load(Ordering::Relaxed);
         let budget = Budget::of_calls(made, calls);
         let report = world.seal_within(budget).await.unwrap();
-        hurried += report.records_hurried;
+        made_urgent += report.records_made_urgent;
         // A run completes the work that had begun when its time was up.
         let used = made.load(Ordering::Relaxed) - before;
         assert!(used <= calls + calls / 2 + 200, "{used} calls");
@@ -285,7 +285,7 @@ async fn run_until(world: &World, end: Timestamp, calls: u64) -> sealer::Report 
         world.pump_records(now).await;
         now += SignedDuration::from_mins(5);
         if now > end {
-            assert!(hurried > 0);
+            assert!(made_urgent > 0);
             return report;
         }
     }

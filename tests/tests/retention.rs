@@ -116,8 +116,8 @@ const CAUSES: [&str; 17] = [
     "conflict",
     "looked at again",
     "looked at for the last time",
-    "hurried",
-    "calmed",
+    "made urgent",
+    "made ordinary",
     "transmissions",
     "held",
     "carried",
@@ -161,8 +161,8 @@ async fn write(world: &World, record: &MeteringRecord, cause: &str) -> Written {
                 .await
         }
         "looked at for the last time" => ledger.postpone_audit(record, None, None).await,
-        "hurried" => ledger.make_urgent(record, later, now).await,
-        "calmed" => ledger.make_ordinary(record).await,
+        "made urgent" => ledger.make_urgent(record, later, now).await,
+        "made ordinary" => ledger.make_ordinary(record).await,
         "transmissions" => {
             ledger
                 .add_transmissions(&record.slot, record.sent, None)

@@ -329,7 +329,7 @@ impl Context<'_> {
             kind = self.message.kind,
             event = self.message.id,
             status = %profile.status(),
-            "applied"
+            "a lifecycle event was applied"
         );
     }
 

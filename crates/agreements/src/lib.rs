@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! * [`handle`]: one invocation, with an EventBridge event or a batch of SNS messages from SQS
-//! * [`news`]: the content of a message, independent of its format
+//! * [`content`]: the content of a message, independent of its format
 //! * [`event`]: EventBridge events of `aws.agreement-marketplace`
 //! * [`notification`]: SNS messages of legacy listings
 //! * [`field`]: reads and checks the members of JSON messages

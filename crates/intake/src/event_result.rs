@@ -1,4 +1,4 @@
-//! The event_result for each event, and the answer with all results.
+//! The result for each event, and the answer with all results.
 
 use std::future::Future;
 
@@ -38,7 +38,7 @@ impl From<Rejection> for EventResult {
 }
 
 impl EventResult {
-    /// The event_result for the result of a put.
+    /// The event's result, from the result of its put.
     pub fn of(usage: &Usage, put: Result<PutEvent, Unavailable>) -> Self {
         match put {
             Ok(PutEvent::Stored) => Self::Stored,
@@ -109,14 +109,14 @@ impl Answer {
     /// Creates the answer from ids and results in the order of the request.
     pub fn of(results: impl IntoIterator<Item = (Option<String>, EventResult)>) -> Self {
         let mut answer = Self::default();
-        for (id, event_result) in results {
-            answer.add(id, event_result);
+        for (id, result) in results {
+            answer.add(id, result);
         }
         answer
     }
 
-    fn add(&mut self, id: Option<String>, event_result: EventResult) {
-        let (count, status, reason) = match event_result {
+    fn add(&mut self, id: Option<String>, result: EventResult) {
+        let (count, status, reason) = match result {
             EventResult::Stored => (&mut self.stored, "stored", None),
             EventResult::Repeated => (&mut self.repeated, "repeated", None),
             EventResult::Rejected(reason) => {

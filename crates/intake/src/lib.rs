@@ -1,4 +1,4 @@
-//! Accepts usage events over HTTP: `POST /usage` with a event_result for each event.
+//! Accepts usage events over HTTP: `POST /usage` with a result for each event.
 //!
 //! # Layout
 //! * [`function`], [`router`]: the only route; `http`: checks requests and writes answers
@@ -153,16 +153,16 @@ async fn judge_and_store(
             }
         });
     }
-    for (place, event_result) in store::store(ledger, to_store, budget).await {
-        if let Some(slot) = results.get_mut(place) {
-            *slot = Some(event_result);
+    for (place, stored) in store::store(ledger, to_store, budget).await {
+        if let Some(result) = results.get_mut(place) {
+            *result = Some(stored);
         }
     }
     let ids = reads.into_iter().map(|read| read.id);
-    // At this point every event has a event_result. Without one, the safe answer is to send it again.
+    // At this point every event has a result. Without one, the safe answer is to send it again.
     let results = results
         .into_iter()
-        .map(|event_result| event_result.unwrap_or(EventResult::Failed(event_result::Unavailable)));
+        .map(|result| result.unwrap_or(EventResult::Failed(event_result::Unavailable)));
     Answer::of(ids.zip(results))
 }
 

@@ -56,7 +56,7 @@ impl RequestData {
         Self { profiles, products }
     }
 
-    /// The event_result for an event that must not be stored; `None` if it may be stored.
+    /// The result for an event that must not be stored; `None` if it may be stored.
     ///
     /// Usage of a pending subscription is accepted. Its rows wait, and are metered as soon as the
     /// subscription is active. For a product without a configuration every dimension is accepted,

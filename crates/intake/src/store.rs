@@ -11,7 +11,7 @@ use crate::event::Usage;
 use crate::event_result::{EventResult, within};
 use crate::limits::AT_ONCE;
 
-/// Stores `usages`, each with its place in the request. Returns a event_result for each place.
+/// Stores `usages`, each with its place in the request. Returns a result for each place.
 ///
 /// Every put fails if its key exists. So after a crash, or if the whole request is sent again, each
 /// event is stored once. Events with the same key are put one after the other, in the order of the
@@ -60,14 +60,14 @@ async fn store_in_order(
     for (place, usage) in same_key {
         // After a failure it is unknown whether the key exists. A later event must not take the
         // key, because the first event must have it when both are sent again.
-        let event_result = match results.last() {
+        let result = match results.last() {
             Some((_, EventResult::Failed(unavailable))) => EventResult::Failed(*unavailable),
             _ => {
                 let put = ledger.put_event(&usage.subscription, &usage.event);
                 EventResult::of(usage, within(budget, put).await)
             }
         };
-        results.push((place, event_result));
+        results.push((place, result));
     }
     results
 }

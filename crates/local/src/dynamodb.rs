@@ -62,7 +62,7 @@ pub struct EmbeddedDynamoDb {
 pub enum StartError {
     /// The listener is reachable from other machines.
     #[error(
-        "{0} is not a loopback address: the embedded DynamoDB checks no signature, bind it to 127.0.0.1"
+        "{0} is not a loopback address: the embedded DynamoDB checks no signatures, so bind it to 127.0.0.1"
     )]
     NotLoopback(SocketAddr),
     /// The listener, its thread or its runtime could not be set up.

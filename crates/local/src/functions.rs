@@ -12,17 +12,15 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use ledger::{Ledger, TableNames};
 use metering_api::MeteringApi;
 use reconciler::audit::{EventHistory, History};
-use runtime::{BatchResponse, Budget, Clock, Env};
+use runtime::{BatchResponse, Budget, Clock, Env, INVOCATION_TIME};
 use serde_json::Value;
 
 use crate::capacity::CapacityCounter;
 use crate::crash::CrashPoints;
 use crate::stack::StackError;
 
-/// The time that an invocation has, as in the template.
-pub(crate) const INVOCATION: Duration = Duration::from_secs(890);
-/// The pause before the SDK's first retry, doubled each time. The pause is short, because no real
-/// service needs to be protected.
+/// The pause before the first retry of the SDK or of the submitter, doubled each time. The pause is
+/// short, because no real service needs to be protected.
 const RETRY_PAUSE: Duration = Duration::from_millis(2);
 
 /// The addresses, clocks and settings with which the functions are started.
@@ -93,14 +91,8 @@ impl Functions {
         let step_clock = || wiring.step_clock.clone();
         let failed = StackError::failed;
         let registration = registration::App::new(&env, ledger.clone(), metering, clock());
-        let mut submitter = submitter::App::new(
-            &env,
-            ledger.clone(),
-            MeteringApi::new(metering_client(&wiring, mortal)),
-            step_clock(),
-        )
-        .map_err(failed)?;
-        submitter.pause = RETRY_PAUSE;
+        let metering = MeteringApi::new(metering_client(&wiring, mortal));
+        let submitter = submitter::App::new(&env, ledger.clone(), metering, step_clock());
         let history = match History::from_env(&env).await.map_err(failed)? {
             History::Events(_) => History::Events(EventHistory::new(cloudtrail_client(&wiring))),
             trail @ History::Trail(_) => trail,
@@ -116,7 +108,7 @@ impl Functions {
             intake: Arc::new(intake::App::new(ledger.clone(), clock())),
             late_usage: late_usage::App::new(ledger.clone(), step_clock()),
             sealer: sealer.map_err(failed)?,
-            submitter,
+            submitter: submitter.map_err(failed)?.with_pause(RETRY_PAUSE),
             reconciler: reconciler.map_err(failed)?,
             ledger,
         })
@@ -136,12 +128,12 @@ impl Functions {
         &self,
         event: Value,
     ) -> Result<BatchResponse, runtime::InvocationError> {
-        agreements::handle(&self.agreements, event, Budget::of(INVOCATION)).await
+        agreements::handle(&self.agreements, event, Budget::of(INVOCATION_TIME)).await
     }
 
     pub async fn invoke_late_usage(&self, event: Value) -> Result<Value, String> {
         let event = serde_json::from_value(event).map_err(|e| e.to_string())?;
-        let answer = late_usage::handle(&self.late_usage, event, Budget::of(INVOCATION)).await;
+        let answer = late_usage::handle(&self.late_usage, event, Budget::of(INVOCATION_TIME)).await;
         serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
     }
 
@@ -153,7 +145,7 @@ impl Functions {
         tokio::select! {
             biased;
             () = crashes.struck() => Err("the function's process died".to_owned()),
-            answer = submitter::handle(&self.submitter, event, Budget::of(INVOCATION)) => {
+            answer = submitter::handle(&self.submitter, event, Budget::of(INVOCATION_TIME)) => {
                 serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
             }
         }

@@ -59,7 +59,7 @@ impl ProductSetup {
         }
         // If somebody else configures the product at the same moment, their configuration wins.
         if self.ledger.write_product(None, &product).await? == Written::Done {
-            tracing::info!(code = listed.code, identity = %product.identity, "configured");
+            tracing::info!(code = listed.code, identity = %product.identity, "a product was configured");
         }
         Ok(())
     }

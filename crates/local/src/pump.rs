@@ -340,7 +340,7 @@ impl EventSource {
                 outcome,
             );
         }
-        attempt.put_off(now);
+        attempt.postpone(now);
         self.in_flight.push_front(attempt);
     }
 

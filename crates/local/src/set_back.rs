@@ -29,9 +29,9 @@ pub(crate) async fn forget_progress(
     }
     tracing::warn!(%watermark, %due, "the clock was set back; sealing starts again there");
     let table = &ledger.tables().metering_records;
-    // The items that a round writes first are deleted last, so that an interrupted deletion starts
-    // over. The turn to send is deleted too, because a turn that was taken before the clock was set
-    // back would last until the clock reaches its end.
+    // The items that the sealer writes first are deleted last, so that an interrupted deletion
+    // starts over. The turn to send is deleted too, because a turn that was taken before the clock
+    // was set back would last until the clock reaches its end.
     let mut keys = vec![
         ("audit".to_owned(), "progress".to_owned()),
         ("stack".to_owned(), "sender".to_owned()),

@@ -30,17 +30,17 @@
 //!
 //! A judgement reads the day in which a record could be sent: 29 pages at a million records a
 //! month, or two minutes. If a record waits for a witness for days, each later judgement reads at
-//! most two more days: the day after that one and the day before now. A judgement has at most half
+//! most two more days: the one after the sending, and the latest one. A judgement has at most half
 //! of the run: seven minutes, or 110 pages. At more than 5,000 records an hour, 3.6 million a
 //! month, the records in question stay held, and an alarm reports it. From this volume on, a seller
 //! should let the audit read a trail in S3.
 //!
 //! A trail makes a file every five minutes, 12 an hour; in a busy account it makes one every
 //! minute. At 30 ms a file and eight files at a time, 267 files are fetched in a second. The hourly
-//! comparison fetches 20 files for the calls of the last hour, and 20 for each hour of usage. It
-//! looks for the calls of ten hours ago in all files since then, which are 130. Those are 170 files
-//! an hour, or 4,000 a day. They take 0.6 seconds of each run, or three seconds where there is a
-//! file a minute. A judgement fetches the 300 files of a day in a second. A judgement of a record
+//! comparison fetches 20 files for the calls of the last hour, and 20 for each hour of usage. For
+//! the calls of ten hours ago it reads all 130 files since then. Those are 170 files an hour, or
+//! 4,000 a day. They take 0.6 seconds of each run, or three seconds where there is a file a minute.
+//! A judgement fetches the 300 files of a day in a second. A judgement of a record
 //! that waits for days fetches the 1,750 files of six days in seven seconds. Reading them also
 //! takes computing time: a call of 25 records is some 20 KB, so 45,000 records an hour are 36 MB in
 //! each hour's files.

@@ -150,8 +150,8 @@ async fn run_task(app: &App, task: Task, budget: Budget) -> Result<Report, Recon
     report.damaged = app.ledger.damaged();
     report.damaged_items = report.damaged.len() as u64;
     report.damaged.truncate(NAMES_MAX);
-    // A run that fails has found something too. Later runs may go on behind it and not find it
-    // again.
+    // A failed run reports what it has found too. Later runs may continue after that place and
+    // would not find it again.
     report::publish(&report, now, done.is_ok());
     done.map(|_| report)
 }

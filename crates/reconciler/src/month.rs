@@ -43,25 +43,25 @@ pub(crate) async fn recount_month(
         return Ok(true);
     };
     let name = format!("recount-month#{shard}");
-    let rounds = Round::all(first, last);
+    let passes = Pass::all(first, last);
     let begun = kept(run.app, &name).await?;
     let begun = begun.and_then(|place| {
-        let is_same = |round: &Round| round.name(first) == place.round;
-        rounds.iter().position(is_same)
+        let is_same = |pass: &Pass| pass.name(first) == place.pass;
+        passes.iter().position(is_same)
     });
     let mut oldest: Option<String> = None;
     let mut finished = true;
-    for round in rounds.iter().skip(begun.unwrap_or_default()) {
+    for pass in passes.iter().skip(begun.unwrap_or_default()) {
         let walk = Walk {
             app: run.app,
             name: &name,
-            round: &round.name(first),
+            pass: &pass.name(first),
             shard,
             lists: &[List::Live],
             budget,
             end: End::InPlace,
         };
-        let count = |subscription| count_one(run, subscription, *round, (first, last), budget);
+        let count = |subscription| count_one(run, subscription, *pass, (first, last), budget);
         let walked = walk.go(count, |one: Recounted| {
             report.hours_recounted += one.hours;
             report.hours_flagged += one.flagged.hours;
@@ -75,7 +75,7 @@ pub(crate) async fn recount_month(
         if !finished {
             break;
         }
-        oldest = Some(name_of_day(round.day(last)));
+        oldest = Some(name_of_day(pass.day(last)));
     }
     // The report covers all shards of the run, so it names the day of the shard that has come least
     // far.
@@ -97,15 +97,15 @@ fn hours_to_recount(now: Timestamp, watermark: UsageHour) -> Option<(UsageHour, 
 
 /// One walk over the subscriptions of a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Round {
+enum Pass {
     /// Counts the days of each subscription that must be counted.
     Must,
     /// Counts one older day of each subscription.
     Older(UsageHour),
 }
 
-impl Round {
-    /// Returns all rounds in their order.
+impl Pass {
+    /// Returns all passes in their order.
     fn all(first: UsageHour, last: UsageHour) -> Vec<Self> {
         let mut days: Vec<Self> = first
             .through_days(must_from(last).previous())
@@ -123,7 +123,7 @@ impl Round {
         }
     }
 
-    /// Returns the earliest day that is counted for every subscription when this round is over.
+    /// Returns the earliest day that is counted for every subscription when this pass is over.
     fn day(self, last: UsageHour) -> UsageHour {
         match self {
             Self::Must => must_from(last),
@@ -149,16 +149,16 @@ struct Recounted {
     altered: u64,
 }
 
-/// Counts the days of a round for one subscription. If an item of the subscription is damaged, the
+/// Counts the days of a pass for one subscription. If an item of the subscription is damaged, the
 /// subscription is skipped.
 async fn count_one(
     run: &Run<'_>,
     subscription: Subscription,
-    round: Round,
+    pass: Pass,
     hours: (UsageHour, UsageHour),
     budget: Budget,
 ) -> Result<(Recounted, bool), LedgerError> {
-    let counted = count_days(run, &subscription, round, hours, budget).await;
+    let counted = count_days(run, &subscription, pass, hours, budget).await;
     let counted = run.app.ledger.unless_damaged(&subscription, counted)?;
     Ok(counted.unwrap_or((Recounted::default(), true)))
 }
@@ -166,7 +166,7 @@ async fn count_one(
 async fn count_days(
     run: &Run<'_>,
     subscription: &Subscription,
-    round: Round,
+    pass: Pass,
     (first, last): (UsageHour, UsageHour),
     budget: Budget,
 ) -> Result<(Recounted, bool), LedgerError> {
@@ -174,7 +174,7 @@ async fn count_days(
     let Some(profile) = run.app.ledger.profile(subscription).await? else {
         return Ok((recounted, true));
     };
-    for day in days_to_count(run, &profile, round, (first, last)).await? {
+    for day in days_to_count(run, &profile, pass, (first, last)).await? {
         if budget.is_spent() {
             return Ok((recounted, false));
         }
@@ -232,16 +232,16 @@ async fn was_altered(
     Ok(altered)
 }
 
-/// Returns the days of one subscription that a round counts, the newest first.
+/// Returns the days of one subscription that a pass counts, the newest first.
 async fn days_to_count(
     run: &Run<'_>,
     profile: &Profile,
-    round: Round,
+    pass: Pass,
     (first, last): (UsageHour, UsageHour),
 ) -> Result<Vec<UsageHour>, LedgerError> {
-    let from = match round {
-        Round::Older(day) => return Ok(vec![day]),
-        Round::Must => first.max(first_of_day(profile.first_possible_hour())),
+    let from = match pass {
+        Pass::Older(day) => return Ok(vec![day]),
+        Pass::Must => first.max(first_of_day(profile.first_possible_hour())),
     };
     let ledger = &run.app.ledger;
     let proved = ledger
@@ -266,12 +266,12 @@ mod tests {
     fn the_days_that_must_be_counted_come_first_and_then_the_newest() {
         let hour = |text: &str| text.parse::<UsageHour>().unwrap();
         let (first, last) = (hour("2026-11-01T00"), hour("2026-11-30T22"));
-        let rounds = Round::all(first, last);
-        assert_eq!(rounds.len(), 29);
-        let names: Vec<String> = rounds.iter().map(|round| round.name(first)).collect();
+        let passes = Pass::all(first, last);
+        assert_eq!(passes.len(), 29);
+        let names: Vec<String> = passes.iter().map(|pass| pass.name(first)).collect();
         assert_eq!(names[..3], ["2026-11-must", "2026-11-28", "2026-11-27"]);
         assert_eq!(names[28], "2026-11-01");
-        assert_eq!(name_of_day(rounds[0].day(last)), "2026-11-29");
+        assert_eq!(name_of_day(passes[0].day(last)), "2026-11-29");
     }
 
     #[test]

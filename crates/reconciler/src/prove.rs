@@ -42,8 +42,8 @@ pub(crate) async fn prove_due(
     report: &mut Report,
 ) -> Result<bool, ReconcileError> {
     let name = format!("books#{shard}");
-    let round = turn(run.now, shard).to_string();
-    let is_done = |place: crate::walk::Place| place.round == round && place.is_done();
+    let pass = turn(run.now, shard).to_string();
+    let is_done = |place: crate::walk::Place| place.pass == pass && place.is_done();
     if kept(run.app, &name).await?.is_some_and(is_done) {
         return Ok(true);
     }
@@ -57,7 +57,7 @@ pub(crate) async fn prove_due(
     let walk = Walk {
         app: run.app,
         name: &name,
-        round: &round,
+        pass: &pass,
         shard,
         lists: &lists,
         budget,

@@ -46,11 +46,11 @@ pub(crate) async fn recount_due(
     };
     while progress.through < through {
         let (first, last) = next_block(run.app, &name, progress.through.next(), through).await?;
-        let round = round_name(first, last);
+        let pass = pass_name(first, last);
         let walk = Walk {
             app: run.app,
             name: &name,
-            round: &round,
+            pass: &pass,
             shard,
             lists: &[List::Live],
             budget,
@@ -119,7 +119,7 @@ fn latest_near_deadline(run: &Run<'_>) -> UsageHour {
     window.latest_closed(UsageHour::of(run.now), horizon)
 }
 
-fn round_name(first: UsageHour, last: UsageHour) -> String {
+fn pass_name(first: UsageHour, last: UsageHour) -> String {
     format!("{first}_{last}")
 }
 
@@ -136,7 +136,7 @@ async fn next_block(
     let end = first.plus(BLOCK_HOURS - 1 - block).min(through);
     let begun = kept(app, name).await?;
     let begun = begun.and_then(|place| {
-        let (begin, last) = place.round.split_once('_')?;
+        let (begin, last) = place.pass.split_once('_')?;
         let (begin, last): (UsageHour, UsageHour) = (begin.parse().ok()?, last.parse().ok()?);
         (begin == first && first <= last && last <= end).then_some(last)
     });

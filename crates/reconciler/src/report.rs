@@ -22,7 +22,7 @@ pub struct Report {
     /// subscription.
     pub hours_flagged: u64,
     /// The earliest day (`yyyy-mm-dd`) of the past month that was recounted in every shard of this
-    /// run; `None` if no round of the month's recount is over.
+    /// run; `None` if no pass of the month's recount is over.
     pub month_recounted_from: Option<String>,
     /// Subscriptions whose attention was cleared because the sealer's rounds cover them.
     pub attention_cleared: u64,

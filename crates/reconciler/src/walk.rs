@@ -14,7 +14,7 @@ use runtime::Budget;
 
 use crate::{AT_ONCE, App};
 
-/// The text that follows the name of the round in a place whose round is over.
+/// The text that follows the name of the pass in a place whose pass is over.
 const DONE: &str = "done";
 
 /// A list of subscriptions that a walk goes through.
@@ -26,34 +26,34 @@ pub(crate) enum List {
     Ended(Month),
 }
 
-/// A walk over one shard. Each of its rounds begins with the first subscription.
+/// A walk over one shard. Each of its passes begins with the first subscription.
 pub(crate) struct Walk<'a> {
     pub(crate) app: &'a App,
     /// The name under which the walk stores its place.
     pub(crate) name: &'a str,
-    /// The name of the round. It has no `|`.
-    pub(crate) round: &'a str,
+    /// The name of the pass. It has no `|`.
+    pub(crate) pass: &'a str,
     pub(crate) shard: u8,
     pub(crate) lists: &'a [List],
     pub(crate) budget: Budget,
     pub(crate) end: End,
 }
 
-/// Where it is stored that a round is over.
+/// The item that records the end of a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// The walk stores it as its place.
     InPlace,
-    /// The caller stores it in the progress that names the next round. So the walk saves a write. If
-    /// the process dies before the caller's write, a part of the round is repeated.
+    /// The caller stores it in the progress that names the next pass. So the walk saves a write. If
+    /// the process dies before the caller's write, a part of the pass is repeated.
     InProgress,
 }
 
-/// A place: `<round>|<list>|<subscription>`, or `<round>|done`. All lists before this list are
+/// A place: `<pass>|<list>|<subscription>`, or `<pass>|done`. All lists before this list are
 /// done. In this list all subscriptions up to and including this subscription are done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) round: String,
+    pub(crate) pass: String,
     at: At,
 }
 
@@ -64,37 +64,37 @@ enum At {
 }
 
 impl Place {
-    fn beginning(round: &str) -> Self {
+    fn beginning(pass: &str) -> Self {
         Self {
-            round: round.to_owned(),
+            pass: pass.to_owned(),
             at: At::Behind(0, None),
         }
     }
 
     /// Reads a stored place; `None` if the text is not a place.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        let (round, rest) = text.split_once('|')?;
+        let (pass, rest) = text.split_once('|')?;
         let at = match rest.split_once('|') {
             None if rest == DONE => At::Done,
             None => return None,
             Some((list, "")) => At::Behind(list.parse().ok()?, None),
             Some((list, after)) => At::Behind(list.parse().ok()?, Some(after.parse().ok()?)),
         };
-        let round = round.to_owned();
-        Some(Self { round, at })
+        let pass = pass.to_owned();
+        Some(Self { pass, at })
     }
 
-    /// Returns whether the round of this place is over.
+    /// Returns whether the pass of this place is over.
     pub(crate) fn is_done(&self) -> bool {
         self.at == At::Done
     }
 
     fn to_text(&self) -> String {
         match &self.at {
-            At::Done => format!("{}|{DONE}", self.round),
+            At::Done => format!("{}|{DONE}", self.pass),
             At::Behind(list, after) => {
                 let after = after.as_ref().map(Subscription::to_string);
-                format!("{}|{list}|{}", self.round, after.unwrap_or_default())
+                format!("{}|{list}|{}", self.pass, after.unwrap_or_default())
             }
         }
     }
@@ -122,8 +122,8 @@ impl Walk<'_> {
     {
         let kept = kept(self.app, self.name).await?;
         let mut place = match &kept {
-            Some(kept) if kept.round == self.round => kept.clone(),
-            _ => Place::beginning(self.round),
+            Some(kept) if kept.pass == self.pass => kept.clone(),
+            _ => Place::beginning(self.pass),
         };
         if place.is_done() {
             return Ok(true);
@@ -203,8 +203,8 @@ mod tests {
             At::Behind(0, None),
             At::Behind(2, Some(subscription)),
         ] {
-            let round = "2026-11-21T00_2026-11-21T05".to_owned();
-            let place = Place { round, at };
+            let pass = "2026-11-21T00_2026-11-21T05".to_owned();
+            let place = Place { pass, at };
             assert_eq!(Place::read(&place.to_text()), Some(place));
         }
         for text in ["", "x", "x|", "x|0", "x|-1|", "x|1|nobody", "x|done|"] {

@@ -23,6 +23,12 @@ enum End {
 
 /// The time that an invocation reserves to finish its work and to answer.
 const RESERVE: Duration = Duration::from_secs(10);
+/// The longest timeout of a Lambda function. The sealer, the submitter and the reconciler have it
+/// in `template.yaml`. Source: Lambda quotas.
+const TIMEOUT_MAX: Duration = Duration::from_secs(900);
+/// The time that an invocation of the sealer, the submitter or the reconciler has for its work on
+/// Lambda: 890 seconds. Local invocations, simulations and measurements use the same time.
+pub const INVOCATION_TIME: Duration = TIMEOUT_MAX.saturating_sub(RESERVE);
 /// The time that one call counts as, in a budget of calls.
 const CALL: Duration = Duration::from_millis(1);
 

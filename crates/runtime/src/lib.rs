@@ -21,7 +21,7 @@ pub mod run;
 pub mod settings;
 pub mod trail;
 
-pub use budget::Budget;
+pub use budget::{Budget, INVOCATION_TIME};
 pub use clock::{Clock, ClockError};
 pub use env::{Env, SettingError};
 pub use invocation_error::InvocationError;

@@ -164,7 +164,7 @@ async fn seal_new(
     let hours: Vec<UsageHour> = begin.through(run.watermark).collect();
     let sealed_through = recount_all(run, &profile, &hours, budget, &mut work).await?;
     store_sealed_through(run, &profile, sealed_through).await?;
-    ending::remove_priority(run, &profile, &mut work).await?;
+    ending::make_ordinary(run, &profile, &mut work).await?;
     Ok(work)
 }
 

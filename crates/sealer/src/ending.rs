@@ -15,9 +15,9 @@ use crate::attention::{
 use crate::pass::{Kind, Work, over_attention};
 use crate::{Report, Run};
 
-/// The number of hours after its activation in which a subscription is young. The rounds may have
-/// passed some hours of a young subscription before they knew of it. Older hours are past their
-/// deadline and left to the recounts.
+/// A subscription is young for this many hours after its activation. The rounds may have passed
+/// some hours of a young subscription before they knew of it. Older hours are past their deadline,
+/// and the recounts read them.
 const YOUNG_HOURS: i64 = 26;
 
 /// The hours of one ending subscription.
@@ -32,7 +32,7 @@ struct Hours {
 }
 
 /// Seals the open hours, and the hour of the end once it is due. Until the final hour is over, the
-/// subscription's records get priority: they are sent before all others.
+/// subscription's records are urgent: they are sent before all others.
 pub(crate) async fn seal_open(
     run: &Run<'_>,
     profile: &Profile,
@@ -56,7 +56,7 @@ pub(crate) async fn seal_open(
         seal_hours(run, profile, &hours, budget, &mut work).await?;
     }
     if let Some(end) = final_hour_end(span).filter(|end| run.now < *end) {
-        set_priority(run, profile, hours.last, Some(end), &mut work).await?;
+        set_urgent(run, profile, hours.last, Some(end), &mut work).await?;
     }
     Ok(work)
 }
@@ -139,23 +139,22 @@ fn final_hour_end(span: &Span) -> Option<Timestamp> {
     span.last_removed_at.and_then(|_| span.certain_at())
 }
 
-/// Removes the priority from the records of a subscription that does not end after all. Otherwise
-/// the end of a final hour that no longer applies would look like a missed deadline.
-pub(crate) async fn remove_priority(
+/// Makes the urgent records of a subscription ordinary again if the subscription does not end after
+/// all. Otherwise the end of a final hour that no longer applies would look like a missed deadline.
+pub(crate) async fn make_ordinary(
     run: &Run<'_>,
     profile: &Profile,
     work: &mut Work,
 ) -> Result<(), LedgerError> {
     match profile.lifecycle.deprovisioned_at() {
-        Some(_) => set_priority(run, profile, UsageHour::of(run.now), None, work).await,
+        Some(_) => set_urgent(run, profile, UsageHour::of(run.now), None, work).await,
         None => Ok(()),
     }
 }
 
-/// Changes the priority of every record through the hour `last` that must still be sent. Records
-/// with priority are sent before all others until `final_at`. With `None`, records lose their
-/// priority.
-async fn set_priority(
+/// Makes every record through the hour `last` that must still be sent urgent until `final_at`, or
+/// ordinary if that is `None`. Urgent records are sent before all others.
+async fn set_urgent(
     run: &Run<'_>,
     profile: &Profile,
     last: UsageHour,
@@ -175,7 +174,7 @@ async fn set_priority(
             continue;
         }
         // If the record changed meanwhile, the next run tries again.
-        let is_hurried = match final_at {
+        let written = match final_at {
             Some(end) => {
                 ledger
                     .make_urgent(record, end, due_after(record, run.now))
@@ -183,13 +182,13 @@ async fn set_priority(
             }
             None => ledger.make_ordinary(record).await?,
         };
-        work.hurried += u64::from(final_at.is_some() && is_hurried == Written::Done);
+        work.made_urgent += u64::from(final_at.is_some() && written == Written::Done);
     }
     Ok(())
 }
 
-/// Returns when a record with priority is due. A record that was never sent keeps its due time,
-/// because its stream delivery is about to send it.
+/// Returns when an urgent record is due. A record that was never sent keeps its due time, because
+/// its stream delivery is about to send it.
 fn due_after(record: &MeteringRecord, now: Timestamp) -> Timestamp {
     match record.attempts {
         0 => record.due.unwrap_or(now).max(now),

@@ -5,7 +5,7 @@
 //! flag must stay.
 //!
 //! An hour cannot be recounted while its subscription is unknown or not active, or its profile is
-//! damaged. Such a flag is put off, so that it does not delay the others.
+//! damaged. Such a flag is postponed, so that it does not delay the others.
 
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -19,13 +19,13 @@ use runtime::Budget;
 use crate::settle::{Settled, recount_hour};
 use crate::{AT_ONCE, Report, Run};
 
-/// The largest number of hours by which a flag is put off while its subscription is not active.
+/// The largest number of hours by which a flag is postponed while its subscription is not active.
 /// Once the subscription is active, the next run seals its hours of the open month, flagged or not.
 /// Usage of an earlier month cannot be billed any more, so it can wait for its flag.
-const PUT_OFF_HOURS_MAX: i64 = 6;
-/// The largest number of hours by which a flag is put off while the subscription's profile is
+const POSTPONE_HOURS_MAX: i64 = 6;
+/// The largest number of hours by which a flag is postponed while the subscription's profile is
 /// damaged. The profile may be repaired at any time, and no event reports that.
-const PUT_OFF_DAMAGED_HOURS_MAX: i64 = 1;
+const POSTPONE_DAMAGED_HOURS_MAX: i64 = 1;
 /// Seconds between two runs. Each run begins at another shard.
 const TURN_SECONDS: i64 = 300;
 
@@ -136,17 +136,17 @@ async fn recount_flag(
         Ok(Some(profile)) if profile.status() != Status::Pending => profile,
         Ok(Some(_)) => {
             tracing::info!(%subscription, %hour, "this hour is flagged, but its subscription is not active yet");
-            put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
+            postpone(run, &flag, POSTPONE_HOURS_MAX).await?;
             // The reconciler reports such a subscription as PendingWithUsage.
             return Ok(HourResult::default());
         }
         Ok(None) => {
             tracing::warn!(%subscription, %hour, "this hour is flagged, but its subscription is not known");
-            put_off(run, &flag, PUT_OFF_HOURS_MAX).await?;
+            postpone(run, &flag, POSTPONE_HOURS_MAX).await?;
             return Ok(HourResult::left_flagged());
         }
         Err(LedgerError::Malformed(damaged)) => {
-            put_off(run, &flag, PUT_OFF_DAMAGED_HOURS_MAX).await?;
+            postpone(run, &flag, POSTPONE_DAMAGED_HOURS_MAX).await?;
             return Err(damaged.into());
         }
         Err(error) => return Err(error),
@@ -174,9 +174,9 @@ fn not_before(run: &Run<'_>, profile: &Profile, hour: UsageHour) -> Option<Times
     (is_early && !is_due_for_end()).then_some(due)
 }
 
-/// Puts a flag off by at most `hours_max` hours. If the hour was flagged again meanwhile, the new
+/// Postpones a flag by at most `hours_max` hours. If the hour was flagged again meanwhile, the new
 /// flag stays due at once.
-async fn put_off(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), LedgerError> {
+async fn postpone(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), LedgerError> {
     let most = SignedDuration::from_hours(hours_max);
     let written = run
         .app
@@ -184,7 +184,7 @@ async fn put_off(run: &Run<'_>, flag: &LateFlag, hours_max: i64) -> Result<(), L
         .postpone_late_flag(flag, run.now, most)
         .await?;
     if written == Written::Conflict {
-        tracing::debug!(subscription = %flag.subscription, hour = %flag.hour, "the hour was flagged again meanwhile; its flag is not put off");
+        tracing::debug!(subscription = %flag.subscription, hour = %flag.hour, "the hour was flagged again meanwhile; its flag is not postponed");
     }
     Ok(())
 }

@@ -98,9 +98,9 @@ pub struct Report {
     pub over_metered: u64,
     /// Rows that were set aside, because they cannot be metered.
     pub rows_set_aside: u64,
-    /// Records that were given priority, because their subscription is in its final hour. They are
+    /// Records that were made urgent, because their subscription is in its final hour. They are
     /// sent before all others.
-    pub records_hurried: u64,
+    pub records_made_urgent: u64,
     /// Damaged items that were left out, counted each time they were found. The log names each of
     /// them.
     pub damaged: u64,

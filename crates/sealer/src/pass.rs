@@ -17,8 +17,8 @@ use crate::{AT_ONCE, Report, Run};
 pub(crate) struct Work {
     /// The result for each of its hours.
     pub settled: Vec<Settled>,
-    /// The number of its records that were given priority.
-    pub hurried: u64,
+    /// The number of its records that were made urgent.
+    pub made_urgent: u64,
     /// The number of its items that are damaged.
     pub damaged: u64,
     /// The reason for its attention.
@@ -130,7 +130,7 @@ impl Passed {
         match outcome {
             Ok(work) => {
                 work.settled.iter().for_each(|one| report.add(one));
-                report.records_hurried += work.hurried;
+                report.records_made_urgent += work.made_urgent;
                 report.damaged += work.damaged;
                 self.finished &= !work.is_cut;
                 self.ending += u64::from(work.kind == Kind::Ending);

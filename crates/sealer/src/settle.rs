@@ -19,7 +19,7 @@ use crate::Run;
 /// The largest number of times that a run reads one hour. An hour is read again if a record changed
 /// meanwhile, or if one movement could not hold everything. After the last time the hour is flagged
 /// for a later run.
-const PASSES_MAX: u32 = 4;
+const READINGS_MAX: u32 = 4;
 
 /// The result of sealing or recounting an hour.
 #[derive(Debug, Default)]
@@ -96,7 +96,7 @@ pub(crate) async fn recount_hour(
     let product = run.product_cache.product(&profile.product).await?;
     let known = product.as_ref().map(|p| &p.dimensions);
     let ledger = &run.app.ledger;
-    for _ in 0..PASSES_MAX {
+    for _ in 0..READINGS_MAX {
         settled.recounts += 1;
         settled.over_metered = 0;
         let count = ledger

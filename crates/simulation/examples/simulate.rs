@@ -120,9 +120,9 @@ fn one(seed: u64, calls: usize) -> ExitCode {
     for line in &report.story {
         println!("{line}");
     }
-    println!("{:#?}", report.verdict);
+    println!("{:#?}", report.result);
     println!("trace {}", report.trace);
-    ExitCode::from(u8::from(!report.verdict.violations.is_empty()))
+    ExitCode::from(u8::from(!report.result.violations.is_empty()))
 }
 
 /// The state of a run that can be continued.
@@ -214,7 +214,7 @@ fn run_chunk(state: &mut RunState, chunk: &[u64], count: u64) {
     let began = std::time::Instant::now();
     let reports = on_all_cores(chunk, |seed| {
         let report = seeds::judge(*seed);
-        for violation in &report.verdict.violations {
+        for violation in &report.result.violations {
             println!("seed {seed}: {violation}");
         }
         let done = done.fetch_add(1, Ordering::Relaxed) + 1;

@@ -10,14 +10,14 @@ use super::world::World;
 
 /// The bill at AWS Marketplace and the stack's books.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outcome {
+pub struct BillAndBooks {
     /// AWS Marketplace's own slots: subscription, dimension, hour and quantity.
     pub billed: BTreeMap<(String, String, UsageHour), Quantity>,
     /// The books of each subscription.
     pub books: BTreeMap<Subscription, Books>,
 }
 
-impl Outcome {
+impl BillAndBooks {
     /// The slots of a story with one buyer, as texts of dimension, hour and quantity.
     pub fn bill(&self) -> Vec<String> {
         let mut bill: Vec<String> = self
@@ -54,12 +54,12 @@ pub fn billed(world: &World) -> BTreeMap<(String, String, UsageHour), Quantity> 
 /// # Panics
 ///
 /// If the tables cannot be read.
-pub async fn outcome(
+pub async fn bill_and_books(
     world: &World,
     subscriptions: &[Subscription],
     first: UsageHour,
     last: UsageHour,
-) -> Outcome {
+) -> BillAndBooks {
     let mut books = BTreeMap::new();
     for subscription in subscriptions {
         let profile = world.ledger.profile(subscription).await.expect("readable");
@@ -69,7 +69,7 @@ pub async fn outcome(
             .expect("countable");
         books.insert(subscription.clone(), counted.sum);
     }
-    Outcome {
+    BillAndBooks {
         billed: billed(world),
         books,
     }

@@ -109,10 +109,7 @@ impl Functions {
             intake: intake::App::new(tables(), clock(2)),
             late_usage: late_usage::App::new(tables(), clock(3)),
             sealer: sealer::App::new(env, tables(), clock(4)).expect("settings"),
-            submitter: submitter::App {
-                pause: Duration::ZERO,
-                ..submitter.expect("settings")
-            },
+            submitter: submitter.expect("settings").with_pause(Duration::ZERO),
             reconciler: reconciler.expect("settings"),
         }
     }

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use marketplace::{Subscription, UsageHour};
 
 use super::at;
-use super::bill::{Outcome, outcome};
+use super::bill::{BillAndBooks, bill_and_books};
 use super::run::Executor;
 use super::scenarios::{Setup, begin, usage};
 use super::wire::{Call, Fate};
@@ -52,7 +52,7 @@ const START: &str = "2026-11-01T09:20:00Z";
 #[derive(Debug, Clone)]
 pub struct Raced {
     /// The bill and the books after two hours.
-    pub outcome: Outcome,
+    pub end: BillAndBooks,
     /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,
 }
@@ -65,15 +65,15 @@ impl Raced {
     /// If the books cannot be added up.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let billed = self.outcome.billed.values();
+        let billed = self.end.billed.values();
         let billed: u64 = billed.map(|quantity| quantity.micros()).sum();
         if billed != WRITTEN_MICROS {
             problems.push(format!(
                 "{billed} billed, {WRITTEN_MICROS} written (micro-units): {:?}",
-                self.outcome.bill()
+                self.end.bill()
             ));
         }
-        for books in self.outcome.books.values() {
+        for books in self.end.books.values() {
             let balanced = books.is_balanced().expect("in range");
             if !balanced || books.accepted != books.ingested {
                 problems.push(format!("{books:?}"));
@@ -127,9 +127,9 @@ pub fn race(stopped: Stopped, meanwhile: Meanwhile, point: u64) -> Option<Raced>
         world.wire.note(&problem);
     }
     let inside = Rc::clone(&world);
-    let outcome = executor.finish(async move { after(&inside, who).await });
+    let end = executor.finish(async move { after(&inside, who).await });
     Some(Raced {
-        outcome,
+        end,
         lines: world.wire.trace().1,
     })
 }
@@ -183,7 +183,7 @@ async fn happen(world: &World, who: &Subscription, meanwhile: Meanwhile) {
 }
 
 /// Runs the world for two hours without the reconciler.
-async fn after(world: &World, who: Subscription) -> Outcome {
+async fn after(world: &World, who: Subscription) -> BillAndBooks {
     for time in [
         "2026-11-01T11:41:00Z",
         "2026-11-01T12:31:00Z",
@@ -196,5 +196,5 @@ async fn after(world: &World, who: Subscription) -> Outcome {
     }
     let first = UsageHour::of(at(START)).previous();
     let last = UsageHour::of(world.now.get());
-    outcome(world, &[who], first, last).await
+    bill_and_books(world, &[who], first, last).await
 }

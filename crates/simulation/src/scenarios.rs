@@ -25,7 +25,7 @@ use jiff::SignedDuration;
 use marketplace::{IdentityKind, Subscription, UsageHour};
 
 use super::at;
-use super::bill::outcome;
+use super::bill::bill_and_books;
 use super::run::Executor;
 use super::wire::Fate;
 use super::world::{Listing, World};
@@ -157,7 +157,7 @@ pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> Scenario
     let inside = Rc::clone(&world);
     let steps = Arc::new(Mutex::new(Vec::new()));
     let recorded = Arc::clone(&steps);
-    let outcome = executor.finish(async move {
+    let end = executor.finish(async move {
         let world = &*inside;
         let buyer = begin(world, story.setup).await;
         world.wire.keep_lines(40);
@@ -167,13 +167,13 @@ pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> Scenario
         go_on(world).await;
         let first = UsageHour::of(start).previous();
         let last = UsageHour::of(world.now.get());
-        outcome(world, &[buyer.subscription], first, last).await
+        bill_and_books(world, &[buyer.subscription], first, last).await
     });
     ScenarioRun {
         calls: world.wire.calls(),
         steps: steps.lock().expect("no panic").clone(),
         struck: world.wire.strikes() > 0,
-        outcome,
+        end,
         lines: world.wire.trace().1,
     }
 }

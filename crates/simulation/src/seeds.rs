@@ -2,7 +2,7 @@
 //! what the seller's software sent and what AWS Marketplace billed.
 //!
 //! # Layout
-//! * [`family`]: families of faults; each is off in every other seed
+//! * [`family`]: families of faults; each is off in about half of the seeds
 //! * [`story`]: the events of a seed and their times; `extras`: additional events of some seeds
 //! * [`trouble`]: the faults of a seed; [`calls`]: the faults of single calls
 //! * `readings`: the settings of a seed for what AWS does not document

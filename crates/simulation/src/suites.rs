@@ -74,7 +74,7 @@ impl Reference {
     pub fn new() -> Self {
         let runs = on_all_cores(&scenarios(), |scenario| run_scenario(*scenario, None));
         for (scenario, run) in scenarios().into_iter().zip(&runs) {
-            assert_eq!(run.outcome.bill(), scenario.bill(), "{scenario:?}");
+            assert_eq!(run.end.bill(), scenario.bill(), "{scenario:?}");
         }
         Self(runs.iter().map(end_of).collect())
     }
@@ -97,7 +97,7 @@ impl Reference {
 
 /// The bill and the books of a scenario, as one line.
 fn end_of(run: &ScenarioRun) -> String {
-    format!("{:?}", run.outcome)
+    format!("{:?}", run.end)
 }
 
 impl Default for Reference {
@@ -138,11 +138,11 @@ fn finding(work: impl FnOnce() -> Option<String>) -> Option<String> {
 }
 
 fn differs(scenario: Scenario, run: &ScenarioRun, reference: Option<&str>) -> Option<String> {
-    if run.outcome.bill() != scenario.bill() {
-        return Some(format!("{scenario:?} bills {:?}", run.outcome.bill()));
+    if run.end.bill() != scenario.bill() {
+        return Some(format!("{scenario:?} bills {:?}", run.end.bill()));
     }
     let differs = reference.is_some_and(|reference| end_of(run) != reference);
-    differs.then(|| format!("{scenario:?} has the books {:?}", run.outcome.books))
+    differs.then(|| format!("{scenario:?} has the books {:?}", run.end.books))
 }
 
 fn by_scenarios(reference: Option<&Reference>) -> Option<String> {
@@ -190,8 +190,8 @@ fn by_simulation(first: u64) -> Option<String> {
     let others = SEEDS.filter(|seed| *seed != first);
     std::iter::once(first).chain(others).find_map(|seed| {
         finding(|| {
-            let verdict = seeds::judge(seed).verdict;
-            let violation = verdict.violations.first()?;
+            let result = seeds::judge(seed).result;
+            let violation = result.violations.first()?;
             Some(format!("seed {seed}: {violation}"))
         })
     })

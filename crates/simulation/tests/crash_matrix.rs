@@ -11,30 +11,30 @@ fn a_death_at_any_call_leaves_the_final_books_unchanged() {
     });
     let mut points = Vec::new();
     for (scenario, run) in Scenario::STANDARD.iter().zip(&undisturbed) {
-        for books in run.outcome.books.values() {
+        for books in run.end.books.values() {
             assert!(
                 books.is_balanced().expect("in range"),
                 "{scenario:?}: {books:?}"
             );
             assert!(books.pending.is_zero(), "{scenario:?}: {books:?}");
         }
-        assert_eq!(run.outcome.bill(), scenario.bill(), "{scenario:?}");
+        assert_eq!(run.end.bill(), scenario.bill(), "{scenario:?}");
         let deaths = run.crash_points(scenario.fates()).into_iter();
         points.extend(deaths.map(|(number, fate)| (*scenario, number, fate)));
     }
     let expected = |scenario| {
         let place = Scenario::STANDARD.iter().position(|one| *one == scenario);
-        &undisturbed[place.expect("one of them")].outcome
+        &undisturbed[place.expect("one of them")].end
     };
     let problems: Vec<String> = on_all_cores(&points, |(scenario, number, fate)| {
         let run = run_scenario(*scenario, Some((*number, *fate)));
-        if run.struck && run.outcome == *expected(*scenario) {
+        if run.struck && run.end == *expected(*scenario) {
             return None;
         }
         Some(format!(
             "{scenario:?}, {fate:?} call {number} (struck: {}):\n  {:?}\n  instead of\n  {:?}\n{}",
             run.struck,
-            run.outcome,
+            run.end,
             expected(*scenario),
             run.lines.join("\n")
         ))

@@ -14,7 +14,7 @@ fn a_seed_repeats_call_by_call() {
             assert_eq!(one, other, "seed {seed}, line {n}");
         }
         assert_eq!(once.trace, again.trace);
-        assert_eq!(once.verdict, again.verdict);
+        assert_eq!(once.result, again.result);
         assert!(once.calls > 100);
     }
     assert_ne!(
@@ -29,10 +29,10 @@ fn some_seeds_lose_nothing_and_bill_nothing_twice() {
     let reports = on_all_cores(&seeds, |seed| seeds::judge(*seed));
     for report in &reports {
         assert!(
-            report.verdict.violations.is_empty(),
+            report.result.violations.is_empty(),
             "seed {}: {:#?}\n{}",
             report.seed,
-            report.verdict,
+            report.result,
             report.story.join("\n")
         );
     }
@@ -40,7 +40,7 @@ fn some_seeds_lose_nothing_and_bill_nothing_twice() {
     assert!(
         reports
             .iter()
-            .map(|report| report.verdict.billed)
+            .map(|report| report.result.billed)
             .sum::<u128>()
             > 0
     );

@@ -61,6 +61,9 @@ const ONE_TRANSMISSION: u32 = 1;
 /// time would send the same records.
 const SWEEP_TIME_MAX: Duration = Duration::from_secs(298);
 
+/// The unit of the pause before a call is repeated on AWS. The number is this project's.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// The settings and clients of the function.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -76,7 +79,7 @@ pub struct App {
     pub pace: Pace,
     /// The unit of the pause before a call is repeated within an invocation. The pause doubles with
     /// each repetition.
-    pub pause: Duration,
+    pause: Duration,
 }
 
 impl App {
@@ -111,8 +114,15 @@ impl App {
             clock,
             calls_at_once,
             pace: Pace::per_second(per_second),
-            pause: Duration::from_millis(250),
+            pause: PAUSE,
         })
+    }
+
+    /// The same function with another unit of the pause before a call is repeated within an
+    /// invocation. An emulated AWS Marketplace needs hardly any pause.
+    #[must_use]
+    pub fn with_pause(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 }
 

@@ -4,8 +4,8 @@
 //! a culprit delays the records that are sent with it. These rules limit the number of calls that
 //! this costs:
 //! * *Groups.* The requests of one product and identity kind are a group. Groups take turns. A
-//!   group whose calls fail makes one call at a time. After 12 failures in a row it is set aside
-//!   for the invocation, and the other groups go on.
+//!   group whose calls fail makes one call at a time. After 12 failures in a row it is left out for
+//!   the rest of the invocation, and the other groups go on.
 //! * *Search.* A refused batch is split, and the first part is sent. If that part is accepted, the
 //!   culprit is in the second part, which is split without sending it again. If the first part is
 //!   refused, nothing is known about the second part, and it is sent later together with the rest
@@ -118,14 +118,14 @@ impl Queue {
     }
 
     /// Adds records. Within a group the records with the least time left are sent first, ordered by
-    /// dimension. Returns the records whose group was set aside, each with the error code.
+    /// dimension. Returns the records whose group is left out, each with the error code.
     pub fn add(&mut self, records: Vec<MeteringRecord>) -> Vec<(MeteringRecord, String)> {
-        let mut aside = Vec::new();
+        let mut left_out = Vec::new();
         let mut ordinary = Vec::new();
         for record in records {
-            let reason = self.groups.get(&group_of(&record)).and_then(Group::aside);
-            match reason.map(str::to_owned) {
-                Some(code) => aside.push((record, code)),
+            let group = self.groups.get(&group_of(&record));
+            match group.and_then(Group::left_out_for).map(str::to_owned) {
+                Some(code) => left_out.push((record, code)),
                 None => {
                     self.weight = self.weight.saturating_add(weight_of(&record));
                     ordinary.extend(self.unless_suspect(record));
@@ -133,7 +133,7 @@ impl Queue {
             }
         }
         self.add_ordinary(ordinary, 0);
-        aside
+        left_out
     }
 
     /// Adds records again that got no result when they were sent.
@@ -270,9 +270,9 @@ impl Queue {
         attempt.batch.records
     }
 
-    /// Handles a call of a group that failed for a reason outside its records. If that sets the
-    /// group aside, returns its unsent records, each with the error code of its last try, if there
-    /// was one.
+    /// Handles a call of a group that failed for a reason outside its records. If the group is left
+    /// out from now on, returns its unsent records, each with the error code of its last try, if
+    /// there was one.
     pub fn group_failed(
         &mut self,
         id: &BatchGroup,

@@ -24,8 +24,8 @@ use crate::{App, write};
 /// invocation.
 const TRIES_MAX: u32 = 4;
 /// If each record of a batch was sent this many times without a clear answer, one of the records
-/// may be the cause of the failure. Then the batch is split. These are all tries of four
-/// invocations: the current one and three earlier ones.
+/// may be the cause of the failure. Then the batch is split. The number is four invocations with
+/// [`TRIES_MAX`] tries each.
 const DOUBTFUL_BEFORE_PARTS: u32 = 4 * TRIES_MAX;
 /// The invocation ends after this many requests in a row failed in all their tries for a reason
 /// that concerns every request. Credentials, permissions and the quota rarely recover within
@@ -34,8 +34,8 @@ const FAILURES_IN_A_ROW_MAX: u32 = 3;
 /// The number of slots whose records are read together, so that their batches are full.
 const SLOTS_IN_A_PAGE: usize = 1_000;
 /// The invocation sends nothing more after this many failures of DynamoDB in a row. A single one, a
-/// throttled write for example, must not stop the other records. More would mean that calls are
-/// made whose answers cannot be stored.
+/// throttled write for example, must not stop the other records. After more failures, calls would
+/// only produce answers that cannot be stored.
 const STORAGE_FAILURES_IN_A_ROW_MAX: u32 = 5;
 
 /// The state of sending in one invocation.
@@ -148,10 +148,10 @@ impl Sending<'_> {
         while self.has_more && self.queue.wants_more() && !self.is_over() {
             let mut records = Vec::new();
             let read = self.read_page(&mut records).await;
-            let aside = self.queue.add(records);
+            let left_out = self.queue.add(records);
             let failing = |(record, code)| (record, Verdict::GroupFailing { code });
-            let aside = aside.into_iter().map(failing).collect();
-            write::outcomes(self.app, aside, self.tally, &mut self.unwritten).await?;
+            let left_out = left_out.into_iter().map(failing).collect();
+            write::outcomes(self.app, left_out, self.tally, &mut self.unwritten).await?;
             if self.queue.is_full() {
                 self.leave_suspects().await?;
             }
@@ -283,11 +283,11 @@ impl Sending<'_> {
             self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
             self.tally.gave_up |= self.failures_in_a_row >= FAILURES_IN_A_ROW_MAX * TRIES_MAX;
         } else {
-            let aside = self.queue.group_failed(&group, code);
-            if !aside.is_empty() {
-                tracing::error!(product = %group.product, kind = %group.kind, code, records = aside.len(), "the requests of this product fail; its records are not sent until a later invocation");
+            let left_out = self.queue.group_failed(&group, code);
+            if !left_out.is_empty() {
+                tracing::error!(product = %group.product, kind = %group.kind, code, records = left_out.len(), "the requests of this product fail; its records are not sent until a later invocation");
             }
-            ends.extend(aside.into_iter().map(|(record, failed)| {
+            ends.extend(left_out.into_iter().map(|(record, failed)| {
                 let verdict = match failed {
                     Some(code) => Verdict::RequestFailed { code },
                     None => Verdict::GroupFailing {

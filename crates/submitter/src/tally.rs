@@ -18,7 +18,7 @@ pub struct Tally {
     pub not_subscribed: u64,
     /// Records found to be the cause of a refusal.
     pub refused: u64,
-    /// Records for whose slot AWS Marketplace already has a record, perhaps with another quantity.
+    /// Records that AWS Marketplace answered with DuplicateRecord.
     pub disputed: u64,
     /// Records that wait for an hour because similar ones were refused.
     pub suspected: u64,

@@ -201,7 +201,7 @@ async fn judge_in_parts() {
     let (states, next) = stand(&town).await;
     assert_eq!(states, [Expired, Expired, Unconfirmed, Unconfirmed]);
     assert_eq!(next, Some(at("2026-11-27T15:00:00Z")));
-    // The third record is put off, so the last one has its turn.
+    // The third record is postponed, so the last one has its turn.
     assert_eq!(judge_at("2026-11-27T13:00:00Z").await, (true, 1, 0));
     let (states, _) = stand(&town).await;
     assert_eq!(states, [Expired, Expired, Unconfirmed, Expired]);

@@ -15,7 +15,7 @@ use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, UsageHour};
 use reconciler::{Report, Task};
-use simulation::bill::{Outcome, outcome};
+use simulation::bill::bill_and_books;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::{Call, Fate};
 use simulation::world::{Listing, World};
@@ -141,7 +141,7 @@ impl PendingBuyer {
     async fn stand(&self) -> (Vec<String>, [String; 3]) {
         let last = UsageHour::of(self.world.now.get());
         let who = std::slice::from_ref(&self.subscription);
-        let stand: Outcome = outcome(&self.world, who, self.first, last).await;
+        let stand = bill_and_books(&self.world, who, self.first, last).await;
         let books = &stand.books[&self.subscription];
         assert!(books.is_balanced().unwrap(), "{books:?}");
         assert!(books.over_metered.is_zero(), "{books:?}");

@@ -16,7 +16,7 @@ use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, TagSet, UsageHour};
 use serde_json::Value;
 use simulation::at;
-use simulation::bill::{Outcome, outcome};
+use simulation::bill::bill_and_books;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Fate;
 use simulation::world::{Listing, World};
@@ -181,11 +181,11 @@ impl Story {
         let first = UsageHour::of(self.start).plus(-1);
         let last = UsageHour::of(self.world.now.get());
         let who = [self.subscription.clone()];
-        let outcome: Outcome = outcome(&self.world, &who, first, last).await;
-        let books = outcome.books.get(&self.subscription).expect("books");
+        let end = bill_and_books(&self.world, &who, first, last).await;
+        let books = end.books.get(&self.subscription).expect("books");
         assert!(books.is_balanced().expect("in range"), "{books:?}");
         assert!(books.over_metered.is_zero(), "{books:?}");
-        let bill = outcome.bill();
+        let bill = end.bill();
         let bill = bill
             .iter()
             .map(|line| line.replacen("gb ", "", 1))

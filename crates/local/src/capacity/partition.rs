@@ -1,4 +1,4 @@
-//! Tells the items of the whole stack from the items of a subscription.
+//! Distinguishes the items of the whole stack from those of a subscription.
 
 use marketplace::Subscription;
 use serde_json::Value;

@@ -48,8 +48,8 @@ impl Attempt {
         )
     }
 
-    /// Counts a retry and delays it by the backoff.
-    pub(super) fn put_off(&mut self, now: Timestamp) {
+    /// Counts a retry and postpones it by the backoff.
+    pub(super) fn postpone(&mut self, now: Timestamp) {
         let wait = SignedDuration::from_secs(1)
             .checked_mul(2_i32.saturating_pow(self.retries))
             .map_or(BACKOFF_MAX, |wait| wait.min(BACKOFF_MAX));

@@ -21,10 +21,12 @@ pub struct Filter {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum FilterError {
     /// The filter has no pattern, or too many patterns.
-    #[error("{0} filter patterns: an event source mapping has 1 to {PATTERNS_MAX}")]
+    #[error("there are {0} filter patterns, but an event source mapping has 1 to {PATTERNS_MAX}")]
     Count(usize),
     /// The pattern is too long.
-    #[error("a filter pattern of {0} characters: Lambda takes {PATTERN_CHARACTERS_MAX}")]
+    #[error(
+        "a filter pattern has {0} characters, but Lambda accepts at most {PATTERN_CHARACTERS_MAX}"
+    )]
     Length(usize),
     /// The pattern is not JSON.
     #[error("a filter pattern is not JSON: {0}")]

@@ -60,7 +60,7 @@ pub struct EventSourceOptions {
 
 /// The reason why a mapping was refused.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("event source of table {table}: {member} is {value}, allowed is {allowed}")]
+#[error("event source of table {table}: {member} is {value}, but must be {allowed}")]
 pub struct EventSourceError {
     table: String,
     member: &'static str,
@@ -151,7 +151,7 @@ impl EventSourceOptions {
             return refused(
                 "faults",
                 format!("{faults:?}"),
-                "chances of 0 to 1000 and a delay of 0 or more".to_owned(),
+                "made of chances from 0 to 1000 and a delay of 0 or more".to_owned(),
             );
         }
         Ok(())

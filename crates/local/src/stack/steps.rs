@@ -1,11 +1,10 @@
 //! Runs the schedules, streams and lifecycle events that are due when the stack's clock moves.
 
 use jiff::{SignedDuration, Timestamp};
-use runtime::Budget;
+use runtime::{Budget, INVOCATION_TIME};
 use serde_json::json;
 
 use super::{Stack, StackError};
-use crate::functions::INVOCATION;
 use crate::pump::WINDOW_MAX;
 use crate::set_back;
 
@@ -98,7 +97,7 @@ impl Stack {
         self.poll_streams(now).await?;
         if now >= self.next_seal && !self.is_set_back(now) {
             self.next_seal = next_tick(now, SEALER_EVERY);
-            let result = sealer::handle(&self.functions.sealer, Budget::of(INVOCATION)).await;
+            let result = sealer::handle(&self.functions.sealer, Budget::of(INVOCATION_TIME)).await;
             self.count_invocation("sealer", &result);
         }
         if now >= self.next_sweep && !self.is_set_back(now) {
@@ -109,7 +108,7 @@ impl Stack {
         if now >= self.next_reconcile && !self.is_set_back(now) {
             self.next_reconcile = next_tick(now, RECONCILER_EVERY);
             let result =
-                reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION)).await;
+                reconciler::handle(&self.functions.reconciler, Budget::of(INVOCATION_TIME)).await;
             self.count_invocation("reconciler", &result);
             self.dynamodb.sweep_ttl().map_err(StackError::failed)?;
         }

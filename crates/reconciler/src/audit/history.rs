@@ -30,9 +30,9 @@ pub use trail::Trail;
 /// be read for the period's events. This number is used if missing events are looked for again
 /// later. Our own choice: AWS says that an event is in a file after five minutes on average.
 pub(super) const SOON: i64 = 60;
-/// The same number of minutes if something is concluded from missing events. A record that was
-/// concluded to be unbilled is compared again three days later, and that comparison must find all
-/// events that were delivered meanwhile. Our own choice.
+/// The same limit in minutes for a reading that concludes something from missing events. A record
+/// that was concluded to be unbilled is compared again three days later, and that comparison must
+/// find all events that were delivered meanwhile. Our own choice.
 pub(super) const LATE: i64 = 96 * 60;
 
 /// The error of reading CloudTrail's events.

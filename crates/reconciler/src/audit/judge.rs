@@ -33,10 +33,10 @@ const HOURS_AT_ONCE_MAX: i64 = 120;
 /// The share of the time in which the history is read.
 const READING_PERCENT: u32 = 85;
 
-/// The number of hours for which records are put off whose history could not be read in time.
-const PUT_OFF_HOURS: i64 = 3;
+/// If the history of some records could not be read in time, they are postponed by this many hours.
+const POSTPONE_HOURS: i64 = 3;
 
-/// The number of records that are put off at the same time.
+/// The number of records that are postponed at the same time.
 const WRITES_AT_ONCE: usize = 16;
 
 /// The number of hours after which a missing witness or a missing refusal is reported. Until then it
@@ -140,15 +140,16 @@ async fn judge_all(
             return Ok(false);
         }
         if !judge_together(app, &group, now, reading, report).await? {
-            put_off(app, &group, now, report).await?;
+            postpone(app, &group, now, report).await?;
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Puts off records whose history could not be read in time, so that the next runs can judge others.
-async fn put_off(
+/// Postpones records whose history could not be read in time, so that the next runs can judge
+/// others.
+async fn postpone(
     app: &App,
     records: &[MeteringRecord],
     now: Timestamp,
@@ -156,7 +157,7 @@ async fn put_off(
 ) -> Result<(), AuditError> {
     let mut written = stream::iter(records)
         .map(|record| async move {
-            let soon = shift(now, SignedDuration::from_hours(PUT_OFF_HOURS));
+            let soon = shift(now, SignedDuration::from_hours(POSTPONE_HOURS));
             let next = next_look(record, app.history.source(), now).map(|next| next.min(soon));
             let written = app.ledger.postpone_audit(record, next, None).await;
             written.map(|_| (record, next))

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::bill::Outcome;
+use crate::bill::BillAndBooks;
 use crate::wire::{Call, Fate};
 
 /// The result of one run of a scenario.
@@ -15,7 +15,7 @@ pub struct ScenarioRun {
     /// Whether the scenario made the chosen call, so that it met its fate.
     pub struck: bool,
     /// The bill and the books at the end.
-    pub outcome: Outcome,
+    pub end: BillAndBooks,
     /// The latest calls, to find the cause of a problem.
     pub lines: Vec<String>,
 }

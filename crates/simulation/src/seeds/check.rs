@@ -19,9 +19,9 @@ use super::trouble::Trouble;
 use crate::bill::billed;
 use crate::world::World;
 
-/// The result of a seed. Quantities are in micro-units.
+/// The result of checking a seed. Quantities are in micro-units.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct CheckResult {
     /// Descriptions of everything that was wrong. The list is empty if the seed passed.
     pub violations: Vec<String>,
     /// Valid usage, with each row counted once.
@@ -52,13 +52,13 @@ struct Account {
 }
 
 /// Judges a world at the end of its seed.
-pub(super) async fn verdict(
+pub(super) async fn check(
     world: &World,
     story: &Story,
     trouble: &Trouble,
     buyers: &BTreeMap<usize, Subscribed>,
-) -> Verdict {
-    let mut verdict = Verdict::default();
+) -> CheckResult {
+    let mut result = CheckResult::default();
     let mut accounts: BTreeMap<(String, String), Account> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let survives = world.emulator.readings().license_on_renewal == LicenseOnRenewal::Survives;
@@ -95,15 +95,15 @@ pub(super) async fn verdict(
         *account.billed.entry(hour).or_default() += u128::from(quantity.micros());
     }
     for ((who, dimension), account) in &accounts {
-        judge(who, dimension, account, &mut verdict);
+        judge(who, dimension, account, &mut result);
     }
     for (n, subscribed) in buyers {
-        compare_books(world, story, *n, subscribed, &accounts, &mut verdict).await;
+        compare_books(world, story, *n, subscribed, &accounts, &mut result).await;
         if let Err(problem) = compare_days(world, story, trouble, subscribed).await {
-            verdict.violations.push(format!("buyer {n}: {problem}"));
+            result.violations.push(format!("buyer {n}: {problem}"));
         }
     }
-    verdict
+    result
 }
 
 /// The name that a subscription's slots have on the bill.
@@ -125,11 +125,11 @@ fn first_written(story: &Story, row: &Row) -> Timestamp {
     times.min().unwrap_or(row.written)
 }
 
-fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
+fn judge(who: &str, dimension: &str, account: &Account, result: &mut CheckResult) {
     let sent: u128 = account.sent.values().map(|(sent, _)| sent).sum();
     let billed: u128 = account.billed.values().sum();
-    verdict.sent += sent;
-    verdict.billed += billed;
+    result.sent += sent;
+    result.billed += billed;
     // Usage is not billed before it was used, and not more than was used is billed.
     let mut hours: BTreeSet<UsageHour> = account.sent.keys().copied().collect();
     hours.extend(account.billed.keys());
@@ -147,12 +147,12 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
             .sum();
         if paid > used {
             excess = excess.max(paid - used);
-            verdict.violations.push(format!(
+            result.violations.push(format!(
                 "{who} {dimension}: {paid} billed through {hour}, but {used} used (micro-units)"
             ));
         }
     }
-    verdict.billed_twice += excess;
+    result.billed_twice += excess;
     // Each month is checked individually, because usage of one month is never billed in another.
     let months: BTreeSet<_> = hours.iter().map(|hour| hour.month()).collect();
     for month in months {
@@ -175,23 +175,23 @@ fn judge(who: &str, dimension: &str, account: &Account, verdict: &mut Verdict) {
             .filter(|(hour, _)| of_month(hour))
             .map(|(_, billed)| billed)
             .sum();
-        verdict.owed += owed;
+        result.owed += owed;
         for ((start, excuse), quantity) in &account.excused {
             if *start == month.start() {
-                let (all, unbilled) = verdict.excused.entry(*excuse).or_default();
+                let (all, unbilled) = result.excused.entry(*excuse).or_default();
                 *all += quantity;
                 *unbilled += (*quantity).min(used.saturating_sub(paid));
             }
         }
         if paid > used {
-            verdict.billed_twice += paid - used;
-            verdict.violations.push(format!(
+            result.billed_twice += paid - used;
+            result.violations.push(format!(
                 "{who} {dimension}: {paid} billed in {month:?}, but {used} used (micro-units)"
             ));
         }
         if paid < owed {
-            verdict.lost += owed - paid;
-            verdict.violations.push(format!(
+            result.lost += owed - paid;
+            result.violations.push(format!(
                 "{who} {dimension}: {paid} billed in {month:?}, but {owed} owed (micro-units)"
             ));
         }
@@ -260,19 +260,19 @@ async fn compare_books(
     n: usize,
     subscribed: &Subscribed,
     accounts: &BTreeMap<(String, String), Account>,
-    verdict: &mut Verdict,
+    result: &mut CheckResult,
 ) {
     let subscription = &subscribed.subscription;
     let profile = match world.ledger.profile(subscription).await {
         Ok(Some(profile)) => profile,
         Ok(None) => {
-            verdict
+            result
                 .violations
                 .push(format!("buyer {n}: no profile of {subscription}"));
             return;
         }
         Err(error) => {
-            verdict.violations.push(format!("buyer {n}: {error}"));
+            result.violations.push(format!("buyer {n}: {error}"));
             return;
         }
     };
@@ -281,7 +281,7 @@ async fn compare_books(
     let books = match of_subscription(&world.ledger, &profile, first, last).await {
         Ok(books) => books.sum,
         Err(error) => {
-            verdict.violations.push(format!("buyer {n}: {error}"));
+            result.violations.push(format!("buyer {n}: {error}"));
             return;
         }
     };
@@ -295,9 +295,9 @@ async fn compare_books(
     let billed: u128 = mine()
         .flat_map(|(_, account)| account.billed.values())
         .sum();
-    verdict.held += micros(books.held);
+    result.held += micros(books.held);
     let mut wrong = |problem: String| {
-        verdict
+        result
             .violations
             .push(format!("buyer {n} {subscription}: {problem}: {books:?}"));
     };

@@ -9,7 +9,7 @@ use emulator::Settings;
 use fastrand::Rng;
 use jiff::Timestamp;
 
-use super::check::{self, Verdict};
+use super::check::{self, CheckResult};
 use super::family::stream;
 use super::happen::Happening;
 use super::marks::{self, Marks};
@@ -32,7 +32,7 @@ pub struct SeedReport {
     /// The number of the seed.
     pub seed: u64,
     /// The result of the check.
-    pub verdict: Verdict,
+    pub result: CheckResult,
     /// The states that the seed has reached.
     pub marks: Marks,
     /// A digest of the trace. It is equal whenever the same seed is run with a trace.
@@ -45,8 +45,9 @@ pub struct SeedReport {
     pub story: Vec<String>,
 }
 
-/// The time when a schedule last finished: the number of writes that concern it, and the number of
-/// the half hour or of the ten minutes. `None` if its last run failed or no run has finished.
+/// The state of the world when a schedule last finished: the number of relevant writes so far, and
+/// the number of the current half hour (after the faults: of the current ten minutes). `None` if
+/// its last run failed or no run has finished.
 pub(super) type IdleSince = Rc<Cell<Option<(Writes, i64)>>>;
 
 /// A seed while it runs.
@@ -359,24 +360,24 @@ impl Drive {
         let calls = self.world.wire.calls();
         let strikes = self.world.wire.strikes();
         let running = self.running.get();
-        let (mut verdict, marks) = {
+        let (mut result, marks) = {
             let world = Rc::clone(&self.world);
             let story = self.story.clone();
             let trouble = self.trouble.clone();
             let buyers = std::mem::take(&mut self.buyers);
             self.executor.finish(async move {
-                let verdict = check::verdict(&world, &story, &trouble, &buyers).await;
-                (verdict, marks::of_seed(&world, &trouble, &buyers).await)
+                let result = check::check(&world, &story, &trouble, &buyers).await;
+                (result, marks::of_seed(&world, &trouble, &buyers).await)
             })
         };
         assert_eq!(running, 0, "seed {}: an invocation never ended", self.seed);
-        verdict.violations.append(&mut self.alarms.borrow_mut());
+        result.violations.append(&mut self.alarms.borrow_mut());
         let (trace, called) = self.world.wire.trace();
         let mut story: Vec<String> = self.lines.into();
         story.extend(called);
         SeedReport {
             seed: self.seed,
-            verdict,
+            result,
             marks,
             trace,
             strikes,

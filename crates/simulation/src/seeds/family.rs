@@ -1,9 +1,9 @@
 //! Families of faults, each with its own random numbers.
 //!
 //! If everything may break at once, some states are never reached: a process that dies at every
-//! tenth call does not live through a long outage. So each family is off in every other seed. Each
-//! family has its own stream of random numbers, so a change of one family does not change the
-//! others.
+//! tenth call does not live through a long outage. So each family is off in about half of the
+//! seeds. Each family has its own stream of random numbers, so a change of one family does not
+//! change the others.
 
 use fastrand::Rng;
 

@@ -129,7 +129,7 @@ const OTHERS: &[&str] = &[
     "sealer flags_cleared",
     "sealer left_flagged",
     "sealer movements",
-    "sealer records_hurried",
+    "sealer records_made_urgent",
     "sealer records_sealed",
     "sealer recounts",
     "sealer rows_set_aside",

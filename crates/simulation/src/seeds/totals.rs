@@ -45,26 +45,26 @@ pub struct Totals {
 impl Totals {
     /// Adds the report of a seed.
     pub fn add(&mut self, report: &SeedReport) {
-        let verdict = &report.verdict;
+        let result = &report.result;
         self.seeds += 1;
-        self.failing += u64::from(!verdict.violations.is_empty());
-        for violation in &verdict.violations {
+        self.failing += u64::from(!result.violations.is_empty());
+        for violation in &result.violations {
             self.violations
                 .push(format!("seed {}: {violation}", report.seed));
         }
         for (sum, more) in [
             (&mut self.calls, u128::from(report.calls)),
             (&mut self.strikes, u128::from(report.strikes)),
-            (&mut self.sent, verdict.sent),
-            (&mut self.owed, verdict.owed),
-            (&mut self.billed, verdict.billed),
-            (&mut self.held, verdict.held),
-            (&mut self.lost, verdict.lost),
-            (&mut self.billed_twice, verdict.billed_twice),
+            (&mut self.sent, result.sent),
+            (&mut self.owed, result.owed),
+            (&mut self.billed, result.billed),
+            (&mut self.held, result.held),
+            (&mut self.lost, result.lost),
+            (&mut self.billed_twice, result.billed_twice),
         ] {
             *sum += more;
         }
-        for (excuse, (units, unbilled)) in &verdict.excused {
+        for (excuse, (units, unbilled)) in &result.excused {
             let sum = self.excused.entry(excuse.words().to_owned()).or_default();
             *sum = (sum.0 + units, sum.1 + unbilled);
         }

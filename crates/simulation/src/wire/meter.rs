@@ -47,7 +47,7 @@ impl Metered {
     }
 }
 
-/// The same request, with the demand to report its consumed capacity.
+/// The same request, which also asks DynamoDB for its consumed capacity.
 pub(super) fn asking(body: &[u8]) -> Vec<u8> {
     match serde_json::from_slice::<Value>(body) {
         Ok(mut request) if request.is_object() => {

@@ -5,10 +5,10 @@ use std::sync::PoisonError;
 use emulator::LifecycleMessage;
 use jiff::{SignedDuration, Timestamp};
 use local::stack::function_event;
-use runtime::Budget;
+use runtime::{Budget, INVOCATION_TIME};
 use serde_json::Value;
 
-use super::invocations::{INVOCATION_TIME, invoke, submit};
+use super::invocations::{invoke, submit};
 use super::{TRIES_MAX, World};
 
 impl World {

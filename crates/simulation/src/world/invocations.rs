@@ -9,15 +9,12 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use reconciler::Task;
-use runtime::Budget;
+use runtime::{Budget, INVOCATION_TIME};
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::World;
 use crate::wire::{INVOCATION, Invocation};
-
-/// The time that an invocation may take. No invocation takes that long on the real clock.
-pub(super) const INVOCATION_TIME: Duration = Duration::from_secs(890);
 
 impl World {
     /// From now on this percentage of invocations runs out of time after some calls. `None` stops

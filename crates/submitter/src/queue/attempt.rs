@@ -24,9 +24,9 @@ pub struct Attempt {
 pub(super) enum Purpose {
     /// Its records are due, and no search concerns them.
     Send,
-    /// Its records were left over by earlier searches. They may contain many culprits. So if this
-    /// batch is searched, the part that is not sent is not mixed with other records that are left
-    /// over, but sent as batches of its own.
+    /// Its records were left over by earlier searches, and many of them may be culprits. If this
+    /// batch is refused too, its unsent part becomes batches of its own. It is not mixed with other
+    /// left-over records.
     SendLeftOver,
     /// Its one record shows whether the class of suspects is still refused.
     Probe(Class),

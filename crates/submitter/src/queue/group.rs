@@ -6,8 +6,9 @@ use marketplace::MeteringRecord;
 
 use super::attempt::{Attempt, Purpose, attempts};
 
-/// A group is set aside for the invocation after this many failures in a row for reasons outside
-/// its records. The number is this project's: three requests that are tried four times each.
+/// A group is left out for the rest of the invocation after this many failures in a row for reasons
+/// outside its records. The number is this project's: three requests that are tried four times
+/// each.
 const FAILURES_MAX: u32 = 12;
 
 /// The queued requests of one product and identity kind.
@@ -20,8 +21,8 @@ pub(super) struct Group {
     under_way: usize,
     searching: usize,
     failures: u32,
-    /// The error code for which the group was set aside; `None` if it was not.
-    aside: Option<String>,
+    /// The error code for which the group is left out; `None` if it is not.
+    left_out_for: Option<String>,
 }
 
 impl Group {
@@ -35,12 +36,12 @@ impl Group {
 
     /// Returns whether another call of this group may be made now.
     pub fn may_call(&self) -> bool {
-        self.aside.is_none() && (self.failures == 0 || self.under_way == 0)
+        self.left_out_for.is_none() && (self.failures == 0 || self.under_way == 0)
     }
 
-    /// Returns the error code for which the group was set aside; `None` if it was not.
-    pub fn aside(&self) -> Option<&str> {
-        self.aside.as_deref()
+    /// Returns the error code for which the group is left out; `None` if it is not.
+    pub fn left_out_for(&self) -> Option<&str> {
+        self.left_out_for.as_deref()
     }
 
     pub fn pop(&mut self) -> Option<Attempt> {
@@ -74,22 +75,22 @@ impl Group {
     /// works.
     pub fn works(&mut self) {
         self.failures = 0;
-        self.aside = None;
+        self.left_out_for = None;
     }
 
     /// Handles a call that failed for a reason that may concern the whole group. Returns whether
-    /// the group is set aside now.
+    /// the group is left out now.
     pub fn failed(&mut self, code: &str) -> bool {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_MAX {
-            self.aside = Some(code.to_owned());
+            self.left_out_for = Some(code.to_owned());
         }
-        self.aside.is_some()
+        self.left_out_for.is_some()
     }
 
     /// Returns the number of records that may be sent without waiting for an answer.
     pub fn ready(&self) -> usize {
-        match self.failures == 0 && self.aside.is_none() {
+        match self.failures == 0 && self.left_out_for.is_none() {
             true => self.waiting(),
             false => 0,
         }

@@ -10,9 +10,9 @@ use marketplace::{MeteringRecord, State, Subscription};
 use super::class::Class;
 
 /// The records of all subscriptions become suspects after this many subscriptions were found guilty
-/// one by one and none was accepted. The number is this project's. If half of all subscriptions are
-/// guilty, the first eight are all guilty once in 256 times. The first accepted record withdraws
-/// the accusation.
+/// one by one and none was accepted. The number is this project's. Suppose half of all
+/// subscriptions are guilty. Then the first eight are all guilty in one case of 256. The first
+/// accepted record withdraws the accusation.
 const GUILTY_FOR_ALL: usize = 8;
 
 /// A change of the remembered lanes.

@@ -17,9 +17,9 @@ const GUILTY_MIN: u64 = 3;
 const ONE_BY_ONE_FROM: u64 = 4;
 
 impl Queue {
-    /// Handles an attempt that failed in all its tries when one of its records may be the cause.
-    /// Its halves are tried once more, so that a record that makes every request fail is alone in
-    /// the end. Returns the record if it was alone.
+    /// Handles an attempt whose tries all failed, perhaps because of one of its records. Its halves
+    /// are tried once more, so that a record that makes every request fail is alone in the end.
+    /// Returns the record if it was alone.
     pub fn failed_again(&mut self, attempt: Attempt, code: &str) -> Option<MeteringRecord> {
         self.returned(&attempt);
         let purpose = attempt.purpose.of_half();

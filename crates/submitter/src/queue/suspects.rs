@@ -13,7 +13,7 @@ use super::parts::{group_of, order_of_suspects};
 /// After this many calls of other records, one more suspect may be refused. So these refusals are
 /// at most a tenth of all calls.
 const OTHERS_FOR_ONE: u64 = 9;
-/// The number of suspects of a class that spans all subscriptions that stay in a full queue.
+/// A full queue keeps this many suspects of each class that spans all subscriptions.
 const KEPT_OF_WIDE_MAX: usize = 200;
 
 /// The suspects of one invocation.

@@ -277,7 +277,7 @@ fn a_lane_that_was_put_right_is_sent_again_and_forgotten() {
 }
 
 #[test]
-fn a_group_whose_calls_fail_is_set_aside_and_the_others_go_on() {
+fn a_group_whose_calls_fail_is_left_out_and_the_others_go_on() {
     let other = |n| {
         let mut record = record(n, "gb");
         let customer = record
@@ -292,7 +292,7 @@ fn a_group_whose_calls_fail_is_set_aside_and_the_others_go_on() {
     let mut queue = Queue::new(STREAM_ALLOWANCE, Vec::new());
     queue.add((0..1_000).map(other).collect());
     queue.add((0..1_000).map(|n| record(n, "gb")).collect());
-    let (mut failed, mut accepted, mut aside) = (0, 0, 0);
+    let (mut failed, mut accepted, mut left_out) = (0, 0, 0);
     loop {
         let attempts = queue.next(4);
         let failing = |a: &&Attempt| a.batch.group.product.as_str() == "another";
@@ -305,13 +305,13 @@ fn a_group_whose_calls_fail_is_set_aside_and_the_others_go_on() {
                 failed += 1;
                 let group = attempt.batch.group.clone();
                 queue.put_back(attempt, "Timeout");
-                aside += queue.group_failed(&group, "Timeout").len();
+                left_out += queue.group_failed(&group, "Timeout").len();
             } else {
                 accepted += queue.answered(attempt).records.len();
             }
         }
     }
-    assert_eq!((accepted, aside), (1_000, 1_000));
+    assert_eq!((accepted, left_out), (1_000, 1_000));
     assert!(failed <= 12 + 3, "{failed} failed calls");
     assert_eq!(queue.add(vec![other(1)]).len(), 1);
 }

@@ -15,7 +15,7 @@ pub enum FaultLevel {
     #[default]
     None,
     /// Throttling, internal errors, unprocessed records, lost replies, repeated, reordered, dropped
-    /// and delayed deliveries, and a submitter that dies at its calls.
+    /// and delayed deliveries, and a submitter that is killed before or after some of its calls.
     Harsh,
 }
 

@@ -30,8 +30,8 @@ const STEP_PAGES: i64 = 45;
 const AGAIN_AFTER_HOURS: i64 = 9;
 /// The name under which the second comparison stores its place.
 const AGAIN: &str = "audit-calls-again";
-/// The files of a trail are read for the calls of a step if they were made up to so many minutes
-/// after its end. These are the minutes until the calls are compared again.
+/// The number of minutes after a step's end in which a file of a trail can be made and still be
+/// read for the step's calls. After this time the step is compared again.
 const LATE_CALLS: i64 = 60 * (AGAIN_AFTER_HOURS + 1);
 
 /// Compares, for the first time, the calls that CloudTrail should show by now. Returns `false` if
