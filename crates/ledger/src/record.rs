@@ -100,7 +100,10 @@ impl Ledger {
                 .map(|slot| {
                     Item::from([
                         ("subscription".to_owned(), text(&slot.subscription)),
-                        ("item".to_owned(), text(sort_key(slot.hour, &slot.dimension))),
+                        (
+                            "item".to_owned(),
+                            text(sort_key(slot.hour, &slot.dimension)),
+                        ),
                     ])
                 })
                 .collect();

@@ -66,7 +66,11 @@ pub(crate) fn periods_after(since: Timestamp, now: Timestamp) -> Vec<Period> {
         to: shift(since, hours).min(now),
     };
     let late = Period {
-        from: shift(now, SignedDuration::from_hours(SEARCH_HOURS.saturating_neg())).max(since),
+        from: shift(
+            now,
+            SignedDuration::from_hours(SEARCH_HOURS.saturating_neg()),
+        )
+        .max(since),
         to: now,
     };
     super::union(vec![early, late])
