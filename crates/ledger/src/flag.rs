@@ -38,7 +38,8 @@ pub struct LateFlag {
 /// Minutes by which a flag is postponed the first time: until the sealer's next run.
 const POSTPONED_MINUTES_FIRST: i64 = 5;
 
-/// The time by which a flag that was postponed `tries` times is postponed again, `most` at most.
+/// How long a flag is postponed after `tries` earlier times: five minutes, doubled each time, and
+/// at most `most`.
 fn postponed_by(tries: u32, most: SignedDuration) -> SignedDuration {
     let doubled =
         POSTPONED_MINUTES_FIRST.saturating_mul(1_i64.checked_shl(tries.min(30)).unwrap_or(1));

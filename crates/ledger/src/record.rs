@@ -36,7 +36,8 @@ pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// The most keys in one call of BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
-/// The most calls of BatchGetItem for one list of keys, while some are left unprocessed.
+/// The most calls of BatchGetItem for one list of keys. Keys that are left unprocessed are asked
+/// for again.
 const BATCH_GET_ROUNDS_MAX: u32 = 8;
 
 /// A page of the records that are due in a partition of the work index.

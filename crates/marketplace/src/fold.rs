@@ -63,8 +63,8 @@ pub struct CarriedRow {
 
 impl<'d> Fold<'d> {
     /// An empty fold of `hour`. Rows of dimensions outside `dimensions_known` are set aside, unless
-    /// the hour has a record of the dimension. With
-    /// `None`, for a product without a configuration, rows of every dimension count.
+    /// the hour has a record of the dimension. `None` stands for a product without a configuration.
+    /// Then rows of every dimension count.
     pub fn new(hour: UsageHour, dimensions_known: Option<&'d BTreeSet<Dimension>>) -> Self {
         Self {
             hour,

@@ -127,15 +127,15 @@ pub const MONTH_CLOSE_HOURS: i64 = 6;
 pub const FINAL_HOURS: i64 = 1;
 
 /// Days for which every row of usage stays after the start of its hour. The number is this
-/// project's: the public interface requires it of producers, and all tasks that count the rows end
-/// before.
+/// project's: the public interface requires it of producers, and every task that counts rows has
+/// ended by then.
 pub const ROWS_KEPT_DAYS: i64 = 100;
 
 /// Months for which closed records are kept by default. The number is this project's: two years,
 /// and one month in which both years are still complete.
 pub const RETENTION_MONTHS_DEFAULT: i64 = 25;
 
-/// The least months for which closed records are kept. The limit is this project's: a record
+/// The fewest months for which closed records are kept. The limit is this project's: a record
 /// outlives its rows, and the Event history in which the audit looks for it.
 pub const RETENTION_MONTHS_MIN: i64 = 4;
 

@@ -82,8 +82,8 @@ impl Schedule {
 
     /// The latest hour that is due at `now`. The watermark is raised to it.
     pub fn latest_due(self, now: Timestamp) -> UsageHour {
-        // Hours are due in order, so the first due hour backwards from now is the latest. The last
-        // hour of a month waits longest, for MONTH_CATCH_HOURS, which bounds the search.
+        // Hours are due in order, so the first due hour backwards from now is the latest. No hour
+        // waits longer than a month's last hour, so MONTH_CATCH_HOURS bounds the search.
         let mut hour = UsageHour::of(now);
         for _ in 0..MONTH_CATCH_HOURS.saturating_add(5) {
             if self.due(hour) <= now {

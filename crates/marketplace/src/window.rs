@@ -22,8 +22,8 @@ pub struct Window {
 )]
 pub struct InvalidWindow(pub i64);
 
-/// The least minutes between a record's sealing and its deadline, in which it can be sent. The
-/// limit is this project's: a sweep every five minutes, and time for failures.
+/// The fewest minutes that must remain between a record's sealing and its deadline. The limit is
+/// this project's: a sweep comes every five minutes, and some fail.
 const SEND_MINUTES_MIN: i64 = 60;
 
 /// The error for a settle time after which records could not be sent in time.

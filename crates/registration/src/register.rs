@@ -123,7 +123,7 @@ async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
         .ledger
         .join(&subscription, product, &lifecycle_keys, &known, now);
     let profile = Box::pin(joining).await.map_err(stopped)?;
-    tracing::info!(%subscription, %product, status = %profile.status(), "registered");
+    tracing::info!(%subscription, %product, status = %profile.status(), "a buyer was registered");
     Ok(Saved {
         session: app.session.sign(&subscription, now),
         profile,

@@ -34,7 +34,7 @@ impl fmt::Debug for SessionKey {
 
 /// The error for a secret with fewer than 32 bytes. It contains the number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has {0} bytes and must have at least 32, from a source of random numbers")]
+#[error("it has {0} bytes, but needs at least 32 random bytes")]
 pub struct ShortKey(pub usize);
 
 /// The reason why a signed value is not accepted.

@@ -261,8 +261,8 @@ impl Comparison {
     }
 
     /// The periods in which the missing successes of accepted records should lie: the time around
-    /// each record's outcome. With `wide` they are the whole time in which each record could be
-    /// sent: that many minutes from its hour's start.
+    /// each record's outcome. `wide` is a number of minutes. With it, each period begins with the
+    /// record's hour and lasts that long: the whole time in which the record could be sent.
     pub fn periods_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Period> {
         let periods = self.unseen().map(|(slot, entry)| {
             let (from, to) = match wide {

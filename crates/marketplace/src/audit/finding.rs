@@ -85,7 +85,7 @@ impl fmt::Display for Doubt {
             Self::MayHaveRecorded { code, at } => write!(
                 f,
                 "a call at {at} ({}) may have recorded it",
-                code.as_deref().unwrap_or("without a verdict")
+                code.as_deref().unwrap_or("without an error code")
             ),
             Self::OtherIdentity => f.write_str(
                 "a record of the same product, dimension and hour names its buyer in another way",

@@ -517,7 +517,7 @@ fn each_doubt_has_its_own_text() {
             may_have(Some("InternalFailure")),
             "11:31:00Z (InternalFailure)",
         ),
-        (may_have(None), "without a verdict"),
+        (may_have(None), "without an error code"),
         (Doubt::OtherIdentity, "names its buyer in another way"),
         (Doubt::OtherContent, "another quantity"),
         (Doubt::Unexplained, "other Regions"),
