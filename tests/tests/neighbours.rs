@@ -1,7 +1,7 @@
 //! If something is wrong with one product or with some buyers, the usage of all others is billed in
 //! its hour.
 //!
-//! The tests run the real submitter on the proof's wire, with records as the sealer writes them.
+//! The tests run the real submitter on the simulation's wire, with records as the sealer writes them.
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -2,7 +2,7 @@
 //! refusals that say nothing about a record. No record is lost, billed twice or given up because of
 //! them.
 //!
-//! The tests run the real submitter and sealer on the proof's wire.
+//! The tests run the real submitter and sealer on the simulation's wire.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -222,7 +222,7 @@ fn a_transmission_whose_write_failed_is_stored_before_the_invocation_ends() {
         let error = due.world.sweep().await.unwrap_err();
         due.world.wire.heal();
         assert!(error.contains("died"), "{error}");
-        assert_eq!(due.world.wire.strikes(), 2);
+        assert_eq!(due.world.wire.faults_met(), 2);
         assert_eq!(due.counts().await, [50, 50, 25]);
         let calls = due.world.emulator.calls();
         for record in due.stored().await {
@@ -331,7 +331,7 @@ fn an_invocation_that_lost_the_answer_about_its_turn_has_it_and_no_other_one_doe
         let error = due.world.sweep().await.unwrap_err();
         due.world.wire.heal();
         assert!(error.contains("died"), "{error}");
-        assert_eq!(due.world.wire.strikes(), 2);
+        assert_eq!(due.world.wire.faults_met(), 2);
         let now = due.world.now.get();
         let take = async |now: Timestamp| {
             let until = now + SignedDuration::from_mins(1);

@@ -471,7 +471,7 @@ async fn age_of_a_day() {
     let days = world
         .ledger
         .proved_days(&billed, first, last, at("2027-06-01T08:00:00Z"));
-    let mut again = days.await.unwrap().digests.remove(&first).unwrap();
+    let mut again = days.await.unwrap().sums.remove(&first).unwrap();
     again.proved_at = at("2027-06-02T08:00:00Z");
     world.ledger.put_day(&billed, &again).await.unwrap();
     assert_eq!(sums().await, Some(retention.after(again.proved_at)));

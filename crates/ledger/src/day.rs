@@ -58,8 +58,8 @@ pub type Slots = BTreeMap<(UsageHour, Dimension), Total>;
 
 /// The sums of one day of a subscription, from a proof that read the day in full.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DayDigest {
-    /// The day's first hour. A digest is always about all 24 hours.
+pub struct DaySums {
+    /// The day's first hour. The sums are always those of all 24 hours.
     pub day: UsageHour,
     /// The sums of the day's slots.
     pub books: Books,
@@ -80,34 +80,34 @@ pub struct DayDigest {
     pub proved_at: Timestamp,
 }
 
-/// The stored sums and notes of some days of a subscription.
+/// The kept sums and the notes of some days of a subscription.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProvedDays {
-    /// The stored sums, by the day's first hour.
-    pub digests: BTreeMap<UsageHour, DayDigest>,
+    /// The kept sums, by the day's first hour.
+    pub sums: BTreeMap<UsageHour, DaySums>,
     /// The latest note of a change, by the day's first hour.
     pub changes: BTreeMap<UsageHour, Timestamp>,
 }
 
 impl ProvedDays {
-    /// The digest of a day; `None` if the day can have changed since it was proved. A day with
-    /// uncounted rows, or with rows of a dimension that has become known since, is about to change,
-    /// so it has no valid digest. A proof later than `now` was made before the clock was set back,
-    /// and does not count.
-    pub fn settled(&self, day: UsageHour, known: &str, now: Timestamp) -> Option<&DayDigest> {
-        let digest = self.digests.get(&day)?;
+    /// The kept sums of a day if they count; `None` if the day can have changed since it was
+    /// proved. A day with uncounted rows, or with rows of a dimension that has become known since,
+    /// is about to change, so its sums do not count. A proof later than `now` was made before the
+    /// clock was set back, and its sums do not count either.
+    pub fn kept_sums(&self, day: UsageHour, known: &str, now: Timestamp) -> Option<&DaySums> {
+        let sums = self.sums.get(&day)?;
         let begins_late_enough = self.changes.get(&day).is_none_or(|changed| {
-            shift(*changed, SignedDuration::from_mins(SETTLE_MINUTES)) <= digest.proved_at
+            shift(*changed, SignedDuration::from_mins(SETTLE_MINUTES)) <= sums.proved_at
         });
-        let is_known = digest.books.rows_set_aside == 0 || digest.known == known;
-        let is_past = digest.proved_at <= now;
-        (begins_late_enough && is_known && is_past && digest.is_counted).then_some(digest)
+        let is_known = sums.books.rows_set_aside == 0 || sums.known == known;
+        let is_past = sums.proved_at <= now;
+        (begins_late_enough && is_known && is_past && sums.is_counted).then_some(sums)
     }
 
-    /// The first hours of all days that have stored sums or a note.
+    /// The first hours of all days that have kept sums or a note.
     pub fn days(&self) -> BTreeSet<UsageHour> {
         let changed = self.changes.keys();
-        self.digests.keys().chain(changed).copied().collect()
+        self.sums.keys().chain(changed).copied().collect()
     }
 }
 
@@ -178,7 +178,7 @@ fn read_key(read: &Reader<'_>) -> Result<(UsageHour, bool), Malformed> {
     key().ok_or_else(|| read.malformed("item", "is not d#<day> or d#<day>#changed"))
 }
 
-impl DayDigest {
+impl DaySums {
     pub(crate) fn to_item(&self, subscription: &Subscription, retention: Retention) -> Item {
         let end = end_of_day(self.day, self.proved_at, retention);
         let mut item = Item::from([
@@ -340,7 +340,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The stored sums and notes of the days of the hours `first` through `last`, strongly
+    /// The kept sums and the notes of the days of the hours `first` through `last`, strongly
     /// consistent. A damaged item is reported and left out, so its day is proved again. If a note
     /// of a change is damaged, the day counts as changed at `now`.
     pub async fn proved_days(
@@ -364,9 +364,9 @@ impl Ledger {
                     });
                     days.changes.insert(day, changed);
                 }
-                Ok((day, false)) => match DayDigest::from_item(&item) {
-                    Ok(digest) => {
-                        days.digests.insert(day, digest);
+                Ok((day, false)) => match DaySums::from_item(&item) {
+                    Ok(sums) => {
+                        days.sums.insert(day, sums);
                     }
                     Err(damaged) => self.report_damaged(&damaged),
                 },
@@ -381,10 +381,10 @@ impl Ledger {
     pub async fn put_day(
         &self,
         subscription: &Subscription,
-        digest: &DayDigest,
+        sums: &DaySums,
     ) -> Result<(), LedgerError> {
         let table = &self.tables.metering_records;
-        let item = digest.to_item(subscription, self.retention);
+        let item = sums.to_item(subscription, self.retention);
         self.put_any(table, item).await
     }
 }

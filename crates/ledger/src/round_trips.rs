@@ -20,7 +20,7 @@ use marketplace::{
 use proptest::option::of;
 use proptest::prelude::*;
 
-use crate::day::{DayDigest, Slots, first_of_day};
+use crate::day::{DaySums, Slots, first_of_day};
 use crate::item::Item;
 use crate::product::Product;
 use crate::profile::Profile;
@@ -237,7 +237,7 @@ fn slots() -> impl Strategy<Value = Slots> {
     proptest::collection::btree_map((hour(), dimension()), total(), 0..5)
 }
 
-fn a_day() -> impl Strategy<Value = DayDigest> {
+fn a_day() -> impl Strategy<Value = DaySums> {
     let states = proptest::sample::select(State::ALL.to_vec());
     let books = (
         proptest::collection::vec(total(), 10),
@@ -261,7 +261,7 @@ fn a_day() -> impl Strategy<Value = DayDigest> {
             rows: rows.into(),
         });
     (books, slots(), slots(), any::<bool>(), hour(), second()).prop_map(
-        |(books, sent, arrived, is_counted, hour, proved_at)| DayDigest {
+        |(books, sent, arrived, is_counted, hour, proved_at)| DaySums {
             day: first_of_day(hour),
             books,
             sent,
@@ -301,7 +301,7 @@ proptest! {
 
     #[test]
     fn a_day_survives_its_item(subscription in subscription(), day in a_day()) {
-        prop_assert_eq!(DayDigest::from_item(&day.to_item(&subscription, Retention::default())).unwrap(), day);
+        prop_assert_eq!(DaySums::from_item(&day.to_item(&subscription, Retention::default())).unwrap(), day);
     }
 
     #[test]
@@ -348,7 +348,7 @@ proptest! {
         let _movement = movement::from_item(&item);
         let _profile = Profile::from_item(&item);
         let _product = Product::from_item(&item);
-        let _day = DayDigest::from_item(&item);
+        let _day = DaySums::from_item(&item);
         let hour = "2026-11-21T02".parse().unwrap();
         let _row = read_row(&usage_event::to_row(&item), hour);
         let _empty = record::from_item(&HashMap::new());

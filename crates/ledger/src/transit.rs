@@ -6,7 +6,7 @@ use marketplace::recount::{Movement, MovementKind};
 use marketplace::{Dimension, Total, UsageHour};
 
 use crate::books::Unbalanced;
-use crate::day::{DayDigest, Slots};
+use crate::day::{DaySums, Slots};
 use crate::error::LedgerError;
 use crate::hour::HourBooks;
 
@@ -47,8 +47,8 @@ impl Transit {
         Ok(())
     }
 
-    /// Adds the stored sums of a day.
-    pub fn add_day(&mut self, day: &DayDigest) -> Result<(), LedgerError> {
+    /// Adds the sums of a day.
+    pub fn add_day(&mut self, day: &DaySums) -> Result<(), LedgerError> {
         for (mine, theirs) in [
             (&mut self.sent, &day.sent),
             (&mut self.arrived, &day.arrived),

@@ -2,7 +2,7 @@
 //!
 //! A client whose HTTP goes through [`CrashPoints`] hangs for ever at some calls, either before the
 //! request is sent or after its answer has arrived. The driver waits for the invocation and for
-//! [`CrashPoints::struck`] at the same time, and drops the invocation when `struck` completes. From
+//! [`CrashPoints::died`] at the same time, and drops the invocation when `died` completes. From
 //! outside this looks like a killed process: everything before that point happened, and nothing
 //! after it did.
 
@@ -34,7 +34,7 @@ pub struct CrashPoints {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    struck: Notify,
+    died: Notify,
 }
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl CrashPoints {
                     per_mille,
                     crashes: 0,
                 }),
-                struck: Notify::new(),
+                died: Notify::new(),
             }),
         }
     }
@@ -71,8 +71,8 @@ impl CrashPoints {
     }
 
     /// Completes when a caller has died.
-    pub async fn struck(&self) {
-        self.shared.struck.notified().await;
+    pub async fn died(&self) {
+        self.shared.died.notified().await;
     }
 
     /// The number of callers that have died.
@@ -134,12 +134,12 @@ impl HttpConnector for CrashingConnector {
         HttpConnectorFuture::new(async move {
             let moment = points.draw();
             if moment == Some(CrashMoment::Before) {
-                points.shared.struck.notify_one();
+                points.shared.died.notify_one();
                 return std::future::pending().await;
             }
             let answer = inner.call(request).await;
             if moment == Some(CrashMoment::After) {
-                points.shared.struck.notify_one();
+                points.shared.died.notify_one();
                 return std::future::pending().await;
             }
             answer

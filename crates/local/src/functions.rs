@@ -144,7 +144,7 @@ impl Functions {
         let event = serde_json::from_str(&event.to_string()).map_err(|e| e.to_string())?;
         tokio::select! {
             biased;
-            () = crashes.struck() => Err("the function's process died".to_owned()),
+            () = crashes.died() => Err("the function's process died".to_owned()),
             answer = submitter::handle(&self.submitter, event, Budget::of(INVOCATION_TIME)) => {
                 serde_json::to_value(answer.map_err(|e| e.to_string())?).map_err(|e| e.to_string())
             }

@@ -13,6 +13,13 @@
 //!
 //! Every module takes the time from a clock that the caller sets, so a month can pass in a second
 //! and the same run can be repeated exactly.
+//!
+//! # Words
+//!
+//! A *fault* is one thing that goes wrong on purpose: a stream record is dropped or delayed, a
+//! message is repeated, a call is throttled. A *crash* is the fault in which the submitter dies at
+//! one of its calls. [`stack::Trouble`] has all faults that the stack injects, with their rates.
+//! The emulated AWS Marketplace has faults of its own, which its caller sets.
 
 pub mod capacity;
 pub mod crash;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use ledger::LedgerError;
-use ledger::day::{DayDigest, digest_of_known};
+use ledger::day::{DaySums, digest_of_known};
 use ledger::profile::Profile;
 use ledger::transit::Transit;
 use marketplace::books::{Books, SlotBooks};
@@ -21,14 +21,14 @@ use crate::run::Run;
 #[derive(Debug)]
 pub(crate) struct Counted {
     /// The sums of the hours that were counted.
-    pub(crate) digest: DayDigest,
+    pub(crate) sums: DaySums,
     /// The hours that must be flagged.
     pub(crate) to_flag: BTreeSet<UsageHour>,
 }
 
 /// Counts a day of a subscription up to and including the hour `through`. One query reads the
-/// records, and one query per hour reads the rows. The result is the digest of the whole day only
-/// if `through` is the day's last hour or later.
+/// records, and one query per hour reads the rows. The sums are those of the whole day only if
+/// `through` is the day's last hour or later.
 pub(crate) async fn count_day(
     run: &Run<'_>,
     profile: &Profile,
@@ -60,7 +60,7 @@ pub(crate) async fn count_day(
         }
     }
     Ok(Counted {
-        digest: DayDigest {
+        sums: DaySums {
             day,
             books,
             sent: transit.sent,

@@ -12,7 +12,7 @@
 
 use jiff::Timestamp;
 use ledger::LedgerError;
-use ledger::day::{DayDigest, digest_of_known, first_of_day};
+use ledger::day::{DaySums, digest_of_known, first_of_day};
 use ledger::profile::Profile;
 use marketplace::{Month, Subscription, UsageHour};
 use runtime::Budget;
@@ -193,19 +193,16 @@ async fn count_days(
             continue;
         };
         let is_whole = end == day.plus(23);
-        let altered = is_whole && was_altered(run, &profile, &counted.digest).await?;
+        let altered = is_whole && was_altered(run, &profile, &counted.sums).await?;
         recounted.altered += u64::from(altered);
         recounted
             .flagged
             .add(flag(run, &profile, counted.to_flag).await?);
-        // The stored sums of an altered day are not replaced. So if this run dies, the next one
-        // finds the difference again, unless an hour of the day was flagged. The log has the
-        // difference in any case.
+        // The kept sums of an altered day are not replaced. So if this run dies, the next one finds
+        // the difference again, unless an hour of the day was flagged. The log has the difference
+        // in any case.
         if !altered && day.plus(23) <= first_recount_due(run).min(last) {
-            run.app
-                .ledger
-                .put_day(subscription, &counted.digest)
-                .await?;
+            run.app.ledger.put_day(subscription, &counted.sums).await?;
         }
     }
     Ok((recounted, true))
@@ -217,13 +214,13 @@ async fn count_days(
 async fn was_altered(
     run: &Run<'_>,
     profile: &Profile,
-    counted: &DayDigest,
+    counted: &DaySums,
 ) -> Result<bool, LedgerError> {
     let (ledger, subscription) = (&run.app.ledger, &profile.subscription);
     let (day, last) = (counted.day, counted.day.plus(23));
     let proved = ledger.proved_days(subscription, day, last, run.now).await?;
     let altered = proved
-        .settled(day, &counted.known, run.now)
+        .kept_sums(day, &counted.known, run.now)
         .is_some_and(|proved| proved.records != counted.records);
     if altered {
         let day = name_of_day(day);
@@ -253,7 +250,7 @@ async fn days_to_count(
     let mut days = proved.days();
     days.extend(of_month);
     let must = |day: &UsageHour| {
-        *day >= must_from(last) || proved.settled(*day, &known, run.now).is_none()
+        *day >= must_from(last) || proved.kept_sums(*day, &known, run.now).is_none()
     };
     Ok(days.into_iter().filter(must).rev().collect())
 }

@@ -2,7 +2,7 @@
 //!
 //! Each shard has its turn every twelve hours. No two shards have their turn in the same hour. A
 //! turn reads in full the days that are not proved or have changed since their proof (`ledger::day`
-//! explains how that is known). For every other day it reads the sums that the proof has stored.
+//! explains how that is known). For every other day it reads the sums that the proof has kept.
 //! Over all days together, late usage must have arrived as it was sent. A difference is reported
 //! only after all days of the subscription were read in full once more.
 //!
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use ledger::LedgerError;
 use ledger::books::Unbalanced;
-use ledger::day::{DayDigest, ProvedDays, digest_of_known, first_of_day};
+use ledger::day::{DaySums, ProvedDays, digest_of_known, first_of_day};
 use ledger::profile::Profile;
 use ledger::transit::Transit;
 use marketplace::books::Books;
@@ -98,8 +98,8 @@ fn days_to_prove(run: &Run<'_>) -> Option<(UsageHour, UsageHour)> {
         true => month.previous().month().first_hour(),
         false => month,
     };
-    let settled = first_recount_due(run).min(run.watermark);
-    let last = first_of_day(settled.next()).previous();
+    let due = first_recount_due(run).min(run.watermark);
+    let last = first_of_day(due.next()).previous();
     let retention = run.app.ledger.retention();
     let mut days = first.through_days(last).map(|(day, _)| day);
     let first = days.find(|day| !retention.is_over(*day, run.now))?;
@@ -174,18 +174,18 @@ async fn prove(
     let Some(profile) = ledger.profile(subscription).await? else {
         return Ok((proved, true));
     };
-    let stored = ledger
+    let kept = ledger
         .proved_days(subscription, first, last, run.now)
         .await?;
     let begin = first.max(first_of_day(profile.first_possible_hour()));
-    let mut days = stored.days();
+    let mut days = kept.days();
     days.extend(begin.through_days(last).map(|(day, _)| day));
     let books = OfDays {
         run,
         profile: &profile,
         budget,
     };
-    let Some(counted) = books.count(&days, Some(&stored), &mut proved).await? else {
+    let Some(counted) = books.count(&days, Some(&kept), &mut proved).await? else {
         return Ok((proved, false));
     };
     let mut unbalanced = unbalanced(&counted, Transit::default())?;
@@ -220,27 +220,27 @@ struct OfDays<'a> {
 }
 
 impl OfDays<'_> {
-    /// Returns the sums of the days. The sums in `stored` are used where they still hold. All other
-    /// days are read in full, and their sums are stored. Returns `None` if the time ran out. The
-    /// sums that were stored until then stay stored.
+    /// Returns the sums of the days. The sums in `kept` are used where they count. All other days
+    /// are read in full, and their sums are kept. Returns `None` if the time ran out. The sums of
+    /// the days that were read until then are kept nevertheless.
     async fn count(
         &self,
         days: &BTreeSet<UsageHour>,
-        stored: Option<&ProvedDays>,
+        kept: Option<&ProvedDays>,
         proved: &mut Proved,
-    ) -> Result<Option<BTreeMap<UsageHour, DayDigest>>, LedgerError> {
+    ) -> Result<Option<BTreeMap<UsageHour, DaySums>>, LedgerError> {
         let run = self.run;
         let known = run.known(&self.profile.product).await?;
         let known = digest_of_known(known.as_ref().as_ref());
         let mut all = BTreeMap::new();
         for day in days {
-            let settled = stored.and_then(|stored| stored.settled(*day, &known, run.now));
-            let digest = match settled {
-                Some(digest) => digest.clone(),
+            let sums = kept.and_then(|kept| kept.kept_sums(*day, &known, run.now));
+            let sums = match sums {
+                Some(sums) => sums.clone(),
                 None if self.budget.is_spent() => return Ok(None),
-                None => self.prove_day(*day, proved).await?,
+                None => self.read_in_full(*day, proved).await?,
             };
-            all.insert(*day, digest);
+            all.insert(*day, sums);
         }
         Ok(Some(all))
     }
@@ -263,12 +263,12 @@ impl OfDays<'_> {
         Ok(transit)
     }
 
-    /// Reads a day in full, flags its hours that must be flagged, and stores its sums.
-    async fn prove_day(
+    /// Reads a day in full, flags its hours that must be flagged, and keeps its sums.
+    async fn read_in_full(
         &self,
         day: UsageHour,
         proved: &mut Proved,
-    ) -> Result<DayDigest, LedgerError> {
+    ) -> Result<DaySums, LedgerError> {
         let (run, profile) = (self.run, self.profile);
         let counted = count_day(run, profile, day, day.plus(23)).await?;
         let Flagged {
@@ -279,18 +279,15 @@ impl OfDays<'_> {
         proved.flagged += hours;
         proved.pending += u64::from(has_pending_usage);
         let subscription = &profile.subscription;
-        run.app
-            .ledger
-            .put_day(subscription, &counted.digest)
-            .await?;
-        Ok(counted.digest)
+        run.app.ledger.put_day(subscription, &counted.sums).await?;
+        Ok(counted.sums)
     }
 }
 
 /// Returns the slots of `days` in which late usage did not arrive as it was sent. `transit` has the
 /// usage that other days sent.
 fn unbalanced(
-    days: &BTreeMap<UsageHour, DayDigest>,
+    days: &BTreeMap<UsageHour, DaySums>,
     mut transit: Transit,
 ) -> Result<Vec<Unbalanced>, LedgerError> {
     for day in days.values() {

@@ -98,10 +98,8 @@ async fn progress_of(
 /// Returns the later of two hours, but no hour after the watermark: the last hour of the latest
 /// block that is due, and the latest hour whose deadline is near.
 fn last_to_recount(run: &Run<'_>) -> UsageHour {
-    let settled = first_recount_due(run).next();
-    let of_blocks = settled
-        .plus(-settled.number().rem_euclid(BLOCK_HOURS))
-        .previous();
+    let due = first_recount_due(run).next();
+    let of_blocks = due.plus(-due.number().rem_euclid(BLOCK_HOURS)).previous();
     of_blocks.max(latest_near_deadline(run)).min(run.watermark)
 }
 

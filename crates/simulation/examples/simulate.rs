@@ -237,12 +237,12 @@ fn run_chunk(state: &mut RunState, chunk: &[u64], count: u64) {
 /// Prints the result of a run. Returns the exit code.
 fn print_result(totals: &Totals, seeds: &Range<u64>) -> ExitCode {
     println!(
-        "simulation: {} seeds run ({}..{}), {} calls of which {} met trouble; {} sent, {} owed, {} billed, {} held (micro-units)",
+        "simulation: {} seeds run ({}..{}), {} calls of which {} met a fault; {} sent, {} owed, {} billed, {} held (micro-units)",
         totals.seeds,
         seeds.start,
         seeds.end,
         totals.calls,
-        totals.strikes,
+        totals.faults_met,
         totals.sent,
         totals.owed,
         totals.billed,

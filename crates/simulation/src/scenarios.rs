@@ -144,12 +144,12 @@ pub(super) struct Buyer {
     pub subscription: Subscription,
 }
 
-/// Runs a scenario, with a death at one of its numbered calls if `strike` is given.
+/// Runs a scenario. If `fault` is given, the numbered call with that number meets that fault.
 ///
 /// # Panics
 ///
 /// If the world itself breaks.
-pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> ScenarioRun {
+pub fn run_scenario(scenario: Scenario, fault: Option<(u64, Fate)>) -> ScenarioRun {
     let story = scenario.story();
     let start = at(story.start);
     let mut executor = Executor::default();
@@ -161,7 +161,7 @@ pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> Scenario
         let world = &*inside;
         let buyer = begin(world, story.setup).await;
         world.wire.keep_lines(40);
-        world.wire.follow(plan(strike, recorded));
+        world.wire.follow(plan(fault, recorded));
         (story.perform)(world, &buyer).await;
         world.wire.heal();
         go_on(world).await;
@@ -172,7 +172,7 @@ pub fn run_scenario(scenario: Scenario, strike: Option<(u64, Fate)>) -> Scenario
     ScenarioRun {
         calls: world.wire.calls(),
         steps: steps.lock().expect("no panic").clone(),
-        struck: world.wire.strikes() > 0,
+        met_fault: world.wire.faults_met() > 0,
         end,
         lines: world.wire.trace().1,
     }

@@ -39,7 +39,7 @@ struct State {
     tokens: u64,
     /// Eventually consistent reads with their answers, for stale answers.
     earlier: VecDeque<(String, WireAnswer)>,
-    strikes: u64,
+    faults_met: u64,
     writes: Writes,
     marks: Option<BTreeMap<String, u64>>,
     /// A mistake that is made on purpose.
@@ -83,7 +83,7 @@ impl Wire {
                 trace: Trace::default(),
                 tokens: 0,
                 earlier: VecDeque::new(),
-                strikes: 0,
+                faults_met: 0,
                 writes: Writes::default(),
                 marks: None,
                 mistake: mistakes::planted(),
@@ -113,7 +113,7 @@ impl Wire {
             true => (state.plan)(&call),
             false => Fate::Answered,
         };
-        state.strikes += u64::from(fate != Fate::Answered);
+        state.faults_met += u64::from(fate != Fate::Answered);
         if let (Some(marks), true) = (&mut state.marks, fate != Fate::Answered) {
             *marks.entry(observe::of_fate(fate)).or_default() += 1;
         }

@@ -28,12 +28,12 @@ fn a_death_at_any_call_leaves_the_final_books_unchanged() {
     };
     let problems: Vec<String> = on_all_cores(&points, |(scenario, number, fate)| {
         let run = run_scenario(*scenario, Some((*number, *fate)));
-        if run.struck && run.end == *expected(*scenario) {
+        if run.met_fault && run.end == *expected(*scenario) {
             return None;
         }
         Some(format!(
-            "{scenario:?}, {fate:?} call {number} (struck: {}):\n  {:?}\n  instead of\n  {:?}\n{}",
-            run.struck,
+            "{scenario:?}, {fate:?} call {number} (met: {}):\n  {:?}\n  instead of\n  {:?}\n{}",
+            run.met_fault,
             run.end,
             expected(*scenario),
             run.lines.join("\n")

@@ -36,7 +36,7 @@ fn some_seeds_lose_nothing_and_bill_nothing_twice() {
             report.story.join("\n")
         );
     }
-    assert!(reports.iter().any(|report| report.strikes > 0));
+    assert!(reports.iter().any(|report| report.faults_met > 0));
     assert!(
         reports
             .iter()

@@ -296,11 +296,11 @@ async fn overflow_sum() {
 }
 
 #[test]
-fn a_damaged_digest_is_named_and_its_day_is_proved_again() {
-    on_a_thread(|| Executor::default().finish(damage_digest()));
+fn damaged_sums_are_named_and_their_day_is_proved_again() {
+    on_a_thread(|| Executor::default().finish(damage_sums()));
 }
 
-async fn damage_digest() {
+async fn damage_sums() {
     let town = proved_town().await;
     let name = town.buyer(2).to_string();
     let table = town.world.ledger.tables().metering_records.clone();
@@ -338,10 +338,10 @@ async fn compare_sums() {
         let now = town.world.now.get();
         let days = ledger.proved_days(subscription, first, last, now).await;
         let days = days.unwrap();
-        assert_eq!(days.digests.len(), 3);
-        for day in days.digests.keys() {
-            let digest = days.settled(*day, &known, now).expect("settled");
-            sum.merge(&digest.books).unwrap();
+        assert_eq!(days.sums.len(), 3);
+        for day in days.sums.keys() {
+            let kept = days.kept_sums(*day, &known, now).expect("they count");
+            sum.merge(&kept.books).unwrap();
         }
     }
     let full = ledger::books::of_all(ledger, first, last, |_| {}).await;

@@ -428,7 +428,7 @@ fn a_release_survives_a_death_at_each_of_its_transactions() {
                     }
                 }));
                 let (bill, held) = once_it_is_known(&story).await;
-                assert_eq!(story.world.wire.strikes(), 1);
+                assert_eq!(story.world.wire.faults_met(), 1);
                 let [.., last] = &bill[..] else {
                     panic!("{bill:?}")
                 };

@@ -12,8 +12,8 @@ pub struct ScenarioRun {
     pub calls: u64,
     /// The numbered calls, from which [`ScenarioRun::crash_points`] chooses.
     pub steps: Vec<Step>,
-    /// Whether the scenario made the chosen call, so that it met its fate.
-    pub struck: bool,
+    /// Whether the scenario made the chosen call, so that the call met its fault.
+    pub met_fault: bool,
     /// The bill and the books at the end.
     pub end: BillAndBooks,
     /// The latest calls, to find the cause of a problem.
@@ -52,9 +52,10 @@ impl ScenarioRun {
     }
 }
 
-/// The plan of a run: each call is written down, and one of them meets its fate.
+/// The plan of a run: each call is written down, and the call with the number of `fault` meets that
+/// fault.
 pub(super) fn plan(
-    strike: Option<(u64, Fate)>,
+    fault: Option<(u64, Fate)>,
     steps: Arc<Mutex<Vec<Step>>>,
 ) -> Box<dyn FnMut(&Call) -> Fate + Send> {
     Box::new(move |call| {
@@ -62,7 +63,7 @@ pub(super) fn plan(
             is_read: call.is_read(),
             is_first: call.in_invocation == 1,
         });
-        match strike {
+        match fault {
             Some((number, fate)) if call.number == number => fate,
             _ => Fate::Answered,
         }

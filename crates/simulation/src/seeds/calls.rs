@@ -69,17 +69,17 @@ impl CallTrouble {
         self.unsent + self.unanswered + self.throttled + self.failed + self.dies
     }
 
-    /// The plan of a seed. Each strike draws a number for each call that it can affect, even if
-    /// another strike has already hit the call. So a change of one strike does not change the
-    /// others. The first strike that hits decides.
+    /// The plan of a seed. Each kind of fault draws a number for each call that it can affect, even
+    /// if the call already has a fault of another kind. So a change of one kind does not change the
+    /// others. The call gets its first fault.
     pub fn plan(self, seed: u64) -> Plan {
-        let mut draws: Vec<Rng> = (0..STRIKES.len())
+        let mut draws: Vec<Rng> = (0..KINDS.len())
             .map(|n| stream(seed, &format!("calls {n}")))
             .collect();
         Box::new(move |call: &Call| {
             let mut fate = Fate::Answered;
-            for (strike, draws) in STRIKES.iter().zip(&mut draws) {
-                let drawn = strike(self, call, draws);
+            for (kind, draws) in KINDS.iter().zip(&mut draws) {
+                let drawn = kind(self, call, draws);
                 if fate == Fate::Answered {
                     fate = drawn;
                 }
@@ -89,10 +89,10 @@ impl CallTrouble {
     }
 }
 
-/// Decides the fate that one kind of fault gives to a call: [`Fate::Answered`] if it does not hit.
-type Strike = fn(CallTrouble, &Call, &mut Rng) -> Fate;
+/// Draws the fate that one kind of fault gives to a call: [`Fate::Answered`] if it gives no fault.
+type Kind = fn(CallTrouble, &Call, &mut Rng) -> Fate;
 
-const STRIKES: [Strike; 8] = [
+const KINDS: [Kind; 8] = [
     conflicts,
     |rates, call, draws| {
         let is_query = call.operation == "Query";

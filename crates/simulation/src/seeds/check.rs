@@ -219,19 +219,19 @@ async fn compare_days(
         .await
         .map_err(text)?;
     let loses_rows = trouble.streams.is_some() || trouble.streams_off;
-    for day in days.digests.keys() {
-        let Some(digest) = days.settled(*day, &known, story.end) else {
+    for day in days.sums.keys() {
+        let Some(sums) = days.kept_sums(*day, &known, story.end) else {
             continue;
         };
         let stored = ledger
             .stored_of_hours(subscription, *day, day.plus(23))
             .await;
-        if stored.map_err(text)?.digest() != digest.records {
+        if stored.map_err(text)?.digest() != sums.records {
             return Err(format!("{subscription}: the records of {day} changed"));
         }
         let full = of_subscription(ledger, &profile, *day, day.plus(23)).await;
         let mut full = full.map_err(text)?.sum;
-        let mut kept = digest.books.clone();
+        let mut kept = sums.books.clone();
         // TTL removes rows that are not metered.
         (full.rows_set_aside, kept.rows_set_aside) = (0, 0);
         let is_same = match loses_rows {
@@ -244,7 +244,7 @@ async fn compare_days(
         if !is_same {
             return Err(format!(
                 "{subscription}: the proof of {day} at {} holds no more: {kept:?}, now {full:?}",
-                digest.proved_at
+                sums.proved_at
             ));
         }
         world.wire.mark_one("a day whose proof holds");

@@ -38,7 +38,7 @@ pub struct SeedReport {
     /// A digest of the trace. It is equal whenever the same seed is run with a trace.
     pub trace: String,
     /// The number of calls that met a fault.
-    pub strikes: u64,
+    pub faults_met: u64,
     /// The number of calls that the functions made while there were faults.
     pub calls: u64,
     /// The latest events and calls of the seed, for finding the cause of a violation.
@@ -358,7 +358,7 @@ impl Drive {
 
     fn end(mut self) -> SeedReport {
         let calls = self.world.wire.calls();
-        let strikes = self.world.wire.strikes();
+        let faults_met = self.world.wire.faults_met();
         let running = self.running.get();
         let (mut result, marks) = {
             let world = Rc::clone(&self.world);
@@ -380,7 +380,7 @@ impl Drive {
             result,
             marks,
             trace,
-            strikes,
+            faults_met,
             calls,
             story,
         }

@@ -19,8 +19,8 @@ pub struct Totals {
     pub violations: Vec<String>,
     /// The calls that were numbered.
     pub calls: u128,
-    /// The calls that met trouble.
-    pub strikes: u128,
+    /// The calls that met a fault.
+    pub faults_met: u128,
     /// The usage that the seller's software sent.
     pub sent: u128,
     /// The usage that had to be billed.
@@ -54,7 +54,7 @@ impl Totals {
         }
         for (sum, more) in [
             (&mut self.calls, u128::from(report.calls)),
-            (&mut self.strikes, u128::from(report.strikes)),
+            (&mut self.faults_met, u128::from(report.faults_met)),
             (&mut self.sent, result.sent),
             (&mut self.owed, result.owed),
             (&mut self.billed, result.billed),

@@ -67,8 +67,8 @@ impl Wire {
     }
 
     /// Number of calls with another fate than [`Fate::Answered`].
-    pub fn strikes(&self) -> u64 {
-        self.state().strikes
+    pub fn faults_met(&self) -> u64 {
+        self.state().faults_met
     }
 
     /// Starts to count the results of calls by name.

@@ -93,7 +93,7 @@ impl Mistake {
         subject: Subject<'_>,
         body: &[u8],
     ) -> Option<http::Response<Vec<u8>>> {
-        let in_trouble = matches!(subject.fate, Fate::Unsent | Fate::Failed | Fate::Throttled);
+        let has_failed = matches!(subject.fate, Fate::Unsent | Fate::Failed | Fate::Throttled);
         let is_put = subject.operation == "PutItem";
         let is_flag = || {
             let request = serde_json::from_slice::<Value>(body).unwrap_or_default();
@@ -103,9 +103,9 @@ impl Mistake {
             Self::LateRowsNotFlagged => is_put && subject.function == "late-usage" && is_flag(),
             Self::NothingRecounted => is_put && subject.function == "reconciler" && is_flag(),
             Self::FlagFailureForgotten => {
-                is_put && in_trouble && subject.function == "late-usage" && is_flag()
+                is_put && has_failed && subject.function == "late-usage" && is_flag()
             }
-            Self::FailedPutAcknowledged => is_put && in_trouble && subject.function == "intake",
+            Self::FailedPutAcknowledged => is_put && has_failed && subject.function == "intake",
             Self::LostAnswerIsSuccess => {
                 let is_lost = matches!(
                     subject.fate,
