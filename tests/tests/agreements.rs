@@ -679,6 +679,83 @@ async fn an_event_that_cannot_be_read_is_kept_and_harms_no_other() {
     }
 }
 
+/// An event of the future would make a subscription active that is in no span, or let it end for
+/// years.
+#[tokio::test]
+async fn an_event_with_an_impossible_time_is_kept_and_changes_nothing() {
+    // The time is 2026-11-20T14:23:22Z.
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let license: Subscription = LICENSE.parse().unwrap();
+    let customer: Subscription = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    let of_license = |kind: &str, time: &str| {
+        license_event(kind, "examplecode1", "agmt-1", "111122223333", time)
+    };
+    let of_customer = |name: &str, time: &str| {
+        let mut event = sample(name);
+        let body = event["Records"][0]["body"].as_str().unwrap();
+        let mut envelope: Value = serde_json::from_str(body).unwrap();
+        envelope["Timestamp"] = json!(time);
+        event["Records"][0]["body"] = json!(envelope.to_string());
+        event
+    };
+    for time in [
+        "1970-01-01T00:00:00Z",
+        "2011-12-31T23:59:59Z",
+        "2026-11-21T14:23:23Z",
+        "2126-11-20T14:23:22Z",
+        "9999-12-30T00:00:00Z",
+    ] {
+        let before = kept(&buyers).await;
+        for event in [
+            of_license("Updated", time),
+            of_license("Deprovisioned", time),
+            of_customer("agreements-sns-subscribe-success", time),
+        ] {
+            assert_eq!(buyers.deliver(event).await, BatchResponse::done());
+        }
+        let mut new = kept(&buyers).await;
+        new.retain(|line| !before.contains(line));
+        let names_all = |line: &&String| {
+            let rule = format!("{time}, but an event's time must not be before 2012-01-01");
+            line.contains(&rule) && line.contains("correct the time and send the event again")
+        };
+        assert_eq!(new.iter().filter(names_all).count(), 3, "{time}: {new:?}");
+        assert_eq!(buyers.profile(&license).await, None, "{time}");
+        assert_eq!(buyers.profile(&customer).await, None, "{time}");
+    }
+
+    // The earliest and the latest time that an event can have.
+    for (kind, time, status) in [
+        ("Updated", "2012-01-01T00:00:00Z", Status::Active),
+        ("Deprovisioned", "2026-11-21T14:23:22Z", Status::Ending),
+    ] {
+        buyers.deliver(of_license(kind, time)).await;
+        let profile = buyers.profile(&license).await.unwrap();
+        assert_eq!(profile.status(), status, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_with_an_impossible_time_does_not_hold_up_its_batch() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let mut batch = sample("agreements-sns-batch");
+    // The end of the subscription has no time from SNS. The queue's time is in November 2126.
+    batch["Records"][2]["attributes"]["SentTimestamp"] = json!("4950000000000");
+    // A message that comes after it is read too.
+    let mut records = batch["Records"].as_array().unwrap().clone();
+    records.reverse();
+    batch["Records"] = json!(records);
+    assert_eq!(buyers.deliver(batch).await, BatchResponse::done());
+    let customer = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    let profile = buyers.profile(&customer).await.unwrap();
+    assert_eq!(profile.status(), Status::Active);
+    let kept = kept(&buyers).await;
+    let named = "/attributes/SentTimestamp is 2126-11-10T16:00:00Z";
+    assert!(kept.iter().any(|line| line.contains(named)), "{kept:?}");
+}
+
 async fn kept(buyers: &Buyers) -> Vec<String> {
     let stored = buyers.everything_stored().await;
     let lines = stored
