@@ -7,6 +7,7 @@
 //! * [`notification`]: SNS messages of legacy listings
 //! * [`field`]: reads and checks the members of JSON messages
 //! * `apply`: writes the changes to the tables
+//! * `damage`: damaged items that concern some of the subscriptions of a message
 //!
 //! # Any order, at least once
 //! Events come late, repeatedly and in any order, and the buyer's registration may come before or
@@ -19,6 +20,7 @@
 
 mod apply;
 pub mod content;
+mod damage;
 pub mod event;
 pub mod field;
 pub mod notification;
