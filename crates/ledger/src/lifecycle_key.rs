@@ -219,8 +219,8 @@ impl Ledger {
     /// The lifecycle keys that are stored under `about`, strongly consistent.
     ///
     /// One damaged item fails the whole read. A subscription's status follows from the facts of all
-    /// its lifecycle keys, so a status from a part of them would be wrong: it could lack the removal
-    /// of a license, or the renewal that overrules an end.
+    /// its lifecycle keys, so a status from a part of them would be wrong. It could lack the
+    /// removal of a license, or the renewal that overrules an end.
     pub async fn lifecycle_keys(&self, about: &str) -> Result<Vec<LifecycleKey>, LedgerError> {
         let items = self
             .query_all(&self.tables.subscriptions, about, "key#")
