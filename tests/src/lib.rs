@@ -7,7 +7,7 @@
 //!   it
 //! * [`runtime_api`]: the Lambda Runtime API that those processes call
 //! * [`recorder`]: records the calls that those processes make
-//! * [`alarms`]: compares the template's alarms with the metrics that those processes print
+//! * [`alarms`]: evaluates the template's alarms on the metrics that those processes print
 //!
 //! The stack without sockets or real time, which many tests use, is the crate `simulation`.
 

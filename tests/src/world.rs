@@ -110,10 +110,27 @@ impl World {
     ///
     /// If the bootstrap cannot be started.
     pub async fn function_with(&self, name: &'static str, settings: &[(&str, &str)]) -> Function {
+        let timeout = Template::read().function(name)["Timeout"].as_u64();
+        let timeout = Duration::from_secs(timeout.expect("a timeout"));
+        self.start_function(name, settings, timeout).await
+    }
+
+    /// Starts a function's bootstrap whose invocations have no more than this time.
+    ///
+    /// # Panics
+    ///
+    /// If the bootstrap cannot be started.
+    pub async fn function_within(&self, name: &'static str, time: Duration) -> Function {
+        self.start_function(name, &[], time).await
+    }
+
+    async fn start_function(
+        &self,
+        name: &'static str,
+        settings: &[(&str, &str)],
+        timeout: Duration,
+    ) -> Function {
         let template = Template::read();
-        let timeout = template.function(name)["Timeout"]
-            .as_u64()
-            .expect("a timeout");
         let (dynamodb, dynamodb_url) = Recorder::start(&self.database.endpoint(), STACK).await;
         let (marketplace, marketplace_url) = Recorder::start(&self.marketplace, STACK).await;
         let mut environment = environment(&template, name, &dynamodb_url, &marketplace_url);
@@ -124,7 +141,7 @@ impl World {
             &binary(name),
             &format!("{STACK}-{name}Function"),
             &environment,
-            Duration::from_secs(timeout),
+            timeout,
         )
         .await;
         Function {

@@ -679,6 +679,83 @@ async fn an_event_that_cannot_be_read_is_kept_and_harms_no_other() {
     }
 }
 
+/// An event of the future would make a subscription active that is in no span, or let it end for
+/// years.
+#[tokio::test]
+async fn an_event_with_an_impossible_time_is_kept_and_changes_nothing() {
+    // The time is 2026-11-20T14:23:22Z.
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let license: Subscription = LICENSE.parse().unwrap();
+    let customer: Subscription = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    let of_license = |kind: &str, time: &str| {
+        license_event(kind, "examplecode1", "agmt-1", "111122223333", time)
+    };
+    let of_customer = |name: &str, time: &str| {
+        let mut event = sample(name);
+        let body = event["Records"][0]["body"].as_str().unwrap();
+        let mut envelope: Value = serde_json::from_str(body).unwrap();
+        envelope["Timestamp"] = json!(time);
+        event["Records"][0]["body"] = json!(envelope.to_string());
+        event
+    };
+    for time in [
+        "1970-01-01T00:00:00Z",
+        "2011-12-31T23:59:59Z",
+        "2026-11-21T14:23:23Z",
+        "2126-11-20T14:23:22Z",
+        "9999-12-30T00:00:00Z",
+    ] {
+        let before = kept(&buyers).await;
+        for event in [
+            of_license("Updated", time),
+            of_license("Deprovisioned", time),
+            of_customer("agreements-sns-subscribe-success", time),
+        ] {
+            assert_eq!(buyers.deliver(event).await, BatchResponse::done());
+        }
+        let mut new = kept(&buyers).await;
+        new.retain(|line| !before.contains(line));
+        let names_all = |line: &&String| {
+            let rule = format!("{time}, but an event's time must not be before 2012-01-01");
+            line.contains(&rule) && line.contains("correct the time and send the event again")
+        };
+        assert_eq!(new.iter().filter(names_all).count(), 3, "{time}: {new:?}");
+        assert_eq!(buyers.profile(&license).await, None, "{time}");
+        assert_eq!(buyers.profile(&customer).await, None, "{time}");
+    }
+
+    // The earliest and the latest time that an event can have.
+    for (kind, time, status) in [
+        ("Updated", "2012-01-01T00:00:00Z", Status::Active),
+        ("Deprovisioned", "2026-11-21T14:23:22Z", Status::Ending),
+    ] {
+        buyers.deliver(of_license(kind, time)).await;
+        let profile = buyers.profile(&license).await.unwrap();
+        assert_eq!(profile.status(), status, "{time}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_with_an_impossible_time_does_not_hold_up_its_batch() {
+    let buyers = Buyers::new().await;
+    buyers.configure_products().await;
+    let mut batch = sample("agreements-sns-batch");
+    // The end of the subscription has no time from SNS. The queue's time is in November 2126.
+    batch["Records"][2]["attributes"]["SentTimestamp"] = json!("4950000000000");
+    // A message that comes after it is read too.
+    let mut records = batch["Records"].as_array().unwrap().clone();
+    records.reverse();
+    batch["Records"] = json!(records);
+    assert_eq!(buyers.deliver(batch).await, BatchResponse::done());
+    let customer = "legacy|examplecode2|CUSTEXAMPLE2".parse().unwrap();
+    let profile = buyers.profile(&customer).await.unwrap();
+    assert_eq!(profile.status(), Status::Active);
+    let kept = kept(&buyers).await;
+    let named = "/attributes/SentTimestamp is 2126-11-10T16:00:00Z";
+    assert!(kept.iter().any(|line| line.contains(named)), "{kept:?}");
+}
+
 async fn kept(buyers: &Buyers) -> Vec<String> {
     let stored = buyers.everything_stored().await;
     let lines = stored
@@ -824,4 +901,136 @@ async fn a_link_without_a_profile_is_ignored_and_completed_later() {
     let ended: Timestamp = at("2026-11-21T04:31:57Z");
     assert_eq!(profile.lifecycle.first_end(), Some(ended));
     assert!(profile.attention_since.is_some());
+}
+
+/// One agreement grants two licenses. The agreement's end concerns both, and an item of the first
+/// one is damaged.
+#[tokio::test]
+async fn a_damaged_item_keeps_no_other_subscription_of_its_agreement_from_being_updated() {
+    let agreement = "agreement|agmt-BOTH";
+    for (partition, sort) in [(agreement, "link#nobody"), (LICENSE, "profile")] {
+        let buyers = Buyers::new().await;
+        let bought = license_event(
+            "Updated",
+            "examplecode1",
+            "agmt-BOTH",
+            "111122223333",
+            "2026-11-01T00:00:00Z",
+        );
+        buyers.deliver(bought.clone()).await;
+        buyers.deliver(of_other_license(bought)).await;
+        buyers
+            .put(&[("subscription", partition), ("item", sort)])
+            .await;
+        let ended = ended_event("agmt-BOTH", "2026-11-03T00:00:00Z");
+        let app = &buyers.agreements;
+        let error = agreements::handle(app, ended.clone(), budget())
+            .await
+            .unwrap_err();
+        let damaged = format!("{partition} / {sort}");
+        assert!(error.to_string().contains(&damaged), "{error}");
+        assert_eq!(buyers.ledger.damaged(), [damaged]);
+        let mut whole = vec![OTHER_LICENSE];
+        if sort != "profile" {
+            whole.push(LICENSE);
+        }
+        for license in whole {
+            let profile = buyers.profile(&license.parse().unwrap()).await.unwrap();
+            assert_eq!(profile.status(), Status::Ending, "{license} {sort}");
+        }
+
+        // The message comes again until the item is corrected. The rest of its batch does not.
+        let record = |id: &str, event: &Value| json!({"messageId": id, "body": event.to_string()});
+        let created = sample("agreements-created");
+        let batch = json!({"Records": [record("ended", &ended), record("created", &created)]});
+        let again = BatchResponse::failed(["ended".to_owned()]);
+        assert_eq!(buyers.deliver(batch.clone()).await, again);
+        buyers.forget(partition, sort).await;
+        assert_eq!(buyers.deliver(batch).await, BatchResponse::done());
+    }
+}
+
+/// A license event of a legacy listing finds its subscriptions by the agreement and by the account.
+#[tokio::test]
+async fn a_damaged_link_does_not_keep_a_legacy_subscription_from_being_updated() {
+    for is_of_agreement in [true, false] {
+        let buyers = Buyers::new().await;
+        buyers.configure_products().await;
+        let bought = buyers.subscribe("examplecode2");
+        buyers.emulator.take_lifecycle();
+        let answer = buyers.register(&bought.registration_token).await;
+        assert_eq!(answer.status, 200);
+        let (agreement, account) = (&bought.agreement_id, &bought.account_id);
+        let partition = match is_of_agreement {
+            true => format!("agreement|{agreement}"),
+            false => format!("buyer|examplecode2|{account}"),
+        };
+        buyers
+            .put(&[
+                ("subscription", partition.as_str()),
+                ("item", "link#nobody"),
+            ])
+            .await;
+        let time = "2026-11-20T14:24:23Z";
+        let event = license_event("Updated", "examplecode2", agreement, account, time);
+        let app = &buyers.agreements;
+        let error = agreements::handle(app, event.clone(), budget())
+            .await
+            .unwrap_err();
+        let damaged = format!("{partition} / link#nobody");
+        assert!(error.to_string().contains(&damaged), "{error}");
+        let subscription = buyers.subscription("examplecode2", &bought);
+        let profile = buyers.profile(&subscription).await.unwrap();
+        assert_eq!(profile.status(), Status::Active, "{partition}");
+        buyers.forget(&partition, "link#nobody").await;
+        assert_eq!(buyers.deliver(event).await, BatchResponse::done());
+    }
+}
+
+/// A status from a part of its facts would be wrong, so a subscription with a damaged lifecycle key
+/// keeps the status that it has.
+#[tokio::test]
+async fn a_subscription_with_a_damaged_lifecycle_key_gets_no_status_from_the_others() {
+    let buyers = Buyers::new().await;
+    let subscription: Subscription = LICENSE.parse().unwrap();
+    let event = |kind: &str, agreement: &str, time: &str| {
+        license_event(kind, "examplecode1", agreement, "111122223333", time)
+    };
+    buyers
+        .deliver(event("Updated", "agmt-OLD", "2026-11-01T00:00:00Z"))
+        .await;
+    buyers
+        .deliver(event("Updated", "agmt-NEW", "2026-11-19T00:00:00Z"))
+        .await;
+    // The lifecycle keys of the renewal become one that cannot be read.
+    let keys = [
+        "agreement|agmt-NEW".to_owned(),
+        format!("license|agmt-NEW|{LICENSE}"),
+    ];
+    for key in &keys {
+        buyers.forget(LICENSE, &format!("key#{key}")).await;
+    }
+    buyers
+        .put(&[("subscription", LICENSE), ("item", "key#agmt-NEW")])
+        .await;
+    // The renewal overrules this end. Without the facts of the renewal, the subscription would be
+    // ending.
+    let ended = ended_event("agmt-OLD", "2026-11-19T00:05:00Z");
+    let app = &buyers.agreements;
+    let error = agreements::handle(app, ended.clone(), budget())
+        .await
+        .unwrap_err();
+    let damaged = format!("{LICENSE} / key#agmt-NEW");
+    assert!(error.to_string().contains(&damaged), "{error}");
+    let profile = buyers.profile(&subscription).await.unwrap();
+    assert_eq!(profile.status(), Status::Active);
+    buyers.forget(LICENSE, "key#agmt-NEW").await;
+    for key in &keys {
+        let key: LifecycleKey = key.parse().unwrap();
+        let stored = buyers.ledger.store_lifecycle_key(LICENSE, &key).await;
+        stored.unwrap();
+    }
+    assert_eq!(buyers.deliver(ended).await, BatchResponse::done());
+    let profile = buyers.profile(&subscription).await.unwrap();
+    assert_eq!(profile.status(), Status::Active);
 }

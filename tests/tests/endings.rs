@@ -8,9 +8,9 @@ use emulator::Agreement;
 use jiff::{SignedDuration, Timestamp};
 use ledger::books::of_subscription;
 use ledger::{SHARDS, Written};
+use marketplace::answer::{Next, Verdict};
 use marketplace::books::Books;
 use marketplace::lifecycle::Sign;
-use marketplace::outcome::{Next, Verdict};
 use marketplace::slot::Slot;
 use marketplace::usage::UsageEvent;
 use marketplace::{IdentityKind, State, Subscription, TagSet, UsageHour};
@@ -296,9 +296,9 @@ async fn waiting(world: &World, time: Timestamp) -> (usize, usize) {
     let (mut urgent, mut others) = (0, 0);
     for shard in 0..SHARDS {
         let page = world.ledger.due_urgent(shard, time, None).await.unwrap();
-        urgent += page.keys.len();
+        urgent += page.slots.len();
         let page = world.ledger.due_records(shard, time, None).await.unwrap();
-        others += page.keys.len();
+        others += page.slots.len();
     }
     (urgent, others)
 }

@@ -4,6 +4,9 @@
 //! customer that the event names. Then the subscriptions linked to that license, agreement or
 //! customer are read and brought up to date. After a crash between two steps the event is delivered
 //! again. Each step can be repeated, so the second delivery completes them all.
+//!
+//! A damaged item does not keep the other subscriptions of an agreement from being brought up to
+//! date ([`Damage`]).
 
 use jiff::Timestamp;
 use ledger::lifecycle::Known;
@@ -18,6 +21,7 @@ use marketplace::{
 
 use crate::App;
 use crate::content::{Content, Message};
+use crate::damage::Damage;
 use crate::field::Malformed;
 
 /// The result of applying a message.
@@ -176,6 +180,7 @@ impl Context<'_> {
         let sign_key = lifecycle_keys.last().unwrap_or(&agreement_key);
         self.store_event(&agreement_key.to_string()).await?;
         self.observe(sign_key, sign).await?;
+        let mut damage = Damage::default();
         let mut subscriptions: Vec<Subscription> = Vec::new();
         if let Some(account) = names.account {
             let buyer = LifecycleKey::Buyer(names.product.clone(), account.clone());
@@ -184,10 +189,10 @@ impl Context<'_> {
                     .store_lifecycle_key(&buyer.to_string(), lifecycle_key)
                     .await?;
             }
-            subscriptions.extend(self.ledger.linked(&buyer).await?);
+            subscriptions.extend(self.linked(&buyer, &mut damage).await?);
         }
         self.list_license(names).await?;
-        subscriptions.extend(self.ledger.linked(&agreement_key).await?);
+        subscriptions.extend(self.linked(&agreement_key, &mut damage).await?);
         subscriptions.retain(|one| one.product() == Some(names.product));
         subscriptions.sort();
         subscriptions.dedup();
@@ -200,12 +205,14 @@ impl Context<'_> {
             ..Known::default()
         };
         for subscription in &subscriptions {
-            self.join(subscription, names.product, &lifecycle_keys, &known)
-                .await?;
+            let joined = self
+                .join(subscription, names.product, &lifecycle_keys, &known)
+                .await;
+            damage.set_aside(self.ledger, joined)?;
         }
         // The sign may also count for a subscription that was linked to its key while the product
         // had another identity, or for the other products of the agreement.
-        self.bring_linked_up_to_date(sign_key, &subscriptions)
+        self.bring_linked_up_to_date(sign_key, &subscriptions, damage)
             .await?;
         Ok(MessageResult::Applied)
     }
@@ -235,7 +242,8 @@ impl Context<'_> {
         self.store_event(&lifecycle_key.to_string()).await?;
         if let Some(sign) = sign {
             self.observe(&lifecycle_key, sign).await?;
-            self.bring_linked_up_to_date(&lifecycle_key, &[]).await?;
+            self.bring_linked_up_to_date(&lifecycle_key, &[], Damage::default())
+                .await?;
         }
         Ok(MessageResult::Applied)
     }
@@ -271,7 +279,8 @@ impl Context<'_> {
         } else {
             // The product is metered by account, or not configured. Only the registration knows the
             // subscription.
-            self.bring_linked_up_to_date(&lifecycle_key, &[]).await?;
+            self.bring_linked_up_to_date(&lifecycle_key, &[], Damage::default())
+                .await?;
         }
         Ok(MessageResult::Applied)
     }
@@ -301,26 +310,37 @@ impl Context<'_> {
         Ok(())
     }
 
+    /// The subscriptions that are linked to a lifecycle key, without those whose link is damaged.
+    async fn linked(
+        &self,
+        lifecycle_key: &LifecycleKey,
+        damage: &mut Damage,
+    ) -> Result<Vec<Subscription>, LedgerError> {
+        let linked = self.ledger.linked(lifecycle_key).await?;
+        for damaged in linked.damaged {
+            damage.add(self.ledger, damaged);
+        }
+        Ok(linked.subscriptions)
+    }
+
     /// Brings the subscriptions that are linked to a lifecycle key up to date, without those in
-    /// `done`.
+    /// `done`. Then it fails if an item is damaged, here or in an earlier step of the message.
     async fn bring_linked_up_to_date(
         &self,
         lifecycle_key: &LifecycleKey,
         done: &[Subscription],
+        mut damage: Damage,
     ) -> Result<(), LedgerError> {
-        for subscription in self.ledger.linked(lifecycle_key).await? {
+        for subscription in self.linked(lifecycle_key, &mut damage).await? {
             if done.contains(&subscription) {
                 continue;
             }
-            let profile = self
-                .ledger
-                .bring_up_to_date(&subscription, self.now)
-                .await?;
-            if let Some(profile) = profile {
+            let updated = self.ledger.bring_up_to_date(&subscription, self.now).await;
+            if let Some(Some(profile)) = damage.set_aside(self.ledger, updated)? {
                 self.log_applied(&profile);
             }
         }
-        Ok(())
+        damage.result()
     }
 
     fn log_applied(&self, profile: &Profile) {

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use marketplace::hour::shift;
+use marketplace::limits::{LIFECYCLE_EVENT_HOURS_AHEAD_MAX, LIFECYCLE_EVENT_TIME_MIN};
 use marketplace::text::excerpt;
 use serde_json::Value;
 
@@ -17,7 +19,7 @@ const EVENT_ID_CHARS_MAX: usize = 128;
 pub struct Malformed {
     /// The event's id, or a digest of the event if it has no id.
     pub event_id: String,
-    /// The event's time; `None` if it cannot be read.
+    /// The event's time, even if it is impossible; `None` if it cannot be read.
     pub at: Option<Timestamp>,
     /// The member, and the rule that it breaks.
     pub problem: String,
@@ -91,6 +93,21 @@ impl<'a> Fields<'a> {
     {
         self.parsed_opt(path)?
             .ok_or_else(|| self.malformed(path, "is missing"))
+    }
+
+    /// Checks the event's time, which is the member at `path`. An event that is dated before AWS
+    /// Marketplace existed, or long after `now`, would put a subscription into a status that it
+    /// does not have.
+    pub fn check_time(&self, path: &str, at: Timestamp, now: Timestamp) -> Result<(), Malformed> {
+        let ahead = SignedDuration::from_hours(LIFECYCLE_EVENT_HOURS_AHEAD_MAX);
+        let latest = shift(now, ahead);
+        if (LIFECYCLE_EVENT_TIME_MIN..=latest).contains(&at) {
+            return Ok(());
+        }
+        let rule = format!(
+            "is {at}, but an event's time must not be before {LIFECYCLE_EVENT_TIME_MIN}, or more than {LIFECYCLE_EVENT_HOURS_AHEAD_MAX} hours later than the time at which the event is handled, {now}; find out when it happened, correct the time and send the event again"
+        );
+        Err(self.malformed(path, rule))
     }
 
     /// Parses the text of the member at `path` with `parse`.

@@ -7,6 +7,7 @@
 //! * [`notification`]: SNS messages of legacy listings
 //! * [`field`]: reads and checks the members of JSON messages
 //! * `apply`: writes the changes to the tables
+//! * `damage`: damaged items that concern some of the subscriptions of a message
 //!
 //! # Any order, at least once
 //! Events come late, repeatedly and in any order, and the buyer's registration may come before or
@@ -19,6 +20,7 @@
 
 mod apply;
 pub mod content;
+mod damage;
 pub mod event;
 pub mod field;
 pub mod notification;
@@ -36,7 +38,7 @@ use crate::content::{Message, Reading};
 use crate::field::{Malformed, bounded};
 
 /// The partition of the Subscriptions table that contains the events that could not be read.
-pub const UNATTRIBUTED: &str = "unattributed";
+const UNATTRIBUTED: &str = "unattributed";
 
 /// The largest number of bytes that are stored of an event. The limit is this project's. A DynamoDB
 /// item may have 400 KB.
@@ -80,8 +82,9 @@ struct Counts {
 
 /// Handles one invocation. An input with `Records` is a batch of SNS messages from SQS, and any
 /// other input is an EventBridge event. The answer to a batch names the messages that could not be
-/// stored, so that SQS delivers only those again. A message that cannot be read is stored for a
-/// person. It is not delivered again, because a second delivery could not be read either.
+/// handled, so that SQS delivers only those again. A message that cannot be read, or whose time is
+/// impossible, is stored for a person. It is not delivered again, because a second delivery could
+/// not be read either.
 pub async fn handle(
     app: &App,
     event: Value,
@@ -94,7 +97,7 @@ pub async fn handle(
         None => {
             receive(
                 app,
-                event::read(&event),
+                event::read(&event, now),
                 &event.to_string(),
                 now,
                 &mut counts,
@@ -135,7 +138,7 @@ async fn receive_batch(
         match (receive(app, reading, &received, now, counts).await, id) {
             (Ok(()), _) => {}
             (Err(error), Some(id)) => {
-                tracing::error!(message = id, %error, "the message could not be stored; SQS will deliver it again");
+                tracing::error!(message = id, %error, "the message could not be handled; SQS will deliver it again");
                 failed.push(id.to_owned());
             }
             // A message without an id can only be delivered again with the whole batch.

@@ -9,8 +9,9 @@ use serde_json::Value;
 use crate::content::{Content, Message, Reading};
 use crate::field::{Fields, Malformed};
 
-/// Reads one record of an SQS batch. With raw delivery, SNS's own time is lost. Then the message
-/// gets the time at which SQS received it, or `now` if that is missing too.
+/// Reads one record of an SQS batch. `now` is the time at which it is handled. With raw delivery,
+/// SNS's own time is lost. Then the message gets the time at which SQS received it, or `now` if
+/// that is missing too.
 pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
     let message_id = record.get("messageId").and_then(Value::as_str);
     let outer = Fields::new(record, message_id);
@@ -24,7 +25,7 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
     // function's on-failure destination, which contains the event as `requestPayload`.
     for event in [Some(&received), received.get("requestPayload")] {
         if let Some(event) = event.filter(|event| event.get("detail-type").is_some()) {
-            return crate::event::read(event);
+            return crate::event::read(event, now);
         }
     }
     let envelope = Fields::new(&received, received.get("MessageId").and_then(Value::as_str));
@@ -38,8 +39,15 @@ pub fn read(record: &Value, now: Timestamp) -> Result<Reading, Malformed> {
         None => (received.clone(), None, outer.id.clone(), None),
     };
     let mut fields = Fields::new(&message, Some(&id));
-    let at = at.or_else(|| sent_at(record)).unwrap_or(now);
+    let dated = match at {
+        Some(at) => Some(("/Timestamp", at)),
+        None => sent_at(record).map(|at| ("/attributes/SentTimestamp", at)),
+    };
+    let at = dated.map_or(now, |(_, at)| at);
     fields.at = Some(at);
+    if let Some((path, at)) = dated {
+        fields.check_time(path, at, now)?;
+    }
     let action = fields.text("/action")?;
     let sign = match action {
         "subscribe-success" => Some(Sign::Activated),
@@ -170,8 +178,8 @@ mod tests {
             value in any_json(),
             bytes in proptest::collection::vec(any::<u8>(), 0..100),
         ) {
-            let now = Timestamp::UNIX_EPOCH;
-            check(crate::event::read(&value));
+            let now = "2026-11-21T03:00:00Z".parse().unwrap();
+            check(crate::event::read(&value, now));
             check(read(&value, now));
             check(read(&json!({"messageId": "m", "body": value.to_string()}), now));
             let enveloped = json!({"MessageId": "n", "Message": value.to_string()}).to_string();

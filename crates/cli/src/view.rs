@@ -232,7 +232,7 @@ pub fn slot_places(slot: &SlotBooks) -> [(&'static str, Total); 8] {
     [
         ("own", slot.own),
         ("carried_in", slot.carried_in),
-        ("here", slot.recorded),
+        ("recorded", slot.recorded),
         ("carried_out", slot.carried_out),
         ("held", slot.held),
         ("written_off", slot.written_off),

@@ -46,8 +46,8 @@ fn a_range_without_usage_is_an_empty_report_and_a_foreign_success_is_named() {
     );
     assert_eq!(found.code, 1, "{}", found.err);
     let report = found.json();
-    assert_eq!(report["unknown_here"], 1, "{report}");
-    assert_eq!(report["differences"][0]["kind"], "unknown-here");
+    assert_eq!(report["unknown_in_ledger"], 1, "{report}");
+    assert_eq!(report["differences"][0]["kind"], "unknown-in-ledger");
     assert_eq!(report["differences"][0]["quantity_at_aws"], "5");
 
     // The trail of the same emulator contains the same call.

@@ -7,6 +7,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use common::{Local, Ran, http, metering};
+use marketplace::carry_id::origin_hash;
 use serde_json::{Value, json};
 
 const LICENSE: &str =
@@ -614,7 +615,7 @@ fn an_imbalance_names_its_slots() {
         (books().json()["sum"]["carried_in"] == "0.75").then_some(())
     });
     assert_eq!(books().code, 0);
-    let hash = marketplace::fold::origin_hash(&LICENSE.parse().unwrap(), &"gb".parse().unwrap());
+    let hash = origin_hash(&LICENSE.parse().unwrap(), &"gb".parse().unwrap());
     let row = format!("gb#carry:2026-11-21T02:{hash}:1.0");
     sample.delete_row(LICENSE, "2026-11-21T04", &row);
     let ran = books();

@@ -53,13 +53,12 @@ pub use readings::{
     FiveTags, IdenticalRecordId, IdenticalResubmission, InvalidCustomer, LicenseOnRenewal,
     Readings, SlotGranularity, SlotScope, StampOutsideAgreement, ZeroQuantity,
 };
-pub use refusal::Refusal;
+pub use refusal::{ChosenError, Refusal};
 pub use replace::replace_file;
 pub use settings::{Platform, Settings};
 pub use target::{Delivery, Target, TargetError};
 pub use wire::ConnectionDropped;
 pub use world::{
-    Agreement, AgreementView, Call, CallError, CallRecord, ChosenError, Entitlement, Identity,
-    Invoice, InvoiceLine, LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct,
-    Pricing,
+    Agreement, AgreementView, Call, CallError, CallRecord, Entitlement, Identity, Invoice,
+    InvoiceLine, LifecycleMessage, Metered, MeteredAllocation, NewAgreement, NewProduct, Pricing,
 };

@@ -69,7 +69,7 @@ pub const VIOLATIONS_PRINTED_MAX: usize = 10;
 pub const FULFILLMENT_URL_BYTES_MAX: usize = 2_048;
 /// Agreements, calls or slots on one page of the console.
 pub const CONSOLE_PAGE_ROWS_MAX: usize = 50;
-/// LineFilter in the console's picture of a day.
+/// Lines in the console's heat map of a day.
 pub const CONSOLE_LINES_MAX: usize = 40;
 /// Characters of a registration token that a caller chooses. AWS names no limit for its own tokens.
 pub const REGISTRATION_TOKEN_CHARS_MAX: usize = 8_192;

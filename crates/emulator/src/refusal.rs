@@ -9,7 +9,6 @@ use crate::limits::{
     DIMENSION_CHARS_MAX, FULFILLMENT_URL_BYTES_MAX, KEY_ROTATIONS_MAX, PRODUCT_CODE_CHARS_MAX,
 };
 use crate::target::TargetError;
-use crate::world::ChosenError;
 
 /// Why the world cannot be changed as requested.
 #[derive(Debug, Error, PartialEq)]
@@ -168,5 +167,44 @@ pub enum Refusal {
         method: String,
         /// The path that was requested.
         path: String,
+    },
+}
+
+/// Why an identifier cannot be chosen.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ChosenError {
+    /// The value does not have the form of such an identifier.
+    #[error("`{member}` is `{value}`, but must be {rule}")]
+    Form {
+        /// The member that was given.
+        member: &'static str,
+        /// The value that was given.
+        value: String,
+        /// The form that the member must have.
+        rule: &'static str,
+    },
+    /// The identifier already belongs to something else.
+    #[error("`{member}`: `{value}` is taken; choose another, or reset the world")]
+    Taken {
+        /// The member that was given.
+        member: &'static str,
+        /// The value that was given.
+        value: String,
+    },
+    /// The account already has another customer identifier for this product.
+    #[error(
+        "`customer_identifier` is `{value}`, but the account already has `{known}` for this product"
+    )]
+    Renamed {
+        /// The value that was given.
+        value: String,
+        /// The identifier that the account has.
+        known: String,
+    },
+    /// Buyers of this product have no customer identifiers.
+    #[error("`customer_identifier` is `{value}`, but the product's identity is `license`")]
+    LicenseOnly {
+        /// The value that was given.
+        value: String,
     },
 }

@@ -21,7 +21,6 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 pub use calls::{Call, CallError, CallRecord};
-pub use chosen::ChosenError;
 pub use invoices::{Invoice, InvoiceLine};
 pub use licenses::{Agreement, Entitlement, NewAgreement};
 pub use lifecycle::LifecycleMessage;
@@ -29,7 +28,7 @@ pub use products::{Identity, NewProduct, Pricing};
 pub use slots::{Metered, MeteredAllocation};
 pub use views::AgreementView;
 
-pub(crate) use calls::{CallEntry, CallFilter, CallLog, Outcome, RecordOutcome, Verdict};
+pub(crate) use calls::{CallEntry, CallFilter, CallLog, CallVerdict, RecordOutcome, RecordStatus};
 pub(crate) use hours::{HOURS, Hour, Line, LineFilter};
 pub(crate) use instances::{Instances, TokenUse};
 pub(crate) use invoices::{Adjustment, Bill};

@@ -7,8 +7,8 @@
 //! to all calls that sent them.
 
 use jiff::Timestamp;
+use marketplace::answer::{Next, Verdict};
 use marketplace::error_table::INFERRED;
-use marketplace::outcome::{Next, Verdict};
 use marketplace::{MeteringRecord, Quantity, Slot, State, UsageHour};
 
 use crate::Ledger;

@@ -136,8 +136,8 @@ pub fn first_of_day(hour: UsageHour) -> UsageHour {
     hour.plus(-hour.number().rem_euclid(24))
 }
 
-/// A digest of a product's dimensions. `None` means that no dimensions are configured; its digest
-/// is `any`.
+/// A digest of a product's dimensions. If no dimensions are configured (`None`), the digest is
+/// `any`.
 pub fn digest_of_known(known: Option<&BTreeSet<Dimension>>) -> String {
     match known {
         None => "any".to_owned(),

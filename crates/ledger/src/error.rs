@@ -56,6 +56,18 @@ pub enum LedgerError {
         /// The SDK's whole error text.
         message: String,
     },
+    /// Other writers changed an item before each try to write it.
+    #[error(
+        "other writers changed {item} in table {table} {tries} times while it was being written; try again"
+    )]
+    Contended {
+        /// The partition key of the item.
+        item: String,
+        /// The name of the table.
+        table: String,
+        /// The number of tries.
+        tries: u32,
+    },
     /// A stored item cannot be read.
     #[error(transparent)]
     Malformed(#[from] Malformed),

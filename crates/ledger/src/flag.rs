@@ -35,10 +35,20 @@ pub struct LateFlag {
     pub tries: u32,
 }
 
+impl LateFlag {
+    /// The time at which the flag was put. Postponing it does not change that time. `None` if the
+    /// mark was not made by this stack.
+    pub fn put_at(&self) -> Option<Timestamp> {
+        let (nanoseconds, _) = self.mark.split_once('-')?;
+        Timestamp::from_nanosecond(nanoseconds.parse().ok()?).ok()
+    }
+}
+
 /// Minutes by which a flag is postponed the first time: until the sealer's next run.
 const POSTPONED_MINUTES_FIRST: i64 = 5;
 
-/// The time by which a flag that was postponed `tries` times is postponed again, `most` at most.
+/// How long a flag is postponed after `tries` earlier times: five minutes, doubled each time, and
+/// at most `most`.
 fn postponed_by(tries: u32, most: SignedDuration) -> SignedDuration {
     let doubled =
         POSTPONED_MINUTES_FIRST.saturating_mul(1_i64.checked_shl(tries.min(30)).unwrap_or(1));
@@ -95,7 +105,8 @@ fn read_due_flag(item: &Item) -> Result<UsageHour, Malformed> {
     }
 }
 
-/// Makes the marks of flags. No two flags ever have the same mark.
+/// Makes the marks of flags. No two flags ever have the same mark. A mark begins with the time at
+/// which its flag was put ([`LateFlag::put_at`]).
 #[derive(Debug, Clone)]
 pub(crate) struct Marks {
     salt: u64,
@@ -273,5 +284,22 @@ mod tests {
         let minutes = |tries| postponed_by(tries, most).as_mins();
         assert_eq!([0, 1, 2, 6].map(minutes), [5, 10, 20, 320]);
         assert_eq!([7, 30, u32::MAX].map(minutes), [360, 360, 360]);
+    }
+
+    #[test]
+    fn a_flag_knows_when_it_was_put() {
+        let put_at: Timestamp = "2026-11-21T04:40:00.5Z".parse().unwrap();
+        let flag = |mark: String| LateFlag {
+            subscription: "account|code1|111122223333".parse().unwrap(),
+            hour: UsageHour::of(put_at),
+            mark,
+            tries: 3,
+        };
+        for marks in [Marks::salted(7), Marks::random()] {
+            assert_eq!(flag(marks.fresh(put_at)).put_at(), Some(put_at));
+        }
+        for foreign in ["mark", "-1-2-3", "1795235400", ""] {
+            assert_eq!(flag(foreign.to_owned()).put_at(), None, "{foreign:?}");
+        }
     }
 }

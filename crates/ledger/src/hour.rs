@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use marketplace::books::{Books, SlotBooks};
-use marketplace::fold::{CarriedRow, DimensionFold, Fold, origin_hash};
+use marketplace::carry_id::origin_hash;
+use marketplace::fold::{CarriedRow, DimensionFold, Fold};
 use marketplace::recount::{Movement, MovementKind};
 use marketplace::slot::Slot;
 use marketplace::{Dimension, MeteringRecord, Subscription, Total, UsageHour};
@@ -18,7 +19,7 @@ pub struct StoredDay {
 }
 
 impl StoredDay {
-    /// The keys of the closed records that have movements, which must expire with their record.
+    /// The slots of the closed records that have movements, which must expire with their record.
     pub fn closed_with_movements(&self) -> Vec<Slot> {
         let records = self.hours.values().flat_map(|hour| hour.records.values());
         records

@@ -80,7 +80,7 @@ impl Ledger {
                 return Ok(());
             }
         }
-        Err(self.contended(&lifecycle_key.to_string()))
+        Err(self.contended(lifecycle_key))
     }
 
     /// Links a subscription to its lifecycle keys, creates its profile or adds missing parts to it, and
@@ -128,7 +128,7 @@ impl Ledger {
                 return Ok(merged);
             }
         }
-        Err(self.contended(&subscription.to_string()))
+        Err(self.contended(subscription))
     }
 
     /// Merges the facts of all its lifecycle keys into a profile's lifecycle. `None` if there is no
@@ -146,7 +146,7 @@ impl Ledger {
                 return Ok(Some(merged));
             }
         }
-        Err(self.contended(&subscription.to_string()))
+        Err(self.contended(subscription))
     }
 
     /// Stores the lifecycle key under the subscription first. A reader that finds a subscription
@@ -189,14 +189,12 @@ impl Ledger {
         }
     }
 
-    fn contended(&self, what: &str) -> LedgerError {
-        LedgerError::Unavailable {
-            operation: "UpdateItem",
+    /// The error after [`TRIES_MAX`] tries to write an item of this partition.
+    fn contended(&self, partition: &impl ToString) -> LedgerError {
+        LedgerError::Contended {
+            item: partition.to_string(),
             table: self.tables.subscriptions.clone(),
-            code: "ConditionalCheckFailed".to_owned(),
-            message: format!(
-                "{what} changed {TRIES_MAX} times while it was being written; try again"
-            ),
+            tries: TRIES_MAX,
         }
     }
 }

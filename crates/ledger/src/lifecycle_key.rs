@@ -96,6 +96,15 @@ pub struct LifecycleFacts {
     pub version: u64,
 }
 
+/// The subscriptions that are linked to a lifecycle key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Linked {
+    /// The subscriptions whose link can be read.
+    pub subscriptions: Vec<Subscription>,
+    /// The links that cannot be read.
+    pub damaged: Vec<Malformed>,
+}
+
 impl Ledger {
     /// The facts about a lifecycle key, strongly consistent; an empty lifecycle if nothing is stored.
     pub async fn lifecycle_facts(
@@ -164,11 +173,10 @@ impl Ledger {
         self.put_any(&self.tables.subscriptions, item).await
     }
 
-    /// The subscriptions that belong to a lifecycle key, strongly consistent.
-    pub async fn linked(
-        &self,
-        lifecycle_key: &LifecycleKey,
-    ) -> Result<Vec<Subscription>, LedgerError> {
+    /// The subscriptions that belong to a lifecycle key, strongly consistent. A damaged link is
+    /// returned apart, because the status of the other subscriptions does not depend on it. The
+    /// caller brings the others up to date, and reports the damage.
+    pub async fn linked(&self, lifecycle_key: &LifecycleKey) -> Result<Linked, LedgerError> {
         let items = self
             .query_all(
                 &self.tables.subscriptions,
@@ -178,10 +186,18 @@ impl Ledger {
             .await?;
         let read = |item: &Item| -> Result<Subscription, Malformed> {
             let read = Reader::new(item);
-            let key = read.text("item")?.trim_start_matches("link#");
+            let key = read.text("item")?;
+            let key = key.strip_prefix("link#").unwrap_or(key);
             key.parse().map_err(|e| read.malformed("item", e))
         };
-        Ok(items.iter().map(read).collect::<Result<_, _>>()?)
+        let mut linked = Linked::default();
+        for item in &items {
+            match read(item) {
+                Ok(subscription) => linked.subscriptions.push(subscription),
+                Err(damaged) => linked.damaged.push(damaged),
+            }
+        }
+        Ok(linked)
     }
 
     /// Stores a lifecycle key under `about`, which is a subscription, another lifecycle key or a
@@ -201,6 +217,10 @@ impl Ledger {
     }
 
     /// The lifecycle keys that are stored under `about`, strongly consistent.
+    ///
+    /// One damaged item fails the whole read. A subscription's status follows from the facts of all
+    /// its lifecycle keys, so a status from a part of them would be wrong. It could lack the
+    /// removal of a license, or the renewal that overrules an end.
     pub async fn lifecycle_keys(&self, about: &str) -> Result<Vec<LifecycleKey>, LedgerError> {
         let items = self
             .query_all(&self.tables.subscriptions, about, "key#")

@@ -3,8 +3,8 @@
 
 use jiff::Timestamp;
 use marketplace::audit::due;
+use marketplace::carry_id::{CarryId, origin_hash};
 use marketplace::decision::{ClosingRule, closing_rule};
-use marketplace::fold::{CarryId, origin_hash};
 use marketplace::record::MeteringRecord;
 use marketplace::recount::{Movement, MovementKind, OF_SHORTFALL};
 use marketplace::slot::Slot;

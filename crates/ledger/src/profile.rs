@@ -47,10 +47,6 @@ pub struct Profile {
     pub version: u64,
 }
 
-/// The number of hours before the first sign of a subscription to which its usage may belong. The
-/// limit is this project's.
-const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
-
 impl Profile {
     /// Makes a profile that is not stored yet, with the subscription and product only.
     pub fn new(subscription: Subscription, product: ProductCode, now: Timestamp) -> Self {
@@ -88,12 +84,10 @@ impl Profile {
         })
     }
 
-    /// The first hour to which usage of the subscription can belong: a day before the stack first
-    /// knew of it or before its activation, whichever is earlier. Usage may be reported before the
-    /// purchase becomes known.
+    /// The first hour to which usage of the subscription can belong, by
+    /// [`Lifecycle::first_possible_hour`].
     pub fn first_possible_hour(&self) -> UsageHour {
-        let activated = self.lifecycle.activated_at().unwrap_or(self.created_at);
-        UsageHour::of(activated.min(self.created_at)).plus(-HOURS_BEFORE_FIRST_SIGN)
+        self.lifecycle.first_possible_hour(self.created_at)
     }
 
     /// Gives the subscription attention from `now` on, after its status has changed.

@@ -36,14 +36,15 @@ pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
 /// The most keys in one call of BatchGetItem. Source: BatchGetItem API reference.
 const BATCH_GET_MAX: usize = 100;
-/// The most calls of BatchGetItem for one list of keys, while some are left unprocessed.
+/// The most calls of BatchGetItem for one list of keys. Keys that are left unprocessed are asked
+/// for again.
 const BATCH_GET_ROUNDS_MAX: u32 = 8;
 
 /// A page of the records that are due in a partition of the work index.
 #[derive(Debug, Clone)]
 pub struct DuePage {
-    /// The keys of the records that are due, earliest first.
-    pub keys: Vec<Slot>,
+    /// The slots of the records that are due, earliest first.
+    pub slots: Vec<Slot>,
     /// The start of the next page; `None` on the last page.
     pub next: Option<Item>,
 }
@@ -74,8 +75,8 @@ impl Ledger {
         }
         let mut writes = vec![put_if_absent(table, item)];
         for part in parts {
-            // The slot of a part contains a digest of its content, so a part that a crash has left
-            // has the same content.
+            // The sort key of a part contains a digest of its content. So a part that a crash has
+            // left has the same content, and may be replaced.
             writes.push(put_over(table, part));
         }
         self.transact(table, writes).await
@@ -83,24 +84,27 @@ impl Ledger {
 
     /// Reads records, strongly consistent. Records that do not exist are left out. A damaged record
     /// is reported in the log and left out, so that it does not block the others.
-    pub async fn records(&self, keys: &[Slot]) -> Result<Vec<MeteringRecord>, LedgerError> {
-        self.records_as(keys, Consistency::Strong).await
+    pub async fn records(&self, slots: &[Slot]) -> Result<Vec<MeteringRecord>, LedgerError> {
+        self.records_as(slots, Consistency::Strong).await
     }
 
     /// Reads records as [`Ledger::records`] does, with a chosen consistency.
     pub async fn records_as(
         &self,
-        keys: &[Slot],
+        slots: &[Slot],
         consistency: Consistency,
     ) -> Result<Vec<MeteringRecord>, LedgerError> {
         let mut records = Vec::new();
-        for chunk in keys.chunks(BATCH_GET_MAX) {
+        for chunk in slots.chunks(BATCH_GET_MAX) {
             let keys = chunk
                 .iter()
-                .map(|key| {
+                .map(|slot| {
                     Item::from([
-                        ("subscription".to_owned(), text(&key.subscription)),
-                        ("item".to_owned(), text(sort_key(key.hour, &key.dimension))),
+                        ("subscription".to_owned(), text(&slot.subscription)),
+                        (
+                            "item".to_owned(),
+                            text(sort_key(slot.hour, &slot.dimension)),
+                        ),
                     ])
                 })
                 .collect();
@@ -217,15 +221,15 @@ impl Ledger {
             .query_work(partition, now, start)
             .await
             .map_err(|e| LedgerError::unavailable("Query", table, e))?;
-        let mut keys = Vec::new();
+        let mut slots = Vec::new();
         for item in answer.items() {
-            match read_key(&Reader::new(item)) {
-                Ok(key) => keys.push(key),
+            match read_slot(&Reader::new(item)) {
+                Ok(slot) => slots.push(slot),
                 Err(damaged) => self.report_damaged(&damaged),
             }
         }
         Ok(DuePage {
-            keys,
+            slots,
             next: answer.last_evaluated_key,
         })
     }
@@ -317,8 +321,8 @@ fn bounds_of_hours(first: UsageHour, last: UsageHour) -> (String, String) {
     (format!("r#{first}#"), format!("r#{last}$"))
 }
 
-/// Reads the key of a record from an item of the work index.
-fn read_key(read: &Reader<'_>) -> Result<Slot, Malformed> {
+/// Reads the slot of a record from an item of the work index.
+fn read_slot(read: &Reader<'_>) -> Result<Slot, Malformed> {
     let (hour, dimension) = read_sort_key(read.text("item")?)
         .ok_or_else(|| read.malformed("item", "is not r#<hour>#<dimension>"))?;
     Ok(Slot {

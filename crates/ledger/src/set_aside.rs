@@ -75,18 +75,18 @@ pub enum Itemised {
 
 /// A place in the list of unattributed rows.
 #[derive(Debug, Clone)]
-pub struct UnattributedPlace {
+struct UnattributedPlace {
     partition: u8,
     start: Option<Item>,
 }
 
 /// One page of the list of unattributed rows.
 #[derive(Debug, Clone, Default)]
-pub struct UnattributedPage {
+struct UnattributedPage {
     /// The rows of the page. It is empty if all items of the page are damaged.
-    pub rows: Vec<ItemisedRow>,
+    rows: Vec<ItemisedRow>,
     /// The start of the next page; `None` on the last page.
-    pub next: Option<UnattributedPlace>,
+    next: Option<UnattributedPlace>,
 }
 
 fn digest_of(content: &str) -> [u8; 32] {
@@ -266,7 +266,7 @@ impl Ledger {
     /// A page of the itemised rows that belong to no known subscription, strongly consistent, in no
     /// particular order. If `from` is `None`, it is the first page. A damaged item is reported and
     /// left out.
-    pub async fn unattributed_page(
+    async fn unattributed_page(
         &self,
         from: Option<UnattributedPlace>,
     ) -> Result<UnattributedPage, LedgerError> {

@@ -8,21 +8,21 @@
 //!
 //! # Layout
 //! * [`event`]: reads the text of one event, tolerantly but without guessing
-//! * [`inquiry`]: what the events of a completely read span prove about a frozen record
+//! * [`inquiry`]: what the events of a completely read period prove about a frozen record
 //! * [`comparison`]: compares records with events: matched, missing, unknown, different
 //!
 //! # What may be concluded, and why it is safe
 //! A record is *billed* if a call was answered with Success for its slot and quantity. No other
 //! event changes that. A record is in *conflict* if a Success of its slot has another quantity,
 //! because AWS Marketplace keeps the first one. A record is *not billed* only if nothing in the
-//! span can have recorded it: every event of the span was read, none is truncated, and each call
-//! that names the slot certainly recorded nothing. In all other cases the record is doubtful. A
-//! doubtful record stays held and is reported.
+//! period can have recorded it: every event of the period was read, none is truncated, and each
+//! call that names the slot certainly recorded nothing. In all other cases the record is doubtful.
+//! A doubtful record stays held and is reported.
 //!
-//! The span begins with the record's hour, because nobody can meter an hour before it has begun. It
-//! ends when the last call that can have carried the record is over. Something is concluded from
-//! the *absence* of an event only if three conditions hold. CloudTrail's usual delay has passed
-//! after the end of the span. A *witness* shows that the history reaches beyond the span
+//! The period begins with the record's hour, because nobody can meter an hour before it has begun.
+//! It ends when the last call that can have carried the record is over. Something is concluded from
+//! the *absence* of an event only if three conditions are met. CloudTrail's usual delay has passed
+//! after the end of the period. A *witness* shows that the history reaches beyond the period
 //! (`witness`). The history has at least as many calls for the record as were made without a clear
 //! answer.
 //!
@@ -47,8 +47,8 @@
 //!   carries.
 //! * *A crash between two records.* Each record has a conclusion of its own. Records without one
 //!   are still due.
-//! * *A crash while the history is read.* Nothing is concluded from a span that was not read to its
-//!   end.
+//! * *A crash while the history is read.* Nothing is concluded from a period that was not read to
+//!   its end.
 //! * *A success appears after its record was concluded to be unbilled.* Such a record is compared
 //!   again a day and three days later. A success that is found then is written even if the usage
 //!   was carried meanwhile. Then the books show the usage as over-metered.
@@ -74,7 +74,7 @@ pub use comparison::{Comparison, Counts, Difference, DifferenceKind};
 pub use event::{Call, Event};
 pub use inquiry::{Doubt, Finding, Inquiry, conflict_text};
 
-/// Minutes by which clocks may differ. Spans are widened by it at both ends. The number is this
+/// Minutes by which clocks may differ. Periods are widened by it at both ends. The number is this
 /// project's.
 pub const CLOCK_MARGIN_MINUTES: i64 = 5;
 /// Minutes after which an unconfirmed record can be judged. They begin at its deadline, or when it
@@ -217,14 +217,14 @@ pub fn period_of(record: &MeteringRecord, now: Timestamp) -> Period {
     }
 }
 
-/// Joins spans that overlap or touch. The result is sorted by time and covers the same instants.
-pub fn union(mut spans: Vec<Period>) -> Vec<Period> {
-    spans.sort();
+/// Joins periods that overlap or touch. The result is sorted by time and covers the same instants.
+pub fn union(mut periods: Vec<Period>) -> Vec<Period> {
+    periods.sort();
     let mut joined: Vec<Period> = Vec::new();
-    for span in spans {
+    for period in periods {
         match joined.last_mut() {
-            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
-            _ => joined.push(span),
+            Some(last) if period.from <= last.to => last.to = last.to.max(period.to),
+            _ => joined.push(period),
         }
     }
     joined
@@ -271,19 +271,19 @@ mod tests {
     }
 
     #[test]
-    fn spans_that_overlap_are_read_once() {
-        let span = |from: &str, to: &str| Period {
+    fn periods_that_overlap_are_read_once() {
+        let period = |from: &str, to: &str| Period {
             from: at(&format!("2026-11-21T{from}:00Z")),
             to: at(&format!("2026-11-21T{to}:00Z")),
         };
         assert_eq!(
             union(vec![
-                span("09:00", "10:00"),
-                span("02:00", "03:00"),
-                span("09:30", "09:40"),
-                span("10:00", "11:00"),
+                period("09:00", "10:00"),
+                period("02:00", "03:00"),
+                period("09:30", "09:40"),
+                period("10:00", "11:00"),
             ]),
-            vec![span("02:00", "03:00"), span("09:00", "11:00")]
+            vec![period("02:00", "03:00"), period("09:00", "11:00")]
         );
     }
 

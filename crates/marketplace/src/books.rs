@@ -1,8 +1,9 @@
 //! The books: the equation that proves that no unit was lost or billed twice.
 //!
-//! For each slot, `own + carried in = here + carried out + held + written off - refunded + not yet
-//! counted`. `here` is the quantity of the slot's own record. In total, carried in = carried out.
-//! So `ingested = accepted + pending + held + dry run + lost - over-metered - refunded`.
+//! For each slot, `own + carried in = recorded + carried out + held + written off - refunded + not
+//! yet counted`. `recorded` is the quantity of the slot's own record. In total, carried in =
+//! carried out. So `ingested = accepted + pending + held + dry run + lost - over-metered -
+//! refunded`.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 //! every record pending: throttling, internal errors, DisabledApiException,
 //! InvalidProductCodeException, permissions, credentials, network failures and unknown codes.
 //!
-//! The submitter follows this table ([`crate::outcome::next`] takes the state and the waiting time
+//! The submitter follows this table ([`crate::answer::next`] takes the state and the waiting time
 //! from it), `metering explain` prints it, and `docs/errors.md` is generated from it.
 //!
 //! Facts: M18, M20, M21, M22, M30, M63 (docs/marketplace-rules.md).

@@ -4,16 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
+use crate::carry_id::CarryId;
 use crate::hour::UsageHour;
 use crate::ids::Dimension;
 use crate::limits::{ALLOCATIONS_MAX, FOLD_BUCKETS_MAX, FOLD_SET_ASIDE_MAX, RECORD_BYTES_MAX};
 use crate::quantity::{Overflow, Quantity, Total};
 use crate::record::Allocation;
-use crate::subscription::Subscription;
 use crate::tags::TagSet;
-use crate::text::hex;
 use crate::usage::{CARRY_PREFIX, SetAsideReason, UsageRow, check_row};
 
 /// The sums of the rows of one hour.
@@ -64,63 +61,10 @@ pub struct CarriedRow {
     pub tags: TagSet,
 }
 
-/// The reserved event id of carried usage: `carry:<origin hour>:<hash>:<movement>.<entry>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CarryId {
-    /// The hour that the usage belongs to.
-    pub origin: UsageHour,
-    /// The [`origin_hash`] of the subscription and dimension that the usage comes from.
-    pub hash: String,
-    /// The number of the movement within the record of its origin.
-    pub movement: u32,
-    /// The number of the tag set within the movement.
-    pub entry: u32,
-}
-
-/// The 16 hexadecimal digits that identify the origin of carried usage in its event id.
-pub fn origin_hash(subscription: &Subscription, dimension: &Dimension) -> String {
-    let mut hasher = Sha256::new();
-    hasher.update(subscription.to_string());
-    hasher.update(b"\n");
-    hasher.update(dimension.as_str());
-    let digest: [u8; 32] = hasher.finalize().into();
-    let (start, _) = digest.split_at(8);
-    hex(start)
-}
-
-impl std::fmt::Display for CarryId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            origin,
-            hash,
-            movement,
-            entry,
-        } = self;
-        write!(f, "{CARRY_PREFIX}{origin}:{hash}:{movement}.{entry}")
-    }
-}
-
-impl CarryId {
-    /// Reads an event id; `None` if it does not have this form.
-    pub fn read(id: &str) -> Option<Self> {
-        let mut parts = id.strip_prefix(CARRY_PREFIX)?.splitn(3, ':');
-        let (origin, hash, numbers) = (parts.next()?, parts.next()?, parts.next()?);
-        let (movement, entry) = numbers.split_once('.')?;
-        let carry = Self {
-            origin: origin.parse().ok()?,
-            hash: hash.to_owned(),
-            movement: movement.parse().ok()?,
-            entry: entry.parse().ok()?,
-        };
-        // Other spellings of the same values are not accepted.
-        (carry.to_string() == id).then_some(carry)
-    }
-}
-
 impl<'d> Fold<'d> {
     /// An empty fold of `hour`. Rows of dimensions outside `dimensions_known` are set aside, unless
-    /// the hour has a record of the dimension. With
-    /// `None`, for a product without a configuration, rows of every dimension count.
+    /// the hour has a record of the dimension. `None` stands for a product without a configuration.
+    /// Then rows of every dimension count.
     pub fn new(hour: UsageHour, dimensions_known: Option<&'d BTreeSet<Dimension>>) -> Self {
         Self {
             hour,

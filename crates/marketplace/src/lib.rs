@@ -11,8 +11,9 @@
 //! * [`hour`], [`window`], [`schedule`]: usage hours, deadlines, and when an hour is sealed
 //! * [`usage`], [`fold`]: one row of usage, and an hour of rows folded into quantities
 //! * [`record`], [`recount`], [`carry`]: a frozen metering record, late usage, and where it goes
+//! * [`carry_id`]: the event ids of carried usage
 //! * [`decision`], [`slot`]: decisions of a person about waiting usage, and the text form of a slot
-//! * [`batch`], [`outcome`], [`error_table`]: the records of one request, and the meaning of an
+//! * [`batch`], [`answer`], [`error_table`]: the records of one request, and the meaning of an
 //!   answer
 //! * [`retention`]: how long closed records are kept
 //! * [`lane`]: groups of records that AWS Marketplace refuses again and again
@@ -34,10 +35,12 @@
 )]
 
 pub mod agreements;
+pub mod answer;
 pub mod audit;
 pub mod batch;
 pub mod books;
 pub mod carry;
+pub mod carry_id;
 pub mod decision;
 pub mod error_table;
 pub mod fold;
@@ -46,7 +49,6 @@ pub mod ids;
 pub mod lane;
 pub mod lifecycle;
 pub mod limits;
-pub mod outcome;
 pub mod quantity;
 pub mod record;
 pub mod recount;

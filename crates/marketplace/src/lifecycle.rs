@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use crate::hour::UsageHour;
 use crate::ids::InvalidId;
 use crate::spans::{Span, Spans};
 
@@ -106,6 +107,10 @@ impl FromStr for Status {
 /// began the subscription, and the oldest of the others is dropped, because its span is over.
 pub const SIGNS_MAX: usize = 64;
 
+/// Hours before the first sign of a subscription to which its usage may belong. Usage may be
+/// reported before the purchase becomes known. The number is this project's.
+const HOURS_BEFORE_FIRST_SIGN: i64 = 24;
+
 /// The times of one kind of sign: the earliest one and the latest ones. The order in which they
 /// were added does not matter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -194,6 +199,14 @@ impl Lifecycle {
     /// The earliest known activation.
     pub fn activated_at(&self) -> Option<Timestamp> {
         self.activations.first()
+    }
+
+    /// The first hour to which usage of the subscription can belong: a day before its activation,
+    /// or a day before `known_since` if that is earlier. `known_since` is the time when the stack
+    /// first knew of the subscription.
+    pub fn first_possible_hour(&self, known_since: Timestamp) -> UsageHour {
+        let activated = self.activated_at().unwrap_or(known_since);
+        UsageHour::of(activated.min(known_since)).plus(HOURS_BEFORE_FIRST_SIGN.saturating_neg())
     }
 
     /// The latest known activation.

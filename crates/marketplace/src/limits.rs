@@ -1,5 +1,7 @@
 //! Every external limit as a named constant with its source.
 
+use jiff::Timestamp;
+
 /// The most records in one BatchMeterUsage request (M1). Source: BatchMeterUsage API reference,
 /// `UsageRecords`.
 pub const BATCH_RECORDS_MAX: usize = 25;
@@ -126,16 +128,26 @@ pub const MONTH_CLOSE_HOURS: i64 = 6;
 /// guide.
 pub const FINAL_HOURS: i64 = 1;
 
+/// The earliest time that a lifecycle event can have: 2012-01-01T00:00:00Z. The number is this
+/// project's: AWS Marketplace did not exist before.
+pub const LIFECYCLE_EVENT_TIME_MIN: Timestamp = Timestamp::constant(1_325_376_000, 0);
+
+/// The most hours by which a lifecycle event's time can be later than the time at which the event
+/// is handled. The number is this project's: an event that was not dated by mistake has happened,
+/// so only the difference between two clocks can make its time the later one. That is far less than
+/// a day.
+pub const LIFECYCLE_EVENT_HOURS_AHEAD_MAX: i64 = 24;
+
 /// Days for which every row of usage stays after the start of its hour. The number is this
-/// project's: the public interface requires it of producers, and all tasks that count the rows end
-/// before.
+/// project's: the public interface requires it of producers, and every task that counts rows has
+/// ended by then.
 pub const ROWS_KEPT_DAYS: i64 = 100;
 
 /// Months for which closed records are kept by default. The number is this project's: two years,
 /// and one month in which both years are still complete.
 pub const RETENTION_MONTHS_DEFAULT: i64 = 25;
 
-/// The least months for which closed records are kept. The limit is this project's: a record
+/// The fewest months for which closed records are kept. The limit is this project's: a record
 /// outlives its rows, and the Event history in which the audit looks for it.
 pub const RETENTION_MONTHS_MIN: i64 = 4;
 

@@ -95,9 +95,9 @@ impl State {
     }
 
     /// Whether a record in this state waits because of its own content, which AWS Marketplace has
-    /// refused. Such a record has an alarm of its own and can wait until its deadline. It has no
-    /// part in the alarms about used time, so that it does not hide that other records wait. In
-    /// every other state a record waits for a request: calls fail, or it has not been sent yet.
+    /// refused. Such a record has an alarm of its own and can wait until its deadline. The alarms
+    /// about used time leave it out. Otherwise it would hide that other records wait. In every
+    /// other state a record waits for a request: calls fail, or it has not been sent yet.
     pub fn waits_because_of_content(self) -> bool {
         self == Self::Refused
     }

@@ -65,8 +65,8 @@ impl Retention {
 }
 
 /// The earliest time at which a row of an hour may expire: [`ROWS_KEPT_DAYS`] days after the start
-/// of the hour. So a producer that adds the days to an event's own time keeps the rule. A row that
-/// expires earlier is not counted.
+/// of the hour. A producer may add the days to an event's own time, which is never earlier. A row
+/// that expires too soon is not counted.
 pub fn rows_kept_until(hour: UsageHour) -> Timestamp {
     let kept = SignedDuration::from_hours(ROWS_KEPT_DAYS.saturating_mul(24));
     shift(hour.start(), kept)

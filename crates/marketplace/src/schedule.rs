@@ -12,7 +12,7 @@ pub struct Schedule {
 
 /// Hours after a month's end at which its last hour, the catch hour for late usage, is sealed: one
 /// hour before AWS Marketplace closes the month.
-pub const MONTH_CATCH_HOURS: i64 = 5;
+const MONTH_CATCH_HOURS: i64 = 5;
 
 /// When a month's catch hour is sealed at the earliest. Usage of the month that comes later cannot
 /// be billed any more.
@@ -82,8 +82,8 @@ impl Schedule {
 
     /// The latest hour that is due at `now`. The watermark is raised to it.
     pub fn latest_due(self, now: Timestamp) -> UsageHour {
-        // Hours are due in order, so the first due hour backwards from now is the latest. The last
-        // hour of a month waits longest, for MONTH_CATCH_HOURS, which bounds the search.
+        // Hours are due in order, so the first due hour backwards from now is the latest. No hour
+        // waits longer than a month's last hour, so MONTH_CATCH_HOURS bounds the search.
         let mut hour = UsageHour::of(now);
         for _ in 0..MONTH_CATCH_HOURS.saturating_add(5) {
             if self.due(hour) <= now {

@@ -12,10 +12,6 @@ use crate::hour::{UsageHour, shift};
 use crate::limits::FINAL_HOURS;
 use crate::schedule::{END_PATIENCE_HOURS, FINAL_SETTLE_MINUTES};
 
-/// The most hours before a removal that are sealed early because of the end. If the end was
-/// announced long before, the rounds seal the earlier hours, because they continue.
-const HURRIED_HOURS_MAX: i64 = 48;
-
 /// An unbroken time in which a subscription is in force.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -230,22 +226,6 @@ impl Spans {
             is_within && span.due(hour).is_some_and(|due| due <= now)
         })
     }
-
-    /// The hours that must be sealed early because the latest span ends, and that are due at `now`.
-    /// They lie between the hour of the first sign and the hour of the removal, both included.
-    pub fn final_hours(&self, now: Timestamp) -> Vec<UsageHour> {
-        let Some(span) = self.last() else {
-            return Vec::new();
-        };
-        let (Some(first_end), Some(last)) = (span.first_end(), span.last_hour()) else {
-            return Vec::new();
-        };
-        let begin = UsageHour::of(first_end).max(last.plus(-HURRIED_HOURS_MAX));
-        begin
-            .through(last)
-            .filter(|hour| span.due(*hour).is_some_and(|due| due <= now))
-            .collect()
-    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -345,7 +325,11 @@ mod tests {
         let check = |announced: &[&str], removed: &[&str], now: &str, expected: &[&str]| {
             let spans = spans(&["10T01:30:00"], announced, removed);
             let expected: Vec<_> = expected.iter().map(|text| hour(text)).collect();
-            assert_eq!(spans.final_hours(at(now)), expected, "{now}");
+            let due: Vec<_> = hour("11T02")
+                .through(hour("11T06"))
+                .filter(|hour| spans.is_due_for_end(*hour, at(now)))
+                .collect();
+            assert_eq!(due, expected, "{now}");
         };
         let (announced, removed) = (&["11T02:50:00"], &["11T04:05:00"]);
         check(announced, &[], "11T03:09:59", &[]);
@@ -359,7 +343,8 @@ mod tests {
         );
         // The first sign makes its hour due early, whether it is an announcement or a removal.
         check(announced, &["11T02:59:00"], "11T03:10:00", &["11T02"]);
-        check(&[], removed, "11T04:25:00", &["11T04"]);
+        // The hours before that sign are due at the same time.
+        check(&[], removed, "11T04:25:00", &["11T02", "11T03", "11T04"]);
         check(&[], &[], "11T04:25:00", &[]);
     }
 

@@ -18,14 +18,16 @@ pub struct TagSet(Box<[(String, String)]>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidTags {
     /// There are more than the five tags that AWS Marketplace accepts.
-    #[error("{0} tags: an allocation takes at most 5")]
+    #[error("there are {0} tags, but an allocation takes at most 5: remove some")]
     TooMany(usize),
     /// A key is empty, too long, or has a character that AWS Marketplace refuses.
-    #[error("tag key {0:?}: 1 to 100 characters of A-Z a-z 0-9, space to =, _ and @")]
+    #[error(
+        "tag key {0:?} must have 1 to 100 characters: A-Z, a-z, 0-9, _, @, and those from the space to = in ASCII"
+    )]
     Key(String),
     /// A value is empty, too long, or has a character that AWS Marketplace refuses.
     #[error(
-        "value {value:?} of tag {key:?}: 1 to 256 characters of A-Z a-z 0-9, space to =, _ and @"
+        "value {value:?} of tag {key:?} must have 1 to 256 characters: A-Z, a-z, 0-9, _, @, and those from the space to = in ASCII"
     )]
     Value {
         /// The tag's key, cut off after 60 characters.

@@ -112,7 +112,7 @@ pub enum SetAsideReason {
     Tags(#[from] InvalidTags),
     /// The product has no such dimension.
     #[error(
-        "product has no dimension {0:?}: correct the producer, or add the dimension to the product's configuration"
+        "the product has no dimension {0:?}: correct the producer, or add the dimension to the product's configuration"
     )]
     UnknownDimension(String),
     /// The id is reserved for carried usage, and no movement of carried usage matches it.

@@ -22,9 +22,9 @@ pub struct Window {
 )]
 pub struct InvalidWindow(pub i64);
 
-/// The least minutes between a record's sealing and its deadline, in which it can be sent. The
-/// limit is this project's: a sweep every five minutes, and time for failures.
-pub const SEND_MINUTES_MIN: i64 = 60;
+/// The fewest minutes that must remain between a record's sealing and its deadline. The limit is
+/// this project's: a sweep comes every five minutes, and some fail.
+const SEND_MINUTES_MIN: i64 = 60;
 
 /// The error for a settle time after which records could not be sent in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,9 @@ impl Window {
         }
     }
 
-    /// The latest hour, not later than `from`, whose records have a deadline of `by` or earlier.
+    /// The latest hour, not later than `from`, whose records have a deadline of `by` or earlier if
+    /// they are stamped with the hour's start. A record of this hour with a later stamp may have a
+    /// deadline after `by`. A record of an earlier hour cannot.
     pub fn latest_closed(self, from: UsageHour, by: Timestamp) -> UsageHour {
         let mut hour = from;
         // No window is longer than WINDOW_HOURS_MAX, which bounds the search.
@@ -149,6 +151,30 @@ mod tests {
                         assert_eq!(rule.deadline(stamp), aged.min(closes), "{stamp} {window}");
                     }
                     stamp += SignedDuration::from_mins(30);
+                }
+            }
+        }
+    }
+
+    /// Compares the search with all hours before it, for every half hour around a month's end and
+    /// under several windows.
+    #[test]
+    fn no_stamp_before_the_latest_closed_hour_can_be_sent_any_more() {
+        let hour = |text: &str| -> UsageHour { text.parse().unwrap() };
+        for window in [3, 6, 24, 744] {
+            let rule = Window::from_hours(window).unwrap();
+            for from in hour("2026-11-29T12").through(hour("2026-12-01T12")) {
+                let first = from.plus(-window - 24);
+                for minutes in [0, 30] {
+                    let by = shift(from.start(), SignedDuration::from_mins(minutes));
+                    let found = Some(rule.latest_closed(from, by));
+                    let is_closed = |hour: &UsageHour| rule.deadline(hour.start()) <= by;
+                    let latest = first.through(from).filter(is_closed).last();
+                    assert_eq!(found, latest, "{from} {by} {window}");
+                    // A stamp can be as late as its hour's end.
+                    let can_be_sent = |hour: &UsageHour| rule.deadline(hour.end()) > by;
+                    let earliest = first.through(from).find(can_be_sent);
+                    assert_eq!(found, earliest, "{from} {by} {window}");
                 }
             }
         }

@@ -60,7 +60,7 @@ impl MeteringApi {
     /// Sends 1 to 25 records of one group. The body is exactly [`request_body`].
     ///
     /// `Ok` means that the service answered, not that anything was billed. Pass the answer to
-    /// [`marketplace::outcome::interpret`]. After an `Err`, send the same records again.
+    /// [`marketplace::answer::interpret`]. After an `Err`, send the same records again.
     pub async fn batch_meter_usage(
         &self,
         group: &BatchGroup,

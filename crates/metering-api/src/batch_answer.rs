@@ -1,10 +1,10 @@
 //! The answer of BatchMeterUsage. Any member may be missing, and a status may be unknown. This
-//! module only reads the answer; [`marketplace::outcome::interpret`] decides what it means.
+//! module only reads the answer; [`marketplace::answer::interpret`] decides what it means.
 //!
 //! Facts: M16, M17 (docs/marketplace-rules.md).
 
 use jiff::Timestamp;
-use marketplace::outcome::{Answer, AnsweredRecord};
+use marketplace::answer::{Answer, AnsweredRecord};
 use serde_json::{Map, Value};
 
 use crate::exchange::Reply;

@@ -8,8 +8,8 @@ use aws_sdk_marketplacemetering::config::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use common::{ARN, Request, Service, ok, record, run, share};
+use marketplace::answer::{Verdict, interpret};
 use marketplace::batch::BatchGroup;
-use marketplace::outcome::{Verdict, interpret};
 use marketplace::{IdentityKind, MeteringRecord};
 use serde_json::{Value, json};
 

@@ -10,9 +10,9 @@ use emulator::{
     Agreement, Emulator, Fault, FaultKind, Faults, Identity, NewAgreement, NewProduct, Options,
     Platform, Settings,
 };
+use marketplace::answer::{Verdict, interpret};
 use marketplace::batch::BatchGroup;
 use marketplace::error_table::About;
-use marketplace::outcome::{Verdict, interpret};
 use marketplace::{AccountId, MeteringRecord, Slot, Subscription};
 use metering_api::{
     BatchAnswer, BuyerAdvice, CallError, MeterUsageRequest, MeteringApi, RegistrationToken,

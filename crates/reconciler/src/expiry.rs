@@ -40,11 +40,11 @@ pub(crate) async fn expire(
                 true => app.ledger.due_urgent(shard, horizon, start).await?,
                 false => app.ledger.due_records(shard, horizon, start).await?,
             };
-            for keys in page.keys.chunks(READ_AT_ONCE) {
+            for slots in page.slots.chunks(READ_AT_ONCE) {
                 if budget.is_spent() {
                     return Ok(false);
                 }
-                let records = app.ledger.records(keys).await?;
+                let records = app.ledger.records(slots).await?;
                 end_overdue(app, records, now, report).await?;
             }
             start = page.next;

@@ -7,7 +7,7 @@ use ledger::SHARDS;
 use serde_json::Value;
 
 /// The values of `task` in an event.
-pub const TASKS: [&str; 6] = ["expire", "recount", "close", "prove", "judge", "compare"];
+const TASKS: [&str; 6] = ["expire", "recount", "close", "prove", "judge", "compare"];
 
 /// The task of an invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

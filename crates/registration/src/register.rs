@@ -123,7 +123,7 @@ async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
         .ledger
         .join(&subscription, product, &lifecycle_keys, &known, now);
     let profile = Box::pin(joining).await.map_err(stopped)?;
-    tracing::info!(%subscription, %product, status = %profile.status(), "registered");
+    tracing::info!(%subscription, %product, status = %profile.status(), "a buyer was registered");
     Ok(Saved {
         session: app.session.sign(&subscription, now),
         profile,
@@ -134,7 +134,9 @@ async fn save(app: &App, resolved: &ResolvedCustomer) -> Result<Saved, Page> {
 pub(crate) fn failed(app: &App, error: &LedgerError) -> Page {
     tracing::error!(%error, "the registration failed");
     match error {
-        LedgerError::Unavailable { .. } => page::try_again_soon(&app.seller),
+        LedgerError::Unavailable { .. } | LedgerError::Contended { .. } => {
+            page::try_again_soon(&app.seller)
+        }
         LedgerError::Malformed(_) | LedgerError::Overflow(_) => page::contact_support(&app.seller),
     }
 }

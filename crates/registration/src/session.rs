@@ -13,10 +13,10 @@ use marketplace::hour::shift;
 use marketplace::text::hex;
 
 /// The smallest length of a key, in bytes: the length of the HMAC's output.
-pub const KEY_BYTES_MIN: usize = 32;
+const KEY_BYTES_MIN: usize = 32;
 
 /// The time that a buyer has for the form.
-pub const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+const LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 
 /// The format and the purpose, as a part of the signed text. So a value that was signed for another
 /// purpose is not accepted.
@@ -34,7 +34,7 @@ impl fmt::Debug for SessionKey {
 
 /// The error for a secret with fewer than 32 bytes. It contains the number of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it has {0} bytes and must have at least 32, from a source of random numbers")]
+#[error("it has {0} bytes, but needs at least 32 random bytes")]
 pub struct ShortKey(pub usize);
 
 /// The reason why a signed value is not accepted.

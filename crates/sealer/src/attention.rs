@@ -226,7 +226,9 @@ pub(crate) async fn recount_or_flag(
     let subscription = &profile.subscription;
     let error = match recount_hour(run, profile, hour).await {
         Ok(settled) => return Ok((settled, false)),
-        Err(error @ LedgerError::Unavailable { .. }) => return Err(error),
+        Err(error @ (LedgerError::Unavailable { .. } | LedgerError::Contended { .. })) => {
+            return Err(error);
+        }
         Err(error) => error,
     };
     tracing::error!(%subscription, %hour, %error, "this hour could not be recounted and stays flagged");

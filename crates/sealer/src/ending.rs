@@ -19,8 +19,6 @@ use crate::{Report, Run};
 /// some hours of a young subscription before they knew of it. Older hours are past their deadline,
 /// and the recounts read them.
 const YOUNG_HOURS: i64 = 26;
-/// The longest window that can be set, in hours.
-const WINDOW_HOURS_MAX: i64 = 744;
 
 /// The hours of one ending subscription.
 struct Hours {
@@ -164,7 +162,9 @@ async fn set_urgent(
     work: &mut Work,
 ) -> Result<(), LedgerError> {
     let ledger = &run.app.ledger;
-    let first = first_in_time(run, last);
+    // The records of earlier hours are past their deadline, even if their stamp is the end of their
+    // hour.
+    let first = run.app.policy.window.latest_closed(last, run.now);
     let waiting = ledger
         .waiting_records(&profile.subscription, first, last)
         .await?;
@@ -194,21 +194,6 @@ fn due_after(record: &MeteringRecord, now: Timestamp) -> Timestamp {
         0 => record.due.unwrap_or(now).max(now),
         _ => now,
     }
-}
-
-/// Returns the earliest hour whose records can still be sent.
-fn first_in_time(run: &Run<'_>, last: UsageHour) -> UsageHour {
-    let window = run.app.policy.window;
-    let mut first = last;
-    for _ in 0..WINDOW_HOURS_MAX {
-        // A record's timestamp may be as late as the hour's end.
-        let before = first.previous();
-        if window.deadline(before.end()) <= run.now {
-            break;
-        }
-        first = before;
-    }
-    first
 }
 
 /// Recounts the earlier hours of every ending subscription in the open month. Returns `false` if

@@ -5,13 +5,16 @@
 //! flag must stay.
 //!
 //! An hour cannot be recounted while its subscription is unknown or not active, or its profile is
-//! damaged. Such a flag is postponed, so that it does not delay the others.
+//! damaged. Such a flag is postponed, so that it does not delay the others. It is tried less and less
+//! often, so the alarm depends on the flag's age. It cannot depend on the number of runs in a row
+//! that have failed to recount the hour.
 
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::flag::LateFlag;
 use ledger::profile::Profile;
 use ledger::{LedgerError, SHARDS, Written};
+use marketplace::hour::shift;
 use marketplace::lifecycle::Status;
 use marketplace::{Subscription, UsageHour};
 use runtime::Budget;
@@ -26,6 +29,10 @@ const POSTPONE_HOURS_MAX: i64 = 6;
 /// The largest number of hours by which a flag is postponed while the subscription's profile is
 /// damaged. The profile may be repaired at any time, and no event reports that.
 const POSTPONE_DAMAGED_HOURS_MAX: i64 = 1;
+/// The number of hours after which a flag whose hour still cannot be recounted raises an alarm. A
+/// flag that was postponed has been tried five times by then. So its cause does not go away by
+/// itself.
+const LONG_FLAGGED_HOURS: i64 = 2;
 /// Seconds between two runs. Each run begins at another shard.
 const TURN_SECONDS: i64 = 300;
 
@@ -64,14 +71,14 @@ async fn recount_shard(
                 if budget.is_spent() {
                     return None;
                 }
-                let outcome = recount_flag(run, &subscription, hour).await;
-                Some((subscription, hour, outcome))
+                let tried = try_flag(run, &subscription, hour).await;
+                Some((subscription, hour, tried))
             })
             .buffered(AT_ONCE);
         let mut finished = true;
         while let Some(one) = results.next().await {
             match one {
-                Some((subscription, hour, outcome)) => add(&subscription, hour, outcome, report),
+                Some((subscription, hour, tried)) => add(&subscription, hour, tried, report),
                 None => finished = false,
             }
         }
@@ -86,13 +93,13 @@ async fn recount_shard(
 }
 
 /// Adds the result of one flag to the report.
-fn add(
-    subscription: &Subscription,
-    hour: UsageHour,
-    outcome: Result<HourResult, LedgerError>,
-    report: &mut Report,
-) {
-    match outcome {
+fn add(subscription: &Subscription, hour: UsageHour, tried: Tried, report: &mut Report) {
+    let is_left = match &tried.outcome {
+        Ok(outcome) => outcome.settled.left_flagged,
+        Err(_) => true,
+    };
+    report.left_flagged_long += u64::from(is_left && tried.is_old);
+    match tried.outcome {
         Ok(outcome) => {
             report.add(&outcome.settled);
             report.flags_cleared += u64::from(outcome.cleared);
@@ -103,6 +110,13 @@ fn add(
             report.damaged += u64::from(matches!(error, LedgerError::Malformed(_)));
         }
     }
+}
+
+/// The result of trying one flag.
+struct Tried {
+    /// Whether the hour must not stay flagged unnoticed, because its flag was put hours ago.
+    is_old: bool,
+    outcome: Result<HourResult, LedgerError>,
 }
 
 #[derive(Default)]
@@ -123,41 +137,66 @@ impl HourResult {
     }
 }
 
-async fn recount_flag(
-    run: &Run<'_>,
-    subscription: &Subscription,
-    hour: UsageHour,
-) -> Result<HourResult, LedgerError> {
+async fn try_flag(run: &Run<'_>, subscription: &Subscription, hour: UsageHour) -> Tried {
+    match run.app.ledger.late_flag(subscription, hour).await {
+        Ok(Some(flag)) => {
+            let outcome = recount_flag(run, &flag).await;
+            // A flag is not postponed when DynamoDB fails. So if it was postponed, this failure is new,
+            // and the next run tries again.
+            let failed = matches!(outcome, Err(LedgerError::Unavailable { .. }));
+            Tried {
+                is_old: is_old(&flag, run.now) && !(failed && flag.tries > 0),
+                outcome,
+            }
+        }
+        // The index lags behind the table, in which the flag has been removed.
+        Ok(None) => Tried {
+            is_old: false,
+            outcome: Ok(HourResult::default()),
+        },
+        // A damaged flag does not say how old it is, and it stays until a person corrects it.
+        Err(error) => Tried {
+            is_old: matches!(error, LedgerError::Malformed(_)),
+            outcome: Err(error),
+        },
+    }
+}
+
+/// Returns whether a flag was put hours ago.
+fn is_old(flag: &LateFlag, now: Timestamp) -> bool {
+    let limit = shift(now, SignedDuration::from_hours(-LONG_FLAGGED_HOURS));
+    flag.put_at().is_none_or(|put_at| put_at <= limit)
+}
+
+async fn recount_flag(run: &Run<'_>, flag: &LateFlag) -> Result<HourResult, LedgerError> {
     let ledger = &run.app.ledger;
-    let Some(flag) = ledger.late_flag(subscription, hour).await? else {
-        return Ok(HourResult::default());
-    };
+    let (subscription, hour) = (&flag.subscription, flag.hour);
     let profile = match ledger.profile(subscription).await {
         Ok(Some(profile)) if profile.status() != Status::Pending => profile,
         Ok(Some(_)) => {
             tracing::info!(%subscription, %hour, "this hour is flagged, but its subscription is not active yet");
-            postpone(run, &flag, POSTPONE_HOURS_MAX).await?;
+            postpone(run, flag, POSTPONE_HOURS_MAX).await?;
             // The reconciler reports such a subscription as PendingWithUsage.
             return Ok(HourResult::default());
         }
         Ok(None) => {
             tracing::warn!(%subscription, %hour, "this hour is flagged, but its subscription is not known");
-            postpone(run, &flag, POSTPONE_HOURS_MAX).await?;
+            postpone(run, flag, POSTPONE_HOURS_MAX).await?;
             return Ok(HourResult::left_flagged());
         }
         Err(LedgerError::Malformed(damaged)) => {
-            postpone(run, &flag, POSTPONE_DAMAGED_HOURS_MAX).await?;
+            postpone(run, flag, POSTPONE_DAMAGED_HOURS_MAX).await?;
             return Err(damaged.into());
         }
         Err(error) => return Err(error),
     };
     if let Some(due) = not_before(run, &profile, hour) {
-        let written = ledger.postpone_late_flag_until(&flag, due).await?;
+        let written = ledger.postpone_late_flag_until(flag, due).await?;
         tracing::debug!(%subscription, %hour, %due, ?written, "this hour is flagged, but it is not due to be sealed yet");
         return Ok(HourResult::default());
     }
     let settled = recount_hour(run, &profile, hour).await?;
-    let cleared = !settled.left_flagged && ledger.clear_late_flag(&flag).await? == Written::Done;
+    let cleared = !settled.left_flagged && ledger.clear_late_flag(flag).await? == Written::Done;
     Ok(HourResult { settled, cleared })
 }
 

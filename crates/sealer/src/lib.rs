@@ -94,6 +94,9 @@ pub struct Report {
     pub flags_cleared: u64,
     /// Hours that could not be settled in this run and stay flagged.
     pub left_flagged: u64,
+    /// Flags of hours that could not be recounted in this run either, although they were put hours
+    /// ago. Each is counted only in the runs that try it.
+    pub left_flagged_long: u64,
     /// Slots for which more was metered than their rows add up to.
     pub over_metered: u64,
     /// Rows that were set aside, because they cannot be metered.
@@ -194,7 +197,7 @@ fn publish(report: &Report, now: Timestamp) {
             count("RecordsSealed", report.records_sealed),
             count("LateMovements", report.movements),
             count("UsageHeld", report.held),
-            count("HoursLeftFlagged", report.left_flagged),
+            count("HoursLeftFlagged", report.left_flagged_long),
             count("OverMeteredSlots", report.over_metered),
             count("RowsSetAside", report.rows_set_aside),
             count("DamagedItems", report.damaged),

@@ -1,7 +1,7 @@
 //! Makes one call, at the pace of the quota. A repeated call waits first.
 
 use marketplace::MeteringRecord;
-use marketplace::outcome::{Verdict, interpret};
+use marketplace::answer::{Verdict, interpret};
 use metering_api::CallError;
 
 use crate::App;

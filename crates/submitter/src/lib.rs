@@ -5,7 +5,7 @@
 //! * [`queue`]: decides which records are sent next, searches for the culprit in a refused batch,
 //!   and handles the suspects
 //! * [`pace`]: keeps calls within the quota
-//! * `source`: reads the keys of an invocation's records
+//! * `source`: reads the slots of an invocation's records
 //! * `turn`: lets one invocation send at a time
 //! * `send`: reads the records, has calls made, repeats them, and acts on their answers
 //! * `exchange`: makes one call
@@ -159,9 +159,9 @@ pub async fn handle(
     let holder = turn::new_holder();
     let (source, allowance, budget, waits) = match trigger.records {
         Some(records) => {
-            let keys = read_keys(&records, &mut tally);
+            let slots = read_slots(&records, &mut tally);
             let budget = budget.at_most(turn::DELIVERY_TIME_MAX);
-            (Source::delivered(keys), STREAM_ALLOWANCE, budget, false)
+            (Source::delivered(slots), STREAM_ALLOWANCE, budget, false)
         }
         None => {
             let budget = budget.at_most(SWEEP_TIME_MAX);
@@ -204,13 +204,13 @@ fn send<'a>(
     })
 }
 
-/// Reads the keys of the records that a stream delivery names, without repetitions.
-fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
-    let mut keys = BTreeSet::new();
+/// Reads the slots of the records that a stream delivery names, without repetitions.
+fn read_slots(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
+    let mut slots = BTreeSet::new();
     for raw in records {
         match changed_record(raw.get()) {
-            Ok(Some(key)) => {
-                keys.insert(key);
+            Ok(Some(slot)) => {
+                slots.insert(slot);
             }
             // No record is lost: the work index has every record that must be sent.
             Ok(None) => tally.unreadable += 1,
@@ -220,7 +220,7 @@ fn read_keys(records: &[Box<RawValue>], tally: &mut Tally) -> Vec<Slot> {
             }
         }
     }
-    keys.into_iter().collect()
+    slots.into_iter().collect()
 }
 
 /// Publishes the metrics of an invocation. `is_sweep` is true for a sweep that did not fail.

@@ -4,11 +4,11 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use marketplace::MeteringRecord;
+use marketplace::answer::Verdict;
 use marketplace::error_table::{
     About, is_known_error, is_of_every_request, may_have_recorded, may_hide_a_record,
     was_transmitted,
 };
-use marketplace::outcome::Verdict;
 use marketplace::slot::Slot;
 use metering_api::CallError;
 use runtime::{Budget, InvocationError};
@@ -31,8 +31,8 @@ const DOUBTFUL_BEFORE_PARTS: u32 = 4 * TRIES_MAX;
 /// that concerns every request. Credentials, permissions and the quota rarely recover within
 /// minutes.
 const FAILURES_IN_A_ROW_MAX: u32 = 3;
-/// The number of keys whose records are read together, so that their batches are full.
-const KEYS_IN_A_PAGE: usize = 1_000;
+/// The number of slots whose records are read together, so that their batches are full.
+const SLOTS_IN_A_PAGE: usize = 1_000;
 /// The invocation sends nothing more after this many failures of DynamoDB in a row. A single one, a
 /// throttled write for example, must not stop the other records. After more failures, calls would
 /// only produce answers that cannot be stored.
@@ -163,29 +163,29 @@ impl Sending<'_> {
         Ok(())
     }
 
-    /// Reads the records of a page of keys, or of fewer keys if the queue has no room for more. The
-    /// records are read from the table, because a delivery can be hours old and the index lags
+    /// Reads the records of a page of slots, or of fewer slots if the queue has no room for more.
+    /// The records are read from the table, because a delivery can be hours old and the index lags
     /// behind. After an error, `records` has those that were read before it.
     async fn read_page(
         &mut self,
         records: &mut Vec<MeteringRecord>,
     ) -> Result<(), InvocationError> {
         let ledger = &self.app.ledger;
-        let mut keys_read = 0;
-        while keys_read < KEYS_IN_A_PAGE && self.queue.has_room_beside(records) {
-            let Some(keys) = self.source.next(ledger).await? else {
+        let mut slots_read = 0;
+        while slots_read < SLOTS_IN_A_PAGE && self.queue.has_room_beside(records) {
+            let Some(slots) = self.source.next(ledger).await? else {
                 self.has_more = false;
                 return Ok(());
             };
-            keys_read += keys.len();
-            let read = match keys.is_empty() {
+            slots_read += slots.len();
+            let read = match slots.is_empty() {
                 true => continue,
-                false => self.read_records(&keys).await,
+                false => self.read_records(&slots).await,
             };
             match read {
                 Ok(read) => records.extend(read),
                 Err(error) => {
-                    self.source.put_back(keys);
+                    self.source.put_back(slots);
                     return Err(error);
                 }
             }
@@ -194,9 +194,9 @@ impl Sending<'_> {
     }
 
     /// Reads those of the records that may be sent now.
-    async fn read_records(&self, keys: &[Slot]) -> Result<Vec<MeteringRecord>, InvocationError> {
+    async fn read_records(&self, slots: &[Slot]) -> Result<Vec<MeteringRecord>, InvocationError> {
         let now = self.app.clock.now().await?;
-        let mut records = self.app.ledger.records(keys).await?;
+        let mut records = self.app.ledger.records(slots).await?;
         records.retain(|record| is_to_be_sent(record, now));
         Ok(records)
     }

@@ -9,20 +9,21 @@ use ledger::item::Item;
 use ledger::{Ledger, LedgerError, SHARDS};
 use marketplace::slot::Slot;
 
-/// The largest number of keys that are returned at once. A record can have thousands of
+/// The largest number of slots that are returned at once. A record can have thousands of
 /// allocations, so the number bounds the memory of an invocation. It is also the number of records
 /// that DynamoDB reads with one request.
-const KEYS_AT_ONCE: usize = 100;
+const SLOTS_AT_ONCE: usize = 100;
 /// Seconds after which a sweep begins at the next shard: the interval of its schedule.
 const SHARD_SECONDS: i64 = 300;
 
-/// The keys of an invocation's records. A key says nothing about whether its record may still be
+/// The slots of an invocation's records. A slot says nothing about whether its record may still be
 /// sent. That is checked after the record is read.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// Keys that were read and not returned yet.
-    keys: VecDeque<Slot>,
-    /// The index to read more keys from; `None` for a delivery of the stream, which names its keys.
+    /// Slots that were read and not returned yet.
+    slots: VecDeque<Slot>,
+    /// The index to read more slots from; `None` for a delivery of the stream, which names its
+    /// slots.
     index: Option<WorkIndex>,
 }
 
@@ -45,10 +46,10 @@ struct Page {
 }
 
 impl Source {
-    /// Makes the source of a delivery of the stream, which names its keys.
-    pub fn delivered(keys: Vec<Slot>) -> Self {
+    /// Makes the source of a delivery of the stream, which names its slots.
+    pub fn delivered(slots: Vec<Slot>) -> Self {
         Self {
-            keys: keys.into(),
+            slots: slots.into(),
             index: None,
         }
     }
@@ -71,7 +72,7 @@ impl Source {
             .chain(shards().map(page(false)))
             .collect();
         Self {
-            keys: VecDeque::new(),
+            slots: VecDeque::new(),
             index: Some(WorkIndex { now, pages }),
         }
     }
@@ -81,30 +82,30 @@ impl Source {
         self.index.is_some()
     }
 
-    /// The next keys, at most [`KEYS_AT_ONCE`]; `None` if all were returned. The list is empty if a
-    /// page of the index was.
+    /// The next slots, at most [`SLOTS_AT_ONCE`]; `None` if all were returned. The list is empty if
+    /// a page of the index was.
     pub async fn next(&mut self, ledger: &Ledger) -> Result<Option<Vec<Slot>>, LedgerError> {
-        if self.keys.is_empty() {
+        if self.slots.is_empty() {
             let Some(page) = (match &mut self.index {
                 Some(index) => index.next_page(ledger).await?,
                 None => None,
             }) else {
                 return Ok(None);
             };
-            self.keys.extend(page);
+            self.slots.extend(page);
         }
-        let count = self.keys.len().min(KEYS_AT_ONCE);
-        Ok(Some(self.keys.drain(..count).collect()))
+        let count = self.slots.len().min(SLOTS_AT_ONCE);
+        Ok(Some(self.slots.drain(..count).collect()))
     }
 
-    /// Puts keys back whose records could not be read.
-    pub fn put_back(&mut self, keys: Vec<Slot>) {
-        self.keys.extend(keys);
+    /// Puts slots back whose records could not be read.
+    pub fn put_back(&mut self, slots: Vec<Slot>) {
+        self.slots.extend(slots);
     }
 }
 
 impl WorkIndex {
-    /// Reads the next page of keys; `None` if all were read. A page that cannot be read is read
+    /// Reads the next page of slots; `None` if all were read. A page that cannot be read is read
     /// again after the others.
     async fn next_page(&mut self, ledger: &Ledger) -> Result<Option<Vec<Slot>>, LedgerError> {
         let Some(page) = self.pages.pop_front() else {
@@ -132,6 +133,6 @@ impl WorkIndex {
                 false => self.pages.push_back(next),
             }
         }
-        Ok(Some(read.keys))
+        Ok(Some(read.slots))
     }
 }

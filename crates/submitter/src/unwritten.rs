@@ -107,10 +107,10 @@ impl Unwritten {
     pub async fn write(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
         let all = std::mem::take(&mut self.0);
         let mut written = stream::iter(all)
-            .map(|(key, entry)| async move {
+            .map(|(slot, entry)| async move {
                 let doubtful = entry.doubtful.as_ref();
                 ledger
-                    .add_transmissions(&key, entry.transmissions, doubtful)
+                    .add_transmissions(&slot, entry.transmissions, doubtful)
                     .await
             })
             .buffer_unordered(AT_ONCE);

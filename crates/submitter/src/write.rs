@@ -4,7 +4,7 @@ use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use ledger::record::DoubtfulWrite;
 use ledger::{LedgerError, Written};
-use marketplace::outcome::{Next, Verdict, next};
+use marketplace::answer::{Next, Verdict, next};
 use marketplace::record::Transmissions;
 use marketplace::{MeteringRecord, State};
 use runtime::InvocationError;
@@ -62,8 +62,8 @@ pub(crate) async fn outcomes(
     for one in written {
         match one {
             Ok((next, verdict)) => count(tally, next.state, &verdict),
-            Err((key, transmissions, doubtful, error)) => {
-                unwritten.put_back(key, transmissions, doubtful);
+            Err((slot, transmissions, doubtful, error)) => {
+                unwritten.put_back(slot, transmissions, doubtful);
                 failure = Some(error);
             }
         }

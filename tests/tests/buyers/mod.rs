@@ -240,8 +240,8 @@ impl Buyers {
             .unwrap()
     }
 
-    /// Every attribute of every item of Subscriptions, as text.
-    pub async fn everything_stored(&self) -> String {
+    /// A client of the tables, for writes that no function makes.
+    pub fn client(&self) -> aws_sdk_dynamodb::Client {
         let config = aws_sdk_dynamodb::Config::builder()
             .behavior_version(aws_sdk_dynamodb::config::BehaviorVersion::latest())
             .region(aws_sdk_dynamodb::config::Region::new("us-east-1"))
@@ -250,17 +250,42 @@ impl Buyers {
             ))
             .endpoint_url(self.database.endpoint())
             .build();
+        aws_sdk_dynamodb::Client::from_conf(config)
+    }
+
+    /// Puts an item of Subscriptions that no function wrote.
+    pub async fn put(&self, attributes: &[(&str, &str)]) {
+        let mut request = self
+            .client()
+            .put_item()
+            .table_name(&self.ledger.tables().subscriptions);
+        for (name, value) in attributes {
+            request = request.item(*name, AttributeValue::S((*value).to_owned()));
+        }
+        request.send().await.unwrap();
+    }
+
+    /// Deletes an item of Subscriptions.
+    pub async fn forget(&self, partition: &str, sort: &str) {
+        self.client()
+            .delete_item()
+            .table_name(&self.ledger.tables().subscriptions)
+            .key("subscription", AttributeValue::S(partition.to_owned()))
+            .key("item", AttributeValue::S(sort.to_owned()))
+            .send()
+            .await
+            .unwrap();
+    }
+
+    /// Every attribute of every item of Subscriptions, as text.
+    pub async fn everything_stored(&self) -> String {
+        let client = self.client();
         let mut texts = Vec::new();
         for table in [
             &self.ledger.tables().subscriptions,
             &self.ledger.tables().metering_records,
         ] {
-            let scanned = aws_sdk_dynamodb::Client::from_conf(config.clone())
-                .scan()
-                .table_name(table)
-                .send()
-                .await
-                .unwrap();
+            let scanned = client.scan().table_name(table).send().await.unwrap();
             for item in scanned.items() {
                 let mut item: Vec<String> = item
                     .iter()

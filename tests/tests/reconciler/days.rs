@@ -9,7 +9,7 @@ use ledger::Written;
 use ledger::day::digest_of_known;
 use marketplace::UsageHour;
 use marketplace::books::Books;
-use marketplace::fold::{CarryId, origin_hash};
+use marketplace::carry_id::{CarryId, origin_hash};
 use marketplace::record::Transmissions;
 use marketplace::recount::MovementKind;
 use reconciler::{Report, Task};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ledger::Written;
-use marketplace::fold::{CarryId, origin_hash};
+use marketplace::carry_id::{CarryId, origin_hash};
 use marketplace::recount::MovementKind;
 use simulation::run::{Executor, on_a_thread};
 use simulation::wire::Fate;

@@ -146,7 +146,7 @@ async fn a_dry_run_sends_nothing_and_what_it_froze_is_never_sent() {
             .due_records(shard, later, None)
             .await
             .expect("readable");
-        assert!(page.keys.is_empty());
+        assert!(page.slots.is_empty());
     }
     assert!(!record.is_sendable(at("2026-11-21T11:00:00Z")));
     assert_eq!(market.books().await.dry_run.to_string(), "1");

@@ -207,8 +207,8 @@ async fn add_claims(
     if slots.is_empty() {
         return Ok(());
     }
-    let keys: Vec<Slot> = slots.iter().map(|excess| excess.slot.clone()).collect();
-    let records = ledger.records(&keys).await?;
+    let wanted: Vec<Slot> = slots.iter().map(|excess| excess.slot.clone()).collect();
+    let records = ledger.records(&wanted).await?;
     let stamps: BTreeMap<_, _> = records.iter().map(|r| (&r.slot, r.stamp)).collect();
     let known = agreements_of(ledger, profile).await?;
     let spans = profile.lifecycle.spans();

@@ -169,7 +169,7 @@ fn counted(counts: &Counts) -> [(&'static str, u64, &'static str); 15] {
             "accepted in the ledger, no success at AWS",
         ),
         (
-            "unknown_here",
+            "unknown_in_ledger",
             counts.unknown,
             "a success at AWS, no record in the ledger",
         ),

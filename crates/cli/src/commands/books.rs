@@ -16,9 +16,9 @@ use crate::{output, view};
 
 /// Compares the ingested usage, counted again from the usage rows, with the metered usage.
 ///
-/// For every hour and dimension: own rows + carried in = here + carried out + held + written off -
-/// refunded + not yet counted. In total: ingested = accepted + pending + held + dry run + lost -
-/// over-metered - refunded. "here" is the quantity that the slot's own record bills.
+/// For every hour and dimension: own rows + carried in = recorded + carried out + held + written
+/// off - refunded + not yet counted. In total: ingested = accepted + pending + held + dry run +
+/// lost - over-metered - refunded. "recorded" is the quantity that the slot's own record bills.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -64,7 +64,7 @@ const CSV_COLUMNS: [&str; 12] = [
     "state",
     "own",
     "carried_in",
-    "here",
+    "recorded",
     "carried_out",
     "held",
     "written_off",

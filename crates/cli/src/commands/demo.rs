@@ -56,7 +56,7 @@ enum Faults {
     /// No faults are injected
     None,
     /// Throttling, internal errors, unprocessed records, lost replies; repeated, reordered, delayed
-    /// and dropped stream deliveries; a submitter that dies just before and just after its calls
+    /// and dropped stream deliveries; a submitter that is killed before or after some of its calls
     Harsh,
 }
 

@@ -12,7 +12,7 @@ use crate::emulator::Emulator;
 use crate::limits::CONSOLE_PAGE_ROWS_MAX;
 use crate::refusal::Refusal;
 use crate::wire::operation_names;
-use crate::world::{Call, CallFilter, CallRecord, Verdict};
+use crate::world::{Call, CallFilter, CallRecord, CallVerdict};
 
 pub(super) async fn list(State(emulator): State<Emulator>, query: Fields) -> Response {
     match view(&emulator, &query) {
@@ -54,7 +54,7 @@ fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, Refusal> {
     let verdict = query.get("verdict").map(verdict_named).transpose()?;
     let of = CallFilter {
         operation,
-        verdicts: verdict.map_or(&Verdict::ALL, |choice| choice.verdicts),
+        verdicts: verdict.map_or(&CallVerdict::ALL, |choice| choice.verdicts),
     };
     let size = CONSOLE_PAGE_ROWS_MAX;
     let (count, calls) = {
@@ -72,7 +72,7 @@ fn view(emulator: &Emulator, query: &Fields) -> Result<Markup, Refusal> {
     })
 }
 
-fn table(calls: &[(Verdict, Call)]) -> Markup {
+fn table(calls: &[(CallVerdict, Call)]) -> Markup {
     html! {
         div.scroll role="region" aria-label="Calls" tabindex="0" {
             table {
@@ -102,7 +102,7 @@ fn table(calls: &[(Verdict, Call)]) -> Markup {
 }
 
 /// The results of a call in plain words. Each outcome of its records is explained once.
-fn plain_words(verdict: Verdict, call: &Call) -> Markup {
+fn plain_words(verdict: CallVerdict, call: &Call) -> Markup {
     html! {
         @if let Some(error) = &call.error {
             p { code { (error.code) } ": " (error.message) }
@@ -114,10 +114,10 @@ fn plain_words(verdict: Verdict, call: &Call) -> Markup {
                     @if let Some(explanation) = explain::outcome(outcome) { ": " (explanation.rule) " " strong { (explanation.next) } }
                 }
             }
-            @if call.records.is_empty() && verdict == Verdict::Accepted { p { "Answered." } }
+            @if call.records.is_empty() && verdict == CallVerdict::Accepted { p { "Answered." } }
         }
         @if !call.faults.is_empty() { p { "Faults: " (fault_names(call)) "." } }
-        @if verdict == Verdict::Unanswered { (explained(explain::unanswered(&call.faults))) }
+        @if verdict == CallVerdict::Unanswered { (explained(explain::unanswered(&call.faults))) }
     }
 }
 
@@ -142,7 +142,7 @@ fn counts(records: &[CallRecord]) -> Vec<(&str, usize)> {
     counts
 }
 
-fn detail(verdict: Verdict, call: &Call) -> Markup {
+fn detail(verdict: CallVerdict, call: &Call) -> Markup {
     html! {
         p { a href="/_emulator/console/calls" { "All calls" } }
         dl {
@@ -205,34 +205,34 @@ fn records(call: &Call) -> Markup {
 struct Choice {
     name: &'static str,
     words: &'static str,
-    verdicts: &'static [Verdict],
+    verdicts: &'static [CallVerdict],
 }
 
 const CHOICES: [Choice; 5] = [
     Choice {
         name: "refusal",
         words: "anything refused",
-        verdicts: &[Verdict::Refused, Verdict::Partly],
+        verdicts: &[CallVerdict::Refused, CallVerdict::Partly],
     },
     Choice {
         name: "accepted",
         words: "accepted",
-        verdicts: &[Verdict::Accepted],
+        verdicts: &[CallVerdict::Accepted],
     },
     Choice {
         name: "partly",
         words: "records refused",
-        verdicts: &[Verdict::Partly],
+        verdicts: &[CallVerdict::Partly],
     },
     Choice {
         name: "refused",
         words: "request refused",
-        verdicts: &[Verdict::Refused],
+        verdicts: &[CallVerdict::Refused],
     },
     Choice {
         name: "unanswered",
         words: "not answered",
-        verdicts: &[Verdict::Unanswered],
+        verdicts: &[CallVerdict::Unanswered],
     },
 ];
 
@@ -246,12 +246,12 @@ fn verdict_named(text: &str) -> Result<Choice, Refusal> {
     })
 }
 
-fn tag(verdict: Verdict) -> Markup {
+fn tag(verdict: CallVerdict) -> Markup {
     let (class, word) = match verdict {
-        Verdict::Accepted => ("good", "accepted"),
-        Verdict::Partly => ("warn", "records refused"),
-        Verdict::Refused => ("bad", "request refused"),
-        Verdict::Unanswered => ("bad", "not answered"),
+        CallVerdict::Accepted => ("good", "accepted"),
+        CallVerdict::Partly => ("warn", "records refused"),
+        CallVerdict::Refused => ("bad", "request refused"),
+        CallVerdict::Unanswered => ("bad", "not answered"),
     };
     html! { span class={ "tag " (class) } { (word) } }
 }

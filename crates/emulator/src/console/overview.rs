@@ -7,12 +7,12 @@ use maud::html;
 
 use super::page::{self, Place};
 use crate::emulator::Emulator;
-use crate::world::{CallFilter, Verdict};
+use crate::world::{CallFilter, CallVerdict};
 
 pub(super) async fn show(State(emulator): State<Emulator>) -> Response {
     let (products, agreements, slots, calls, refused) = {
         let world = &emulator.core().world;
-        let count = |verdicts: &[Verdict]| {
+        let count = |verdicts: &[CallVerdict]| {
             let of = CallFilter {
                 operation: None,
                 verdicts,
@@ -23,8 +23,8 @@ pub(super) async fn show(State(emulator): State<Emulator>) -> Response {
             world.products.len(),
             world.agreements.len(),
             world.slots.iter().count(),
-            count(&Verdict::ALL),
-            count(&[Verdict::Refused, Verdict::Partly]),
+            count(&CallVerdict::ALL),
+            count(&[CallVerdict::Refused, CallVerdict::Partly]),
         )
     };
     let faults = emulator.faults().faults.len();

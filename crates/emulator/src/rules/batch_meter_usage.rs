@@ -19,7 +19,7 @@ use crate::readings::{
     StampOutsideAgreement, ZeroQuantity,
 };
 use crate::world::{
-    Identity, License, Outcome, Pricing, Product, RecordOutcome, Scope, Slot, SlotKey, World,
+    Identity, License, Pricing, Product, RecordOutcome, RecordStatus, Scope, Slot, SlotKey, World,
 };
 
 /// The judgment on a record that passed every check of the request.
@@ -61,7 +61,7 @@ pub(crate) fn batch_meter_usage(
         for (index, (record, judged)) in judged.into_iter().enumerate() {
             outcomes.push(match unprocessed.get(index) {
                 Some(true) => RecordOutcome {
-                    outcome: Outcome::Unprocessed,
+                    outcome: RecordStatus::Unprocessed,
                     metering_record: None,
                 },
                 _ => enter(world, record, judged, arrival.now, region),
@@ -245,7 +245,7 @@ fn enter(
     let (key, allocations) = match judged {
         Judged::NotSubscribed => {
             return RecordOutcome {
-                outcome: Outcome::CustomerNotSubscribed,
+                outcome: RecordStatus::CustomerNotSubscribed,
                 metering_record: None,
             };
         }
@@ -274,9 +274,9 @@ fn enter(
     }
     RecordOutcome {
         outcome: if free {
-            Outcome::SuccessAgain
+            RecordStatus::SuccessAgain
         } else {
-            Outcome::Success
+            RecordStatus::Success
         },
         metering_record: Some(metering_record),
     }
@@ -284,7 +284,7 @@ fn enter(
 
 fn duplicate() -> RecordOutcome {
     RecordOutcome {
-        outcome: Outcome::DuplicateRecord,
+        outcome: RecordStatus::DuplicateRecord,
         metering_record: None,
     }
 }
@@ -298,7 +298,7 @@ fn identical(world: &mut World, first: u64) -> RecordOutcome {
         IdenticalRecordId::New => world.next_metering_record(),
     };
     RecordOutcome {
-        outcome: Outcome::SuccessAgain,
+        outcome: RecordStatus::SuccessAgain,
         metering_record: Some(number),
     }
 }

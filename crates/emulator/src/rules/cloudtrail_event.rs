@@ -9,7 +9,7 @@ use super::lookup_events::{USERNAME, event_id};
 use crate::limits::CLOUDTRAIL_FIELD_BYTES_MAX;
 use crate::model::{GivenQuantity, UsageAllocation, UsageRecord};
 use crate::readings::CloudTrailTimestamps;
-use crate::world::{CallEntry, Outcome, RecordOutcome, World};
+use crate::world::{CallEntry, RecordOutcome, RecordStatus, World};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -70,7 +70,7 @@ fn response_elements(world: &World, entry: &CallEntry, reading: CloudTrailTimest
     for (record, outcome) in entry.records.iter().zip(&entry.outcomes) {
         let printed = usage_record(record, reading);
         match outcome.outcome {
-            Outcome::Unprocessed => unprocessed.push(printed),
+            RecordStatus::Unprocessed => unprocessed.push(printed),
             _ => results.push(result(world, printed, outcome)),
         }
     }

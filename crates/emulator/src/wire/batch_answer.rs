@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::faults::{CallFaults, Choice};
 use crate::ids::{self, Kind};
 use crate::model::UsageRecord;
-use crate::world::{Outcome, RecordOutcome};
+use crate::world::{RecordOutcome, RecordStatus};
 
 /// The status with which [`FaultKind::UnknownStatus`](crate::FaultKind::UnknownStatus) replaces
 /// another. It is in no API model.
@@ -56,7 +56,7 @@ pub(super) fn body(
         if marked(&missing, index) {
             continue;
         }
-        if outcome.outcome == Outcome::Unprocessed {
+        if outcome.outcome == RecordStatus::Unprocessed {
             answer.unprocessed_records.push(record);
             continue;
         }

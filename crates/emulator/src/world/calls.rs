@@ -12,9 +12,9 @@ use crate::ids::{self, Kind};
 use crate::limits::{CALL_RECORDS_KEPT_MAX, CALLS_KEPT_MAX};
 use crate::model::UsageRecord;
 
-/// The result for one usage record.
+/// The result for one usage record of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Outcome {
+pub(crate) enum RecordStatus {
     /// The record took its slot.
     Success,
     /// `Success` without a new slot: the record is identical to the record in the slot, or its
@@ -27,29 +27,29 @@ pub(crate) enum Outcome {
     NotProcessed,
 }
 
-impl Outcome {
+impl RecordStatus {
     /// The status as AWS prints it. `NotProcessed` is the emulator's own word.
     pub(crate) fn status(self) -> &'static str {
         match self {
-            Outcome::Success | Outcome::SuccessAgain => "Success",
-            Outcome::CustomerNotSubscribed => "CustomerNotSubscribed",
-            Outcome::DuplicateRecord => "DuplicateRecord",
-            Outcome::Unprocessed => "Unprocessed",
-            Outcome::NotProcessed => "NotProcessed",
+            RecordStatus::Success | RecordStatus::SuccessAgain => "Success",
+            RecordStatus::CustomerNotSubscribed => "CustomerNotSubscribed",
+            RecordStatus::DuplicateRecord => "DuplicateRecord",
+            RecordStatus::Unprocessed => "Unprocessed",
+            RecordStatus::NotProcessed => "NotProcessed",
         }
     }
 }
 
-/// An outcome with the metering record it refers to.
+/// The status of a usage record, with the metering record it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecordOutcome {
-    pub(crate) outcome: Outcome,
+    pub(crate) outcome: RecordStatus,
     pub(crate) metering_record: Option<u64>,
 }
 
 impl RecordOutcome {
     pub(crate) const NOT_PROCESSED: RecordOutcome = RecordOutcome {
-        outcome: Outcome::NotProcessed,
+        outcome: RecordStatus::NotProcessed,
         metering_record: None,
     };
 }
@@ -72,15 +72,18 @@ pub(crate) struct CallEntry {
 
 impl CallEntry {
     /// The result of the call as a whole.
-    pub(crate) fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> CallVerdict {
         let accepted = |outcome: &RecordOutcome| {
-            matches!(outcome.outcome, Outcome::Success | Outcome::SuccessAgain)
+            matches!(
+                outcome.outcome,
+                RecordStatus::Success | RecordStatus::SuccessAgain
+            )
         };
         match (self.answered, &self.error) {
-            (false, _) => Verdict::Unanswered,
-            (true, Some(_)) => Verdict::Refused,
-            (true, None) if self.outcomes.iter().all(accepted) => Verdict::Accepted,
-            (true, None) => Verdict::Partly,
+            (false, _) => CallVerdict::Unanswered,
+            (true, Some(_)) => CallVerdict::Refused,
+            (true, None) if self.outcomes.iter().all(accepted) => CallVerdict::Accepted,
+            (true, None) => CallVerdict::Partly,
         }
     }
 
@@ -93,7 +96,7 @@ impl CallEntry {
 
 /// The result of a call as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum CallVerdict {
     /// Answered without an error, and every record accepted.
     Accepted,
     /// Answered without an error, but not every record was accepted. A status of 200 does not mean
@@ -105,12 +108,12 @@ pub(crate) enum Verdict {
     Unanswered,
 }
 
-impl Verdict {
-    pub(crate) const ALL: [Verdict; 4] = [
-        Verdict::Accepted,
-        Verdict::Partly,
-        Verdict::Refused,
-        Verdict::Unanswered,
+impl CallVerdict {
+    pub(crate) const ALL: [CallVerdict; 4] = [
+        CallVerdict::Accepted,
+        CallVerdict::Partly,
+        CallVerdict::Refused,
+        CallVerdict::Unanswered,
     ];
 }
 
@@ -120,7 +123,7 @@ pub(crate) struct CallFilter<'a> {
     /// The operation; `None` selects all operations.
     pub(crate) operation: Option<&'a str>,
     /// The call must have one of these verdicts.
-    pub(crate) verdicts: &'a [Verdict],
+    pub(crate) verdicts: &'a [CallVerdict],
 }
 
 impl CallFilter<'_> {
@@ -249,7 +252,7 @@ impl World {
         filter: CallFilter<'_>,
         skip: usize,
         take: usize,
-    ) -> (usize, Vec<(Verdict, Call)>) {
+    ) -> (usize, Vec<(CallVerdict, Call)>) {
         let found = || self.calls.iter().rev().filter(|entry| filter.has(entry));
         let page = found().skip(skip).take(take);
         (
@@ -260,7 +263,7 @@ impl World {
     }
 
     /// The call with this number. `None` if the log does not have it, or no longer.
-    pub(crate) fn call_numbered(&self, number: u64) -> Option<(Verdict, Call)> {
+    pub(crate) fn call_numbered(&self, number: u64) -> Option<(CallVerdict, Call)> {
         let entry = self.calls.iter().rev().find(|e| e.number == number)?;
         Some((entry.verdict(), self.call(entry)))
     }
@@ -293,7 +296,7 @@ impl World {
             timestamp: record.timestamp.at,
             quantity: record.quantity.value().to_string(),
             outcome: outcome.outcome.status().to_owned(),
-            billed: outcome.outcome == Outcome::Success,
+            billed: outcome.outcome == RecordStatus::Success,
             metering_record_id: outcome.metering_record.map(|n| self.metering_record_id(n)),
         }
     }

@@ -2,52 +2,12 @@
 //! identifiers are for a world whose names appear in documents, in samples or in another system.
 
 use jiff::Timestamp;
-use thiserror::Error;
 
 use super::licenses::seconds_after;
 use super::{Identity, NewAgreement, Token, World};
 use crate::limits::{CUSTOMER_CHARS_MAX, REGISTRATION_TOKEN_CHARS_MAX, RESOURCE_ID_CHARS_MAX};
 use crate::model::is_license_arn;
-use crate::refusal::Refusal;
-
-/// Why an identifier cannot be chosen.
-#[derive(Debug, Error, PartialEq, Eq)]
-pub enum ChosenError {
-    /// The value does not have the form of such an identifier.
-    #[error("`{member}` is `{value}`, but must be {rule}")]
-    Form {
-        /// The member that was given.
-        member: &'static str,
-        /// The value that was given.
-        value: String,
-        /// The form that the member must have.
-        rule: &'static str,
-    },
-    /// The identifier already belongs to something else.
-    #[error("`{member}`: `{value}` is taken; choose another, or reset the world")]
-    Taken {
-        /// The member that was given.
-        member: &'static str,
-        /// The value that was given.
-        value: String,
-    },
-    /// The account already has another customer identifier for this product.
-    #[error(
-        "`customer_identifier` is `{value}`, but the account already has `{known}` for this product"
-    )]
-    Renamed {
-        /// The value that was given.
-        value: String,
-        /// The identifier that the account has.
-        known: String,
-    },
-    /// Buyers of this product have no customer identifiers.
-    #[error("`customer_identifier` is `{value}`, but the product's identity is `license`")]
-    LicenseOnly {
-        /// The value that was given.
-        value: String,
-    },
-}
+use crate::refusal::{ChosenError, Refusal};
 
 impl World {
     /// Checks the identifiers that are chosen for a purchase.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::slots::HOUR_S;
-use super::{CallEntry, License, Metered, Outcome, Scope, Slot, World};
+use super::{CallEntry, License, Metered, RecordStatus, Scope, Slot, World};
 use crate::model::UsageRecord;
 use crate::quantity::Quantity;
 
@@ -183,8 +183,8 @@ impl World {
         for entry in self.calls.iter() {
             for (record, outcome) in entry.records.iter().zip(&entry.outcomes) {
                 let is_duplicate = match outcome.outcome {
-                    Outcome::Success | Outcome::SuccessAgain => continue,
-                    Outcome::DuplicateRecord => true,
+                    RecordStatus::Success | RecordStatus::SuccessAgain => continue,
+                    RecordStatus::DuplicateRecord => true,
                     _ => false,
                 };
                 let place = filter.hour(record.timestamp.at.as_second());

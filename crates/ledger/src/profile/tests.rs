@@ -48,20 +48,3 @@ fn a_profile_written_before_all_signs_were_kept_is_read() {
     let error = Profile::from_item(&item).unwrap_err().to_string();
     assert!(error.contains("activated yesterday"), "{error}");
 }
-
-#[test]
-fn usage_may_belong_to_the_day_before_the_activation_even_if_that_became_known_later() {
-    let subscription = "legacy|code|cust".parse().unwrap();
-    let created: Timestamp = "2026-11-21T14:10:00Z".parse().unwrap();
-    let mut profile = Profile::new(subscription, "code".parse().unwrap(), created);
-    let first = |profile: &Profile| profile.first_possible_hour().to_string();
-    assert_eq!(first(&profile), "2026-11-20T14");
-    for (activated, expected) in [
-        ("2026-11-21T15:00:00Z", "2026-11-20T14"),
-        ("2026-11-21T08:30:00Z", "2026-11-20T08"),
-    ] {
-        let at = activated.parse().unwrap();
-        profile.lifecycle.observe(Sign::Activated, at);
-        assert_eq!(first(&profile), expected, "{activated}");
-    }
-}

@@ -1,8 +1,8 @@
 //! Writes the outcome of a record: a verdict, a success, a new state, or its transmissions.
 
 use jiff::Timestamp;
+use marketplace::answer::{Next, Verdict};
 use marketplace::audit::due;
-use marketplace::outcome::{Next, Verdict};
 use marketplace::record::{MeteringRecord, State, Transmissions};
 use marketplace::slot::Slot;
 
@@ -12,12 +12,13 @@ use crate::error::{LedgerError, Written};
 use crate::item::{number, text};
 use crate::{Ledger, shard_of};
 
-/// The most tries of the write of a success. Our own choice: a try fails only if the record does
-/// not exist, or if its first hold was made or its last hold decided since the try before.
+/// The most tries of the write of a success. Our own choice. A try fails if the record does not
+/// exist. It also fails if the record got its first hold, or lost its last one, since the previous
+/// try.
 const SUCCESS_TRIES_MAX: u32 = 4;
 
-/// The write of an outcome that failed or met another version, but may have been done: if
-/// DynamoDB's answer to a write is lost, the writer does not learn that the write was done.
+/// A write of an outcome that seemed to fail. It may have been done nevertheless: if DynamoDB's
+/// answer is lost, the writer does not learn of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DoubtfulWrite {
     version: u64,

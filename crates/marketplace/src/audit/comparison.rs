@@ -69,7 +69,7 @@ pub struct Comparison {
 impl Comparison {
     /// Adds a record of the ledger. Records must be added before the calls.
     pub fn record(&mut self, record: &MeteringRecord) {
-        let slot = (
+        let ids = (
             self.subscriptions.number(&record.slot.subscription),
             self.dimensions.number(&record.slot.dimension),
             record.slot.hour.number(),
@@ -83,7 +83,7 @@ impl Comparison {
             may_be_cut_off: may_be_cut_off(record),
             outcome_at: outcome.map_or(record.sealed_at, |outcome| outcome.at),
         };
-        self.entries.insert(slot, entry);
+        self.entries.insert(ids, entry);
     }
 
     /// How many records were added.
@@ -111,20 +111,20 @@ impl Comparison {
         self.may_hide_large |= other.may_hide_large;
     }
 
-    /// The accepted records without a Success so far, in the order of their keys.
-    pub fn unseen_keys(&self) -> Vec<Slot> {
-        let keys = self.unseen().filter_map(|(slot, _)| self.slot_of(slot));
-        let mut keys: Vec<Slot> = keys.collect();
-        keys.sort();
-        keys
+    /// The slots of the accepted records without a Success so far, in their order.
+    pub fn unseen_slots(&self) -> Vec<Slot> {
+        let slots = self.unseen().filter_map(|(ids, _)| self.slot_of(ids));
+        let mut slots: Vec<Slot> = slots.collect();
+        slots.sort();
+        slots
     }
 
-    /// Replaces the records with these keys by the records that were read again. A record that was
+    /// Replaces the records of these slots by the records that were read again. A record that was
     /// not found again, or is not accepted, is removed.
-    pub fn replace(&mut self, keys: &[Slot], read_again: &[MeteringRecord]) {
-        for key in keys {
-            if let Some(slot) = self.ids_of(key) {
-                self.entries.remove(&slot);
+    pub fn replace(&mut self, slots: &[Slot], read_again: &[MeteringRecord]) {
+        for slot in slots {
+            if let Some(ids) = self.ids_of(slot) {
+                self.entries.remove(&ids);
             }
         }
         for record in read_again {
@@ -137,9 +137,9 @@ impl Comparison {
     /// Compares a call. Only successes of the slots that `concerns` selects are compared.
     pub fn call(&mut self, call: &Call, concerns: impl Fn(&Slot) -> bool) {
         self.count_call(call);
-        for key in call.slots().into_iter().filter(|key| concerns(key)) {
-            if let Effect::Success { quantity, .. } = call.effect(key) {
-                self.success(key, quantity, &call.event_id);
+        for slot in call.slots().into_iter().filter(|slot| concerns(slot)) {
+            if let Effect::Success { quantity, .. } = call.effect(slot) {
+                self.success(slot, quantity, &call.event_id);
             }
         }
     }
@@ -148,11 +148,10 @@ impl Comparison {
     /// that are compared elsewhere.
     pub fn mark_seen(&mut self, call: &Call) {
         self.add_hidden(call);
-        for key in call.slots() {
-            if let Effect::Success { .. } = call.effect(key)
-                && let Some(entry) = self
-                    .ids_of(key)
-                    .and_then(|slot| self.entries.get_mut(&slot))
+        for slot in call.slots() {
+            let ids = self.ids_of(slot);
+            if let Effect::Success { .. } = call.effect(slot)
+                && let Some(entry) = ids.and_then(|ids| self.entries.get_mut(&ids))
             {
                 entry.is_seen = true;
             }
@@ -261,11 +260,11 @@ impl Comparison {
         }
     }
 
-    /// The spans in which the missing successes of accepted records should lie: the time around
-    /// each record's outcome. With `wide` they are the whole time in which each record could be
-    /// sent: that many minutes from its hour's start.
+    /// The periods in which the missing successes of accepted records should lie: the time around
+    /// each record's outcome. `wide` is a number of minutes. With it, each period begins with the
+    /// record's hour and lasts that long: the whole time in which the record could be sent.
     pub fn periods_of_unseen(&self, wide: Option<i64>, now: Timestamp) -> Vec<Period> {
-        let spans = self.unseen().map(|(slot, entry)| {
+        let periods = self.unseen().map(|(slot, entry)| {
             let (from, to) = match wide {
                 None => (
                     minutes_after(entry.outcome_at, CLOCK_MARGIN_MINUTES.saturating_neg()),
@@ -285,7 +284,7 @@ impl Comparison {
                 to: to.min(now).max(from),
             }
         });
-        super::union(spans.collect())
+        super::union(periods.collect())
     }
 
     fn unseen(&self) -> impl Iterator<Item = (&SlotIds, &Entry)> {
@@ -310,8 +309,8 @@ impl Comparison {
             .count();
         let inferred = u64::try_from(inferred).unwrap_or(u64::MAX);
         self.counts.inferred = self.counts.inferred.saturating_add(inferred);
-        let mut missing: Vec<(SlotIds, Entry)> = self.unseen().map(|(s, e)| (*s, *e)).collect();
-        missing.sort_by_key(|(slot, _)| (slot.2, slot.0, slot.1));
+        let mut missing: Vec<(SlotIds, Entry)> = self.unseen().map(|(i, e)| (*i, *e)).collect();
+        missing.sort_by_key(|(ids, _)| (ids.2, ids.0, ids.1));
         for (ids, entry) in missing {
             if entry.outcome_at > recent {
                 self.counts.too_recent = self.counts.too_recent.saturating_add(1);
@@ -386,8 +385,8 @@ fn may_hide_success(call: &Call) -> bool {
     call.is_opaque() || (call.is_truncated && !call.recorded_nothing())
 }
 
-fn hour_of(slot: &SlotIds) -> UsageHour {
-    UsageHour::of(Timestamp::UNIX_EPOCH).plus(slot.2)
+fn hour_of(ids: &SlotIds) -> UsageHour {
+    UsageHour::of(Timestamp::UNIX_EPOCH).plus(ids.2)
 }
 
 #[cfg(test)]

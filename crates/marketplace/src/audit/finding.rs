@@ -29,7 +29,7 @@ pub enum Finding {
         /// The metering record id that AWS gave it, if the event has it.
         metering_record_id: Option<String>,
     },
-    /// Nothing in the span can have recorded the slot.
+    /// Nothing in the period can have recorded the slot.
     NotBilled,
     /// The history does not show whether the record was billed.
     Unknown(Doubt),
@@ -38,7 +38,7 @@ pub enum Finding {
 /// Why the history does not show whether a record was billed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Doubt {
-    /// An event of the span is cut off or cannot be read.
+    /// An event of the period is cut off or cannot be read.
     Opaque(String),
     /// A call that named the slot may or may not have recorded it.
     MayHaveRecorded {
@@ -85,7 +85,7 @@ impl fmt::Display for Doubt {
             Self::MayHaveRecorded { code, at } => write!(
                 f,
                 "a call at {at} ({}) may have recorded it",
-                code.as_deref().unwrap_or("without a verdict")
+                code.as_deref().unwrap_or("without an error code")
             ),
             Self::OtherIdentity => f.write_str(
                 "a record of the same product, dimension and hour names its buyer in another way",

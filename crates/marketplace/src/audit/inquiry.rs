@@ -1,4 +1,4 @@
-//! Finds what the calls of a completely read span prove about frozen records.
+//! Finds what the calls of a completely read period prove about frozen records.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -30,7 +30,7 @@ struct Watched {
     is_duplicate: bool,
     /// Whether a request with this record alone may be larger than CloudTrail keeps.
     may_be_cut_off: bool,
-    span: Period,
+    period: Period,
     /// The time from which the absence of a call proves something.
     calls_shown_at: Timestamp,
     /// The time from which no call can carry it any more.
@@ -59,7 +59,7 @@ struct Watched {
 #[derive(Debug, Default)]
 pub struct Inquiry {
     records: Vec<Watched>,
-    by_key: HashMap<Slot, usize>,
+    by_slot: HashMap<Slot, usize>,
     /// The records that identify their buyer by product code and customer, or by product code and
     /// account.
     by_product: HashMap<(ProductCode, Dimension, UsageHour), Vec<usize>>,
@@ -94,18 +94,18 @@ impl Inquiry {
 
     fn watch(&mut self, record: &MeteringRecord, now: Timestamp) {
         let place = self.records.len();
-        let key = &record.slot;
-        if let Some(product) = key.subscription.product() {
-            let slot = (product.clone(), key.dimension.clone(), key.hour);
-            self.by_product.entry(slot).or_default().push(place);
+        let slot = &record.slot;
+        if let Some(product) = slot.subscription.product() {
+            let of_product = (product.clone(), slot.dimension.clone(), slot.hour);
+            self.by_product.entry(of_product).or_default().push(place);
         }
-        self.by_key.insert(key.clone(), place);
+        self.by_slot.insert(slot.clone(), place);
         self.records.push(Watched {
-            slot: key.clone(),
+            slot: slot.clone(),
             quantity: record.quantity,
             is_duplicate: record.state == State::Disputed,
             may_be_cut_off: may_be_cut_off(record),
-            span: period_of(record, now),
+            period: period_of(record, now),
             calls_shown_at: super::calls_shown_at(record, now),
             calls_over_at: super::witness::calls_over_at(record, now),
             sent: record.sent,
@@ -124,7 +124,7 @@ impl Inquiry {
     pub fn periods(&self, now: Timestamp) -> Vec<Period> {
         let periods = self.records.iter().flat_map(|record| {
             let witnesses = super::witness::periods_after(record.calls_over_at, now);
-            std::iter::once(record.span).chain(witnesses)
+            std::iter::once(record.period).chain(witnesses)
         });
         super::union(periods.collect())
     }
@@ -140,14 +140,15 @@ impl Inquiry {
                 what: format!("event {} at {}", call.event_id, call.at),
             });
         }
-        for key in call.slots() {
-            let effect = call.effect(key);
+        for slot in call.slots() {
+            let effect = call.effect(slot);
             let is_something = effect != Effect::Nothing;
-            if let Some(record) = self.by_key.get(key).and_then(|n| self.records.get_mut(*n)) {
+            let place = self.by_slot.get(slot);
+            if let Some(record) = place.and_then(|n| self.records.get_mut(*n)) {
                 record.add(call, effect);
             }
             if is_something {
-                self.mark_other_identity(key);
+                self.mark_other_identity(slot);
             }
         }
     }
@@ -190,7 +191,7 @@ impl Inquiry {
     /// The conclusion from the calls about a record. The caller must first pass in all events of
     /// [`Inquiry::periods`].
     pub fn finding(&self, slot: &Slot, now: Timestamp) -> Finding {
-        let Some(record) = self.by_key.get(slot).and_then(|n| self.records.get(*n)) else {
+        let Some(record) = self.by_slot.get(slot).and_then(|n| self.records.get(*n)) else {
             return Finding::Unknown(Doubt::TooEarly);
         };
         if let Some((at, id)) = &record.billed {
@@ -206,7 +207,7 @@ impl Inquiry {
                 metering_record_id: id.clone(),
             };
         }
-        match self.doubt_of_span(record) {
+        match self.doubt_of_period(record) {
             Some(doubt) => Finding::Unknown(doubt),
             None if record.is_duplicate || record.duplicates.is_some() => {
                 record.finding_of_duplicate(now, &self.witness)
@@ -215,7 +216,7 @@ impl Inquiry {
         }
     }
 
-    fn doubt_of_span(&self, record: &Watched) -> Option<Doubt> {
+    fn doubt_of_period(&self, record: &Watched) -> Option<Doubt> {
         if self.has_too_many_opaque {
             return Some(Doubt::Opaque(format!("more than {OPAQUE_KEPT_MAX} events")));
         }
@@ -235,7 +236,7 @@ impl OpaqueEvent {
             _ => false,
         };
         let fits = record.may_be_cut_off || !self.is_of_large_record;
-        fits && !is_of_another && self.at.is_none_or(|at| record.span.overlaps(at))
+        fits && !is_of_another && self.at.is_none_or(|at| record.period.overlaps(at))
     }
 }
 

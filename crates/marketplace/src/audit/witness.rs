@@ -17,7 +17,7 @@ use crate::record::{MeteringRecord, State};
 /// Hours after the last possible call, and hours before now, in which a witness is looked for. They
 /// are more than a day, because a record may be judged again only after a day, and a witness that
 /// was requested before must be found then. The number is this project's.
-const SPAN_HOURS: i64 = 26;
+const SEARCH_HOURS: i64 = 26;
 
 /// The latest call that a history shows.
 #[derive(Debug, Default)]
@@ -60,13 +60,17 @@ pub(crate) fn periods_after(since: Timestamp, now: Timestamp) -> Vec<Period> {
     if since > now {
         return Vec::new();
     }
-    let hours = SignedDuration::from_hours(SPAN_HOURS);
+    let hours = SignedDuration::from_hours(SEARCH_HOURS);
     let early = Period {
         from: since,
         to: shift(since, hours).min(now),
     };
     let late = Period {
-        from: shift(now, SignedDuration::from_hours(SPAN_HOURS.saturating_neg())).max(since),
+        from: shift(
+            now,
+            SignedDuration::from_hours(SEARCH_HOURS.saturating_neg()),
+        )
+        .max(since),
         to: now,
     };
     super::union(vec![early, late])

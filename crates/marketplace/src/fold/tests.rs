@@ -210,14 +210,6 @@ fn an_allocations_bytes_are_never_underestimated() {
 }
 
 #[test]
-fn the_hash_of_an_origin_never_changes() {
-    let subscription = "legacy|code|cust".parse().unwrap();
-    let hash = origin_hash(&subscription, &"gb".parse().unwrap());
-    // The first half of a SHA-256 of "legacy|code|cust\ngb". Stored rows contain it.
-    assert_eq!(hash, "3b98929c40bd8639");
-}
-
-#[test]
 fn above_the_maximum_the_record_is_full_and_says_so() {
     let rows = [
         row("gb#1".into(), "9999999999.999999", None),

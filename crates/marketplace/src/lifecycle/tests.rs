@@ -52,6 +52,22 @@ fn a_late_sign_of_an_old_end_changes_nothing() {
 }
 
 #[test]
+fn usage_may_belong_to_the_day_before_the_activation_even_if_that_became_known_later() {
+    let time = |text: &str| text.parse::<Timestamp>().unwrap();
+    let known_since = time("2026-11-21T14:10:00Z");
+    let mut life = Lifecycle::default();
+    let first = |life: &Lifecycle| life.first_possible_hour(known_since).to_string();
+    assert_eq!(first(&life), "2026-11-20T14");
+    for (activated, expected) in [
+        ("2026-11-21T15:00:00Z", "2026-11-20T14"),
+        ("2026-11-21T08:30:00Z", "2026-11-20T08"),
+    ] {
+        life.observe(Sign::Activated, time(activated));
+        assert_eq!(first(&life), expected, "{activated}");
+    }
+}
+
+#[test]
 fn a_purchase_after_a_removal_is_a_span_of_its_own() {
     use Sign::*;
     let life = life(&[

@@ -26,9 +26,9 @@ use event_history::Pages;
 use trail::Files;
 pub use trail::Trail;
 
-/// The number of minutes after the end of a span in which a file of a trail can be made and still
-/// be read for the span's events. This number is used if missing events are looked for again later.
-/// Our own choice: AWS says that an event is in a file after five minutes on average.
+/// The number of minutes after the end of a period in which a file of a trail can be made and still
+/// be read for the period's events. This number is used if missing events are looked for again
+/// later. Our own choice: AWS says that an event is in a file after five minutes on average.
 pub(super) const SOON: i64 = 60;
 /// The same limit in minutes for a reading that concludes something from missing events. A record
 /// that was concluded to be unbilled is compared again three days later, and that comparison must
@@ -84,16 +84,16 @@ pub enum History {
 
 /// One step of a reading.
 pub(super) enum Step {
-    /// Some events of the span, perhaps none.
+    /// Some events of the period, perhaps none.
     Events(Vec<Event>),
-    /// The span has no more events.
+    /// The period has no more events.
     End,
-    /// The time ran out before the span was read to its end. Nothing may be concluded from missing
-    /// events.
+    /// The time ran out before the period was read to its end. Nothing may be concluded from
+    /// missing events.
     OutOfTime,
 }
 
-/// A span that is being read.
+/// A period that is being read.
 pub(super) enum Reading {
     Pages(Pages),
     Files(Box<Files>),
@@ -136,28 +136,28 @@ impl History {
         }
     }
 
-    /// Begins to read a span at `now`. `late_minutes` concerns a trail only: files that were made
-    /// up to this many minutes after the span's end are read for its events. The Event history
+    /// Begins to read a period at `now`. `late_minutes` concerns a trail only: files that were made
+    /// up to this many minutes after the period's end are read for its events. The Event history
     /// finds each event by its own time.
-    pub(super) fn open(&self, span: Period, late_minutes: i64, now: Timestamp) -> Reading {
+    pub(super) fn open(&self, period: Period, late_minutes: i64, now: Timestamp) -> Reading {
         match self {
-            Self::Events(events) => Reading::Pages(events.open(span)),
-            Self::Trail(trail) => Reading::Files(Box::new(trail.open(span, late_minutes, now))),
+            Self::Events(events) => Reading::Pages(events.open(period)),
+            Self::Trail(trail) => Reading::Files(Box::new(trail.open(period, late_minutes, now))),
         }
     }
 
-    /// Reads spans to their ends and calls `each` with every event. Returns `false` if the time ran
-    /// out. Then nothing may be concluded from missing events.
+    /// Reads periods to their ends and calls `each` with every event. Returns `false` if the time
+    /// ran out. Then nothing may be concluded from missing events.
     pub(super) async fn read(
         &self,
-        spans: &[Period],
+        periods: &[Period],
         late_minutes: i64,
         now: Timestamp,
         budget: Option<Budget>,
         mut each: impl FnMut(&Event),
     ) -> Result<bool, HistoryError> {
-        for span in spans {
-            let mut reading = self.open(*span, late_minutes, now);
+        for period in periods {
+            let mut reading = self.open(*period, late_minutes, now);
             loop {
                 match reading.next(budget).await? {
                     Step::Events(events) => events.iter().for_each(&mut each),

@@ -50,7 +50,7 @@ pub(crate) async fn judge(
     budget: Budget,
     report: &mut Report,
 ) -> Result<bool, AuditError> {
-    let mut keys: Vec<Slot> = Vec::new();
+    let mut slots: Vec<Slot> = Vec::new();
     let mut concluded = Vec::new();
     for shard in 0..SHARDS {
         let mut start = None;
@@ -59,9 +59,9 @@ pub(crate) async fn judge(
                 return Ok(false);
             }
             let page = app.ledger.due_for_audit(shard, now, start).await?;
-            keys.extend(page.keys);
-            if keys.len() >= RECORDS_AT_ONCE_MAX {
-                let together = std::mem::take(&mut keys);
+            slots.extend(page.slots);
+            if slots.len() >= RECORDS_AT_ONCE_MAX {
+                let together = std::mem::take(&mut slots);
                 let (due, again) = due_of(app, &together, now).await?;
                 concluded.extend(again);
                 concluded.truncate(RECORDS_AT_ONCE_MAX);
@@ -75,7 +75,7 @@ pub(crate) async fn judge(
             }
         }
     }
-    let (due, again) = due_of(app, &keys, now).await?;
+    let (due, again) = due_of(app, &slots, now).await?;
     concluded.extend(again);
     concluded.truncate(RECORDS_AT_ONCE_MAX);
     let finished = judge_all(app, due, now, budget, report).await?;
@@ -88,10 +88,10 @@ pub(crate) async fn judge(
 /// the history, because a conclusion is written only if the record still has this version.
 async fn due_of(
     app: &App,
-    keys: &[Slot],
+    slots: &[Slot],
     now: Timestamp,
 ) -> Result<(Vec<MeteringRecord>, Vec<MeteringRecord>), AuditError> {
-    let mut records = app.ledger.records(keys).await?;
+    let mut records = app.ledger.records(slots).await?;
     records.retain(|record| record.due.is_some_and(|due| due <= now));
     let (in_question, mut others): (Vec<_>, Vec<_>) = records
         .into_iter()
@@ -108,10 +108,10 @@ pub(super) async fn read_into(
     now: Timestamp,
     budget: Budget,
 ) -> Result<bool, AuditError> {
-    let spans = inquiry.periods(now);
+    let periods = inquiry.periods(now);
     let complete = app
         .history
-        .read(&spans, LATE, now, Some(budget), |event| match event {
+        .read(&periods, LATE, now, Some(budget), |event| match event {
             Event::Call(call) => inquiry.call(call),
             Event::Unreadable { at, problem } => inquiry.unreadable(*at, problem),
             Event::Foreign(_) => {}
@@ -278,15 +278,15 @@ async fn close(
             // The flag comes first. A crash between the two writes leaves a flag whose recount
             // finds nothing. In the other order it would leave an Expired record whose usage is
             // never carried.
-            let key = &record.slot;
-            ledger.flag_late(&key.subscription, key.hour, now).await?;
+            let slot = &record.slot;
+            ledger.flag_late(&slot.subscription, slot.hour, now).await?;
             let written = ledger
                 .write_state(record, State::Expired, NOT_BILLED, now)
                 .await?;
             audit.expired += written_count(written);
             // A sealer may have read the record before this write, and removed the flag after it.
             if written == Written::Done {
-                ledger.flag_late(&key.subscription, key.hour, now).await?;
+                ledger.flag_late(&slot.subscription, slot.hour, now).await?;
             }
         }
         Finding::Unknown(doubt) => leave(app, record, &doubt, now, report).await?,

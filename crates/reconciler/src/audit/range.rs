@@ -167,15 +167,15 @@ pub async fn compare_range(
     let mut events: u64 = 0;
     let each = |event: &Event| {
         match event {
-            Event::Call(call) => comparison.call(call, |key| range.contains(key.hour)),
+            Event::Call(call) => comparison.call(call, |slot| range.contains(slot.hour)),
             Event::Unreadable { .. } => comparison.unreadable(),
             Event::Foreign(_) => comparison.foreign(),
         }
         events += 1;
         on_progress(Progress::Events(events));
     };
-    let span = Period { from, to };
-    history.read(&[span], LATE, now, None, each).await?;
+    let period = Period { from, to };
+    history.read(&[period], LATE, now, None, each).await?;
     comparison.judge_unseen(now);
     drop_unserved_products(ledger, products, &mut comparison).await?;
     Ok(comparison)

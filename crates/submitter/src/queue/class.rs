@@ -61,15 +61,15 @@ impl Class {
 
     /// Returns every class that a record belongs to, the narrow ones first.
     pub(super) fn all_of(record: &MeteringRecord) -> [Self; 5] {
-        let key = &record.slot;
+        let slot = &record.slot;
         let [dimension, hour] = Self::wide_of(record);
         [
             Self::Lane(Lane::SubscriptionDimension(
-                key.subscription.clone(),
-                key.dimension.clone(),
+                slot.subscription.clone(),
+                slot.dimension.clone(),
             )),
-            Self::Lane(Lane::Subscription(key.subscription.clone())),
-            Self::HourOfSubscription(key.subscription.clone(), key.hour),
+            Self::Lane(Lane::Subscription(slot.subscription.clone())),
+            Self::HourOfSubscription(slot.subscription.clone(), slot.hour),
             dimension,
             hour,
         ]

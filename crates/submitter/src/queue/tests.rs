@@ -81,10 +81,10 @@ fn check_culprits(count: usize, calls_max: usize) {
         }
         let mut queue = Queue::new(1_000, Vec::new());
         queue.add((0..25).map(|n| record(n, "gb")).collect());
-        let keys: BTreeSet<_> = guilty.iter().map(|n| record(*n, "gb").slot).collect();
-        let sent = send(&mut queue, BAD_TAG, 1, |r| keys.contains(&r.slot));
+        let slots: BTreeSet<_> = guilty.iter().map(|n| record(*n, "gb").slot).collect();
+        let sent = send(&mut queue, BAD_TAG, 1, |r| slots.contains(&r.slot));
         let found: BTreeSet<_> = sent.culprits.iter().map(|r| r.slot.clone()).collect();
-        assert_eq!(found, keys);
+        assert_eq!(found, slots);
         assert_eq!(sent.accepted.len(), 25 - count);
         most = most.max(sent.calls);
     }

@@ -22,7 +22,7 @@ impl DifferenceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MissingAtAws => "missing-at-aws",
-            Self::UnknownInLedger => "unknown-here",
+            Self::UnknownInLedger => "unknown-in-ledger",
             Self::Quantity => "different-quantity",
             Self::BilledUnexpectedly => "billed-unexpectedly",
         }

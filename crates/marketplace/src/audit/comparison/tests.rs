@@ -144,10 +144,10 @@ fn a_record_that_cannot_be_in_the_history_is_not_missing() {
 fn a_success_is_looked_for_around_its_outcome_and_then_in_the_whole_window() {
     let mut comparison = Comparison::default();
     comparison.record(&record("gb", State::Accepted));
-    let spans = comparison.periods_of_unseen(None, at(NOW));
-    assert_eq!(spans.len(), 1);
-    assert!(spans[0].contains(at("2026-11-21T11:31:05Z")));
-    assert!(!spans[0].contains(at("2026-11-21T12:00:00Z")));
+    let periods = comparison.periods_of_unseen(None, at(NOW));
+    assert_eq!(periods.len(), 1);
+    assert!(periods[0].contains(at("2026-11-21T11:31:05Z")));
+    assert!(!periods[0].contains(at("2026-11-21T12:00:00Z")));
     let wide = comparison.periods_of_unseen(Some(25 * 60), at(NOW));
     assert!(wide[0].contains(at("2026-11-22T10:59:00Z")));
     comparison.mark_seen(&success("gb", 5));
@@ -205,7 +205,7 @@ fn a_record_that_was_not_found_is_read_again_before_it_is_judged() {
         comparison.record(&record(dimension, State::Accepted));
     }
     comparison.mark_seen(&success("other", 5));
-    let unseen = comparison.unseen_keys();
+    let unseen = comparison.unseen_slots();
     assert_eq!(unseen, ["gb", "gone", "held"].map(slot));
     let mut later = record("gb", State::Accepted);
     later.outcome.as_mut().unwrap().at = at("2026-11-22T23:59:00Z");
@@ -229,7 +229,7 @@ fn a_difference_counts_whatever_its_kind() {
     ];
     assert_eq!(
         kinds.map(DifferenceKind::as_str).join(" "),
-        "missing-at-aws unknown-here different-quantity billed-unexpectedly"
+        "missing-at-aws unknown-in-ledger different-quantity billed-unexpectedly"
     );
     let counts = Counts {
         missing: 1,

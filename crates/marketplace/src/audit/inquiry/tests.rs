@@ -464,26 +464,26 @@ fn a_conflict_is_described_with_both_quantities_the_difference_and_the_action() 
 }
 
 #[test]
-fn the_spans_have_every_call_that_can_prove_something() {
+fn the_periods_have_every_call_that_can_prove_something() {
     let records = [
         record(State::Unconfirmed, LICENSE),
         record(State::Disputed, "legacy|code|CUST"),
     ];
     // The history is read from the hour until now, because the witness may be the latest call.
-    let spans = Inquiry::about(&records, at(NOW)).periods(at(NOW));
-    let span = |from: &str, to: &str| Period {
+    let periods = Inquiry::about(&records, at(NOW)).periods(at(NOW));
+    let period = |from: &str, to: &str| Period {
         from: at(from),
         to: at(to),
     };
-    assert_eq!(spans, [span("2026-11-21T09:55:00Z", NOW)]);
+    assert_eq!(periods, [period("2026-11-21T09:55:00Z", NOW)]);
     assert!(Inquiry::about(&[], at(NOW)).periods(at(NOW)).is_empty());
     // A record that waits for weeks does not require reading weeks.
-    let spans = Inquiry::about(&records[..1], at(NOW)).periods(at("2026-12-20T12:00:00Z"));
+    let periods = Inquiry::about(&records[..1], at(NOW)).periods(at("2026-12-20T12:00:00Z"));
     assert_eq!(
-        spans,
+        periods,
         [
-            span("2026-11-21T09:55:00Z", "2026-11-23T12:20:00Z"),
-            span("2026-12-19T10:00:00Z", "2026-12-20T12:00:00Z"),
+            period("2026-11-21T09:55:00Z", "2026-11-23T12:20:00Z"),
+            period("2026-12-19T10:00:00Z", "2026-12-20T12:00:00Z"),
         ]
     );
 }
@@ -517,7 +517,7 @@ fn each_doubt_has_its_own_text() {
             may_have(Some("InternalFailure")),
             "11:31:00Z (InternalFailure)",
         ),
-        (may_have(None), "without a verdict"),
+        (may_have(None), "without an error code"),
         (Doubt::OtherIdentity, "names its buyer in another way"),
         (Doubt::OtherContent, "another quantity"),
         (Doubt::Unexplained, "other Regions"),
@@ -610,11 +610,11 @@ fn an_unreadable_event_is_a_doubt_about_every_record_of_its_period() {
         ("2026-11-22T11:00:01Z", "2026-11-23T00:00:00Z", false),
     ] {
         let mut inquiry = inquiry_about(&record(State::Unconfirmed, LICENSE));
-        let span = Period {
+        let period = Period {
             from: at(from),
             to: at(to),
         };
-        inquiry.unreadable(Some(span), "a file");
+        inquiry.unreadable(Some(period), "a file");
         let finding = inquiry.finding(&slot(LICENSE), at(NOW));
         let is_unknown = matches!(finding, Finding::Unknown(Doubt::Opaque(_)));
         assert_eq!(is_unknown, is_doubt, "{from} to {to}: {finding:?}");

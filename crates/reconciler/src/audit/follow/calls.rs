@@ -127,10 +127,10 @@ async fn settled_again(
     report: &mut Report,
 ) -> Result<Option<Timestamp>, AuditError> {
     let mut seen = CallIds::default();
-    let span = before(step.from, step.until);
+    let period = before(step.from, step.until);
     let complete = app
         .history
-        .read(&[span], LATE_CALLS, now, Some(budget), |event| {
+        .read(&[period], LATE_CALLS, now, Some(budget), |event| {
             seen.add(event);
         })
         .await?;
@@ -206,7 +206,8 @@ fn is_settled(counts: Counts) -> bool {
     counts.differences() == 0 && counts.open == 0 && counts.elsewhere == 0
 }
 
-/// Returns the span from `from` to the last second before `end`. Both ends of a span belong to it.
+/// Returns the period from `from` to the last second before `end`. Both ends of a period belong to
+/// it.
 pub(super) fn before(from: Timestamp, end: Timestamp) -> Period {
     let to = shift(end, SignedDuration::from_secs(-1));
     Period {
@@ -255,15 +256,15 @@ async fn compare_some(
             }
         })
         .collect();
-    let mut keys: Vec<Slot> = calls.iter().flat_map(|call| successes(call)).collect();
-    keys.sort();
-    keys.dedup();
-    let read = app.ledger.records_as(&keys, Consistency::Eventual);
+    let mut slots: Vec<Slot> = calls.iter().flat_map(|call| successes(call)).collect();
+    slots.sort();
+    slots.dedup();
+    let read = app.ledger.records_as(&slots, Consistency::Eventual);
     let mut records = read.await?;
     let mut page = compared(&records, &calls);
     if page.counts().differences() > 0 {
         // The records may have been out of date.
-        let doubtful = doubtful(&page, keys);
+        let doubtful = doubtful(&page, slots);
         records.retain(|record| doubtful.binary_search(&record.slot).is_err());
         records.extend(app.ledger.records(&doubtful).await?);
         page = compared(&records, &calls);
@@ -291,23 +292,23 @@ fn compared(records: &[MeteringRecord], calls: &[&Call]) -> Comparison {
     page
 }
 
-/// Returns the keys of the differences, in order. If there are more differences than a comparison
-/// keeps, returns all keys that were read.
+/// Returns the slots of the differences, in order. If there are more differences than a comparison
+/// keeps, returns all slots that were read.
 fn doubtful(page: &Comparison, read: Vec<Slot>) -> Vec<Slot> {
     let kept = u64::try_from(page.differences().len()).unwrap_or(u64::MAX);
     if page.counts().differences() > kept {
         return read;
     }
-    let keys = page.differences().iter().map(|found| found.slot.clone());
-    let mut keys: Vec<Slot> = keys.collect();
-    keys.sort();
-    keys.dedup();
-    keys
+    let slots = page.differences().iter().map(|found| found.slot.clone());
+    let mut slots: Vec<Slot> = slots.collect();
+    slots.sort();
+    slots.dedup();
+    slots
 }
 
 /// Returns the slots for which AWS Marketplace answered a call with Success.
 fn successes(call: &Call) -> Vec<Slot> {
-    let is_success = |key: &&Slot| matches!(call.effect(key), Effect::Success { .. });
+    let is_success = |slot: &&Slot| matches!(call.effect(slot), Effect::Success { .. });
     call.slots()
         .into_iter()
         .filter(is_success)

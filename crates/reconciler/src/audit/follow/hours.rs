@@ -76,7 +76,7 @@ async fn look_for_hours(
     if !mark_successes(app, &mut comparison, (None, SOON), now, budget).await? {
         return Ok(false);
     }
-    let unseen = comparison.unseen_keys();
+    let unseen = comparison.unseen_slots();
     if !unseen.is_empty() {
         // The records may have been out of date.
         let read_again = app.ledger.records(&unseen).await?;
@@ -150,11 +150,11 @@ async fn mark_successes(
     now: Timestamp,
     budget: Budget,
 ) -> Result<bool, AuditError> {
-    let spans = comparison.periods_of_unseen(wide, now);
+    let periods = comparison.periods_of_unseen(wide, now);
     let complete = app
         .history
         .read(
-            &spans,
+            &periods,
             late_minutes,
             now,
             Some(budget),

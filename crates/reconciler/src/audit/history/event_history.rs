@@ -19,8 +19,8 @@ use super::passing::{Answer, Failed, Pace, with_retries};
 use super::{HistoryError, Step};
 
 const OPERATION: &str = "LookupEvents";
-/// The largest number of pages of one span. Our own choice: a span of ninety days at the quota of
-/// BatchMeterUsage has 1.6 million.
+/// The largest number of pages of one period. Our own choice: a period of ninety days at the quota
+/// of BatchMeterUsage has 1.6 million.
 const PAGES_MAX: u32 = 2_000_000;
 
 /// The Event history of one account and Region.
@@ -30,10 +30,10 @@ pub struct EventHistory {
     pace: Pace,
 }
 
-/// A span that is being read.
+/// A period that is being read.
 pub(in super::super) struct Pages {
     history: EventHistory,
-    span: Period,
+    period: Period,
     token: Option<String>,
     pages: u32,
 }
@@ -58,16 +58,20 @@ impl EventHistory {
         }
     }
 
-    pub(super) fn open(&self, span: Period) -> Pages {
+    pub(super) fn open(&self, period: Period) -> Pages {
         Pages {
             history: self.clone(),
-            span,
+            period,
             token: None,
             pages: 0,
         }
     }
 
-    async fn ask(&self, span: Period, token: Option<String>) -> Result<LookupEventsOutput, Failed> {
+    async fn ask(
+        &self,
+        period: Period,
+        token: Option<String>,
+    ) -> Result<LookupEventsOutput, Failed> {
         let by_name = LookupAttribute::builder()
             .attribute_key(LookupAttributeKey::EventName)
             .attribute_value("BatchMeterUsage")
@@ -81,8 +85,8 @@ impl EventHistory {
             .client
             .lookup_events()
             .lookup_attributes(by_name)
-            .start_time(DateTime::from_secs(span.from.as_second()))
-            .end_time(DateTime::from_secs(span.to.as_second()))
+            .start_time(DateTime::from_secs(period.from.as_second()))
+            .end_time(DateTime::from_secs(period.to.as_second()))
             .max_results(LOOKUP_EVENTS_PAGE_MAX)
             .set_next_token(token);
         Box::pin(request.send()).await.map_err(Failed::from)
@@ -103,7 +107,7 @@ impl Pages {
                 operation: OPERATION,
             });
         }
-        let request = || self.history.ask(self.span, self.token.clone());
+        let request = || self.history.ask(self.period, self.token.clone());
         let answer = match with_retries(self.history.pace, budget, request).await {
             Answer::Done(answer) => answer,
             Answer::OutOfTime => return Ok(Step::OutOfTime),

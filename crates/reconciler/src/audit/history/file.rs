@@ -19,15 +19,15 @@ const NAME: &str = "BatchMeterUsage";
 /// The number of bytes that are decompressed at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// Reads the events of a file that lie in `span` or may lie in it. `possible` is the period from
+/// Reads the events of a file that lie in `period` or may lie in it. `possible` is the period from
 /// which the file can have events. It is the time of an event without a readable time.
-pub(super) fn read(gzipped: &[u8], span: Period, possible: Period) -> Result<Vec<Event>, String> {
-    read_at_most(gzipped, span, possible, TRAIL_FILE_BYTES_MAX)
+pub(super) fn read(gzipped: &[u8], period: Period, possible: Period) -> Result<Vec<Event>, String> {
+    read_at_most(gzipped, period, possible, TRAIL_FILE_BYTES_MAX)
 }
 
 fn read_at_most(
     gzipped: &[u8],
-    span: Period,
+    period: Period,
     possible: Period,
     bytes_max: u64,
 ) -> Result<Vec<Event>, String> {
@@ -37,7 +37,7 @@ fn read_at_most(
         max: bytes_max,
     };
     let mut events = Events {
-        span,
+        period,
         possible,
         kept: Vec::new(),
     };
@@ -74,7 +74,7 @@ impl<R: Read> Read for Limited<R> {
 
 /// The events of a file that are kept.
 struct Events {
-    span: Period,
+    period: Period,
     possible: Period,
     kept: Vec<Event>,
 }
@@ -88,7 +88,7 @@ struct Head<'a> {
 }
 
 impl Events {
-    /// Keeps an event if it is or may be a call in the span.
+    /// Keeps an event if it is or may be a call in the period.
     fn add(&mut self, text: &RawValue) {
         let text = text.get();
         let is_another = serde_json::from_str::<Head<'_>>(text)
@@ -103,13 +103,13 @@ impl Events {
             },
             event => event,
         };
-        let is_in_span = match &event {
-            Event::Call(call) => self.span.contains(call.at),
-            Event::Unreadable { at, .. } => at.is_none_or(|at| self.span.overlaps(at)),
+        let is_in_period = match &event {
+            Event::Call(call) => self.period.contains(call.at),
+            Event::Unreadable { at, .. } => at.is_none_or(|at| self.period.overlaps(at)),
             // An event of another service has no time that could be compared, and is not needed.
             Event::Foreign(_) => false,
         };
-        if is_in_span {
+        if is_in_period {
             self.kept.push(event);
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! A trail writes most events into a file within minutes, and some of them hours later. It promises
 //! neither an order nor that an event is written only once. So all files that were made from
-//! shortly before a span until long after it are read for the span's events. The time in an event
-//! decides whether the event lies in the span.
+//! shortly before a period until long after it are read for the period's events. The time in an
+//! event decides whether the event lies in the period.
 //!
 //! # Gaps from which nothing is concluded
 //! * A file that cannot be read counts as one unreadable event. Its time is the period from which
@@ -36,7 +36,7 @@ const GET: &str = "GetObject";
 /// The number of files that are fetched at the same time. They are read in the order of their
 /// names. Our own choice.
 const FILES_AT_ONCE: usize = 8;
-/// The number of minutes before a span from which its files are read, because clocks differ. Our
+/// The number of minutes before a period from which its files are read, because clocks differ. Our
 /// own choice.
 const MARGIN_MINUTES: i64 = 15;
 /// The number of keys that are examined to find the first file of a trail, because its folder may
@@ -76,10 +76,10 @@ enum Fetched {
     Failed(HistoryError),
 }
 
-/// A span that is being read.
+/// A period that is being read.
 pub(in super::super) struct Files {
     trail: Trail,
-    span: Period,
+    period: Period,
     /// Files that were made later than this are not read.
     until: Timestamp,
     is_begun: bool,
@@ -114,13 +114,13 @@ impl Trail {
         }
     }
 
-    pub(super) fn open(&self, span: Period, late_minutes: i64, now: Timestamp) -> Files {
+    pub(super) fn open(&self, period: Period, late_minutes: i64, now: Timestamp) -> Files {
         let minutes = |time, minutes| shift(time, SignedDuration::from_mins(minutes));
-        let from = minutes(span.from, -MARGIN_MINUTES).max(Source::Trail.oldest(now));
-        let until = minutes(span.to, late_minutes).min(now);
+        let from = minutes(period.from, -MARGIN_MINUTES).max(Source::Trail.oldest(now));
+        let until = minutes(period.to, late_minutes).min(now);
         let (day, last_day) = (folder::day_of(from), folder::day_of(until));
         Files {
-            span,
+            period,
             until,
             is_begun: false,
             day: (day <= last_day).then_some(day),
@@ -217,8 +217,8 @@ impl Trail {
         }
     }
 
-    /// Fetches a file and reads the events of a span in it.
-    async fn fetch(self, key: Key, span: Period, budget: Option<Budget>) -> Fetched {
+    /// Fetches a file and reads the events of the wanted period in it.
+    async fn fetch(self, key: Key, wanted: Period, budget: Option<Budget>) -> Fetched {
         if budget.is_some_and(|budget| budget.is_spent()) {
             return Fetched::OutOfTime;
         }
@@ -227,7 +227,7 @@ impl Trail {
                 "it has {} bytes, but a file of more than {TRAIL_OBJECT_BYTES_MAX} bytes is not fetched",
                 key.size_bytes
             );
-            return self.unreadable(&key, span, &problem);
+            return self.unreadable(&key, wanted, &problem);
         }
         let gzipped = match with_retries(self.pace, budget, || self.get(&key.name)).await {
             Answer::Done(gzipped) => gzipped,
@@ -237,12 +237,12 @@ impl Trail {
             }
             Answer::Failed { failed, .. } => {
                 let problem = format!("{}: {}", failed.code, failed.message);
-                return self.unreadable(&key, span, &problem);
+                return self.unreadable(&key, wanted, &problem);
             }
         };
-        match file::read(&gzipped, span, period_of(&key, span)) {
+        match file::read(&gzipped, wanted, period_of(&key, wanted)) {
             Ok(events) => Fetched::Events(events),
-            Err(problem) => self.unreadable(&key, span, &problem),
+            Err(problem) => self.unreadable(&key, wanted, &problem),
         }
     }
 
@@ -259,7 +259,7 @@ impl Trail {
 
     /// Reports a file that cannot be read, and makes it an unreadable event, so that nothing is
     /// concluded about the calls that it may have.
-    fn unreadable(&self, key: &Key, span: Period, problem: &str) -> Fetched {
+    fn unreadable(&self, key: &Key, wanted: Period, problem: &str) -> Fetched {
         let (bucket, name) = (&self.place.bucket, &key.name);
         let mut known = self.files_unreadable();
         // Each file is logged once, even if it is read several times.
@@ -274,8 +274,8 @@ impl Trail {
             );
         }
         drop(known);
-        let period = period_of(key, span);
-        if !span.overlaps(period) {
+        let period = period_of(key, wanted);
+        if !wanted.overlaps(period) {
             return Fetched::Events(Vec::new());
         }
         Fetched::Events(vec![Event::Unreadable {
@@ -286,15 +286,15 @@ impl Trail {
 }
 
 /// Returns the period from which a file can have events. A file without a time in its name can have
-/// events from the whole span.
-fn period_of(key: &Key, span: Period) -> Period {
+/// events from the whole wanted period.
+fn period_of(key: &Key, wanted: Period) -> Period {
     match folder::time_of(&key.name) {
         Some(made) => Period {
             from: shift(made, SignedDuration::from_mins(-LATE)),
             // The name gives only the minute, and clocks differ.
             to: shift(made, SignedDuration::from_mins(MARGIN_MINUTES)),
         },
-        None => span,
+        None => wanted,
     }
 }
 
@@ -313,7 +313,7 @@ impl Files {
             while self.fetching.len() < FILES_AT_ONCE
                 && let Some(key) = self.keys.pop_front()
             {
-                let fetch = self.trail.clone().fetch(key, self.span, budget);
+                let fetch = self.trail.clone().fetch(key, self.period, budget);
                 self.fetching.push_back(Box::pin(fetch));
             }
             match self.fetching.next().await {
@@ -331,14 +331,14 @@ impl Files {
         }
     }
 
-    /// Returns the part of the span before the first file of the bucket, as an unreadable event;
+    /// Returns the part of the period before the first file of the bucket, as an unreadable event;
     /// `None` if there is no such part.
     fn before(&self, begins: Timestamp) -> Option<Event> {
         let TrailPlace { bucket, folder, .. } = &self.trail.place;
-        (begins > self.span.from).then(|| Event::Unreadable {
+        (begins > self.period.from).then(|| Event::Unreadable {
             at: Some(Period {
-                from: self.span.from,
-                to: begins.min(self.span.to),
+                from: self.period.from,
+                to: begins.min(self.period.to),
             }),
             problem: format!("the first file in s3://{bucket}/{folder} was made at {begins}"),
         })

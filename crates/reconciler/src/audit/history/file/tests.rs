@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn span(from: &str, to: &str) -> Period {
+fn period(from: &str, to: &str) -> Period {
     let at = |text: &str| -> Timestamp { format!("2026-11-21T{text}Z").parse().unwrap() };
     Period {
         from: at(from),
@@ -37,8 +37,8 @@ fn metered(time: &str) -> Value {
 fn read_of(gzipped: &[u8]) -> Result<Vec<Event>, String> {
     read(
         gzipped,
-        span("10:00:00", "10:59:59"),
-        span("08:00:00", "11:05:00"),
+        period("10:00:00", "10:59:59"),
+        period("08:00:00", "11:05:00"),
     )
 }
 
@@ -52,7 +52,7 @@ fn summaries(events: &[Event]) -> Vec<String> {
 }
 
 #[test]
-fn calls_of_the_span_are_kept_and_nothing_else() {
+fn calls_of_the_period_are_kept_and_nothing_else() {
     let records = json!({"Version": [1], "Records": [
         event("CreateLogStream", "logs.amazonaws.com", json!("2026-11-21T10:01:00Z")),
         event("BatchMeterUsage", "another.amazonaws.com", json!("2026-11-21T10:02:00Z")),
@@ -76,12 +76,12 @@ fn an_unreadable_event_may_have_any_time_from_which_the_file_can_have_events() {
     );
     let records = json!({"Records": [timeless, 7, metered("10:30:00")]});
     let events = read_of(&gzipped(&records.to_string())).unwrap();
-    let possible = span("08:00:00", "11:05:00");
+    let possible = period("08:00:00", "11:05:00");
     let unreadable = events
         .iter()
         .filter(|event| matches!(event, Event::Unreadable { at: Some(at), .. } if *at == possible));
     assert_eq!((unreadable.count(), events.len()), (2, 3), "{events:?}");
-    let later = span("12:00:00", "12:59:59");
+    let later = period("12:00:00", "12:59:59");
     let events = read(&gzipped(&records.to_string()), later, possible).unwrap();
     assert_eq!(events, []);
 }
@@ -114,7 +114,8 @@ fn a_small_file_that_decompresses_to_any_size_is_not_read_to_its_end() {
     let records = json!({"Records": [metered("10:30:00")], "Padding": " ".repeat(500_000)});
     let file = gzipped(&records.to_string());
     assert!(file.len() < 5_000);
-    let (wanted, possible) = (span("10:00:00", "10:59:59"), span("08:00:00", "11:05:00"));
+    let wanted = period("10:00:00", "10:59:59");
+    let possible = period("08:00:00", "11:05:00");
     let error = read_at_most(&file, wanted, possible, 400_000).unwrap_err();
     assert!(error.contains("400000 bytes"), "{error}");
     read_at_most(&file, wanted, possible, 600_000).unwrap();
