@@ -4,17 +4,29 @@
 //! The tests run the real submitter on the simulation's wire, with records as the sealer writes them.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+    SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_smithy_types::body::SdkBody;
 use emulator::{Fault, FaultKind, Faults};
 use jiff::{SignedDuration, Timestamp};
 use ledger::sender::Turn;
 use marketplace::slot::Slot;
 use marketplace::{IdentityKind, MeteringRecord, State, Subscription, UsageHour};
+use metering_api::MeteringApi;
 use runtime::Budget;
+use serde_json::{Value, json};
+use simulation::clients;
 use simulation::run::{Executor, on_a_thread, on_all_cores};
 use simulation::wire::Fate;
 use simulation::world::{Listing, World};
@@ -63,15 +75,21 @@ async fn accepted(world: &World, subscriptions: &[Subscription], hour: UsageHour
     records.iter().filter(accepted).count()
 }
 
-/// Seals an hour of every subscription, and invokes the submitter on schedule until the next hour
-/// is due.
-async fn one_hour(world: &World, subscriptions: &[Subscription], hour: UsageHour) {
+/// Seals an hour of every subscription at the time when it is due, and returns that time.
+async fn seal(world: &World, subscriptions: &[Subscription], hour: UsageHour) -> Timestamp {
     let sealed_at = hour.end() + SignedDuration::from_mins(30);
     world.set_time(sealed_at);
     for subscription in subscriptions {
         let record = record(subscription, hour, sealed_at);
         world.ledger.create_record(&record).await.unwrap();
     }
+    sealed_at
+}
+
+/// Seals an hour of every subscription, and invokes the submitter on schedule until the next hour
+/// is due.
+async fn one_hour(world: &World, subscriptions: &[Subscription], hour: UsageHour) {
+    let sealed_at = seal(world, subscriptions, hour).await;
     for sweep in 0..SWEEPS_AN_HOUR {
         world.set_time(sealed_at + SignedDuration::from_mins(5 * sweep));
         world.sweep().await.unwrap();
@@ -142,6 +160,188 @@ fn a_product_whose_calls_are_never_answered_delays_no_other() {
 #[test]
 fn a_product_whose_calls_fail_with_an_unknown_code_delays_no_other() {
     bill_despite_a_failing_product(Some(FaultKind::UnknownError));
+}
+
+/// The number of hours of the healthy product in a test that lasts for more than a day.
+const HOURS_OF_A_LONG_DAY: i64 = 26;
+/// The least number of sweeps that try a record of the failing product. There are 23 sweeps, one an
+/// hour, until its deadline.
+const TRIES_MIN: u32 = 20;
+
+/// The failing product has records of one hour only. They are due again in every hour until their
+/// deadline.
+#[test]
+fn a_product_that_fails_for_more_than_a_day_lets_no_record_of_another_miss_its_deadline() {
+    on_a_thread(|| Executor::default().finish(bill_for_a_long_day()));
+}
+
+async fn bill_for_a_long_day() {
+    let world = World::without_streams(START.parse().unwrap(), 7);
+    world.wire.trace_nothing();
+    let healthy = listing("bproduct");
+    world.list(&healthy).await;
+    let buyers: Vec<Subscription> = (0..HEALTHY_BUYERS)
+        .map(|_| world.subscribe(&healthy).1)
+        .collect();
+    let failing = buyers_of_an_unknown_product();
+    let first: UsageHour = "2026-11-21T01".parse().unwrap();
+    let last = first.plus(HOURS_OF_A_LONG_DAY - 1);
+    seal(&world, &failing, first).await;
+    for hour in first.through(last) {
+        seal(&world, &buyers, hour).await;
+        world.sweep().await.unwrap();
+    }
+
+    let slot = |buyer: &Subscription, hour: UsageHour| record(buyer, hour, hour.end()).slot;
+    let slots: Vec<Slot> = first
+        .through(last)
+        .flat_map(|hour| buyers.iter().map(move |buyer| slot(buyer, hour)))
+        .collect();
+    let records = world.ledger.records(&slots).await.unwrap();
+    let in_time = |record: &&MeteringRecord| {
+        let outcome = record.outcome.as_ref();
+        record.state == State::Accepted && outcome.is_some_and(|one| one.at < record.deadline)
+    };
+    let accepted = records.iter().filter(in_time).count();
+    let all = slots.len();
+    println!("{accepted} of {all} records of the healthy product accepted before their deadline");
+    assert_eq!((accepted, all), (26 * HEALTHY_BUYERS, 26 * HEALTHY_BUYERS));
+    // The failing records were tried in every hour, and nothing has ended them.
+    let slots: Vec<Slot> = failing.iter().map(|buyer| slot(buyer, first)).collect();
+    let waiting = world.ledger.records(&slots).await.unwrap();
+    assert_eq!(waiting.len(), FAILING_BUYERS);
+    for record in waiting {
+        assert_eq!(record.state, State::Sealed, "{record:?}");
+        assert!(record.attempts >= TRIES_MIN, "{record:?}");
+    }
+}
+
+/// The code with which AWS Marketplace refuses a request if the agreement of one of its buyers does
+/// not have the dimension of the record.
+const NO_DIMENSION: &str = "InvalidUsageDimensionException";
+const MANY_BUYERS: usize = 1_000;
+const HOURS_WITH_GUILTY: i64 = 3;
+
+/// An HTTP client between the submitter and the wire. The emulator's agreements have all dimensions
+/// of their product, so this client refuses the requests that name a guilty customer.
+#[derive(Debug)]
+struct Refusing {
+    wire: SharedHttpClient,
+    guilty: Arc<BTreeSet<String>>,
+    calls: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct RefusingConnector {
+    wire: SharedHttpConnector,
+    guilty: Arc<BTreeSet<String>>,
+    calls: Arc<AtomicU64>,
+}
+
+impl HttpClient for Refusing {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        SharedHttpConnector::new(RefusingConnector {
+            wire: self.wire.http_connector(settings, components),
+            guilty: Arc::clone(&self.guilty),
+            calls: Arc::clone(&self.calls),
+        })
+    }
+}
+
+impl RefusingConnector {
+    fn refuses(&self, request: &HttpRequest) -> bool {
+        let body = request.body().bytes().unwrap_or_default();
+        let body: Value = serde_json::from_slice(body).expect("a request in JSON");
+        let records = body["UsageRecords"].as_array().expect("records");
+        records.iter().any(|record| {
+            let customer = record["CustomerIdentifier"].as_str();
+            self.guilty.contains(customer.expect("a customer"))
+        })
+    }
+}
+
+impl HttpConnector for RefusingConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        if !self.refuses(&request) {
+            return self.wire.call(request);
+        }
+        HttpConnectorFuture::new(async move {
+            let refusal = json!({"__type": NO_DIMENSION, "message": "not in the agreement"});
+            let response = http::Response::builder()
+                .status(400)
+                .header("content-type", "application/x-amz-json-1.1")
+                .body(SdkBody::from(refusal.to_string()))
+                .map_err(|e| ConnectorError::user(e.into()))?;
+            HttpResponse::try_from(response).map_err(|e| ConnectorError::other(e.into(), None))
+        })
+    }
+}
+
+/// Some of the buyers of one product lack its dimension. The submitter reads from the table which
+/// lanes were refused before, as every invocation does.
+#[test]
+fn buyers_who_lack_a_dimension_keep_no_good_record_from_being_accepted_in_its_hour() {
+    let shares = [10, 50];
+    let hours = on_all_cores(&shares, |per_hundred| {
+        let per_hundred = *per_hundred;
+        Executor::default().finish(bill_beside_guilty(per_hundred))
+    });
+    for (per_hundred, calls) in shares.into_iter().zip(hours) {
+        println!(
+            "{per_hundred} % of {MANY_BUYERS} buyers lack the dimension: {calls:?} calls by hour"
+        );
+        // The first hour takes a search. Later hours take a probe of each lane at most.
+        assert!(calls[1..].iter().all(|later| 2 * later < calls[0]));
+    }
+}
+
+/// Bills some hours of buyers of whom so many of a hundred lack the dimension. Returns the numbers
+/// of calls in each hour.
+async fn bill_beside_guilty(per_hundred: usize) -> Vec<u64> {
+    let mut world = World::without_streams(START.parse().unwrap(), 7);
+    world.wire.trace_nothing();
+    let product = listing("bproduct");
+    world.list(&product).await;
+    let (mut buyers, mut good, mut guilty) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for n in 0..MANY_BUYERS {
+        let (agreement, buyer) = world.subscribe(&product);
+        // The guilty buyers are spread over the order of sending.
+        if (n * 37) % 100 < per_hundred {
+            guilty.insert(agreement.customer_identifier);
+        } else {
+            good.push(buyer.clone());
+        }
+        buyers.push(buyer);
+    }
+    assert_eq!(guilty.len(), MANY_BUYERS * per_hundred / 100);
+    let calls = Arc::new(AtomicU64::new(0));
+    let refusing = Refusing {
+        wire: clients::http_client(&world.wire),
+        guilty: Arc::new(guilty),
+        calls: Arc::clone(&calls),
+    };
+    let client = clients::metering(&world.wire);
+    let config = client.config().to_builder().http_client(refusing).build();
+    let client = aws_sdk_marketplacemetering::Client::from_conf(config);
+    world.functions.submitter.metering = MeteringApi::new(client);
+
+    let first: UsageHour = "2026-11-21T01".parse().unwrap();
+    let mut calls_by_hour = Vec::new();
+    for hour in first.through(first.plus(HOURS_WITH_GUILTY - 1)) {
+        one_hour(&world, &buyers, hour).await;
+        let in_its_hour = accepted(&world, &good, hour).await;
+        println!("{hour}, {per_hundred} %: {in_its_hour} good records accepted in their hour");
+        assert_eq!(in_its_hour, good.len(), "{hour}, {per_hundred} %");
+        calls_by_hour.push(calls.swap(0, Ordering::Relaxed));
+    }
+    let billed = world.emulator.metered().len();
+    assert_eq!(billed, calls_by_hour.len() * good.len());
+    calls_by_hour
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Tests of the reconciler: its single tasks, days that are proved once, subscriptions that become
-//! active late, the judgement of records, damaged items, runs that fail or have no time left, the
-//! reads of the comparison with CloudTrail, and a CloudTrail that is slow or late.
+//! active late, the judgement of records and the later looks at them, damaged items, runs that fail
+//! or have no time left, the reads of the comparison with CloudTrail, and a CloudTrail that is slow
+//! or late.
 
+#[path = "reconciler/again.rs"]
+mod again;
 #[path = "reconciler/compare.rs"]
 mod compare;
 #[path = "reconciler/damage.rs"]

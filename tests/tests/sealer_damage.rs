@@ -1,17 +1,18 @@
 //! A damaged item, or an hour that cannot be settled yet, does not keep the sealer from other work.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue;
-use emulator::AgreementView;
+use emulator::{AgreementView, Metered};
 use jiff::SignedDuration;
 use ledger::shard_of;
 use ledger::usage_event::to_item;
 use marketplace::usage::UsageEvent;
-use marketplace::{IdentityKind, Subscription, TagSet, UsageHour};
+use marketplace::{IdentityKind, Subscription, TagSet, Tags, UsageHour};
 use simulation::at;
 use simulation::bill::billed;
 use simulation::clients;
@@ -21,6 +22,10 @@ use simulation::world::{Listing, World};
 
 const BUYERS: usize = 8;
 const HOUR: &str = "2026-11-21T09";
+/// An hour that is sealed when the tests begin.
+const SEALED_HOUR: &str = "2026-11-21T08";
+/// So many tag sets that a record keeps its allocations in a separate item.
+const TAG_SETS: usize = 45;
 
 /// A world whose tables are changed by hand.
 struct Damaged {
@@ -120,6 +125,49 @@ impl Damaged {
             now += SignedDuration::from_mins(5);
         }
         damaged
+    }
+
+    /// Delivers the rows of [`SEALED_HOUR`] that were just reported, and recounts the hour. Returns
+    /// the number of records that were sealed.
+    async fn recount_sealed_hour(&self) -> u64 {
+        for time in ["2026-11-21T09:33:00Z", "2026-11-21T09:35:00Z"] {
+            self.world.set_time(at(time));
+            self.world.pump_usage(at(time)).await;
+        }
+        let sealed = self.world.seal().await.unwrap();
+        assert!(sealed.flags_cleared > 0, "{sealed:?}");
+        sealed.records_sealed
+    }
+
+    /// The items of a buyer in MeteringRecords whose sort keys begin with `prefix`.
+    async fn items(
+        &self,
+        buyer: &Subscription,
+        prefix: &str,
+    ) -> Vec<HashMap<String, AttributeValue>> {
+        let answer = self
+            .client
+            .query()
+            .table_name(&self.world.ledger.tables().metering_records)
+            .key_condition_expression("#p = :p AND begins_with(#s, :s)")
+            .expression_attribute_names("#p", "subscription")
+            .expression_attribute_names("#s", "item")
+            .expression_attribute_values(":p", AttributeValue::S(buyer.to_string()))
+            .expression_attribute_values(":s", AttributeValue::S(prefix.to_owned()))
+            .send()
+            .await
+            .unwrap();
+        answer.items.unwrap_or_default()
+    }
+
+    /// The hours for which a buyer is billed, with the quantities.
+    fn bill_of(&self, buyer: &Subscription) -> Vec<String> {
+        let buyer = buyer.to_string();
+        let slots = billed(&self.world);
+        let of_buyer = slots.iter().filter(|((who, _, _), _)| *who == buyer);
+        of_buyer
+            .map(|((_, _, hour), quantity)| format!("{hour} {quantity}"))
+            .collect()
     }
 
     /// The number of buyers who are billed for the hour.
@@ -242,6 +290,152 @@ fn a_shard_with_a_damaged_progress_keeps_no_other_from_being_sealed() {
         // The stream may have flagged some hours of the damaged shard itself.
         assert!(damaged.billed() >= others.count());
     });
+}
+
+/// No other item says which rows may have been read, so nothing is sealed until the watermark is
+/// corrected. The submitter and the reconciler do what does not depend on it.
+#[test]
+fn while_the_watermark_is_damaged_records_are_sent_and_no_row_is_lost() {
+    let damages = [
+        None,
+        Some(AttributeValue::S("soon".to_owned())),
+        Some(AttributeValue::N("9".to_owned())),
+    ];
+    for value in damages {
+        on_a_thread(|| Executor::default().finish(wait_for_watermark(value)));
+    }
+}
+
+async fn wait_for_watermark(value: Option<AttributeValue>) {
+    let damaged = Damaged::with_buyers(false).await;
+    let (world, buyer) = (&damaged.world, &damaged.buyers[0]);
+    // This record is sealed before the damage, and sent after it.
+    report(world, buyer, SEALED_HOUR).await;
+    assert_eq!(damaged.recount_sealed_hour().await, 1);
+    let table = world.ledger.tables().metering_records.clone();
+    let change = async |value| {
+        let (partition, sort) = ("stack", "watermark");
+        damaged
+            .change_in(&table, partition, sort, "sealing_through", value)
+            .await;
+    };
+    change(value).await;
+    world.set_time(at("2026-11-21T10:29:00Z"));
+    let late = UsageEvent {
+        id: "late".parse().unwrap(),
+        ..event_of(SEALED_HOUR.parse().unwrap())
+    };
+    world.report(buyer, &late).await;
+    for time in ["2026-11-21T10:29:00Z", "2026-11-21T10:31:00Z"] {
+        world.set_time(at(time));
+        world.pump_usage(at(time)).await;
+    }
+    let error = world.seal().await.unwrap_err();
+    assert!(error.contains("stack / watermark"), "{error}");
+    world.sweep().await.unwrap();
+    assert_eq!(damaged.bill_of(buyer), ["2026-11-21T08 1"]);
+    let reconciled = world.reconcile().await.unwrap();
+    assert_eq!(reconciled.damaged, ["stack / watermark"]);
+    assert!(!reconciled.finished, "{reconciled:?}");
+
+    change(Some(AttributeValue::S(SEALED_HOUR.to_owned()))).await;
+    assert_eq!(damaged.run_ten_times().await, 0);
+    assert_eq!(damaged.billed(), BUYERS);
+    bill_carried_usage(world).await;
+    let bill = ["2026-11-21T08 1", "2026-11-21T09 1", "2026-11-21T10 1"];
+    assert_eq!(damaged.bill_of(buyer), bill);
+    assert_eq!(billed(world).len(), BUYERS + 2);
+}
+
+/// Seals and sends the hour 10, into which late usage was carried.
+async fn bill_carried_usage(world: &World) {
+    world.set_time(at("2026-11-21T11:31:00Z"));
+    world.seal().await.unwrap();
+    world.set_time(at("2026-11-21T11:37:00Z"));
+    world.sweep().await.unwrap();
+}
+
+#[test]
+fn a_watermark_with_a_damaged_version_is_raised_nevertheless() {
+    for value in [None, Some(AttributeValue::S("one".to_owned()))] {
+        on_a_thread(|| {
+            Executor::default().finish(async move {
+                let damaged = Damaged::with_buyers(false).await;
+                let table = damaged.world.ledger.tables().metering_records.clone();
+                damaged
+                    .change_in(&table, "stack", "watermark", "version", value)
+                    .await;
+                assert_eq!(damaged.run_ten_times().await, 0);
+                assert_eq!(damaged.billed(), BUYERS);
+            });
+        });
+    }
+}
+
+/// A record whose allocations are damaged is neither sent nor counted. Everything else of the buyer
+/// is billed, and after the repair so is the record, with the allocations that were frozen.
+#[test]
+fn damaged_allocations_keep_only_their_own_record_from_being_sent_and_counted() {
+    let text = |text: &str| Some(AttributeValue::S(text.to_owned()));
+    let damages = [
+        None,
+        text("[["),
+        // These allocations could be sent, but they are not those that were frozen.
+        text(r#"[["45",{}]]"#),
+        Some(AttributeValue::N("45".to_owned())),
+    ];
+    for value in damages {
+        on_a_thread(|| Executor::default().finish(wait_for_allocations(value)));
+    }
+}
+
+async fn wait_for_allocations(value: Option<AttributeValue>) {
+    let damaged = Damaged::with_buyers(false).await;
+    let world = &damaged.world;
+    let (victim, other) = (&damaged.buyers[3], &damaged.buyers[4]);
+    for n in 0..TAG_SETS {
+        let team = Tags::from([("team".to_owned(), format!("{n:0>200}"))]);
+        let event = UsageEvent {
+            id: format!("tagged-{n}").parse().unwrap(),
+            tags: TagSet::try_from(team).unwrap(),
+            ..event_of(SEALED_HOUR.parse().unwrap())
+        };
+        world.report(victim, &event).await;
+    }
+    assert_eq!(damaged.recount_sealed_hour().await, 1);
+    let parts = damaged.items(victim, "a#").await;
+    assert_eq!(parts.len(), 1, "{parts:?}");
+    let part = parts[0]["item"].as_s().unwrap();
+    let frozen = Some(parts[0]["allocations"].clone());
+    let table = world.ledger.tables().metering_records.clone();
+    let change = async |value| {
+        let victim = victim.to_string();
+        damaged
+            .change_in(&table, &victim, part, "allocations", value)
+            .await;
+    };
+    change(value).await;
+    // Both have late usage.
+    report(world, victim, SEALED_HOUR).await;
+    report(world, other, SEALED_HOUR).await;
+    assert!(damaged.run_ten_times().await > 0);
+    assert_eq!(damaged.billed(), BUYERS);
+    assert_eq!(damaged.bill_of(victim), ["2026-11-21T09 1"]);
+    let bill = ["2026-11-21T08 1", "2026-11-21T09 1"];
+    assert_eq!(damaged.bill_of(other), bill);
+    assert_eq!(world.ledger.damaged(), [format!("{victim} / {part}")]);
+
+    change(frozen).await;
+    world.set_time(at("2026-11-21T11:20:00Z"));
+    let sealed = world.seal().await.unwrap();
+    assert_eq!((sealed.damaged, sealed.movements), (0, 1), "{sealed:?}");
+    world.sweep().await.unwrap();
+    bill_carried_usage(world).await;
+    let bill = ["2026-11-21T08 45", "2026-11-21T09 1", "2026-11-21T10 1"];
+    assert_eq!(damaged.bill_of(victim), bill);
+    let metered = world.emulator.metered();
+    let is_split = |slot: &&Metered| slot.allocations.len() == TAG_SETS;
+    assert_eq!(metered.iter().filter(is_split).count(), 1);
 }
 
 #[test]

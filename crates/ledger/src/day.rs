@@ -330,7 +330,7 @@ impl Ledger {
         let request = ItemUpdate::new()
             .set("changed_at", number(until))
             .set(TTL_ATTRIBUTE, number(end))
-            .raise_version()
+            .fixed_version()
             .request(self, table, (&partition, &sort))
             .condition_expression("attribute_not_exists(#changed_at) OR #changed_at < :changed_at");
         // A failed condition means that there is a note of this time or a later one.

@@ -52,6 +52,12 @@ impl ItemUpdate {
         self.add("version", 1)
     }
 
+    /// Sets the version to one, in an item whose writes do not depend on its version. A version can
+    /// be raised only if it is a number, so a damaged version would make every such write fail.
+    pub fn fixed_version(self) -> Self {
+        self.set("version", number(1))
+    }
+
     /// Removes an attribute.
     pub fn remove(self, attribute: &str) -> Self {
         self.remove_as(attribute, attribute)

@@ -92,11 +92,16 @@ fn from_item(item: &Item) -> Result<RefusedLane, Malformed> {
             return Err(read.malformed("of_subscription", rule));
         }
     };
-    Ok(RefusedLane {
+    let guilt = RefusedLane {
         lane,
         code: read.text("code")?.to_owned(),
         refused_at: read.second("refused_at")?,
-    })
+    };
+    // Without one of its attributes, a lane would seem to be another one.
+    match read.text("item")? == sort_key(&guilt.lane) {
+        true => Ok(guilt),
+        false => Err(read.malformed("item", "is not the key of the lane that the item names")),
+    }
 }
 
 impl Ledger {
@@ -199,5 +204,9 @@ mod tests {
             item.remove(attribute);
             assert_eq!(from_item(&item).unwrap_err().attribute, attribute);
         }
+        // This item still names a lane, but another one.
+        let mut item = to_item(&guilt(lanes()[1].clone()));
+        item.remove("dimension");
+        assert_eq!(from_item(&item).unwrap_err().attribute, "item");
     }
 }

@@ -19,10 +19,12 @@
 //! * [`stream`]: reads the deliveries of the tables' streams
 //!
 //! An item has a `version`. A write after its creation depends on the version that was read before
-//! the decision, and does not replace the whole item. There are three exceptions:
+//! the decision, and does not replace the whole item. There are four exceptions:
 //! * A success is a fact. It is written whatever the version is, and changes only the outcome.
 //! * A late flag is put without a condition, with a version that is never used again.
 //! * A lane is a hint. It is put whole and without a condition.
+//! * The writes of the watermark, of a note of a change and of the turn to send depend on another
+//!   attribute. The version of these items is always 1.
 
 pub mod audit;
 pub mod audit_steps;

@@ -72,7 +72,7 @@ impl Ledger {
             "attribute_not_exists(#sealing_through) OR #sealing_through < :sealing_through";
         let request = ItemUpdate::new()
             .set("sealing_through", text(hour))
-            .raise_version()
+            .fixed_version()
             .request(self, table, WATERMARK)
             .condition_expression(is_higher);
         // A failed condition means that the watermark is at this hour or later already.

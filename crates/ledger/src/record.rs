@@ -30,7 +30,7 @@ use crate::transaction::{put_if_absent, put_over};
 pub use outcome::DoubtfulWrite;
 
 pub(crate) use change::{Changes, LifeSpan, RecordChange};
-use codec::{RecordItem, part_key, read_allocations, waiting_partition};
+use codec::{RecordItem, digest_of, part_key, read_allocations, waiting_partition};
 pub(crate) use codec::{audit_partition, from_item, part_keys, to_item};
 pub use codec::{read_sort_key, send_partition, sort_key, urgent_partition};
 
@@ -257,11 +257,20 @@ impl Ledger {
                 .ok_or_else(missing)?;
             written.push_str(Reader::new(&item).text("allocations")?);
         }
-        record.allocations = read_allocations(&written).map_err(|rule| Malformed {
-            item: record.slot.to_string(),
-            attribute: "allocations".to_owned(),
-            rule,
-        })?;
+        let damaged = |rule: String| {
+            let key = part_key(record.slot.hour, &record.slot.dimension, &digest, 0);
+            Malformed {
+                item: format!("{subscription} / {key}"),
+                attribute: "allocations".to_owned(),
+                rule,
+            }
+        };
+        // Other allocations than those that were frozen must never be sent.
+        if digest_of(&written) != digest {
+            let rule = "is not the text that was frozen, in this item or in a later part of it";
+            return Err(damaged(rule.to_owned()).into());
+        }
+        record.allocations = read_allocations(&written).map_err(damaged)?;
         Ok(record)
     }
 

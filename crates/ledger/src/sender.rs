@@ -76,7 +76,7 @@ impl Ledger {
         ItemUpdate::new()
             .set("holder", text(holder))
             .set("until", number(until.as_second()))
-            .raise_version()
+            .fixed_version()
             .request(self, &self.tables.metering_records, SENDER)
     }
 
@@ -86,7 +86,7 @@ impl Ledger {
         let request = ItemUpdate::new()
             .remove("holder")
             .remove("until")
-            .raise_version()
+            .fixed_version()
             .value("holder", text(holder))
             .request(self, table, SENDER)
             .condition_expression("#holder = :holder");

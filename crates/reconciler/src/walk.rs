@@ -144,7 +144,10 @@ impl Walk<'_> {
         if !is_stored_elsewhere {
             let moved = self.app.ledger.move_place(&mut place, Some(reached));
             if moved.await? == Written::Conflict {
-                tracing::debug!(walk = self.name, "another run has moved the place of this walk");
+                tracing::debug!(
+                    walk = self.name,
+                    "another run has moved the place of this walk"
+                );
             }
         }
         finished

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use ledger::{Consistency, Written};
 use marketplace::{State, UsageHour};
 use reconciler::Task;
@@ -294,4 +295,102 @@ async fn compare_beside_damage() {
     let report = compare_at(&town, "2026-11-28T06:00:00Z").await;
     assert_eq!(report.audit.matched, 2, "{report:?}");
     assert_eq!(report.damaged_items, 1, "{report:?}");
+}
+
+fn text(value: &str) -> Option<AttributeValue> {
+    Some(AttributeValue::S(value.to_owned()))
+}
+
+fn number(value: u64) -> Option<AttributeValue> {
+    Some(AttributeValue::N(value.to_string()))
+}
+
+#[test]
+fn a_damaged_step_is_named_and_hides_no_call() {
+    let damages = [
+        ("from", None),
+        ("from", number(7)),
+        ("until", None),
+        ("calls", text("one")),
+        ("calls", None),
+        ("digest", number(7)),
+    ];
+    on_a_thread(|| {
+        for (attribute, value) in damages {
+            Executor::default().finish(compare_damaged_step(attribute, value));
+        }
+    });
+}
+
+async fn compare_damaged_step(attribute: &'static str, value: Option<AttributeValue>) {
+    let town = Town::of(1).await;
+    meter(&town, 0, HOUR).await;
+    somebody_else_meters(&town).await;
+    // The history shows the first call, and not yet the second one.
+    set_delay(&town, 30);
+    let report = compare_at(&town, FIRST).await;
+    assert_eq!((report.audit.calls, report.audit.unknown), (1, 0));
+    let table = &town.world.ledger.tables().metering_records;
+    town.world
+        .change_attribute(table, ("audit", STEP), attribute, value)
+        .await;
+    set_delay(&town, 15);
+    let report = compare_at(&town, AGAIN).await;
+    assert_eq!(report.damaged, [format!("audit / {STEP}")], "{attribute}");
+    assert_eq!(report.audit.unknown, 1, "{attribute}: {report:?}");
+}
+
+#[test]
+fn a_damaged_progress_is_named_and_stops_the_comparison_alone_until_it_is_corrected() {
+    on_a_thread(|| Executor::default().finish(damage_progress()));
+}
+
+async fn damage_progress() {
+    let town = Town::of(1).await;
+    meter(&town, 0, HOUR).await;
+    somebody_else_meters(&town).await;
+    let ledger = &town.world.ledger;
+    let whole = ledger.audit_progress().await.unwrap().expect("a progress");
+    let table = &ledger.tables().metering_records;
+    let change = async |attribute: &str, value| {
+        let key = ("audit", "progress");
+        town.world
+            .change_attribute(table, key, attribute, value)
+            .await;
+    };
+    town.world.set_time(at(FIRST));
+    for (attribute, damage) in [
+        ("calls_through", None),
+        ("calls_through", text("soon")),
+        ("hours_through", None),
+        ("hours_through", number(7)),
+        ("version", None),
+        ("version", text("one")),
+    ] {
+        change(attribute, damage).await;
+        for task in [Task::Everything, Task::Compare] {
+            let report = town.world.reconcile_task(task).await.unwrap();
+            assert_eq!(report.damaged, ["audit / progress"], "{task} {attribute}");
+            assert!(!report.finished, "{task} {attribute}");
+            let compared = (report.audit.calls, report.audit.failure);
+            assert_eq!(compared, (0, None), "{task} {attribute}");
+        }
+        for task in [
+            Task::Expire,
+            Task::Recount(None),
+            Task::Close,
+            Task::Judge,
+            Task::Prove(None),
+        ] {
+            let report = town.world.reconcile_task(task).await.unwrap();
+            assert!(report.finished, "{task} {attribute}: {report:?}");
+        }
+        change("calls_through", text(&whole.calls_through.to_string())).await;
+        change("hours_through", text(&whole.hours_through.to_string())).await;
+        change("version", number(whole.version)).await;
+        assert_eq!(ledger.audit_progress().await.unwrap(), Some(whole));
+    }
+    // The comparison goes on where it stopped.
+    let report = compare_at(&town, FIRST).await;
+    assert_eq!((report.audit.calls, report.audit.unknown), (2, 1));
 }

@@ -317,6 +317,56 @@ async fn damage_sums() {
 }
 
 #[test]
+fn a_damaged_note_of_a_change_is_replaced_or_makes_its_day_be_proved_each_time() {
+    let text = |value: &str| Some(AttributeValue::S(value.to_owned()));
+    let damages = [
+        ("changed_at", text("soon"), false),
+        // The next change replaces these.
+        ("changed_at", None, true),
+        ("version", text("one"), true),
+        ("version", None, true),
+    ];
+    on_a_thread(|| {
+        for (attribute, value, is_replaced) in damages {
+            Executor::default().finish(damage_note(attribute, value, is_replaced));
+        }
+    });
+}
+
+async fn damage_note(attribute: &'static str, value: Option<AttributeValue>, is_replaced: bool) {
+    let town = proved_town().await;
+    town.world.set_time(at("2026-11-28T10:00:00Z"));
+    carry(&town, 1).await;
+    let (name, note) = (town.buyer(1).to_string(), "d#2026-11-27#changed");
+    let table = town.world.ledger.tables().metering_records.clone();
+    town.world
+        .change_attribute(&table, (&name, note), attribute, value)
+        .await;
+    // The day changes once more.
+    let now = at("2026-11-28T12:00:00Z");
+    town.world.set_time(now);
+    town.uses(1, "later", HOUR).await;
+    let hour = HOUR.parse().unwrap();
+    let flagged = town.world.ledger.flag_late(town.buyer(1), hour, now);
+    flagged.await.unwrap();
+    town.world.seal().await.unwrap();
+    assert_eq!(town.record(1, HOUR).await.movements, 2, "{attribute}");
+
+    let named = match is_replaced {
+        true => Vec::new(),
+        false => vec![format!("{name} / {note}")],
+    };
+    let report = prove_at(&town, "2026-11-28T20:50:00Z").await;
+    assert_eq!((report.days_proved, report.balanced), (1, Some(true)));
+    assert_eq!(report.damaged, named, "{attribute}");
+    // A note that cannot be read may be of any time.
+    let report = prove_at(&town, "2026-11-29T09:50:00Z").await;
+    let again = u64::from(!is_replaced);
+    assert_eq!((report.days_proved, report.balanced), (again, Some(true)));
+    assert_eq!(report.damaged, named, "{attribute}");
+}
+
+#[test]
 fn the_sums_of_proved_days_are_those_of_the_full_books() {
     on_a_thread(|| Executor::default().finish(compare_sums()));
 }
@@ -357,6 +407,13 @@ fn the_days_of_a_subscription_that_ended_are_proved_too() {
 }
 
 async fn prove_ended() {
+    let (town, proved) = town_that_one_has_left().await;
+    let report = prove_at(&town, "2026-11-28T07:40:00Z").await;
+    assert_eq!(proved + report.days_proved, 2 * BUYERS as u64);
+}
+
+/// A town whose first buyer has left, and the number of days that were proved until then.
+async fn town_that_one_has_left() -> (Town, u64) {
     let town = Town::of(BUYERS).await;
     for n in 0..BUYERS {
         town.uses(n, "a", HOUR).await;
@@ -372,8 +429,38 @@ async fn prove_ended() {
     let first = town.reconcile_at("2026-11-27T07:40:00Z").await;
     assert_eq!(first.subscriptions_closed, 1, "{first:?}");
     town.seal_at("2026-11-28T07:31:00Z").await;
+    (town, first.days_proved)
+}
+
+#[test]
+fn a_damaged_entry_among_the_ended_subscriptions_keeps_no_other_from_being_proved() {
+    on_a_thread(|| Executor::default().finish(prove_beside_damaged_entries()));
+}
+
+async fn prove_beside_damaged_entries() {
+    let (town, proved) = town_that_one_has_left().await;
+    let left = town.buyer(0);
+    let partition = format!("ended#{}", ledger::shard_of(left));
+    let table = &town.world.ledger.tables().metering_records;
+    let text = |value: &str| Some(AttributeValue::S(value.to_owned()));
+    let change = async |sort: &str, attribute: &str, value| {
+        let key = (partition.as_str(), sort);
+        town.world
+            .change_attribute(table, key, attribute, value)
+            .await;
+    };
+    // These entries name no subscription. One comes before the entry of the buyer, one after it.
+    for sort in ["2026-11#0", "2026-11#nobody"] {
+        change(sort, "version", text("one")).await;
+    }
+    // Nothing depends on these attributes.
+    let entry = format!("2026-11#{left}");
+    change(&entry, "version", None).await;
+    change(&entry, "expires_at", text("never")).await;
     let report = prove_at(&town, "2026-11-28T07:40:00Z").await;
-    assert_eq!(first.days_proved + report.days_proved, 2 * BUYERS as u64);
+    assert_eq!(proved + report.days_proved, 2 * BUYERS as u64);
+    let names = ["0", "nobody"].map(|name| format!("{partition} / 2026-11#{name}"));
+    assert_eq!(report.damaged, names);
 }
 
 #[test]

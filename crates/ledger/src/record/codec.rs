@@ -133,7 +133,7 @@ pub(crate) fn to_item(record: &MeteringRecord, retention: Retention) -> RecordIt
                 part.extend(expires_at.clone().map(|at| (TTL_ATTRIBUTE.to_owned(), at)));
             }
             item.insert("allocation_parts".to_owned(), number(parts.len()));
-            item.insert("allocation_digest".to_owned(), text(digest(&written)));
+            item.insert("allocation_digest".to_owned(), text(digest_of(&written)));
         }
     }
     RecordItem { item, parts }
@@ -146,7 +146,7 @@ pub(crate) fn part_keys(record: &MeteringRecord) -> Vec<String> {
     if written.len() <= ALLOCATION_BYTES_INLINE_MAX {
         return Vec::new();
     }
-    let (slot, digest) = (&record.slot, digest(&written));
+    let (slot, digest) = (&record.slot, digest_of(&written));
     (0..written.len().div_ceil(ALLOCATION_BYTES_PART_MAX))
         .map(|part| part_key(slot.hour, &slot.dimension, &digest, part))
         .collect()
@@ -174,7 +174,8 @@ pub(super) fn read_allocations(written: &str) -> Result<Vec<Allocation>, String>
         .collect()
 }
 
-fn digest(written: &str) -> String {
+/// The digest of a record's allocations in the keys of the items that hold them.
+pub(super) fn digest_of(written: &str) -> String {
     hex(&Sha256::digest(written)[..8])
 }
 
@@ -188,7 +189,7 @@ pub(super) fn part_key(
 }
 
 fn allocation_parts(slot: &Slot, written: &str) -> Vec<Item> {
-    let digest = digest(written);
+    let digest = digest_of(written);
     let mut parts = Vec::new();
     let mut rest = written;
     while !rest.is_empty() {

@@ -68,17 +68,38 @@ impl World {
         attribute: &str,
         value: &str,
     ) {
-        self.client
+        let value = AttributeValue::S(value.to_owned());
+        self.change_attribute(table, key, attribute, Some(value))
+            .await;
+    }
+
+    /// Sets one attribute of an item to any value, or removes it, as somebody might do by hand. An
+    /// item that does not exist is created.
+    ///
+    /// # Panics
+    ///
+    /// If DynamoDB refuses the change.
+    pub async fn change_attribute(
+        &self,
+        table: &str,
+        key: (&str, &str),
+        attribute: &str,
+        value: Option<AttributeValue>,
+    ) {
+        let request = self
+            .client
             .update_item()
             .table_name(table)
             .key("subscription", AttributeValue::S(key.0.to_owned()))
             .key("item", AttributeValue::S(key.1.to_owned()))
-            .update_expression("SET #attribute = :value")
-            .expression_attribute_names("#attribute", attribute)
-            .expression_attribute_values(":value", AttributeValue::S(value.to_owned()))
-            .send()
-            .await
-            .expect("an item");
+            .expression_attribute_names("#attribute", attribute);
+        let request = match value {
+            Some(value) => request
+                .update_expression("SET #attribute = :value")
+                .expression_attribute_values(":value", value),
+            None => request.update_expression("REMOVE #attribute"),
+        };
+        request.send().await.expect("an item");
     }
 
     /// Changes a record so that it cannot be read, as somebody might do by hand.
