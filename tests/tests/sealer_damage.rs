@@ -341,17 +341,18 @@ async fn wait_for_watermark(value: Option<AttributeValue>) {
     change(Some(AttributeValue::S(SEALED_HOUR.to_owned()))).await;
     assert_eq!(damaged.run_ten_times().await, 0);
     assert_eq!(damaged.billed(), BUYERS);
-    bill_carried_usage(world).await;
+    bill_carried_usage(world, "2026-11-21T10").await;
     let bill = ["2026-11-21T08 1", "2026-11-21T09 1", "2026-11-21T10 1"];
     assert_eq!(damaged.bill_of(buyer), bill);
     assert_eq!(billed(world).len(), BUYERS + 2);
 }
 
-/// Seals and sends the hour 10, into which late usage was carried.
-async fn bill_carried_usage(world: &World) {
-    world.set_time(at("2026-11-21T11:31:00Z"));
+/// Seals and sends the records of an hour, into which late usage was carried.
+async fn bill_carried_usage(world: &World, hour: &str) {
+    let hour: UsageHour = hour.parse().unwrap();
+    world.set_time(hour.end() + SignedDuration::from_mins(31));
     world.seal().await.unwrap();
-    world.set_time(at("2026-11-21T11:37:00Z"));
+    world.set_time(hour.end() + SignedDuration::from_mins(37));
     world.sweep().await.unwrap();
 }
 
@@ -430,8 +431,8 @@ async fn wait_for_allocations(value: Option<AttributeValue>) {
     let sealed = world.seal().await.unwrap();
     assert_eq!((sealed.damaged, sealed.movements), (0, 1), "{sealed:?}");
     world.sweep().await.unwrap();
-    bill_carried_usage(world).await;
-    let bill = ["2026-11-21T08 45", "2026-11-21T09 1", "2026-11-21T10 1"];
+    bill_carried_usage(world, "2026-11-21T11").await;
+    let bill = ["2026-11-21T08 45", "2026-11-21T09 1", "2026-11-21T11 1"];
     assert_eq!(damaged.bill_of(victim), bill);
     let metered = world.emulator.metered();
     let is_split = |slot: &&Metered| slot.allocations.len() == TAG_SETS;
@@ -575,12 +576,12 @@ fn a_row_that_expires_too_soon_is_itemised_and_billed_once_its_end_is_set_later(
 
         // The seller's software sets a later end. The stream reports the row again.
         put(row(100)).await.unwrap();
-        for time in ["2026-11-21T11:20:00Z", "2026-11-21T12:31:00Z"] {
+        for time in ["2026-11-21T11:20:00Z", "2026-11-21T11:25:00Z"] {
             world.set_time(at(time));
             world.pump_usage(at(time)).await;
             world.seal().await.unwrap();
-            world.sweep().await.unwrap();
         }
+        bill_carried_usage(world, "2026-11-21T11").await;
         let slots = billed(world);
         let of_buyer = |slot: &(String, String, UsageHour)| slot.0 == buyer.to_string();
         let mut of_buyer = slots.iter().filter(|(slot, _)| of_buyer(slot));
