@@ -1003,10 +1003,10 @@ async fn a_subscription_with_a_damaged_lifecycle_key_gets_no_status_from_the_oth
         format!("license|agmt-NEW|{LICENSE}"),
     ];
     for key in &keys {
-        buyers.forget(LICENSE, &format!("key#{key}")).await;
+        buyers.forget(LICENSE, &format!("joint#{key}")).await;
     }
     buyers
-        .put(&[("subscription", LICENSE), ("item", "key#agmt-NEW")])
+        .put(&[("subscription", LICENSE), ("item", "joint#agmt-NEW")])
         .await;
     // The renewal overrules this end. Without the facts of the renewal, the subscription would be
     // ending.
@@ -1015,11 +1015,11 @@ async fn a_subscription_with_a_damaged_lifecycle_key_gets_no_status_from_the_oth
     let error = agreements::handle(app, ended.clone(), budget())
         .await
         .unwrap_err();
-    let damaged = format!("{LICENSE} / key#agmt-NEW");
+    let damaged = format!("{LICENSE} / joint#agmt-NEW");
     assert!(error.to_string().contains(&damaged), "{error}");
     let profile = buyers.profile(&subscription).await.unwrap();
     assert_eq!(profile.status(), Status::Active);
-    buyers.forget(LICENSE, "key#agmt-NEW").await;
+    buyers.forget(LICENSE, "joint#agmt-NEW").await;
     for key in &keys {
         let key: LifecycleKey = key.parse().unwrap();
         let stored = buyers.ledger.store_lifecycle_key(LICENSE, &key).await;

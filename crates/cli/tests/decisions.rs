@@ -353,10 +353,10 @@ fn over_metered_usage_from_before_a_renewal_is_claimed_under_the_old_agreement()
     // The facts about the old agreement are deleted, as if it had been bought before the stack
     // existed.
     let license_key = format!("license|agmt-EXAMPLE1|{LICENSE}");
-    let license_item = format!("key#{license_key}");
+    let license_item = format!("joint#{license_key}");
     for item in [
         ("agreement|agmt-EXAMPLE1", "facts"),
-        (LICENSE, "key#agreement|agmt-EXAMPLE1"),
+        (LICENSE, "joint#agreement|agmt-EXAMPLE1"),
         (license_key.as_str(), "facts"),
         (LICENSE, license_item.as_str()),
     ] {

@@ -203,6 +203,9 @@ impl Ledger {
     /// Stores a lifecycle key under `about`, which is a subscription, another lifecycle key or a
     /// list of licenses ([`licenses_of`]). For a subscription, this is the opposite direction of
     /// [`Ledger::link`]. Storing it twice changes nothing.
+    ///
+    /// Items that are stored already have the prefix `joint#`. Under another prefix they would not
+    /// be found, and the end of an agreement would not be seen.
     pub async fn store_lifecycle_key(
         &self,
         about: &str,
@@ -210,7 +213,7 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         let item = Item::from([
             ("subscription".to_owned(), text(about)),
-            ("item".to_owned(), text(format!("key#{lifecycle_key}"))),
+            ("item".to_owned(), text(format!("joint#{lifecycle_key}"))),
             ("version".to_owned(), number(1)),
         ]);
         self.put_any(&self.tables.subscriptions, item).await
@@ -223,12 +226,12 @@ impl Ledger {
     /// removal of a license, or the renewal that overrules an end.
     pub async fn lifecycle_keys(&self, about: &str) -> Result<Vec<LifecycleKey>, LedgerError> {
         let items = self
-            .query_all(&self.tables.subscriptions, about, "key#")
+            .query_all(&self.tables.subscriptions, about, "joint#")
             .await?;
         let read = |item: &Item| -> Result<LifecycleKey, Malformed> {
             let read = Reader::new(item);
             let key = read.text("item")?;
-            let key = key.strip_prefix("key#").unwrap_or(key);
+            let key = key.strip_prefix("joint#").unwrap_or(key);
             key.parse().map_err(|e| read.malformed("item", e))
         };
         Ok(items.iter().map(read).collect::<Result<_, _>>()?)

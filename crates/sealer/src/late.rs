@@ -5,9 +5,9 @@
 //! flag must stay.
 //!
 //! An hour cannot be recounted while its subscription is unknown or not active, or its profile is
-//! damaged. Such a flag is postponed, so that it does not delay the others. It is tried less and less
-//! often, so the alarm depends on the flag's age. It cannot depend on the number of runs in a row
-//! that have failed to recount the hour.
+//! damaged. Such a flag is postponed, so that it does not delay the others. It is tried less and
+//! less often, so the alarm depends on the flag's age. It cannot depend on the number of runs in a
+//! row that have failed to recount the hour.
 
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -141,8 +141,8 @@ async fn try_flag(run: &Run<'_>, subscription: &Subscription, hour: UsageHour) -
     match run.app.ledger.late_flag(subscription, hour).await {
         Ok(Some(flag)) => {
             let outcome = recount_flag(run, &flag).await;
-            // A flag is not postponed when DynamoDB fails. So if it was postponed, this failure is new,
-            // and the next run tries again.
+            // A flag is not postponed when DynamoDB fails. So if it was postponed, this failure is
+            // new, and the next run tries again.
             let failed = matches!(outcome, Err(LedgerError::Unavailable { .. }));
             Tried {
                 is_old: is_old(&flag, run.now) && !(failed && flag.tries > 0),

@@ -66,7 +66,7 @@ async fn agreements_begin_a_legacy_subscription_that_is_registered() {
     let fed = feed("Agreements", "agreements-license-updated-customer").await;
     has(&fed.profile(LEGACY).await, json!({"status": "active"}));
     assert_eq!(
-        fed.written("Subscriptions", "key#agreement|agmt-EXAMPLE2")
+        fed.written("Subscriptions", "joint#agreement|agmt-EXAMPLE2")
             .len(),
         1
     );

@@ -152,13 +152,13 @@ async fn damage(town: &Town) -> Vec<String> {
     set_attribute(records, name(HEALTHY), strange, "work", &send_partition(0)).await;
     // The reconciler does not read lifecycle events, and it sets a damaged row aside.
     let event = format!("event#{HOUR}#1");
-    let lifecycle_key = "key#1".to_owned();
+    let lifecycle_key = "joint#1".to_owned();
     set_attribute(subscriptions, lifecycle_key, &event, "sign", "nothing").await;
     let row = format!("{}@{HOUR}", name(HEALTHY));
     world.put_raw(&row, "gb#strange", "-1", "never").await;
     // The reconciler does not report these: it does not read lifecycle events, and an item without
     // `due` is in no index.
-    let unread = ["key#1 / ", "r#yesterday"];
+    let unread = ["joint#1 / ", "r#yesterday"];
     names.retain(|name| !unread.iter().any(|unread| name.contains(unread)));
     names.sort();
     names.dedup();
