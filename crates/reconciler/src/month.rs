@@ -1,6 +1,6 @@
 //! Recounts the past month before its catch hour is sealed.
 //!
-//! This happens between 03:30 and 05:00 UTC on the 1st, because usage that is found then can still
+//! This happens between 03:00 and 05:00 UTC on the 1st, because usage that is found then can still
 //! be carried into the month's last hour. First come the days that must be counted: the last two,
 //! and those that are not proved or have changed since their proof. Then come the older days in
 //! full, the newest first, until the time runs out. They show usage that was missed by a stream
@@ -24,7 +24,7 @@ use crate::walk::{End, List, Walk, reached};
 use crate::{ReconcileError, Report};
 
 /// Minutes after a month's end at which its recount begins.
-const MONTH_RECOUNT_BEGIN_MINUTES: i64 = 3 * 60 + 30;
+const MONTH_RECOUNT_BEGIN_MINUTES: i64 = 3 * 60;
 /// Minutes after a month's end at which its recount ends. The catch hour is sealed then, and
 /// nothing can be carried into it any more.
 const MONTH_RECOUNT_END_MINUTES: i64 = 5 * 60;
@@ -275,9 +275,9 @@ mod tests {
     fn the_month_is_recounted_until_its_catch_hour_is_sealed() {
         let watermark = "2026-11-30T22".parse().unwrap();
         let at = |text: &str| hours_to_recount(text.parse().unwrap(), watermark);
-        assert_eq!(at("2026-12-01T03:29:00Z"), None);
+        assert_eq!(at("2026-12-01T02:59:00Z"), None);
         let hours = Some(("2026-11-01T00".parse().unwrap(), watermark));
-        assert_eq!(at("2026-12-01T03:30:00Z"), hours);
+        assert_eq!(at("2026-12-01T03:00:00Z"), hours);
         assert_eq!(at("2026-12-01T04:59:00Z"), hours);
         assert_eq!(at("2026-12-01T05:00:00Z"), None);
     }
