@@ -3,7 +3,8 @@
 //! # Layout
 //! * [`tables`]: keys, indexes and streams of all tables
 //! * [`item`], `item_update`: reading, writing and updating attributes
-//! * [`profile`], [`lifecycle_key`], [`facts`], [`lifecycle`], [`product`]: the table Subscriptions
+//! * [`profile`], [`contact`], [`buyer`], [`lifecycle_key`], [`facts`], [`lifecycle`], [`product`],
+//!   [`pages`], [`ticket`]: the table Subscriptions
 //! * [`usage_event`]: the table UsageEvents, the public interface
 //! * [`record`], [`movement`], [`flag`], [`progress`], [`place`], [`set_aside`]: the table
 //!   MeteringRecords
@@ -29,6 +30,8 @@
 pub mod audit;
 pub mod audit_steps;
 pub mod books;
+pub mod buyer;
+pub mod contact;
 pub mod damage;
 pub mod day;
 pub mod ended;
@@ -43,6 +46,7 @@ mod life_span;
 pub mod lifecycle;
 pub mod lifecycle_key;
 pub mod movement;
+pub mod pages;
 pub mod place;
 pub mod product;
 pub mod profile;
@@ -55,6 +59,7 @@ pub mod sender;
 pub mod set_aside;
 pub mod stream;
 pub mod tables;
+pub mod ticket;
 mod transaction;
 pub mod transit;
 pub mod usage_event;

@@ -41,7 +41,7 @@ use crate::profile::Profile;
 
 /// The most tries of a conditional write; each try decides again. A try fails only if another
 /// writer succeeded, and a subscription has few writers at the same time. Our own choice.
-const TRIES_MAX: u32 = 12;
+pub(crate) const TRIES_MAX: u32 = 12;
 
 /// The facts about a subscription that an event or a registration names. They fill in missing parts
 /// of a profile and replace nothing.
@@ -190,7 +190,7 @@ impl Ledger {
     }
 
     /// The error after [`TRIES_MAX`] tries to write an item of this partition.
-    fn contended(&self, partition: &impl ToString) -> LedgerError {
+    pub(crate) fn contended(&self, partition: &impl ToString) -> LedgerError {
         LedgerError::Contended {
             item: partition.to_string(),
             table: self.tables.subscriptions.clone(),

@@ -245,9 +245,10 @@ impl Ledger {
     /// subscription is active. An event that was not understood waits for a person. Nothing shows
     /// when the person is done, so the event never expires.
     ///
-    /// No other item of Subscriptions ever expires. Facts, links and lifecycle keys are read when a
-    /// buyer comes back or an event comes late. A profile says when a subscription was in force.
-    /// Products and contacts are the seller's own data.
+    /// Besides events, only used tickets ever expire in Subscriptions. Facts, links and lifecycle keys
+    /// are read when a buyer comes back or an event comes late. A profile says when a subscription
+    /// was in force. The list of an account is read when its buyer comes back. Products, contacts
+    /// and the settings of the pages are the seller's own data.
     pub async fn store_event(
         &self,
         about: &str,

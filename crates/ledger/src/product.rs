@@ -11,6 +11,9 @@ use crate::error::{LedgerError, Malformed, Written};
 use crate::item::{Item, Reader, number, text};
 
 const ITEM: &str = "configuration";
+/// The beginning of the partition keys. The settings of the registration pages are a configuration
+/// too, under another key.
+const PREFIX: &str = "product|";
 
 /// The configuration of one product, which the seller has set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Product {
         Item::from([
             (
                 "subscription".to_owned(),
-                text(format!("product|{}", self.code)),
+                text(format!("{PREFIX}{}", self.code)),
             ),
             ("item".to_owned(), text(ITEM)),
             ("version".to_owned(), number(self.version)),
@@ -43,7 +46,7 @@ impl Product {
 
     pub(crate) fn from_item(item: &Item) -> Result<Self, Malformed> {
         let read = Reader::new(item);
-        let code = read.text("subscription")?.trim_start_matches("product|");
+        let code = read.text("subscription")?.trim_start_matches(PREFIX);
         let mut dimensions = BTreeSet::new();
         let stored = item.get("dimensions").and_then(|v| v.as_l().ok());
         for dimension in stored.ok_or_else(|| read.malformed("dimensions", "is not a list"))? {
@@ -67,7 +70,7 @@ impl Ledger {
     /// A product's configuration; `None` if it has none.
     pub async fn product(&self, code: &ProductCode) -> Result<Option<Product>, LedgerError> {
         let item = self
-            .get(&self.tables.subscriptions, &format!("product|{code}"), ITEM)
+            .get(&self.tables.subscriptions, &format!("{PREFIX}{code}"), ITEM)
             .await?;
         Ok(item.as_ref().map(Product::from_item).transpose()?)
     }
@@ -96,9 +99,11 @@ impl Ledger {
                 .client
                 .scan()
                 .table_name(table)
-                .filter_expression("#item = :item")
+                .filter_expression("#item = :item AND begins_with(#partition, :product)")
                 .expression_attribute_names("#item", "item")
+                .expression_attribute_names("#partition", "subscription")
                 .expression_attribute_values(":item", text(ITEM))
+                .expression_attribute_values(":product", text(PREFIX))
                 .consistent_read(true)
                 .set_exclusive_start_key(start)
                 .send()

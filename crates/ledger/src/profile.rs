@@ -140,24 +140,6 @@ impl Profile {
     }
 }
 
-/// The contact data that a buyer typed on the registration page. It is in its own item, so that no
-/// log or report reads it.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Contact {
-    /// The name of the buyer's contact person.
-    pub name: Option<String>,
-    /// The email address of the contact person.
-    pub email: Option<String>,
-    /// The name of the buyer's company.
-    pub company: Option<String>,
-}
-
-impl std::fmt::Debug for Contact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Contact { .. }")
-    }
-}
-
 /// A page of subscriptions, and the place where the next page begins.
 #[derive(Debug, Clone, Default)]
 pub struct SubscriptionPage {
@@ -196,44 +178,6 @@ impl Ledger {
     ) -> Result<Written, LedgerError> {
         self.change(&self.tables.subscriptions, &old.to_item(), &new.to_item())
             .await
-    }
-
-    /// Stores a buyer's contact data, and replaces earlier contact data.
-    pub async fn put_contact(
-        &self,
-        subscription: &Subscription,
-        contact: &Contact,
-    ) -> Result<(), LedgerError> {
-        let mut item = Item::from([
-            ("subscription".to_owned(), text(subscription)),
-            ("item".to_owned(), text("contact")),
-            ("version".to_owned(), number(1)),
-        ]);
-        put_opt(&mut item, "name", contact.name.as_ref());
-        put_opt(&mut item, "email", contact.email.as_ref());
-        put_opt(&mut item, "company", contact.company.as_ref());
-        self.put_any(&self.tables.subscriptions, item).await
-    }
-
-    /// A buyer's contact data, strongly consistent; `None` if there is none.
-    pub async fn contact(
-        &self,
-        subscription: &Subscription,
-    ) -> Result<Option<Contact>, LedgerError> {
-        let item = self
-            .get(
-                &self.tables.subscriptions,
-                &subscription.to_string(),
-                "contact",
-            )
-            .await?;
-        let Some(item) = item else { return Ok(None) };
-        let read = Reader::new(&item);
-        Ok(Some(Contact {
-            name: read.text_opt("name")?.map(str::to_owned),
-            email: read.text_opt("email")?.map(str::to_owned),
-            company: read.text_opt("company")?.map(str::to_owned),
-        }))
     }
 
     /// A page of the subscriptions of one shard that have not ended, after `after`.

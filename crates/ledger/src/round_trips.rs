@@ -20,8 +20,11 @@ use marketplace::{
 use proptest::option::of;
 use proptest::prelude::*;
 
+use crate::buyer::Registered;
+use crate::contact::Contact;
 use crate::day::{DaySums, Slots, first_of_day};
 use crate::item::Item;
+use crate::pages::StoredPages;
 use crate::product::Product;
 use crate::profile::Profile;
 use crate::{movement, record, usage_event};
@@ -205,6 +208,10 @@ fn any_item() -> impl Strategy<Value = Item> {
         "dimension_event",
         "time",
         "tags",
+        "fields",
+        "completed_at",
+        "registered_at",
+        "settings",
     ]);
     let text = prop_oneof![
         "\\PC{0,30}",
@@ -323,6 +330,35 @@ proptest! {
     }
 
     #[test]
+    fn contact_data_survives_its_item(
+        subscription in subscription(),
+        fields in proptest::collection::btree_map("[a-z][a-z0-9_]{0,9}", "\\PC{1,30}", 0..5),
+        completed_at in of(time()),
+        version in 1_u64..1_000_000,
+    ) {
+        let contact = Contact { fields, completed_at, version };
+        prop_assert_eq!(Contact::from_item(&contact.to_item(&subscription)).unwrap(), contact);
+    }
+
+    #[test]
+    fn an_entry_in_the_list_of_an_account_survives_its_item(
+        subscription in subscription(),
+        (product, account) in ("[-a-z0-9/=:_.@]{1,30}", "[0-9]{12}"),
+        registered_at in time(),
+    ) {
+        let product = product.parse().unwrap();
+        let entry = Registered { subscription, product, registered_at };
+        let item = entry.to_item(&account.parse().unwrap());
+        prop_assert_eq!(Registered::from_item(&item).unwrap(), entry);
+    }
+
+    #[test]
+    fn the_settings_of_the_pages_survive_their_item(settings in "\\PC{0,90}", version in 1_u64..) {
+        let stored = StoredPages { settings, version };
+        prop_assert_eq!(StoredPages::from_item(&stored.to_item()).unwrap(), stored);
+    }
+
+    #[test]
     fn an_event_survives_its_item(
         subscription in subscription(),
         dimension in dimension(),
@@ -348,6 +384,9 @@ proptest! {
         let _movement = movement::from_item(&item);
         let _profile = Profile::from_item(&item);
         let _product = Product::from_item(&item);
+        let _contact = Contact::from_item(&item);
+        let _entry = Registered::from_item(&item);
+        let _pages = StoredPages::from_item(&item);
         let _day = DaySums::from_item(&item);
         let hour = "2026-11-21T02".parse().unwrap();
         let _row = read_row(&usage_event::to_row(&item), hour);
