@@ -30,7 +30,7 @@ fn buyer(local: &Local, product: &str) -> Value {
     let token = agreement["registration_token"].as_str().unwrap();
     let form = format!("x-amzn-marketplace-token={token}");
     let (status, page) = http(local.http, "POST", "/register", &form);
-    assert_eq!(status, 200, "{page}");
+    assert_eq!(status, 303, "{page}");
     agreement
 }
 

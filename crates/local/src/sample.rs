@@ -12,6 +12,7 @@
 
 use emulator::{Emulator, Identity, NewAgreement, NewProduct, Refusal};
 use jiff::Timestamp;
+use ledger::buyer::Registered;
 use ledger::lifecycle::Known;
 use ledger::lifecycle_key::LifecycleKey;
 use ledger::product::Product;
@@ -302,6 +303,14 @@ async fn subscribe(ledger: &Ledger, sold: &Sold) -> Result<(), SampleError> {
             &known,
             activation,
         )
+        .await?;
+    let registered = Registered {
+        subscription: subscription.clone(),
+        product: sold.code.parse()?,
+        registered_at: REGISTRATION.parse()?,
+    };
+    ledger
+        .list_for_account(&ACCOUNT.parse()?, &registered)
         .await?;
     let exists = || SampleError::Exists(format!("subscription {subscription}"));
     let joined = ledger.profile(&subscription).await?.ok_or_else(exists)?;

@@ -43,8 +43,8 @@ impl Seller {
         }
     }
 
-    /// Posts the form as the buyer's browser does, up to ten times while the page says to try
-    /// again.
+    /// Posts the form as the buyer's browser does, up to ten times while the page says to try again.
+    /// The subscription is registered when the browser is sent on to the sign-up page.
     pub async fn register(&self, token: &str) -> Result<(), DemoError> {
         let body = format!("x-amzn-marketplace-token={}", form_encoded(token));
         let mut last = StatusCode::OK;
@@ -56,7 +56,7 @@ impl Seller {
                     body.clone(),
                 )
                 .await?;
-            if status.is_success() {
+            if status == StatusCode::SEE_OTHER {
                 return Ok(());
             }
             last = status;

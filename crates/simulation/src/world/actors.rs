@@ -103,7 +103,7 @@ impl World {
     }
 
     /// Posts the registration form as the buyer's browser does, and again after an error. Returns
-    /// the last status.
+    /// the last status, which is 303 if the subscription was registered.
     pub async fn register(&self, token: &str) -> u16 {
         let mut status = 0;
         for _ in 0..TRIES_MAX {
