@@ -185,13 +185,14 @@ def register(walk, http):
     assert walk.heading() == "You are leaving for the seller's site", walk.heading()
     walk.shot("leaving")
     walk.click("Continue to the seller's site")
-    assert walk.browser.current_url.startswith(f"{http}/register"), walk.browser.current_url
-    assert walk.heading() == "Your subscription was found", walk.text()
+    assert walk.browser.current_url == f"{http}/sign-up", walk.browser.current_url
+    assert walk.heading() == "Complete your registration", walk.text()
     walk.shot("landing")
     walk.fill("name", "Ada Buyer")
     walk.fill("company", "Example Company")
     walk.fill("email", "ada@example.com")
-    walk.click("Finish")
+    walk.click("Complete the registration")
+    assert walk.browser.current_url == f"{http}/thanks", walk.browser.current_url
     assert "Your registration is complete." in walk.text(), walk.text()
     walk.shot("registered")
     walk.quiet()

@@ -91,7 +91,7 @@ async fn in_every_shuffle(product: &str, shuffles: u64) {
                 Some(event) => assert_eq!(buyers.deliver(event).await, BatchResponse::done()),
                 None => {
                     let answer = buyers.register(&bought.registration_token).await;
-                    assert_eq!(answer.status, 200);
+                    assert_eq!(answer.status, 303);
                 }
             }
         }
@@ -152,7 +152,7 @@ async fn events_and_registration_at_the_same_moment_miss_nothing() {
                 buyers.deliver(last),
                 buyers.deliver(second_last)
             );
-            assert_eq!(answer.status, 200);
+            assert_eq!(answer.status, 303);
             let subscription = buyers.subscription(product, &bought);
             let profile = buyers.profile(&subscription).await.unwrap();
             assert_eq!(profile.status(), Status::Ending, "{subscription}");
@@ -417,7 +417,7 @@ async fn a_legacy_customer_with_two_licenses_of_one_agreement_ends_with_the_last
             buyers.deliver(event.clone()).await;
         }
         let answer = buyers.register(&bought.registration_token).await;
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, 303);
         for event in late {
             buyers.deliver(event.clone()).await;
         }
@@ -467,7 +467,7 @@ async fn a_license_event_that_came_first_is_found_by_the_registration() {
             buyers.configure_products().await;
         }
         let answer = buyers.register(&bought.registration_token).await;
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, 303);
         let subscription = buyers.subscription(product, &bought);
         let profile = buyers.profile(&subscription).await.unwrap();
         assert_eq!(profile.status(), Status::Active, "{subscription}");
@@ -954,7 +954,7 @@ async fn a_damaged_link_does_not_keep_a_legacy_subscription_from_being_updated()
         let bought = buyers.subscribe("examplecode2");
         buyers.emulator.take_lifecycle();
         let answer = buyers.register(&bought.registration_token).await;
-        assert_eq!(answer.status, 200);
+        assert_eq!(answer.status, 303);
         let (agreement, account) = (&bought.agreement_id, &bought.account_id);
         let partition = match is_of_agreement {
             true => format!("agreement|{agreement}"),

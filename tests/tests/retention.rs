@@ -1,11 +1,12 @@
 //! Closed items expire some months after their month. Items with undecided usage never expire.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 use ledger::books::of_all;
+use ledger::ticket::TicketUse;
 use ledger::{Written, shard_of};
 use marketplace::answer::{Next, Verdict};
 use marketplace::audit::Source;
@@ -418,6 +419,64 @@ async fn age() {
         .await
         .unwrap();
     assert_eq!(events.items(), []);
+}
+
+/// The kinds of the items in Subscriptions: their sort keys up to the first `#`.
+async fn kinds(world: &World) -> BTreeSet<String> {
+    let scanned = clients::dynamodb(&world.wire)
+        .scan()
+        .table_name(&world.ledger.tables().subscriptions)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(scanned.last_evaluated_key(), None);
+    let sorts = scanned.items().iter().map(|item| item["item"].as_s());
+    let kinds = sorts.map(|sort| sort.unwrap().split('#').next().unwrap().to_owned());
+    kinds.collect()
+}
+
+#[test]
+fn of_what_is_known_about_subscriptions_only_events_and_used_tickets_expire() {
+    on_a_thread(|| {
+        Executor::default().finish(async {
+            let world = world();
+            let registered = billed_once(&world).await;
+            let ledger = &world.ledger;
+            let now = at("2026-11-21T10:45:00Z");
+            let typed = BTreeMap::from([("name".to_owned(), "Jane Doe".to_owned())]);
+            let completed = ledger.complete_contact(&registered, &typed, now).await;
+            completed.unwrap();
+            let written = ledger.write_page_settings(None, "{}").await;
+            assert_eq!(written.unwrap(), Written::Done);
+            let used = ledger
+                .use_ticket("0123456789abcdef", "request 1", now)
+                .await;
+            assert_eq!(used.unwrap(), TicketUse::Granted);
+            let kept = [
+                "configuration",
+                "contact",
+                "facts",
+                "joint",
+                "link",
+                "profile",
+                "subscription",
+            ];
+            let kept: BTreeSet<String> = kept.map(str::to_owned).into();
+            let mut all = kept.clone();
+            all.extend(["event", "used"].map(str::to_owned));
+            assert_eq!(kinds(&world).await, all);
+            // A ticket is valid for minutes, and its use is remembered for a day.
+            world.set_time(now + SignedDuration::from_hours(23));
+            world.sweep_ttl();
+            let again = ledger
+                .use_ticket("0123456789abcdef", "request 2", now)
+                .await;
+            assert_eq!(again.unwrap(), TicketUse::AlreadyUsed);
+            world.set_time(at("2030-01-01T00:00:00Z"));
+            assert!(world.sweep_ttl() > 0);
+            assert_eq!(kinds(&world).await, kept);
+        });
+    });
 }
 
 /// The time from which an item of MeteringRecords may be removed; `None` if there is no such item.

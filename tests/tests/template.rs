@@ -633,7 +633,10 @@ fn append_sources(folder: &Path, all: &mut String) {
 /// The environment variables that a source names in string literals, except those of the Lambda
 /// runtime.
 fn variables(source: &str) -> BTreeSet<String> {
+    // Quotes that do not begin or end a string literal are left out.
+    let source = source.replace("\\\\", "").replace("\\\"", "");
     source
+        .replace("'\"'", "")
         .split('"')
         .skip(1)
         .step_by(2)

@@ -50,6 +50,7 @@ fn a_missing_setting_stops_every_function() {
 fn a_wrong_setting_stops_the_function_that_reads_it() {
     for (function, variable, value) in [
         ("Registration", "SUPPORT_CONTACT", "nobody"),
+        ("Registration", "SIGN_UP_URL", "http://app.example.com"),
         ("Registration", "PRODUCT_CODES", "a|b"),
         ("Registration", "MARKETPLACE_ENDPOINT", "localhost"),
         ("Agreements", "PRODUCT_CODES", "a|b"),

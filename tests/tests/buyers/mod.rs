@@ -5,7 +5,7 @@
     reason = "each test binary uses its own part of the buyers' world"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,9 @@ use tokio::net::TcpStream;
 pub const SESSION_KEY: &str = "a key for this machine only, never used on AWS";
 
 pub const TOKEN: &str = "x-amzn-marketplace-token";
+
+/// The media type of forms.
+pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One product for each identity, with the identity in the stack and at the emulator.
 const PRODUCTS: [(&str, IdentityKind, Identity); 3] = [
@@ -62,13 +65,15 @@ impl Answer {
         })
     }
 
-    /// The value of the signed field in the page.
-    pub fn session(&self) -> String {
-        let (_, rest) = self
-            .body
-            .split_once("name=\"subscription\" value=\"")
-            .unwrap();
-        rest.split_once('"').unwrap().0.replace("&amp;", "&")
+    /// The address to which the answer sends the browser.
+    pub fn location(&self) -> &str {
+        self.header("location").unwrap_or_default()
+    }
+
+    /// The cookie that the answer sets, as the browser sends it back; `None` if it sets none.
+    pub fn cookie(&self) -> Option<&str> {
+        let set = self.header("set-cookie")?;
+        set.split(';').next()
     }
 }
 
@@ -210,12 +215,7 @@ impl Buyers {
     }
 
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        let fields: Vec<String> = form
-            .iter()
-            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-            .collect();
-        let kind = Some("application/x-www-form-urlencoded");
-        request(self.page, "POST", path, kind, &fields.join("&")).await
+        request(self.page, "POST", path, Some(FORM), &form_of(form)).await
     }
 
     /// Sends the request in a sample event of API Gateway.
@@ -229,8 +229,16 @@ impl Buyers {
         };
         let method = event["requestContext"]["http"]["method"].as_str().unwrap();
         let path = event["rawPath"].as_str().unwrap();
-        let kind = event["headers"]["content-type"].as_str();
-        request(self.page, method, path, kind, &body).await
+        let mut headers: Vec<(&str, String)> = ["content-type", "sec-fetch-site"]
+            .into_iter()
+            .filter_map(|name| Some((name, event["headers"][name].as_str()?.to_owned())))
+            .collect();
+        if let Some(cookies) = event["cookies"].as_array() {
+            let cookies = cookies.iter().filter_map(Value::as_str);
+            headers.push(("cookie", cookies.collect::<Vec<_>>().join("; ")));
+        }
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        request_with(self.page, method, path, &headers, &body).await
     }
 
     /// Invokes the function with an event, as EventBridge or SQS would.
@@ -287,17 +295,7 @@ impl Buyers {
         ] {
             let scanned = client.scan().table_name(table).send().await.unwrap();
             for item in scanned.items() {
-                let mut item: Vec<String> = item
-                    .iter()
-                    .map(|(name, value)| match value {
-                        AttributeValue::S(text) | AttributeValue::N(text) => {
-                            format!("{name}={text}")
-                        }
-                        other => format!("{name}={other:?}"),
-                    })
-                    .collect();
-                item.sort();
-                texts.push(item.join(" "));
+                texts.push(text_of(item));
             }
         }
         texts.sort();
@@ -330,10 +328,28 @@ pub async fn request(
     content_type: Option<&str>,
     body: &str,
 ) -> Answer {
-    let kind = content_type.map_or(String::new(), |kind| format!("content-type: {kind}\r\n"));
-    let length = body.len();
+    let headers: Vec<_> = content_type
+        .map(|kind| ("content-type", kind))
+        .into_iter()
+        .collect();
+    request_with(address, method, path, &headers, body).await
+}
+
+/// Makes one HTTP/1.1 request with these headers and returns the answer.
+pub async fn request_with(
+    address: std::net::SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Answer {
+    let headers: Vec<String> = headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let (headers, length) = (headers.concat(), body.len());
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{kind}content-length: {length}\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n"
     );
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
@@ -348,6 +364,29 @@ pub async fn request(
         head: head.to_owned(),
         body: body.to_owned(),
     }
+}
+
+/// The body of a form.
+pub fn form_of(fields: &[(&str, &str)]) -> String {
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
+        .collect();
+    fields.join("&")
+}
+
+/// Every attribute of an item, in the order of their names.
+fn text_of(item: &HashMap<String, AttributeValue>) -> String {
+    let mut attributes: Vec<String> = item
+        .iter()
+        .map(|(name, value)| match value {
+            AttributeValue::S(text) | AttributeValue::N(text) => format!("{name}={text}"),
+            AttributeValue::M(item) => format!("{name}=({})", text_of(item)),
+            other => format!("{name}={other:?}"),
+        })
+        .collect();
+    attributes.sort();
+    attributes.join(" ")
 }
 
 fn encoded(text: &str) -> String {
