@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use end_to_end::template::workspace;
+use end_to_end::template::{Template, workspace};
 
 /// The project's source files with these file extensions.
 fn sources(extensions: &[&str]) -> Vec<PathBuf> {
@@ -186,4 +186,57 @@ fn the_steps_of_the_checks_that_documents_name_exist() {
         }
     }
     assert!(named > 0, "no document names a step");
+}
+
+/// The names in backticks at the beginning of the rows of the table with this heading.
+fn rows_of<'t>(text: &'t str, heading: &str) -> BTreeSet<&'t str> {
+    let (_, table) = text.split_once(heading).expect("the table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| row.split('`').nth(1)).collect()
+}
+
+#[test]
+fn the_claims_of_a_ticket_are_those_that_the_document_explains() {
+    let document = workspace().join("docs/registration.md");
+    let text = std::fs::read_to_string(&document).expect("a document");
+    let explained = rows_of(&text, "| claim | what it is |");
+    let claims: BTreeSet<&str> = registration::ticket::CLAIMS.into();
+    assert_eq!(explained, claims);
+}
+
+#[test]
+fn the_example_in_rust_is_the_code_that_the_tests_run() {
+    let document = workspace().join("docs/registration.md");
+    let text = std::fs::read_to_string(&document).expect("a document");
+    let source = workspace().join("tests/tests/registration/offline.rs");
+    let source = std::fs::read_to_string(&source).expect("a source");
+    let (_, function) = source.split_once("pub fn ").expect("a function");
+    assert!(text.contains(&format!("```rust\npub fn {function}```\n")));
+}
+
+#[test]
+fn the_addresses_of_the_registration_are_those_of_the_template() {
+    let document = workspace().join("docs/registration.md");
+    let text = std::fs::read_to_string(&document).expect("a document");
+    let (_, table) = text.split_once("| method and path |").expect("the table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let calls = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let documented: BTreeSet<&str> = calls
+        .map(|call| call.split(' ').nth(1).expect("a path"))
+        .collect();
+    let template = Template::read();
+    let events = template.function("Registration")["Events"].as_object();
+    let routed: BTreeSet<&str> = events
+        .expect("events")
+        .values()
+        .map(|event| event["Properties"]["Path"].as_str().expect("a path"))
+        .collect();
+    assert_eq!(documented, routed);
 }

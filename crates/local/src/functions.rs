@@ -118,7 +118,7 @@ impl Functions {
         &self.ledger
     }
 
-    /// The routes that API Gateway serves: `/register` and `/usage`.
+    /// The routes that API Gateway serves: `/usage`, and the registration for every other path.
     pub fn router(&self) -> axum::Router {
         registration::router(Arc::clone(&self.registration))
             .merge(intake::router(Arc::clone(&self.intake)))
