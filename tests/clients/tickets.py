@@ -32,15 +32,10 @@ NOT_FOLLOWED = urllib.request.build_opener(
 class RedirectingStack(Stack):
     """A running `metering local` whose seller has a sign-up of its own."""
 
-    def __init__(self, binary):
-        places = ["--http", "127.0.0.1:0", "--aws", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0"]
-        self.process = subprocess.Popen(
-            [binary, "local", *places, "--sign-up-url", SIGN_UP_URL],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.http = self.address("register").removesuffix("/register")
-        self.aws = self.address("AWS Marketplace")
+    def address(self, name):
+        if name == "AWS Marketplace":
+            self.http = super().address("register").removesuffix("/register")
+        return super().address(name)
 
     def ticket(self):
         """Subscribes a new buyer, who registers. Returns the agreement and the ticket."""
@@ -112,7 +107,7 @@ def check(stack, name, claims_of):
 
 
 def main():
-    stack = RedirectingStack(sys.argv[1])
+    stack = RedirectingStack(sys.argv[1], "--sign-up-url", SIGN_UP_URL)
     try:
         product = {"code": "sold", "dimensions": ["gb"], "identity": "license"}
         stack.control("POST", "products", product)

@@ -622,12 +622,18 @@ fn append_sources(folder: &Path, all: &mut String) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             append_sources(&path, all);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if is_code(&path) {
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();
             all.push_str(code);
         }
     }
+}
+
+/// Whether a file is a source that has more than tests.
+fn is_code(path: &Path) -> bool {
+    let is_source = path.extension().is_some_and(|extension| extension == "rs");
+    is_source && path.file_name().is_none_or(|name| name != "tests.rs")
 }
 
 /// The environment variables that a source names in string literals, except those of the Lambda

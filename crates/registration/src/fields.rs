@@ -5,12 +5,6 @@ use std::collections::BTreeMap;
 use crate::page::{Problem, ProblemKind};
 use crate::page_settings::{Field, FieldKind};
 
-/// The largest number of characters of a line. An e-mail address has at most 254 (RFC 5321).
-const LINE_CHARS_MAX: usize = 254;
-
-/// The largest number of characters of a text of several lines. The limit is this project's.
-const TEXT_CHARS_MAX: usize = 2_000;
-
 /// The values of a form's fields, and what is wrong with them.
 #[derive(Default)]
 pub(crate) struct Typed {
@@ -28,7 +22,7 @@ impl Typed {
         for field in fields {
             let raw = form.get(&field.id).map_or("", String::as_str);
             let value = normalized(raw);
-            if let Some(kind) = problem_of(&field.kind, field.required, &value) {
+            if let Some(kind) = problem_of(field.kind, field.required, &value) {
                 typed.problems.push(Problem {
                     field: field.id.clone(),
                     kind,
@@ -47,23 +41,21 @@ fn normalized(raw: &str) -> String {
 }
 
 /// The first problem with a value; `None` if it can be stored.
-fn problem_of(kind: &FieldKind, is_required: bool, value: &str) -> Option<ProblemKind> {
-    let (max, has_lines) = match kind {
-        FieldKind::Line | FieldKind::Email => (LINE_CHARS_MAX, false),
-        FieldKind::Text => (TEXT_CHARS_MAX, true),
-    };
+fn problem_of(kind: FieldKind, is_required: bool, value: &str) -> Option<ProblemKind> {
+    let max = kind.chars_max();
     if value.is_empty() {
         return is_required.then_some(ProblemKind::Missing);
     }
     if value.chars().count() > max {
         return Some(ProblemKind::TooLong { max });
     }
+    let has_lines = kind == FieldKind::Text;
     let is_allowed = |c: char| !c.is_control() || (has_lines && c == '\n');
     if !value.chars().all(is_allowed) {
         return Some(ProblemKind::Control);
     }
-    let is_email = matches!(kind, FieldKind::Email);
-    (is_email && !looks_like_an_address(value)).then_some(ProblemKind::Email)
+    let is_wrong = kind == FieldKind::Email && !looks_like_an_address(value);
+    is_wrong.then_some(ProblemKind::Email)
 }
 
 /// Whether a text has a name, an @ and a domain, without white space. A stricter rule would refuse
@@ -79,7 +71,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(kind: &FieldKind, typed: &str, stored: Option<&str>) {
+    fn check(kind: FieldKind, typed: &str, stored: Option<&str>) {
         let value = normalized(typed);
         let problem = problem_of(kind, false, &value);
         let found = problem.is_none().then_some(value.as_str());
@@ -88,7 +80,7 @@ mod tests {
 
     #[test]
     fn any_plausible_address_and_an_empty_field_are_accepted() {
-        let kind = &FieldKind::Email;
+        let kind = FieldKind::Email;
         check(kind, "", Some(""));
         check(kind, "  ", Some(""));
         check(kind, "someone@gmail.com", Some("someone@gmail.com"));
@@ -104,7 +96,7 @@ mod tests {
 
     #[test]
     fn names_of_any_language_are_accepted_and_control_characters_are_not() {
-        let kind = &FieldKind::Line;
+        let kind = FieldKind::Line;
         for name in ["O'Brien & Søn", "株式会社サンプル", "Ægir Þór", "محمد"] {
             check(kind, name, Some(name));
         }
@@ -116,7 +108,7 @@ mod tests {
 
     #[test]
     fn a_text_may_have_lines() {
-        let kind = &FieldKind::Text;
+        let kind = FieldKind::Text;
         check(kind, "one\r\ntwo\r\n", Some("one\ntwo"));
         check(kind, "a\ttab", None);
         check(kind, "a\rlone return", None);
@@ -126,8 +118,8 @@ mod tests {
 
     #[test]
     fn a_required_field_must_be_filled_in() {
-        let missing = problem_of(&FieldKind::Line, true, "");
-        assert!(matches!(missing, Some(ProblemKind::Missing)));
-        assert!(problem_of(&FieldKind::Line, true, "x").is_none());
+        let missing = problem_of(FieldKind::Line, true, "");
+        assert_eq!(missing, Some(ProblemKind::Missing));
+        assert_eq!(problem_of(FieldKind::Line, true, "x"), None);
     }
 }

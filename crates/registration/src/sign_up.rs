@@ -14,11 +14,9 @@ use crate::app::{App, shown};
 use crate::cookie::{Arrival, removal};
 use crate::fields::Typed;
 use crate::page::{Content, Pages, SignUp};
+use crate::page_settings::FORM_TOKEN;
 use crate::refusal::Refusal;
 use crate::visit::{Situation, profile_of};
-
-/// The name of the hidden field that connects a form with the cookie of its page.
-const FORM_FIELD: &str = "form";
 
 /// Handles `GET /sign-up`.
 pub(crate) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
@@ -67,7 +65,7 @@ async fn saved(
     }
     let now = app.now().await?;
     let arrival = Arrival::read(&app.session, headers, now)?;
-    let form_token = form.get(FORM_FIELD).map_or("", String::as_str);
+    let form_token = form.get(FORM_TOKEN).map_or("", String::as_str);
     if !arrival.is_form_of(&app.session, form_token) {
         tracing::info!("a sign-up form of another registration was refused");
         return Err(Refusal::WrongForm);

@@ -97,15 +97,15 @@ mod tests {
         let mut profile = Profile::new(subscription, "code1".parse().unwrap(), created);
         let began = at("2026-11-20T15:00:00Z").as_second();
         // Only lifecycle events came so far.
-        assert!(matches!(visit_of(&profile, None, began), Visit::New));
+        assert_eq!(visit_of(&profile, None, began), Visit::New);
         profile.registered_at = Some(at("2026-11-20T15:00:00.5Z"));
-        assert!(matches!(visit_of(&profile, None, began), Visit::New));
+        assert_eq!(visit_of(&profile, None, began), Visit::New);
         let later = began + 1;
-        assert!(matches!(visit_of(&profile, None, later), Visit::Unfinished));
+        assert_eq!(visit_of(&profile, None, later), Visit::Unfinished);
         let contact = Contact::default();
         for second in [began, later] {
             let visit = visit_of(&profile, Some(&contact), second);
-            assert!(matches!(visit, Visit::Finished));
+            assert_eq!(visit, Visit::Finished);
         }
     }
 }
