@@ -114,6 +114,22 @@ async fn registration_keeps_what_the_buyer_typed_under_a_signed_subscription() {
 }
 
 #[tokio::test]
+async fn registration_logs_neither_contact_data_nor_the_cookie() {
+    let world = World::start().await;
+    let function = world.function("Registration").await;
+    let signing_up = sample("registration-sign-up");
+    let answer = function.invoke(&signing_up).await.response();
+    assert_eq!(answer["statusCode"], 303, "{answer}");
+    let printed = function.printed().concat();
+    assert!(printed.contains("a sign-up was completed"), "{printed}");
+    let cookie = signing_up["cookies"][0].as_str().expect("a cookie");
+    let (_, signature) = cookie.split_once('.').expect("a signature");
+    for secret in ["Jane", "jane.doe", "Example Corp.", signature] {
+        assert!(!printed.contains(secret), "{secret} is in {printed}");
+    }
+}
+
+#[tokio::test]
 async fn registration_exchanges_a_ticket() {
     let fed = feed("Registration", "registration-exchange").await;
     assert_eq!(fed.answer["statusCode"], 200, "{}", fed.answer);
