@@ -1,6 +1,7 @@
 //! Options that choose the tables and the AWS Marketplace a command works with.
 
 use clap::Args;
+use cloudtrail::History;
 use jiff::Timestamp;
 use ledger::{Ledger, TableNames};
 use local::stack::STACK_NAME;
@@ -9,7 +10,6 @@ use marketplace::limits::{RETENTION_MONTHS_DEFAULT, RETENTION_MONTHS_MAX};
 use marketplace::schedule::Schedule;
 use marketplace::window::Window;
 use metering_api::MeteringApi;
-use reconciler::audit::History;
 use runtime::settings::{self, Products};
 use runtime::{Clock, Env, clients};
 

@@ -9,9 +9,9 @@ use aws_sdk_marketplacemetering::config::retry::RetryConfig;
 use aws_sdk_marketplacemetering::config::{BehaviorVersion, Region};
 use aws_smithy_http_client::Builder;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use cloudtrail::{EventHistory, History};
 use ledger::{Ledger, TableNames};
 use metering_api::MeteringApi;
-use reconciler::audit::{EventHistory, History};
 use runtime::{BatchResponse, Budget, Clock, Env, INVOCATION_TIME};
 use serde_json::Value;
 

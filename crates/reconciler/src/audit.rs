@@ -1,15 +1,14 @@
 //! The audit: compares CloudTrail with the ledger.
 //!
 //! # Layout
-//! * [`history`]: CloudTrail's events, from the Event history or from a trail in S3
 //! * `judge`: closes records in dispute or without an outcome, if CloudTrail proves something about
 //!   them
 //! * `again`: compares records that were concluded to be unbilled again, a day and three days later
 //! * `follow`: the hourly comparison, which continues where the last run stopped
 //! * `call_ids`: the ids of the calls that the history shows, to recognise the calls later
-//! * [`range`]: the comparison of any range of hours, in one piece
 //!
-//! The rules themselves, with their races and crash points, are in `marketplace::audit`.
+//! The crate `cloudtrail` reads the events. The rules themselves, with their races and crash points,
+//! are in `marketplace::audit`.
 //!
 //! # Arithmetic
 //! LookupEvents allows two requests a second for the account, and is slow: a seller has measured 4
@@ -48,11 +47,9 @@
 mod again;
 mod call_ids;
 mod follow;
-pub mod history;
 mod judge;
-pub mod range;
 
-use ledger::LedgerError;
+use cloudtrail::AuditError;
 use ledger::error::Written;
 use marketplace::audit::{Counts, Difference};
 use serde::Serialize;
@@ -60,21 +57,7 @@ use serde::Serialize;
 use crate::{App, ReconcileError, Report};
 
 pub(crate) use follow::follow;
-pub use history::{EventHistory, History, HistoryError, Trail};
 pub(crate) use judge::judge;
-pub use range::{Range, compare_range};
-
-/// The error that ended an audit early. The audit concludes nothing from events that it has not
-/// read. The next audit continues.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// A table could not be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// CloudTrail's events could not be read.
-    #[error(transparent)]
-    History(#[from] HistoryError),
-}
 
 /// The report of the audit in one run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -27,6 +27,7 @@ mod run;
 pub mod task;
 mod walk;
 
+use cloudtrail::History;
 use jiff::Timestamp;
 use ledger::{Ledger, LedgerError};
 use marketplace::UsageHour;
@@ -37,7 +38,6 @@ use runtime::settings::Products;
 use runtime::{Budget, Clock, ClockError, Env, SettingError, StartError, settings};
 use serde_json::Value;
 
-use crate::audit::History;
 use crate::run::Run;
 
 pub use report::Report;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use cloudtrail::{EventHistory, History, Trail};
 use jiff::{SignedDuration, Timestamp};
 use ledger::Ledger;
 use marketplace::audit::Source;
 use metering_api::MeteringApi;
-use reconciler::audit::{EventHistory, History, Trail};
 use runtime::trail::TrailPlace;
 use runtime::{Clock, Env};
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use cloudtrail::{History, Range, compare_range};
 use emulator::{
     BeforeException, CloudTrailTimestamps, Fault, FaultKind, Faults, IdenticalResubmission,
     Readings, Settings,
@@ -14,7 +15,6 @@ use marketplace::tags::Tags;
 use marketplace::usage::UsageEvent;
 use marketplace::window::Window;
 use marketplace::{State, TagSet, Total};
-use reconciler::audit::{History, Range, compare_range};
 use runtime::settings::Products;
 use runtime::{Budget, Clock, Env, clients};
 use serde_json::{Value, json};

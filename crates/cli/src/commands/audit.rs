@@ -3,12 +3,12 @@
 use std::io::IsTerminal;
 
 use clap::Args;
+use cloudtrail::range::Progress;
+use cloudtrail::{AuditError, Range, compare_range};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use marketplace::UsageHour;
 use marketplace::audit::{Comparison, Counts, Difference};
-use reconciler::audit::range::Progress;
-use reconciler::audit::{Range, compare_range};
 use serde_json::{Map, Value, json};
 
 use crate::connect::{Tables, TrailFiles};
@@ -89,8 +89,8 @@ impl Audit {
         .await;
         display.finish();
         let compared = compared.map_err(|error| match error {
-            reconciler::audit::AuditError::Ledger(error) => error.into(),
-            reconciler::audit::AuditError::History(error) => Failure::failed(error),
+            AuditError::Ledger(error) => error.into(),
+            AuditError::History(error) => Failure::failed(error),
         })?;
         if self.json {
             output::print_json(&to_json(range, &compared))?;

@@ -8,6 +8,7 @@
 //! Each record has its own write, which depends on the version that was read. The record stays due
 //! until it is written.
 
+use cloudtrail::AuditError;
 use jiff::Timestamp;
 use ledger::Written;
 use marketplace::audit::inquiry::Finding;
@@ -16,7 +17,7 @@ use marketplace::{MeteringRecord, State};
 use runtime::Budget;
 
 use super::judge::read_into;
-use super::{AuditError, written_count};
+use super::written_count;
 use crate::{App, Report};
 
 /// Compares `records`, which were concluded to be unbilled and are due. Returns `false` if the time

@@ -41,13 +41,13 @@
 mod calls;
 mod hours;
 
+use cloudtrail::AuditError;
 use jiff::{SignedDuration, Timestamp};
 use marketplace::audit::Source;
 use marketplace::hour::shift;
 use marketplace::limits::CLOUDTRAIL_DELAY_MINUTES;
 use runtime::Budget;
 
-use super::AuditError;
 use crate::{App, Report};
 use calls::{calls_again, new_calls};
 use hours::{hours_over, latest_over};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use cloudtrail::{AuditError, LATE};
 use futures_util::{StreamExt, stream};
 use jiff::{SignedDuration, Timestamp};
 use ledger::day::first_of_day;
@@ -18,8 +19,7 @@ use marketplace::slot::Slot;
 use marketplace::{MeteringRecord, State, UsageHour};
 use runtime::Budget;
 
-use super::history::LATE;
-use super::{AuditError, again, written_count};
+use super::{again, written_count};
 use crate::{App, Report};
 
 /// The largest number of records that are judged with one reading of the history. It bounds the

@@ -1,5 +1,7 @@
 //! The comparison by the time of the call, which is made twice.
 
+use cloudtrail::range::drop_unserved_products;
+use cloudtrail::{AuditError, Step};
 use jiff::{SignedDuration, Timestamp};
 use ledger::audit::AuditProgress;
 use ledger::audit_steps::SettledStep;
@@ -14,9 +16,7 @@ use runtime::Budget;
 
 use super::{minutes, oldest, whole_second};
 use crate::audit::call_ids::CallIds;
-use crate::audit::history::Step;
-use crate::audit::range::drop_unserved_products;
-use crate::audit::{AuditError, written_count};
+use crate::audit::written_count;
 use crate::{App, Report};
 
 /// The longest time of calls in one step, in minutes.

@@ -1,5 +1,6 @@
 //! The comparison by the hour of usage, in blocks of hours.
 
+use cloudtrail::{AuditError, LATE, SOON};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use ledger::audit::AuditProgress;
@@ -10,8 +11,6 @@ use marketplace::{State, UsageHour};
 use runtime::Budget;
 
 use super::{minutes, oldest};
-use crate::audit::AuditError;
-use crate::audit::history::{LATE, SOON};
 use crate::{AT_ONCE, App, Report};
 
 /// The number of usage hours in one block. A day is a whole number of blocks. Our own choice: a

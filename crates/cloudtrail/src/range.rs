@@ -13,9 +13,10 @@ use marketplace::window::Window;
 use marketplace::{Subscription, UsageHour};
 use runtime::settings::Products;
 
-use super::history::LATE;
-use super::{AuditError, History};
-use crate::AT_ONCE;
+use crate::{AuditError, History, LATE};
+
+/// The number of subscriptions whose records are read at the same time.
+const AT_ONCE: usize = 16;
 
 /// Usage hours to compare, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,7 +183,7 @@ pub async fn compare_range(
 }
 
 /// Removes successes of products that this stack does not serve from the differences.
-pub(super) async fn drop_unserved_products(
+pub async fn drop_unserved_products(
     ledger: &Ledger,
     products: &Products,
     comparison: &mut Comparison,

@@ -31,7 +31,7 @@ pub struct EventHistory {
 }
 
 /// A period that is being read.
-pub(in super::super) struct Pages {
+pub(super) struct Pages {
     history: EventHistory,
     period: Period,
     token: Option<String>,

@@ -1,6 +1,8 @@
-//! Reads CloudTrail's events of BatchMeterUsage from one of two sources.
+//! Reads CloudTrail's events of BatchMeterUsage from one of two sources, and compares any range of
+//! hours with them.
 //!
 //! # Layout
+//! * [`range`]: the comparison of a range of hours with the ledger, in one piece
 //! * `event_history`: LookupEvents, page by page, within its rate limit
 //! * `trail`: the files of a trail in S3, several at a time
 //! * `folder`: the names of a trail's folders and files, and the times in them
@@ -9,31 +11,37 @@
 //!
 //! Both sources are read in steps: a page, or a file. Pages usually come newest first and files
 //! oldest first. AWS promises no order, so no reader may depend on it.
+//!
+//! The rules of the comparison are in `marketplace::audit`.
 
 mod event_history;
 mod file;
 mod folder;
 mod passing;
+pub mod range;
 mod trail;
 
 use jiff::Timestamp;
+use ledger::LedgerError;
 use marketplace::audit::{Event, Period, Source};
 use runtime::trail::TrailPlace;
 use runtime::{Budget, Env, SettingError, clients};
 
-pub use event_history::EventHistory;
 use event_history::Pages;
 use trail::Files;
+
+pub use event_history::EventHistory;
+pub use range::{Range, compare_range};
 pub use trail::Trail;
 
 /// The number of minutes after the end of a period in which a file of a trail can be made and still
 /// be read for the period's events. This number is used if missing events are looked for again
 /// later. Our own choice: AWS says that an event is in a file after five minutes on average.
-pub(super) const SOON: i64 = 60;
+pub const SOON: i64 = 60;
 /// The same limit in minutes for a reading that concludes something from missing events. A record
 /// that was concluded to be unbilled is compared again three days later, and that comparison must
 /// find all events that were delivered meanwhile. Our own choice.
-pub(super) const LATE: i64 = 96 * 60;
+pub const LATE: i64 = 96 * 60;
 
 /// The error of reading CloudTrail's events.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +81,18 @@ pub enum HistoryError {
     },
 }
 
+/// The error that ended an audit early. The audit concludes nothing from events that it has not
+/// read. The next audit continues.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// A table could not be read or written.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// CloudTrail's events could not be read.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+}
+
 /// The source of the events of one account and Region.
 #[derive(Debug, Clone)]
 pub enum History {
@@ -83,7 +103,8 @@ pub enum History {
 }
 
 /// One step of a reading.
-pub(super) enum Step {
+#[derive(Debug)]
+pub enum Step {
     /// Some events of the period, perhaps none.
     Events(Vec<Event>),
     /// The period has no more events.
@@ -93,8 +114,11 @@ pub(super) enum Step {
     OutOfTime,
 }
 
-/// A period that is being read.
-pub(super) enum Reading {
+/// A period that is being read, step by step.
+pub struct Reading(Steps);
+
+/// The steps of a reading, which depend on the source.
+enum Steps {
     Pages(Pages),
     Files(Box<Files>),
 }
@@ -129,7 +153,7 @@ impl History {
 
     /// Describes the parts of the source that could not be read since the last call of this
     /// function; `None` if there are none.
-    pub(super) fn take_unreadable(&self) -> Option<String> {
+    pub fn take_unreadable(&self) -> Option<String> {
         match self {
             Self::Events(_) => None,
             Self::Trail(trail) => trail.take_unreadable(),
@@ -139,16 +163,16 @@ impl History {
     /// Begins to read a period at `now`. `late_minutes` concerns a trail only: files that were made
     /// up to this many minutes after the period's end are read for its events. The Event history
     /// finds each event by its own time.
-    pub(super) fn open(&self, period: Period, late_minutes: i64, now: Timestamp) -> Reading {
-        match self {
-            Self::Events(events) => Reading::Pages(events.open(period)),
-            Self::Trail(trail) => Reading::Files(Box::new(trail.open(period, late_minutes, now))),
-        }
+    pub fn open(&self, period: Period, late_minutes: i64, now: Timestamp) -> Reading {
+        Reading(match self {
+            Self::Events(events) => Steps::Pages(events.open(period)),
+            Self::Trail(trail) => Steps::Files(Box::new(trail.open(period, late_minutes, now))),
+        })
     }
 
     /// Reads periods to their ends and calls `each` with every event. Returns `false` if the time
     /// ran out. Then nothing may be concluded from missing events.
-    pub(super) async fn read(
+    pub async fn read(
         &self,
         periods: &[Period],
         late_minutes: i64,
@@ -176,19 +200,19 @@ impl Reading {
         if budget.is_some_and(|budget| budget.is_spent()) {
             return Ok(Step::OutOfTime);
         }
-        match self {
-            Self::Pages(pages) => pages.next(budget).await,
+        match &mut self.0 {
+            Steps::Pages(pages) => pages.next(budget).await,
             // Boxed, because the futures of an S3 client are large.
-            Self::Files(files) => Box::pin(files.next(budget)).await,
+            Steps::Files(files) => Box::pin(files.next(budget)).await,
         }
     }
 
     /// Returns whether more pages follow. Pages are slow to read, and the first page shows how many
     /// there will be. Always returns `false` for a trail, because its files are fast to read.
     pub fn is_page_of_many(&self) -> bool {
-        match self {
-            Self::Pages(pages) => pages.has_more(),
-            Self::Files(_) => false,
+        match &self.0 {
+            Steps::Pages(pages) => pages.has_more(),
+            Steps::Files(_) => false,
         }
     }
 }

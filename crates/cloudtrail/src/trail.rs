@@ -77,7 +77,7 @@ enum Fetched {
 }
 
 /// A period that is being read.
-pub(in super::super) struct Files {
+pub(super) struct Files {
     trail: Trail,
     period: Period,
     /// Files that were made later than this are not read.
