@@ -3,6 +3,8 @@ use serde_json::json;
 use super::*;
 use crate::page_settings::FieldKind;
 
+const NO_PROBLEMS: &[Problem] = &[];
+
 fn seller() -> Seller {
     Seller {
         name: "Example & Sons".to_owned(),
@@ -161,7 +163,7 @@ fn the_policy_allows_only_the_logos_source() {
 fn every_field_has_a_label_and_says_whether_it_is_required() {
     let pages = Pages::new(seller(), PageSettings::default());
     let typed = BTreeMap::new();
-    let page = pages.page(Some("en"), Content::SignUp(sign_up(&typed, &[])));
+    let page = pages.page(Some("en"), Content::SignUp(sign_up(&typed, NO_PROBLEMS)));
     assert_eq!(page.status, StatusCode::OK);
     for field in pages.settings().fields() {
         let id = &field.id;
@@ -239,7 +241,7 @@ fn each_situation_has_its_own_words() {
     let pages = pages(&settings);
     let typed = BTreeMap::new();
     let html = |change: fn(&mut SignUp<'_>)| {
-        let mut content = sign_up(&typed, &[]);
+        let mut content = sign_up(&typed, NO_PROBLEMS);
         change(&mut content);
         pages.page(Some("en"), Content::SignUp(content)).html
     };
@@ -296,7 +298,7 @@ fn a_seller_writes_its_own_texts_and_fields() {
     }));
     assert_eq!(pages.settings().fields()[1].kind, FieldKind::Text);
     let typed = BTreeMap::new();
-    let page = pages.page(Some("fr-FR"), Content::SignUp(sign_up(&typed, &[])));
+    let page = pages.page(Some("fr-FR"), Content::SignUp(sign_up(&typed, NO_PROBLEMS)));
     count(&page.html, "<html lang=\"fr\">", 1);
     count(&page.html, "<h1>Bienvenue chez Example &amp; Sons</h1>", 1);
     count(&page.html, "N° TVA &lt;b&gt; <span class=\"need\">", 1);
