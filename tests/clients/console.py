@@ -54,12 +54,13 @@ class LocalStack(Stack):
 
 
 class Walk:
-    """A browser that acts as one person."""
+    """A browser that acts as one person, who reads this language."""
 
-    def __init__(self, stack, profile):
+    def __init__(self, stack, profile, language="en-US"):
         options = Options()
-        for flag in FLAGS:
+        for flag in (*FLAGS, f"--lang={language}", f"--accept-lang={language}"):
             options.add_argument(flag)
+        options.add_experimental_option("prefs", {"intl.accept_languages": language})
         options.add_argument(f"--user-data-dir={profile}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         options.binary_location = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -185,13 +186,13 @@ def register(walk, http):
     assert walk.heading() == "You are leaving for the seller's site", walk.heading()
     walk.shot("leaving")
     walk.click("Continue to the seller's site")
-    assert walk.browser.current_url.startswith(f"{http}/register"), walk.browser.current_url
-    assert walk.heading() == "Your subscription was found", walk.text()
+    assert walk.browser.current_url == f"{http}/sign-up", walk.browser.current_url
+    assert walk.heading() == "Complete your registration", walk.text()
     walk.shot("landing")
     walk.fill("name", "Ada Buyer")
     walk.fill("company", "Example Company")
     walk.fill("email", "ada@example.com")
-    walk.click("Finish")
+    walk.click("Complete the registration")
     assert "Your registration is complete." in walk.text(), walk.text()
     walk.shot("registered")
     walk.quiet()
