@@ -193,6 +193,7 @@ def register(walk, http):
     walk.fill("company", "Example Company")
     walk.fill("email", "ada@example.com")
     walk.click("Complete the registration")
+    assert walk.browser.current_url == f"{http}/thanks", walk.browser.current_url
     assert "Your registration is complete." in walk.text(), walk.text()
     walk.shot("registered")
     walk.quiet()

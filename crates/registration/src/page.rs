@@ -29,8 +29,9 @@ pub use self::seller::{InvalidSupport, Seller, Support};
 /// The content security policy if the one of the seller's design is no valid header.
 const STRICTEST_POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Browsers use only TLS for two years after a visit (RFC 6797).
-const STRICT_TRANSPORT_SECURITY: &str = "max-age=63072000";
+/// The time for which a browser opens this host over HTTPS only, in the form of its header (RFC
+/// 6797): a year.
+const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// The seconds after which a buyer may try again if AWS or DynamoDB is unavailable.
 const RETRY_AFTER_S: &str = "60";

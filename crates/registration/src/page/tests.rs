@@ -113,7 +113,7 @@ fn the_headers_protect_the_page_and_name_its_language() {
         is("cache-control", "no-store");
         is("referrer-policy", "no-referrer");
         is("x-content-type-options", "nosniff");
-        is("strict-transport-security", "max-age=63072000");
+        is("strict-transport-security", "max-age=31536000");
         let policy = header("content-security-policy").unwrap();
         for part in [
             "default-src 'none'; style-src 'sha256-",
