@@ -54,12 +54,13 @@ class LocalStack(Stack):
 
 
 class Walk:
-    """A browser that acts as one person."""
+    """A browser that acts as one person, who reads this language."""
 
-    def __init__(self, stack, profile):
+    def __init__(self, stack, profile, language="en-US"):
         options = Options()
-        for flag in FLAGS:
+        for flag in (*FLAGS, f"--lang={language}", f"--accept-lang={language}"):
             options.add_argument(flag)
+        options.add_experimental_option("prefs", {"intl.accept_languages": language})
         options.add_argument(f"--user-data-dir={profile}")
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         options.binary_location = os.environ.get("CHROMIUM", "/usr/bin/chromium")

@@ -35,11 +35,13 @@ CREDENTIALS = {
 
 
 class Stack:
-    """A running `metering local` on free ports."""
+    """A running `metering local` on free ports, with more arguments."""
 
-    def __init__(self, binary):
+    def __init__(self, binary, *arguments):
+        self.binary = binary
+        ports = ["--http", "127.0.0.1:0", "--aws", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0"]
         self.process = subprocess.Popen(
-            [binary, "local", "--http", "127.0.0.1:0", "--aws", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0"],
+            [binary, "local", *ports, *arguments],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -34,6 +34,7 @@ impl Application {
             data_dir: None,
             speed: Some(0.0),
             sample: false,
+            env: Vec::new(),
         })
         .await
         .unwrap();

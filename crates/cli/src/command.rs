@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::commands::{
-    adjust, audit, batch_meter_usage, books, demo, explain, late, local, meter_usage, products,
-    records, register_usage, resolve_customer, subscriptions,
+    adjust, audit, batch_meter_usage, books, demo, explain, late, local, meter_usage, pages,
+    products, records, register_usage, resolve_customer, subscriptions,
 };
 use crate::failure::Failure;
 
@@ -57,6 +57,11 @@ enum Command {
     /// identifiers that ResolveCustomer returns.
     #[command(subcommand)]
     Products(products::Products),
+    /// Sets up the registration pages: logo, colors, fields, languages and texts
+    ///
+    /// Without any set-up the pages are in English and German, and have no logo.
+    #[command(subcommand)]
+    Pages(pages::Pages),
     ResolveCustomer(resolve_customer::ResolveCustomer),
     BatchMeterUsage(batch_meter_usage::BatchMeterUsage),
     MeterUsage(meter_usage::MeterUsage),
@@ -96,6 +101,7 @@ impl Arguments {
             Command::Records(records) => records.run().await,
             Command::Subscriptions(subscriptions) => subscriptions.run().await,
             Command::Products(products) => products.run().await,
+            Command::Pages(pages) => pages.run().await,
             Command::ResolveCustomer(operation) => operation.run().await,
             Command::BatchMeterUsage(operation) => operation.run().await,
             Command::MeterUsage(operation) => operation.run().await,

@@ -11,6 +11,7 @@ pub mod kept;
 pub mod late;
 pub mod local;
 pub mod meter_usage;
+pub mod pages;
 pub mod products;
 pub mod records;
 pub mod register_usage;

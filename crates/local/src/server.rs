@@ -43,6 +43,8 @@ pub struct ServerOptions {
     /// `true` to start with the [`sample`] world. While its clock stands still, nothing runs on its
     /// own.
     pub sample: bool,
+    /// More settings of the functions, as names and values of environment variables.
+    pub env: Vec<(String, String)>,
 }
 
 /// The reason why a stack did not start.
@@ -98,6 +100,7 @@ impl Server {
             dynamodb: options.dynamodb,
             data_dir: options.data_dir,
             speed: if options.sample { 0.0 } else { 1.0 },
+            env: options.env,
             ..StackOptions::default()
         })
         .await?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use local::server::{Server, ServerOptions};
 use local::stack::reachable;
+use registration::page_settings::Destination;
 
 use crate::connect::{LOCAL_AWS, LOCAL_DYNAMODB, LOCAL_HTTP};
 use crate::failure::Failure;
@@ -22,6 +23,7 @@ Examples:
   metering local
   metering local --speed 60 --data-dir .metering
   metering local --sample
+  metering local --sign-up-url http://127.0.0.1:3000/sign-up
 
 To subscribe, register, move the clock and see the metered usage in a browser, open the address of
 --aws. Its button \"Set up your account\" leads to this stack's /register.
@@ -77,6 +79,10 @@ pub struct Local {
     /// 2026-11-21T04:40:00Z. Nothing runs on its own before the clock moves
     #[arg(long, conflicts_with = "data_dir")]
     sample: bool,
+    /// Send buyers to this sign-up page of your own software, with a ticket, instead of showing
+    /// the stack's own one
+    #[arg(long, value_name = "URL")]
+    sign_up_url: Option<Destination>,
 }
 
 /// Reads a speed of the clock.
@@ -103,6 +109,7 @@ impl Local {
             data_dir: self.data_dir.clone(),
             speed: self.speed,
             sample: self.sample,
+            env: self.settings(),
         })
         .await
         .map_err(Failure::failed)?;
@@ -110,6 +117,14 @@ impl Local {
         server.run(stop).await;
         eprintln!("stopping");
         server.shutdown().map_err(Failure::failed)
+    }
+
+    /// The settings of the functions that the command line sets.
+    fn settings(&self) -> Vec<(String, String)> {
+        let sign_up_url = self.sign_up_url.iter();
+        sign_up_url
+            .map(|url| ("SIGN_UP_URL".to_owned(), url.to_string()))
+            .collect()
     }
 
     fn first_steps(&self, server: &Server) -> String {
