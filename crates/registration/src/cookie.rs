@@ -226,8 +226,8 @@ mod tests {
     fn a_cookie_is_for_this_host_alone_and_no_script_reads_it() {
         let set_cookie = session("account|code1|111122223333").set_cookie(&key());
         let text = set_cookie.to_str().unwrap();
-        let key = key();
-        let digits = &key.id()[..8];
+        let signing = key();
+        let digits = &signing.id()[..8];
         assert!(
             text.starts_with(&format!("__Host-registration-{digits}=")),
             "{text}"

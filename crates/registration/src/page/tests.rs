@@ -249,7 +249,8 @@ fn each_situation_has_its_own_words() {
     count(&plain, "usually takes one &lt;business&gt; day.", 1);
     count(&plain, "<a href=\"sign-in\">", 1);
     count(&plain, "Complete the registration", 1);
-    let changes: [(fn(&mut SignUp<'_>), &str); 6] = [
+    type Change = fn(&mut SignUp<'_>);
+    let changes: [(Change, &str); 6] = [
         (
             |it| it.visit = Visit::Unfinished,
             "You have started to register",
