@@ -113,7 +113,7 @@ async fn count_a_month() {
     );
 
     reconcile(&world, "2026-11-30T10".parse().unwrap()).await;
-    reconcile(&world, "2026-12-01T03".parse().unwrap()).await;
+    reconcile(&world, "2026-12-01T02".parse().unwrap()).await;
     queries.store(0, Ordering::Relaxed);
     let report = reconcile(&world, "2026-12-01T04".parse().unwrap()).await;
     let month = queries.load(Ordering::Relaxed);
@@ -143,7 +143,7 @@ async fn count_beside_damage() {
         world.report(&subscription, &used("sealed", hour)).await;
     }
     reconcile(&world, "2026-11-30T22".parse().unwrap()).await;
-    reconcile(&world, "2026-12-01T03".parse().unwrap()).await;
+    reconcile(&world, "2026-12-01T02".parse().unwrap()).await;
     let [damaged, late] = hours;
     world
         .damage(&Slot {

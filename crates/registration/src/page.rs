@@ -82,11 +82,6 @@ pub(crate) enum Content<'a> {
     },
     /// The sign-up form.
     SignUp(SignUp<'a>),
-    /// For a subscription that is ending or has ended.
-    Ended {
-        /// Whether the subscription has already ended.
-        status: Status,
-    },
     /// The last page, after the sign-up form.
     Thanks,
 }

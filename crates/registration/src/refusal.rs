@@ -5,7 +5,6 @@ use axum::extract::rejection::FormRejection;
 use axum::http::StatusCode;
 use ledger::LedgerError;
 use marketplace::ProductCode;
-use marketplace::lifecycle::Status;
 use metering_api::InvalidToken;
 
 use crate::cookie::NoSession;
@@ -37,8 +36,6 @@ pub(crate) enum Refusal {
     ContactSupport,
     /// This stack does not serve the product.
     OtherProduct(ProductCode),
-    /// The subscription's end was announced or has happened.
-    Over(Status),
 }
 
 impl Refusal {
@@ -84,7 +81,6 @@ impl Refusal {
             Self::OtherProduct(product) => Content::OtherProduct {
                 product: product.as_str(),
             },
-            Self::Over(status) => Content::Ended { status: *status },
         }
     }
 }

@@ -21,7 +21,6 @@ use crate::hand_over::hand_over;
 use crate::identity::{lifecycle_keys_of, subscription_of};
 use crate::refusal::Refusal;
 use crate::ticket::Buyer;
-use crate::visit::unless_over;
 
 /// The value of the offer type with which AWS Marketplace marks a free trial.
 const FREE_TRIAL: &str = "free-trial";
@@ -63,7 +62,6 @@ async fn registered(
     }
     let now = app.now().await?;
     let profile = save(app, &resolved, now).await?;
-    unless_over(&profile)?;
     let free_trial = form.offer_type.as_deref() == Some(FREE_TRIAL);
     match &app.sign_up_url {
         None => {

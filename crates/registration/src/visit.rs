@@ -66,23 +66,14 @@ fn visit_of(profile: &Profile, contact: Option<&Contact>, began: i64) -> Visit {
     }
 }
 
-/// The profile of a session's subscription, if the subscription has not ended.
+/// The profile of a session's subscription. Its status does not matter: the buyer may have bought the
+/// product again, and AWS reports that in an event that may come after the buyer.
 pub(crate) async fn profile_of(app: &App, session: &Session) -> Result<Profile, Refusal> {
     let stored = app.ledger.profile(&session.subscription).await;
     // The profile may have been deleted by hand. A new registration creates it again.
-    let profile = stored
+    stored
         .map_err(|error| Refusal::of_ledger(&error))?
-        .ok_or(Refusal::SetUpAgain)?;
-    unless_over(&profile)?;
-    Ok(profile)
-}
-
-/// Refuses the registration of a subscription whose end was announced or has happened.
-pub(crate) fn unless_over(profile: &Profile) -> Result<(), Refusal> {
-    match profile.status() {
-        Status::Pending | Status::Active => Ok(()),
-        status @ (Status::Ending | Status::Ended) => Err(Refusal::Over(status)),
-    }
+        .ok_or(Refusal::SetUpAgain)
 }
 
 #[cfg(test)]

@@ -145,6 +145,21 @@ async fn a_ticket_is_exchanged_once() {
 }
 
 #[tokio::test]
+async fn a_ticket_of_a_cancelled_subscription_names_its_status() {
+    let buyers = redirected().await;
+    let bought = buyers.subscribe("examplecode1");
+    let cancelled = buyers.emulator.cancel_agreement(&bought.agreement_id);
+    cancelled.unwrap();
+    for message in buyers.emulator.take_lifecycle() {
+        buyers.deliver(event_of(message)).await;
+    }
+    let answer = buyers.register(&bought.registration_token).await;
+    let body = json!({"ticket": ticket_of(&answer), "audience": AUDIENCE});
+    let (status, content) = exchange(&buyers, &body).await;
+    assert_eq!((status, &content["status"]), (200, &json!("ending")));
+}
+
+#[tokio::test]
 async fn an_exchange_with_the_same_idempotency_key_can_be_repeated() {
     let buyers = redirected().await;
     let bought = buyers.subscribe("examplecode1");

@@ -1,7 +1,6 @@
 //! The title, the status and the text of each page.
 
 use axum::http::StatusCode;
-use marketplace::lifecycle::Status;
 use maud::{Markup, html};
 
 use super::sign_up;
@@ -84,14 +83,6 @@ pub(super) fn body_of(words: &Words<'_>, content: &Content<'_>) -> Body {
             }
         }
         Content::SignUp(sign_up) => sign_up::body_of(words, sign_up),
-        Content::Ended {
-            status: Status::Ending,
-        } => plain(
-            StatusCode::OK,
-            EndedEndingTitle,
-            &[EndedEndingText, EndedWhatToDo],
-        ),
-        Content::Ended { .. } => plain(StatusCode::OK, EndedTitle, &[EndedText, EndedWhatToDo]),
         Content::Thanks => {
             let turnaround = words.say_turnaround(ThanksTurnaround);
             Body {

@@ -58,6 +58,8 @@ fn notes(words: &Words<'_>, sign_up: &SignUp<'_>) -> Vec<Said> {
     let facts = [
         (sign_up.free_trial, SignUpFreeTrial),
         (sign_up.status == Status::Pending, SignUpPending),
+        (sign_up.status == Status::Ending, SignUpEnding),
+        (sign_up.status == Status::Ended, SignUpEnded),
         (sign_up.same_product > 0, SignUpSameProduct),
         (sign_up.other_products > 0, SignUpOtherProducts),
     ];

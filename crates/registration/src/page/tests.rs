@@ -35,7 +35,6 @@ fn simple_pages() -> Vec<(Content<'static>, u16)> {
     use MalformedForm::*;
     let product = "<examplecode1>";
     let malformed = |problem| Content::Malformed { problem };
-    let ended = |status| Content::Ended { status };
     vec![
         (Content::Welcome, 200),
         (Content::NotFound, 404),
@@ -51,8 +50,6 @@ fn simple_pages() -> Vec<(Content<'static>, u16)> {
         (Content::TryAgainSoon, 503),
         (Content::ContactSupport, 500),
         (Content::OtherProduct { product }, 422),
-        (ended(Status::Ending), 200),
-        (ended(Status::Ended), 200),
         (Content::Thanks, 200),
     ]
 }
@@ -250,7 +247,7 @@ fn each_situation_has_its_own_words() {
     count(&plain, "<a href=\"sign-in\">", 1);
     count(&plain, "Complete the registration", 1);
     type Change = fn(&mut SignUp<'_>);
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change, &str); 8] = [
         (
             |it| it.visit = Visit::Unfinished,
             "You have started to register",
@@ -263,6 +260,8 @@ fn each_situation_has_its_own_words() {
             |it| it.status = Status::Pending,
             "AWS confirms the purchase",
         ),
+        (|it| it.status = Status::Ending, "is about to end"),
+        (|it| it.status = Status::Ended, "has ended"),
         (|it| it.free_trial = true, "free trial"),
         (
             |it| it.same_product = 2,

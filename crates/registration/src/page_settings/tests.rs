@@ -80,7 +80,7 @@ fn a_missing_text_is_shown_in_the_default_language_and_then_in_english() {
     let read = settings(&json!({
         "default_language": "fr",
         "languages": {
-            "fr": {"texts": {"thanks.title": "Merci", "ended.title": "Fini"}, "turnaround": "un jour"},
+            "fr": {"texts": {"thanks.title": "Merci", "welcome.title": "Bienvenue"}, "turnaround": "un jour"},
             "de": {"texts": {"thanks.title": "Danke"}},
             "de-at": {"texts": {"thanks.text": "Servus"}},
             "es": {"texts": {"thanks.title": "Gracias"}}
@@ -98,7 +98,7 @@ fn a_missing_text_is_shown_in_the_default_language_and_then_in_english() {
     };
     check("fr", TextKey::ThanksTitle, "Merci", "fr");
     check("es", TextKey::ThanksTitle, "Gracias", "es");
-    check("es", TextKey::EndedTitle, "Fini", "fr");
+    check("es", TextKey::WelcomeTitle, "Bienvenue", "fr");
     check("es", TextKey::FieldNote, "Note", "en");
     check("de", TextKey::ThanksTitle, "Danke", "de");
     check("de", TextKey::FieldNote, "Anmerkung", "de");

@@ -29,6 +29,12 @@ pub(super) fn text(key: TextKey) -> &'static str {
         SignUpPending => {
             "AWS bestätigt den Kauf innerhalb weniger Minuten. Sie müssen nicht darauf warten."
         }
+        SignUpEnding => {
+            "AWS Marketplace hat gemeldet, dass dieses Abonnement in Kürze endet. Wenn Sie es gerade verlängert oder neu abgeschlossen haben, fahren Sie bitte fort: AWS bestätigt das in wenigen Minuten."
+        }
+        SignUpEnded => {
+            "AWS Marketplace hat gemeldet, dass dieses Abonnement beendet ist. Wenn Sie es gerade neu abgeschlossen haben, fahren Sie bitte fort: AWS bestätigt das in wenigen Minuten. Wenn nicht, schließen Sie es bitte zuerst auf AWS Marketplace neu ab."
+        }
         SignUpFreeTrial => "Dieses Abonnement ist eine kostenlose Testversion.",
         SignUpSameProduct => {
             "Ihr AWS-Konto hat hier ein weiteres Abonnement für dieses Produkt. Beide bleiben getrennt: Diese Registrierung ändert das andere Abonnement nicht."
@@ -62,17 +68,6 @@ pub(super) fn text(key: TextKey) -> &'static str {
         ThanksText => "Ihre Registrierung ist abgeschlossen. Sie können diese Seite schließen.",
         ThanksTurnaround => {
             "Wir richten jetzt Ihr Konto ein. Das dauert normalerweise {turnaround}."
-        }
-        EndedTitle => "Dieses Abonnement ist beendet",
-        EndedText => {
-            "AWS Marketplace meldet, dass dieses Abonnement beendet ist. Es kann deshalb nicht mehr registriert werden."
-        }
-        EndedEndingTitle => "Dieses Abonnement endet",
-        EndedEndingText => {
-            "AWS Marketplace meldet, dass dieses Abonnement in Kürze endet. Es kann deshalb nicht mehr registriert werden."
-        }
-        EndedWhatToDo => {
-            "Wenn Sie das Produkt wieder verwenden möchten, abonnieren Sie es bitte erneut auf AWS Marketplace. Wenn Sie das Abonnement nicht gekündigt haben, wenden Sie sich bitte an die unten genannte Adresse."
         }
         SetUpAgainTitle => "Bitte beginnen Sie noch einmal in der AWS-Konsole",
         SetUpAgainText => {

@@ -29,6 +29,12 @@ pub(super) fn text(key: TextKey) -> &'static str {
         SignUpPending => {
             "AWS confirms the purchase within a few minutes. You do not have to wait for that."
         }
+        SignUpEnding => {
+            "AWS Marketplace has reported that this subscription is about to end. If you have just renewed it or bought it again, please continue: AWS confirms that within a few minutes."
+        }
+        SignUpEnded => {
+            "AWS Marketplace has reported that this subscription has ended. If you have just bought it again, please continue: AWS confirms that within a few minutes. If you have not, please subscribe to it again on AWS Marketplace first."
+        }
         SignUpFreeTrial => "This subscription is a free trial.",
         SignUpSameProduct => {
             "Your AWS account has another subscription to this product here. The two are kept apart: this registration does not change the other one."
@@ -61,17 +67,6 @@ pub(super) fn text(key: TextKey) -> &'static str {
         ThanksTitle => "Thank you",
         ThanksText => "Your registration is complete. You can close this page.",
         ThanksTurnaround => "We now set up your account. That usually takes {turnaround}.",
-        EndedTitle => "This subscription has ended",
-        EndedText => {
-            "AWS Marketplace reports that this subscription has ended, so it can no longer be registered."
-        }
-        EndedEndingTitle => "This subscription is ending",
-        EndedEndingText => {
-            "AWS Marketplace reports that this subscription is about to end, so it can no longer be registered."
-        }
-        EndedWhatToDo => {
-            "To use the product again, subscribe to it again on AWS Marketplace. If you did not cancel the subscription, please contact support at the address below."
-        }
         SetUpAgainTitle => "Please start again from the AWS console",
         SetUpAgainText => {
             "This registration is not valid, or is no longer valid. Your subscription is not affected."
