@@ -271,7 +271,7 @@ def a_slot_is_an_exact_timestamp(s):
 def messages_of_a_renewal(s, count):
     """The types of a renewal's messages, sorted. An amendment shows that no more messages of the renewal come."""
     buyer = s.buys()
-    skip_purchase_messages(s)
+    skip_purchase_messages(s, buyer)
     after = s.does(buyer, "renew")
     got = messages(s, count)
     s.does(after, "amend")
