@@ -5,6 +5,7 @@
 //! * [`env`]: environment variables, each checked before the function serves
 //! * [`settings`]: the settings that several functions share
 //! * [`trail`]: where a trail writes its files
+//! * [`marketplace_role`]: the role in the account of the listing
 //! * [`clients`]: clients of DynamoDB and AWS Marketplace, or of their replacements on localhost
 //! * [`clock`]: the only source of the current time
 //! * [`budget`]: the remaining time of an invocation
@@ -16,6 +17,7 @@ pub mod clients;
 pub mod clock;
 pub mod env;
 mod invocation_error;
+pub mod marketplace_role;
 pub mod metrics;
 pub mod run;
 pub mod settings;
