@@ -21,7 +21,7 @@ class NoManagedPolicies:
 
 
 def main(path, parameters):
-    # The only Region in which the stack can be deployed.
+    # The Region of most stacks. The translation needs one.
     os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
     with open(path, encoding="utf-8") as file:
         template = yaml_parse(file.read())

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use local::stack::STACK_NAME;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::template::{FUNCTIONS, Template, workspace};
 
@@ -35,18 +35,29 @@ pub fn environment(
         .environment(function)
         .into_iter()
         .map(|(name, value)| {
-            let value = match (overrides.get(&name), value["Ref"].as_str()) {
-                (Some(value), _) => value
+            let value = match overrides.get(&name) {
+                Some(value) => value
                     .replace(DYNAMODB, dynamodb)
                     .replace(MARKETPLACE, marketplace),
-                (None, Some("AWS::StackName")) => STACK_NAME.to_owned(),
-                (None, Some("AWS::AccountId")) => "222222222222".to_owned(),
-                (None, Some(parameter)) => plain_text(&parameters[parameter]["Default"]),
-                (None, None) => plain_text(&value),
+                None => with_defaults(&value, parameters),
             };
             (name, value)
         })
         .collect()
+}
+
+/// The text of a value of the template, with the parameters' defaults.
+fn with_defaults(value: &Value, parameters: &Map<String, Value>) -> String {
+    if let Some(choice) = value["Fn::If"].as_array() {
+        // The defaults make every condition of the template false.
+        return with_defaults(&choice[2], parameters);
+    }
+    match value["Ref"].as_str() {
+        Some("AWS::StackName") => STACK_NAME.to_owned(),
+        Some("AWS::AccountId") => "222222222222".to_owned(),
+        Some(parameter) => plain_text(&parameters[parameter]["Default"]),
+        None => plain_text(value),
+    }
 }
 
 /// The values of `events/env.json` that apply to every function.

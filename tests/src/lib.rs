@@ -1,7 +1,7 @@
 //! Tests of the whole stack, and the code that several of them share.
 //!
 //! # Layout
-//! * [`template`]: reads `template.yaml` as CloudFormation does
+//! * [`template`]: reads `template.yaml` and `listing.yaml` as CloudFormation does
 //! * [`bootstrap`]: the bootstrap of a function, and the environment in which it is started
 //! * [`world`]: the world that the samples in `events/` refer to, and the functions as processes in
 //!   it

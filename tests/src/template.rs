@@ -1,4 +1,4 @@
-//! Reads `template.yaml` as CloudFormation does.
+//! Reads `template.yaml` and `listing.yaml` as CloudFormation does.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +17,7 @@ pub const FUNCTIONS: [(&str, &str); 7] = [
     ("Reconciler", "reconciler"),
 ];
 
-/// The template as JSON. Short forms of functions are in their long form, such as `{"Ref": ...}`.
+/// A template as JSON. Short forms of functions are in their long form, such as `{"Ref": ...}`.
 #[derive(Debug, Clone)]
 pub struct Template(Value);
 
@@ -44,18 +44,30 @@ pub fn workspace() -> &'static Path {
 }
 
 impl Template {
-    /// Reads the template of the workspace.
+    /// Reads the template of the stack.
     ///
     /// # Panics
     ///
     /// If it is not readable YAML, because then nothing can be tested.
     pub fn read() -> Self {
-        let path = workspace().join("template.yaml");
-        let text = std::fs::read_to_string(&path).expect("template.yaml");
-        let documents = Yaml::load_from_str(&text).expect("template.yaml is YAML");
-        Self(plain(
-            documents.first().expect("template.yaml is not empty"),
-        ))
+        Self::of("template.yaml")
+    }
+
+    /// Reads the template for the account of the listing, if the stack runs elsewhere.
+    ///
+    /// # Panics
+    ///
+    /// If it is not readable YAML, because then nothing can be tested.
+    pub fn read_listing() -> Self {
+        Self::of("listing.yaml")
+    }
+
+    fn of(file: &str) -> Self {
+        let path = workspace().join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let documents = Yaml::load_from_str(&text).unwrap_or_else(|e| panic!("{file}: {e}"));
+        let document = documents.first();
+        Self(plain(document.unwrap_or_else(|| panic!("{file} is empty"))))
     }
 
     /// The content of a top-level section.
@@ -87,9 +99,15 @@ impl Template {
 
     /// The calls that a function's role allows, except writing to the function's own log.
     pub fn allowed(&self, function: &str) -> BTreeSet<Call> {
-        let role = self.properties(&format!("{function}Role"));
+        let mut calls = self.allowed_by(&format!("{function}Role"));
+        calls.retain(|call| call.resource != format!("{function}Logs"));
+        calls
+    }
+
+    /// The calls that a role allows, by the name of its resource.
+    pub fn allowed_by(&self, role: &str) -> BTreeSet<Call> {
         let mut calls = BTreeSet::new();
-        for statement in role["Policies"]
+        for statement in self.properties(role)["Policies"]
             .as_array()
             .into_iter()
             .flatten()
@@ -103,7 +121,7 @@ impl Template {
             let statement = statement
                 .get("Fn::If")
                 .map_or(statement, |choice| &choice[1]);
-            assert_eq!(statement["Effect"], "Allow", "{function}: {statement}");
+            assert_eq!(statement["Effect"], "Allow", "{role}: {statement}");
             for action in texts(&statement["Action"]) {
                 for resource in listed(&statement["Resource"]) {
                     calls.insert(Call {
@@ -113,7 +131,6 @@ impl Template {
                 }
             }
         }
-        calls.retain(|call| call.resource != format!("{function}Logs"));
         calls
     }
 
@@ -153,6 +170,9 @@ fn resource_name(value: &Value) -> String {
             _ => attribute.to_owned(),
         };
     }
+    if let Some(parameter) = value["Ref"].as_str() {
+        return parameter.to_owned();
+    }
     match (value.as_str(), value["Fn::Sub"].as_str()) {
         (Some(text), _) => text.to_owned(),
         (None, Some(text)) => text.replace("${", "").replace(".Arn}", "").replace('}', ""),
@@ -188,6 +208,6 @@ fn plain(node: &Yaml<'_>) -> Value {
             };
             json!({ name: plain(value) })
         }
-        other => panic!("template.yaml holds {other:?}, which this reader does not know"),
+        other => panic!("a template holds {other:?}, which this reader does not know"),
     }
 }

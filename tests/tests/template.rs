@@ -1,4 +1,5 @@
-//! Compares `template.yaml` with the code: tables, settings, permissions, filters and alarms.
+//! Compares `template.yaml` with the code: tables, settings, permissions, filters and alarms. Also
+//! compares `listing.yaml` with `template.yaml`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -108,11 +109,23 @@ const SHARED_SETTINGS: [(&str, &[&str]); 10] = [
     ),
     (
         "clients::metering_api(",
-        &["MARKETPLACE_ENDPOINT", "METERING_REGION"],
+        &[
+            "MARKETPLACE_ENDPOINT",
+            "METERING_REGION",
+            "MARKETPLACE_ROLE_ARN",
+            "MARKETPLACE_ROLE_EXTERNAL_ID",
+            "STACK_NAME",
+        ],
     ),
     (
         "clients::cloudtrail(",
-        &["CLOUDTRAIL_ENDPOINT", "METERING_REGION"],
+        &[
+            "CLOUDTRAIL_ENDPOINT",
+            "METERING_REGION",
+            "MARKETPLACE_ROLE_ARN",
+            "MARKETPLACE_ROLE_EXTERNAL_ID",
+            "STACK_NAME",
+        ],
     ),
     (
         "History::from_env(",
@@ -120,6 +133,9 @@ const SHARED_SETTINGS: [(&str, &[&str]); 10] = [
             "CLOUDTRAIL_ENDPOINT",
             "S3_ENDPOINT",
             "METERING_REGION",
+            "MARKETPLACE_ROLE_ARN",
+            "MARKETPLACE_ROLE_EXTERNAL_ID",
+            "STACK_NAME",
             "AUDIT_BUCKET",
             "AUDIT_PREFIX",
             "AUDIT_ACCOUNT",
@@ -275,6 +291,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Registration",
         &[
             "aws-marketplace:ResolveCustomer on *",
+            "sts:AssumeRole on MarketplaceRoleArn",
             "aws-marketplace:GetEntitlements on *",
             "read Subscriptions",
             "write Subscriptions",
@@ -322,6 +339,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Submitter",
         &[
             "aws-marketplace:BatchMeterUsage on *",
+            "sts:AssumeRole on MarketplaceRoleArn",
             "stream MeteringRecords/stream",
             "read MeteringRecords",
             "dynamodb:UpdateItem on MeteringRecords",
@@ -335,6 +353,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Reconciler",
         &[
             "cloudtrail:LookupEvents on *",
+            "sts:AssumeRole on MarketplaceRoleArn",
             "s3:ListBucket on arn:AWS::Partition:s3:::AuditBucket",
             "s3:GetObject on arn:AWS::Partition:s3:::AuditBucket/AuditPrefix*",
             "read Subscriptions",
@@ -425,6 +444,125 @@ fn only_the_submitter_may_bill() {
         });
         assert_eq!(bills, function == "Submitter", "{function}");
     }
+}
+
+#[test]
+fn functions_that_read_the_role_of_the_listing_may_assume_it() {
+    let template = Template::read();
+    for (function, _) in FUNCTIONS {
+        let environment = template.environment(function);
+        let reads = environment.contains_key("MARKETPLACE_ROLE_ARN");
+        let may = template
+            .allowed(function)
+            .iter()
+            .any(|call| call.action == "sts:AssumeRole" && call.resource == "MarketplaceRoleArn");
+        assert_eq!(reads, may, "{function}");
+    }
+}
+
+#[test]
+fn the_role_of_the_listing_allows_what_the_functions_call_there_and_no_more() {
+    let is_there =
+        |call: &str| call.starts_with("aws-marketplace:") || call.starts_with("cloudtrail:");
+    let limits = ROLES.iter().flat_map(|(_, limits)| limits.iter());
+    let expected: BTreeSet<String> = limits
+        .filter(|call| is_there(call))
+        .map(|call| (*call).to_owned())
+        .collect();
+    let listing = Template::read_listing();
+    let allowed: BTreeSet<String> = listing
+        .allowed_by("Role")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(allowed, expected);
+
+    let stack = Template::read();
+    for (function, _) in FUNCTIONS {
+        for call in stack.allowed(function) {
+            let call = call.to_string();
+            assert!(!is_there(&call) || allowed.contains(&call), "{call}");
+        }
+    }
+}
+
+#[test]
+fn only_roles_of_the_stack_that_name_the_external_id_may_assume_the_role_of_the_listing() {
+    let listing = Template::read_listing();
+    let role = listing.properties("Role");
+    let [statement] = &role["AssumeRolePolicyDocument"]["Statement"]
+        .as_array()
+        .expect("statements")[..]
+    else {
+        panic!("{role} trusts in several ways");
+    };
+    let roles = "arn:${AWS::Partition}:iam::${StackAccountId}:role/${StackName}-*";
+    assert_eq!(
+        statement["Condition"],
+        json!({
+            "StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}},
+            "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": roles}},
+        })
+    );
+    assert_eq!(statement["Action"], "sts:AssumeRole");
+    let account = "arn:${AWS::Partition}:iam::${StackAccountId}:root";
+    assert_eq!(statement["Principal"], json!({"AWS": {"Fn::Sub": account}}));
+}
+
+#[test]
+fn the_listing_forwards_the_lifecycle_events_that_the_stack_handles() {
+    let stack = Template::read();
+    let listing = Template::read_listing();
+    let handled = &stack.function("Agreements")["Events"]["Lifecycle"]["Properties"]["Pattern"];
+    let rule = listing.properties("Lifecycle");
+    assert_eq!(rule["EventPattern"], *handled);
+
+    let [target] = &rule["Targets"].as_array().expect("targets")[..] else {
+        panic!("{rule} has several targets");
+    };
+    let bus = "arn:${AWS::Partition}:events:${StackRegion}:${StackAccountId}:event-bus/default";
+    assert_eq!(target["Arn"], json!({"Fn::Sub": bus}));
+    assert_eq!(target["RoleArn"]["Fn::GetAtt"], "LifecycleRole.Arn");
+    let put: Vec<String> = listing
+        .allowed_by("LifecycleRole")
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let bus = "arn:AWS::Partition:events:StackRegion:StackAccountId:event-bus/default";
+    assert_eq!(put, [format!("events:PutEvents on {bus}")]);
+
+    let queue = &target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"];
+    assert_eq!(queue, "LifecycleDeadLetters.Arn");
+    let alarm = listing.properties("LifecycleNotForwarded");
+    let watched = &dimension(alarm, "QueueName")["Fn::GetAtt"];
+    assert_eq!(watched, "LifecycleDeadLetters.QueueName");
+
+    // The stack's bus takes only these events from the account of the listing.
+    let policy = &stack.properties("ListingEvents")["Statement"];
+    assert_eq!(policy["Action"], "events:PutEvents");
+    let source = &policy["Condition"]["StringEquals"]["events:source"];
+    assert_eq!(json!([source]), handled["source"]);
+}
+
+#[test]
+fn the_listing_says_which_parameters_the_stack_needs() {
+    let listing = Template::read_listing();
+    let value = &listing.section("Outputs")["StackParameters"]["Value"]["Fn::If"];
+    let stack = Template::read();
+    let parameters = stack.section("Parameters");
+    let named = |text: &Value| -> BTreeSet<String> {
+        let pairs = text.as_str().expect("a text").split(' ');
+        let pairs = pairs.map(|pair| pair.split_once('=').expect("a name and a value"));
+        pairs.map(|(name, _)| name.to_owned()).collect()
+    };
+    let elsewhere = named(&value[1]["Fn::Sub"]);
+    let there = named(&value[2]);
+    assert_eq!(elsewhere.len(), 4);
+    for name in elsewhere.union(&there) {
+        assert!(parameters.contains_key(name), "the stack has no {name}");
+    }
+    let values = &parameters["LifecycleEvents"]["AllowedValues"];
+    assert_eq!(*values, json!(["direct", "forwarded"]));
 }
 
 #[test]

@@ -224,6 +224,7 @@ fn refresh(from: &Path, to: &Path) -> Result<(), Problem> {
         "Cargo.toml",
         "Cargo.lock",
         "template.yaml",
+        "listing.yaml",
         ".cargo",
         "crates",
         "tests",

@@ -65,6 +65,13 @@ fn a_wrong_setting_stops_the_function_that_reads_it() {
         ("Reconciler", "WINDOW_HOURS", "1000"),
         ("Reconciler", "CLOUDTRAIL_ENDPOINT", "localhost"),
         ("Reconciler", "AUDIT_BUCKET", "example/trail"),
+        ("Registration", "MARKETPLACE_ROLE_EXTERNAL_ID", "no-role"),
+        ("Submitter", "MARKETPLACE_ROLE_ARN", "listing"),
+        (
+            "Reconciler",
+            "MARKETPLACE_ROLE_ARN",
+            "arn:aws:iam::1:role/r",
+        ),
     ] {
         check(function, variable, value);
     }
