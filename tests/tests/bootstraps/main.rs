@@ -5,6 +5,7 @@
 
 mod agreements;
 mod intake;
+mod listing_account;
 mod metering;
 mod registration;
 mod starts;
