@@ -291,7 +291,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Registration",
         &[
             "aws-marketplace:ResolveCustomer on *",
-            "sts:AssumeRole on MarketplaceRoleArn",
+            "sts:AssumeRole on MarketplaceRoles-registration",
             "aws-marketplace:GetEntitlements on *",
             "read Subscriptions",
             "write Subscriptions",
@@ -339,7 +339,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Submitter",
         &[
             "aws-marketplace:BatchMeterUsage on *",
-            "sts:AssumeRole on MarketplaceRoleArn",
+            "sts:AssumeRole on MarketplaceRoles-submitter",
             "stream MeteringRecords/stream",
             "read MeteringRecords",
             "dynamodb:UpdateItem on MeteringRecords",
@@ -353,7 +353,7 @@ const ROLES: [(&str, &[&str]); 7] = [
         "Reconciler",
         &[
             "cloudtrail:LookupEvents on *",
-            "sts:AssumeRole on MarketplaceRoleArn",
+            "sts:AssumeRole on MarketplaceRoles-reconciler",
             "s3:ListBucket on arn:AWS::Partition:s3:::AuditBucket",
             "s3:GetObject on arn:AWS::Partition:s3:::AuditBucket/AuditPrefix*",
             "read Subscriptions",
@@ -446,39 +446,53 @@ fn only_the_submitter_may_bill() {
     }
 }
 
+/// The functions that call AWS services in the account of the listing.
+const IN_THE_LISTING: [(&str, &str); 3] = [
+    ("Registration", "registration"),
+    ("Submitter", "submitter"),
+    ("Reconciler", "reconciler"),
+];
+
 #[test]
-fn functions_that_read_the_role_of_the_listing_may_assume_it() {
+fn functions_that_read_a_role_of_the_listing_may_assume_their_own() {
     let template = Template::read();
-    for (function, _) in FUNCTIONS {
-        let environment = template.environment(function);
-        let reads = environment.contains_key("MARKETPLACE_ROLE_ARN");
-        let may = template
-            .allowed(function)
-            .iter()
-            .any(|call| call.action == "sts:AssumeRole" && call.resource == "MarketplaceRoleArn");
-        assert_eq!(reads, may, "{function}");
+    for (function, binary) in FUNCTIONS {
+        let role = template
+            .environment(function)
+            .get("MARKETPLACE_ROLE_ARN")
+            .map(|value| value["Fn::If"][1]["Fn::Sub"].clone());
+        let mut allowed = template.allowed(function).into_iter();
+        let assumed = allowed.find(|call| call.action == "sts:AssumeRole");
+        let calls_there = IN_THE_LISTING.contains(&(function, binary));
+        let expected = |text: String| calls_there.then_some(text);
+        let text = expected(format!("${{MarketplaceRoles}}-{binary}"));
+        assert_eq!(role, text.map(|text| json!(text)), "{function}");
+        let resource = expected(format!("MarketplaceRoles-{binary}"));
+        assert_eq!(assumed.map(|call| call.resource), resource, "{function}");
     }
 }
 
 #[test]
-fn the_role_of_the_listing_allows_what_the_functions_call_there_and_no_more() {
+fn each_role_of_the_listing_allows_what_its_function_calls_there_and_no_more() {
     let is_there =
         |call: &str| call.starts_with("aws-marketplace:") || call.starts_with("cloudtrail:");
-    let limits = ROLES.iter().flat_map(|(_, limits)| limits.iter());
-    let expected: BTreeSet<String> = limits
-        .filter(|call| is_there(call))
-        .map(|call| (*call).to_owned())
-        .collect();
-    let listing = Template::read_listing();
-    let allowed: BTreeSet<String> = listing
-        .allowed_by("Role")
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-    assert_eq!(allowed, expected);
-
     let stack = Template::read();
-    for (function, _) in FUNCTIONS {
+    let listing = Template::read_listing();
+    for (function, limits) in ROLES {
+        let expected: BTreeSet<String> = limits
+            .iter()
+            .filter(|call| is_there(call))
+            .map(|call| (*call).to_owned())
+            .collect();
+        if !IN_THE_LISTING.iter().any(|(name, _)| *name == function) {
+            continue;
+        }
+        let allowed: BTreeSet<String> = listing
+            .allowed_by(&format!("{function}Role"))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(allowed, expected, "{function}");
         for call in stack.allowed(function) {
             let call = call.to_string();
             assert!(!is_there(&call) || allowed.contains(&call), "{call}");
@@ -487,26 +501,34 @@ fn the_role_of_the_listing_allows_what_the_functions_call_there_and_no_more() {
 }
 
 #[test]
-fn only_roles_of_the_stack_that_name_the_external_id_may_assume_the_role_of_the_listing() {
+fn only_the_functions_role_that_names_the_external_id_may_assume_a_role_of_the_listing() {
     let listing = Template::read_listing();
-    let role = listing.properties("Role");
-    let [statement] = &role["AssumeRolePolicyDocument"]["Statement"]
-        .as_array()
-        .expect("statements")[..]
-    else {
-        panic!("{role} trusts in several ways");
-    };
-    let roles = "arn:${AWS::Partition}:iam::${StackAccountId}:role/${StackName}-*";
-    assert_eq!(
-        statement["Condition"],
-        json!({
-            "StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}},
-            "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": roles}},
-        })
-    );
-    assert_eq!(statement["Action"], "sts:AssumeRole");
-    let account = "arn:${AWS::Partition}:iam::${StackAccountId}:root";
-    assert_eq!(statement["Principal"], json!({"AWS": {"Fn::Sub": account}}));
+    for (function, binary) in IN_THE_LISTING {
+        let role = listing.properties(&format!("{function}Role"));
+        let name = format!("${{AWS::StackName}}-{binary}");
+        assert_eq!(role["RoleName"], json!({"Fn::Sub": name}));
+        let [statement] = &role["AssumeRolePolicyDocument"]["Statement"]
+            .as_array()
+            .expect("statements")[..]
+        else {
+            panic!("{role} trusts in several ways");
+        };
+        let account = "arn:${AWS::Partition}:iam::${StackAccountId}";
+        let trusted = format!("{account}:role/${{StackName}}-{function}Role-*");
+        assert_eq!(
+            statement["Condition"],
+            json!({
+                "StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}},
+                "ArnLike": {"aws:PrincipalArn": {"Fn::Sub": trusted}},
+            })
+        );
+        assert_eq!(statement["Action"], "sts:AssumeRole");
+        let principal = format!("{account}:root");
+        assert_eq!(
+            statement["Principal"],
+            json!({"AWS": {"Fn::Sub": principal}})
+        );
+    }
 }
 
 #[test]
