@@ -9,8 +9,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::Value;
 
-/// The time for which a browser opens this host over HTTPS only, in the form of its header: a year.
-const TRANSPORT_SECURITY: &str = "max-age=31536000";
+use crate::page;
 
 /// The seconds after which a caller may try again if DynamoDB is unavailable.
 const RETRY_AFTER_S: &str = "1";
@@ -23,7 +22,10 @@ fn answer(status: StatusCode, body: Body) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, fixed("no-store"));
     headers.insert(REFERRER_POLICY, fixed("no-referrer"));
-    headers.insert(STRICT_TRANSPORT_SECURITY, fixed(TRANSPORT_SECURITY));
+    headers.insert(
+        STRICT_TRANSPORT_SECURITY,
+        fixed(page::STRICT_TRANSPORT_SECURITY),
+    );
     headers.insert(X_CONTENT_TYPE_OPTIONS, fixed("nosniff"));
     response
 }

@@ -31,7 +31,7 @@ const STRICTEST_POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ances
 
 /// The time for which a browser opens this host over HTTPS only, in the form of its header (RFC
 /// 6797): a year.
-const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
+pub(crate) const STRICT_TRANSPORT_SECURITY: &str = "max-age=31536000";
 
 /// The seconds after which a buyer may try again if AWS or DynamoDB is unavailable.
 const RETRY_AFTER_S: &str = "60";
